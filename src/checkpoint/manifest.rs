@@ -1,0 +1,245 @@
+//! `manifest.ron`: what a run was made with, for whoever wants to repeat it.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use ron::ser::PrettyConfig;
+use serde::{Deserialize, Serialize};
+
+use super::digest::{open_regular, sum_of_file};
+use super::disk::{RealDisk, replace_file};
+use super::origin;
+
+/// The versions of what a run is computed by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// Of yarak.
+    pub yarak: String,
+    /// Of Burn, which computes.
+    pub burn: String,
+    /// Of Bevy, which schedules.
+    pub bevy: String,
+}
+
+/// A dataset by its contents: paths change their meaning, sums do not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetRecord {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// The file's SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl DatasetRecord {
+    /// Reads the whole file once, in pieces. Seeds that share a dataset can share its record.
+    ///
+    /// # Errors
+    /// [`ManifestError::Io`] where the file cannot be read or is not a regular one.
+    pub fn of(path: &Path) -> Result<Self, ManifestError> {
+        let sum =
+            sum_of_file(path, u64::MAX).map_err(ManifestError::io("read the dataset", path))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            sha256: sum.sha256,
+        })
+    }
+}
+
+/// What a run was made with, kept in its folder as `manifest.ron`.
+///
+/// ```
+/// use yarak::checkpoint::{Manifest, Versions};
+///
+/// let versions = Versions { yarak: "0.1.0".into(), burn: "0.22".into(), bevy: "0.20".into() };
+/// let manifest = Manifest::of_this_process(versions, "cpu", vec![0], None);
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("manifest.ron");
+/// manifest.write(&path)?;
+/// assert_eq!(Manifest::read(&path)?, manifest);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// What computed it.
+    pub versions: Versions,
+    /// The device's name, such as `cpu` or `cuda:0`.
+    pub device: String,
+    /// The host's processor and how many of its threads the process may use.
+    pub cpu: String,
+    /// The dataset, if there is one.
+    pub dataset: Option<DatasetRecord>,
+    /// The Git commit around the working directory, if there is one.
+    pub git: Option<String>,
+    /// One for each learner.
+    pub seeds: Vec<u64>,
+    /// When the process began with it, in UTC as in RFC 3339.
+    pub started: String,
+    /// The command line, the program's own name first.
+    pub command: Vec<String>,
+}
+
+impl Manifest {
+    /// Records this process: its command line, working directory, processor and the time now.
+    pub fn of_this_process(
+        versions: Versions,
+        device: &str,
+        seeds: Vec<u64>,
+        dataset: Option<DatasetRecord>,
+    ) -> Self {
+        Self {
+            versions,
+            device: device.to_owned(),
+            cpu: origin::cpu(),
+            dataset,
+            git: std::env::current_dir()
+                .ok()
+                .and_then(|folder| origin::git_revision(&folder)),
+            seeds,
+            started: origin::now(),
+            // An argument that is not Unicode is still worth a record.
+            command: std::env::args_os()
+                .map(|argument| argument.to_string_lossy().into_owned())
+                .collect(),
+        }
+    }
+
+    /// Puts it in place of the file at `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`ManifestError::Io`], and [`ManifestError::NotRon`] if it cannot be expressed.
+    pub fn write(&self, path: &Path) -> Result<(), ManifestError> {
+        let text = ron::ser::to_string_pretty(self, PrettyConfig::new()).map_err(|error| {
+            ManifestError::NotRon {
+                path: path.to_path_buf(),
+                what: error.to_string(),
+            }
+        })?;
+        let written = match (
+            path.parent(),
+            path.file_name().and_then(|name| name.to_str()),
+        ) {
+            (Some(folder), Some(name)) => {
+                let folder = if folder.as_os_str().is_empty() {
+                    Path::new(".")
+                } else {
+                    folder
+                };
+                replace_file(&mut RealDisk, folder, name, text.as_bytes())
+            }
+            _ => Err(io::ErrorKind::InvalidFilename.into()),
+        };
+        written.map_err(ManifestError::io("write the manifest", path))
+    }
+
+    /// Reads what [`write`](Self::write) wrote. Fields that a later version added are passed over.
+    ///
+    /// # Errors
+    /// [`ManifestError::Io`] and [`ManifestError::NotRon`] with line and column.
+    pub fn read(path: &Path) -> Result<Self, ManifestError> {
+        const LIMIT: u64 = 1 << 20;
+        let mut bytes = Vec::new();
+        open_regular(path)
+            .and_then(|file| file.take(LIMIT).read_to_end(&mut bytes))
+            .map_err(ManifestError::io("read the manifest", path))?;
+        ron::de::from_bytes(&bytes).map_err(|error| ManifestError::NotRon {
+            path: path.to_path_buf(),
+            what: error.to_string(),
+        })
+    }
+}
+
+/// Why a manifest could not be made, written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// The operating system refused.
+    #[error("{}: could not {action}; check that the path is right and that this user may read and write there", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file it was tried on.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// The text is not a manifest.
+    #[error("{}: not a manifest: {what}; it is a record only, so it can be removed", path.display())]
+    NotRon {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        what: String,
+    },
+}
+
+impl ManifestError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            action,
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn manifest(dataset: Option<DatasetRecord>) -> Manifest {
+        let versions = Versions {
+            yarak: "1".into(),
+            burn: "2".into(),
+            bevy: "3".into(),
+        };
+        Manifest::of_this_process(versions, "cuda:0", vec![0, u64::MAX], dataset)
+    }
+
+    #[test]
+    fn a_manifest_comes_back_equal_with_its_dataset() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("abc.hdf5");
+        fs::write(&data, "abc").unwrap();
+        let record = DatasetRecord::of(&data).unwrap();
+        assert!(record.sha256.starts_with("ba7816bf"));
+        let manifest = manifest(Some(record));
+        assert!(!manifest.command.is_empty() && manifest.started.ends_with('Z'));
+        let path = folder.path().join("manifest.ron");
+        manifest.write(&path).unwrap();
+        assert_eq!(Manifest::read(&path).unwrap(), manifest);
+    }
+
+    #[test]
+    fn fields_of_a_later_version_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.ron");
+        manifest(None).write(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen('(', "(later: [1, 2],", 1)).unwrap();
+        assert_eq!(Manifest::read(&path).unwrap().device, "cuda:0");
+    }
+
+    #[test]
+    fn what_is_not_a_manifest_is_a_typed_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.ron");
+        assert!(matches!(
+            Manifest::read(&path),
+            Err(ManifestError::Io { .. })
+        ));
+        for bytes in [&b""[..], b"()", b"(versions: 3)", &[0xff, 0xfe]] {
+            fs::write(&path, bytes).unwrap();
+            assert!(matches!(
+                Manifest::read(&path),
+                Err(ManifestError::NotRon { .. })
+            ));
+        }
+        assert!(matches!(
+            DatasetRecord::of(folder.path()),
+            Err(ManifestError::Io { .. })
+        ));
+        assert!(manifest(None).write(Path::new("/")).is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! What persists, and how a run goes on exactly where it was cut.
+//!
+//! A resource that a resumed run needs says how it is saved with [`Persist`] and is registered with
+//! [`AppPersistExt::persist`]. [`Save`](crate::schedule::Save) gathers all of them into a [`Snapshot`] on the host; a
+//! thread writes it, so that learning does not wait for the disk; a crash at any instant leaves a checkpoint that loads.
+
+mod digest;
+mod disk;
+mod error;
+mod exact_ron;
+mod load;
+mod lock;
+mod manifest;
+mod origin;
+mod plugin;
+mod prune;
+mod run_error;
+mod run_folder;
+mod search;
+mod snapshot;
+mod step_folder;
+mod tensor_file;
+mod writer;
+
+pub use error::CheckpointError;
+pub use load::load;
+pub use manifest::{DatasetRecord, Manifest, ManifestError, Versions};
+pub use origin::git_revision;
+pub use plugin::{
+    Best, Checkpoints, RestorePlugin, RestoreSystems, ResumeFrom, Writer, finish_writing,
+};
+pub use run_error::RunFolderError;
+pub use run_folder::{Opened, ParseResumeError, Resume, RunFolder, Start, default_run_folder};
+pub use search::{LatestGood, Skipped, follow, latest_good};
+pub use snapshot::{HostTensor, Snapshot};
+pub use writer::CheckpointWriter;
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+
+/// A resource that is saved with the run and restored from it.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// #[derive(Resource, Default)]
+/// struct Lessons(u64);
+///
+/// impl Persist for Lessons {
+///     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+///         snapshot.put_state("lessons", &self.0)
+///     }
+///
+///     fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
+///         self.0 = snapshot.state("lessons")?;
+///         Ok(())
+///     }
+/// }
+///
+/// let mut app = App::new();
+/// app.insert_resource(Lessons(7)).persist::<Lessons>();
+/// let snapshot = gather(app.world(), 100)?;
+/// app.insert_resource(Lessons(0));
+/// restore(app.world_mut(), &snapshot)?;
+/// assert_eq!(app.world().resource::<Lessons>().0, 7);
+/// # Ok::<(), CheckpointError>(())
+/// ```
+pub trait Persist: Resource {
+    /// Puts everything that the resumed run needs into the snapshot.
+    ///
+    /// # Errors
+    /// When a name is taken or a value cannot be written.
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError>;
+
+    /// Takes it back. `world` has every other resource; those that were registered earlier are restored already.
+    ///
+    /// # Errors
+    /// When the snapshot lacks something, or holds it in another shape.
+    fn load(&mut self, snapshot: &Snapshot, world: &World) -> Result<(), CheckpointError>;
+}
+
+struct Entry {
+    name: &'static str,
+    save: fn(&World, &mut Snapshot) -> Result<(), CheckpointError>,
+    load: fn(&mut World, &Snapshot) -> Result<(), CheckpointError>,
+}
+
+/// The resources that persist, in the order in which they were registered.
+#[derive(Resource, Default)]
+struct Persisted(Vec<Entry>);
+
+/// Registers what persists.
+pub trait AppPersistExt {
+    /// Saves resource `T` with the run, if it is there when a checkpoint is made. Once is enough.
+    fn persist<T: Persist>(&mut self) -> &mut Self;
+}
+
+impl AppPersistExt for App {
+    fn persist<T: Persist>(&mut self) -> &mut Self {
+        let name = std::any::type_name::<T>();
+        let mut persisted = self.world_mut().get_resource_or_init::<Persisted>();
+        if persisted.0.iter().all(|entry| entry.name != name) {
+            persisted.0.push(Entry {
+                name,
+                save: |world, snapshot| match world.get_resource::<T>() {
+                    Some(resource) => resource.save(snapshot),
+                    None => Ok(()),
+                },
+                load: |world, snapshot| {
+                    if !world.contains_resource::<T>() {
+                        return Ok(());
+                    }
+                    world.resource_scope(|world, mut resource: Mut<T>| {
+                        resource.load(snapshot, world)
+                    })
+                },
+            });
+        }
+        self
+    }
+}
+
+/// Copies everything that persists to the host.
+///
+/// # Errors
+/// The first that a resource reports.
+pub fn gather(world: &World, step: u64) -> Result<Snapshot, CheckpointError> {
+    let mut snapshot = Snapshot::new(step);
+    if let Some(persisted) = world.get_resource::<Persisted>() {
+        for entry in &persisted.0 {
+            (entry.save)(world, &mut snapshot)?;
+        }
+    }
+    Ok(snapshot)
+}
+
+/// Restores everything that persists, in the order of registration.
+///
+/// # Errors
+/// The first that a resource reports. The world is then half restored and must not be used.
+pub fn restore(world: &mut World, snapshot: &Snapshot) -> Result<(), CheckpointError> {
+    let entries: Vec<_> = world
+        .get_resource::<Persisted>()
+        .map(|persisted| persisted.0.iter().map(|entry| entry.load).collect())
+        .unwrap_or_default();
+    for load in entries {
+        load(world, snapshot)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! Checkpoints in a run: when they are made, and how a run is restored from one.
+
+use bevy_app::{App, Plugin, PostStartup};
+use bevy_ecs::prelude::*;
+use bevy_reflect::Reflect;
+use serde::{Deserialize, Serialize};
+
+use super::{AppPersistExt, CheckpointError, CheckpointWriter, Persist, Snapshot, gather, restore};
+use crate::report::{Reported, RunDirectory};
+use crate::scene::{Bounds, Settings};
+use crate::schedule::{
+    AppCadenceExt, Clock, InputError, Report, ReportSystems, Save, SaveNow, SaveSystems,
+};
+
+/// Saves everything that the run needs to go on, every so many steps and at its end.
+#[derive(Clone, Debug, Resource, Reflect)]
+pub struct Checkpoints {
+    /// Steps between two checkpoints.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub every: u64,
+    /// How many of the last ones are kept, besides the best.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub keep: usize,
+    /// The metric whose largest value makes the best checkpoint, saved when it is reported. None: no best is kept.
+    pub best: Option<String>,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Checkpoints {
+            every: 5_000,
+            keep: 3,
+            best: Some("evaluate/return".to_owned()),
+        }
+    }
+}
+
+impl Settings for Checkpoints {}
+
+impl Plugin for Checkpoints {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(self.clone())
+            .init_resource::<Best>()
+            .init_resource::<Gathered>()
+            .persist::<Best>()
+            .run_every(Save, self.every)
+            .add_systems(PostStartup, start_writer)
+            .add_systems(Report, watch_best.in_set(ReportSystems::Write))
+            .add_systems(
+                Save,
+                (
+                    gather_snapshot.in_set(SaveSystems::Gather),
+                    write_snapshot.in_set(SaveSystems::Write),
+                ),
+            );
+    }
+}
+
+/// The best value so far of the metric that [`Checkpoints::best`] names.
+#[derive(Resource, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Best {
+    /// The value; `None` before the first.
+    pub value: Option<f64>,
+    /// The step of the report that had it.
+    pub step: u64,
+}
+
+impl Persist for Best {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        snapshot.put_state("best", self)
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
+        *self = snapshot.state("best")?;
+        Ok(())
+    }
+}
+
+/// The thread that writes, held by the run. The run is over when it has finished.
+#[derive(Resource)]
+pub struct Writer(CheckpointWriter);
+
+/// What was gathered and is not handed over yet.
+#[derive(Resource, Default)]
+struct Gathered(Option<Snapshot>);
+
+fn start_writer(
+    settings: Res<Checkpoints>,
+    directory: Option<Res<RunDirectory>>,
+    mut commands: Commands,
+) -> Result<(), BevyError> {
+    if let Some(directory) = directory {
+        let folder = directory.path.join("checkpoints");
+        let writer = CheckpointWriter::start(folder, settings.keep).map_err(InputError::new)?;
+        commands.insert_resource(Writer(writer));
+    }
+    Ok(())
+}
+
+/// A new best value is saved at once, so that `best` is the checkpoint that had it.
+fn watch_best(
+    settings: Res<Checkpoints>,
+    reported: Res<Reported>,
+    mut best: ResMut<Best>,
+    mut save: ResMut<SaveNow>,
+) {
+    let value = settings.best.as_deref().and_then(|name| reported.get(name));
+    let Some(value) = value.filter(|value| value.is_finite()) else {
+        return;
+    };
+    if best.value.is_none_or(|best| value > best) {
+        *best = Best {
+            value: Some(value),
+            step: reported.step,
+        };
+        save.0 = true;
+    }
+}
+
+fn gather_snapshot(world: &mut World) -> Result<(), BevyError> {
+    let step = world.resource::<Clock>().step;
+    let snapshot = gather(world, step)?;
+    world.resource_mut::<Gathered>().0 = Some(snapshot);
+    Ok(())
+}
+
+fn write_snapshot(
+    clock: Res<Clock>,
+    best: Res<Best>,
+    writer: Option<Res<Writer>>,
+    mut gathered: ResMut<Gathered>,
+) -> Result<(), BevyError> {
+    if let (Some(writer), Some(snapshot)) = (writer, gathered.0.take()) {
+        let is_best = best.value.is_some() && best.step == clock.step;
+        writer.0.save(snapshot, is_best)?;
+    }
+    Ok(())
+}
+
+/// Waits until every checkpoint of the run is on disk.
+///
+/// # Errors
+/// The first failure to write.
+pub fn finish_writing(world: &mut World) -> Result<(), CheckpointError> {
+    match world.remove_resource::<Writer>() {
+        Some(writer) => writer.0.finish(),
+        None => Ok(()),
+    }
+}
+
+/// The checkpoint that the run goes on from, inserted before the app starts.
+#[derive(Resource)]
+pub struct ResumeFrom(pub Snapshot);
+
+/// The set in `PostStartup` in which a run is restored.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RestoreSystems;
+
+/// Restores the run from [`ResumeFrom`] once networks are built.
+pub struct RestorePlugin;
+
+impl Plugin for RestorePlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<Clock>()
+            .persist::<Clock>()
+            .add_systems(PostStartup, restore_run.in_set(RestoreSystems));
+    }
+}
+
+fn restore_run(world: &mut World) -> Result<(), BevyError> {
+    if let Some(ResumeFrom(snapshot)) = world.remove_resource::<ResumeFrom>() {
+        restore(world, &snapshot).map_err(InputError::new)?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize, Deserialize)]
+struct ClockState {
+    step: u64,
+    gradient_steps: u64,
+}
+
+/// How far the run is; how far it is to go stands in the scene.
+impl Persist for Clock {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        snapshot.put_state(
+            "clock",
+            &ClockState {
+                step: self.step,
+                gradient_steps: self.gradient_steps,
+            },
+        )
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
+        let state: ClockState = snapshot.state("clock")?;
+        (self.step, self.gradient_steps) = (state.step, state.gradient_steps);
+        Ok(())
+    }
+}

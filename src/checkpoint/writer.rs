@@ -1,0 +1,294 @@
+//! A thread that writes checkpoints while training goes on.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+
+use super::disk::{RealDisk, create_folders};
+use super::lock::{FolderLock, NotLocked};
+use super::prune::{prune, tidy};
+use super::step_folder::write_checkpoint;
+use super::{CheckpointError, Snapshot};
+
+/// Writes snapshots into a run's `checkpoints/` from a thread of its own.
+///
+/// One snapshot is being written and one waits at most; [`save`](Self::save) blocks while both places are taken. A
+/// checkpoint gets its name only when all of it is on disk, so that a crash at any instant leaves those before it.
+///
+/// ```
+/// use yarak::checkpoint::{CheckpointWriter, Snapshot, load};
+///
+/// let folder = tempfile::tempdir()?;
+/// let writer = CheckpointWriter::start(folder.path(), 2)?;
+/// for step in [1_000, 2_000, 3_000, 4_000] {
+///     let mut snapshot = Snapshot::new(step);
+///     snapshot.put_tensor("actor", "weight", &[2], vec![1.0, step as f32])?;
+///     writer.save(snapshot, step == 1_000)?;
+/// }
+/// writer.finish()?;
+///
+/// // The last two and the best are left.
+/// assert!(!folder.path().join("step_000002000").exists());
+/// let best = load(folder.path().join("step_000001000"))?;
+/// assert_eq!(best.tensor("actor", "weight", &[2])?.values, [1.0, 1_000.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct CheckpointWriter {
+    folder: PathBuf,
+    /// Dropped to let the thread end.
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    failure: Failure,
+    /// Held to the end of the thread's work.
+    _lock: FolderLock,
+}
+
+#[derive(Debug)]
+struct Job {
+    snapshot: Snapshot,
+    is_best: bool,
+}
+
+/// The first failure that nobody has been told of.
+type Failure = Arc<Mutex<Option<CheckpointError>>>;
+
+impl CheckpointWriter {
+    /// Opens `folder` (a run's `checkpoints/`, made if missing), clears what dead processes left in it, and starts the
+    /// thread. `keep`, 1 or more, is how many checkpoints stay besides the best.
+    ///
+    /// # Errors
+    /// [`CheckpointError::KeepsNothing`], [`CheckpointError::InUse`] when another writer has the folder, and
+    /// [`CheckpointError::Io`].
+    pub fn start(folder: impl AsRef<Path>, keep: usize) -> Result<Self, CheckpointError> {
+        let folder = folder.as_ref().to_path_buf();
+        if keep == 0 {
+            return Err(CheckpointError::KeepsNothing { folder });
+        }
+        create_folders(&mut RealDisk, &folder)
+            .map_err(CheckpointError::io("create the folder", &folder))?;
+        let lock = FolderLock::take(&folder).map_err(|refused| match refused {
+            NotLocked::Held(holder) => CheckpointError::InUse {
+                folder: folder.clone(),
+                holder,
+            },
+            NotLocked::Io(error) => CheckpointError::io("lock the folder", &folder)(error),
+        })?;
+        if lock.is_certain() {
+            tidy(&mut RealDisk, &folder)?;
+        }
+        let (jobs, queue) = bounded(1);
+        let failure = Failure::default();
+        let thread = Builder::new()
+            .name("checkpoint writer".to_owned())
+            .spawn({
+                let (folder, failure) = (folder.clone(), failure.clone());
+                move || write_all(&queue, &folder, keep, &failure)
+            })
+            .map_err(CheckpointError::io(
+                "start the thread that writes into it",
+                &folder,
+            ))?;
+        Ok(Self {
+            folder,
+            jobs: Some(jobs),
+            thread: Some(thread),
+            failure,
+            _lock: lock,
+        })
+    }
+
+    /// Hands `snapshot` to the thread, and waits only while one is being written and another waits. `is_best` lets the
+    /// file `best` name it, so that it outlives the others.
+    ///
+    /// # Errors
+    /// The failure of an earlier save (a full disk, ...), each told once; `snapshot` is then not written. The checkpoints
+    /// before it stand, and a later save tries again.
+    pub fn save(&self, snapshot: Snapshot, is_best: bool) -> Result<(), CheckpointError> {
+        self.report()?;
+        // Seen here, a mistake in what was gathered stops the run at the save that it belongs to.
+        snapshot.check()?;
+        let job = Job { snapshot, is_best };
+        let sent = self
+            .jobs
+            .as_ref()
+            .is_some_and(|jobs| jobs.send(job).is_ok());
+        if sent {
+            Ok(())
+        } else {
+            Err(CheckpointError::WriterDied {
+                folder: self.folder.clone(),
+            })
+        }
+    }
+
+    /// Waits until everything is on disk.
+    ///
+    /// # Errors
+    /// The first failure that [`save`](Self::save) has not told.
+    pub fn finish(mut self) -> Result<(), CheckpointError> {
+        self.join()
+    }
+
+    fn report(&self) -> Result<(), CheckpointError> {
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .map_or(Ok(()), Err)
+    }
+
+    fn join(&mut self) -> Result<(), CheckpointError> {
+        self.jobs = None;
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
+            return Err(CheckpointError::WriterDied {
+                folder: self.folder.clone(),
+            });
+        }
+        self.report()
+    }
+}
+
+impl Drop for CheckpointWriter {
+    fn drop(&mut self) {
+        // Nobody is left to be told in any other way.
+        if let Err(error) = self.join() {
+            eprintln!("yarak: a checkpoint was not written: {error}");
+        }
+    }
+}
+
+fn write_all(queue: &Receiver<Job>, folder: &Path, keep: usize, failure: &Failure) {
+    for Job { snapshot, is_best } in queue {
+        let written = write_checkpoint(&mut RealDisk, folder, &snapshot, is_best)
+            .and_then(|()| prune(&mut RealDisk, folder, snapshot.step, keep));
+        if let Err(error) = written {
+            failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert(error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::latest_good;
+    use super::super::step_folder::{names_in, steps_in};
+    use super::*;
+    use std::fs;
+
+    fn snapshot(step: u64) -> Snapshot {
+        let mut snapshot = Snapshot::new(step);
+        snapshot
+            .put_tensor("actor", "weight", &[1000], vec![step as f32; 1000])
+            .unwrap();
+        snapshot
+    }
+
+    #[test]
+    fn everything_saved_is_written_in_order_when_finish_returns() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("run/checkpoints");
+        let writer = CheckpointWriter::start(&folder, 3).unwrap();
+        for step in 1..=20 {
+            writer.save(snapshot(step), step == 4).unwrap();
+        }
+        writer.finish().unwrap();
+        assert_eq!(steps_in(&folder).unwrap(), [20, 19, 18, 4]);
+        assert_eq!(latest_good(&folder).unwrap().found.unwrap().1, snapshot(20));
+    }
+
+    #[test]
+    fn dropping_the_writer_waits_for_what_was_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = CheckpointWriter::start(folder.path(), 5).unwrap();
+        writer.save(snapshot(1), false).unwrap();
+        writer.save(snapshot(2), false).unwrap();
+        drop(writer);
+        assert_eq!(steps_in(folder.path()).unwrap(), [2, 1]);
+    }
+
+    #[test]
+    fn a_failure_is_told_once_and_a_later_save_tries_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = CheckpointWriter::start(folder.path(), 5).unwrap();
+        // A folder called `latest` cannot be replaced by a file.
+        fs::create_dir_all(folder.path().join("latest/full")).unwrap();
+        writer.save(snapshot(1), false).unwrap();
+        let told = (0..1000).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            writer.report().err()
+        });
+        assert!(told.unwrap().to_string().contains("latest"));
+        fs::remove_dir_all(folder.path().join("latest")).unwrap();
+        writer.save(snapshot(2), false).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(
+            latest_good(folder.path()).unwrap().found.unwrap().1,
+            snapshot(2)
+        );
+    }
+
+    #[test]
+    fn finish_tells_a_failure_that_no_save_has_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = CheckpointWriter::start(folder.path(), 5).unwrap();
+        fs::create_dir_all(folder.path().join("latest/full")).unwrap();
+        writer.save(snapshot(1), false).unwrap();
+        assert!(matches!(writer.finish(), Err(CheckpointError::Io { .. })));
+    }
+
+    #[test]
+    fn a_snapshot_that_is_not_whole_is_refused_at_its_own_save() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = CheckpointWriter::start(folder.path(), 5).unwrap();
+        let mut broken = snapshot(1);
+        broken
+            .files
+            .get_mut("actor")
+            .unwrap()
+            .get_mut("weight")
+            .unwrap()
+            .shape = vec![3];
+        assert!(matches!(
+            writer.save(broken, false),
+            Err(CheckpointError::ShapeNotFilled { .. })
+        ));
+        writer.finish().unwrap();
+    }
+
+    #[test]
+    fn a_second_writer_and_a_keep_of_zero_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = CheckpointWriter::start(folder.path(), 1).unwrap();
+        let error = CheckpointWriter::start(folder.path(), 1).unwrap_err();
+        assert!(
+            matches!(error, CheckpointError::InUse { .. }) && error.to_string().contains("process"),
+            "{error}"
+        );
+        drop(first);
+        assert!(CheckpointWriter::start(folder.path(), 1).is_ok());
+        assert!(matches!(
+            CheckpointWriter::start(folder.path(), 0),
+            Err(CheckpointError::KeepsNothing { .. })
+        ));
+    }
+
+    #[test]
+    fn what_a_dead_process_was_writing_is_removed_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join(".writing-12345-step_000000001/actor")).unwrap();
+        CheckpointWriter::start(folder.path(), 1)
+            .unwrap()
+            .finish()
+            .unwrap();
+        assert_eq!(names_in(folder.path()).unwrap(), [".lock"]);
+    }
+}

@@ -1,0 +1,181 @@
+//! From a scene to an app.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bevy_app::App;
+
+use super::error::CliError;
+use crate::checkpoint::{Checkpoints, RestorePlugin, Snapshot};
+use crate::data::{Dataset, Preprocessing, SearchFolders};
+use crate::evaluate::{Rollouts, Validation};
+use crate::learner::{ComputeDevice, Seed};
+use crate::plugins;
+use crate::report::{ConsolePlugin, JsonLinesPlugin, Reports, TensorBoard};
+use crate::scene::{AppSceneExt, OrderEdit, Scene, SceneRegistry};
+use crate::schedule::{
+    AppScheduleExt, Clock, FacilitatorPlugin, LearnOrder, NamedEdit, ScheduleErrors,
+    SchedulePlugin, StepRegistry,
+};
+
+/// This binary's plugins: ours and those of whoever calls [`run`](super::run).
+#[derive(Clone)]
+pub struct Program {
+    register: Arc<dyn Fn(&mut App) + Send + Sync>,
+}
+
+/// What an app is built for.
+pub enum For<'a> {
+    /// Drawing or checking what training would run.
+    Looking,
+    /// Training, with progress shown.
+    Training(ConsolePlugin),
+    /// Acting with the networks of a checkpoint: no dataset is needed.
+    Evaluation(&'a Snapshot),
+}
+
+impl Program {
+    /// A program with yarak's own plugins and those that `register` adds.
+    pub fn new(register: impl Fn(&mut App) + Send + Sync + 'static) -> Self {
+        Program {
+            register: Arc::new(register),
+        }
+    }
+
+    /// An app in which everything that scenes can name is registered, and nothing is added yet.
+    pub fn bare_app(&self) -> App {
+        let mut app = App::new();
+        app.add_plugins((SchedulePlugin, FacilitatorPlugin, RestorePlugin))
+            .register_for_scenes::<Dataset>()
+            .register_for_scenes::<Rollouts>()
+            .register_for_scenes::<Validation>()
+            .register_for_scenes::<Checkpoints>()
+            .register_for_scenes::<Reports>()
+            .register_for_scenes::<TensorBoard>();
+        plugins::register(&mut app);
+        (self.register)(&mut app);
+        app
+    }
+
+    /// Reads a scene with `overrides`, and checks its device and the names in its `order`.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn read_scene(&self, path: &Path, overrides: &[String]) -> Result<Scene, CliError> {
+        let app = self.bare_app();
+        let scene = Scene::read(path, registry(&app), overrides)?;
+        check_names(&app, &scene)?;
+        Ok(scene)
+    }
+
+    /// Reads a resolved scene out of a run's folder.
+    ///
+    /// # Errors
+    /// Every mistake in it, such as a plugin that this binary does not have.
+    pub fn parse_scene(&self, name: &str, text: &str) -> Result<Scene, CliError> {
+        Ok(Scene::parse(name, text, registry(&self.bare_app()), &[])?)
+    }
+
+    /// Builds the app of a scene for one seed. The schedules stand; nothing is loaded.
+    ///
+    /// # Errors
+    /// When the device is not there, or the schedule cannot be built.
+    pub fn app(
+        &self,
+        scene: &Scene,
+        seed: u64,
+        folders: Vec<PathBuf>,
+        purpose: For<'_>,
+    ) -> Result<App, CliError> {
+        let device: ComputeDevice = scene.device.parse().map_err(CliError::input)?;
+        let mut app = self.bare_app();
+        app.insert_resource(device)
+            .insert_resource(Seed(seed))
+            .insert_resource(SearchFolders(folders));
+        app.world_mut().resource_mut::<Clock>().steps = scene.steps;
+        let mut acts_only = false;
+        match purpose {
+            For::Looking => {}
+            For::Training(console) => {
+                app.add_plugins((JsonLinesPlugin, console));
+            }
+            For::Evaluation(snapshot) => {
+                acts_only = true;
+                let preprocessing: Preprocessing = snapshot.state("preprocessing")?;
+                app.insert_resource(preprocessing);
+            }
+        }
+        for plugin in &scene.plugins {
+            // What only acts needs what the data did to observations, which the checkpoint has, and not the data.
+            if !(acts_only && (**plugin).downcast::<Dataset>().is_some()) {
+                (**plugin).add_to(&mut app).map_err(CliError::input)?;
+            }
+        }
+        if !app.is_plugin_added::<Reports>() {
+            app.add_plugins(Reports::default());
+        }
+        for edit in &scene.order {
+            order(&mut app, edit);
+        }
+        app.finish();
+        app.cleanup();
+        let errors = &app.world().resource::<ScheduleErrors>().0;
+        if !errors.is_empty() {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            return Err(CliError::input(lines.join("\nerror: ")));
+        }
+        Ok(app)
+    }
+}
+
+/// The folders in which a scene's relative paths are looked for besides the working directory.
+pub fn folders_of(scene: &Path) -> Vec<PathBuf> {
+    scene
+        .parent()
+        .map(|folder| vec![folder.to_path_buf()])
+        .unwrap_or_default()
+}
+
+/// What scenes can name in this app.
+pub fn registry(app: &App) -> &SceneRegistry {
+    app.world().resource::<SceneRegistry>()
+}
+
+/// Checks what only the program knows: devices, and the names of slots and steps.
+fn check_names(app: &App, scene: &Scene) -> Result<(), CliError> {
+    let slots: Vec<&str> = app.world().resource::<LearnOrder>().names().collect();
+    let steps: Vec<&str> = app.world().resource::<StepRegistry>().names().collect();
+    scene.check_order(&slots, &steps)?;
+    scene
+        .device
+        .parse::<ComputeDevice>()
+        .map(|_| ())
+        .map_err(CliError::input)
+}
+
+fn order(app: &mut App, edit: &OrderEdit) {
+    let name = |name: &crate::scene::OrderName| name.as_str().to_owned();
+    app.edit_learn(match edit {
+        OrderEdit::Replace { slot, with } => NamedEdit::Replace {
+            slot: name(slot),
+            step: name(with),
+        },
+        OrderEdit::InsertBefore { slot, with } => NamedEdit::InsertBefore {
+            anchor: name(slot),
+            step: name(with),
+        },
+        OrderEdit::InsertAfter { slot, with } => NamedEdit::InsertAfter {
+            anchor: name(slot),
+            step: name(with),
+        },
+        OrderEdit::MoveBefore { slot, before } => NamedEdit::MoveBefore {
+            slot: name(slot),
+            anchor: name(before),
+        },
+        OrderEdit::MoveAfter { slot, after } => NamedEdit::MoveAfter {
+            slot: name(slot),
+            anchor: name(after),
+        },
+        OrderEdit::Remove { slot } => NamedEdit::Remove { slot: name(slot) },
+    });
+}

@@ -1,0 +1,89 @@
+//! What a subcommand ends with when it does not do what was asked.
+
+use std::fmt;
+
+use crate::checkpoint::{CheckpointError, RunFolderError};
+use crate::scene::Problems;
+use crate::schedule::Failure;
+
+/// A message for the user, and whose mistake it was.
+#[derive(Debug)]
+pub struct CliError {
+    message: String,
+    status: u8,
+}
+
+impl CliError {
+    /// The user's input was wrong.
+    pub fn input(message: impl fmt::Display) -> Self {
+        CliError {
+            message: format!("error: {message}"),
+            status: 2,
+        }
+    }
+
+    /// Something went wrong on the way.
+    pub fn failed(message: impl fmt::Display) -> Self {
+        CliError {
+            message: format!("error: {message}"),
+            status: 1,
+        }
+    }
+
+    /// The exit status.
+    pub fn status(&self) -> u8 {
+        self.status
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Problems> for CliError {
+    fn from(problems: Problems) -> Self {
+        CliError {
+            // Each problem says `error:` at its own place.
+            message: problems.to_string(),
+            status: 2,
+        }
+    }
+}
+
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> Self {
+        let status = failure.exit_status();
+        CliError {
+            message: format!("error: {failure}"),
+            status,
+        }
+    }
+}
+
+impl From<CheckpointError> for CliError {
+    fn from(error: CheckpointError) -> Self {
+        from_parts(error.is_users_mistake(), &error)
+    }
+}
+
+impl From<RunFolderError> for CliError {
+    fn from(error: RunFolderError) -> Self {
+        from_parts(error.is_users_mistake(), &error)
+    }
+}
+
+fn from_parts(users_mistake: bool, error: &dyn std::error::Error) -> CliError {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message.push_str(&format!("\n  because {error}"));
+        cause = error.source();
+    }
+    if users_mistake {
+        CliError::input(message)
+    } else {
+        CliError::failed(message)
+    }
+}

@@ -1,0 +1,89 @@
+//! `yarak list`.
+
+use bevy_app::AppExit;
+use clap::{Args, ValueEnum};
+
+use super::building::{Program, registry};
+use super::error::CliError;
+use super::print;
+use crate::env::registry as environments;
+use crate::learner::ComputeDevice;
+use crate::scene::PluginKind;
+
+/// List what scenes can name.
+#[derive(Args)]
+pub struct List {
+    /// One of these; all if not given
+    what: Option<What>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Plugins that learn
+    Algorithms,
+    /// Environments that are built in
+    Environments,
+    /// All other plugins that scenes can name
+    Plugins,
+    /// Devices of this machine
+    Devices,
+}
+
+impl List {
+    /// Lists.
+    pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        let all = [
+            What::Algorithms,
+            What::Plugins,
+            What::Environments,
+            What::Devices,
+        ];
+        let sections: Vec<String> = all
+            .into_iter()
+            .filter(|what| self.what.is_none_or(|asked| asked == *what))
+            .map(|what| {
+                let rows = rows(program, what);
+                let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+                let lines = rows
+                    .iter()
+                    .map(|(name, about)| format!("  {name:width$}  {about}"));
+                let title = match what {
+                    What::Algorithms => "algorithms",
+                    What::Plugins => "plugins",
+                    What::Environments => "environments",
+                    What::Devices => "devices",
+                };
+                let lines: Vec<String> = lines.collect();
+                format!("{title}\n{}", lines.join("\n"))
+            })
+            .collect();
+        print(&sections.join("\n\n"));
+        Ok(AppExit::Success)
+    }
+}
+
+fn rows(program: &Program, what: What) -> Vec<(String, String)> {
+    let of_kind = |kind: PluginKind| {
+        let app = program.bare_app();
+        let entries = registry(&app).entries().iter();
+        entries
+            .filter(|entry| entry.kind() == kind)
+            .map(|entry| (entry.name().to_owned(), entry.summary()))
+            .collect()
+    };
+    match what {
+        What::Algorithms => of_kind(PluginKind::Algorithm),
+        What::Plugins => of_kind(PluginKind::Part),
+        What::Environments => environments::names()
+            .filter_map(|name| environments::specification(name).ok())
+            .map(|known| (known.name.to_owned(), known.description.to_owned()))
+            .collect(),
+        What::Devices => ComputeDevice::available()
+            .into_iter()
+            .map(|(name, usable)| match usable {
+                Ok(()) => (name, "usable".to_owned()),
+                Err(error) => (name, error.to_string()),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,112 @@
+//! The program: one file a subcommand.
+//!
+//! A binary of one's own registers its plugins and then has the whole command line:
+//!
+//! ```no_run
+//! use yarak::prelude::*;
+//!
+//! fn main() -> AppExit {
+//!     yarak::cli::run(|app| {
+//!         app.register_for_scenes::<Bc>();
+//!     })
+//! }
+//! ```
+
+mod building;
+mod data;
+mod error;
+mod eval;
+mod graph;
+mod list;
+mod report;
+mod scene;
+mod train;
+
+use std::ffi::OsString;
+
+use bevy_app::{App, AppExit};
+use clap::{Parser, Subcommand};
+
+use building::Program;
+
+/// Exit status of a run that Ctrl-C ended: 128 and the signal's number, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// Reinforcement learning as a Bevy schedule.
+///
+/// A run is a scene: a RON file that lists plugins. Train one, then look at what it left in its folder:
+///
+///   yarak train scenes/pendulum_td3_bc.ron
+///   yarak report runs/pendulum_td3_bc
+///   yarak eval runs/pendulum_td3_bc
+///
+/// Exit status: 0 done; 1 the run failed; 2 the input was wrong and nothing was started; 130 interrupted, resumable.
+#[derive(Parser)]
+#[command(name = "yarak", version, verbatim_doc_comment)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a scene
+    Train(train::Train),
+    /// Play episodes with a trained policy
+    Eval(eval::Eval),
+    /// Draw what a scene runs, in order: slots, systems, conditions, reads and writes
+    Graph(graph::Graph),
+    /// Check scenes, or print templates for them
+    #[command(subcommand)]
+    Scene(scene::SceneCommand),
+    /// List what scenes can name
+    List(list::List),
+    /// Look into datasets
+    #[command(subcommand)]
+    Data(data::DataCommand),
+    /// Make an HTML page with the learning curves of runs
+    Report(report::Report),
+}
+
+/// Runs the command line of this process. `register` makes plugins of one's own known to scenes.
+pub fn run(register: impl Fn(&mut App) + Send + Sync + 'static) -> AppExit {
+    run_with(register, std::env::args_os())
+}
+
+/// Runs the given command line, the program's own name first.
+pub fn run_with(
+    register: impl Fn(&mut App) + Send + Sync + 'static,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> AppExit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(told) => {
+            // `--help` and `--version` come this way too. A closed pipe is nobody's mistake.
+            let _ = told.print();
+            return AppExit::from_code(u8::try_from(told.exit_code()).unwrap_or(2));
+        }
+    };
+    let program = Program::new(register);
+    let done = match cli.command {
+        Command::Train(train) => train.run(&program),
+        Command::Eval(eval) => eval.run(&program),
+        Command::Graph(graph) => graph.run(&program),
+        Command::Scene(scene) => scene.run(&program),
+        Command::List(list) => list.run(&program),
+        Command::Data(data) => data.run(),
+        Command::Report(report) => report.run(),
+    };
+    match done {
+        Ok(exit) => exit,
+        Err(error) => {
+            eprintln!("{error}");
+            AppExit::from_code(error.status())
+        }
+    }
+}
+
+/// Writes results to standard output. A reader that closed the pipe early is not an error.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
+}

@@ -1,0 +1,74 @@
+//! `yarak scene`.
+
+use std::path::PathBuf;
+
+use bevy_app::AppExit;
+use clap::Subcommand;
+
+use super::building::{For, Program, folders_of, registry};
+use super::error::CliError;
+use super::print;
+
+/// Check scenes, or print templates for them.
+#[derive(Subcommand)]
+pub enum SceneCommand {
+    /// Report every mistake of the given scenes, with its place; nothing is run
+    Check {
+        /// The scenes' RON files
+        #[arg(required = true)]
+        scenes: Vec<PathBuf>,
+    },
+    /// Print a scene with every setting of a plugin at its default, commented
+    Template {
+        /// The plugin, such as Td3Bc (`yarak list plugins` names them)
+        name: String,
+    },
+    /// Print each setting of a plugin with its type, default, range and meaning
+    Schema {
+        /// The plugin, such as Td3Bc (`yarak list plugins` names them)
+        name: String,
+        /// Print JSON Schema
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl SceneCommand {
+    /// Does it.
+    pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        match self {
+            SceneCommand::Check { scenes } => {
+                let mut wrong = 0;
+                for path in scenes {
+                    let checked = program.read_scene(path, &[]).and_then(|scene| {
+                        program.app(&scene, scene.seed, folders_of(path), For::Looking)
+                    });
+                    match checked {
+                        Ok(_) => print(&format!("{}: good", path.display())),
+                        Err(error) => {
+                            wrong += 1;
+                            eprintln!("{error}");
+                        }
+                    }
+                }
+                Ok(AppExit::from_code(if wrong > 0 { 2 } else { 0 }))
+            }
+            SceneCommand::Template { name } => {
+                let app = program.bare_app();
+                let entry = registry(&app).entry(name).map_err(CliError::input)?;
+                print(&entry.template());
+                Ok(AppExit::Success)
+            }
+            SceneCommand::Schema { name, json } => {
+                let app = program.bare_app();
+                let entry = registry(&app).entry(name).map_err(CliError::input)?;
+                if *json {
+                    print(&format!("{:#}", entry.json_schema()));
+                } else {
+                    print(&entry.schema_text());
+                }
+                Ok(AppExit::Success)
+            }
+        }
+    }
+}

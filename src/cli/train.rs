@@ -1,0 +1,347 @@
+//! `yarak train`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
+
+use bevy_app::{App, AppExit};
+use clap::Args;
+
+use super::building::{For, Program, folders_of};
+use super::error::CliError;
+use super::{INTERRUPTED, print};
+use crate::checkpoint::{
+    Best, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
+    default_run_folder, finish_writing,
+};
+use crate::data::{SharedDataset, preload};
+use crate::evaluate::Episodes;
+use crate::report::console::Console;
+use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress};
+use crate::scene::Scene;
+use crate::schedule::{Outcome, Training, request_stop};
+
+/// Train a scene.
+///
+/// Everything the run leaves is in one folder: the resolved scene, a manifest, metrics, checkpoints. Ctrl-C finishes the
+/// step, saves, and says how to resume.
+#[derive(Args)]
+pub struct Train {
+    /// The scene's RON file
+    scene: PathBuf,
+    /// Override any value, as in `--set Td3Bc.alpha=1.0 --set seed=3`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<String>,
+    /// The run's folder; runs/<the scene's name> if not given
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Where to go on from: `never` refuses a folder that is not empty, `auto` takes the latest good checkpoint
+    #[arg(long, value_name = "auto|never|CHECKPOINT", default_value = "never")]
+    resume: Resume,
+    /// Where to compute
+    #[arg(long, value_name = "cpu|cuda[:N]|auto")]
+    device: Option<String>,
+    /// Train for so many steps instead of the scene's
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Train one learner for each of these seeds, side by side, each into a folder of its own (seed_0, seed_1, ...)
+    #[arg(long, value_name = "0,1,2", value_delimiter = ',')]
+    seeds: Vec<u64>,
+}
+
+/// How one learner's run ended.
+struct Ended {
+    outcome: Outcome,
+    folder: PathBuf,
+    last: Option<(u64, f64)>,
+    best: Best,
+}
+
+impl Train {
+    /// Trains.
+    pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        let mut overrides = self.overrides.clone();
+        overrides.extend(self.steps.map(|steps| format!("steps={steps}")));
+        overrides.extend(self.device.iter().map(|device| format!("device={device}")));
+        if !self.seeds.is_empty() {
+            overrides.push(format!("seeds={:?}", self.seeds));
+        }
+        let scene = program.read_scene(&self.scene, &overrides)?;
+        let folder = match &self.run {
+            Some(folder) => folder.clone(),
+            None => default_run_folder(&self.scene),
+        };
+        // A second signal ends the process at once: the last checkpoint stands.
+        let handler = || {
+            if crate::schedule::stop_requested() {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+            request_stop();
+        };
+        ctrlc::set_handler(handler).map_err(CliError::failed)?;
+        let console = Console::stderr();
+        let ended = if scene.seeds.is_empty() {
+            let learner = self.prepare(program, &scene, &folder, &console, "")?;
+            vec![learner.train()?]
+        } else {
+            self.train_seeds(program, &scene, &folder, &console)?
+        };
+        Ok(self.conclude(&ended))
+    }
+
+    /// One learner for each seed, as many at a time as there are cores.
+    fn train_seeds(
+        &self,
+        program: &Program,
+        scene: &Scene,
+        folder: &Path,
+        console: &Console,
+    ) -> Result<Vec<Ended>, CliError> {
+        let mut alone: Vec<(String, Scene)> = Vec::new();
+        for seed in &scene.seeds {
+            let name = format!("seed_{seed}");
+            if alone.iter().any(|(there, _)| *there == name) {
+                return Err(CliError::input(format!(
+                    "seed {seed} is named twice in `seeds`"
+                )));
+            }
+            let mut scene = scene.clone();
+            (scene.seed, scene.seeds) = (*seed, Vec::new());
+            alone.push((name, scene));
+        }
+        // Everything that can be wrong is found before the first learner starts.
+        for (_, scene) in &alone {
+            let _ = program.app(scene, scene.seed, folders_of(&self.scene), For::Looking)?;
+        }
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+        let queue = Mutex::new(alone.iter());
+        let results = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for _ in 0..cores.min(alone.len()) {
+                scope.spawn(|| {
+                    loop {
+                        let Some((name, scene)) = locked(&queue).next() else {
+                            return;
+                        };
+                        let folder = folder.join(name);
+                        let ended = self
+                            .prepare(program, scene, &folder, console, name)
+                            .and_then(Learner::train);
+                        locked(&results).push((scene.seed, ended));
+                    }
+                });
+            }
+        });
+        let mut results = results
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        results.sort_by_key(|(seed, _)| scene.seeds.iter().position(|there| there == seed));
+        results.into_iter().map(|(_, ended)| ended).collect()
+    }
+
+    /// Builds a learner: its app, its folder, and the checkpoint that it goes on from.
+    fn prepare(
+        &self,
+        program: &Program,
+        scene: &Scene,
+        folder: &Path,
+        console: &Console,
+        name: &str,
+    ) -> Result<Learner, CliError> {
+        let progress = ConsolePlugin {
+            console: console.clone(),
+            name: name.to_owned(),
+        };
+        let folders = folders_of(&self.scene);
+        let mut app = program.app(scene, scene.seed, folders, For::Training(progress))?;
+        // Before the folder is made: a file that cannot be read leaves nothing behind.
+        let dataset = preload(app.world()).map_err(CliError::input)?;
+        let resolved = scene.to_ron();
+        let differences = |old: &str| {
+            let old = program
+                .parse_scene("scene.ron", old)
+                .map_err(|error| error.to_string())?;
+            Ok(old.differences(scene))
+        };
+        let opened = RunFolder::open(folder, &self.resume, &resolved, differences)?;
+        for skipped in &opened.skipped {
+            let (path, reason) = (skipped.path.display(), &skipped.reason);
+            console.message(&format!("warning: {path} was skipped: {reason}"));
+        }
+        let mut resumed_from = 0;
+        if let Start::Resumed {
+            checkpoint,
+            snapshot,
+        } = opened.start
+        {
+            resumed_from = snapshot.step;
+            if resumed_from < scene.steps {
+                console.message(&format!("resuming from {}", checkpoint.display()));
+            } else {
+                console.message(&format!(
+                    "{} is finished: it has taken {resumed_from} of {} steps",
+                    folder.display(),
+                    scene.steps
+                ));
+            }
+            app.insert_resource(ResumeFrom(snapshot));
+        }
+        let finished = resumed_from >= scene.steps;
+        if !finished {
+            write_manifest(&opened.folder, scene, dataset.as_ref())?;
+        }
+        app.insert_resource(RunDirectory {
+            path: folder.to_path_buf(),
+            resumed_from,
+        });
+        Ok(Learner {
+            app,
+            folder: opened.folder,
+            dataset,
+            finished,
+        })
+    }
+
+    /// Says how it went: the scores on standard output, the rest on standard error.
+    fn conclude(&self, ended: &[Ended]) -> AppExit {
+        let mut interrupted = false;
+        let mut scores = Vec::new();
+        for run in ended {
+            let folder = run.folder.display();
+            if run.outcome == Outcome::Interrupted {
+                interrupted = true;
+            }
+            if let Some((step, score)) = run.last {
+                scores.push(score);
+                let mut line = format!("{folder}: evaluate/return {score:.1} at step {step}");
+                if let Some(best) = run.best.value {
+                    line.push_str(&format!(", best {best:.1} at step {}", run.best.step));
+                }
+                print(&line);
+            }
+        }
+        if scores.len() > 1 {
+            let n = scores.len() as f64;
+            let mean = scores.iter().sum::<f64>() / n;
+            let squares = scores.iter().map(|score| (score - mean).powi(2));
+            let std = (squares.sum::<f64>() / n).sqrt();
+            print(&format!(
+                "evaluate/return {mean:.1} ± {std:.1} over {n} seeds"
+            ));
+        }
+        if interrupted {
+            eprintln!("interrupted; go on with the same command and `--resume auto`");
+            return AppExit::from_code(INTERRUPTED);
+        }
+        AppExit::Success
+    }
+}
+
+/// A learner that is ready to run.
+struct Learner {
+    app: App,
+    /// Holds the folder's lock.
+    folder: RunFolder,
+    /// Held until the app has taken its own.
+    dataset: Option<SharedDataset>,
+    /// All of its steps were taken by an earlier process.
+    finished: bool,
+}
+
+impl Learner {
+    fn train(mut self) -> Result<Ended, CliError> {
+        if self.finished {
+            return Ok(Ended {
+                outcome: Outcome::Finished,
+                folder: self.folder.path().to_path_buf(),
+                last: None,
+                best: Best::default(),
+            });
+        }
+        let app = &mut self.app;
+        let updates = || {
+            while app.should_exit().is_none() {
+                app.update();
+            }
+        };
+        // A panic is a bug, of ours or of a plugin; the checkpoints are still good and the other learners go on.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(updates)) {
+            let what = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            return Err(CliError::failed(format!(
+                "a step panicked: {what}\nThis is a bug in a plugin or in yarak. The last checkpoint in {} stands",
+                self.folder.checkpoints().display()
+            )));
+        }
+        drop(self.dataset.take());
+        let world = self.app.world_mut();
+        finish_writing(world)?;
+        let outcome = world.resource::<Training>().outcome.clone();
+        let outcome = outcome.unwrap_or(Outcome::Finished);
+        let folder = self.folder.path().to_path_buf();
+        let said = match &outcome {
+            Outcome::Finished => format!("finished: {}", folder.display()),
+            Outcome::Interrupted => format!("interrupted and saved: {}", folder.display()),
+            Outcome::Failed(_) => format!("failed: {}", folder.display()),
+        };
+        finish_progress(world, &said);
+        if let Outcome::Failed(failure) = outcome {
+            return Err(failure.into());
+        }
+        let step = world.resource::<Reported>().step;
+        let last = world
+            .get_resource::<Episodes>()
+            .and_then(Episodes::mean_return);
+        Ok(Ended {
+            outcome,
+            folder,
+            last: last.map(|score| (step, score)),
+            best: world.get_resource::<Best>().copied().unwrap_or_default(),
+        })
+    }
+}
+
+fn write_manifest(
+    folder: &RunFolder,
+    scene: &Scene,
+    dataset: Option<&SharedDataset>,
+) -> Result<(), CliError> {
+    let versions = Versions {
+        yarak: env!("CARGO_PKG_VERSION").to_owned(),
+        burn: BURN.to_owned(),
+        bevy: BEVY.to_owned(),
+    };
+    let record = match dataset {
+        Some(dataset) => Some(DatasetRecord::of(dataset.file()).map_err(CliError::failed)?),
+        None => None,
+    };
+    Manifest::of_this_process(versions, &scene.device, vec![scene.seed], record)
+        .write(&folder.manifest())
+        .map_err(CliError::failed)
+}
+
+/// As pinned in `Cargo.toml`; a test compares them.
+const BURN: &str = "0.22.0-pre.2";
+const BEVY: &str = "0.20.1";
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_names_the_versions_that_are_pinned() {
+        let manifest = include_str!("../../Cargo.toml");
+        assert!(manifest.contains(&format!("burn = {{ version = \"={BURN}\"")));
+        assert!(manifest.contains(&format!("bevy_ecs = {{ version = \"={BEVY}\"")));
+    }
+}

@@ -1,0 +1,332 @@
+//! The dataset of a run: what a scene says of it, loading, and what is done to it before anybody learns from it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+use bevy_app::{App, Plugin, PreStartup};
+use bevy_ecs::prelude::*;
+use bevy_reflect::Reflect;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ActionScale, Column, LoadError, Normaliser, ScaleError, Split, SplitError, Transitions, load,
+    split_episodes,
+};
+use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
+use crate::env::Space;
+use crate::learner::Seed;
+use crate::scene::{Bounds, FieldProblems, Settings};
+use crate::schedule::InputError;
+
+/// Loads a dataset of demonstrations (HDF5, D4RL layout) into memory.
+#[derive(Clone, Debug, Resource, Reflect)]
+pub struct Dataset {
+    /// The file, relative to the working directory or to the scene's folder.
+    pub path: PathBuf,
+    /// Whether observations are normalised: (s − μ) / (σ + 1e-3), with the mean and deviation of the training data.
+    pub normalise: bool,
+    /// The smallest and largest action, mapped to −1 and 1. None: those of the environment, or else of the data.
+    pub action_bounds: Option<(f32, f32)>,
+    /// The share of the episodes that is held out for validation.
+    #[reflect(@Bounds::within(0.0, 1.0))]
+    pub validation: f32,
+}
+
+impl Default for Dataset {
+    fn default() -> Self {
+        Dataset {
+            path: PathBuf::from("assets/pendulum-medium-expert.hdf5"),
+            normalise: true,
+            action_bounds: None,
+            validation: 0.0,
+        }
+    }
+}
+
+impl Settings for Dataset {
+    fn check(&self, problems: &mut FieldProblems) {
+        if let Some((low, high)) = self.action_bounds
+            && low >= high
+        {
+            problems.refuse(
+                "action_bounds",
+                "the first number must be below the second, as in (-1.0, 1.0)",
+            );
+        }
+        if self.validation >= 1.0 {
+            problems.refuse(
+                "validation",
+                "nothing would be left to train on: give less than 1",
+            );
+        }
+    }
+}
+
+impl Plugin for Dataset {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(self.clone())
+            .add_systems(PreStartup, load_dataset)
+            .persist::<Preprocessing>();
+    }
+}
+
+/// The spaces of the environment that a run is about, where it names one.
+#[derive(Resource, Clone, Debug)]
+pub struct Spaces {
+    /// The environment's name.
+    pub environment: String,
+    /// Its observations.
+    pub observation: Space,
+    /// Its actions.
+    pub action: Space,
+}
+
+/// Folders in which relative paths are looked for besides the working directory: the scene's.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct SearchFolders(pub Vec<PathBuf>);
+
+impl SearchFolders {
+    /// The first place where `path` exists; `path` itself where there is none.
+    pub fn find(&self, path: &Path) -> PathBuf {
+        std::iter::once(path.to_path_buf())
+            .chain(self.0.iter().map(|folder| folder.join(path)))
+            .find(|candidate| candidate.exists())
+            .unwrap_or_else(|| path.to_path_buf())
+    }
+}
+
+/// What is done to observations before a network sees them, and to actions before an environment does. It is saved with the
+/// networks and used at evaluation and export.
+#[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// Raw observations to what networks see.
+    pub observation: Normaliser,
+    /// Raw actions to [-1, 1] and back.
+    pub action: ActionScale,
+}
+
+impl Preprocessing {
+    /// The widths of observations and of actions.
+    pub fn widths(&self) -> [usize; 2] {
+        [self.observation.mean.len(), self.action.low().len()]
+    }
+}
+
+impl Persist for Preprocessing {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        snapshot.put_state("preprocessing", self)
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
+        *self = snapshot.state("preprocessing")?;
+        Ok(())
+    }
+}
+
+/// The transitions that a run learns from, preprocessed, and which of them are held out. Learners of one process that read the
+/// same file in the same way share one copy.
+#[derive(Resource, Clone, Debug)]
+pub struct Data {
+    /// The preprocessed transitions.
+    pub transitions: Arc<Transitions>,
+    /// Which rows are trained on and which are held out.
+    pub split: Arc<Split>,
+    /// Where they came from.
+    pub file: PathBuf,
+}
+
+/// Why a dataset cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// The file.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The validation share.
+    #[error("Dataset.validation: {0}")]
+    Split(#[from] SplitError),
+    /// Normalising or scaling.
+    #[error("{file}: {error}")]
+    Scale {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        error: ScaleError,
+    },
+    /// Data of another task than the environment.
+    #[error(
+        "{file}: its {what} have {found} elements, and those of {environment} have {expected}; train on data of that environment, or name the data's own in `Rollouts(env: ..)`"
+    )]
+    OtherTask {
+        /// The file.
+        file: String,
+        /// Observations or actions.
+        what: &'static str,
+        /// The width in the file.
+        found: usize,
+        /// The environment.
+        environment: String,
+        /// The width in the environment.
+        expected: usize,
+    },
+}
+
+fn load_dataset(
+    dataset: Res<Dataset>,
+    folders: Option<Res<SearchFolders>>,
+    spaces: Option<Res<Spaces>>,
+    mut commands: Commands,
+) -> Result<(), BevyError> {
+    let file = folders.map_or_else(
+        || dataset.path.clone(),
+        |folders| folders.find(&dataset.path),
+    );
+    let loaded = shared(&dataset, &file, spaces.as_deref()).map_err(InputError::new)?;
+    commands.insert_resource(loaded.preprocessing.clone());
+    commands.insert_resource(Data {
+        transitions: loaded.transitions.clone(),
+        split: loaded.split.clone(),
+        file,
+    });
+    Ok(())
+}
+
+/// A dataset that was loaded ahead. While it is held, the run that asks for the same takes it instead of loading again.
+pub struct SharedDataset(Arc<Loaded>);
+
+impl SharedDataset {
+    /// The file that was read.
+    pub fn file(&self) -> &Path {
+        &self.0.file
+    }
+}
+
+/// Loads the dataset that an app's [`Dataset`] names, before the app starts; `None` for an app without one.
+///
+/// # Errors
+/// Whatever is wrong with the file.
+pub fn preload(world: &World) -> Result<Option<SharedDataset>, DatasetError> {
+    let Some(dataset) = world.get_resource::<Dataset>() else {
+        return Ok(None);
+    };
+    let file = match world.get_resource::<SearchFolders>() {
+        Some(folders) => folders.find(&dataset.path),
+        None => dataset.path.clone(),
+    };
+    let loaded = shared(dataset, &file, world.get_resource::<Spaces>())?;
+    Ok(Some(SharedDataset(loaded)))
+}
+
+/// A dataset as several learners share it.
+struct Loaded {
+    file: PathBuf,
+    transitions: Arc<Transitions>,
+    split: Arc<Split>,
+    preprocessing: Preprocessing,
+}
+
+/// What makes two datasets the same: file and everything that is done to it.
+type Key = String;
+
+/// Loads a dataset, or takes the copy of a learner that has it already.
+fn shared(
+    dataset: &Dataset,
+    file: &Path,
+    spaces: Option<&Spaces>,
+) -> Result<Arc<Loaded>, DatasetError> {
+    static LOADED: LazyLock<Mutex<HashMap<Key, Weak<Loaded>>>> = LazyLock::new(Mutex::default);
+    // The lock is held while loading, so that learners that start together load once.
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = format!("{file:?} {dataset:?} {spaces:?} {:?}", modified(file));
+    if let Some(there) = loaded.get(&key).and_then(Weak::upgrade) {
+        return Ok(there);
+    }
+    let fresh = Arc::new(prepare(dataset, file, spaces)?);
+    loaded.retain(|_, weak| weak.strong_count() > 0);
+    loaded.insert(key, Arc::downgrade(&fresh));
+    Ok(fresh)
+}
+
+fn modified(file: &Path) -> Option<std::time::SystemTime> {
+    std::fs::metadata(file)
+        .and_then(|data| data.modified())
+        .ok()
+}
+
+fn prepare(
+    dataset: &Dataset,
+    file: &Path,
+    spaces: Option<&Spaces>,
+) -> Result<Loaded, DatasetError> {
+    let name = file.display().to_string();
+    let scale_error = |error| DatasetError::Scale {
+        file: name.clone(),
+        error,
+    };
+    let mut transitions = load(file)?;
+    if let Some(spaces) = spaces {
+        for (what, found, space) in [
+            (
+                "observations",
+                transitions.observation().width,
+                &spaces.observation,
+            ),
+            ("actions", transitions.action().width, &spaces.action),
+        ] {
+            if found != space.size() {
+                return Err(DatasetError::OtherTask {
+                    file: name.clone(),
+                    what,
+                    found,
+                    environment: spaces.environment.clone(),
+                    expected: space.size(),
+                });
+            }
+        }
+    }
+    // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
+    let split = split_episodes(&transitions, f64::from(dataset.validation), Seed(0).0)?;
+    let observation = if dataset.normalise {
+        Normaliser::fit(&training_rows(transitions.observation(), &split))
+    } else {
+        Normaliser::identity(transitions.observation().width)
+    };
+    let width = transitions.action().width;
+    let action = match (dataset.action_bounds, spaces.map(|spaces| &spaces.action)) {
+        (Some((low, high)), _) => ActionScale::from_bounds(vec![low; width], vec![high; width]),
+        (None, Some(Space::Box { low, high, .. }))
+            if low.iter().chain(high).all(|bound| bound.is_finite()) =>
+        {
+            ActionScale::from_bounds(low.clone(), high.clone())
+        }
+        _ => ActionScale::from_data(transitions.action()),
+    }
+    .map_err(scale_error)?;
+    observation.apply(&mut transitions).map_err(scale_error)?;
+    action.apply(&mut transitions).map_err(scale_error)?;
+    Ok(Loaded {
+        file: file.to_path_buf(),
+        transitions: Arc::new(transitions),
+        split: Arc::new(split),
+        preprocessing: Preprocessing {
+            observation,
+            action,
+        },
+    })
+}
+
+/// The rows of a column that are trained on: statistics are theirs alone.
+fn training_rows<'a>(column: &'a Column, split: &Split) -> Cow<'a, Column> {
+    if split.held_out.is_empty() {
+        return Cow::Borrowed(column);
+    }
+    let rows = split.training.iter();
+    Cow::Owned(Column {
+        values: rows
+            .flat_map(|row| column.row(*row as usize))
+            .copied()
+            .collect(),
+        width: column.width,
+    })
+}

@@ -1,0 +1,165 @@
+//! What can be wrong with an HDF5 file.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::Dtype;
+
+/// A file, or a dataset in it, that cannot be read.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// No such file.
+    #[error("{}: there is no such file; check the path", .file.display())]
+    Missing {
+        /// The path as given.
+        file: PathBuf,
+    },
+    /// A directory, a pipe or a device.
+    #[error("{}: this is not a regular file; name the HDF5 file itself", .file.display())]
+    NotAFile {
+        /// The path as given.
+        file: PathBuf,
+    },
+    /// The operating system does not let it be read.
+    #[error("{}: the file cannot be read; check its permissions and the disk", .file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// Something else than HDF5.
+    #[error("{}: this is not an HDF5 file (its signature is missing); was it unpacked, or is it an error page saved by a download?", .file.display())]
+    NotHdf5 {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Shorter than it says.
+    #[error("{}: the file is truncated: it needs {declared} bytes and has {found}; copy or download it again", .file.display())]
+    Truncated {
+        /// The file.
+        file: PathBuf,
+        /// Bytes that its first block declares.
+        declared: u64,
+        /// Bytes that it has.
+        found: u64,
+    },
+    /// A virtual dataset somewhere in the file.
+    #[error(
+        "{}: the file holds a virtual dataset (declared at byte {offset}), which reads from other files; \
+         copy its values into a plain dataset first, such as with h5py: `new[name] = old[name][()]`",
+        .file.display()
+    )]
+    Virtual {
+        /// The file.
+        file: PathBuf,
+        /// Where the declaration stands.
+        offset: u64,
+    },
+    /// Structure that makes no sense.
+    #[error("{}: {place} cannot be read: {cause}; the file is damaged, or written in a way that `h5repack` would make readable", .file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// The dataset or attribute, or "the file's structure".
+        place: String,
+        /// What the reader says.
+        cause: String,
+    },
+    /// No dataset of that name.
+    #[error("{}: there is no dataset `{dataset}`; the file has {found}", .file.display())]
+    NoDataset {
+        /// The file.
+        file: PathBuf,
+        /// The path that was asked for.
+        dataset: String,
+        /// What stands at the file's top level.
+        found: String,
+    },
+    /// Data that lie in another file.
+    #[error(
+        "{}: dataset `{dataset}` {how}; no other file than the one named is ever read: copy the values into this file first",
+        .file.display()
+    )]
+    Elsewhere {
+        /// The file.
+        file: PathBuf,
+        /// The path inside the file.
+        dataset: String,
+        /// Where the data lie instead.
+        how: String,
+    },
+    /// More data than the file can hold, or than is ever loaded.
+    #[error(
+        "{}: dataset `{dataset}` declares {what}, more than the {limit} bytes that a sound file of this size can hold; \
+         the file is damaged, or this dataset was never written",
+        .file.display()
+    )]
+    Oversized {
+        /// The file.
+        file: PathBuf,
+        /// The path inside the file.
+        dataset: String,
+        /// What is too large.
+        what: String,
+        /// The most bytes allowed.
+        limit: u64,
+    },
+    /// A compression that this build does not know.
+    #[error(
+        "{}: dataset `{dataset}` is stored with {filter}, which this build cannot read; \
+         build with `--features libhdf5`, or rewrite the file with `h5repack -f GZIP=4`",
+        .file.display()
+    )]
+    Filter {
+        /// The file.
+        file: PathBuf,
+        /// The path inside the file.
+        dataset: String,
+        /// The filter's name and number.
+        filter: String,
+    },
+    /// Values that cannot become what was asked for.
+    #[error("{}: dataset `{dataset}` holds {dtype}, which cannot be read as {wanted}; write it with another type", .file.display())]
+    Conversion {
+        /// The file.
+        file: PathBuf,
+        /// The path inside the file.
+        dataset: String,
+        /// What it holds.
+        dtype: Dtype,
+        /// What was asked for.
+        wanted: &'static str,
+    },
+    /// A single value that does not fit.
+    #[error("{}: dataset `{dataset}`, row {row}, column {column} is {value}, which is not a {wanted}; repair this value", .file.display())]
+    Value {
+        /// The file.
+        file: PathBuf,
+        /// The path inside the file.
+        dataset: String,
+        /// The row, from 0.
+        row: usize,
+        /// The element within the row, from 0.
+        column: usize,
+        /// What stands there.
+        value: String,
+        /// What was asked for.
+        wanted: &'static str,
+    },
+    /// Rows past the end.
+    #[error("{}: rows {start}..{end} of dataset `{dataset}` were asked for, and it has {rows}; ask for rows that it has", .file.display())]
+    Rows {
+        /// The file.
+        file: PathBuf,
+        /// The path inside the file.
+        dataset: String,
+        /// First row asked for.
+        start: usize,
+        /// The row after the last asked for.
+        end: usize,
+        /// Rows that there are.
+        rows: usize,
+    },
+}

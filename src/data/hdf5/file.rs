@@ -1,0 +1,477 @@
+//! The one seam to the HDF5 library: opening, listing, and reading whole datasets or ranges of their rows.
+//!
+//! The file is taken for a stranger's. What it declares is held against what its bytes can hold before anything is
+//! allocated, and no other file than the one named is ever opened.
+
+use std::ops::{Bound, RangeBounds};
+use std::path::{Path, PathBuf};
+
+use rust_hdf5::{H5Dataset, H5File, Hdf5Error, LinkClass};
+
+use super::element::{Dtype, Element};
+use super::error::FileError;
+use super::selection::Selection;
+use super::vetting;
+
+/// Soft links followed before they are taken for a circle; the HDF5 library's own limit.
+const MAX_SOFT_LINKS: usize = 16;
+
+/// One dataset, as the file declares it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DatasetInfo {
+    /// The path inside the file, without a leading `/`.
+    pub path: String,
+    /// The shape; empty for a single value.
+    pub shape: Vec<usize>,
+    /// The type of an element.
+    pub dtype: Dtype,
+    /// Bytes of one element.
+    pub element_bytes: usize,
+    /// Why it cannot be read, where that is known already.
+    pub unreadable: Option<String>,
+}
+
+impl DatasetInfo {
+    /// The length of the first axis; 1 for a single value.
+    pub fn rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(1)
+    }
+
+    /// Elements in one row; `None` where the declared number is beyond all bounds.
+    pub fn width(&self) -> Option<usize> {
+        self.shape
+            .iter()
+            .skip(1)
+            .try_fold(1usize, |product, &length| product.checked_mul(length))
+    }
+
+    /// Bytes of all elements in memory, `u64::MAX` where the declared number is beyond all bounds.
+    pub fn bytes(&self) -> u64 {
+        self.shape
+            .iter()
+            .fold(self.element_bytes as u64, |product, &length| {
+                product.saturating_mul(length as u64)
+            })
+    }
+}
+
+/// An HDF5 file, open for reading.
+///
+/// A file is used by one thread at a time; for another thread, [`reopen`](Self::reopen) it, because one handle answers one
+/// reader after the other.
+///
+/// ```
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/d4rl/contiguous.hdf5");
+/// use yarak::data::hdf5::File;
+///
+/// let file = File::open(path)?;
+/// let observations = file.dataset("observations")?;
+/// println!("{:?} of {}", observations.shape, observations.dtype);
+/// let first: Vec<f32> = file.read("observations", 0..1)?;
+/// let terminals: Vec<bool> = file.read("terminals", ..)?;
+/// # assert_eq!(first.len(), 3);
+/// # Ok::<(), yarak::data::hdf5::FileError>(())
+/// ```
+pub struct File {
+    handle: H5File,
+    path: PathBuf,
+    bytes: u64,
+    /// In the order of their paths.
+    datasets: Vec<DatasetInfo>,
+}
+
+impl File {
+    /// Opens a file and lists its datasets.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, no regular file, no HDF5, truncated or damaged, and files that hold a virtual dataset.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, FileError> {
+        let path = path.as_ref();
+        let bytes = vetting::vet(path)?;
+        let handle = open_handle(path)?;
+        let mut datasets: Vec<_> = handle
+            .dataset_names()
+            .into_iter()
+            .map(|name| describe(&handle, name))
+            .collect();
+        datasets.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Self {
+            handle,
+            path: path.to_owned(),
+            bytes,
+            datasets,
+        })
+    }
+
+    /// A second handle on the same file, for another thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), where the file has changed since.
+    pub fn reopen(&self) -> Result<Self, FileError> {
+        let handle = open_handle(&self.path)?;
+        Ok(Self {
+            handle,
+            path: self.path.clone(),
+            bytes: self.bytes,
+            datasets: self.datasets.clone(),
+        })
+    }
+
+    /// The path that it was opened with.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's length in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Every dataset in the file, in the order of their paths.
+    pub fn datasets(&self) -> &[DatasetInfo] {
+        &self.datasets
+    }
+
+    /// What stands at the top level, in order: datasets by name, shape and type, groups by name with a trailing `/`.
+    pub fn top_level(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .datasets
+            .iter()
+            .map(|dataset| match dataset.path.split_once('/') {
+                Some((group, _)) => format!("`{group}/`"),
+                None => format!("`{}` {:?} {}", dataset.path, dataset.shape, dataset.dtype),
+            })
+            .collect();
+        names.dedup();
+        names
+    }
+
+    /// The top level in words, for messages; of many names the first few.
+    pub(super) fn contents(&self) -> String {
+        const SHOWN: usize = 12;
+        let mut names = self.top_level();
+        let more = names.len().saturating_sub(SHOWN);
+        names.truncate(SHOWN);
+        match (names.is_empty(), more) {
+            (true, _) => "no datasets".to_owned(),
+            (false, 0) => names.join(", "),
+            (false, more) => format!("{} and {more} more", names.join(", ")),
+        }
+    }
+
+    /// The dataset at a path, through soft links within the file.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::NoDataset`], or [`FileError::Elsewhere`] where the path leads out of the file.
+    pub fn dataset(&self, path: &str) -> Result<&DatasetInfo, FileError> {
+        self.find(path, MAX_SOFT_LINKS)
+    }
+
+    /// Reads rows of a dataset, all of them with `..`, row after row; see [`Element`] for what can be read as what.
+    ///
+    /// # Errors
+    ///
+    /// Everything that [`FileError`] lists about datasets. Nothing of the declared size is allocated before that size was
+    /// found to be possible.
+    pub fn read<T: Element>(
+        &self,
+        dataset: &str,
+        rows: impl RangeBounds<usize>,
+    ) -> Result<Vec<T>, FileError> {
+        let info = self.dataset(dataset)?;
+        let start = match rows.start_bound() {
+            Bound::Included(&start) => start,
+            Bound::Excluded(&start) => start.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match rows.end_bound() {
+            Bound::Included(&end) => end.saturating_add(1),
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => info.rows(),
+        };
+        if start > end || end > info.rows() {
+            return Err(FileError::Rows {
+                file: self.path.clone(),
+                dataset: info.path.clone(),
+                start,
+                end,
+                rows: info.rows(),
+            });
+        }
+        if !T::accepts(&info.dtype) {
+            return Err(FileError::Conversion {
+                file: self.path.clone(),
+                dataset: info.path.clone(),
+                dtype: info.dtype,
+                wanted: T::NAME,
+            });
+        }
+        Selection::new(self, info, self.source(info)?, start..end)?.read()
+    }
+
+    /// A text attribute of a group, a dataset or, with an empty path, the file; `None` where there is none of that name.
+    ///
+    /// Ask only for what a layout defines as text: of a group's or the file's attribute the type cannot be seen, and a
+    /// number's bytes would be taken for characters.
+    ///
+    /// # Errors
+    ///
+    /// No such group or dataset, a dataset's attribute that is no text, or a damaged file.
+    pub fn text_attribute(&self, object: &str, name: &str) -> Result<Option<String>, FileError> {
+        let object = object.trim_matches('/');
+        let damaged = |error: Hdf5Error| FileError::Damaged {
+            file: self.path.clone(),
+            place: format!("attribute `{name}` of `/{object}`"),
+            cause: error.to_string(),
+        };
+        if let Some(info) = self.listed(object) {
+            let dataset = self.handle.dataset(&info.path).map_err(damaged)?;
+            if !dataset
+                .attr_names()
+                .map_err(damaged)?
+                .iter()
+                .any(|found| found == name)
+            {
+                return Ok(None);
+            }
+            let attribute = dataset.attr(name).map_err(damaged)?;
+            return match Dtype::of(&attribute.datatype().map_err(damaged)?) {
+                Dtype::Text => attribute.read_string().map(Some).map_err(damaged),
+                dtype => Err(damaged(Hdf5Error::TypeMismatch(format!(
+                    "it is {dtype}, not text"
+                )))),
+            };
+        }
+        let group = match object {
+            "" => self.handle.root_group(),
+            path => self.handle.root_group().group(path).map_err(damaged)?,
+        };
+        if !group
+            .attr_names()
+            .map_err(damaged)?
+            .iter()
+            .any(|found| found == name)
+        {
+            return Ok(None);
+        }
+        group.attr_string(name).map(Some).map_err(damaged)
+    }
+
+    fn listed(&self, path: &str) -> Option<&DatasetInfo> {
+        self.datasets
+            .binary_search_by(|dataset| dataset.path.as_str().cmp(path))
+            .ok()
+            .map(|at| &self.datasets[at])
+    }
+
+    /// Follows links by hand, because the library would follow them out of the file.
+    fn find(&self, path: &str, soft_links: usize) -> Result<&DatasetInfo, FileError> {
+        let path = path.trim_matches('/');
+        if let Some(info) = self.listed(path) {
+            return Ok(info);
+        }
+        let absent = || FileError::NoDataset {
+            file: self.path.clone(),
+            dataset: path.to_owned(),
+            found: self.contents(),
+        };
+        let elsewhere = |how| FileError::Elsewhere {
+            file: self.path.clone(),
+            dataset: path.to_owned(),
+            how,
+        };
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let group = match parent {
+            "" => self.handle.root_group(),
+            parent => match self.handle.root_group().group(parent) {
+                Ok(group) => group,
+                Err(Hdf5Error::Unsupported(_)) => {
+                    return Err(elsewhere("lies behind a link into another file".to_owned()));
+                }
+                Err(_) => return Err(absent()),
+            },
+        };
+        // The group knows its own path, without the links that led to it.
+        let parent = group.name().trim_matches('/').to_owned();
+        let inside = |name: &str| {
+            if parent.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{parent}/{name}")
+            }
+        };
+        if let Some(info) = self.listed(&inside(name)) {
+            return Ok(info);
+        }
+        // Only of a link that is there: the library looks for any other behind the links into other files.
+        if !group
+            .link_names()
+            .is_ok_and(|names| names.iter().any(|found| found == name))
+        {
+            return Err(absent());
+        }
+        match group.link_class(name) {
+            Ok(LinkClass::External { file, path }) => Err(elsewhere(format!(
+                "is a link to `{path}` in another file, `{file}`"
+            ))),
+            Ok(LinkClass::Soft { path: target }) if soft_links > 0 => {
+                match target.strip_prefix('/') {
+                    Some(absolute) => self.find(absolute, soft_links - 1),
+                    None => self.find(&inside(&target), soft_links - 1),
+                }
+            }
+            _ => Err(absent()),
+        }
+    }
+
+    /// The library's handle on a listed dataset.
+    pub(super) fn source(&self, info: &DatasetInfo) -> Result<H5Dataset, FileError> {
+        self.handle
+            .dataset(&info.path)
+            .map_err(|error| self.damaged(info, error))
+    }
+
+    pub(super) fn damaged(&self, info: &DatasetInfo, error: Hdf5Error) -> FileError {
+        FileError::Damaged {
+            file: self.path.clone(),
+            place: format!("dataset `{}`", info.path),
+            cause: error.to_string(),
+        }
+    }
+}
+
+fn open_handle(path: &Path) -> Result<H5File, FileError> {
+    H5File::open(path).map_err(|error| match error {
+        Hdf5Error::Io(source) => FileError::Io {
+            file: path.to_owned(),
+            source,
+        },
+        error => FileError::Damaged {
+            file: path.to_owned(),
+            place: "the file's structure".to_owned(),
+            cause: error.to_string(),
+        },
+    })
+}
+
+fn describe(handle: &H5File, path: String) -> DatasetInfo {
+    match handle
+        .dataset(&path)
+        .and_then(|dataset| Ok((dataset.datatype()?, dataset)))
+    {
+        Ok((datatype, dataset)) => DatasetInfo {
+            path,
+            // The null dataspace holds nothing, although its shape looks like that of a single value.
+            shape: if dataset.is_null() {
+                vec![0]
+            } else {
+                dataset.shape()
+            },
+            dtype: Dtype::of(&datatype),
+            element_bytes: dataset.element_size(),
+            unreadable: None,
+        },
+        Err(error) => DatasetInfo {
+            path,
+            shape: Vec::new(),
+            dtype: Dtype::Other("unreadable"),
+            element_bytes: 0,
+            unreadable: Some(error.to_string()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture(name: &str) -> File {
+        File::open(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/fixtures/d4rl")
+                .join(name),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn every_dataset_is_listed_in_order_with_its_shape_and_type() {
+        let file = fixture("contiguous.hdf5");
+        let listed: Vec<_> = file
+            .datasets()
+            .iter()
+            .map(|d| format!("{} {:?} {}", d.path, d.shape, d.dtype))
+            .collect();
+        assert_eq!(
+            listed,
+            [
+                "actions [60, 2] float32",
+                "infos/qpos [60, 2] float64",
+                "metadata/algorithm [] text",
+                "next_observations [60, 3] float32",
+                "observations [60, 3] float32",
+                "rewards [60] float32",
+                "terminals [60] bool",
+                "timeouts [60] bool",
+            ]
+        );
+        assert_eq!(
+            file.top_level()[..2],
+            ["`actions` [60, 2] float32", "`infos/`"]
+        );
+    }
+
+    #[test]
+    fn soft_links_are_followed_within_the_file() {
+        let file = fixture("soft_links.hdf5");
+        assert_eq!(file.dataset("rewards").unwrap().path, "data/rewards");
+        assert_eq!(
+            file.dataset("/observations/").unwrap().path,
+            "data/observations"
+        );
+    }
+
+    #[test]
+    fn links_out_of_the_file_are_refused_with_their_target() {
+        let error = fixture("external_link.hdf5")
+            .dataset("actions")
+            .unwrap_err();
+        assert!(
+            matches!(error, FileError::Elsewhere { ref how, .. } if how.contains("`contiguous.hdf5`")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_absent_dataset_is_answered_with_what_there_is() {
+        let file = fixture("without_both.hdf5");
+        assert_eq!(
+            file.dataset("action")
+                .unwrap_err()
+                .to_string()
+                .split_once(": ")
+                .unwrap()
+                .1,
+            "there is no dataset `action`; the file has `actions` [60, 2] float32, `observations` [60, 3] float32, \
+             `rewards` [60] float32, `terminals` [60] bool"
+        );
+    }
+
+    #[test]
+    fn sizes_beyond_all_bounds_saturate() {
+        let info = DatasetInfo {
+            path: String::new(),
+            shape: vec![usize::MAX, usize::MAX, 2],
+            dtype: Dtype::Float32,
+            element_bytes: 4,
+            unreadable: None,
+        };
+        assert_eq!(
+            (info.bytes(), info.width(), info.rows()),
+            (u64::MAX, None, usize::MAX)
+        );
+    }
+}

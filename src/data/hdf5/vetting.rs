@@ -1,0 +1,268 @@
+//! What is checked on a file's bytes before any HDF5 library sees them.
+//!
+//! The library opens a truncated file without a word and reads missing parts as zeros, and while it opens a file it already
+//! follows virtual datasets into other files (a crafted one keeps it busy for ever). Both are decided here, from the bytes.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::thread;
+
+use rust_hdf5::format::superblock::{SuperblockV0V1, SuperblockV2V3};
+
+use super::FileError;
+
+const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+
+/// Refuses what is no complete HDF5 file or reads from other files. Returns the file's length in bytes.
+pub(super) fn vet(path: &Path) -> Result<u64, FileError> {
+    let io = |source| FileError::Io {
+        file: path.to_owned(),
+        source,
+    };
+    let metadata = fs::metadata(path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound => FileError::Missing {
+            file: path.to_owned(),
+        },
+        _ => io(source),
+    })?;
+    if !metadata.is_file() {
+        return Err(FileError::NotAFile {
+            file: path.to_owned(),
+        });
+    }
+    let length = metadata.len();
+    let mut file = fs::File::open(path).map_err(io)?;
+    let Some((base, head)) = locate_superblock(&mut file, length).map_err(io)? else {
+        return Err(FileError::NotHdf5 {
+            file: path.to_owned(),
+        });
+    };
+    let damaged = |cause: String| FileError::Damaged {
+        file: path.to_owned(),
+        place: "the first block".to_owned(),
+        cause,
+    };
+    let (declared, address_width) = match head.get(8) {
+        Some(0 | 1) => SuperblockV0V1::decode(&head)
+            .map(|block| (block.end_of_file_address, block.sizeof_offsets)),
+        Some(2 | 3) => SuperblockV2V3::decode(&head)
+            .map(|block| (block.end_of_file_address, block.sizeof_offsets)),
+        Some(version) => return Err(damaged(format!("version {version} is unknown"))),
+        None => {
+            return Err(FileError::Truncated {
+                file: path.to_owned(),
+                declared: base + 96,
+                found: length,
+            });
+        }
+    }
+    .map_err(|error| match head.len() {
+        // The longest first block there is.
+        0..160 => FileError::Truncated {
+            file: path.to_owned(),
+            declared: base + 96,
+            found: length,
+        },
+        _ => damaged(error.to_string()),
+    })?;
+    if length < declared {
+        return Err(FileError::Truncated {
+            file: path.to_owned(),
+            declared,
+            found: length,
+        });
+    }
+    match find_virtual_layout(path, base, usize::from(address_width), length).map_err(io)? {
+        Some(offset) => Err(FileError::Virtual {
+            file: path.to_owned(),
+            offset,
+        }),
+        None => Ok(length),
+    }
+}
+
+/// The first block's place (0, or 512 times a power of two after a user block) and up to 1 KiB from there.
+fn locate_superblock(file: &mut fs::File, length: u64) -> std::io::Result<Option<(u64, Vec<u8>)>> {
+    let mut offset = 0;
+    while offset < length {
+        let mut head = Vec::new();
+        file.seek(SeekFrom::Start(offset))?;
+        file.take(1024).read_to_end(&mut head)?;
+        if head.starts_with(&SIGNATURE) {
+            return Ok(Some((offset, head)));
+        }
+        offset = if offset == 0 { 512 } else { offset * 2 };
+    }
+    Ok(None)
+}
+
+/// Where a virtual dataset's layout message stands, if the file has one.
+///
+/// Such a message is a version (3 to 5), the class 3 and the address of a global heap, which starts with `GCOL`. All three
+/// together do not occur by chance, and object headers are never compressed, so a search of the bytes finds every one. Two
+/// threads search half of the file each.
+fn find_virtual_layout(
+    path: &Path,
+    base: u64,
+    width: usize,
+    length: u64,
+) -> std::io::Result<Option<u64>> {
+    let search = |from, to| {
+        Search {
+            file: fs::File::open(path)?,
+            base,
+            width: width.min(8),
+            length,
+        }
+        .run(from, to)
+    };
+    if length < TWO_THREADS_FROM_BYTES {
+        return search(0, length);
+    }
+    thread::scope(|scope| {
+        let second = scope.spawn(|| search(length / 2, length));
+        let first = search(0, length / 2);
+        let second = second
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(first?.or(second?))
+    })
+}
+
+/// Starting a thread takes longer than searching this many bytes.
+const TWO_THREADS_FROM_BYTES: u64 = 1 << 20;
+
+struct Search {
+    file: fs::File,
+    base: u64,
+    /// Bytes of an address.
+    width: usize,
+    /// Bytes of the file.
+    length: u64,
+}
+
+impl Search {
+    /// The first message that starts at `from..to`.
+    fn run(mut self, from: u64, to: u64) -> std::io::Result<Option<u64>> {
+        const BLOCK: u64 = 1 << 18;
+        /// Few enough that a hit costs little, enough for the compiler to vectorise the search.
+        const PIECE: usize = 2048;
+        // A message may begin on a piece's last byte.
+        let beyond = 1 + self.width;
+        let mut bytes = vec![0; BLOCK as usize + beyond];
+        for start in (from..to).step_by(BLOCK as usize) {
+            let count = (to - start).min(BLOCK) as usize;
+            let filled = read_at(&mut self.file, start, &mut bytes[..count + beyond])?;
+            let block = &bytes[..filled];
+            for first in (0..filled).step_by(PIECE) {
+                let piece = &block[first..filled.min(first + PIECE + 1)];
+                // No early exit: see `PIECE`.
+                let hit = piece
+                    .iter()
+                    .zip(&piece[1..])
+                    .fold(0, |hit, (version, class)| {
+                        hit | (u8::from(version.wrapping_sub(3) < 3) & u8::from(*class == 3))
+                    });
+                if hit == 0 {
+                    continue;
+                }
+                for at in first..first + piece.len() {
+                    let Some([3..=5, 3, address @ ..]) = block.get(at..at + 2 + self.width) else {
+                        continue;
+                    };
+                    let address = address
+                        .iter()
+                        .rev()
+                        .fold(0, |value: u64, &byte| value << 8 | u64::from(byte));
+                    let heap = address
+                        .checked_add(self.base)
+                        .filter(|heap| *heap < self.length);
+                    if let Some(heap) = heap
+                        && self.is_heap(heap)?
+                    {
+                        return Ok(Some(start + at as u64));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_heap(&mut self, address: u64) -> std::io::Result<bool> {
+        let mut mark = [0; 4];
+        Ok(read_at(&mut self.file, address, &mut mark)? == 4 && &mark == b"GCOL")
+    }
+}
+
+/// Fills the buffer from `offset` as far as the file goes, and says how far that was.
+fn read_at(file: &mut fs::File, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+    file.seek(SeekFrom::Start(offset))?;
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of zeros with a heap at `heap` and a message at `message`.
+    fn found(length: usize, heap: usize, message: usize, address: u64, base: u64) -> Option<u64> {
+        let mut bytes = vec![0; length];
+        bytes[heap..heap + 4].copy_from_slice(b"GCOL");
+        let declared = [&[4, 3][..], &address.to_le_bytes()].concat();
+        bytes[message..message + declared.len()].copy_from_slice(&declared);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), &bytes).unwrap();
+        find_virtual_layout(file.path(), base, 8, length as u64).unwrap()
+    }
+
+    #[test]
+    fn a_virtual_layout_is_found_wherever_it_stands() {
+        let length = 3 << 20;
+        let half = length / 2;
+        for message in [
+            0,
+            2_043,
+            2_047,
+            2_048,
+            (1 << 18) - 9,
+            (1 << 18) - 1,
+            1 << 18,
+            half - 10,
+            half - 5,
+            half - 1,
+            half,
+            length - 10,
+        ] {
+            assert_eq!(
+                found(length, 5_000, message, 5_000, 0),
+                Some(message as u64),
+                "{message}"
+            );
+        }
+        assert_eq!(found(4_096, 1_000, 4_086, 1_000, 0), Some(4_086));
+    }
+
+    #[test]
+    fn heap_addresses_count_from_the_first_block() {
+        assert_eq!(found(4_096, 1_512, 2_000, 1_000, 512), Some(2_000));
+        assert_eq!(found(4_096, 1_512, 2_000, 1_512, 512), None);
+    }
+
+    #[test]
+    fn bytes_that_only_resemble_a_virtual_layout_are_none() {
+        assert_eq!(found(4_096, 1_000, 2_000, 1_001, 0), None);
+        assert_eq!(found(4_096, 1_000, 2_000, u64::MAX, 0), None);
+        assert_eq!(found(4_096, 1_000, 2_000, u64::MAX, 512), None);
+        assert_eq!(found(4_096, 1_000, 2_000, 4_095, 0), None);
+    }
+}

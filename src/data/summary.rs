@@ -1,0 +1,478 @@
+//! What is in a file of demonstrations, for people and for scripts: `yarak data info FILE [--json]`.
+
+use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
+
+use super::hdf5::{DatasetInfo, Dtype, File};
+use super::{Column, End, Layout, LoadError, Transitions};
+
+/// A file's contents in numbers. `Display` is a page to read; `Serialize` is the same for a script.
+///
+/// ```
+/// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/d4rl/contiguous.hdf5");
+/// let summary = yarak::data::Summary::read(file)?;
+/// println!("{summary}");
+/// assert!(summary.transitions > 0);
+/// # Ok::<(), yarak::data::LoadError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The file.
+    pub file: PathBuf,
+    /// Its layout.
+    pub layout: Layout,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// How many episodes it gives.
+    pub episodes: usize,
+    /// How many transitions it gives; fewer than rows where a layout has rows that are none.
+    pub transitions: usize,
+    /// The datasets that training reads.
+    pub columns: Vec<ColumnInFile>,
+    /// Transitions in an episode.
+    pub lengths: Spread,
+    /// Undiscounted returns of the episodes.
+    pub returns: Spread,
+    /// How the episodes end.
+    pub ends: Ends,
+    /// Each element of observations, actions and rewards over all transitions.
+    pub ranges: Vec<ElementRange>,
+    /// The file's other datasets, which training does not read.
+    pub others: Vec<ColumnInFile>,
+}
+
+/// A dataset as it stands in the file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ColumnInFile {
+    /// The path inside the file.
+    pub name: String,
+    /// The shape, rows first.
+    pub shape: Vec<usize>,
+    /// The type, by NumPy's name.
+    #[serde(serialize_with = "by_name")]
+    pub dtype: Dtype,
+}
+
+/// One number of each episode, over all episodes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// The least.
+    pub min: f64,
+    /// The mean.
+    pub mean: f64,
+    /// The median: the middle one, or the mean of the middle two.
+    pub median: f64,
+    /// The greatest.
+    pub max: f64,
+    /// The population standard deviation.
+    pub std: f64,
+}
+
+/// How many episodes end in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Ends {
+    /// In a terminal state.
+    pub terminal: usize,
+    /// Cut off.
+    pub truncated: usize,
+    /// With the recording.
+    pub unfinished: usize,
+}
+
+/// One element of a column, over all transitions.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ElementRange {
+    /// `observation`, `action` or `reward`.
+    pub column: &'static str,
+    /// The element within the row, from 0.
+    pub element: usize,
+    /// The least value.
+    pub min: f32,
+    /// The greatest value.
+    pub max: f32,
+    /// The mean.
+    pub mean: f64,
+    /// The population standard deviation.
+    pub std: f64,
+}
+
+impl Summary {
+    /// Reads a file and sums it up.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](super::load).
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, LoadError> {
+        let file = File::open(path)?;
+        let layout = Layout::detect(&file)?;
+        let transitions = layout.read(&file)?;
+        let column = |dataset: &DatasetInfo| ColumnInFile {
+            name: dataset.path.clone(),
+            shape: dataset.shape.clone(),
+            dtype: dataset.dtype,
+        };
+        let (columns, others): (Vec<_>, Vec<_>) = file
+            .datasets()
+            .iter()
+            .partition(|info| layout.reads(&info.path));
+        let lengths = transitions
+            .episodes()
+            .iter()
+            .map(|episode| episode.rows.len() as f64)
+            .collect();
+        let mut ends = Ends::default();
+        for episode in transitions.episodes() {
+            *match episode.end {
+                End::Terminal => &mut ends.terminal,
+                End::Truncated => &mut ends.truncated,
+                End::Unfinished => &mut ends.unfinished,
+            } += 1;
+        }
+        Ok(Self {
+            file: file.path().to_owned(),
+            layout,
+            bytes: file.bytes(),
+            episodes: transitions.episodes().len(),
+            transitions: transitions.len(),
+            columns: columns.into_iter().map(column).collect(),
+            lengths: Spread::of(lengths),
+            returns: Spread::of(transitions.returns()),
+            ends,
+            ranges: ranges(&transitions),
+            others: others.into_iter().map(column).collect(),
+        })
+    }
+}
+
+impl Spread {
+    /// Of at least one number; of none, all zero.
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let (Some(&min), Some(&max)) = (values.first(), values.last()) else {
+            return Self {
+                min: 0.0,
+                mean: 0.0,
+                median: 0.0,
+                max: 0.0,
+                std: 0.0,
+            };
+        };
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let std = (values
+            .iter()
+            .map(|value| (value - mean).powi(2))
+            .sum::<f64>()
+            / count)
+            .sqrt();
+        let median = (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0;
+        Self {
+            min,
+            mean,
+            median,
+            max,
+            std,
+        }
+    }
+}
+
+fn ranges(transitions: &Transitions) -> Vec<ElementRange> {
+    let rewards = Column {
+        values: transitions.reward().to_vec(),
+        width: 1,
+    };
+    let columns = [
+        ("observation", transitions.observation()),
+        ("action", transitions.action()),
+        ("reward", &rewards),
+    ];
+    columns
+        .into_iter()
+        .flat_map(|(column, values)| {
+            (0..values.width).map(move |element| range(column, values, element))
+        })
+        .collect()
+}
+
+fn range(column: &'static str, values: &Column, element: usize) -> ElementRange {
+    let of_element = || values.values.iter().skip(element).step_by(values.width);
+    let count = values.rows() as f64;
+    let mean = of_element().map(|&value| f64::from(value)).sum::<f64>() / count;
+    let variance = of_element()
+        .map(|&value| (f64::from(value) - mean).powi(2))
+        .sum::<f64>()
+        / count;
+    ElementRange {
+        column,
+        element,
+        min: of_element().copied().fold(f32::INFINITY, f32::min),
+        max: of_element().copied().fold(f32::NEG_INFINITY, f32::max),
+        mean,
+        std: variance.sqrt(),
+    }
+}
+
+fn by_name<S: Serializer>(dtype: &Dtype, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(dtype)
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.file.display())?;
+        writeln!(f, "  layout       {}", self.layout)?;
+        writeln!(f, "  size         {}", size(self.bytes))?;
+        writeln!(f, "  transitions  {}", grouped(self.transitions))?;
+        writeln!(f, "  episodes     {}", grouped(self.episodes))?;
+        let Ends {
+            terminal,
+            truncated,
+            unfinished,
+        } = self.ends;
+        writeln!(
+            f,
+            "  ends         {terminal} terminal, {truncated} truncated, {unfinished} unfinished"
+        )?;
+
+        let mut episodes = Table::new(["per episode", "min", "median", "mean", "max", "std"]);
+        for (name, spread) in [("length", self.lengths), ("return", self.returns)] {
+            let Spread {
+                min,
+                mean,
+                median,
+                max,
+                std,
+            } = spread;
+            episodes.row(name.to_owned(), &[min, median, mean, max, std]);
+        }
+        episodes.write(f)?;
+
+        let mut ranges = Table::new(["per transition", "min", "mean", "max", "std"]);
+        for range in &self.ranges {
+            let name = match range.column {
+                "reward" => "reward".to_owned(),
+                column => format!("{column} {}", range.element),
+            };
+            ranges.row(
+                name,
+                &[
+                    f64::from(range.min),
+                    range.mean,
+                    f64::from(range.max),
+                    range.std,
+                ],
+            );
+        }
+        ranges.write(f)?;
+
+        let width = self
+            .columns
+            .iter()
+            .chain(&self.others)
+            .map(|column| column.name.len())
+            .max()
+            .unwrap_or(0);
+        for (title, columns) in [
+            ("read by training", &self.columns),
+            ("also in the file", &self.others),
+        ] {
+            if columns.is_empty() {
+                continue;
+            }
+            writeln!(f, "\n  {title}")?;
+            for ColumnInFile { name, shape, dtype } in columns {
+                writeln!(f, "    {name:width$}  {dtype:8}  {shape:?}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Numbers in columns, right-aligned, each written with the digits that tell it apart.
+struct Table<const N: usize> {
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    fn new(head: [&str; N]) -> Self {
+        Self {
+            rows: vec![head.map(str::to_owned)],
+        }
+    }
+
+    fn row(&mut self, name: String, values: &[f64]) {
+        let mut cells = [const { String::new() }; N];
+        cells[0] = name;
+        for (cell, value) in cells[1..].iter_mut().zip(values) {
+            *cell = number(*value);
+        }
+        self.rows.push(cells);
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .map(|row| row[column].len())
+                .max()
+                .unwrap_or(0)
+        };
+        let names = width(0).max(16);
+        let numbers = (1..N).map(width).max().unwrap_or(0).max(9);
+        writeln!(f)?;
+        for row in &self.rows {
+            write!(f, "  {:names$}", row[0])?;
+            for cell in &row[1..] {
+                write!(f, "  {cell:>numbers$}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whole numbers as such, others with three decimals, very large and very small ones in powers of ten.
+fn number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if !(5e-4..1e7).contains(&size) => format!("{value:.2e}"),
+        _ if value.fract() == 0.0 => format!("{value:.0}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// With a space between thousands.
+fn grouped(value: usize) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn size(bytes: u64) -> String {
+    let mut text = String::new();
+    let exact = grouped(bytes as usize);
+    // Writing to a string cannot fail.
+    let _ = match bytes {
+        0..1_000 => write!(text, "{exact} bytes"),
+        1_000..1_000_000 => write!(text, "{:.1} kB ({exact} bytes)", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => write!(text, "{:.1} MB ({exact} bytes)", bytes as f64 / 1e6),
+        _ => write!(text, "{:.1} GB ({exact} bytes)", bytes as f64 / 1e9),
+    };
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_has_the_median_of_an_even_count_between_the_middle_two() {
+        let spread = Spread::of(vec![4.0, 1.0, 2.0, 9.0]);
+        assert_eq!(
+            (spread.min, spread.mean, spread.median, spread.max),
+            (1.0, 4.0, 3.0, 9.0)
+        );
+        assert_eq!(spread.std, 9.5_f64.sqrt());
+    }
+
+    #[test]
+    fn numbers_stay_short() {
+        for (value, text) in [
+            (0.0, "0"),
+            (200.0, "200"),
+            (-137.4567, "-137.457"),
+            (1e-9, "1.00e-9"),
+            (-2.5e8, "-2.50e8"),
+            (0.5, "0.500"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!(grouped(1_234_567), "1 234 567");
+        assert_eq!(grouped(123), "123");
+        assert_eq!(size(1_283_673), "1.3 MB (1 283 673 bytes)");
+    }
+
+    #[test]
+    fn a_page_is_aligned_and_a_script_finds_its_keys() {
+        let summary = Summary {
+            file: PathBuf::from("data.hdf5"),
+            layout: Layout::D4rl,
+            bytes: 2_048,
+            episodes: 1,
+            transitions: 2,
+            columns: vec![ColumnInFile {
+                name: "actions".to_owned(),
+                shape: vec![2, 1],
+                dtype: Dtype::Float32,
+            }],
+            lengths: Spread::of(vec![2.0]),
+            returns: Spread::of(vec![-1.25]),
+            ends: Ends {
+                truncated: 1,
+                ..Ends::default()
+            },
+            ranges: vec![
+                ElementRange {
+                    column: "action",
+                    element: 0,
+                    min: -2.0,
+                    max: 2.0,
+                    mean: 0.125,
+                    std: 1.5,
+                },
+                ElementRange {
+                    column: "reward",
+                    element: 0,
+                    min: -1.25,
+                    max: 0.0,
+                    mean: -0.625,
+                    std: 0.625,
+                },
+            ],
+            others: vec![ColumnInFile {
+                name: "infos/qpos".to_owned(),
+                shape: vec![2],
+                dtype: Dtype::Float64,
+            }],
+        };
+        assert_eq!(
+            summary.to_string(),
+            "\
+data.hdf5
+  layout       D4RL
+  size         2.0 kB (2 048 bytes)
+  transitions  2
+  episodes     1
+  ends         0 terminal, 1 truncated, 0 unfinished
+
+  per episode             min     median       mean        max        std
+  length                    2          2          2          2          0
+  return               -1.250     -1.250     -1.250     -1.250          0
+
+  per transition          min       mean        max        std
+  action 0                 -2      0.125          2      1.500
+  reward               -1.250     -0.625          0      0.625
+
+  read by training
+    actions     float32   [2, 1]
+
+  also in the file
+    infos/qpos  float64   [2]
+"
+        );
+        let json = serde_json::to_value(&summary).unwrap();
+        assert_eq!(json["layout"], "d4rl");
+        assert_eq!(json["episodes"], 1);
+        assert_eq!(json["transitions"], 2);
+        assert_eq!(json["columns"][0]["name"], "actions");
+        assert_eq!(json["columns"][0]["dtype"], "float32");
+        assert_eq!(json["columns"][0]["shape"][1], 1);
+    }
+}

@@ -1,0 +1,625 @@
+//! Recorded experience: columns of numbers, one row per transition, and the episodes that the rows belong to.
+//!
+//! [`Transitions`] is what offline learners sample from and what every file layout is turned into. It is plain data without
+//! interior mutability, so several learners on several threads read one copy behind an [`Arc`](std::sync::Arc). It is not a
+//! replay buffer: nothing is ever appended.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Why an episode has no further transition. Only a terminal stops the bootstrap.
+///
+/// "Terminal" and "truncated" are Gymnasium's `terminated` and `truncated`
+/// (Pardo et al. 2018, "Time Limits in Reinforcement Learning", <https://arxiv.org/abs/1712.00378>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// The last transition entered a terminal state: there is no next state, and no return after it.
+    Terminal,
+    /// Something outside the task cut the episode off, most often a time limit: the state after it still has a value.
+    Truncated,
+    /// The recording stops in the middle of the episode. Its last next observation is as true as any other.
+    Unfinished,
+}
+
+/// A run of consecutive rows that one policy experienced in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Episode {
+    /// The rows of this episode; never empty.
+    pub rows: Range<usize>,
+    /// How it ended.
+    pub end: End,
+}
+
+/// A table of `f32` with one row per transition, row after row: shape `[rows, width]`.
+///
+/// ```
+/// use yarak::data::Column;
+///
+/// let column = Column { values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], width: 3 };
+/// assert_eq!(column.rows(), 2);
+/// assert_eq!(column.row(1), [4.0, 5.0, 6.0]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// All elements, `rows * width` of them.
+    pub values: Vec<f32>,
+    /// Elements in one row.
+    pub width: usize,
+}
+
+impl Column {
+    /// The number of whole rows; 0 where the width is 0.
+    pub fn rows(&self) -> usize {
+        self.values.len().checked_div(self.width).unwrap_or(0)
+    }
+
+    /// Row `index`, `width` elements.
+    ///
+    /// # Panics
+    ///
+    /// Like indexing a slice, where `index` is not below [`rows`](Self::rows).
+    #[inline]
+    pub fn row(&self, index: usize) -> &[f32] {
+        &self.values[index * self.width..(index + 1) * self.width]
+    }
+}
+
+/// What a [`Transitions`] is made of, before it is checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parts {
+    /// What was observed, `[N, observation]`.
+    pub observation: Column,
+    /// What was done, `[N, action]`.
+    pub action: Column,
+    /// What it earned, `[N]`.
+    pub reward: Vec<f32>,
+    /// What was observed next, `[N, observation]`; never used where `terminal` is true.
+    pub next_observation: Column,
+    /// Whether the step entered a terminal state, `[N]`.
+    pub terminal: Vec<bool>,
+    /// The rows cut into episodes, in order, without gaps.
+    pub episodes: Vec<Episode>,
+}
+
+/// Transitions `(s, a, r, s', terminal)` in columns, `N` rows, with the episodes that they form.
+///
+/// What the constructor checked holds for the value's whole life: all columns have `N` rows, every number is finite, the
+/// episodes cover the rows `0..N` in order without gaps or overlaps, and a row is terminal exactly where a
+/// [`End::Terminal`] episode ends.
+///
+/// ```
+/// use yarak::data::{Column, End, Episode, Parts, Transitions};
+///
+/// let transitions = Transitions::new(Parts {
+///     observation: Column { values: vec![0.0, 1.0], width: 1 },
+///     action: Column { values: vec![0.5, -0.5], width: 1 },
+///     reward: vec![1.0, 2.0],
+///     next_observation: Column { values: vec![1.0, 2.0], width: 1 },
+///     terminal: vec![false, false],
+///     episodes: vec![Episode { rows: 0..2, end: End::Truncated }],
+/// })?;
+/// assert_eq!(transitions.len(), 2);
+/// assert_eq!(transitions.next_observation().row(0), [1.0]);
+/// assert_eq!(transitions.returns(), [3.0]);
+/// # Ok::<(), yarak::data::TransitionsError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transitions {
+    parts: Parts,
+}
+
+impl Transitions {
+    /// Checks the parts and takes them.
+    ///
+    /// # Errors
+    ///
+    /// The first rule of [`Transitions`] that does not hold, with its place.
+    pub fn new(parts: Parts) -> Result<Self, TransitionsError> {
+        for (column, values, width) in [
+            (
+                "observation",
+                &parts.observation.values,
+                parts.observation.width,
+            ),
+            ("action", &parts.action.values, parts.action.width),
+            ("reward", &parts.reward, 1),
+            (
+                "next_observation",
+                &parts.next_observation.values,
+                parts.next_observation.width,
+            ),
+        ] {
+            if width > 0
+                && let Some(at) = first_not_finite(values)
+            {
+                return Err(TransitionsError::NotFinite {
+                    column,
+                    row: at / width,
+                    element: at % width,
+                    value: values[at],
+                });
+            }
+        }
+        Self::from_finite(parts)
+    }
+
+    /// [`new`](Self::new) for a reader that has already found every number finite (and could say where in the file one was
+    /// not), so that large files are not walked twice.
+    pub(crate) fn from_finite(parts: Parts) -> Result<Self, TransitionsError> {
+        let rows = parts.reward.len();
+        if rows == 0 {
+            return Err(TransitionsError::Empty);
+        }
+        if u32::try_from(rows).is_err() {
+            return Err(TransitionsError::TooMany { rows });
+        }
+        for (column, Column { values, width }) in [
+            ("observation", &parts.observation),
+            ("action", &parts.action),
+            ("next_observation", &parts.next_observation),
+        ] {
+            if *width == 0 || values.len() % width != 0 {
+                return Err(TransitionsError::Width {
+                    column,
+                    width: *width,
+                    values: values.len(),
+                });
+            }
+            if values.len() / width != rows {
+                return Err(TransitionsError::Rows {
+                    column,
+                    found: values.len() / width,
+                    expected: rows,
+                });
+            }
+        }
+        if parts.terminal.len() != rows {
+            return Err(TransitionsError::Rows {
+                column: "terminal",
+                found: parts.terminal.len(),
+                expected: rows,
+            });
+        }
+        if parts.next_observation.width != parts.observation.width {
+            return Err(TransitionsError::ObservationWidths {
+                observation: parts.observation.width,
+                next_observation: parts.next_observation.width,
+            });
+        }
+        check_episodes(&parts.episodes, &parts.terminal)?;
+        Ok(Self { parts })
+    }
+
+    /// Takes the columns out again, to build other transitions from them.
+    pub fn into_parts(self) -> Parts {
+        self.parts
+    }
+
+    /// The number of rows, `N`; at least 1.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "no value of this type is empty"
+    )]
+    pub fn len(&self) -> usize {
+        self.parts.reward.len()
+    }
+
+    /// What was observed, `[N, observation]`.
+    pub fn observation(&self) -> &Column {
+        &self.parts.observation
+    }
+
+    /// What was done, `[N, action]`.
+    pub fn action(&self) -> &Column {
+        &self.parts.action
+    }
+
+    /// What it earned, `[N]`.
+    pub fn reward(&self) -> &[f32] {
+        &self.parts.reward
+    }
+
+    /// What was observed next, `[N, observation]`. A terminal row's is finite and never to be used.
+    pub fn next_observation(&self) -> &Column {
+        &self.parts.next_observation
+    }
+
+    /// Whether the step entered a terminal state, `[N]`.
+    pub fn terminal(&self) -> &[bool] {
+        &self.parts.terminal
+    }
+
+    /// The episodes, in the order of their rows.
+    pub fn episodes(&self) -> &[Episode] {
+        &self.parts.episodes
+    }
+
+    /// The undiscounted sum of rewards of each episode, `[episodes]`, added up in `f64`.
+    pub fn returns(&self) -> Vec<f64> {
+        let sum = |episode: &Episode| {
+            self.parts.reward[episode.rows.clone()]
+                .iter()
+                .map(|&r| f64::from(r))
+                .sum()
+        };
+        self.parts.episodes.iter().map(sum).collect()
+    }
+
+    /// For the sibling modules that rescale values in place; they keep them finite.
+    pub(super) fn parts_mut(&mut self) -> &mut Parts {
+        &mut self.parts
+    }
+}
+
+/// The index of the first NaN or infinity.
+pub(super) fn first_not_finite(values: &[f32]) -> Option<usize> {
+    // Blocks, because a search that can stop at any element cannot be vectorised, and this runs over whole files.
+    const BLOCK: usize = 1024;
+    let block = values
+        .chunks(BLOCK)
+        .position(|block| !block.iter().fold(true, |fine, v| fine & v.is_finite()))?;
+    let start = block * BLOCK;
+    values[start..]
+        .iter()
+        .position(|v| !v.is_finite())
+        .map(|offset| start + offset)
+}
+
+fn check_episodes(episodes: &[Episode], terminal: &[bool]) -> Result<(), TransitionsError> {
+    let mut next = 0;
+    for (index, Episode { rows, end }) in episodes.iter().enumerate() {
+        if rows.start != next || rows.end <= rows.start || rows.end > terminal.len() {
+            return Err(TransitionsError::Episodes {
+                index,
+                start: rows.start,
+                end: rows.end,
+                expected: next,
+            });
+        }
+        let last = rows.end - 1;
+        if let Some(offset) = terminal[rows.start..last].iter().position(|&t| t) {
+            return Err(TransitionsError::TerminalInside {
+                index,
+                row: rows.start + offset,
+            });
+        }
+        if terminal[last] != (*end == End::Terminal) {
+            return Err(TransitionsError::End {
+                index,
+                row: last,
+                end: *end,
+                terminal: terminal[last],
+            });
+        }
+        next = rows.end;
+    }
+    if next != terminal.len() {
+        return Err(TransitionsError::Uncovered {
+            covered: next,
+            rows: terminal.len(),
+        });
+    }
+    Ok(())
+}
+
+/// Columns or episodes that do not form transitions.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum TransitionsError {
+    /// No rows at all.
+    #[error("there is no transition: give at least one row")]
+    Empty,
+    /// More rows than a `u32` index reaches.
+    #[error(
+        "{rows} transitions are more than the {} that fit: split the data into several sets",
+        u32::MAX
+    )]
+    TooMany {
+        /// How many were given.
+        rows: usize,
+    },
+    /// A column whose values do not make whole rows.
+    #[error(
+        "column `{column}`: {values} values do not make whole rows of width {width}; the width must be at least 1 and divide them"
+    )]
+    Width {
+        /// The column.
+        column: &'static str,
+        /// Its declared width.
+        width: usize,
+        /// How many values it has.
+        values: usize,
+    },
+    /// A column of another length than the rewards.
+    #[error(
+        "column `{column}` has {found} rows and `reward` has {expected}; every column needs one row per transition"
+    )]
+    Rows {
+        /// The column.
+        column: &'static str,
+        /// Its rows.
+        found: usize,
+        /// The rows of `reward`.
+        expected: usize,
+    },
+    /// The two observation columns differ in width.
+    #[error(
+        "`observation` has width {observation} and `next_observation` {next_observation}; both describe the same space and must agree"
+    )]
+    ObservationWidths {
+        /// Width of `observation`.
+        observation: usize,
+        /// Width of `next_observation`.
+        next_observation: usize,
+    },
+    /// A NaN or an infinity.
+    #[error(
+        "column `{column}`, row {row}, element {element} is {value}; drop or repair this row, learning needs finite numbers"
+    )]
+    NotFinite {
+        /// The column.
+        column: &'static str,
+        /// The row.
+        row: usize,
+        /// The element within the row.
+        element: usize,
+        /// What stands there.
+        value: f32,
+    },
+    /// An episode that is empty, overlaps another, leaves a gap or passes the last row.
+    #[error(
+        "episode {index} covers rows {start}..{end}; it must start at row {expected}, hold at least one row and end within the data"
+    )]
+    Episodes {
+        /// Which episode, from 0.
+        index: usize,
+        /// Its first row.
+        start: usize,
+        /// The row after its last.
+        end: usize,
+        /// Where it must start.
+        expected: usize,
+    },
+    /// The episodes end before the rows do.
+    #[error(
+        "the episodes cover {covered} of {rows} rows; add the episode that the remaining rows belong to"
+    )]
+    Uncovered {
+        /// Rows that belong to an episode.
+        covered: usize,
+        /// All rows.
+        rows: usize,
+    },
+    /// A terminal row that is not the last of its episode.
+    #[error("episode {index} goes on after row {row}, which is terminal; end the episode there")]
+    TerminalInside {
+        /// Which episode, from 0.
+        index: usize,
+        /// The terminal row.
+        row: usize,
+    },
+    /// An episode's end that disagrees with its last row.
+    #[error(
+        "episode {index} is said to end {end:?}, but `terminal` of its last row {row} is {terminal}; make them agree"
+    )]
+    End {
+        /// Which episode, from 0.
+        index: usize,
+        /// Its last row.
+        row: usize,
+        /// Its declared end.
+        end: End,
+        /// The row's flag.
+        terminal: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts() -> Parts {
+        Parts {
+            observation: Column {
+                values: (0..10).map(|v| v as f32).collect(),
+                width: 2,
+            },
+            action: Column {
+                values: vec![0.0; 5],
+                width: 1,
+            },
+            reward: vec![1.0, 2.0, 3.0, 4.0, 5.0],
+            next_observation: Column {
+                values: (2..12).map(|v| v as f32).collect(),
+                width: 2,
+            },
+            terminal: vec![false, false, true, false, false],
+            episodes: vec![
+                Episode {
+                    rows: 0..3,
+                    end: End::Terminal,
+                },
+                Episode {
+                    rows: 3..5,
+                    end: End::Truncated,
+                },
+            ],
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut Parts)) -> TransitionsError {
+        let mut parts = parts();
+        change(&mut parts);
+        Transitions::new(parts).unwrap_err()
+    }
+
+    #[test]
+    fn rows_and_returns_are_those_given() {
+        let transitions = Transitions::new(parts()).unwrap();
+        assert_eq!(transitions.len(), 5);
+        assert_eq!(transitions.observation().row(2), [4.0, 5.0]);
+        assert_eq!(transitions.returns(), [6.0, 9.0]);
+        assert_eq!(transitions.into_parts(), parts());
+    }
+
+    #[test]
+    fn columns_of_other_lengths_are_refused_by_name() {
+        assert_eq!(
+            refused(|p| p.action.values.push(0.0)),
+            TransitionsError::Rows {
+                column: "action",
+                found: 6,
+                expected: 5
+            }
+        );
+        assert_eq!(
+            refused(|p| p.observation.values.truncate(9)),
+            TransitionsError::Width {
+                column: "observation",
+                width: 2,
+                values: 9
+            }
+        );
+        assert_eq!(
+            refused(|p| p.action.width = 0),
+            TransitionsError::Width {
+                column: "action",
+                width: 0,
+                values: 5
+            }
+        );
+        assert_eq!(
+            refused(|p| p.terminal.truncate(4)),
+            TransitionsError::Rows {
+                column: "terminal",
+                found: 4,
+                expected: 5
+            }
+        );
+        assert!(matches!(
+            refused(|p| p.next_observation = Column {
+                values: vec![0.0; 5],
+                width: 1
+            }),
+            TransitionsError::ObservationWidths {
+                observation: 2,
+                next_observation: 1
+            }
+        ));
+    }
+
+    #[test]
+    fn nan_and_infinity_are_refused_with_their_place() {
+        let error = refused(|p| p.next_observation.values[7] = f32::NAN);
+        assert!(matches!(
+            error,
+            TransitionsError::NotFinite {
+                column: "next_observation",
+                row: 3,
+                element: 1,
+                ..
+            }
+        ));
+        let error = refused(|p| p.reward[4] = f32::NEG_INFINITY);
+        assert_eq!(
+            error.to_string(),
+            "column `reward`, row 4, element 0 is -inf; drop or repair this row, learning needs finite numbers"
+        );
+    }
+
+    #[test]
+    fn the_first_of_many_odd_values_is_found_across_blocks() {
+        let mut values = vec![0.0; 5000];
+        assert_eq!(first_not_finite(&values), None);
+        values[4999] = f32::INFINITY;
+        values[3071] = f32::NAN;
+        assert_eq!(first_not_finite(&values), Some(3071));
+    }
+
+    #[test]
+    fn episodes_must_partition_the_rows() {
+        assert!(matches!(
+            refused(|p| p.episodes[1].rows = 4..5),
+            TransitionsError::Episodes {
+                index: 1,
+                expected: 3,
+                ..
+            }
+        ));
+        assert!(matches!(
+            refused(|p| p.episodes[1].rows = 2..5),
+            TransitionsError::Episodes { index: 1, .. }
+        ));
+        assert!(matches!(
+            refused(|p| p.episodes[1].rows = 3..6),
+            TransitionsError::Episodes { index: 1, .. }
+        ));
+        assert!(matches!(
+            refused(|p| p.episodes[1].rows = 3..3),
+            TransitionsError::Episodes { index: 1, .. }
+        ));
+        assert_eq!(
+            refused(|p| p.episodes.truncate(1)),
+            TransitionsError::Uncovered {
+                covered: 3,
+                rows: 5
+            }
+        );
+    }
+
+    #[test]
+    fn a_terminal_row_and_a_terminal_end_are_the_same_thing() {
+        assert_eq!(
+            refused(|p| p.terminal[0] = true),
+            TransitionsError::TerminalInside { index: 0, row: 0 }
+        );
+        assert!(matches!(
+            refused(|p| p.terminal[2] = false),
+            TransitionsError::End {
+                index: 0,
+                row: 2,
+                ..
+            }
+        ));
+        assert!(matches!(
+            refused(|p| p.terminal[4] = true),
+            TransitionsError::End {
+                index: 1,
+                row: 4,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn nothing_is_refused_as_nothing() {
+        let error = refused(|p| {
+            *p = Parts {
+                observation: Column {
+                    values: vec![],
+                    width: 1,
+                },
+                action: Column {
+                    values: vec![],
+                    width: 1,
+                },
+                reward: vec![],
+                next_observation: Column {
+                    values: vec![],
+                    width: 1,
+                },
+                terminal: vec![],
+                episodes: vec![],
+            }
+        });
+        assert_eq!(error, TransitionsError::Empty);
+    }
+
+    #[test]
+    fn learners_on_several_threads_may_share_it() {
+        fn shared<T: Send + Sync>() {}
+        shared::<std::sync::Arc<Transitions>>();
+    }
+}

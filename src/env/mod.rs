@@ -1,0 +1,78 @@
+//! Environments: the world that an agent acts in, in [Gymnasium](https://gymnasium.farama.org)'s words.
+//!
+//! An [`Environment`] is *reset* to the first observation of an episode and then *stepped* with one action at a time; every
+//! step answers with the next observation and an [`Outcome`]: the reward, and whether the episode ended. An episode ends in
+//! two ways that must never be confused. It is **terminated** when the task itself is over (the pole fell, the car reached
+//! the flag): nothing follows, so the return beyond it is zero. It is **truncated** when somebody stopped watching (a
+//! [`TimeLimit`]): the world would have gone on, so a learner still bootstraps from the last observation.
+//!
+//! A [`Space`] says what observations and actions look like: a box of real numbers, or one of `n` choices.
+//!
+//! The classic control tasks are here, bit for bit as Gymnasium 1.4 with NumPy 2 computes them on Linux with glibc: same
+//! seeds, same first states ([`NumpyRandom`]), same trajectories and rewards. A score measured here is a score measured there.
+//!
+//! | name | observation | action | ends by itself | time limit |
+//! |---|---|---|---|---|
+//! | `Acrobot-v1` | 6 | one of 3 | the tip swings above the bar | 500 |
+//! | `CartPole-v1` | 4 | one of 2 | the pole or the cart leaves its range | 500 |
+//! | `MountainCar-v0` | 2 | one of 3 | the flag is reached | 200 |
+//! | `MountainCarContinuous-v0` | 2 | 1 | the flag is reached | 999 |
+//! | `Pendulum-v1` | 3 | 1 | never | 200 |
+//!
+//! ```
+//! use yarak::env::registry;
+//!
+//! let mut environment = registry::make("Pendulum-v1")?;
+//! let mut observation = [0.0; 3];
+//! environment.reset(Some(0), &mut observation)?;
+//! let mut episode_return = 0.0;
+//! loop {
+//!     let outcome = environment.step(&[0.5], &mut observation)?;
+//!     episode_return += outcome.reward;
+//!     if outcome.ended() {
+//!         assert!(outcome.truncated && !outcome.terminated);
+//!         break;
+//!     }
+//! }
+//! assert!(episode_return < 0.0);
+//! # Ok::<(), yarak::env::EnvironmentError>(())
+//! ```
+//!
+//! Three things differ from Gymnasium, all of them on purpose:
+//! - the first reset needs a seed, because a run that cannot be repeated is a run that cannot be resumed;
+//! - stepping after an episode's end is an error instead of undefined behaviour;
+//! - a NaN or infinite action is an error instead of a poisoned state.
+//!
+//! # Where to look
+//! - [`Environment`] and [`Outcome`]: the interface; [`EnvironmentError`]: all that can go wrong.
+//! - [`registry`]: environments by name, with their time limits and reference scores.
+//! - [`Dynamics`] and [`Simulation`]: write the equations of a task, get an environment.
+//! - [`Snapshot`]: the exact state of an environment, to stop a run and go on later.
+
+mod acrobot;
+mod cartpole;
+mod environment;
+mod error;
+mod mountain_car;
+mod mountain_car_continuous;
+mod numpy_power;
+mod numpy_random;
+mod pendulum;
+pub mod registry;
+mod simulation;
+mod snapshot;
+mod space;
+mod time_limit;
+
+pub use acrobot::Acrobot;
+pub use cartpole::CartPole;
+pub use environment::{Environment, Outcome};
+pub use error::EnvironmentError;
+pub use mountain_car::MountainCar;
+pub use mountain_car_continuous::MountainCarContinuous;
+pub use numpy_random::NumpyRandom;
+pub use pendulum::Pendulum;
+pub use simulation::{Dynamics, Simulation};
+pub use snapshot::Snapshot;
+pub use space::Space;
+pub use time_limit::TimeLimit;

@@ -1,0 +1,50 @@
+//! The policy of a run, whatever the algorithm.
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use burn::tensor::Tensor;
+
+use crate::learner::{Net, Role};
+use crate::nn::Policy;
+
+/// A network that chooses actions.
+pub trait Act {
+    /// The deterministic actions `[batch, action]` in [-1, 1] for preprocessed observations `[batch, observation]`.
+    fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2>;
+}
+
+impl Act for Policy {
+    fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
+        self.act(observation)
+    }
+}
+
+/// Which network acts at evaluation.
+#[derive(Resource, Clone, Copy)]
+pub struct Acting {
+    act: fn(&World, Tensor<2>) -> Option<Tensor<2>>,
+}
+
+impl Acting {
+    /// The deterministic actions, as [`Act::act_deterministically`]; `None` before the network was built.
+    pub fn act(&self, world: &World, observation: Tensor<2>) -> Option<Tensor<2>> {
+        (self.act)(world, observation)
+    }
+}
+
+/// Says which network acts.
+pub trait AppActingExt {
+    /// Role `R`'s network acts at evaluation.
+    fn acts_with<R: Role<Network: Act>>(&mut self) -> &mut Self;
+}
+
+impl AppActingExt for App {
+    fn acts_with<R: Role<Network: Act>>(&mut self) -> &mut Self {
+        self.insert_resource(Acting {
+            act: |world, observation| {
+                let net = world.get_resource::<Net<R>>()?;
+                Some(net.act_deterministically(observation))
+            },
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! Episodes at evaluation.
+
+use bevy_app::{App, Plugin};
+use bevy_ecs::prelude::*;
+use bevy_reflect::Reflect;
+use burn::tensor::{Tensor, TensorData};
+
+use super::Acting;
+use crate::data::{Preprocessing, ScaleError, Spaces};
+use crate::env::registry::{self, ReferenceScores};
+use crate::env::{Environment, EnvironmentError};
+use crate::learner::{ComputeDevice, Seed};
+use crate::report::Metrics;
+use crate::scene::{Bounds, Settings};
+use crate::schedule::{AppCadenceExt, Evaluate, EvaluateSystems};
+
+/// Plays episodes with the deterministic policy every so many steps, and reports their returns.
+#[derive(Clone, Debug, Resource, Reflect)]
+pub struct Rollouts {
+    /// The environment, by Gymnasium's name.
+    pub env: String,
+    /// Steps between two evaluations.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub every: u64,
+    /// Episodes at each evaluation.
+    #[reflect(@Bounds::within(1.0, 10000.0))]
+    pub episodes: usize,
+    /// The first episode's seed, counted from the run's seed. Every evaluation plays the same episodes.
+    pub seed: u64,
+}
+
+impl Default for Rollouts {
+    fn default() -> Self {
+        Rollouts {
+            env: "Pendulum-v1".to_owned(),
+            every: 5_000,
+            episodes: 10,
+            // As in the authors' TD3_BC, whose evaluation seeds with `seed + 100`.
+            seed: 100,
+        }
+    }
+}
+
+impl Settings for Rollouts {
+    fn check(&self, problems: &mut crate::scene::FieldProblems) {
+        if let Err(error) = registry::specification(&self.env) {
+            problems.refuse("env", error.to_string());
+        }
+    }
+}
+
+impl Plugin for Rollouts {
+    fn build(&self, app: &mut App) {
+        if let Ok(environment) = registry::make(&self.env) {
+            app.insert_resource(Spaces {
+                environment: self.env.clone(),
+                observation: environment.observation_space().clone(),
+                action: environment.action_space().clone(),
+            });
+        }
+        app.insert_resource(self.clone())
+            .init_resource::<Episodes>()
+            .run_every(Evaluate, self.every)
+            .add_systems(
+                Evaluate,
+                (
+                    play_episodes.in_set(EvaluateSystems::Rollout),
+                    record_scores.in_set(EvaluateSystems::Score),
+                ),
+            );
+    }
+}
+
+/// What an episode came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// The sum of its raw rewards.
+    pub total_reward: f64,
+    /// Its steps.
+    pub length: u64,
+}
+
+/// The episodes of the last evaluation, in the order of their seeds.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct Episodes(pub Vec<Score>);
+
+impl Episodes {
+    /// The mean return; `None` without episodes.
+    pub fn mean_return(&self) -> Option<f64> {
+        let n = self.0.len() as f64;
+        (n > 0.0).then(|| self.0.iter().map(|score| score.total_reward).sum::<f64>() / n)
+    }
+
+    /// The population standard deviation of the returns; `None` without episodes.
+    pub fn std_of_returns(&self) -> Option<f64> {
+        let mean = self.mean_return()?;
+        let squares = self
+            .0
+            .iter()
+            .map(|score| (score.total_reward - mean).powi(2));
+        Some((squares.sum::<f64>() / self.0.len() as f64).sqrt())
+    }
+}
+
+/// Why an evaluation cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum RolloutError {
+    /// The environment.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// No algorithm said who acts.
+    #[error(
+        "nothing acts in this run: an algorithm says `app.acts_with::<Actor>()` and inserts its `Net<Actor>` in `Startup`"
+    )]
+    NoPolicy,
+    /// Without data nobody said how observations and actions are scaled.
+    #[error("there is no `Preprocessing`: add a `Dataset`, or insert the resource")]
+    NoPreprocessing,
+    /// Another width than the environment's.
+    #[error("{environment}: {error}")]
+    Width {
+        /// The environment.
+        environment: String,
+        /// What is wrong.
+        error: ScaleError,
+    },
+}
+
+fn play_episodes(world: &mut World) -> Result<(), BevyError> {
+    let settings = world.resource::<Rollouts>().clone();
+    let first_seed = world.resource::<Seed>().0.wrapping_add(settings.seed);
+    let scores = play(world, &settings.env, settings.episodes, first_seed)?;
+    world.resource_mut::<Episodes>().0 = scores;
+    Ok(())
+}
+
+/// Plays `episodes` episodes side by side, so that the policy sees them as one batch.
+///
+/// # Errors
+/// When nothing acts, or the environment refuses.
+pub fn play(
+    world: &World,
+    environment: &str,
+    episodes: usize,
+    first_seed: u64,
+) -> Result<Vec<Score>, RolloutError> {
+    let acting = *world
+        .get_resource::<Acting>()
+        .ok_or(RolloutError::NoPolicy)?;
+    let preprocessing = world
+        .get_resource::<Preprocessing>()
+        .ok_or(RolloutError::NoPreprocessing)?;
+    let device = world.resource::<ComputeDevice>().plain();
+    let width_error = |error| RolloutError::Width {
+        environment: environment.to_owned(),
+        error,
+    };
+    let mut environments = Vec::new();
+    let mut observations: Vec<Vec<f32>> = Vec::new();
+    for index in 0..episodes {
+        let mut made: Box<dyn Environment> = registry::make(environment)?;
+        let mut observation = vec![0.0; made.observation_space().size()];
+        made.reset(
+            Some(first_seed.wrapping_add(index as u64)),
+            &mut observation,
+        )?;
+        environments.push(made);
+        observations.push(observation);
+    }
+    let mut scores = vec![
+        Score {
+            total_reward: 0.0,
+            length: 0,
+        };
+        episodes
+    ];
+    let mut playing = vec![true; episodes];
+    while playing.contains(&true) {
+        // Episodes that are over stay in the batch, so that an action never depends on how many others still play.
+        let mut rows = observations.concat();
+        preprocessing
+            .observation
+            .apply_to_row(&mut rows)
+            .map_err(width_error)?;
+        let shape = [episodes, rows.len() / episodes];
+        let observation = Tensor::from_data(TensorData::new(rows, shape), &device);
+        let actions = acting
+            .act(world, observation)
+            .ok_or(RolloutError::NoPolicy)?;
+        let width = actions.dims()[1];
+        let mut actions: Vec<f32> = actions
+            .into_data()
+            .into_vec()
+            .expect("yarak's tensors are of f32");
+        preprocessing
+            .action
+            .from_unit(&mut actions)
+            .map_err(width_error)?;
+        for index in 0..episodes {
+            if !playing[index] {
+                continue;
+            }
+            let action = &actions[index * width..(index + 1) * width];
+            let outcome = environments[index].step(action, &mut observations[index])?;
+            scores[index].total_reward += outcome.reward;
+            scores[index].length += 1;
+            playing[index] = !outcome.ended();
+        }
+    }
+    Ok(scores)
+}
+
+fn record_scores(rollouts: Res<Rollouts>, episodes: Res<Episodes>, mut metrics: ResMut<Metrics>) {
+    let (Some(mean), Some(std)) = (episodes.mean_return(), episodes.std_of_returns()) else {
+        return;
+    };
+    let lengths: u64 = episodes.0.iter().map(|score| score.length).sum();
+    metrics.record_number("evaluate/return", mean);
+    metrics.record_number("evaluate/return_std", std);
+    metrics.record_number("evaluate/length", lengths as f64 / episodes.0.len() as f64);
+    if let Some(reference) = reference_scores(&rollouts.env) {
+        metrics.record_number("evaluate/normalized_score", reference.normalized(mean));
+    }
+}
+
+/// The random and the expert score of an environment, where they are known.
+pub fn reference_scores(environment: &str) -> Option<ReferenceScores> {
+    registry::specification(environment)
+        .ok()
+        .and_then(|specification| specification.reference)
+}

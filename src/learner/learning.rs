@@ -1,0 +1,157 @@
+//! A network in training.
+
+use std::ops::Deref;
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemParam;
+use burn::tensor::Tensor;
+
+use super::rate::move_rate;
+use super::{LearningRate, Net, Optim, Optimizer, Rate, Role, parameters};
+use crate::checkpoint::AppPersistExt;
+use crate::report::Metrics;
+use crate::schedule::{Learn, LearnSystems, Tick, TickPlugin, Window};
+
+/// How a network is trained. What an algorithm's settings say of it goes in here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Learner {
+    /// Adam or AdamW.
+    pub optimizer: Optimizer,
+    /// The learning rate over time.
+    pub learning_rate: LearningRate,
+    /// Weight decay, at least 0: in the gradient for Adam, decoupled for AdamW.
+    pub l2: f32,
+    /// The norm that each member's gradient is clipped to; `None` does not clip.
+    pub max_gradient_norm: Option<f32>,
+    /// The epochs in which it is trained.
+    pub window: Window,
+}
+
+/// What can go wrong in a gradient step: always a mistake in the algorithm.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LearnerError {
+    /// The loss was computed from plain tensors.
+    #[error(
+        "the loss of `{0}` records no gradient: compute it from `Learning<..>`, not from `Res<Net<..>>`, and not through `.no_grad()` or `.inner()`"
+    )]
+    NotRecorded(&'static str),
+    /// The loss is recorded, and does not depend on this network.
+    #[error(
+        "the loss of `{0}` does not depend on its parameters: is it another network's loss, or was its output detached with `.stop_gradient()`?"
+    )]
+    NoGradient(&'static str),
+    /// The loss is not one number.
+    #[error(
+        "the loss of `{role}` must be one number, and has {elements} elements: take its `.mean()` or `.sum()`"
+    )]
+    NotAScalar {
+        /// The network.
+        role: &'static str,
+        /// How many numbers it is.
+        elements: usize,
+    },
+}
+
+/// The network of role `R` in training: use it as the network itself, then [`descend`](Learning::descend) the loss.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// fn imitate(batch: Res<Batch>, mut actor: Learning<Actor>, mut metrics: ResMut<Metrics>) -> Result {
+///     let loss = losses::mse(actor.act(batch.observation.clone()), batch.action.clone());
+///     metrics.record("actor/loss", loss.clone());
+///     actor.descend(loss)?;
+///     Ok(())
+/// }
+/// ```
+#[derive(SystemParam)]
+pub struct Learning<'w, R: Role> {
+    net: ResMut<'w, Net<R>>,
+    optim: ResMut<'w, Optim<R>>,
+    rate: Res<'w, Rate<R>>,
+}
+
+/// What a gradient step was like.
+pub struct Descent {
+    /// The norm of each member's gradient before clipping, `[members]`.
+    pub gradient_norm: Tensor<1>,
+}
+
+impl<R: Role> Learning<'_, R> {
+    /// One step of the optimizer against the gradient of `loss` (one number).
+    ///
+    /// # Errors
+    /// When the loss is not one number, or does not depend on this network.
+    pub fn descend(&mut self, loss: Tensor<1>) -> Result<Descent, LearnerError> {
+        let elements = loss.dims()[0];
+        if elements != 1 {
+            return Err(LearnerError::NotAScalar {
+                role: R::NAME,
+                elements,
+            });
+        }
+        if !loss.device().is_autodiff() {
+            return Err(LearnerError::NotRecorded(R::NAME));
+        }
+        let mut gradients = loss.backward();
+        // The graph's copies of the parameters go before they are changed, so that they are changed in place.
+        drop(loss);
+        let gradients = parameters::gradients(self.net.recording(), &mut gradients);
+        if gradients.iter().all(Option::is_none) {
+            return Err(LearnerError::NoGradient(R::NAME));
+        }
+        let rate = self.rate.current;
+        let mut norm = None;
+        self.net.change(|network| {
+            let (network, gradient_norm) = self.optim.step(network, gradients, rate);
+            norm = Some(gradient_norm);
+            network
+        });
+        Ok(Descent {
+            gradient_norm: norm.expect("`change` calls its argument once"),
+        })
+    }
+}
+
+impl<R: Role> Deref for Learning<'_, R> {
+    type Target = R::Network;
+
+    fn deref(&self) -> &R::Network {
+        self.net.recording()
+    }
+}
+
+/// Declares networks on an [`App`].
+pub trait AppLearnerExt {
+    /// Adds what trains role `R`: its [`Optim`], [`Rate`] and [`Tick`], the systems that move them, and their place in
+    /// checkpoints. The network itself, [`Net<R>`], is inserted in `Startup`, when the sizes are known.
+    fn add_learner<R: Role>(&mut self, learner: Learner) -> &mut Self;
+}
+
+impl AppLearnerExt for App {
+    fn add_learner<R: Role>(&mut self, learner: Learner) -> &mut Self {
+        self.add_plugins(TickPlugin::<R>::new(learner.window))
+            .insert_resource(Optim::<R>::new(
+                learner.optimizer,
+                learner.l2,
+                learner.max_gradient_norm,
+            ))
+            .insert_resource(Rate::<R>::new(learner.learning_rate))
+            .add_systems(
+                Learn,
+                (record_rate::<R>, move_rate::<R>)
+                    .chain()
+                    .in_set(LearnSystems::Rates),
+            )
+            .persist::<Net<R>>()
+            .persist::<Optim<R>>()
+            .persist::<Tick<R>>()
+            .persist::<Rate<R>>()
+    }
+}
+
+/// Records the rate of the step that was taken.
+fn record_rate<R: Role>(rate: Res<Rate<R>>, mut metrics: ResMut<Metrics>) {
+    metrics.record_number(&format!("rate/{}", R::NAME), rate.current);
+}

@@ -1,0 +1,32 @@
+//! Networks as resources, and the two things that happen to them: a gradient step and a target's tracking.
+//!
+//! Everything is typed by *role*, not by module: [`Net<Actor>`](Net), [`Optim<Critic>`](Optim), [`Rate<R>`], so that one
+//! algorithm's step can stand in another's slot. An algorithm declares its networks in `Plugin::build` with
+//! [`AppLearnerExt::add_learner`], builds them in `Startup`, and its steps ask for
+//!
+//! - `Res<Net<R>>`: the network for inference: nothing it computes is recorded;
+//! - [`Net::frozen`]: the network inside another one's loss: gradients flow through it and not into it;
+//! - [`Learning<R>`]: the network in training, with [`descend`](Learning::descend);
+//! - `Res<Target<R>>` and [`Tracking<R>`]: its slowly moving copy.
+//!
+//! This module and `nn/` are the only places that know Burn's modules and optimizers.
+
+mod device;
+mod learning;
+mod net;
+mod optimizer;
+mod parameters;
+mod persist;
+mod random;
+mod rate;
+mod role;
+mod tracking;
+
+pub use device::{ComputeDevice, DeviceError};
+pub use learning::{AppLearnerExt, Descent, Learner, LearnerError, Learning};
+pub use net::{Net, Target};
+pub use optimizer::{Optim, Optimizer};
+pub use random::{AppRandomExt, Init, Noise, Purpose, Random, RandomState, Sampling, Seed};
+pub use rate::{LearningRate, Rate};
+pub use role::{Actor, Critic, Network, Piece, Role};
+pub use tracking::{AppTargetExt, TargetUpdate, Tracking};

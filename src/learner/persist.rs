@@ -1,0 +1,195 @@
+//! How networks, targets, optimizers, rates and counters are saved and restored.
+
+use bevy_ecs::prelude::*;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::optimizer::Moments;
+use super::{Net, Network, Optim, Piece, Rate, Role, Target, parameters};
+use crate::checkpoint::{CheckpointError, Persist, Snapshot};
+use crate::schedule::{Clock, Tick, TickState};
+
+impl<R: Role> Persist for Net<R> {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        save_network(&**self, R::NAME, snapshot)
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
+        let values = load_values(&**self, R::NAME, snapshot)?;
+        self.change(|network| with_values(network, values));
+        Ok(())
+    }
+}
+
+impl<R: Role> Persist for Target<R> {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        save_network(&**self, &target_file::<R>(), snapshot)
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
+        let values = load_values(&**self, &target_file::<R>(), snapshot)?;
+        self.change(|network| with_values(network, values));
+        Ok(())
+    }
+}
+
+fn target_file<R: Role>() -> String {
+    format!("target_{}", R::NAME)
+}
+
+/// A parameter as it is saved: in the pieces that the network names, or whole, in its own shape.
+fn pieces<N: Network>(network: &N, parameter: &parameters::Parameter) -> Vec<Piece> {
+    let pieces = network.pieces(&parameter.path);
+    if pieces.is_empty() {
+        return vec![Piece {
+            name: parameter.path.clone(),
+            shape: parameter.shape.clone(),
+        }];
+    }
+    pieces
+}
+
+fn save_network<N: Network>(
+    network: &N,
+    file: &str,
+    snapshot: &mut Snapshot,
+) -> Result<(), CheckpointError> {
+    for parameter in parameters::parameters(network) {
+        let pieces = pieces(network, &parameter);
+        let values = numbers(parameter.values);
+        let mut rest = &values[..];
+        for piece in pieces {
+            let (values, after) = rest.split_at(piece.shape.iter().product());
+            rest = after;
+            snapshot.put_tensor(file, &piece.name, &piece.shape, values.to_vec())?;
+        }
+    }
+    Ok(())
+}
+
+/// The saved values of each parameter, checked against the network before anything of it changes.
+fn load_values<N: Network>(
+    network: &N,
+    file: &str,
+    snapshot: &Snapshot,
+) -> Result<Vec<Vec<f32>>, CheckpointError> {
+    let parameters = parameters::parameters(network);
+    parameters
+        .iter()
+        .map(|parameter| {
+            let mut values = Vec::new();
+            for piece in pieces(network, parameter) {
+                values.extend(&snapshot.tensor(file, &piece.name, &piece.shape)?.values);
+            }
+            Ok(values)
+        })
+        .collect()
+}
+
+fn with_values<N: Network>(network: N, values: Vec<Vec<f32>>) -> N {
+    let mut values = values.into_iter();
+    parameters::map(network, |_, old| match values.next() {
+        Some(values) => {
+            let device = old.device();
+            Tensor::from_data(TensorData::new(values, old.dims()), &device)
+        }
+        None => old,
+    })
+}
+
+/// Values on the host, bit for bit.
+fn numbers(tensor: Tensor<2>) -> Vec<f32> {
+    tensor
+        .into_data()
+        .into_vec()
+        .expect("yarak's tensors are of f32")
+}
+
+#[derive(Serialize, Deserialize)]
+struct OptimState {
+    /// For each parameter the steps of its moments and their shape; `None` for one that never got a gradient.
+    moments: Vec<Option<(u64, [usize; 2])>>,
+}
+
+impl<R: Role> Optim<R> {
+    fn file() -> String {
+        format!("optimizer_{}", R::NAME)
+    }
+}
+
+impl<R: Role> Persist for Optim<R> {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        let file = Self::file();
+        let moments = self.moments.iter().map(|moments| {
+            let moments = moments.as_ref()?;
+            Some((moments.steps, moments.first.dims()))
+        });
+        let state = OptimState {
+            moments: moments.collect(),
+        };
+        snapshot.put_state(&file, &state)?;
+        for (index, moments) in self.moments.iter().enumerate() {
+            let Some(moments) = moments else { continue };
+            for (name, values) in [("first", &moments.first), ("second", &moments.second)] {
+                let name = format!("{index}.{name}_moment");
+                let shape = values.dims();
+                snapshot.put_tensor(&file, &name, &shape, numbers(values.clone()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, world: &World) -> Result<(), CheckpointError> {
+        let device = world
+            .get_resource::<Net<R>>()
+            .and_then(|net| parameters::device_of(&**net))
+            .unwrap_or_else(Device::flex);
+        let file = Self::file();
+        let state: OptimState = snapshot.state(&file)?;
+        let mut restored = Vec::new();
+        for (index, moments) in state.moments.into_iter().enumerate() {
+            let Some((steps, shape)) = moments else {
+                restored.push(None);
+                continue;
+            };
+            let read = |name: &str| -> Result<Tensor<2>, CheckpointError> {
+                let name = format!("{index}.{name}_moment");
+                let values = snapshot.tensor(&file, &name, &shape)?.values.clone();
+                Ok(Tensor::from_data(TensorData::new(values, shape), &device))
+            };
+            restored.push(Some(Moments {
+                first: read("first")?,
+                second: read("second")?,
+                steps,
+            }));
+        }
+        self.moments = restored;
+        Ok(())
+    }
+}
+
+impl<R: Role> Persist for Tick<R> {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        snapshot.put_state(&format!("tick/{}", R::NAME), &self.state())
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
+        let state: TickState = snapshot.state(&format!("tick/{}", R::NAME))?;
+        self.restore(state);
+        Ok(())
+    }
+}
+
+/// A rate is a function of the counters, which are restored before it: nothing of it is saved.
+impl<R: Role> Persist for Rate<R> {
+    fn save(&self, _: &mut Snapshot) -> Result<(), CheckpointError> {
+        Ok(())
+    }
+
+    fn load(&mut self, _: &Snapshot, world: &World) -> Result<(), CheckpointError> {
+        let taken = world.get_resource::<Tick<R>>().map_or(0, |tick| tick.count);
+        let epoch = world.resource::<Clock>().next_epoch();
+        self.current = self.schedule.at(taken, epoch);
+        Ok(())
+    }
+}

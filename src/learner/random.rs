@@ -1,0 +1,210 @@
+//! One random stream per purpose, each a resource, so that two steps that draw do not conflict, and one step's draws never
+//! shift another's. Counter-based (ChaCha8), so that a stream's place is one number that is saved with the run.
+
+use std::marker::PhantomData;
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use burn::tensor::{Tensor, TensorData};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
+
+/// The seed of a run. Every stream is derived from it and from the stream's own name.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seed(pub u64);
+
+/// What a random stream is for.
+pub trait Purpose: Send + Sync + 'static {
+    /// The stream's name: with the seed, it determines every number of the stream.
+    const NAME: &'static str;
+}
+
+/// Which rows come into a minibatch.
+pub struct Sampling;
+impl Purpose for Sampling {
+    const NAME: &'static str = "sample";
+}
+
+/// Noise on actions.
+pub struct Noise;
+impl Purpose for Noise {
+    const NAME: &'static str = "noise";
+}
+
+/// Networks' initial weights.
+pub struct Init;
+impl Purpose for Init {
+    const NAME: &'static str = "init";
+}
+
+/// The random stream for purpose `P`.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// struct Dropout;
+/// impl Purpose for Dropout {
+///     const NAME: &'static str = "dropout";
+/// }
+///
+/// let mut random = Random::<Dropout>::new(Seed(3));
+/// let first = random.normals(4);
+/// let place = random.state();
+/// let second = random.normals(4);
+/// let mut again = Random::<Dropout>::new(Seed(3));
+/// again.restore(place);
+/// assert_eq!(again.normals(4), second);
+/// assert_ne!(first, second);
+/// ```
+#[derive(Resource)]
+pub struct Random<P: Purpose> {
+    generator: ChaCha8Rng,
+    purpose: PhantomData<P>,
+}
+
+/// A stream's place: what is saved of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RandomState {
+    seed: [u8; 32],
+    stream: u64,
+    word: u128,
+}
+
+impl<P: Purpose> Random<P> {
+    /// The stream from its beginning.
+    pub fn new(seed: Seed) -> Self {
+        Random::forked(seed, 0)
+    }
+
+    /// Stream number `stream` of the same purpose: independent of the others.
+    pub fn forked(seed: Seed, stream: u64) -> Self {
+        let mut generator = ChaCha8Rng::from_seed(key(seed, P::NAME));
+        generator.set_stream(stream);
+        Random {
+            generator,
+            purpose: PhantomData,
+        }
+    }
+
+    /// The place in the stream.
+    pub fn state(&self) -> RandomState {
+        RandomState {
+            seed: self.generator.get_seed(),
+            stream: self.generator.get_stream(),
+            word: self.generator.get_word_pos(),
+        }
+    }
+
+    /// Goes on from a saved place.
+    pub fn restore(&mut self, state: RandomState) {
+        self.generator = ChaCha8Rng::from_seed(state.seed);
+        self.generator.set_stream(state.stream);
+        self.generator.set_word_pos(state.word);
+    }
+
+    /// The generator itself, for `rand`'s distributions.
+    pub fn generator(&mut self) -> &mut ChaCha8Rng {
+        &mut self.generator
+    }
+
+    /// `n` draws of the standard normal distribution.
+    pub fn normals(&mut self, n: usize) -> Vec<f32> {
+        (0..n)
+            .map(|_| StandardNormal.sample(&mut self.generator))
+            .collect()
+    }
+
+    /// As many draws of the standard normal distribution as the tensor has elements, in its shape and on its device.
+    pub fn normal_like<const D: usize>(&mut self, tensor: &Tensor<D>) -> Tensor<D> {
+        let draws = self.normals(tensor.shape().num_elements());
+        Tensor::from_data(TensorData::new(draws, tensor.shape()), &tensor.device())
+    }
+
+    /// `n` draws, uniform in [low, high).
+    pub fn uniforms(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
+        use rand::RngExt;
+        (0..n)
+            .map(|_| low + (high - low) * self.generator.random::<f32>())
+            .collect()
+    }
+}
+
+/// A key from the seed and the name: FNV-1a over both, four times with different beginnings. It only has to tell names
+/// apart; ChaCha does the mixing.
+fn key(seed: Seed, name: &str) -> [u8; 32] {
+    let mut key = [0; 32];
+    for (lane, out) in key.chunks_exact_mut(8).enumerate() {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ (lane as u64 + 1);
+        for byte in seed.0.to_le_bytes().into_iter().chain(name.bytes()) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        out.copy_from_slice(&hash.to_le_bytes());
+    }
+    key
+}
+
+/// Adds random streams to an [`App`].
+pub trait AppRandomExt {
+    /// The stream for purpose `P`, from the run's [`Seed`]; saved and restored with the run.
+    fn add_random<P: Purpose>(&mut self) -> &mut Self;
+}
+
+impl AppRandomExt for App {
+    fn add_random<P: Purpose>(&mut self) -> &mut Self {
+        if self.world().contains_resource::<Random<P>>() {
+            return self;
+        }
+        let seed = *self.world_mut().get_resource_or_init::<Seed>();
+        self.insert_resource(Random::<P>::new(seed))
+            .persist::<Random<P>>()
+    }
+}
+
+impl<P: Purpose> Persist for Random<P> {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        snapshot.put_state(&format!("random/{}", P::NAME), &self.state())
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
+        self.restore(snapshot.state(&format!("random/{}", P::NAME))?);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_of_other_names_seeds_and_numbers_differ() {
+        let draws = [
+            Random::<Sampling>::new(Seed(0)).normals(8),
+            Random::<Noise>::new(Seed(0)).normals(8),
+            Random::<Sampling>::new(Seed(1)).normals(8),
+            Random::<Sampling>::forked(Seed(0), 1).normals(8),
+        ];
+        for (i, a) in draws.iter().enumerate() {
+            assert!(draws[i + 1..].iter().all(|b| a != b));
+        }
+    }
+
+    #[test]
+    fn normals_have_mean_zero_and_variance_one() {
+        let draws = Random::<Noise>::new(Seed(7)).normals(100_000);
+        let mean = draws.iter().map(|x| f64::from(*x)).sum::<f64>() / 1e5;
+        let variance = draws.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / 1e5;
+        assert!(mean.abs() < 0.01, "{mean}");
+        assert!((variance - 1.0).abs() < 0.02, "{variance}");
+    }
+
+    #[test]
+    fn uniforms_stay_in_their_range() {
+        let draws = Random::<Init>::new(Seed(7)).uniforms(10_000, -0.25, 0.75);
+        assert!(draws.iter().all(|x| (-0.25..0.75).contains(x)));
+        assert!(draws.iter().any(|x| *x < -0.24) && draws.iter().any(|x| *x > 0.74));
+    }
+}

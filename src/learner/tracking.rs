@@ -1,0 +1,88 @@
+//! Targets that follow their networks.
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemParam;
+use bevy_reflect::Reflect;
+use burn::tensor::Tensor;
+
+use super::{Net, Network, Role, Target, parameters};
+use crate::checkpoint::AppPersistExt;
+use crate::scene::Bounds;
+
+/// How a target follows its network.
+#[derive(Clone, Copy, Debug, PartialEq, Reflect)]
+pub enum TargetUpdate {
+    /// θ' ← τ θ + (1 − τ) θ' at each update.
+    Soft(#[reflect(@Bounds::within(0.0, 1.0))] f32),
+    /// θ' ← θ at every n-th update.
+    Hard(#[reflect(@Bounds::at_least(1.0))] u64),
+}
+
+impl Default for TargetUpdate {
+    fn default() -> Self {
+        TargetUpdate::Soft(0.005)
+    }
+}
+
+/// The network of role `R` and its target, to be brought nearer.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// fn track_targets(mut actor: Tracking<Actor>, mut critic: Tracking<Critic>) {
+///     actor.soft(0.005);
+///     critic.soft(0.005);
+/// }
+/// ```
+#[derive(SystemParam)]
+pub struct Tracking<'w, R: Role> {
+    net: Res<'w, Net<R>>,
+    target: ResMut<'w, Target<R>>,
+}
+
+impl<R: Role> Tracking<'_, R> {
+    /// θ' ← τ θ + (1 − τ) θ', written θ' + τ (θ − θ').
+    pub fn soft(&mut self, tau: f32) {
+        let mut sources = values(&**self.net).into_iter();
+        self.target.change(|target| {
+            parameters::map(target, |_, old| match sources.next() {
+                Some(new) => old.clone() + (new - old) * tau,
+                None => old,
+            })
+        });
+    }
+
+    /// θ' ← θ.
+    pub fn hard(&mut self) {
+        *self.target = Target::copy_of(&self.net);
+    }
+
+    /// Update number `count` (from 1) by the given rule.
+    pub fn follow(&mut self, rule: TargetUpdate, count: u64) {
+        match rule {
+            TargetUpdate::Soft(tau) => self.soft(tau),
+            TargetUpdate::Hard(every) if count.checked_rem(every) == Some(0) => self.hard(),
+            TargetUpdate::Hard(_) => {}
+        }
+    }
+}
+
+fn values<N: Network>(network: &N) -> Vec<Tensor<2>> {
+    parameters::parameters(network)
+        .into_iter()
+        .map(|parameter| parameter.values)
+        .collect()
+}
+
+/// Declares targets on an [`App`].
+pub trait AppTargetExt {
+    /// Makes role `R`'s [`Target`] part of checkpoints. The target itself is inserted in `Startup`, with [`Target::copy_of`].
+    fn add_target<R: Role>(&mut self) -> &mut Self;
+}
+
+impl AppTargetExt for App {
+    fn add_target<R: Role>(&mut self) -> &mut Self {
+        self.persist::<Target<R>>()
+    }
+}

@@ -1,0 +1,80 @@
+//! Fused kernels for small networks on the CPU.
+//!
+//! An ensemble of multilayer perceptrons forwards and backwards, Adam, clipping's norm and target tracking, over flat
+//! buffers of `f32`. This is what runs under `Mlp` on the CPU; nothing here knows tensors, gradients' graphs or
+//! algorithms. For anything but chains of linear layers, use Burn's own layers.
+//!
+//! # What it promises
+//! - **The same bits for any number of threads.** Work is cut by its shape into tasks (64 rows of a member, 64 columns
+//!   of a weight, 16384 parameters), every sum lies within one task or is formed in the order of the tasks, and a row's
+//!   result does not depend on the other rows of its batch. Different [instruction sets](InstructionSet) differ in
+//!   the last bits.
+//! - **No allocation in a step** once buffers have grown to its size.
+//! - **No copies of the operands** but transposed weights in the backward pass.
+//! - A NaN in parameters or inputs reaches the output.
+//!
+//! # How it is built
+//! [`lanes`] is a register of some instruction set; `avx512`, `avx2` and `portable` are the three that exist, chosen
+//! when the program runs. A kernel is written once over `Lanes`: [`gemm`] and [`dots`] multiply, [`activation`],
+//! [`norm`], [`sums`] and [`transpose`] do the rest of a layer, [`adam`] and [`track`] the optimizer's part.
+//! [`forward`] and [`backward`] cut a network into tasks, [`workers`] run these on several threads, and [`disjoint`]
+//! lets them write one buffer. `unsafe` stays within this folder.
+//!
+//! ```
+//! use yarak::nn::cpu::{Activation, Adam, AdamState, Gradients, Input, Kernels, MlpShape, Saved};
+//!
+//! // Fit y = 2 x with a little network.
+//! let shape = MlpShape { sizes: vec![1, 16, 1], hidden: Activation::Tanh, ..MlpShape::default() };
+//! let mut params: Vec<f32> = (0..shape.parameters()).map(|i| (i as f32).sin() * 0.5).collect();
+//! let (mut first, mut second) = (vec![0.0; params.len()], vec![0.0; params.len()]);
+//! let x: Vec<f32> = (0..32).map(|i| i as f32 / 16.0 - 1.0).collect();
+//! let input = Input { rows: &x, batch: 32, dropout: None };
+//!
+//! let (mut kernels, mut saved) = (Kernels::new(1), Saved::default());
+//! let (mut y, mut gradient) = (vec![0.0; 32], vec![0.0; params.len()]);
+//! for step in 1..=500 {
+//!     kernels.forward(&shape, &params, input, &mut saved, &mut y)?;
+//!     let d_y: Vec<f32> = y.iter().zip(&x).map(|(y, x)| (y - 2.0 * x) / 16.0).collect();
+//!     let wanted = Gradients { params: Some(&mut gradient), x: None };
+//!     kernels.backward(&shape, &params, input, &saved, &d_y, wanted)?;
+//!     let state = AdamState { params: &mut params, first: &mut first, second: &mut second };
+//!     kernels.adam(&Adam { rate: 1e-2, ..Adam::default() }, step, &gradient, None, state)?;
+//! }
+//! kernels.infer(&shape, &params, Input { rows: &[0.5], batch: 1, dropout: None }, &mut y[..1])?;
+//! assert!((y[0] - 1.0).abs() < 0.05);
+//! # Ok::<(), yarak::nn::cpu::KernelError>(())
+//! ```
+
+mod activation;
+mod adam;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod backward;
+mod disjoint;
+mod dots;
+mod error;
+mod forward;
+mod gemm;
+mod kernels;
+mod lanes;
+mod norm;
+mod portable;
+#[cfg(test)]
+mod reference;
+mod saved;
+mod shape;
+mod sums;
+mod track;
+mod transpose;
+mod workers;
+
+pub use activation::Activation;
+pub use adam::{Adam, AdamState, WeightDecay};
+pub use error::KernelError;
+pub use kernels::{Gradients, Input, Kernels};
+pub use lanes::InstructionSet;
+pub use saved::Saved;
+pub use shape::MlpShape;
+pub use workers::Workers;

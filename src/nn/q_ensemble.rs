@@ -1,0 +1,92 @@
+//! Action values.
+
+use bevy_reflect::Reflect;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::{Activation, Mlp, MlpShape};
+use crate::learner::{Init, Network, Piece, Random};
+
+/// The range that action values are squashed into: `(ub+lb)/2 + (ub-lb)/2 * tanh(x)`.
+#[derive(Clone, Copy, Debug, PartialEq, Reflect)]
+pub struct ValueBounds {
+    /// The smallest value.
+    pub low: f32,
+    /// The largest value.
+    pub high: f32,
+}
+
+/// An ensemble of independent action-value networks Q(s, a): perceptrons over the observation and the action side by side.
+#[derive(Module, Debug)]
+pub struct QEnsemble {
+    trunk: Mlp,
+    #[module(skip)]
+    bounds: Option<ValueBounds>,
+}
+
+impl QEnsemble {
+    /// `members` networks for observations and actions of the given widths, with hidden layers of the given widths and ReLU.
+    pub fn new(
+        members: usize,
+        observation: usize,
+        action: usize,
+        layers: &[usize],
+        bounds: Option<ValueBounds>,
+        device: &Device,
+        init: &mut Random<Init>,
+    ) -> Self {
+        let mut sizes = vec![observation + action];
+        sizes.extend(layers);
+        sizes.push(1);
+        let shape = MlpShape {
+            members,
+            sizes,
+            hidden: Activation::Relu,
+            output: Activation::Identity,
+        };
+        QEnsemble {
+            trunk: Mlp::new(shape, device, init),
+            bounds,
+        }
+    }
+
+    /// The values `[members, batch]` for observations `[batch, observation]` and actions `[batch, action]`.
+    pub fn q(&self, observation: Tensor<2>, action: Tensor<2>) -> Tensor<2> {
+        // An action that is recorded takes the observation with it.
+        let observation = if action.device().is_autodiff() && !observation.device().is_autodiff() {
+            Tensor::from_inner(observation)
+        } else {
+            observation
+        };
+        let q = self
+            .trunk
+            .forward(Tensor::cat(vec![observation, action], 1))
+            .squeeze_dim::<2>(2);
+        match self.bounds {
+            None => q,
+            Some(ValueBounds { low, high }) => q.tanh() * ((high - low) / 2.0) + (high + low) / 2.0,
+        }
+    }
+
+    /// The values `[batch]` of the first member.
+    pub fn q1(&self, observation: Tensor<2>, action: Tensor<2>) -> Tensor<1> {
+        self.q(observation, action)
+            .slice([0..1])
+            .squeeze_dim::<1>(0)
+    }
+
+    /// The perceptrons underneath.
+    pub fn trunk(&self) -> &Mlp {
+        &self.trunk
+    }
+}
+
+impl Network for QEnsemble {
+    fn members(&self) -> usize {
+        self.trunk.shape().members
+    }
+
+    fn pieces(&self, path: &str) -> Vec<Piece> {
+        self.trunk.pieces(path)
+    }
+}

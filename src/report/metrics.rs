@@ -1,0 +1,193 @@
+//! Metrics: recorded as device scalars in a step, read back once a report.
+
+use bevy_ecs::prelude::*;
+use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{CheckpointError, Persist, Snapshot};
+use crate::learner::ComputeDevice;
+
+/// The running means of what the steps record. Reading resets them.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let device = ComputeDevice::cpu().plain();
+/// let mut metrics = Metrics::default();
+/// metrics.record("critic/loss", Tensor::from_floats([1.0], &device));
+/// metrics.record("critic/loss", Tensor::from_floats([3.0], &device));
+/// metrics.record_weighted("accuracy", Tensor::from_floats([1.0], &device), 32.0);
+/// metrics.record_weighted("accuracy", Tensor::from_floats([0.0], &device), 8.0);
+/// let means = metrics.read();
+/// assert_eq!(means[0], ("critic/loss".to_owned(), 2.0));
+/// assert!((means[1].1 - 0.8).abs() < 1e-6);
+/// assert!(metrics.read().is_empty());
+/// ```
+#[derive(Resource, Default, Debug)]
+pub struct Metrics {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: String,
+    sum: Sum,
+    weight: f64,
+}
+
+#[derive(Debug)]
+enum Sum {
+    Device(Tensor<1>),
+    Host(f64),
+}
+
+impl Metrics {
+    /// Records a device scalar `[1]` with weight 1. Nothing is read back now.
+    pub fn record(&mut self, name: &str, value: Tensor<1>) {
+        self.add(name, Sum::Device(value.no_grad()), 1.0);
+    }
+
+    /// Records a number for each member of an ensemble, `[members]`: `critic` and `loss` make `critic/0/loss`, `critic/1/loss`, ...
+    pub fn record_each(&mut self, role: &str, what: &str, values: Tensor<1>) {
+        let same = |entry: &&mut Entry| {
+            let rest = entry.name.strip_prefix(role);
+            rest.and_then(|rest| rest.strip_prefix("/*/")) == Some(what)
+        };
+        let values = values.no_grad();
+        match self.entries.iter_mut().find(same) {
+            Some(entry) => entry.add(Sum::Device(values), 1.0),
+            None => self.add(&format!("{role}/*/{what}"), Sum::Device(values), 1.0),
+        }
+    }
+
+    /// Records a mean `[1]` over `weight` samples.
+    pub fn record_weighted(&mut self, name: &str, mean: Tensor<1>, weight: f64) {
+        self.add(name, Sum::Device(mean.no_grad() * weight), weight);
+    }
+
+    /// Records a number that is on the host anyway: a learning rate, a score.
+    pub fn record_number(&mut self, name: &str, value: f64) {
+        self.add(name, Sum::Host(value), 1.0);
+    }
+
+    fn add(&mut self, name: &str, value: Sum, weight: f64) {
+        match self.entries.iter_mut().find(|entry| entry.name == name) {
+            Some(entry) => entry.add(value, weight),
+            None => self.entries.push(Entry {
+                name: name.to_owned(),
+                sum: value,
+                weight,
+            }),
+        }
+    }
+
+    /// The means since the last call, sorted by name: those without a sample are left out. This is where device scalars
+    /// become numbers, in one transfer.
+    pub fn read(&mut self) -> Vec<(String, f64)> {
+        let entries = std::mem::take(&mut self.entries);
+        let tensors = entries.iter().filter_map(|entry| match &entry.sum {
+            Sum::Device(tensor) => Some(tensor.clone()),
+            Sum::Host(_) => None,
+        });
+        let mut device_sums = to_host(tensors.collect()).into_iter().map(f64::from);
+        let mut means = Vec::new();
+        for entry in entries {
+            let sums: Vec<f64> = match &entry.sum {
+                Sum::Host(sum) => vec![*sum],
+                Sum::Device(sums) => device_sums.by_ref().take(sums.dims()[0]).collect(),
+            };
+            match entry.name.split_once("/*/") {
+                None => means.extend(sums.first().map(|sum| (entry.name, sum / entry.weight))),
+                Some((role, what)) => {
+                    let member = |(member, sum): (usize, &f64)| {
+                        (format!("{role}/{member}/{what}"), sum / entry.weight)
+                    };
+                    means.extend(sums.iter().enumerate().map(member));
+                }
+            }
+        }
+        means.sort_by(|a, b| a.0.cmp(&b.0));
+        means
+    }
+}
+
+impl Entry {
+    fn add(&mut self, value: Sum, weight: f64) {
+        self.weight += weight;
+        self.sum = match (std::mem::replace(&mut self.sum, Sum::Host(0.0)), value) {
+            (Sum::Host(sum), Sum::Host(value)) => Sum::Host(sum + value),
+            (Sum::Device(sum), Sum::Device(value)) => Sum::Device(sum + value),
+            (Sum::Device(tensor), Sum::Host(number)) | (Sum::Host(number), Sum::Device(tensor)) => {
+                Sum::Device(tensor + number)
+            }
+        };
+    }
+}
+
+/// All elements of the given tensors, on the host, in one transfer.
+fn to_host(scalars: Vec<Tensor<1>>) -> Vec<f32> {
+    if scalars.is_empty() {
+        return Vec::new();
+    }
+    Tensor::cat(scalars, 0)
+        .into_data()
+        .into_vec()
+        .expect("yarak's tensors are of f32")
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedEntry {
+    name: String,
+    /// Whether the sums live on the device.
+    device: bool,
+    sums: Vec<f64>,
+    weight: f64,
+}
+
+/// Half-filled means are saved too, so that the first report of a resumed run is the same as without the cut.
+impl Persist for Metrics {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        let saved: Vec<SavedEntry> = self
+            .entries
+            .iter()
+            .map(|entry| {
+                let (device, sums) = match &entry.sum {
+                    Sum::Host(sum) => (false, vec![*sum]),
+                    Sum::Device(sums) => {
+                        let sums = to_host(vec![sums.clone()]);
+                        (true, sums.into_iter().map(f64::from).collect())
+                    }
+                };
+                SavedEntry {
+                    name: entry.name.clone(),
+                    device,
+                    sums,
+                    weight: entry.weight,
+                }
+            })
+            .collect();
+        snapshot.put_state("metrics", &saved)
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, world: &World) -> Result<(), CheckpointError> {
+        let device = world.resource::<ComputeDevice>().plain();
+        let saved: Vec<SavedEntry> = snapshot.state("metrics")?;
+        self.entries = saved
+            .into_iter()
+            .map(|entry| Entry {
+                name: entry.name,
+                weight: entry.weight,
+                sum: match entry.device {
+                    false => Sum::Host(entry.sums.iter().sum()),
+                    true => {
+                        // They were f32 before.
+                        let sums: Vec<f32> = entry.sums.iter().map(|sum| *sum as f32).collect();
+                        let shape = [sums.len()];
+                        Sum::Device(Tensor::from_data(TensorData::new(sums, shape), &device))
+                    }
+                },
+            })
+            .collect();
+        Ok(())
+    }
+}

@@ -1,0 +1,23 @@
+//! What a run tells: metrics and where they go.
+//!
+//! Steps record into [`Metrics`] as device scalars. Every so many steps [`Report`](crate::schedule::Report) reads them back,
+//! once, into [`Reported`], and sinks write it: `metrics.jsonl`, TensorBoard's event files, the terminal. [`curves`] and
+//! [`page`] make pictures of runs that were.
+
+mod axis;
+mod canvas;
+pub mod console;
+pub mod curves;
+mod experiment;
+mod frame;
+pub mod json_lines;
+mod metrics;
+pub mod page;
+mod progress_line;
+mod reporting;
+mod sinks;
+pub mod tensorboard;
+
+pub use metrics::Metrics;
+pub use reporting::{NotFinite, Reported, Reports};
+pub use sinks::{ConsolePlugin, JsonLinesPlugin, RunDirectory, TensorBoard, finish_progress};

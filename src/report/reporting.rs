@@ -1,0 +1,156 @@
+//! Reading metrics back.
+
+use std::time::Duration;
+
+use bevy_app::{App, Plugin};
+use bevy_ecs::prelude::*;
+use bevy_reflect::Reflect;
+
+use super::Metrics;
+use crate::checkpoint::AppPersistExt;
+use crate::scene::{Bounds, Settings};
+use crate::schedule::{AppCadenceExt, Clock, Report, ReportSystems, Stopwatch};
+
+/// Reports metrics every so many steps, and after every evaluation. Every scene has it; name it to change how often.
+#[derive(Clone, Debug, Resource, Reflect)]
+pub struct Reports {
+    /// Steps between two reports.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub every: u64,
+}
+
+impl Default for Reports {
+    fn default() -> Self {
+        Reports { every: 1_000 }
+    }
+}
+
+impl Settings for Reports {}
+
+impl Plugin for Reports {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(self.clone())
+            .init_resource::<Metrics>()
+            .init_resource::<Reported>()
+            .init_resource::<SinceLastReport>()
+            .persist::<Metrics>()
+            .run_every(Report, self.every)
+            .add_systems(Report, read_metrics.in_set(ReportSystems::Read));
+        // Many steps write to it, and no step reads it: their order does not matter.
+        app.allow_ambiguous_resource::<Metrics>();
+    }
+}
+
+/// The last report.
+#[derive(Resource, Clone, Debug, Default, PartialEq)]
+pub struct Reported {
+    /// The step after which it was made.
+    pub step: u64,
+    /// Names and means since the report before, sorted by name.
+    pub values: Vec<(String, f64)>,
+    /// Steps a second since the report before, evaluations not counted.
+    pub steps_per_second: f64,
+}
+
+impl Reported {
+    /// The value of a metric; `None` when the report does not have it.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.values
+            .iter()
+            .find(|(there, _)| there == name)
+            .map(|(_, value)| *value)
+    }
+}
+
+/// The stopwatch at the last report.
+#[derive(Resource, Default)]
+struct SinceLastReport {
+    learning: Duration,
+    steps: u64,
+}
+
+/// A loss that is no number any more.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error(
+    "`{name}` is {value} at step {step}: training has diverged. Lower the learning rate, set `max_gradient_norm` or `value_bounds`, or look at the data with `yarak data info`; the last checkpoint is from before"
+)]
+pub struct NotFinite {
+    /// The metric.
+    pub name: String,
+    /// NaN or an infinity.
+    pub value: f64,
+    /// The step of the report.
+    pub step: u64,
+}
+
+fn read_metrics(
+    clock: Res<Clock>,
+    stopwatch: Res<Stopwatch>,
+    mut since: ResMut<SinceLastReport>,
+    mut metrics: ResMut<Metrics>,
+    mut reported: ResMut<Reported>,
+) -> Result<(), BevyError> {
+    let mut values = metrics.read();
+    add_total_loss(&mut values);
+    let seconds = (stopwatch.learning - since.learning).as_secs_f64();
+    let steps_per_second = (stopwatch.steps - since.steps) as f64 / seconds.max(1e-9);
+    *since = SinceLastReport {
+        learning: stopwatch.learning,
+        steps: stopwatch.steps,
+    };
+    values.push(("epoch".to_owned(), clock.epoch() as f64));
+    values.push(("time/steps_per_second".to_owned(), steps_per_second));
+    values.sort_by(|a, b| a.0.cmp(&b.0));
+    *reported = Reported {
+        step: clock.step,
+        values,
+        steps_per_second,
+    };
+    let bad = reported
+        .values
+        .iter()
+        .find(|(name, value)| name.ends_with("loss") && !value.is_finite());
+    if let Some((name, value)) = bad {
+        return Err(NotFinite {
+            name: name.clone(),
+            value: *value,
+            step: clock.step,
+        }
+        .into());
+    }
+    Ok(())
+}
+
+/// `loss`, where nobody records it: the sum of the networks' own, `actor/loss` and `critic/loss`.
+fn add_total_loss(values: &mut Vec<(String, f64)>) {
+    if values.iter().any(|(name, _)| name == "loss") {
+        return;
+    }
+    let own = values.iter().filter(|(name, _)| {
+        name.strip_suffix("/loss")
+            .is_some_and(|role| !role.contains('/'))
+    });
+    let losses: Vec<f64> = own.map(|(_, value)| *value).collect();
+    if !losses.is_empty() {
+        values.push(("loss".to_owned(), losses.iter().sum()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_loss_counts_each_network_once() {
+        let mut values = vec![
+            ("actor/loss".to_owned(), 1.0),
+            ("critic/0/loss".to_owned(), 5.0),
+            ("critic/loss".to_owned(), 2.0),
+        ];
+        add_total_loss(&mut values);
+        assert_eq!(values.last(), Some(&("loss".to_owned(), 3.0)));
+        let mut none = vec![("evaluate/return".to_owned(), 1.0)];
+        add_total_loss(&mut none);
+        assert_eq!(none.len(), 1);
+    }
+}

@@ -1,0 +1,144 @@
+//! Where reports go.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bevy_app::{App, Plugin, PostStartup};
+use bevy_ecs::prelude::*;
+use bevy_reflect::Reflect;
+
+use super::Reported;
+use super::console::{Console, Progress};
+use super::json_lines::{JsonLines, cut_back};
+use super::tensorboard::EventFile;
+use crate::scene::Settings;
+use crate::schedule::{Clock, Report, ReportSystems};
+
+/// The folder of the run. The command line inserts it; an app of one's own that wants files does so too.
+#[derive(Resource, Clone, Debug)]
+pub struct RunDirectory {
+    /// An existing folder.
+    pub path: PathBuf,
+    /// The step that the run goes on from; 0 for a fresh one.
+    pub resumed_from: u64,
+}
+
+/// Writes `metrics.jsonl`, one object a report, into the [`RunDirectory`].
+pub struct JsonLinesPlugin;
+
+#[derive(Resource)]
+struct JsonLinesSink(JsonLines);
+
+impl Plugin for JsonLinesPlugin {
+    fn build(&self, app: &mut App) {
+        app.add_systems(PostStartup, open_json_lines)
+            .add_systems(Report, write_json_line.in_set(ReportSystems::Write));
+    }
+}
+
+fn open_json_lines(
+    directory: Option<Res<RunDirectory>>,
+    mut commands: Commands,
+) -> Result<(), BevyError> {
+    if let Some(directory) = directory {
+        let path = directory.path.join("metrics.jsonl");
+        if path.exists() {
+            cut_back(&path, directory.resumed_from)?;
+        }
+        commands.insert_resource(JsonLinesSink(JsonLines::open(&path)?));
+    }
+    Ok(())
+}
+
+fn write_json_line(
+    reported: Res<Reported>,
+    sink: Option<ResMut<JsonLinesSink>>,
+) -> Result<(), BevyError> {
+    if let Some(mut sink) = sink {
+        sink.0.append(reported.step, &reported.values)?;
+    }
+    Ok(())
+}
+
+/// Writes TensorBoard's event files into the run's folder.
+#[derive(Clone, Debug, Default, Resource, Reflect)]
+pub struct TensorBoard {}
+
+impl Settings for TensorBoard {}
+
+#[derive(Resource)]
+struct TensorBoardSink(EventFile);
+
+impl Plugin for TensorBoard {
+    fn build(&self, app: &mut App) {
+        app.add_systems(PostStartup, open_event_file)
+            .add_systems(Report, write_event.in_set(ReportSystems::Write));
+    }
+}
+
+fn unix_seconds() -> f64 {
+    // A clock before 1970 is wrong anyway; the points then stand at 0.
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
+}
+
+fn open_event_file(
+    directory: Option<Res<RunDirectory>>,
+    mut commands: Commands,
+) -> Result<(), BevyError> {
+    if let Some(directory) = directory {
+        let file = match directory.resumed_from {
+            0 => EventFile::create(&directory.path, unix_seconds())?,
+            step => EventFile::resume(&directory.path, unix_seconds(), step)?,
+        };
+        commands.insert_resource(TensorBoardSink(file));
+    }
+    Ok(())
+}
+
+fn write_event(
+    reported: Res<Reported>,
+    sink: Option<ResMut<TensorBoardSink>>,
+) -> Result<(), BevyError> {
+    if let Some(mut sink) = sink {
+        sink.0
+            .append(reported.step, unix_seconds(), &reported.values)?;
+    }
+    Ok(())
+}
+
+/// Shows progress on the terminal, or writes a line a report where there is none.
+pub struct ConsolePlugin {
+    /// The terminal, shared by the learners of a process.
+    pub console: Console,
+    /// The learner's name; empty where there is only one.
+    pub name: String,
+}
+
+#[derive(Resource)]
+struct ConsoleSink(Progress);
+
+impl Plugin for ConsolePlugin {
+    fn build(&self, app: &mut App) {
+        let (console, name) = (self.console.clone(), self.name.clone());
+        let open = move |clock: Res<Clock>, mut commands: Commands| {
+            let progress = Progress::new(&console, &name, clock.steps, clock.step);
+            commands.insert_resource(ConsoleSink(progress));
+        };
+        app.add_systems(PostStartup, open.after(crate::checkpoint::RestoreSystems))
+            .add_systems(Report, show_progress.in_set(ReportSystems::Write));
+    }
+}
+
+fn show_progress(reported: Res<Reported>, mut sink: ResMut<ConsoleSink>) {
+    sink.0
+        .report(reported.step, reported.steps_per_second, &reported.values);
+}
+
+/// Ends the run's line with a last word. Nothing happens where no progress is shown.
+pub fn finish_progress(world: &mut World, text: &str) {
+    if let Some(ConsoleSink(progress)) = world.remove_resource() {
+        progress.finish(text);
+    }
+}

@@ -1,0 +1,283 @@
+//! The scene as a value: read from RON, checked as a whole, changed by overrides, printed back.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use bevy_app::App;
+
+use super::differences::{differences, line};
+use super::leaf::quoted;
+use super::order::{self, OrderEdit};
+use super::problem::{Problem, Problems};
+use super::registry::SceneRegistry;
+use super::resolve::resolve;
+use super::settings::{AlreadyAdded, AnySettings, Settings};
+use super::split::LARGEST;
+use super::template::{one_line, pretty};
+
+/// Bytes of a file that are read at most: one more than a scene may have, so that the splitter refuses it.
+const MOST_READ: u64 = LARGEST as u64 + 1;
+
+/// A run as a scene describes it: plugins with their settings, and how long they run.
+///
+/// ```
+/// use yarak::scene::{Scene, SceneRegistry};
+///
+/// let text = r#"Scene(name: "nothing yet", seed: 3, steps: 20_000, plugins: [])"#;
+/// let scene = Scene::parse("mine.ron", text, &SceneRegistry::new(), &["steps=10".to_owned()])?;
+/// assert_eq!((scene.seed, scene.steps, scene.device.as_str()), (3, 10, "cpu"));
+/// # Ok::<(), yarak::scene::Problems>(())
+/// ```
+#[derive(Clone)]
+pub struct Scene {
+    /// What the run is called; the file's name without its ending where the scene says nothing.
+    pub name: String,
+    /// The seed of all random streams; 0 where the scene says nothing.
+    pub seed: u64,
+    /// Where tensors live, such as `cpu` or `cuda:0`; `cpu` where the scene says nothing.
+    pub device: String,
+    /// Steps of the run, at least 1: gradient steps offline, environment steps online.
+    pub steps: u64,
+    /// Seeds of several learners in one process; empty for one learner with `seed`.
+    pub seeds: Vec<u64>,
+    /// The plugins' settings, in the order of the scene; each plugin at most once.
+    pub plugins: Vec<Box<dyn AnySettings>>,
+    /// Edits to the order of steps, in the order of the scene.
+    pub order: Vec<OrderEdit>,
+}
+
+impl Scene {
+    /// Reads a scene from its file, then applies `overrides`, each `PATH=VALUE`.
+    ///
+    /// # Errors
+    /// Every mistake in the file and the overrides, with its place and remedy. Nothing has been built by then.
+    pub fn read(
+        path: &Path,
+        registry: &SceneRegistry,
+        overrides: &[String],
+    ) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        let refuse = |message: String, help: &str| {
+            let mut problems = Problems::default();
+            problems.push(Problem::about_file(
+                name.clone(),
+                message,
+                Some(help.to_owned()),
+            ));
+            problems
+        };
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(MOST_READ).read_to_end(&mut bytes))
+            .map_err(|error| {
+                refuse(
+                    format!("the scene cannot be read: {error}"),
+                    "name a scene's file, such as scenes/pendulum_td3_bc.ron",
+                )
+            })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let byte = error.utf8_error().valid_up_to();
+            refuse(
+                format!("this is not text: byte {byte} is not UTF-8"),
+                "a scene is RON in UTF-8; is this another file?",
+            )
+        })?;
+        Self::parse(&name, &text, registry, overrides)
+    }
+
+    /// Reads a scene from its text; `name` is what problems call the file.
+    ///
+    /// # Errors
+    /// As [`Scene::read`].
+    pub fn parse(
+        name: &str,
+        text: &str,
+        registry: &SceneRegistry,
+        overrides: &[String],
+    ) -> Result<Self, Problems> {
+        resolve(name, text, registry, overrides)
+    }
+
+    /// The settings of the plugin `T`, where the scene lists it.
+    pub fn settings<T: Settings>(&self) -> Option<&T> {
+        self.plugins.iter().find_map(|plugin| (**plugin).downcast())
+    }
+
+    /// Adds all plugins with their settings, in the order of the scene.
+    ///
+    /// # Errors
+    /// [`AlreadyAdded`] where the app has one of them; those before it are added by then.
+    pub fn add_to(&self, app: &mut App) -> Result<(), AlreadyAdded> {
+        self.plugins
+            .iter()
+            .try_for_each(|plugin| (**plugin).add_to(app))
+    }
+
+    /// Checks the names in `order` against the slots and steps that are registered.
+    ///
+    /// # Errors
+    /// Every unknown slot or step, with its place and the nearest names.
+    pub fn check_order(&self, slots: &[&str], steps: &[&str]) -> Result<(), Problems> {
+        order::check(&self.order, slots, steps)
+    }
+
+    /// The scene as RON: every setting of every plugin, no comments; reads back to the same values, bit for bit.
+    pub fn to_ron(&self) -> String {
+        let mut out = format!(
+            "Scene(\n    name: {},\n    seed: {},\n    device: {},\n    steps: {},\n",
+            quoted(&self.name),
+            self.seed,
+            quoted(&self.device),
+            self.steps
+        );
+        if !self.seeds.is_empty() {
+            out.push_str(&format!("    seeds: {},\n", one_line(&self.seeds)));
+        }
+        out.push_str("    plugins: [\n");
+        for plugin in &self.plugins {
+            let value = plugin.as_reflected().as_partial_reflect();
+            let text = pretty(plugin.scene_name(), value, false, 2);
+            out.push_str(&format!("        {text},\n"));
+        }
+        out.push_str("    ],\n");
+        if !self.order.is_empty() {
+            out.push_str("    order: [\n");
+            for edit in &self.order {
+                out.push_str(&format!("        {edit},\n"));
+            }
+            out.push_str("    ],\n");
+        }
+        out.push_str(")\n");
+        out
+    }
+
+    /// What `other` changed, setting by setting (`Td3Bc.alpha: 2.5 -> 1.0`), but for `steps`, which a resumed run may raise.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut lines = Vec::new();
+        line(
+            "name",
+            &quoted(&self.name),
+            &quoted(&other.name),
+            &mut lines,
+        );
+        line(
+            "seed",
+            &self.seed.to_string(),
+            &other.seed.to_string(),
+            &mut lines,
+        );
+        line(
+            "device",
+            &quoted(&self.device),
+            &quoted(&other.device),
+            &mut lines,
+        );
+        line(
+            "seeds",
+            &one_line(&self.seeds),
+            &one_line(&other.seeds),
+            &mut lines,
+        );
+        let (inside, outside) = ("in the scene", "not in the scene");
+        for plugin in &self.plugins {
+            let name = plugin.scene_name();
+            match other.plugin(name) {
+                Some(changed) => differences(
+                    name,
+                    plugin.as_reflected().as_partial_reflect(),
+                    changed.as_reflected().as_partial_reflect(),
+                    &mut lines,
+                ),
+                None => line(name, inside, outside, &mut lines),
+            }
+        }
+        for plugin in &other.plugins {
+            let name = plugin.scene_name();
+            if self.plugin(name).is_none() {
+                line(name, outside, inside, &mut lines);
+            }
+        }
+        let shared = |scene: &Self, other: &Self| {
+            let names = scene.plugins.iter().map(|plugin| plugin.scene_name());
+            let shared: Vec<&str> = names.filter(|name| other.plugin(name).is_some()).collect();
+            format!("[{}]", shared.join(", "))
+        };
+        line(
+            "plugins",
+            &shared(self, other),
+            &shared(other, self),
+            &mut lines,
+        );
+        let edits = |scene: &Self| {
+            let edits: Vec<String> = scene.order.iter().map(OrderEdit::to_string).collect();
+            format!("[{}]", edits.join(", "))
+        };
+        line("order", &edits(self), &edits(other), &mut lines);
+        lines
+    }
+
+    fn plugin(&self, name: &str) -> Option<&dyn AnySettings> {
+        let found = self
+            .plugins
+            .iter()
+            .find(|plugin| plugin.scene_name() == name);
+        found.map(|plugin| &**plugin)
+    }
+}
+
+impl fmt::Debug for Scene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_ron())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::stand_in::{Rollouts, Td3Bc, WHOLE, registry};
+
+    fn parse(text: &str) -> Result<Scene, Problems> {
+        Scene::parse("a.ron", text, &registry(), &[])
+    }
+
+    #[test]
+    fn a_resolved_scene_reads_back_to_itself() {
+        let scene = parse(WHOLE).unwrap();
+        let resolved = scene.to_ron();
+        let back = parse(&resolved).unwrap();
+        assert_eq!(back.to_ron(), resolved);
+        assert_eq!((back.steps, &back.order), (scene.steps, &scene.order));
+        assert_eq!(back.settings::<Td3Bc>(), scene.settings::<Td3Bc>());
+        assert_eq!(back.settings::<Rollouts>(), scene.settings::<Rollouts>());
+        assert!(scene.differences(&back).is_empty());
+        assert!(resolved.contains("\n        TensorBoard(),\n"));
+    }
+
+    #[test]
+    fn the_scene_adds_its_plugins_with_their_settings() {
+        let mut app = App::empty();
+        parse(WHOLE).unwrap().add_to(&mut app).unwrap();
+        assert_eq!(app.world().resource::<Td3Bc>().alpha, 0.1);
+        assert_eq!(app.world().resource::<Rollouts>().env, "C:\\env");
+    }
+
+    #[test]
+    fn a_file_that_is_no_scene_is_refused_with_its_name() {
+        let told = |path: &str| {
+            let problems = Scene::read(Path::new(path), &registry(), &[]).unwrap_err();
+            problems.to_string()
+        };
+        assert!(
+            told("/nowhere/a.ron").starts_with("/nowhere/a.ron: error: the scene cannot be read: ")
+        );
+        assert!(told("/").contains("the scene cannot be read"));
+        let path = std::env::temp_dir().join(format!("yarak_scene_{}.ron", std::process::id()));
+        std::fs::write(&path, [b'(', 0xff]).unwrap();
+        assert!(told(path.to_str().unwrap()).contains("byte 1 is not UTF-8"));
+        std::fs::write(&path, WHOLE).unwrap();
+        assert_eq!(Scene::read(&path, &registry(), &[]).unwrap().seed, 3);
+        std::fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,279 @@
+//! What a plugin's settings take, for programs: JSON Schema (draft 2020-12) of the settings as JSON.
+//!
+//! RON maps to JSON as serde maps it: a struct is an object, a tuple an array, a unit variant its name as a string, another
+//! variant an object of one key.
+
+use std::any::TypeId;
+
+use bevy_reflect::enums::EnumInfo;
+use bevy_reflect::{PartialReflect, ReflectRef, TypeInfo};
+use serde_json::{Map, Value, json};
+
+use super::bounds::Bounds;
+use super::form::{Field, Form, Variant, struct_fields, type_name, variant_fields};
+use super::leaf::Leaf;
+use super::template::{doc_text, one_line};
+
+/// The schema of one plugin's settings.
+pub(crate) fn schema(name: &str, default: &dyn PartialReflect, info: &'static TypeInfo) -> Value {
+    let mut open = Vec::new();
+    let mut schema = of_type(info, None, Some(default), &mut open);
+    if let Value::Object(map) = &mut schema {
+        map.insert(
+            "$schema".into(),
+            "https://json-schema.org/draft/2020-12/schema".into(),
+        );
+        map.insert("title".into(), name.into());
+        let docs = doc_text(info.docs().unwrap_or_default());
+        map.insert("description".into(), docs.into());
+    }
+    schema
+}
+
+fn of_type(
+    info: &'static TypeInfo,
+    bounds: Option<&Bounds>,
+    default: Option<&dyn PartialReflect>,
+    open: &mut Vec<TypeId>,
+) -> Value {
+    // A type around itself: anything goes below the first turn.
+    if open.contains(&info.type_id()) {
+        return json!({ "description": format!("a {}", type_name(info)) });
+    }
+    open.push(info.type_id());
+    let mut schema = match Form::of(info) {
+        Some(Form::Leaf(leaf)) => of_leaf(leaf, bounds),
+        Some(Form::Option(content)) => {
+            json!({ "anyOf": [of_type(content, bounds, None, open), { "type": "null" }] })
+        }
+        Some(Form::List(item)) => {
+            json!({ "type": "array", "items": of_type(item, bounds, None, open) })
+        }
+        Some(Form::Row(row)) => {
+            let items: Vec<Value> = row
+                .items
+                .iter()
+                .map(|item| of_type(item.info, item.bounds.as_ref().or(bounds), None, open))
+                .collect();
+            row_of(items)
+        }
+        Some(Form::Struct(fields)) => of_fields(&struct_fields(fields), default, false, open),
+        Some(Form::Enum(variants)) => of_enum(variants, open),
+        None => json!({}),
+    };
+    open.pop();
+    let is_struct = matches!(Form::of(info), Some(Form::Struct(_)));
+    if let (Value::Object(map), Some(default), false) = (&mut schema, default, is_struct) {
+        map.insert("default".into(), value_of(default));
+    }
+    schema
+}
+
+fn of_leaf(leaf: Leaf, bounds: Option<&Bounds>) -> Value {
+    let mut map = Map::new();
+    let kind = match leaf {
+        Leaf::Bool => "boolean",
+        Leaf::F32 | Leaf::F64 => "number",
+        Leaf::Whole(_) => "integer",
+        Leaf::Text | Leaf::Path => "string",
+    };
+    map.insert("type".into(), kind.into());
+    let limit = |value: f64| match leaf {
+        Leaf::Whole(_) => json!(value as i64),
+        _ => json!(value),
+    };
+    if let Leaf::Whole(whole) = leaf {
+        let (least, most) = whole.limits();
+        // Numbers beyond 64 bits do not fit JSON's integers everywhere; none of the types is wider.
+        map.insert("minimum".into(), json!(least as i64));
+        map.insert("maximum".into(), json!(most as u64));
+    }
+    if matches!(leaf, Leaf::F32 | Leaf::F64 | Leaf::Whole(_)) {
+        if let Some((low, included)) = bounds.and_then(Bounds::low) {
+            let key = if included {
+                "minimum"
+            } else {
+                "exclusiveMinimum"
+            };
+            map.insert(key.into(), limit(low));
+        }
+        if let Some((high, included)) = bounds.and_then(Bounds::high) {
+            let key = if included {
+                "maximum"
+            } else {
+                "exclusiveMaximum"
+            };
+            map.insert(key.into(), limit(high));
+        }
+    }
+    Value::Object(map)
+}
+
+fn row_of(items: Vec<Value>) -> Value {
+    let count = items.len();
+    json!({ "type": "array", "prefixItems": items, "minItems": count, "maxItems": count })
+}
+
+/// An object of named fields; without defaults, all but options are required.
+fn of_fields(
+    fields: &[Field],
+    default: Option<&dyn PartialReflect>,
+    required: bool,
+    open: &mut Vec<TypeId>,
+) -> Value {
+    let mut properties = Map::new();
+    for field in fields {
+        let value = default.and_then(|value| match value.reflect_ref() {
+            ReflectRef::Struct(value) => value.field(field.name),
+            _ => None,
+        });
+        let mut schema = of_type(field.info, field.bounds.as_ref(), value, open);
+        let docs = doc_text(field.docs);
+        if let (Value::Object(map), false) = (&mut schema, docs.is_empty()) {
+            map.insert("description".into(), docs.into());
+        }
+        properties.insert(field.name.into(), schema);
+    }
+    let mut schema = json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    if required && let Value::Object(map) = &mut schema {
+        let names: Vec<&str> = fields
+            .iter()
+            .filter(|field| !field.is_option())
+            .map(|field| field.name)
+            .collect();
+        map.insert("required".into(), json!(names));
+    }
+    schema
+}
+
+fn of_enum(variants: &'static EnumInfo, open: &mut Vec<TypeId>) -> Value {
+    let choices: Vec<Value> = variants
+        .iter()
+        .map(|variant| {
+            let content = match variant_fields(variant) {
+                Variant::Unit => {
+                    let docs = doc_text(variant.docs().unwrap_or_default());
+                    return json!({ "const": variant.name(), "description": docs });
+                }
+                Variant::Struct(fields) => of_fields(&fields, None, true, open),
+                Variant::Tuple(items) => {
+                    let mut items: Vec<Value> = items
+                        .iter()
+                        .map(|item| of_type(item.info, item.bounds.as_ref(), None, open))
+                        .collect();
+                    match items.len() {
+                        1 => items.remove(0),
+                        _ => row_of(items),
+                    }
+                }
+            };
+            json!({
+                "type": "object",
+                "description": doc_text(variant.docs().unwrap_or_default()),
+                "properties": { variant.name(): content },
+                "required": [variant.name()],
+                "additionalProperties": false,
+            })
+        })
+        .collect();
+    json!({ "oneOf": choices })
+}
+
+/// A value as JSON; infinite numbers, which JSON lacks, as their RON text.
+fn value_of(value: &dyn PartialReflect) -> Value {
+    let info = value.get_represented_type_info();
+    if let Some(leaf) = info.and_then(Leaf::of) {
+        let text = one_line(value);
+        return match leaf {
+            Leaf::Text => value.try_downcast_ref::<String>().cloned().into(),
+            Leaf::Path => value
+                .try_downcast_ref::<std::path::PathBuf>()
+                .map(|path| path.to_string_lossy().into_owned())
+                .into(),
+            // The shortest decimal, so that 32-bit numbers keep their short form.
+            _ => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        };
+    }
+    match value.reflect_ref() {
+        ReflectRef::Struct(fields) => {
+            let fields = (0..fields.field_len()).filter_map(|index| {
+                let name = fields.name_at(index)?.to_owned();
+                Some((name, value_of(fields.field_at(index)?)))
+            });
+            Value::Object(fields.collect())
+        }
+        ReflectRef::Tuple(items) => items.iter_fields().map(value_of).collect(),
+        ReflectRef::TupleStruct(items) => items.iter_fields().map(value_of).collect(),
+        ReflectRef::Array(items) => items.iter().map(value_of).collect(),
+        ReflectRef::List(items) => items.iter().map(value_of).collect(),
+        ReflectRef::Enum(value) => {
+            let is_option = matches!(info.and_then(Form::of), Some(Form::Option(_)));
+            let name = value.variant_name();
+            let named: Map<String, Value> = value
+                .iter_fields()
+                .filter_map(|field| Some((field.name()?.to_owned(), value_of(field.value()))))
+                .collect();
+            let mut items: Vec<Value> = value
+                .iter_fields()
+                .map(|field| value_of(field.value()))
+                .collect();
+            let content = match (named.is_empty(), items.len()) {
+                (_, 0) if is_option => return Value::Null,
+                (_, 0) => return name.into(),
+                (false, _) => Value::Object(named),
+                (true, 1) => items.remove(0),
+                (true, _) => items.into(),
+            };
+            if is_option {
+                content
+            } else {
+                json!({ name: content })
+            }
+        }
+        // Registration refuses settings with any other kind of value.
+        _ => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::stand_in::Td3Bc;
+    use bevy_reflect::Typed;
+
+    #[test]
+    fn the_schema_holds_types_ranges_defaults_and_docs_at_every_depth() {
+        let schema = schema("Td3Bc", &Td3Bc::default(), Td3Bc::type_info());
+        let at = |pointer: &str| schema.pointer(pointer).cloned().unwrap_or_default();
+        assert_eq!(at("/title"), "Td3Bc");
+        assert_eq!(at("/additionalProperties"), false);
+        assert_eq!(at("/properties/discount/maximum"), 1.0);
+        assert_eq!(at("/properties/batch/minimum"), 1);
+        assert_eq!(at("/properties/batch/default"), 256);
+        assert_eq!(at("/properties/alpha/default"), 2.5);
+        let critic = "/properties/critic/properties";
+        assert_eq!(at(&format!("{critic}/layers/items/minimum")), 1);
+        assert_eq!(at(&format!("{critic}/layers/default")), json!([256, 256]));
+        assert_eq!(
+            at(&format!("{critic}/learning_rate/default")),
+            json!({ "Constant": 3e-4 })
+        );
+        assert_eq!(
+            at(&format!("{critic}/learning_rate/description")),
+            "Adam's step size."
+        );
+        let multistep = format!("{critic}/learning_rate/oneOf/1");
+        assert_eq!(at(&format!("{multistep}/required/0")), "Multistep");
+        let initial = format!("{multistep}/properties/Multistep/properties/initial");
+        assert_eq!(at(&format!("{initial}/exclusiveMinimum")), 0.0);
+        assert_eq!(at(&format!("{critic}/value_bounds/anyOf/0/maxItems")), 2);
+        assert_eq!(
+            at("/properties/actor/properties/activation/oneOf/0/const"),
+            "Relu"
+        );
+    }
+}

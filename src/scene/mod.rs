@@ -1,0 +1,53 @@
+//! Scenes: a run as a RON file that lists plugins with their settings.
+//!
+//! ```ron
+//! Scene(
+//!     name: "pendulum-medium-expert, TD3+BC",
+//!     seed: 0,
+//!     steps: 20_000,
+//!     plugins: [
+//!         Dataset(path: "assets/pendulum-medium-expert.hdf5", normalise: true),
+//!         Td3Bc(alpha: 2.5, critic: (ensemble: (n: 2), layers: [256, 256])),
+//!     ],
+//!     order: [ Replace(Actor, with: "bc::clone_behaviour") ],
+//! )
+//! ```
+//!
+//! A plugin that scenes can name is a struct whose public fields are its settings: it implements [`Settings`] and is
+//! registered in a [`SceneRegistry`]. A [`Scene`] is read by reflection, from a file and from overrides such as
+//! `Td3Bc.alpha=1.0`; it is read as a whole or refused as a whole, with all [`Problems`] at once, before anything is
+//! allocated. Nothing here knows tensors or schedules: edits to the order of steps stay plain data, [`OrderEdit`].
+//!
+//! The way of a scene through the files: `split` cuts its `text` into values with places; `read` puts them into settings
+//! along their types (`form`), `build` makes those that have no default, `leaf` reads the values at the ends, [`Bounds`]
+//! limits them; `overrides` changes some; `resolve` checks the whole; `document` holds it. `template`, `schema` and
+//! `json_schema` print settings, `differences` compares them.
+
+mod bounds;
+mod build;
+mod differences;
+mod document;
+mod form;
+mod json_schema;
+mod leaf;
+mod nearest;
+mod order;
+mod overrides;
+mod problem;
+mod read;
+mod registry;
+mod resolve;
+mod schema;
+mod settings;
+mod split;
+#[cfg(test)]
+mod stand_in;
+mod template;
+mod text;
+
+pub use bounds::Bounds;
+pub use document::Scene;
+pub use order::{OrderEdit, OrderName};
+pub use problem::{Problem, Problems};
+pub use registry::{AppSceneExt, RegistryError, SceneEntry, SceneRegistry};
+pub use settings::{AlreadyAdded, AnySettings, FieldProblems, PluginKind, Settings};

@@ -1,0 +1,424 @@
+//! The plugins that scenes can name.
+
+use std::any::TypeId;
+
+use bevy_app::App;
+use bevy_ecs::prelude::Resource;
+use bevy_reflect::attributes::CustomAttributes;
+use bevy_reflect::prelude::ReflectFromReflect;
+use bevy_reflect::{TypeInfo, TypeRegistry};
+
+use super::form::{Field, Form, Variant, struct_fields, type_name, variant_fields};
+use super::nearest::suggestion;
+use super::settings::{AnySettings, PluginKind, Settings, scene_name};
+use super::template::{doc_text, first_sentence, pretty};
+use super::{json_schema, resolve, schema};
+
+/// Why a plugin cannot be registered or found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// Two types have the same name.
+    #[error(
+        "two plugins are called `{name}` in scenes, `{first}` and `{second}`: rename one of them, or register only one"
+    )]
+    SameName {
+        /// The name in scenes.
+        name: &'static str,
+        /// The type that was registered before.
+        first: &'static str,
+        /// The type that was refused.
+        second: &'static str,
+    },
+    /// A field's type is none that a scene can hold.
+    #[error(
+        "`{path}` is a `{type_path}`, which a scene cannot hold: use numbers, bool, String, PathBuf, Option, Vec, arrays, tuples, or structs and enums of these that derive Reflect; or hide the field with #[reflect(ignore)]"
+    )]
+    Unsupported {
+        /// The field, such as `Td3Bc.critic.extra`.
+        path: String,
+        /// Its type.
+        type_path: &'static str,
+    },
+    /// No plugin has the name.
+    #[error("no plugin is called `{name}`: {help}")]
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+        /// The nearest names and all names.
+        help: String,
+    },
+}
+
+/// All plugins that scenes can name; a resource of the app that the command line runs.
+///
+/// ```
+/// # use bevy_app::{App, Plugin};
+/// # use bevy_reflect::Reflect;
+/// use yarak::scene::{Scene, SceneRegistry, Settings};
+///
+/// /// Greets at the start.
+/// #[derive(Clone, Debug, Default, Reflect)]
+/// struct Greeting {
+///     /// How often.
+///     times: u32,
+/// }
+/// impl Plugin for Greeting {
+///     fn build(&self, _app: &mut App) {}
+/// }
+/// impl Settings for Greeting {}
+///
+/// let mut registry = SceneRegistry::new();
+/// registry.register::<Greeting>()?;
+/// assert_eq!(registry.entry("Greeting")?.summary(), "Greets at the start");
+///
+/// let scene = Scene::parse("hi.ron", "(steps: 10, plugins: [Greeting(times: 3)])", &registry, &[])?;
+/// assert_eq!(scene.settings::<Greeting>().unwrap().times, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Resource)]
+pub struct SceneRegistry {
+    entries: Vec<SceneEntry>,
+    types: TypeRegistry,
+    refused: Vec<RegistryError>,
+}
+
+/// A plugin that scenes can name.
+pub struct SceneEntry {
+    name: &'static str,
+    info: &'static TypeInfo,
+    attributes: &'static CustomAttributes,
+    new: fn() -> Box<dyn AnySettings>,
+}
+
+impl Default for SceneRegistry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SceneRegistry {
+    /// A registry without plugins.
+    pub fn new() -> Self {
+        let mut types = TypeRegistry::new();
+        types.register::<resolve::Header>();
+        Self {
+            entries: Vec::new(),
+            types,
+            refused: Vec::new(),
+        }
+    }
+
+    /// Lets scenes name `T` by its type's name. Registering a type twice changes nothing.
+    ///
+    /// # Errors
+    /// [`RegistryError::SameName`] where another type has the name, [`RegistryError::Unsupported`] where a field has a type
+    /// that a scene cannot hold.
+    pub fn register<T: Settings>(&mut self) -> Result<&mut Self, RegistryError> {
+        let name = scene_name::<T>();
+        let info = T::type_info();
+        if let Some(known) = self.entries.iter().find(|entry| entry.name == name) {
+            if known.info.type_id() == info.type_id() {
+                return Ok(self);
+            }
+            return Err(RegistryError::SameName {
+                name,
+                first: known.info.type_path(),
+                second: info.type_path(),
+            });
+        }
+        self.types.register::<T>();
+        let TypeInfo::Struct(fields) = info else {
+            return Err(RegistryError::Unsupported {
+                path: name.to_owned(),
+                type_path: info.type_path(),
+            });
+        };
+        self.check_type(info, name, &mut Vec::new())?;
+        self.entries.push(SceneEntry {
+            name,
+            info,
+            attributes: fields.custom_attributes(),
+            new: || Box::new(T::default()),
+        });
+        self.entries.sort_by_key(|entry| entry.name);
+        Ok(self)
+    }
+
+    /// Refuses types that could not be read or printed, at registration rather than in somebody's scene.
+    fn check_type(
+        &self,
+        info: &'static TypeInfo,
+        path: &str,
+        seen: &mut Vec<TypeId>,
+    ) -> Result<(), RegistryError> {
+        if seen.contains(&info.type_id()) {
+            return Ok(());
+        }
+        seen.push(info.type_id());
+        let unsupported = || RegistryError::Unsupported {
+            path: path.to_owned(),
+            type_path: info.type_path(),
+        };
+        let form = Form::of(info).ok_or_else(unsupported)?;
+        let converts = self
+            .types
+            .get_type_data::<ReflectFromReflect>(info.type_id())
+            .is_some();
+        // Tuples and arrays are filled item by item; the others may have to be made from their parts.
+        if !converts && !matches!(form, Form::Row(_)) {
+            return Err(unsupported());
+        }
+        let mut fields = |fields: Vec<Field>| {
+            fields.iter().try_for_each(|field| {
+                let path = match field.name {
+                    "" => path.to_owned(),
+                    name => format!("{path}.{name}"),
+                };
+                self.check_type(field.info, &path, seen)
+            })
+        };
+        match form {
+            Form::Leaf(_) => Ok(()),
+            Form::Option(content) | Form::List(content) => self.check_type(content, path, seen),
+            Form::Row(row) => fields(row.items),
+            Form::Struct(info) => fields(struct_fields(info)),
+            Form::Enum(info) => info
+                .iter()
+                .try_for_each(|variant| match variant_fields(variant) {
+                    Variant::Unit => Ok(()),
+                    Variant::Tuple(items) | Variant::Struct(items) => fields(items),
+                }),
+        }
+    }
+
+    /// All plugins, by name.
+    pub fn entries(&self) -> &[SceneEntry] {
+        &self.entries
+    }
+
+    /// The names of all plugins.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + Clone + '_ {
+        self.entries.iter().map(|entry| entry.name)
+    }
+
+    /// The plugin of a name.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unknown`] with the nearest names.
+    pub fn entry(&self, name: &str) -> Result<&SceneEntry, RegistryError> {
+        let found = self.entries.iter().find(|entry| entry.name == name);
+        found.ok_or_else(|| RegistryError::Unknown {
+            name: name.to_owned(),
+            help: suggestion(name, self.names(), "plugins").unwrap_or_default(),
+        })
+    }
+
+    /// The registrations through [`AppSceneExt::register_for_scenes`] that failed; no scene is read while there are any.
+    pub fn refused(&self) -> &[RegistryError] {
+        &self.refused
+    }
+
+    pub(crate) fn types(&self) -> &TypeRegistry {
+        &self.types
+    }
+}
+
+impl SceneEntry {
+    /// The plugin's name in scenes.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether it is an algorithm, from `#[reflect(@PluginKind::Algorithm)]` on the struct.
+    pub fn kind(&self) -> PluginKind {
+        self.attributes.get().copied().unwrap_or_default()
+    }
+
+    /// The first sentence of the struct's doc comment, for lists.
+    pub fn summary(&self) -> String {
+        first_sentence(self.info.docs().unwrap_or_default())
+    }
+
+    /// The struct's doc comment.
+    pub fn docs(&self) -> String {
+        doc_text(self.info.docs().unwrap_or_default())
+    }
+
+    /// The default settings.
+    pub fn default_settings(&self) -> Box<dyn AnySettings> {
+        (self.new)()
+    }
+
+    /// The default settings as RON, each field under a comment with its meaning and range; reads back to the defaults.
+    pub fn template(&self) -> String {
+        let summary = self.summary();
+        let settings = self.default_settings();
+        let value = settings.as_reflected().as_partial_reflect();
+        let mut text = pretty(self.name, value, true, 0);
+        if !summary.is_empty() {
+            text = format!("// {summary}\n{text}");
+        }
+        text.push('\n');
+        text
+    }
+
+    /// Every field with its type, default, range and doc comment, as indented text.
+    pub fn schema_text(&self) -> String {
+        let settings = self.default_settings();
+        schema::text(
+            self.name,
+            settings.as_reflected().as_partial_reflect(),
+            self.info,
+        )
+    }
+
+    /// The settings as JSON Schema, draft 2020-12.
+    pub fn json_schema(&self) -> serde_json::Value {
+        let settings = self.default_settings();
+        json_schema::schema(
+            self.name,
+            settings.as_reflected().as_partial_reflect(),
+            self.info,
+        )
+    }
+}
+
+impl std::fmt::Debug for SceneEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SceneEntry({}: {})", self.name, type_name(self.info))
+    }
+}
+
+/// Lets an app's scenes name plugins.
+pub trait AppSceneExt {
+    /// Lets scenes name the plugin `T`. A refused registration is told when the next scene is read.
+    fn register_for_scenes<T: Settings>(&mut self) -> &mut Self;
+}
+
+impl AppSceneExt for App {
+    fn register_for_scenes<T: Settings>(&mut self) -> &mut Self {
+        let mut registry = self.world_mut().get_resource_or_init::<SceneRegistry>();
+        if let Err(refused) = registry.register::<T>() {
+            registry.refused.push(refused);
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::stand_in::{Rollouts, Td3Bc, registry};
+    use bevy_app::Plugin;
+    use bevy_reflect::Reflect;
+
+    mod other {
+        use super::*;
+
+        #[derive(Clone, Default, Reflect)]
+        pub(super) struct Rollouts;
+        impl Plugin for Rollouts {
+            fn build(&self, _app: &mut App) {}
+        }
+        impl Settings for Rollouts {}
+    }
+
+    #[derive(Clone, Default, Reflect)]
+    struct WithMap {
+        table: std::collections::HashMap<String, u32>,
+    }
+    impl Plugin for WithMap {
+        fn build(&self, _app: &mut App) {}
+    }
+    impl Settings for WithMap {}
+
+    #[derive(Clone, Default, Reflect)]
+    struct Tree {
+        branches: Vec<Branch>,
+    }
+    #[derive(Clone, Default, Reflect)]
+    struct Branch {
+        length: f32,
+        branches: Vec<Branch>,
+    }
+    impl Plugin for Tree {
+        fn build(&self, _app: &mut App) {}
+    }
+    impl Settings for Tree {}
+
+    #[test]
+    fn two_plugins_of_one_name_are_refused_and_the_same_one_twice_is_not() {
+        let mut registry = registry();
+        assert!(registry.register::<Rollouts>().is_ok());
+        let refused = registry.register::<other::Rollouts>().err().unwrap();
+        assert!(matches!(
+            refused,
+            RegistryError::SameName {
+                name: "Rollouts",
+                ..
+            }
+        ));
+        assert_eq!(
+            registry.names().collect::<Vec<_>>(),
+            ["Rollouts", "Td3Bc", "TensorBoard"]
+        );
+    }
+
+    #[test]
+    fn a_field_that_no_scene_can_hold_is_refused_at_registration() {
+        let refused = SceneRegistry::new().register::<WithMap>().err().unwrap();
+        assert!(
+            refused.to_string().starts_with("`WithMap.table` is a `"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_type_that_holds_itself_is_registered_described_and_read() {
+        let mut registry = SceneRegistry::new();
+        registry.register::<Tree>().unwrap();
+        let entry = registry.entry("Tree").unwrap();
+        assert!(entry.schema_text().contains("branches"));
+        assert!(entry.json_schema().is_object());
+        let text = "(steps: 1, plugins: [Tree(branches: [(length: 1, branches: [(length: 2, branches: [])])])])";
+        let scene = super::super::Scene::parse("a.ron", text, &registry, &[]).unwrap();
+        let tree = scene.settings::<Tree>().unwrap();
+        assert_eq!(tree.branches[0].branches[0].length, 2.0);
+    }
+
+    #[test]
+    fn an_entry_tells_kind_and_summary_from_the_struct_itself() {
+        let registry = registry();
+        let entry = registry.entry("Td3Bc").unwrap();
+        assert_eq!(entry.kind(), PluginKind::Algorithm);
+        assert_eq!(
+            entry.summary(),
+            "TD3+BC: TD3 whose actor also imitates the data (Fujimoto & Gu 2021)"
+        );
+        assert!(entry.docs().ends_with("A stand-in."));
+        assert_eq!(registry.entry("Rollouts").unwrap().kind(), PluginKind::Part);
+        let default = entry.default_settings();
+        assert_eq!((*default).downcast::<Td3Bc>(), Some(&Td3Bc::default()));
+        let unknown = registry.entry("Td3bc").unwrap_err().to_string();
+        assert_eq!(
+            unknown,
+            "no plugin is called `Td3bc`: did you mean `Td3Bc`? the plugins are: Rollouts, Td3Bc, TensorBoard"
+        );
+    }
+
+    #[test]
+    fn an_app_keeps_a_refused_registration_for_the_next_scene() {
+        let mut app = App::empty();
+        app.register_for_scenes::<Rollouts>()
+            .register_for_scenes::<other::Rollouts>();
+        let registry = app.world().resource::<SceneRegistry>();
+        assert_eq!(registry.refused().len(), 1);
+        let refused = super::super::Scene::parse("a.ron", "(steps: 1, plugins: [])", registry, &[]);
+        assert!(
+            refused
+                .unwrap_err()
+                .to_string()
+                .contains("two plugins are called `Rollouts`")
+        );
+    }
+}

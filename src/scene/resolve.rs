@@ -1,0 +1,499 @@
+//! Makes a scene out of its text: its fields, its plugins, the overrides, then the checks of the whole.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use bevy_reflect::structs::Struct;
+use bevy_reflect::{Reflect, Typed};
+
+use super::bounds::Bounds;
+use super::document::Scene;
+use super::form::{Field, Form, struct_fields};
+use super::nearest::suggestion;
+use super::order::{self, OrderEdit};
+use super::overrides::{Override, unknown_head};
+use super::problem::{Problem, Problems};
+use super::read::{Reader, joined};
+use super::registry::SceneRegistry;
+use super::settings::AnySettings;
+use super::split::split;
+use super::text::{Node, Shape, Source};
+
+/// The single values at the head of a scene, read like any settings.
+#[derive(Clone, Debug, Reflect)]
+pub(crate) struct Header {
+    name: String,
+    seed: u64,
+    device: String,
+    #[reflect(@Bounds::at_least(1.0))]
+    steps: u64,
+    seeds: Vec<u64>,
+}
+
+/// Reads a scene's text and applies the overrides, or tells every mistake in both.
+pub(crate) fn resolve(
+    name: &str,
+    text: &str,
+    registry: &SceneRegistry,
+    overrides: &[String],
+) -> Result<Scene, Problems> {
+    let file = Source::file(name, text);
+    let mut early = Problems::default();
+    let mut arguments = Vec::new();
+    for argument in overrides {
+        match Override::new(argument) {
+            Ok(argument) => arguments.push(argument),
+            Err(problem) => early.push(problem),
+        }
+    }
+    for refused in registry.refused() {
+        early.push(Problem::about_file(
+            "this program",
+            refused.to_string(),
+            None,
+        ));
+    }
+    let (root, extensions) = match split(&file) {
+        Ok(split) => split,
+        Err(problem) => {
+            early.push(problem);
+            return Err(early.sorted());
+        }
+    };
+    let mut reader = Reader::new(registry.types());
+    reader.problems = early;
+    reader.extensions = extensions;
+    let stem = Path::new(name).file_stem().unwrap_or_default();
+    let mut document = Document {
+        registry,
+        header: Header {
+            name: stem.to_string_lossy().into_owned(),
+            seed: 0,
+            device: "cpu".to_owned(),
+            steps: 1,
+            seeds: Vec::new(),
+        },
+        plugins: Vec::new(),
+        order: Vec::new(),
+    };
+    let is_scene = document.read(&mut reader, &root);
+    // The file's extensions do not reach into the command line.
+    reader.extensions = Default::default();
+    for argument in &arguments {
+        document.set(&mut reader, argument);
+    }
+    if is_scene {
+        document.check(&mut reader, &root);
+    }
+    reader.problems.into_result()?;
+    let Header {
+        name,
+        seed,
+        device,
+        steps,
+        seeds,
+    } = document.header;
+    Ok(Scene {
+        name,
+        seed,
+        device,
+        steps,
+        seeds,
+        plugins: document.plugins,
+        order: document.order,
+    })
+}
+
+/// A scene while it is read.
+struct Document<'r> {
+    registry: &'r SceneRegistry,
+    header: Header,
+    plugins: Vec<Box<dyn AnySettings>>,
+    order: Vec<OrderEdit>,
+}
+
+impl Document<'_> {
+    /// Reads all fields; `false` where the value is no scene at all.
+    fn read<'s>(&mut self, reader: &mut Reader<'s>, root: &Node<'s>) -> bool {
+        let (name, items) = match &root.shape {
+            Shape::Group { name, items } => (name.as_ref(), items),
+            _ => {
+                let message = format!("expected Scene(..), found {}", root.found());
+                let help =
+                    "a scene is Scene(name: \"..\", steps: 20_000, plugins: [..])".to_owned();
+                reader.refuse(root.problem("", message, Some(help)));
+                return false;
+            }
+        };
+        if let Some(name) = name.filter(|name| name.text != "Scene") {
+            let range = name.range.clone();
+            let message = format!("expected Scene(..), found {}(..)", name.text);
+            let help = "put plugins into a scene: Scene(steps: 20_000, plugins: [..])".to_owned();
+            reader.refuse(root.source.problem(range, "", message, Some(help)));
+            return false;
+        }
+        let fields = header_fields();
+        let mut given: Vec<&str> = Vec::new();
+        for item in items {
+            let Some(key) = &item.key else {
+                let message = format!("a scene has named fields, found {}", item.value.found());
+                let help = suggestion("", scene_fields(), "fields");
+                reader.refuse(item.value.problem("", message, help));
+                continue;
+            };
+            let at =
+                |message: String, help| root.source.problem(key.range.clone(), "", message, help);
+            if given.contains(&key.text) {
+                let help = Some("keep one of them".to_owned());
+                reader.refuse(at(format!("`{}` is given twice", key.text), help));
+                continue;
+            }
+            if scene_fields().any(|known| known == key.text) {
+                given.push(key.text);
+            }
+            let field = fields.iter().find(|field| field.name == key.text);
+            if let Some((field, value)) = field.zip(self.header.field_mut(key.text)) {
+                reader.read(&item.value, value, field.bounds.as_ref(), key.text);
+                continue;
+            }
+            match key.text {
+                "plugins" => {
+                    reader
+                        .places
+                        .insert(key.text.to_owned(), item.value.clone());
+                    self.read_plugins(reader, &item.value);
+                }
+                "order" => self.order = order::read(reader, &item.value),
+                unknown => {
+                    let help = if self.registry.entry(unknown).is_ok() {
+                        Some(format!("plugins stand in a list: plugins: [{unknown}(..)]"))
+                    } else {
+                        suggestion(unknown, scene_fields(), "fields")
+                    };
+                    reader.refuse(at(format!("a scene has no field `{unknown}`"), help));
+                }
+            }
+        }
+        true
+    }
+
+    fn read_plugins<'s>(&mut self, reader: &mut Reader<'s>, node: &Node<'s>) {
+        let Shape::List(nodes) = &node.shape else {
+            let message = format!("expected a list of plugins [..], found {}", node.found());
+            let help = "such as plugins: [Td3Bc(alpha: 2.5)]".to_owned();
+            return reader.refuse(node.problem("plugins", message, Some(help)));
+        };
+        for node in nodes {
+            let (written, range) = match &node.shape {
+                Shape::Name(name) => (*name, node.range.clone()),
+                Shape::Group {
+                    name: Some(name), ..
+                } => (name.text, name.range.clone()),
+                _ => {
+                    let message = format!("expected a plugin, found {}", node.found());
+                    let help = "a plugin is Name(field: value, ..)".to_owned();
+                    reader.refuse(node.problem("plugins", message, Some(help)));
+                    continue;
+                }
+            };
+            let at = |message: String, help| node.source.problem(range.clone(), "", message, help);
+            let Ok(entry) = self.registry.entry(written) else {
+                let help = suggestion(written, self.registry.names(), "plugins");
+                reader.refuse(at(format!("no plugin is called `{written}`"), help));
+                continue;
+            };
+            if self
+                .plugins
+                .iter()
+                .any(|known| known.scene_name() == entry.name())
+            {
+                let first = reader
+                    .places
+                    .get(written)
+                    .map_or(0, |first| first.problem("", "", None).line);
+                let message = format!("`{written}` is listed twice, first in line {first}");
+                let help =
+                    "keep one of them: a plugin is one set of steps and one resource".to_owned();
+                reader.refuse(at(message, Some(help)));
+                continue;
+            }
+            let mut settings = entry.default_settings();
+            let value = settings.as_reflected_mut().as_partial_reflect_mut();
+            reader.read(node, value, None, entry.name());
+            self.plugins.push(settings);
+        }
+    }
+
+    /// Applies one override.
+    fn set<'s>(&mut self, reader: &mut Reader<'s>, argument: &'s Override) {
+        let head = argument.head();
+        let fields = header_fields();
+        if let Some(field) = fields.iter().find(|field| field.name == head) {
+            if let Some(value) = self.header.field_mut(head) {
+                argument.apply(reader, value, field.bounds, argument.tail(), head);
+            }
+            return;
+        }
+        let found = self
+            .plugins
+            .iter_mut()
+            .find(|plugin| plugin.scene_name() == head);
+        if let Some(plugin) = found {
+            let value = plugin.as_reflected_mut().as_partial_reflect_mut();
+            return argument.apply(reader, value, None, argument.tail(), head);
+        }
+        let listed: Vec<&str> = self
+            .plugins
+            .iter()
+            .map(|plugin| plugin.scene_name())
+            .collect();
+        let problem = if matches!(head, "plugins" | "order") {
+            let help =
+                "name a plugin's setting, such as --set Td3Bc.alpha=1.0, or change the scene";
+            argument.problem(
+                "",
+                format!("`{head}` cannot be set as a whole"),
+                Some(help.to_owned()),
+            )
+        } else if self.registry.entry(head).is_ok() {
+            let message = format!("the plugin `{head}` is not in this scene");
+            let help = suggestion("", listed.iter().copied(), "plugins in it");
+            argument.problem("", message, help)
+        } else {
+            let help = unknown_head(head, &fields, &listed);
+            argument.problem(
+                "",
+                format!("nothing in this scene is called `{head}`"),
+                help,
+            )
+        };
+        reader.refuse(problem);
+    }
+
+    /// What only the whole scene shows: fields that are missing, seeds that repeat, settings that contradict each other.
+    fn check(&self, reader: &mut Reader, root: &Node) {
+        for (field, help) in [
+            ("steps", "add steps: 20_000, or pass --set steps=20_000"),
+            (
+                "plugins",
+                "add plugins: [..]; `yarak list plugins` names them",
+            ),
+        ] {
+            if !reader.places.contains_key(field) {
+                let message = format!("the scene has no `{field}`");
+                reader.refuse(root.problem("", message, Some(help.to_owned())));
+            }
+        }
+        let mut seen = HashSet::new();
+        let repeated = self.header.seeds.iter().find(|seed| !seen.insert(**seed));
+        if let (Some(seed), Some(node)) = (repeated, reader.places.get("seeds")) {
+            let message = format!("the seed {seed} is given twice");
+            let help = "each learner writes into a folder of its seed: keep one of them".to_owned();
+            let problem = node.problem("seeds", message, Some(help));
+            reader.refuse(problem);
+        }
+        for plugin in &self.plugins {
+            let name = plugin.scene_name();
+            let inside = |path: &str| {
+                let rest = path.strip_prefix(name);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            };
+            // Settings that could not be read have nothing to say about each other.
+            if reader.problems.iter().any(|problem| inside(&problem.path)) {
+                continue;
+            }
+            for (field, message) in plugin.refused_fields().iter() {
+                let path = joined(name, field);
+                let problem =
+                    nearest_place(reader, &path).map(|node| node.problem(&path, message, None));
+                let problem = problem.unwrap_or_else(|| root.problem(&path, message, None));
+                reader.refuse(problem);
+            }
+        }
+    }
+}
+
+/// Where a setting was written, or else what holds it.
+fn nearest_place<'r, 's>(reader: &'r Reader<'s>, path: &str) -> Option<&'r Node<'s>> {
+    let mut path = path;
+    loop {
+        if let Some(node) = reader.places.get(path) {
+            return Some(node);
+        }
+        path = &path[..path.rfind(['.', '['])?];
+    }
+}
+
+fn header_fields() -> Vec<Field> {
+    match Form::of(Header::type_info()) {
+        Some(Form::Struct(info)) => struct_fields(info),
+        _ => Vec::new(),
+    }
+}
+
+fn scene_fields() -> impl Iterator<Item = &'static str> + Clone {
+    [
+        "name", "seed", "device", "steps", "seeds", "plugins", "order",
+    ]
+    .into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::stand_in::{WHOLE, registry};
+
+    fn parse(text: &str) -> Result<Scene, Problems> {
+        Scene::parse("a.ron", text, &registry(), &[])
+    }
+
+    #[test]
+    fn what_the_scene_leaves_out_is_filled_in_but_steps_and_plugins_are_not() {
+        let scene = Scene::parse(
+            "scenes/hop.ron",
+            "(steps: 5, plugins: [])",
+            &registry(),
+            &[],
+        )
+        .unwrap();
+        assert_eq!(
+            (scene.name.as_str(), scene.seed, scene.device.as_str()),
+            ("hop", 0, "cpu")
+        );
+        let problems = parse("Scene(name: \"a\")").unwrap_err();
+        let messages: Vec<&str> = problems
+            .iter()
+            .map(|problem| problem.message.as_str())
+            .collect();
+        assert_eq!(
+            messages,
+            ["the scene has no `steps`", "the scene has no `plugins`"]
+        );
+        let given = Scene::parse(
+            "a.ron",
+            "(plugins: [])",
+            &registry(),
+            &["steps=7".to_owned()],
+        );
+        assert_eq!(given.unwrap().steps, 7);
+    }
+
+    #[test]
+    fn mistakes_in_all_parts_of_a_scene_are_told_together_in_the_order_of_the_text() {
+        let text = "Scene(
+    nam: \"a\",
+    seed: -1,
+    seeds: [1, 2, 1],
+    steps: 5,
+    steps: 6,
+    plugins: [
+        Td3Bd(alpha: 1.0),
+        Td3Bc(batch: 1, n_step: 2),
+        Td3Bc(),
+        Rollouts(evry: 3),
+        \"TensorBoard\",
+    ],
+    order: [ Replace(Actor) ],
+    Rollouts: (),
+)";
+        let problems = parse(text).unwrap_err();
+        let told: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("{}:{} {}", problem.line, problem.column, problem.message))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "2:5 a scene has no field `nam`",
+                "3:11 expected a whole number at least 0, found -1",
+                "4:12 the seed 1 is given twice",
+                "6:5 `steps` is given twice",
+                "8:9 no plugin is called `Td3Bd`",
+                "9:22 a batch needs at least n_step rows",
+                "10:9 `Td3Bc` is listed twice, first in line 9",
+                "11:18 Rollouts has no field `evry`",
+                "12:9 expected a plugin, found \"TensorBoard\"",
+                "14:14 expected Replace(Slot, with: \"step::name\"), found Replace(Actor)",
+                "15:5 a scene has no field `Rollouts`",
+            ]
+        );
+        assert!(
+            problems
+                .to_string()
+                .ends_with("11 mistakes: nothing was started")
+        );
+    }
+
+    #[test]
+    fn no_mutation_of_a_scene_panics() {
+        let marks = [
+            "", "(", ")", "[", "]", ",", ":", "\"", "/*", "-", "1e400", "é", "None", "Some(", "\0",
+        ];
+        let registry = registry();
+        let boundaries: Vec<usize> = WHOLE.char_indices().map(|(at, _)| at).collect();
+        let mut refused = 0;
+        for (step, at) in boundaries.iter().enumerate() {
+            let mark = marks[step % marks.len()];
+            let removed = boundaries
+                .get(step + 1 + step % 7)
+                .copied()
+                .unwrap_or(WHOLE.len());
+            for text in [
+                format!("{}{mark}{}", &WHOLE[..*at], &WHOLE[*at..]),
+                format!("{}{mark}{}", &WHOLE[..*at], &WHOLE[removed..]),
+                WHOLE[..*at].to_owned(),
+            ] {
+                let override_text = WHOLE[*at..].to_owned();
+                match Scene::parse("a.ron", &text, &registry, &[]) {
+                    Ok(scene) => assert!(parse(&scene.to_ron()).is_ok(), "{text}"),
+                    Err(problems) => {
+                        refused += 1;
+                        assert!(!problems.is_empty() && !problems.to_string().is_empty());
+                    }
+                }
+                let argument = format!("Td3Bc.critic={override_text}");
+                let _ = Scene::parse("a.ron", WHOLE, &registry, &[argument]);
+            }
+        }
+        assert!(refused > 500);
+    }
+
+    /// What a broken scene says about itself: each mistake's place and message, with a part of its help where it has one.
+    fn expected_mistakes(text: &str) -> Vec<(String, String)> {
+        let mut expected: Vec<(String, String)> = Vec::new();
+        for line in text.lines() {
+            if let Some(mistake) = line.strip_prefix("// expect: ") {
+                expected.push((mistake.to_owned(), String::new()));
+            } else if let Some((help, last)) =
+                line.strip_prefix("// help: ").zip(expected.last_mut())
+            {
+                last.1 = help.to_owned();
+            }
+        }
+        expected
+    }
+
+    #[test]
+    fn each_broken_scene_is_refused_with_the_message_that_it_names() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/broken_scenes");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let problems = Scene::read(&path, &registry(), &[]).unwrap_err();
+            let expected = expected_mistakes(&text);
+            assert_eq!(problems.len(), expected.len(), "{problems}");
+            for (problem, (message, help)) in problems.iter().zip(&expected) {
+                let told = format!("{}:{}: {}", problem.line, problem.column, problem.message);
+                assert!(
+                    told.starts_with(message.as_str()),
+                    "{told}\n{message}\n{problem}"
+                );
+                let told = problem.help.as_deref().unwrap_or_default();
+                assert!(told.contains(help.as_str()), "{problem}");
+            }
+            count += 1;
+        }
+        assert!(count >= 20);
+    }
+}

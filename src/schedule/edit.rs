@@ -1,0 +1,506 @@
+//! Reordering and replacing single steps of anybody's algorithm, from outside.
+//!
+//! Edits are queued and applied once, when the app is finished: Bevy cannot take an ordering back, and removing a system
+//! builds the schedule. What goes wrong then waits in [`ScheduleErrors`], which stops a run before its first step.
+
+use std::fmt;
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use bevy_ecs::schedule::{
+    InternedSystemSet, IntoScheduleConfigs, LogLevel, Schedule, ScheduleCleanupPolicy,
+    ScheduleConfigs, ScheduleLabel, Schedules,
+};
+use bevy_ecs::system::ScheduleSystem;
+
+use super::graph::ConditionNames;
+use super::order::short_name;
+use super::{Learn, Slot, SlotOrder, StepRegistry, build_settings};
+
+/// What can be wrong with an edit or with the schedule that results.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// A name that is no slot of the schedule.
+    #[error("`{schedule}` has no slot `{slot}`; its slots are, in order: {valid}")]
+    UnknownSlot {
+        /// The schedule.
+        schedule: String,
+        /// The name that was asked for.
+        slot: String,
+        /// The valid names.
+        valid: String,
+    },
+    /// A replacement or a removal found nothing in its slot.
+    #[error(
+        "nothing to {edit} in slot `{slot}` of `{schedule}`: no system stands there. Slots with systems: {filled}. \
+         To put a step into an empty slot, use `add_systems({schedule}, step.in_set({slot}))`"
+    )]
+    NothingThere {
+        /// `replace` or `remove`.
+        edit: &'static str,
+        /// The schedule.
+        schedule: String,
+        /// The empty slot.
+        slot: String,
+        /// The slots that have systems.
+        filled: String,
+    },
+    /// A new slot has the name of one that is there.
+    #[error("`{schedule}` has a slot `{slot}` already; name the new one otherwise")]
+    SlotExists {
+        /// The schedule.
+        schedule: String,
+        /// The name that is taken.
+        slot: String,
+    },
+    /// A slot was to be moved before or after itself.
+    #[error(
+        "slot `{slot}` of `{schedule}` cannot be moved before or after itself; name another slot as the anchor"
+    )]
+    MovedToItself {
+        /// The schedule.
+        schedule: String,
+        /// The slot.
+        slot: String,
+    },
+    /// A step that nobody registered.
+    #[error("there is no step `{step}`; registered steps: {valid}")]
+    UnknownStep {
+        /// The name that was asked for.
+        step: String,
+        /// The registered names.
+        valid: String,
+    },
+    /// Bevy could not build the schedule: systems that conflict without an order between them, or a cycle.
+    #[error(
+        "`{schedule}` cannot be built: {cause}\nhelp: put the systems into different slots (`.in_set(..)`) or order them with `.before(..)` / `.after(..)`"
+    )]
+    Build {
+        /// The schedule.
+        schedule: String,
+        /// Bevy's words, which name the systems.
+        cause: String,
+    },
+}
+
+/// What went wrong when the schedules were finished. A run with any of these does not start.
+#[derive(Resource, Default, Debug)]
+pub struct ScheduleErrors(pub Vec<ScheduleError>);
+
+type ApplyEdit = Box<dyn FnOnce(&mut World) -> Result<(), ScheduleError>>;
+
+/// Edits to the order come first, then edits to the systems, each in the order in which they were asked for.
+/// Bevy's system configurations are not `Send`, so this is non-send data.
+#[derive(Default)]
+pub(crate) struct ScheduleEdits {
+    order: Vec<ApplyEdit>,
+    systems: Vec<ApplyEdit>,
+}
+
+/// Edits to schedules, on an [`App`].
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// #[derive(Resource, Default)]
+/// struct Said(Vec<&'static str>);
+/// fn say(word: &'static str) -> impl Fn(ResMut<Said>) {
+///     move |mut said| said.0.push(word)
+/// }
+/// #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
+/// struct Temperature;
+///
+/// let mut app = App::new();
+/// app.add_plugins(SchedulePlugin)
+///     .init_resource::<Said>()
+///     .add_systems(Learn, (
+///         say("critic").in_set(LearnSystems::Critic),
+///         say("actor").in_set(LearnSystems::Actor),
+///         say("targets").in_set(LearnSystems::Targets),
+///     ))
+///     .replace(Learn, LearnSystems::Actor, say("another actor"))
+///     .insert_after(Learn, LearnSystems::Actor, Temperature, say("temperature"))
+///     .move_before(Learn, LearnSystems::Targets, LearnSystems::Critic);
+/// app.finish();
+/// app.world_mut().run_schedule(Learn);
+/// assert_eq!(app.world().resource::<Said>().0, ["targets", "critic", "another actor", "temperature"]);
+/// ```
+pub trait AppScheduleExt {
+    /// Puts other systems into a slot in place of those that stand there. Order and run conditions of the slot stay.
+    fn replace<S: ScheduleLabel + Clone, M>(
+        &mut self,
+        schedule: S,
+        slot: impl SystemSet,
+        systems: impl IntoScheduleConfigs<ScheduleSystem, M>,
+    ) -> &mut Self;
+
+    /// Adds a new slot directly after `anchor`, with systems in it.
+    fn insert_after<S: ScheduleLabel + Clone, M>(
+        &mut self,
+        schedule: S,
+        anchor: impl SystemSet,
+        slot: impl SystemSet,
+        systems: impl IntoScheduleConfigs<ScheduleSystem, M>,
+    ) -> &mut Self;
+
+    /// Adds a new slot directly before `anchor`, with systems in it.
+    fn insert_before<S: ScheduleLabel + Clone, M>(
+        &mut self,
+        schedule: S,
+        anchor: impl SystemSet,
+        slot: impl SystemSet,
+        systems: impl IntoScheduleConfigs<ScheduleSystem, M>,
+    ) -> &mut Self;
+
+    /// Moves a slot with its systems and conditions directly before another.
+    fn move_before<S: ScheduleLabel + Clone>(
+        &mut self,
+        schedule: S,
+        slot: impl SystemSet,
+        anchor: impl SystemSet,
+    ) -> &mut Self;
+
+    /// Moves a slot with its systems and conditions directly after another.
+    fn move_after<S: ScheduleLabel + Clone>(
+        &mut self,
+        schedule: S,
+        slot: impl SystemSet,
+        anchor: impl SystemSet,
+    ) -> &mut Self;
+
+    /// Drops the systems that stand in a slot. The slot stays, empty.
+    fn remove<S: ScheduleLabel + Clone>(&mut self, schedule: S, slot: impl SystemSet) -> &mut Self;
+
+    /// The same edits with slots and steps by their names in [`Learn`](super::Learn), as scenes have them.
+    fn edit_learn(&mut self, edit: NamedEdit) -> &mut Self;
+}
+
+/// An edit of [`Learn`](super::Learn) with slots by name and steps by their registered names ([`StepRegistry`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedEdit {
+    /// The step takes over the slot.
+    Replace {
+        /// The slot.
+        slot: String,
+        /// The step.
+        step: String,
+    },
+    /// The step goes into a new slot directly after another; the new slot has the step's name.
+    InsertAfter {
+        /// The other.
+        anchor: String,
+        /// The step.
+        step: String,
+    },
+    /// The step goes into a new slot directly before another; the new slot has the step's name.
+    InsertBefore {
+        /// The other.
+        anchor: String,
+        /// The step.
+        step: String,
+    },
+    /// The slot's systems are dropped.
+    Remove {
+        /// The slot.
+        slot: String,
+    },
+    /// The slot goes directly before another.
+    MoveBefore {
+        /// The slot.
+        slot: String,
+        /// The other.
+        anchor: String,
+    },
+    /// The slot goes directly after another.
+    MoveAfter {
+        /// The slot.
+        slot: String,
+        /// The other.
+        anchor: String,
+    },
+}
+
+impl AppScheduleExt for App {
+    fn replace<S: ScheduleLabel + Clone, M>(
+        &mut self,
+        schedule: S,
+        slot: impl SystemSet,
+        systems: impl IntoScheduleConfigs<ScheduleSystem, M>,
+    ) -> &mut Self {
+        let slot = Slot::new(slot);
+        let systems = systems.into_configs();
+        queue(self).systems.push(Box::new(move |world| {
+            with_schedule(world, schedule, |world, label: S, schedule| {
+                take_systems(world, &label, schedule, &slot, "replace")?;
+                schedule.add_systems(systems.in_set(slot.set));
+                Ok(())
+            })
+        }));
+        self
+    }
+
+    fn insert_after<S: ScheduleLabel + Clone, M>(
+        &mut self,
+        schedule: S,
+        anchor: impl SystemSet,
+        slot: impl SystemSet,
+        systems: impl IntoScheduleConfigs<ScheduleSystem, M>,
+    ) -> &mut Self {
+        let (anchor, slot) = (Slot::new(anchor), Slot::new(slot));
+        add_to_slot(self, schedule, slot.set, systems.into_configs());
+        edit_order::<S>(self, move |order| order.insert_after(&anchor, slot))
+    }
+
+    fn insert_before<S: ScheduleLabel + Clone, M>(
+        &mut self,
+        schedule: S,
+        anchor: impl SystemSet,
+        slot: impl SystemSet,
+        systems: impl IntoScheduleConfigs<ScheduleSystem, M>,
+    ) -> &mut Self {
+        let (anchor, slot) = (Slot::new(anchor), Slot::new(slot));
+        add_to_slot(self, schedule, slot.set, systems.into_configs());
+        edit_order::<S>(self, move |order| order.insert_before(&anchor, slot))
+    }
+
+    fn move_before<S: ScheduleLabel + Clone>(
+        &mut self,
+        _: S,
+        slot: impl SystemSet,
+        anchor: impl SystemSet,
+    ) -> &mut Self {
+        let (slot, anchor) = (Slot::new(slot), Slot::new(anchor));
+        edit_order::<S>(self, move |order| order.move_before(&slot, &anchor))
+    }
+
+    fn move_after<S: ScheduleLabel + Clone>(
+        &mut self,
+        _: S,
+        slot: impl SystemSet,
+        anchor: impl SystemSet,
+    ) -> &mut Self {
+        let (slot, anchor) = (Slot::new(slot), Slot::new(anchor));
+        edit_order::<S>(self, move |order| order.move_after(&slot, &anchor))
+    }
+
+    fn remove<S: ScheduleLabel + Clone>(&mut self, schedule: S, slot: impl SystemSet) -> &mut Self {
+        let slot = Slot::new(slot);
+        queue(self).systems.push(Box::new(move |world| {
+            with_schedule(world, schedule, |world, label: S, schedule| {
+                take_systems(world, &label, schedule, &slot, "remove")
+            })
+        }));
+        self
+    }
+
+    fn edit_learn(&mut self, edit: NamedEdit) -> &mut Self {
+        match edit {
+            NamedEdit::MoveBefore { slot, anchor } => edit_order::<Learn>(self, move |order| {
+                let (slot, anchor) = (order.named(&slot)?.clone(), order.named(&anchor)?.clone());
+                order.move_before(&slot, &anchor)
+            }),
+            NamedEdit::MoveAfter { slot, anchor } => edit_order::<Learn>(self, move |order| {
+                let (slot, anchor) = (order.named(&slot)?.clone(), order.named(&anchor)?.clone());
+                order.move_after(&slot, &anchor)
+            }),
+            NamedEdit::InsertAfter { anchor, step } => {
+                let slot = Slot::new(StepSlot(step.clone()));
+                add_step(self, step);
+                edit_order::<Learn>(self, move |order| {
+                    let anchor = order.named(&anchor)?.clone();
+                    order.insert_after(&anchor, slot)
+                })
+            }
+            NamedEdit::InsertBefore { anchor, step } => {
+                let slot = Slot::new(StepSlot(step.clone()));
+                add_step(self, step);
+                edit_order::<Learn>(self, move |order| {
+                    let anchor = order.named(&anchor)?.clone();
+                    order.insert_before(&anchor, slot)
+                })
+            }
+            NamedEdit::Remove { slot } => {
+                queue(self).systems.push(Box::new(move |world| {
+                    let slot = world.resource::<SlotOrder<Learn>>().named(&slot)?.clone();
+                    with_schedule(world, Learn, |world, label, schedule| {
+                        take_systems(world, &label, schedule, &slot, "remove")
+                    })
+                }));
+                self
+            }
+            NamedEdit::Replace { slot, step } => {
+                queue(self).systems.push(Box::new(move |world| {
+                    let slot = world.resource::<SlotOrder<Learn>>().named(&slot)?.clone();
+                    let steps = world.get_resource_or_init::<StepRegistry>().clone();
+                    with_schedule(world, Learn, |world, label, schedule| {
+                        take_systems(world, &label, schedule, &slot, "replace")?;
+                        steps.add_to(&step, schedule, slot.set)
+                    })
+                }));
+                self
+            }
+        }
+    }
+}
+
+/// The slot of a step that a scene inserts; it is called as the step.
+#[derive(SystemSet, Clone, PartialEq, Eq, Hash)]
+struct StepSlot(String);
+
+impl fmt::Debug for StepSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Queues that a registered step is put into the slot that has its name.
+fn add_step(app: &mut App, step: String) {
+    queue(app).systems.push(Box::new(move |world| {
+        let steps = world.get_resource_or_init::<StepRegistry>().clone();
+        with_schedule(world, Learn, |_, _: Learn, schedule| {
+            steps.add_to(&step, schedule, StepSlot(step.clone()).intern())
+        })
+    }));
+}
+
+fn queue(app: &mut App) -> Mut<'_, ScheduleEdits> {
+    app.init_non_send::<ScheduleEdits>();
+    app.world_mut().non_send_mut::<ScheduleEdits>()
+}
+
+fn edit_order<S: ScheduleLabel + Clone>(
+    app: &mut App,
+    edit: impl FnOnce(&mut SlotOrder<S>) -> Result<(), ScheduleError> + 'static,
+) -> &mut App {
+    queue(app)
+        .order
+        .push(Box::new(move |world| edit(&mut *order_of::<S>(world)?)));
+    app
+}
+
+fn add_to_slot<S: ScheduleLabel + Clone>(
+    app: &mut App,
+    label: S,
+    set: InternedSystemSet,
+    systems: ScheduleConfigs<ScheduleSystem>,
+) {
+    queue(app).systems.push(Box::new(move |world| {
+        with_schedule(world, label, |_, _: S, schedule| {
+            schedule.add_systems(systems.in_set(set));
+            Ok(())
+        })
+    }));
+}
+
+fn order_of<S: ScheduleLabel + Clone>(
+    world: &mut World,
+) -> Result<Mut<'_, SlotOrder<S>>, ScheduleError> {
+    world
+        .get_resource_mut::<SlotOrder<S>>()
+        .ok_or_else(|| ScheduleError::UnknownSlot {
+            schedule: short_name::<S>(),
+            slot: "any".to_owned(),
+            valid: "none (not one of yarak's schedules)".to_owned(),
+        })
+}
+
+fn with_schedule<S: ScheduleLabel + Clone, T>(
+    world: &mut World,
+    label: S,
+    edit: impl FnOnce(&mut World, S, &mut Schedule) -> Result<T, ScheduleError>,
+) -> Result<T, ScheduleError> {
+    order_of::<S>(world)?;
+    world.schedule_scope(label.clone(), |world, schedule| {
+        edit(world, label, schedule)
+    })
+}
+
+/// Removes the systems of a slot; an error when the slot is unknown or empty.
+fn take_systems<S: ScheduleLabel + Clone>(
+    world: &mut World,
+    label: &S,
+    schedule: &mut Schedule,
+    slot: &Slot,
+    edit: &'static str,
+) -> Result<(), ScheduleError> {
+    order_of::<S>(world)?.named(&slot.name)?;
+    note_conditions(world, label, schedule);
+    // The default policy takes the set away as well, and adding to it afterwards panics.
+    let removed = schedule
+        .remove_systems_in_set(slot.set, world, ScheduleCleanupPolicy::RemoveSystemsOnly)
+        .unwrap_or(0);
+    if removed > 0 {
+        return Ok(());
+    }
+    let order = order_of::<S>(world)?;
+    let filled: Vec<&str> = order
+        .slots()
+        .iter()
+        .filter(|slot| {
+            schedule
+                .graph()
+                .systems_in_set(slot.set)
+                .is_ok_and(|systems| !systems.is_empty())
+        })
+        .map(|slot| slot.name.as_str())
+        .collect();
+    Err(ScheduleError::NothingThere {
+        edit,
+        schedule: short_name::<S>(),
+        slot: slot.name.clone(),
+        filled: if filled.is_empty() {
+            "none".to_owned()
+        } else {
+            filled.join(", ")
+        },
+    })
+}
+
+/// Applies the queued edits: first those of the order, so that named slots are there when systems go into them.
+pub(super) fn apply(world: &mut World) -> Vec<ScheduleError> {
+    let edits = std::mem::take(&mut *world.non_send_mut::<ScheduleEdits>());
+    edits
+        .order
+        .into_iter()
+        .chain(edits.systems)
+        .filter_map(|edit| edit(world).err())
+        .collect()
+}
+
+/// Turns the order into Bevy's ordering and builds the schedule, with conflicts of unordered systems as errors.
+pub(super) fn order_and_build<S: ScheduleLabel + Clone>(
+    world: &mut World,
+    label: S,
+    errors: &mut Vec<ScheduleError>,
+) {
+    let slots = sets_of::<S>(world);
+    if !world.resource::<Schedules>().contains(label.clone()) {
+        return;
+    }
+    world.schedule_scope(label.clone(), |world, schedule| {
+        for pair in slots.windows(2) {
+            schedule.configure_sets((pair[0], pair[1]).chain());
+        }
+        schedule.set_build_settings(build_settings(LogLevel::Error));
+        note_conditions(world, &label, schedule);
+        if let Err(error) = schedule.initialize(world) {
+            errors.push(ScheduleError::Build {
+                schedule: short_name::<S>(),
+                cause: error.to_string(schedule.graph(), world).trim().to_owned(),
+            });
+        }
+    });
+}
+
+/// Keeps the names of the conditions for drawing: Bevy moves them out of reach when a schedule is built.
+fn note_conditions<S: ScheduleLabel + Clone>(world: &mut World, label: &S, schedule: &Schedule) {
+    let slots = sets_of::<S>(world);
+    world
+        .get_resource_or_init::<ConditionNames>()
+        .note(label.intern(), &slots, schedule.graph());
+}
+
+fn sets_of<S: ScheduleLabel + Clone>(world: &World) -> Vec<InternedSystemSet> {
+    let order = world.resource::<SlotOrder<S>>();
+    order.slots().iter().map(|slot| slot.set).collect()
+}

@@ -1,0 +1,365 @@
+//! The facilitator: drives the schedules from Bevy's `Update`.
+//!
+//! One call takes as many rounds as fit into [`TimeBudget`], so that an app with windows stays alive while it trains.
+//! Decisions that need a host value (a target KL, an early stop) fall here, between rounds.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bevy_app::{App, AppExit, Plugin, Update};
+use bevy_ecs::prelude::*;
+use bevy_ecs::schedule::{InternedScheduleLabel, ScheduleLabel};
+
+use super::{
+    Clock, Collect, Evaluate, Failure, Learn, Prepare, Report, Save, ScheduleErrors, Validate,
+    take_failure,
+};
+
+/// What a round consists of. Offline learning collects nothing.
+#[derive(Resource, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cadence {
+    /// Runs of [`Collect`] in a round.
+    pub collect: u64,
+    /// Runs of [`Learn`] in a round.
+    pub learn: u64,
+}
+
+impl Default for Cadence {
+    fn default() -> Self {
+        Cadence {
+            collect: 0,
+            learn: 1,
+        }
+    }
+}
+
+/// How long one `Update` may train before Bevy's other systems have their turn: 50 ms headless. An app that draws sets less.
+#[derive(Resource, Clone, Copy, Debug)]
+pub struct TimeBudget(pub Duration);
+
+impl Default for TimeBudget {
+    fn default() -> Self {
+        TimeBudget(Duration::from_millis(50))
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps were taken.
+    Finished,
+    /// It was asked to stop ([`request_stop`]): the step was finished and a checkpoint saved.
+    Interrupted,
+    /// It failed. Nothing was saved since the last checkpoint.
+    Failed(Failure),
+}
+
+/// The state of the run: `None` while it goes on.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct Training {
+    /// How the run ended, once it did.
+    pub outcome: Option<Outcome>,
+}
+
+/// Time spent in rounds, without evaluation, reports and saving.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub struct Stopwatch {
+    /// Since the run started.
+    pub learning: Duration,
+    /// Steps taken in that time.
+    pub steps: u64,
+}
+
+/// Asks for a checkpoint after this step, whatever the cadence says.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub struct SaveNow(pub bool);
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Asks every run of this process to finish its step, save and end.
+pub fn request_stop() {
+    STOP.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`request_stop`] was called.
+pub fn stop_requested() -> bool {
+    STOP.load(Ordering::Relaxed)
+}
+
+/// Which schedules run every N steps.
+#[derive(Resource, Default, Debug)]
+struct Periods {
+    periods: Vec<(InternedScheduleLabel, u64)>,
+}
+
+impl Periods {
+    fn of(&self, label: InternedScheduleLabel) -> Option<u64> {
+        self.periods
+            .iter()
+            .find(|(there, _)| *there == label)
+            .map(|(_, every)| *every)
+    }
+}
+
+/// Sets how often a schedule runs.
+pub trait AppCadenceExt {
+    /// Runs [`Validate`], [`Evaluate`], [`Report`] or [`Save`] every `steps` steps, and after the last. At least 1.
+    fn run_every(&mut self, schedule: impl ScheduleLabel, steps: u64) -> &mut Self;
+}
+
+impl AppCadenceExt for App {
+    fn run_every(&mut self, schedule: impl ScheduleLabel, steps: u64) -> &mut Self {
+        let label = schedule.intern();
+        let mut periods = self.world_mut().get_resource_or_init::<Periods>();
+        periods.periods.retain(|(there, _)| *there != label);
+        periods.periods.push((label, steps.max(1)));
+        self
+    }
+}
+
+/// Drives the schedules from `Update` until [`Clock::steps`] are done, then ends the app.
+pub struct FacilitatorPlugin;
+
+impl Plugin for FacilitatorPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<Cadence>()
+            .init_resource::<TimeBudget>()
+            .init_resource::<Training>()
+            .init_resource::<Stopwatch>()
+            .init_resource::<SaveNow>()
+            .init_resource::<Periods>()
+            .add_systems(Update, facilitate);
+    }
+}
+
+fn facilitate(world: &mut World) {
+    if world.resource::<Training>().outcome.is_some() {
+        return;
+    }
+    let errors = &world.resource::<ScheduleErrors>().0;
+    if !errors.is_empty() {
+        let message = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let failure = Failure {
+            message: message.join("\n"),
+            input: true,
+        };
+        return end(world, Outcome::Failed(failure));
+    }
+    let deadline = Instant::now() + world.resource::<TimeBudget>().0;
+    loop {
+        if let Some(outcome) = round(world) {
+            return end(world, outcome);
+        }
+        if Instant::now() >= deadline {
+            return;
+        }
+    }
+}
+
+/// One round and what falls due after it; the outcome when the run has ended.
+fn round(world: &mut World) -> Option<Outcome> {
+    // A failure of `Startup` is found here, before the first step.
+    if let Some(failure) = take_failure() {
+        return Some(Outcome::Failed(failure));
+    }
+    let before = world.resource::<Clock>().step;
+    if before >= world.resource::<Clock>().steps {
+        return Some(Outcome::Finished);
+    }
+    let started = Instant::now();
+    let cadence = *world.resource::<Cadence>();
+    for _ in 0..cadence.collect {
+        world.resource_mut::<Clock>().step += 1;
+        world.run_schedule(Collect);
+    }
+    if cadence.collect > 0 {
+        world.run_schedule(Prepare);
+    }
+    for _ in 0..cadence.learn {
+        let mut clock = world.resource_mut::<Clock>();
+        clock.gradient_steps += 1;
+        if cadence.collect == 0 {
+            clock.step += 1;
+        }
+        world.run_schedule(Learn);
+    }
+    let elapsed = started.elapsed();
+    let clock = world.resource::<Clock>().clone();
+    let mut stopwatch = world.resource_mut::<Stopwatch>();
+    stopwatch.learning += elapsed;
+    stopwatch.steps += clock.step - before;
+    // A step that failed is never saved: the last checkpoint stands.
+    if let Some(failure) = take_failure() {
+        return Some(Outcome::Failed(failure));
+    }
+    let finished = clock.step >= clock.steps;
+    let interrupted = !finished && stop_requested();
+    if let Err(failure) = run_due(world, before, clock.step, finished, interrupted) {
+        return Some(Outcome::Failed(failure));
+    }
+    if finished {
+        Some(Outcome::Finished)
+    } else if interrupted {
+        Some(Outcome::Interrupted)
+    } else {
+        None
+    }
+}
+
+/// Runs the periodic schedules that fell due in the steps after `before` up to `now`.
+fn run_due(
+    world: &mut World,
+    before: u64,
+    now: u64,
+    finished: bool,
+    interrupted: bool,
+) -> Result<(), Failure> {
+    let due = |world: &World, label: InternedScheduleLabel| {
+        let every = world.resource::<Periods>().of(label);
+        every.is_some_and(|every| finished || now / every > before / every)
+    };
+    let mut scored = false;
+    for label in [Validate.intern(), Evaluate.intern()] {
+        if due(world, label) {
+            world.run_schedule(label);
+            take_failure().map_or(Ok(()), Err)?;
+            scored = true;
+        }
+    }
+    if scored || due(world, Report.intern()) {
+        world.run_schedule(Report);
+        take_failure().map_or(Ok(()), Err)?;
+    }
+    let saves = world.resource::<Periods>().of(Save.intern()).is_some();
+    let asked = std::mem::take(&mut world.resource_mut::<SaveNow>().0);
+    if due(world, Save.intern()) || (saves && (interrupted || asked)) {
+        world.run_schedule(Save);
+        take_failure().map_or(Ok(()), Err)?;
+    }
+    Ok(())
+}
+
+fn end(world: &mut World, outcome: Outcome) {
+    let exit = match &outcome {
+        Outcome::Finished | Outcome::Interrupted => AppExit::Success,
+        Outcome::Failed(failure) => AppExit::from_code(failure.exit_status()),
+    };
+    world.resource_mut::<Training>().outcome = Some(outcome);
+    world.write_message(exit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::{LearnSystems, SchedulePlugin};
+
+    #[derive(Resource, Default)]
+    struct Log(Vec<(&'static str, u64)>);
+
+    fn log(name: &'static str) -> impl Fn(ResMut<Log>, Res<Clock>) {
+        move |mut log, clock| log.0.push((name, clock.step))
+    }
+
+    fn app(steps: u64) -> App {
+        let mut app = App::new();
+        app.add_plugins((SchedulePlugin, FacilitatorPlugin))
+            .init_resource::<Log>()
+            .add_systems(Learn, log("learn").in_set(LearnSystems::Critic))
+            .add_systems(Evaluate, log("evaluate"))
+            .add_systems(Report, log("report"))
+            .add_systems(Save, log("save"))
+            .run_every(Evaluate, 2)
+            .run_every(Save, 3);
+        app.world_mut().resource_mut::<Clock>().steps = steps;
+        app.finish();
+        app
+    }
+
+    fn run(app: &mut App) -> Outcome {
+        for _ in 0..100 {
+            app.update();
+            if let Some(outcome) = &app.world().resource::<Training>().outcome {
+                return outcome.clone();
+            }
+        }
+        panic!("the run never ended")
+    }
+
+    #[test]
+    fn periodic_schedules_run_after_their_steps_and_after_the_last() {
+        let mut app = app(5);
+        assert_eq!(run(&mut app), Outcome::Finished);
+        let log = &app.world().resource::<Log>().0;
+        assert_eq!(
+            log[..],
+            [
+                ("learn", 1),
+                ("learn", 2),
+                ("evaluate", 2),
+                ("report", 2),
+                ("learn", 3),
+                ("save", 3),
+                ("learn", 4),
+                ("evaluate", 4),
+                ("report", 4),
+                ("learn", 5),
+                ("evaluate", 5),
+                ("report", 5),
+                ("save", 5),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_failed_step_ends_the_run_and_is_not_saved() {
+        let mut app = app(5);
+        app.add_systems(
+            Learn,
+            (|clock: Res<Clock>| -> Result<(), BevyError> {
+                if clock.step == 3 {
+                    return Err("the third step is cursed".into());
+                }
+                Ok(())
+            })
+            .in_set(LearnSystems::Last),
+        );
+        let Outcome::Failed(failure) = run(&mut app) else {
+            panic!("it must fail")
+        };
+        assert!(failure.message.contains("the third step is cursed"));
+        assert_eq!(failure.exit_status(), 1);
+        let log = &app.world().resource::<Log>().0;
+        assert!(!log.iter().any(|(name, _)| *name == "save"));
+        assert_eq!(log.last(), Some(&("learn", 3)));
+    }
+
+    #[test]
+    fn a_round_of_collecting_counts_environment_steps() {
+        let mut app = app(8);
+        app.insert_resource(Cadence {
+            collect: 4,
+            learn: 2,
+        });
+        assert_eq!(run(&mut app), Outcome::Finished);
+        assert_eq!(app.world().resource::<Clock>().step, 8);
+        assert_eq!(app.world().resource::<Clock>().gradient_steps, 4);
+    }
+
+    #[test]
+    fn an_edit_that_cannot_be_applied_stops_the_run_before_its_first_step() {
+        use crate::schedule::AppScheduleExt;
+        let mut app = App::new();
+        app.add_plugins((SchedulePlugin, FacilitatorPlugin))
+            .replace(Learn, LearnSystems::Targets, || ());
+        app.world_mut().resource_mut::<Clock>().steps = 1;
+        app.finish();
+        let Outcome::Failed(failure) = run(&mut app) else {
+            panic!("it must fail")
+        };
+        assert!(
+            failure.message.contains("slot `Targets` of `Learn`"),
+            "{failure}"
+        );
+        assert_eq!(failure.exit_status(), 2);
+    }
+}

@@ -1,0 +1,125 @@
+//! Errors of systems, kept where the runner finds them.
+//!
+//! Bevy hands a system's error to a bare function without captures or the world. Each learner runs on a thread of its own,
+//! so the first error of a thread is kept in that thread until the facilitator takes it.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::fmt;
+
+use bevy_ecs::error::{BevyError, ErrorContext, Severity};
+
+/// Why a run ended early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened, where, and what to do about it.
+    pub message: String,
+    /// Whether the user's input was wrong (exit status 2), rather than the run (exit status 1).
+    pub input: bool,
+}
+
+impl Failure {
+    /// The program's exit status for it: 2 when the user's input was wrong, else 1.
+    pub fn exit_status(&self) -> u8 {
+        if self.input { 2 } else { 1 }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Failure {}
+
+/// Marks an error as the user's to mend: a file, a path or a setting. The program then ends with exit status 2.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// fn load() -> Result {
+///     std::fs::read("no such file").map_err(InputError::new)?;
+///     Ok(())
+/// }
+///
+/// let mut app = App::new();
+/// app.add_plugins(SchedulePlugin).add_systems(Startup, load);
+/// app.update();
+/// assert_eq!(take_failure().unwrap().exit_status(), 2);
+/// ```
+#[derive(Debug)]
+pub struct InputError(Box<dyn Error + Send + Sync>);
+
+impl InputError {
+    /// Marks `error`.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        InputError(error.into())
+    }
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for InputError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+thread_local! {
+    static FIRST_FAILURE: RefCell<Option<Failure>> = const { RefCell::new(None) };
+}
+
+/// The error handler of every yarak app: keeps the thread's first error, which is the cause of those that follow.
+pub fn keep_failure(error: BevyError, context: ErrorContext) {
+    if matches!(
+        error.severity(),
+        Severity::Ignore | Severity::Trace | Severity::Debug | Severity::Info
+    ) {
+        return;
+    }
+    FIRST_FAILURE.with_borrow_mut(|first| {
+        first.get_or_insert_with(|| Failure::from_system(&error, &context));
+    });
+}
+
+impl Failure {
+    fn from_system(error: &BevyError, context: &ErrorContext) -> Failure {
+        if let Some(input) = error.downcast_ref::<InputError>() {
+            return Failure {
+                message: with_causes(input),
+                input: true,
+            };
+        }
+        let text = error.to_string();
+        Failure {
+            message: format!("in `{}`: {}", context.name(), text.trim()),
+            input: false,
+        }
+    }
+}
+
+/// An error with its causes, each introduced by `because`.
+fn with_causes(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Transparent wrappers repeat their cause word for word.
+        if !message.ends_with(&text) {
+            message.push_str("\n  because ");
+            message.push_str(&text);
+        }
+        cause = error.source();
+    }
+    message
+}
+
+/// Takes the first error that a system of this thread returned, if any did.
+pub fn take_failure() -> Option<Failure> {
+    FIRST_FAILURE.take()
+}

@@ -1,0 +1,112 @@
+//! The schedules and their slots, by name.
+
+use bevy_ecs::schedule::{ScheduleLabel, SystemSet};
+
+/// One step of every environment. Online only.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Collect;
+
+/// The slots of [`Collect`].
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CollectSystems {
+    /// The policy chooses actions.
+    Act,
+    /// The environments take them.
+    Step,
+    /// What happened goes into the buffer.
+    Record,
+}
+
+/// Once a round, between collecting and learning: on-policy returns, advantages and minibatches.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Prepare;
+
+/// The slots of [`Prepare`].
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrepareSystems {
+    /// Returns and advantages.
+    Advantages,
+    /// The round's rows, cut into minibatches.
+    Shuffle,
+}
+
+/// One gradient step.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Learn;
+
+/// The slots of [`Learn`], in the default order (which [`LearnOrder`](super::LearnOrder) holds as data).
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LearnSystems {
+    /// Counters rise. Users may add to it.
+    First,
+    /// A minibatch is drawn.
+    Sample,
+    /// The critic's gradient step.
+    Critic,
+    /// The actor's gradient step, delayed where the algorithm says so.
+    Actor,
+    /// Targets follow their networks.
+    Targets,
+    /// Learning rates move to the next step's values.
+    Rates,
+    /// Metrics of one's own: whatever is worth knowing about the step that was taken.
+    Measure,
+    /// Empty: for users.
+    Last,
+}
+
+/// The losses on held-out rows, with nothing updated.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Validate;
+
+/// The slots of [`Validate`].
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ValidateSystems {
+    /// The held-out rows are put in place.
+    Sample,
+    /// The same losses as in training are computed and recorded under `validate/`.
+    Losses,
+}
+
+/// Episodes with the deterministic policy, on seeds of their own.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Evaluate;
+
+/// The slots of [`Evaluate`].
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EvaluateSystems {
+    /// Statistics that move in training are held still.
+    Freeze,
+    /// Episodes are played.
+    Rollout,
+    /// Returns become scores.
+    Score,
+}
+
+/// Metrics are read back from the device and written.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Report;
+
+/// The slots of [`Report`].
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReportSystems {
+    /// Device scalars become numbers: the only place where they do.
+    Read,
+    /// Sinks write them.
+    Write,
+}
+
+/// A checkpoint is made.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Save;
+
+/// The slots of [`Save`].
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SaveSystems {
+    /// Everything that persists is copied to the host.
+    Gather,
+    /// The copy goes to the writer's thread.
+    Write,
+    /// Empty: for users. Old checkpoints are dropped by the writer, after the new one is safe.
+    Prune,
+}

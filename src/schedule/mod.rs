@@ -1,0 +1,121 @@
+//! What runs when.
+//!
+//! Bevy's own `Main` stays as it is. yarak adds one schedule per thing that happens in training, and a *facilitator*
+//! ([`facilitate`]) drives them from Bevy's `Update`, so that a run is the same headless and inside an app with windows.
+//!
+//! 1. `PreStartup` (Bevy): data and environments are loaded.
+//! 2. `Startup` (Bevy): networks are built, now that observation and action sizes are known.
+//! 3. `PostStartup` (Bevy): a checkpoint is restored, where the run resumes.
+//! 4. [`Collect`]: one step of the environments. Online only, [`Cadence::collect`] times a round.
+//! 5. [`Prepare`]: once a round, online only: returns, advantages, minibatches.
+//! 6. [`Learn`]: one gradient step, [`Cadence::learn`] times a round. Its slots are [`LearnSystems`], in [`LearnOrder`].
+//! 7. [`Validate`]: every N steps: the losses on held-out rows, nothing updated.
+//! 8. [`Evaluate`]: every N steps: episodes with the deterministic policy.
+//! 9. [`Report`]: every N steps, and after each of the two above: metrics are read back and written.
+//! 10. [`Save`]: every N steps: a checkpoint.
+//!
+//! No schedule is nested in another, so that every slot of every algorithm is replaced in the same way
+//! ([`AppScheduleExt`]). This module knows no tensors.
+
+mod clock;
+mod condition;
+mod edit;
+mod facilitate;
+mod failure;
+mod graph;
+mod label;
+mod order;
+mod step_registry;
+
+pub use clock::{Clock, Tick, TickPlugin, TickState, Window};
+pub use condition::{after, between, every, training};
+pub use edit::{AppScheduleExt, NamedEdit, ScheduleError, ScheduleErrors};
+pub use facilitate::{
+    AppCadenceExt, Cadence, FacilitatorPlugin, Outcome, SaveNow, Stopwatch, TimeBudget, Training,
+    request_stop, stop_requested,
+};
+pub use failure::{Failure, InputError, keep_failure, take_failure};
+pub use graph::{GraphFormat, draw};
+pub use label::{
+    Collect, CollectSystems, Evaluate, EvaluateSystems, Learn, LearnSystems, Prepare,
+    PrepareSystems, Report, ReportSystems, Save, SaveSystems, Validate, ValidateSystems,
+};
+pub use order::{LearnOrder, Slot, SlotOrder};
+pub use step_registry::{AppStepExt, StepRegistry};
+
+use bevy_app::{App, Plugin};
+use bevy_ecs::schedule::{
+    LogLevel, Schedule, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor, SystemSet,
+};
+
+/// Adds the schedules, their slots in order, and the queue of edits that [`AppScheduleExt`] fills.
+pub struct SchedulePlugin;
+
+impl Plugin for SchedulePlugin {
+    fn build(&self, app: &mut App) {
+        use label::{
+            CollectSystems as C, EvaluateSystems as E, LearnSystems as L, PrepareSystems as P,
+            ReportSystems as R, SaveSystems as S, ValidateSystems as V,
+        };
+        app.init_non_send::<edit::ScheduleEdits>()
+            .init_resource::<ScheduleErrors>()
+            .init_resource::<StepRegistry>()
+            .init_resource::<Clock>()
+            .set_error_handler(keep_failure);
+        add_schedule(app, Collect, [C::Act, C::Step, C::Record]);
+        add_schedule(app, Prepare, [P::Advantages, P::Shuffle]);
+        add_schedule(
+            app,
+            Learn,
+            [
+                L::First,
+                L::Sample,
+                L::Critic,
+                L::Actor,
+                L::Targets,
+                L::Rates,
+                L::Measure,
+                L::Last,
+            ],
+        );
+        add_schedule(app, Validate, [V::Sample, V::Losses]);
+        add_schedule(app, Evaluate, [E::Freeze, E::Rollout, E::Score]);
+        add_schedule(app, Report, [R::Read, R::Write]);
+        add_schedule(app, Save, [S::Gather, S::Write, S::Prune]);
+    }
+
+    /// Orders the slots, applies the queued edits and builds the schedules; what goes wrong waits in [`ScheduleErrors`].
+    fn finish(&self, app: &mut App) {
+        let world = app.world_mut();
+        let mut errors = edit::apply(world);
+        edit::order_and_build(world, Collect, &mut errors);
+        edit::order_and_build(world, Prepare, &mut errors);
+        edit::order_and_build(world, Learn, &mut errors);
+        edit::order_and_build(world, Validate, &mut errors);
+        edit::order_and_build(world, Evaluate, &mut errors);
+        edit::order_and_build(world, Report, &mut errors);
+        edit::order_and_build(world, Save, &mut errors);
+        world.resource_mut::<ScheduleErrors>().0.extend(errors);
+    }
+}
+
+/// A schedule on one thread whose slots run in the given order.
+fn add_schedule<S, const N: usize>(app: &mut App, label: S, slots: [impl SystemSet; N])
+where
+    S: ScheduleLabel + Clone,
+{
+    let mut schedule = Schedule::new(label.clone());
+    // A network's step is a chain of dependent tensor operations: a second thread would only take the cores from the kernels.
+    schedule.set_executor(SingleThreadedExecutor::new());
+    schedule.set_build_settings(build_settings(LogLevel::Ignore));
+    app.add_schedule(schedule);
+    app.insert_resource(SlotOrder::<S>::new(slots));
+}
+
+/// `ambiguity` is [`LogLevel::Ignore`] while slots still move, and [`LogLevel::Error`] once they stand.
+fn build_settings(ambiguity: LogLevel) -> ScheduleBuildSettings {
+    ScheduleBuildSettings {
+        ambiguity_detection: ambiguity,
+        ..ScheduleBuildSettings::new()
+    }
+}
