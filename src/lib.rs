@@ -14,3 +14,5 @@ pub mod prelude;
 pub mod report;
 pub mod scene;
 pub mod schedule;
+#[cfg(test)]
+mod testing_data;

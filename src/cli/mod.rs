@@ -12,6 +12,7 @@
 //! }
 //! ```
 
+mod bench;
 mod building;
 mod data;
 mod error;
@@ -66,6 +67,8 @@ enum Command {
     Data(data::DataCommand),
     /// Make an HTML page with the learning curves of runs
     Report(report::Report),
+    /// Measure what this machine reaches
+    Bench(bench::Bench),
 }
 
 /// Runs the command line of this process. `register` makes plugins of one's own known to scenes.
@@ -95,6 +98,7 @@ pub fn run_with(
         Command::List(list) => list.run(&program),
         Command::Data(data) => data.run(),
         Command::Report(report) => report.run(),
+        Command::Bench(bench) => bench.run(),
     };
     match done {
         Ok(exit) => exit,

@@ -17,6 +17,7 @@ use crate::checkpoint::{
 };
 use crate::data::{SharedDataset, preload};
 use crate::evaluate::Episodes;
+use crate::nn::set_threads;
 use crate::report::console::Console;
 use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress};
 use crate::scene::Scene;
@@ -48,6 +49,9 @@ pub struct Train {
     /// Train one learner for each of these seeds, side by side, each into a folder of its own (seed_0, seed_1, ...)
     #[arg(long, value_name = "0,1,2", value_delimiter = ',')]
     seeds: Vec<u64>,
+    /// Threads to compute with; all cores if not given. Results do not depend on it, bit for bit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
 }
 
 /// How one learner's run ended.
@@ -81,22 +85,26 @@ impl Train {
         };
         ctrlc::set_handler(handler).map_err(CliError::failed)?;
         let console = Console::stderr();
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+        let threads = self.threads.map_or(cores, |threads| threads as usize);
         let ended = if scene.seeds.is_empty() {
+            set_threads(threads);
             let learner = self.prepare(program, &scene, &folder, &console, "")?;
             vec![learner.train()?]
         } else {
-            self.train_seeds(program, &scene, &folder, &console)?
+            self.train_seeds(program, &scene, &folder, &console, threads)?
         };
         Ok(self.conclude(&ended))
     }
 
-    /// One learner for each seed, as many at a time as there are cores.
+    /// One learner for each seed, as many at a time as there are threads.
     fn train_seeds(
         &self,
         program: &Program,
         scene: &Scene,
         folder: &Path,
         console: &Console,
+        threads: usize,
     ) -> Result<Vec<Ended>, CliError> {
         let mut alone: Vec<(String, Scene)> = Vec::new();
         for seed in &scene.seeds {
@@ -114,12 +122,13 @@ impl Train {
         for (_, scene) in &alone {
             let _ = program.app(scene, scene.seed, folders_of(&self.scene), For::Looking)?;
         }
-        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
         let queue = Mutex::new(alone.iter());
         let results = Mutex::new(Vec::new());
+        let side_by_side = threads.min(alone.len());
         thread::scope(|scope| {
-            for _ in 0..cores.min(alone.len()) {
+            for _ in 0..side_by_side {
                 scope.spawn(|| {
+                    set_threads(threads / side_by_side);
                     loop {
                         let Some((name, scene)) = locked(&queue).next() else {
                             return;

@@ -14,6 +14,7 @@
 mod device;
 mod learning;
 mod net;
+mod on_cpu;
 mod optimizer;
 mod parameters;
 mod persist;

@@ -10,7 +10,7 @@ use bevy_ecs::prelude::Resource;
 use bevy_reflect::Reflect;
 use burn::tensor::Tensor;
 
-use super::{Role, parameters};
+use super::{Role, on_cpu, parameters};
 
 /// The rule that turns gradients into steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
@@ -22,9 +22,9 @@ pub enum Optimizer {
     AdamW,
 }
 
-const BETA1: f64 = 0.9;
-const BETA2: f64 = 0.999;
-const EPSILON: f64 = 1e-8;
+pub(super) const BETA1: f64 = 0.9;
+pub(super) const BETA2: f64 = 0.999;
+pub(super) const EPSILON: f64 = 1e-8;
 
 /// The optimizer of role `R`'s network.
 #[derive(Resource)]
@@ -64,12 +64,51 @@ impl<R: Role> Optim<R> {
     pub(super) fn step(
         &mut self,
         network: R::Network,
+        gradients: Vec<Option<Tensor<2>>>,
+        rate: f64,
+    ) -> (R::Network, Tensor<1>) {
+        self.moments.resize_with(gradients.len(), || None);
+        if gradients.iter().flatten().all(on_cpu::is_here) {
+            self.step_on_cpu(network, gradients, rate)
+        } else {
+            self.step_anywhere(network, gradients, rate)
+        }
+    }
+
+    /// One pass over flat buffers.
+    fn step_on_cpu(
+        &mut self,
+        network: R::Network,
+        mut gradients: Vec<Option<Tensor<2>>>,
+        rate: f64,
+    ) -> (R::Network, Tensor<1>) {
+        let present: Vec<Tensor<2>> = gradients.iter().flatten().cloned().collect();
+        let norms = on_cpu::norms(&present);
+        drop(present);
+        let scale: Option<Vec<f32>> = self.max_gradient_norm.map(|most| {
+            let scale = |norm: &f32| (most / norm.max(f32::MIN_POSITIVE)).min(1.0);
+            norms.iter().map(scale).collect()
+        });
+        let rule = (self.rule, f64::from(self.l2), rate);
+        let network = parameters::map(network, |index, values| {
+            let Some(gradient) = gradients[index].take() else {
+                return values;
+            };
+            let moments = self.moments[index].get_or_insert_with(|| Moments::new(&values));
+            on_cpu::adam(rule, values, gradient, scale.as_deref(), moments)
+        });
+        (network, on_cpu::vector(norms))
+    }
+
+    /// The same in Burn's operations.
+    fn step_anywhere(
+        &mut self,
+        network: R::Network,
         mut gradients: Vec<Option<Tensor<2>>>,
         rate: f64,
     ) -> (R::Network, Tensor<1>) {
         let norms = norms(&gradients);
         let scale = self.max_gradient_norm.map(|most| clip_scale(&norms, most));
-        self.moments.resize_with(gradients.len(), || None);
         let network = parameters::map(network, |index, values| {
             let Some(gradient) = gradients[index].take() else {
                 return values;
@@ -78,11 +117,7 @@ impl<R: Role> Optim<R> {
                 Some(scale) => gradient * scale.clone(),
                 None => gradient,
             };
-            let moments = self.moments[index].get_or_insert_with(|| Moments {
-                first: values.zeros_like(),
-                second: values.zeros_like(),
-                steps: 0,
-            });
+            let moments = self.moments[index].get_or_insert_with(|| Moments::new(&values));
             update(
                 self.rule,
                 f64::from(self.l2),
@@ -93,6 +128,16 @@ impl<R: Role> Optim<R> {
             )
         });
         (network, norms.squeeze_dim::<1>(1))
+    }
+}
+
+impl Moments {
+    fn new(values: &Tensor<2>) -> Self {
+        Moments {
+            first: values.zeros_like(),
+            second: values.zeros_like(),
+            steps: 0,
+        }
     }
 }
 

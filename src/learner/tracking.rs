@@ -6,7 +6,7 @@ use bevy_ecs::system::SystemParam;
 use bevy_reflect::Reflect;
 use burn::tensor::Tensor;
 
-use super::{Net, Network, Role, Target, parameters};
+use super::{Net, Network, Role, Target, on_cpu, parameters};
 use crate::checkpoint::AppPersistExt;
 use crate::scene::Bounds;
 
@@ -47,6 +47,7 @@ impl<R: Role> Tracking<'_, R> {
         let mut sources = values(&**self.net).into_iter();
         self.target.change(|target| {
             parameters::map(target, |_, old| match sources.next() {
+                Some(new) if on_cpu::is_here(&old) => on_cpu::track(old, new, tau),
                 Some(new) => old.clone() + (new - old) * tau,
                 None => old,
             })

@@ -1,19 +1,26 @@
 //! The multi-layer perceptron.
 
-use burn::module::{AutodiffModule, Module, Param};
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use std::sync::Arc;
 
-use super::{Activation, MlpShape};
+use burn::module::{AutodiffModule, Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::cpu::MlpShape;
+use super::{fused, reference};
 use crate::learner::{Init, Network, Piece, Random};
 
 /// An ensemble of equal multi-layer perceptrons whose parameters are one flat buffer `[members, parameters]`: for each member
-/// and layer the weight `[in, out]` row by row (y = x W + b), then the bias `[out]`.
+/// and layer the weight `[in, out]` row by row (y = x W + b), then the bias `[out]`, then, with layer normalisation, the gain
+/// and the offset `[out]` of a hidden layer.
+///
+/// On the CPU it is one differentiable operation with kernels of its own; elsewhere it is made of Burn's operations. Results
+/// on the CPU do not depend on the number of threads, bit for bit.
 ///
 /// ```
 /// use yarak::prelude::*;
 ///
 /// let device = ComputeDevice::cpu().plain();
-/// let shape = MlpShape { members: 2, sizes: vec![14, 256, 256, 1], hidden: Activation::Relu, output: Activation::Identity };
+/// let shape = MlpShape { members: 2, sizes: vec![14, 256, 256, 1], ..default() };
 /// let mlp = Mlp::new(shape, &device, &mut Random::<Init>::new(Seed(0)));
 /// assert_eq!(mlp.forward(Tensor::zeros([32, 14], &device)).dims(), [2, 32, 1]);
 /// ```
@@ -21,7 +28,7 @@ use crate::learner::{Init, Network, Piece, Random};
 pub struct Mlp {
     parameters: Param<Tensor<2>>,
     #[module(skip)]
-    shape: MlpShape,
+    shape: Arc<MlpShape>,
 }
 
 impl Mlp {
@@ -29,9 +36,13 @@ impl Mlp {
     pub fn new(shape: MlpShape, device: &Device, init: &mut Random<Init>) -> Self {
         let mut values = Vec::with_capacity(shape.members * shape.parameters());
         for _ in 0..shape.members {
-            for pair in shape.sizes.windows(2) {
+            for (layer, pair) in shape.sizes.windows(2).enumerate() {
                 let bound = 1.0 / (pair[0].max(1) as f32).sqrt();
                 values.extend(init.uniforms((pair[0] + 1) * pair[1], -bound, bound));
+                if shape.gain(layer).is_some() {
+                    values.extend(vec![1.0; pair[1]]);
+                    values.extend(vec![0.0; pair[1]]);
+                }
             }
         }
         Mlp::from_values(shape, values, device)
@@ -46,7 +57,10 @@ impl Mlp {
         // Built where gradients are recorded and taken back: so the parameter knows that it is to be trained.
         let recorded = plain(device).autodiff();
         let parameters = Param::from_tensor(Tensor::from_data(data, &recorded));
-        let mlp = Mlp { parameters, shape };
+        let mlp = Mlp {
+            parameters,
+            shape: Arc::new(shape),
+        };
         if device.is_autodiff() {
             mlp
         } else {
@@ -55,9 +69,29 @@ impl Mlp {
     }
 
     /// The outputs `[members, batch, out]` for inputs `[batch, in]` that all members share.
+    ///
+    /// A recorded network takes a plain input as a constant, and a plain network is a constant for a recorded input.
     pub fn forward(&self, input: Tensor<2>) -> Tensor<3> {
         let (parameters, input) = same_side(self.parameters.val(), input);
-        reference_forward(&self.shape, parameters, input)
+        if plain(&input.device()) == Device::flex() && !tests_want_the_reference() {
+            fused::forward(&self.shape, parameters, input)
+        } else {
+            reference::forward(&self.shape, parameters, input)
+        }
+    }
+
+    /// The output of every hidden layer, after its activation: `[members, batch, width]` each. Gradients flow through them.
+    pub fn features(&self, input: Tensor<2>) -> Vec<Tensor<3>> {
+        let (parameters, input) = same_side(self.parameters.val(), input);
+        let mut layers = reference::layers(&self.shape, parameters, input);
+        layers.pop();
+        layers
+    }
+
+    /// The same outputs as [`forward`](Mlp::forward), made of Burn's operations: what the fused operation is tested against.
+    pub fn reference(&self, input: Tensor<2>) -> Tensor<3> {
+        let (parameters, input) = same_side(self.parameters.val(), input);
+        reference::forward(&self.shape, parameters, input)
     }
 
     /// The shape.
@@ -86,18 +120,21 @@ impl Network for Mlp {
                     name: format!("{prefix}{member}{layer}.weight"),
                     shape: vec![pair[0], pair[1]],
                 });
-                pieces.push(Piece {
-                    name: format!("{prefix}{member}{layer}.bias"),
+                let mut vectors = vec!["bias"];
+                if self.shape.gain(layer).is_some() {
+                    vectors.extend(["gain", "offset"]);
+                }
+                pieces.extend(vectors.into_iter().map(|name| Piece {
+                    name: format!("{prefix}{member}{layer}.{name}"),
                     shape: vec![pair[1]],
-                });
+                }));
             }
         }
         pieces
     }
 }
 
-/// Brings parameters and input to the same side of recording: a recorded network takes a plain input as a constant, and a
-/// plain network is a constant for a recorded input.
+/// Brings parameters and input to the same side of recording.
 fn same_side(parameters: Tensor<2>, input: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     match (
         parameters.device().is_autodiff(),
@@ -109,45 +146,179 @@ fn same_side(parameters: Tensor<2>, input: Tensor<2>) -> (Tensor<2>, Tensor<2>) 
     }
 }
 
-/// The perceptron in Burn's operations: what every device can do, and what the fused operation is tested against.
-fn reference_forward(shape: &MlpShape, parameters: Tensor<2>, input: Tensor<2>) -> Tensor<3> {
-    let layers = shape.sizes.len() - 1;
-    let mut x = input.unsqueeze::<3>();
-    let mut at = 0;
-    for (layer, pair) in shape.sizes.windows(2).enumerate() {
-        let (fan_in, fan_out) = (pair[0], pair[1]);
-        let weight = parameters
-            .clone()
-            .slice([0..shape.members, at..at + fan_in * fan_out])
-            .reshape([shape.members, fan_in, fan_out]);
-        at += fan_in * fan_out;
-        let bias = parameters
-            .clone()
-            .slice([0..shape.members, at..at + fan_out])
-            .reshape([shape.members, 1, fan_out]);
-        at += fan_out;
-        if layer == 0 && shape.members > 1 {
-            x = x.repeat_dim(0, shape.members);
-        }
-        x = x.matmul(weight) + bias;
-        let activation = match layer + 1 == layers {
-            true => shape.output,
-            false => shape.hidden,
-        };
-        x = match activation {
-            Activation::Identity => x,
-            Activation::Relu => activation::relu(x),
-            Activation::Tanh => x.tanh(),
-        };
-    }
-    x
-}
-
 /// The device without recording.
 fn plain(device: &Device) -> Device {
     if device.is_autodiff() {
         device.clone().inner()
     } else {
         device.clone()
+    }
+}
+
+#[cfg(not(test))]
+fn tests_want_the_reference() -> bool {
+    false
+}
+
+#[cfg(test)]
+use tests::tests_want_the_reference;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::nn::Activation;
+    use crate::prelude::*;
+
+    thread_local! {
+        static REFERENCE: Cell<bool> = const { Cell::new(false) };
+    }
+
+    pub(super) fn tests_want_the_reference() -> bool {
+        REFERENCE.get()
+    }
+
+    fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().into_vec().unwrap()
+    }
+
+    /// The distance of two vectors, relative to the second's length.
+    fn distance(a: &[f32], b: &[f32]) -> f64 {
+        assert_eq!(a.len(), b.len());
+        let square = |x: f64| x * x;
+        let apart: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(a - b))).sum();
+        let length: f64 = b.iter().map(|b| square(f64::from(*b))).sum();
+        (apart / length.max(1e-30)).sqrt()
+    }
+
+    /// Outputs and the gradients of parameters and inputs, of a loss that weighs every output differently.
+    fn outputs_and_gradients(mlp: &Mlp, rows: &Tensor<2>, reference: bool) -> [Vec<f32>; 3] {
+        REFERENCE.set(reference);
+        let recording = Mlp::from_inner(mlp.clone());
+        let parameters = recording.parameters.val().detach().require_grad();
+        let recording = Mlp {
+            parameters: Param::initialized(recording.parameters.id, parameters.clone()),
+            ..recording
+        };
+        let input = Tensor::from_inner(rows.clone()).require_grad();
+        let out = recording.forward(input.clone());
+        REFERENCE.set(false);
+        let weights: Vec<f32> = (0..out.shape().num_elements())
+            .map(|i| (i as f32 * 0.7).sin())
+            .collect();
+        let weights = Tensor::from_data(TensorData::new(weights, out.shape()), &out.device());
+        let gradients = (out.clone() * weights).sum().backward();
+        [
+            numbers(out),
+            numbers(parameters.grad(&gradients).unwrap()),
+            numbers(input.grad(&gradients).unwrap()),
+        ]
+    }
+
+    #[test]
+    fn the_fused_operation_agrees_with_burns_operations() {
+        let device = Device::flex();
+        let hidden = [
+            Activation::Relu,
+            Activation::Tanh,
+            Activation::Elu,
+            Activation::Gelu,
+            Activation::Identity,
+        ];
+        for (index, hidden) in hidden.into_iter().enumerate() {
+            for (members, layer_norm) in [(1, None), (2, None), (3, Some(1e-5))] {
+                let shape = MlpShape {
+                    members,
+                    sizes: vec![7, 33, 20, 3],
+                    hidden,
+                    output: Activation::Tanh,
+                    layer_norm,
+                };
+                let mut random = Random::<Init>::new(Seed(index as u64));
+                let mlp = Mlp::new(shape, &device, &mut random);
+                let rows = TensorData::new(random.normals(29 * 7), [29, 7]);
+                let rows = Tensor::from_data(rows, &device);
+                let fused = outputs_and_gradients(&mlp, &rows, false);
+                let reference = outputs_and_gradients(&mlp, &rows, true);
+                for (fused, reference) in fused.iter().zip(&reference) {
+                    let apart = distance(fused, reference);
+                    assert!(apart < 1e-6, "{hidden:?} {members} {layer_norm:?}: {apart}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_frozen_network_passes_gradients_on_and_keeps_none() {
+        let device = Device::flex();
+        let shape = MlpShape {
+            sizes: vec![3, 8, 1],
+            ..default()
+        };
+        let mlp = Mlp::new(shape, &device, &mut Random::<Init>::new(Seed(0)));
+        let input = Tensor::<2>::ones([4, 3], &device.autodiff()).require_grad();
+        let gradients = mlp.forward(input.clone()).sum().backward();
+        assert!(input.grad(&gradients).is_some());
+        assert!(
+            !mlp.forward(Tensor::ones([4, 3], &Device::flex()))
+                .device()
+                .is_autodiff()
+        );
+    }
+
+    #[test]
+    fn features_are_the_outputs_of_the_hidden_layers() {
+        let device = Device::flex();
+        let shape = MlpShape {
+            members: 2,
+            sizes: vec![3, 8, 5, 1],
+            ..default()
+        };
+        let mlp = Mlp::new(shape, &device, &mut Random::<Init>::new(Seed(0)));
+        let features = mlp.features(Tensor::ones([4, 3], &device));
+        let shapes: Vec<[usize; 3]> = features.iter().map(Tensor::dims).collect();
+        assert_eq!(shapes, [[2, 4, 8], [2, 4, 5]]);
+        assert!(
+            features
+                .iter()
+                .all(|layer| numbers(layer.clone()).iter().all(|x| *x >= 0.0))
+        );
+    }
+
+    /// A TD3+BC run on made-up data: the actor's and the critics' parameters after `steps` steps.
+    fn td3_bc(steps: u64, threads: usize, reference: bool) -> [Vec<f32>; 2] {
+        crate::nn::set_threads(threads);
+        REFERENCE.set(reference);
+        let app = crate::testing_data::learner(
+            Td3Bc {
+                batch: 64,
+                ..default()
+            },
+            steps,
+        );
+        REFERENCE.set(false);
+        let world = app.world();
+        [
+            numbers(world.resource::<Net<Actor>>().trunk().parameters.val()),
+            numbers(world.resource::<Net<Critic>>().trunk().parameters.val()),
+        ]
+    }
+
+    #[test]
+    fn a_hundred_steps_of_td3_bc_agree_with_burns_operations() {
+        let fused = td3_bc(100, 1, false);
+        let reference = td3_bc(100, 1, true);
+        for (fused, reference) in fused.iter().zip(&reference) {
+            let apart = distance(fused, reference);
+            assert!(apart < 1e-4, "{apart}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_change_a_bit() {
+        let one = td3_bc(20, 1, false);
+        assert_eq!(one, td3_bc(20, 2, false));
+        assert_eq!(one, td3_bc(20, 3, false));
     }
 }

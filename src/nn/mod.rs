@@ -3,15 +3,22 @@
 //! [`Mlp`] is a multi-layer perceptron with an ensemble dimension whose parameters are one flat buffer. [`Policy`] and
 //! [`QEnsemble`] are what algorithms hold; [`losses`] are what they descend. Any module of Burn's layers can stand beside them.
 
+pub mod cpu;
+mod fused;
 pub mod losses;
 mod mlp;
 mod policy;
 mod q_ensemble;
-mod shape;
+mod reference;
 mod stop_gradient;
+mod threads;
 
+pub use cpu::{Activation, MlpShape};
 pub use mlp::Mlp;
 pub use policy::Policy;
 pub use q_ensemble::{QEnsemble, ValueBounds};
-pub use shape::{Activation, MlpShape};
 pub use stop_gradient::StopGradient;
+pub use threads::{set_threads, threads};
+
+pub(crate) use fused::{contiguous, floats};
+pub(crate) use threads::{give_buffer, with_kernels};

@@ -40,6 +40,7 @@ impl Policy {
             sizes,
             hidden: Activation::Relu,
             output: Activation::Tanh,
+            layer_norm: None,
         };
         Policy {
             trunk: Mlp::new(shape, device, init),

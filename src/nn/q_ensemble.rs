@@ -43,6 +43,7 @@ impl QEnsemble {
             sizes,
             hidden: Activation::Relu,
             output: Activation::Identity,
+            layer_norm: None,
         };
         QEnsemble {
             trunk: Mlp::new(shape, device, init),

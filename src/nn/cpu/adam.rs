@@ -5,9 +5,6 @@ use super::{
     lanes::{Kernel, Lanes, read, write},
 };
 
-/// Values of a task. Part of the shape of the work, never of the number of threads.
-pub(crate) const BLOCK: usize = 16 * 1024;
-
 /// How large parameters are held down.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum WeightDecay {
@@ -215,7 +212,7 @@ impl Kernel for Squares<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::cpu::{InstructionSet, Kernels, reference::Values};
+    use crate::nn::cpu::{InstructionSet, Kernels, flat::BLOCK, reference::Values};
 
     /// Members of odd sizes, some of them longer than a block.
     fn lengths() -> Vec<(usize, usize)> {

@@ -266,7 +266,7 @@ impl Backward<'_> {
             return;
         }
         // SAFETY: nobody writes the transposed weights any more.
-        let turned = unsafe { &*self.transposed.part(weight) };
+        let turned = unsafe { self.transposed.read(weight) };
         let epilogue = kept.map_or(Epilogue::Write, Epilogue::WherePositive);
         self.instructions.run(Product {
             a: above,
@@ -303,7 +303,7 @@ impl Backward<'_> {
         };
         let range = row_values(shape, batch, layer, member, &all);
         // SAFETY: nobody writes these gradients any more.
-        let linear = unsafe { &*self.linear.part(range.clone()) };
+        let linear = unsafe { self.linear.read(range.clone()) };
         let place = |range: Range<usize>| {
             let start = member * shape.parameters() + range.start;
             start + columns.start..start + columns.end
@@ -353,7 +353,7 @@ impl Backward<'_> {
         sums(linear, None, shape.bias(layer));
         if let (Some(gain), Some(offset)) = (shape.gain(layer), shape.offset(layer)) {
             // SAFETY: nobody writes these gradients any more.
-            let normalised = unsafe { &*self.normalised.part(range) };
+            let normalised = unsafe { self.normalised.read(range) };
             sums(
                 normalised,
                 Some(self.saved.normal(layer, member, &all)),

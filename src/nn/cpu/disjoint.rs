@@ -44,6 +44,21 @@ impl<'a> Disjoint<'a> {
         }
     }
 
+    /// The values in `range`, for reading by any number of tasks at once.
+    ///
+    /// # Safety
+    /// While the result lives, nobody may write any value of the range.
+    #[inline]
+    pub(crate) unsafe fn read(&self, range: Range<usize>) -> &'a [f32] {
+        assert!(
+            range.start <= range.end && range.end <= self.len,
+            "{range:?} is outside of a buffer of {}",
+            self.len
+        );
+        // SAFETY: in bounds by the assertion, not written by the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.start.add(range.start), range.end - range.start) }
+    }
+
     /// `rows` rows of `columns` values, the first at `start`, each `stride` values behind the one before.
     ///
     /// # Safety

@@ -177,7 +177,7 @@ impl Forward<'_> {
             (_, Some(keep)) => {
                 let range = row_values(self.shape, self.input.batch, layer - 1, member, rows);
                 // SAFETY: the caller's promise.
-                unsafe { keep.features.part(range) }
+                unsafe { keep.features.read(range) }
             }
             (_, None) => &values[..rows.len() * self.shape.sizes[layer]],
         }

@@ -221,13 +221,13 @@ unsafe fn sums<L: Lanes, const R: usize, const V: usize, const FULL: bool>(
         for i in 0..product.inner {
             let (a, b) = (a.add(i * a_step), b.add(i * b_stride));
             let mut right = [lanes.splat(0.0); V];
-            for (v, right) in right.iter_mut().enumerate() {
-                *right = load_columns::<L, V, FULL>(lanes, b, v, count);
+            for v in 0..V {
+                right[v] = load_columns::<L, V, FULL>(lanes, b, v, count);
             }
-            for (r, sums) in sums.iter_mut().enumerate() {
+            for r in 0..R {
                 let left = lanes.splat(*a.add(r * a_row));
-                for (sum, right) in sums.iter_mut().zip(right) {
-                    *sum = lanes.mul_add(left, right, *sum);
+                for v in 0..V {
+                    sums[r][v] = lanes.mul_add(left, right[v], sums[r][v]);
                 }
             }
         }

@@ -14,11 +14,16 @@
 //! - A NaN in parameters or inputs reaches the output.
 //!
 //! # How it is built
-//! [`lanes`] is a register of some instruction set; `avx512`, `avx2` and `portable` are the three that exist, chosen
-//! when the program runs. A kernel is written once over `Lanes`: [`gemm`] and [`dots`] multiply, [`activation`],
-//! [`norm`], [`sums`] and [`transpose`] do the rest of a layer, [`adam`] and [`track`] the optimizer's part.
-//! [`forward`] and [`backward`] cut a network into tasks, [`workers`] run these on several threads, and [`disjoint`]
-//! lets them write one buffer. `unsafe` stays within this folder.
+//! `lanes` is a register of some instruction set; `avx512`, `avx2` and `portable` are the three that exist, chosen when
+//! the program runs. A kernel is written once over `Lanes`: `gemm` and `dots` multiply, `activation`, `norm`, `sums` and
+//! `transpose` do the rest of a layer, `adam` and `track` the optimizer's part. `forward`, `backward` and `flat` cut the
+//! work into tasks, `workers` run these on several threads, `disjoint` lets them write one buffer, and [`Kernels`] is the
+//! entrance to all of it. `unsafe` stays within this folder.
+//!
+//! # How fast it is
+//! A whole TD3+BC step (batch 256, two critics every step, the actor every second, layers of 256 and 256; 0.403 GFLOP)
+//! runs at 252 steps a second on one core of a Zen 4 processor, where 290 would be its peak of 117 GFLOP/s with nothing
+//! but multiplications. Nine tenths of the time is in `gemm`.
 //!
 //! ```
 //! use yarak::nn::cpu::{Activation, Adam, AdamState, Gradients, Input, Kernels, MlpShape, Saved};
@@ -47,6 +52,8 @@
 
 mod activation;
 mod adam;
+#[cfg(test)]
+mod agreement;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -55,6 +62,7 @@ mod backward;
 mod disjoint;
 mod dots;
 mod error;
+mod flat;
 mod forward;
 mod gemm;
 mod kernels;

@@ -16,11 +16,11 @@ use std::{
 
 /// How long a thread looks for work before it sleeps: longer than the gaps between the kernels of one training step,
 /// and nothing beside a second of idleness.
-const SPIN: Duration = Duration::from_micros(20);
+const SPIN: Duration = Duration::from_micros(50);
 
 /// Some threads, the calling one included, that run numbered tasks together.
 ///
-/// Nothing is allocated by a run. Between runs the threads look for work for 20 microseconds, then sleep. A thread begins
+/// Nothing is allocated by a run. Between runs the threads look for work for 50 microseconds, then sleep. A thread begins
 /// with the same share of the tasks in every run, so that what it wrote last time is still in its cache, and then helps
 /// the others with theirs: a task's result must depend on its number alone.
 ///

@@ -1,0 +1,399 @@
+//! `yarak bench`: what this machine reaches, by a workload that peers can be measured with.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bevy_app::{App, AppExit, Startup};
+use bevy_ecs::prelude::*;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::error::CliError;
+use super::print;
+use crate::checkpoint::RestorePlugin;
+use crate::data::{
+    ActionScale, Column, Data, End, Episode, Normaliser, Parts, Preprocessing, Transitions,
+    split_episodes,
+};
+use crate::learner::{ComputeDevice, Noise, Random, Seed};
+use crate::nn::cpu::{Activation, Input, Kernels, MlpShape};
+use crate::nn::set_threads;
+use crate::plugins::Td3Bc;
+use crate::report::{Metrics, Reports};
+use crate::schedule::{Clock, FacilitatorPlugin, Learn, SchedulePlugin, take_failure};
+
+/// Measure what this machine reaches.
+///
+/// Each figure is the median of several windows, with the least and the greatest. A machine that does something else at the
+/// same time gives other figures: compare only what was measured in one sitting, in turn.
+#[derive(Args)]
+pub struct Bench {
+    /// One of these; all if not given
+    name: Option<Name>,
+    /// Threads, the learner's own included; all cores if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+    /// Windows to measure
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    windows: u64,
+    /// The least length of a window, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
+    seconds: f64,
+    /// Print one JSON object a figure
+    #[arg(long)]
+    json: bool,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Name {
+    /// One TD3+BC learner: gradient steps a second (1M transitions, 11 observations, 3 actions, batch 256, 256-256)
+    Td3Bc,
+    /// Four TD3+BC learners of other seeds on the same data: gradient steps a second, together
+    Td3BcFourSeeds,
+    /// The roof: a float32 256x256x256 product on one thread, GFLOP a second
+    Gemm,
+    /// An empty step: runs of a schedule with TD3+BC's slots and systems that do nothing, a second
+    Schedule,
+}
+
+const ROWS: usize = 1_000_000;
+const OBSERVATION: usize = 11;
+const ACTION: usize = 3;
+
+/// Multiplications and additions of one TD3+BC step on average: the target's forward passes, the critics' forward and
+/// backward, and every other step the actor's, its critic's, and so on; counted by hand from the shapes above.
+fn flops_of_a_step() -> f64 {
+    let batch = 256.0;
+    let product = |sizes: [f64; 4]| {
+        2.0 * batch * (sizes[0] * sizes[1] + sizes[1] * sizes[2] + sizes[2] * sizes[3])
+    };
+    let (obs, act) = (OBSERVATION as f64, ACTION as f64);
+    let actor = product([obs, 256.0, 256.0, act]);
+    let critic = product([obs + act, 256.0, 256.0, 1.0]);
+    let first = |inputs: f64| 2.0 * batch * inputs * 256.0;
+    // Forward; gradients of weights; gradients of inputs of all layers but the first.
+    let trained = |network: f64, inputs: f64| 3.0 * network - first(inputs);
+    let critic_step = actor + 2.0 * critic + 2.0 * trained(critic, obs + act);
+    let through_critic = 2.0 * critic;
+    critic_step + (trained(actor, obs) + through_critic) / 2.0
+}
+
+struct Figure {
+    name: &'static str,
+    unit: &'static str,
+    threads: usize,
+    values: Vec<f64>,
+}
+
+impl Bench {
+    /// Measures.
+    pub fn run(&self) -> Result<AppExit, CliError> {
+        if !(self.seconds > 0.0 && self.seconds <= 3_600.0) {
+            return Err(CliError::input("--seconds: more than 0 and at most 3600"));
+        }
+        let all = [
+            Name::Gemm,
+            Name::Schedule,
+            Name::Td3Bc,
+            Name::Td3BcFourSeeds,
+        ];
+        let names: Vec<Name> = match self.name {
+            Some(name) => vec![name],
+            None => all.to_vec(),
+        };
+        for name in names {
+            let mut figure = self.measure(name)?;
+            figure.values.sort_by(f64::total_cmp);
+            let values = &figure.values;
+            let (min, max) = (values[0], values[values.len() - 1]);
+            let median = (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0;
+            let roof = match name {
+                Name::Td3Bc => {
+                    Some(median * flops_of_a_step() / 1e9 / gemm(1.0, 1)[0] / figure.threads as f64)
+                }
+                _ => None,
+            };
+            if self.json {
+                let mut object = json!({
+                    "name": figure.name,
+                    "unit": figure.unit,
+                    "median": median,
+                    "min": min,
+                    "max": max,
+                    "threads": figure.threads,
+                });
+                if let Some(roof) = roof {
+                    object["share_of_gemm_roof"] = json!(roof);
+                }
+                print(&object.to_string());
+            } else {
+                let mut line = format!(
+                    "{:<18} {median:>10.1} {} (from {min:.1} to {max:.1}, {} thread(s))",
+                    figure.name, figure.unit, figure.threads
+                );
+                if let Some(roof) = roof {
+                    line.push_str(&format!(", {:.0}% of the GEMM roof", roof * 100.0));
+                }
+                print(&line);
+            }
+        }
+        Ok(AppExit::Success)
+    }
+
+    fn measure(&self, name: Name) -> Result<Figure, CliError> {
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+        let threads = self.threads.map_or(cores, |threads| threads as usize);
+        let windows = self.windows as usize;
+        Ok(match name {
+            Name::Gemm => Figure {
+                name: "gemm",
+                unit: "GFLOP/s",
+                threads: 1,
+                values: gemm(self.seconds, windows),
+            },
+            Name::Schedule => Figure {
+                name: "schedule",
+                unit: "runs/s",
+                threads: 1,
+                values: self.windows_of(&mut empty_schedule(), 1_000),
+            },
+            Name::Td3Bc => {
+                set_threads(threads);
+                let mut app = learner(&random_data()?, 0)?;
+                self.windows_of(&mut app, 10);
+                Figure {
+                    name: "td3_bc",
+                    unit: "steps/s",
+                    threads,
+                    values: self.windows_of(&mut app, 20),
+                }
+            }
+            Name::Td3BcFourSeeds => Figure {
+                name: "td3_bc_four_seeds",
+                unit: "steps/s",
+                threads,
+                values: self.four_seeds(threads)?,
+            },
+        })
+    }
+
+    /// Steps a second over each window; the clock is read once every `chunk` steps.
+    fn windows_of(&self, app: &mut App, chunk: u64) -> Vec<f64> {
+        let least = Duration::from_secs_f64(self.seconds);
+        let mut values = Vec::new();
+        for _ in 0..self.windows {
+            let (started, mut steps) = (Instant::now(), 0);
+            while started.elapsed() < least {
+                take_steps(app, chunk);
+                steps += chunk;
+            }
+            values.push(steps as f64 / started.elapsed().as_secs_f64());
+        }
+        values
+    }
+
+    /// Four learners share the threads, one thread each at a time.
+    fn four_seeds(&self, threads: usize) -> Result<Vec<f64>, CliError> {
+        const LEARNERS: u64 = 4;
+        let data = random_data()?;
+        let least = Duration::from_secs_f64(self.seconds);
+        // A learner's tensors stay on its thread, so each thread builds and keeps its own share of the learners.
+        let threads = threads.min(LEARNERS as usize);
+        let barrier = std::sync::Barrier::new(threads + 1);
+        let counts = Mutex::new(vec![0_u64; self.windows as usize]);
+        let failed = Mutex::new(None);
+        let mut values = Vec::new();
+        thread::scope(|scope| {
+            for thread in 0..threads {
+                let (data, barrier, counts, failed) = (&data, &barrier, &counts, &failed);
+                scope.spawn(move || {
+                    set_threads(1);
+                    let mine = (0..LEARNERS).filter(|seed| *seed as usize % threads == thread);
+                    let mut apps = Vec::new();
+                    for seed in mine {
+                        match learner(data, seed) {
+                            Ok(app) => apps.push(app),
+                            Err(error) => {
+                                *lock(failed) = Some(error);
+                            }
+                        }
+                    }
+                    apps.iter_mut().for_each(|app| take_steps(app, 20));
+                    for window in 0..self.windows as usize {
+                        barrier.wait();
+                        let (started, mut steps) = (Instant::now(), 0);
+                        while started.elapsed() < least {
+                            for app in &mut apps {
+                                take_steps(app, 10);
+                                steps += 10;
+                            }
+                        }
+                        lock(counts)[window] += steps;
+                        barrier.wait();
+                    }
+                });
+            }
+            for window in 0..self.windows as usize {
+                barrier.wait();
+                let started = Instant::now();
+                barrier.wait();
+                let seconds = started.elapsed().as_secs_f64();
+                values.push(lock(&counts)[window] as f64 / seconds);
+            }
+        });
+        match lock(&failed).take() {
+            Some(error) => Err(error),
+            None => Ok(values),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn take_steps(app: &mut App, steps: u64) {
+    let world = app.world_mut();
+    for _ in 0..steps {
+        let mut clock = world.resource_mut::<Clock>();
+        clock.step += 1;
+        clock.gradient_steps += 1;
+        world.run_schedule(Learn);
+    }
+}
+
+/// GFLOP a second of a 256x256x256 product with a bias, on this thread.
+fn gemm(seconds: f64, windows: usize) -> Vec<f64> {
+    const N: usize = 256;
+    let shape = MlpShape {
+        sizes: vec![N, N],
+        output: Activation::Identity,
+        ..MlpShape::default()
+    };
+    let mut kernels = Kernels::new(1);
+    let mut random = Random::<Noise>::new(Seed(0));
+    let parameters = random.normals(shape.parameters());
+    let rows = random.normals(N * N);
+    let mut out = vec![0.0; N * N];
+    let mut values = Vec::new();
+    for _ in 0..windows {
+        let (started, mut products) = (Instant::now(), 0_u32);
+        while started.elapsed().as_secs_f64() < seconds {
+            for _ in 0..20 {
+                let input = Input {
+                    rows: &rows,
+                    batch: N,
+                    dropout: None,
+                };
+                kernels
+                    .infer(&shape, &parameters, input, &mut out)
+                    .expect("the sizes above agree");
+            }
+            products += 20;
+        }
+        let flops = f64::from(products) * 2.0 * (N * N * N) as f64;
+        values.push(flops / started.elapsed().as_secs_f64() / 1e9);
+    }
+    values
+}
+
+/// The peers' workload: standard normal observations and rewards, uniform actions, one row in a hundred terminal.
+fn random_data() -> Result<Data, CliError> {
+    let mut random = Random::<Noise>::new(Seed(0));
+    let terminal: Vec<bool> = random
+        .uniforms(ROWS, 0.0, 1.0)
+        .into_iter()
+        .map(|draw| draw < 0.01)
+        .collect();
+    let mut episodes = Vec::new();
+    let mut start = 0;
+    for (row, terminal) in terminal.iter().enumerate() {
+        if *terminal || row + 1 == ROWS {
+            let end = if *terminal {
+                End::Terminal
+            } else {
+                End::Unfinished
+            };
+            episodes.push(Episode {
+                rows: start..row + 1,
+                end,
+            });
+            start = row + 1;
+        }
+    }
+    let column = |values, width| Column { values, width };
+    let transitions = Transitions::new(Parts {
+        observation: column(random.normals(ROWS * OBSERVATION), OBSERVATION),
+        action: column(random.uniforms(ROWS * ACTION, -1.0, 1.0), ACTION),
+        reward: random.normals(ROWS),
+        next_observation: column(random.normals(ROWS * OBSERVATION), OBSERVATION),
+        terminal,
+        episodes,
+    })
+    .map_err(CliError::failed)?;
+    let split = split_episodes(&transitions, 0.0, 0).map_err(CliError::failed)?;
+    Ok(Data {
+        transitions: Arc::new(transitions),
+        split: Arc::new(split),
+        file: "random".into(),
+    })
+}
+
+/// A TD3+BC learner before its first step.
+fn learner(data: &Data, seed: u64) -> Result<App, CliError> {
+    let mut app = App::new();
+    let scale = ActionScale::from_bounds(vec![-1.0; ACTION], vec![1.0; ACTION]);
+    app.add_plugins((
+        SchedulePlugin,
+        FacilitatorPlugin,
+        RestorePlugin,
+        Reports::default(),
+    ))
+    .insert_resource(Seed(seed))
+    .insert_resource(ComputeDevice::cpu())
+    .insert_resource(data.clone())
+    .insert_resource(Preprocessing {
+        observation: Normaliser::identity(OBSERVATION),
+        action: scale.map_err(CliError::failed)?,
+    })
+    .add_plugins(Td3Bc::default());
+    app.finish();
+    app.cleanup();
+    app.world_mut().run_schedule(Startup);
+    match take_failure() {
+        Some(failure) => Err(failure.into()),
+        None => Ok(app),
+    }
+}
+
+/// TD3+BC's schedule with a system in each slot that reads and writes a resource, and nothing else.
+fn empty_schedule() -> App {
+    use crate::schedule::LearnSystems as Slots;
+    let touch = |clock: Res<Clock>, mut metrics: ResMut<Metrics>| {
+        std::hint::black_box((&*clock, &mut *metrics));
+    };
+    let mut app = App::new();
+    app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()));
+    for slot in [
+        Slots::First,
+        Slots::First,
+        Slots::Sample,
+        Slots::Critic,
+        Slots::Actor,
+        Slots::Targets,
+        Slots::Rates,
+        Slots::Rates,
+        Slots::Rates,
+        Slots::Rates,
+    ] {
+        app.add_systems(Learn, touch.in_set(slot));
+    }
+    app.finish();
+    app.cleanup();
+    app
+}

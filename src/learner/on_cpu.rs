@@ -1,0 +1,128 @@
+//! Optimizer and tracking in one pass over flat buffers, where the tensors lie in the processor's memory.
+//!
+//! The same rules in Burn's operations stand in `optimizer` and `tracking`: other devices run those, and tests compare.
+
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::Optimizer;
+use super::optimizer::{BETA1, BETA2, EPSILON, Moments};
+use crate::nn::cpu::{Adam, AdamState, KernelError, WeightDecay};
+use crate::nn::{contiguous, floats, give_buffer, with_kernels};
+
+/// Whether a plain tensor lies in the processor's memory.
+pub(super) fn is_here(tensor: &Tensor<2>) -> bool {
+    tensor.device() == Device::flex()
+}
+
+/// A tensor's memory, from its beginning. Copied only where the tensor is a view or shared.
+fn buffer(tensor: Tensor<2>) -> FlexTensor {
+    let tensor = tensor
+        .try_into_primitive::<Flex>()
+        .expect("the caller has asked `is_here`");
+    let tensor = contiguous(tensor);
+    let whole = tensor.bytes().len() == size_of_val(floats(&tensor));
+    if whole {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
+fn tensor(buffer: FlexTensor) -> Tensor<2> {
+    Tensor::from_primitive::<Flex>(buffer)
+}
+
+/// The norm of each member's gradient over all parameters.
+pub(super) fn norms(gradients: &[Tensor<2>]) -> Vec<f32> {
+    let members = gradients.first().map_or(0, |gradient| gradient.dims()[0]);
+    let mut squares = vec![0.0; members];
+    let mut part = vec![0.0; members];
+    for gradient in gradients {
+        let gradient = buffer(gradient.clone());
+        agreed(with_kernels(|kernels| {
+            kernels.squared_norms(floats(&gradient), &mut part)
+        }));
+        squares
+            .iter_mut()
+            .zip(&part)
+            .for_each(|(sum, part)| *sum += part);
+    }
+    squares
+        .into_iter()
+        .map(|square| square.sqrt() as f32)
+        .collect()
+}
+
+/// Adam on one parameter, in place. The gradient's memory is kept for the next step's.
+pub(super) fn adam(
+    (rule, l2, rate): (Optimizer, f64, f64),
+    values: Tensor<2>,
+    gradient: Tensor<2>,
+    scale: Option<&[f32]>,
+    moments: &mut Moments,
+) -> Tensor<2> {
+    moments.steps += 1;
+    let settings = Adam {
+        rate,
+        beta_1: BETA1,
+        beta_2: BETA2,
+        epsilon: EPSILON,
+        weight_decay: match rule {
+            _ if l2 == 0.0 => WeightDecay::None,
+            Optimizer::Adam => WeightDecay::Coupled(l2),
+            Optimizer::AdamW => WeightDecay::Decoupled(l2),
+        },
+    };
+    let gradient = buffer(gradient);
+    let mut values = buffer(values);
+    let mut first = take(&mut moments.first);
+    let mut second = take(&mut moments.second);
+    let state = AdamState {
+        params: values.storage_mut(),
+        first: first.storage_mut(),
+        second: second.storage_mut(),
+    };
+    let done = with_kernels(|kernels| {
+        kernels.adam(&settings, moments.steps, floats(&gradient), scale, state)
+    });
+    agreed(done);
+    moments.first = tensor(first);
+    moments.second = tensor(second);
+    if gradient.is_unique()
+        && let Ok(memory) = gradient.into_data().into_vec()
+    {
+        give_buffer(memory);
+    }
+    tensor(values)
+}
+
+/// Takes a tensor's memory out of its place, so that it is nobody else's.
+fn take(place: &mut Tensor<2>) -> FlexTensor {
+    let device = place.device();
+    buffer(std::mem::replace(place, Tensor::empty([0, 0], &device)))
+}
+
+/// θ' ← θ' + τ (θ − θ'), in place.
+pub(super) fn track(target: Tensor<2>, source: Tensor<2>, tau: f32) -> Tensor<2> {
+    let source = buffer(source);
+    let mut target = buffer(target);
+    agreed(with_kernels(|kernels| {
+        kernels.track(target.storage_mut(), floats(&source), tau)
+    }));
+    tensor(target)
+}
+
+/// A row of numbers as a tensor.
+pub(super) fn vector(values: Vec<f32>) -> Tensor<1> {
+    let len = values.len();
+    Tensor::from_data(TensorData::new(values, [len]), &Device::flex())
+}
+
+/// Sizes come from one network, and settings were checked when the scene was read.
+fn agreed(done: Result<(), KernelError>) {
+    if let Err(error) = done {
+        panic!("a gradient step was given what no kernel takes: {error}");
+    }
+}

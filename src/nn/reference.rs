@@ -1,0 +1,51 @@
+//! The perceptron in Burn's operations: what every device can do, and what the fused operation is tested against.
+
+use burn::tensor::{Tensor, activation};
+
+use super::cpu::{Activation, MlpShape};
+
+/// Outputs `[members, batch, out]` for parameters `[members, parameters]` and inputs `[batch, in]`.
+pub(crate) fn forward(shape: &MlpShape, parameters: Tensor<2>, input: Tensor<2>) -> Tensor<3> {
+    layers(shape, parameters, input)
+        .pop()
+        .expect("a perceptron has at least one layer")
+}
+
+/// The output of every layer, after its activation, `[members, batch, width]`.
+pub(crate) fn layers(shape: &MlpShape, parameters: Tensor<2>, input: Tensor<2>) -> Vec<Tensor<3>> {
+    let members = shape.members;
+    let mut x = input.unsqueeze::<3>();
+    if members > 1 {
+        x = x.repeat_dim(0, members);
+    }
+    let mut outputs = Vec::new();
+    for (layer, pair) in shape.sizes.windows(2).enumerate() {
+        let (fan_in, fan_out) = (pair[0], pair[1]);
+        let piece = |range: std::ops::Range<usize>, rows| {
+            let piece = parameters.clone().slice([0..members, range]);
+            piece.reshape([members, rows, fan_out])
+        };
+        x = x.matmul(piece(shape.weight(layer), fan_in)) + piece(shape.bias(layer), 1);
+        if let (Some(gain), Some(offset), Some(epsilon)) =
+            (shape.gain(layer), shape.offset(layer), shape.layer_norm)
+        {
+            let centred = x.clone() - x.mean_dim(2);
+            let variance = centred.clone().square().mean_dim(2);
+            x = centred / (variance + epsilon).sqrt() * piece(gain, 1) + piece(offset, 1);
+        }
+        let last = layer + 2 == shape.sizes.len();
+        x = apply(if last { shape.output } else { shape.hidden }, x);
+        outputs.push(x.clone());
+    }
+    outputs
+}
+
+fn apply(activation: Activation, x: Tensor<3>) -> Tensor<3> {
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => activation::relu(x),
+        Activation::Tanh => x.tanh(),
+        Activation::Elu => activation::elu(x, 1.0),
+        Activation::Gelu => activation::gelu(x),
+    }
+}

@@ -1,0 +1,79 @@
+//! A small dataset that is made up, for unit tests.
+
+use std::sync::Arc;
+
+use crate::data::{
+    ActionScale, Column, Data, End, Episode, Normaliser, Parts, Transitions, split_episodes,
+};
+use crate::prelude::*;
+
+const EPISODES: usize = 20;
+const LENGTH: usize = 25;
+
+/// Random transitions of 11 observations and 3 actions, half of the episodes terminal.
+pub fn data() -> Data {
+    let mut random = Random::<Noise>::new(Seed(0));
+    let rows = EPISODES * LENGTH;
+    let mut column = |width| Column {
+        values: random.normals(rows * width),
+        width,
+    };
+    let (observation, next_observation, reward) = (column(11), column(11), column(1).values);
+    let action = Column {
+        values: random.uniforms(rows * 3, -1.0, 1.0),
+        width: 3,
+    };
+    let end = |episode| {
+        if episode % 2 == 0 {
+            End::Terminal
+        } else {
+            End::Truncated
+        }
+    };
+    let transitions = Transitions::new(Parts {
+        observation,
+        action,
+        reward,
+        next_observation,
+        terminal: (0..rows)
+            .map(|row| (row + 1) % (2 * LENGTH) == LENGTH)
+            .collect(),
+        episodes: (0..EPISODES)
+            .map(|episode| Episode {
+                rows: episode * LENGTH..(episode + 1) * LENGTH,
+                end: end(episode),
+            })
+            .collect(),
+    })
+    .unwrap();
+    Data {
+        split: Arc::new(split_episodes(&transitions, 0.0, 0).unwrap()),
+        transitions: Arc::new(transitions),
+        file: "made up".into(),
+    }
+}
+
+/// An app that has learned for so many steps.
+pub fn learner(algorithm: impl Plugin, steps: u64) -> App {
+    let mut app = App::new();
+    app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
+        .insert_resource(Seed(1))
+        .insert_resource(ComputeDevice::cpu())
+        .insert_resource(data())
+        .insert_resource(Preprocessing {
+            observation: Normaliser::identity(11),
+            action: ActionScale::from_bounds(vec![-1.0; 3], vec![1.0; 3]).unwrap(),
+        })
+        .add_plugins(algorithm);
+    app.finish();
+    app.cleanup();
+    app.world_mut().run_schedule(Startup);
+    for _ in 0..steps {
+        let mut clock = app.world_mut().resource_mut::<Clock>();
+        clock.step += 1;
+        clock.gradient_steps += 1;
+        app.world_mut().run_schedule(Learn);
+    }
+    assert_eq!(take_failure(), None);
+    app
+}
