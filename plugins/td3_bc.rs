@@ -308,7 +308,7 @@ fn actor_loss(alpha: f32, q1: Tensor<1>, imitation: Tensor<1>) -> Tensor<1> {
     if alpha == 0.0 {
         return imitation;
     }
-    let lambda = q1.clone().stop_gradient().abs().mean().recip() * alpha;
+    let lambda = q1.clone().detach().abs().mean().recip() * alpha;
     imitation - lambda * q1.mean()
 }
 
