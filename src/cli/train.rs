@@ -50,6 +50,24 @@ pub struct Train {
     seeds: Vec<u64>,
 }
 
+/// Makes Ctrl-C finish the step and save. A second signal ends the process at once: the last checkpoint stands.
+fn stop_on_signals() -> Result<(), CliError> {
+    /// One handler serves every run of the process, and a second cannot be set.
+    static SET: Mutex<bool> = Mutex::new(false);
+    let mut set = locked(&SET);
+    if !*set {
+        let handler = || {
+            if crate::schedule::stop_requested() {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+            request_stop();
+        };
+        ctrlc::set_handler(handler).map_err(CliError::failed)?;
+        *set = true;
+    }
+    Ok(())
+}
+
 /// How one learner's run ended.
 struct Ended {
     outcome: Outcome,
@@ -72,14 +90,7 @@ impl Train {
             Some(folder) => folder.clone(),
             None => default_run_folder(&self.scene),
         };
-        // A second signal ends the process at once: the last checkpoint stands.
-        let handler = || {
-            if crate::schedule::stop_requested() {
-                std::process::exit(i32::from(INTERRUPTED));
-            }
-            request_stop();
-        };
-        ctrlc::set_handler(handler).map_err(CliError::failed)?;
+        stop_on_signals()?;
         let console = Console::stderr();
         let ended = if scene.seeds.is_empty() {
             let learner = self.prepare(program, &scene, &folder, &console, "")?;
