@@ -22,7 +22,10 @@ pub struct Td3Bc {
     pub n_step: usize,
     /// Whether a terminal step's reward counts as earned forever after: times 1 / (1 − γ). Never a truncated step's.
     pub infinite_horizon: bool,
-    /// How the targets follow: softly by τ, or as a hard copy every so many updates.
+    /// τ of the targets' soft updates, θ' ← τ θ + (1 − τ) θ'.
+    #[reflect(@Bounds::within(0.0, 1.0))]
+    pub target_tau: f32,
+    /// How the targets follow: softly by τ, or as a hard copy every so many updates. They start as copies.
     pub target_update: TargetUpdate,
     /// Rows in a minibatch.
     #[reflect(@Bounds::at_least(1.0))]
@@ -117,7 +120,8 @@ impl Default for Td3Bc {
             discount: 0.99,
             n_step: 1,
             infinite_horizon: false,
-            target_update: TargetUpdate::Soft(0.005),
+            target_tau: 0.005,
+            target_update: TargetUpdate::Soft,
             batch: 256,
             steps_per_epoch: None,
             critic: CriticSettings {
@@ -304,7 +308,7 @@ fn actor_loss(alpha: f32, q1: Tensor<1>, imitation: Tensor<1>) -> Tensor<1> {
     if alpha == 0.0 {
         return imitation;
     }
-    let lambda = q1.clone().stop_gradient().abs().mean().recip() * alpha;
+    let lambda = q1.clone().detach().abs().mean().recip() * alpha;
     imitation - lambda * q1.mean()
 }
 
@@ -354,7 +358,7 @@ pub fn update_actor(
     Ok(())
 }
 
-/// Both targets follow their networks: θ' ← τ θ + (1 − τ) θ'.
+/// Both targets follow their networks, softly: θ' ← τ θ + (1 − τ) θ', or by a copy every so many updates.
 pub fn track_targets(
     td3: Res<Td3Bc>,
     tick: Res<Tick<Actor>>,
@@ -362,8 +366,8 @@ pub fn track_targets(
     mut critic: Tracking<Critic>,
 ) {
     let update = tick.count / td3.actor.update_freq;
-    actor.follow(td3.target_update, update);
-    critic.follow(td3.target_update, update);
+    actor.follow(td3.target_update, td3.target_tau, update);
+    critic.follow(td3.target_update, td3.target_tau, update);
 }
 
 /// The same losses on held-out rows, with noise of its own.

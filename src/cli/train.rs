@@ -54,6 +54,24 @@ pub struct Train {
     threads: Option<u64>,
 }
 
+/// Makes Ctrl-C finish the step and save. A second signal ends the process at once: the last checkpoint stands.
+fn stop_on_signals() -> Result<(), CliError> {
+    /// One handler serves every run of the process, and a second cannot be set.
+    static SET: Mutex<bool> = Mutex::new(false);
+    let mut set = locked(&SET);
+    if !*set {
+        let handler = || {
+            if crate::schedule::stop_requested() {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+            request_stop();
+        };
+        ctrlc::set_handler(handler).map_err(CliError::failed)?;
+        *set = true;
+    }
+    Ok(())
+}
+
 /// How one learner's run ended.
 struct Ended {
     outcome: Outcome,
@@ -76,14 +94,7 @@ impl Train {
             Some(folder) => folder.clone(),
             None => default_run_folder(&self.scene),
         };
-        // A second signal ends the process at once: the last checkpoint stands.
-        let handler = || {
-            if crate::schedule::stop_requested() {
-                std::process::exit(i32::from(INTERRUPTED));
-            }
-            request_stop();
-        };
-        ctrlc::set_handler(handler).map_err(CliError::failed)?;
+        stop_on_signals()?;
         let console = Console::stderr();
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
         let threads = self.threads.map_or(cores, |threads| threads as usize);

@@ -1,11 +1,12 @@
 //! Losses on held-out rows.
 
-use bevy_app::{App, Plugin};
+use bevy_app::{App, Plugin, Startup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 
+use crate::data::Data;
 use crate::scene::{Bounds, Settings};
-use crate::schedule::{AppCadenceExt, Validate};
+use crate::schedule::{AppCadenceExt, InputError, Validate};
 
 /// Computes the losses on held-out rows (`Dataset(validation: ..)`) every so many steps, with nothing updated.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -26,6 +27,17 @@ impl Settings for Validation {}
 impl Plugin for Validation {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
-            .run_every(Validate, self.every);
+            .run_every(Validate, self.every)
+            .add_systems(Startup, need_held_out_rows);
     }
 }
+
+/// Refuses to validate on nothing before the first step is taken.
+fn need_held_out_rows(data: Option<Res<Data>>) -> Result<(), BevyError> {
+    if data.is_some_and(|data| data.split.held_out.is_empty()) {
+        return Err(InputError::new(NOTHING_HELD_OUT).into());
+    }
+    Ok(())
+}
+
+const NOTHING_HELD_OUT: &str = "there are no rows to validate on: hold some episodes out with `Dataset(validation: 0.1)`, or take `Validation` out of the scene's plugins";

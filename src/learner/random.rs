@@ -1,6 +1,7 @@
 //! One random stream per purpose, each a resource, so that two steps that draw do not conflict, and one step's draws never
 //! shift another's. Counter-based (ChaCha8), so that a stream's place is one number that is saved with the run.
 
+use std::collections::VecDeque;
 use std::marker::PhantomData;
 
 use bevy_app::App;
@@ -63,15 +64,18 @@ impl Purpose for Init {
 #[derive(Resource)]
 pub struct Random<P: Purpose> {
     generator: ChaCha8Rng,
+    /// Normal draws that were given and come before the generator's.
+    given: VecDeque<f32>,
     purpose: PhantomData<P>,
 }
 
 /// A stream's place: what is saved of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RandomState {
     seed: [u8; 32],
     stream: u64,
     word: u128,
+    given: Vec<f32>,
 }
 
 impl<P: Purpose> Random<P> {
@@ -86,6 +90,7 @@ impl<P: Purpose> Random<P> {
         generator.set_stream(stream);
         Random {
             generator,
+            given: VecDeque::new(),
             purpose: PhantomData,
         }
     }
@@ -96,6 +101,7 @@ impl<P: Purpose> Random<P> {
             seed: self.generator.get_seed(),
             stream: self.generator.get_stream(),
             word: self.generator.get_word_pos(),
+            given: self.given.iter().copied().collect(),
         }
     }
 
@@ -104,9 +110,25 @@ impl<P: Purpose> Random<P> {
         self.generator = ChaCha8Rng::from_seed(state.seed);
         self.generator.set_stream(state.stream);
         self.generator.set_word_pos(state.word);
+        self.given = state.given.into();
     }
 
-    /// The generator itself, for `rand`'s distributions.
+    /// Gives the next normal draws: they come in this order, then the stream goes on where it stands. So a run repeats the
+    /// noise of another implementation draw by draw, or two variants of an algorithm are compared under the same noise.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// let mut random = Random::<Noise>::new(Seed(0));
+    /// random.give_normals([0.5, -1.0]);
+    /// assert_eq!(random.normals(2), [0.5, -1.0]);
+    /// assert_eq!(random.normals(3), Random::<Noise>::new(Seed(0)).normals(3));
+    /// ```
+    pub fn give_normals(&mut self, draws: impl IntoIterator<Item = f32>) {
+        self.given.extend(draws);
+    }
+
+    /// The generator itself, for `rand`'s distributions. It knows nothing of draws that were given.
     pub fn generator(&mut self) -> &mut ChaCha8Rng {
         &mut self.generator
     }
@@ -114,7 +136,10 @@ impl<P: Purpose> Random<P> {
     /// `n` draws of the standard normal distribution.
     pub fn normals(&mut self, n: usize) -> Vec<f32> {
         (0..n)
-            .map(|_| StandardNormal.sample(&mut self.generator))
+            .map(|_| match self.given.pop_front() {
+                Some(given) => given,
+                None => StandardNormal.sample(&mut self.generator),
+            })
             .collect()
     }
 
@@ -199,6 +224,18 @@ mod tests {
         let variance = draws.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / 1e5;
         assert!(mean.abs() < 0.01, "{mean}");
         assert!((variance - 1.0).abs() < 0.02, "{variance}");
+    }
+
+    #[test]
+    fn given_draws_are_saved_with_the_place_in_the_stream() {
+        let mut random = Random::<Noise>::new(Seed(7));
+        random.give_normals([1.0, 2.0, 3.0]);
+        random.normals(2);
+        let mut again = Random::<Noise>::new(Seed(8));
+        again.restore(random.state());
+        let draws = again.normals(4);
+        assert_eq!(draws[0], 3.0);
+        assert_eq!(draws, random.normals(4));
     }
 
     #[test]

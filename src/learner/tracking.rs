@@ -10,19 +10,14 @@ use super::{Net, Network, Role, Target, on_cpu, parameters};
 use crate::checkpoint::AppPersistExt;
 use crate::scene::Bounds;
 
-/// How a target follows its network.
-#[derive(Clone, Copy, Debug, PartialEq, Reflect)]
+/// How a target follows its network. The τ of soft updates is a setting of its own, as papers have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
 pub enum TargetUpdate {
     /// θ' ← τ θ + (1 − τ) θ' at each update.
-    Soft(#[reflect(@Bounds::within(0.0, 1.0))] f32),
+    #[default]
+    Soft,
     /// θ' ← θ at every n-th update.
     Hard(#[reflect(@Bounds::at_least(1.0))] u64),
-}
-
-impl Default for TargetUpdate {
-    fn default() -> Self {
-        TargetUpdate::Soft(0.005)
-    }
 }
 
 /// The network of role `R` and its target, to be brought nearer.
@@ -59,10 +54,10 @@ impl<R: Role> Tracking<'_, R> {
         *self.target = Target::copy_of(&self.net);
     }
 
-    /// Update number `count` (from 1) by the given rule.
-    pub fn follow(&mut self, rule: TargetUpdate, count: u64) {
+    /// Update number `count` (from 1) by the given rule; `tau` is for soft ones.
+    pub fn follow(&mut self, rule: TargetUpdate, tau: f32, count: u64) {
         match rule {
-            TargetUpdate::Soft(tau) => self.soft(tau),
+            TargetUpdate::Soft => self.soft(tau),
             TargetUpdate::Hard(every) if count.checked_rem(every) == Some(0) => self.hard(),
             TargetUpdate::Hard(_) => {}
         }

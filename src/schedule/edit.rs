@@ -3,7 +3,9 @@
 //! Edits are queued and applied once, when the app is finished: Bevy cannot take an ordering back, and removing a system
 //! builds the schedule. What goes wrong then waits in [`ScheduleErrors`], which stops a run before its first step.
 
+use std::cell::Cell;
 use std::fmt;
+use std::rc::Rc;
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
@@ -247,8 +249,8 @@ impl AppScheduleExt for App {
         systems: impl IntoScheduleConfigs<ScheduleSystem, M>,
     ) -> &mut Self {
         let (anchor, slot) = (Slot::new(anchor), Slot::new(slot));
-        add_to_slot(self, schedule, slot.set, systems.into_configs());
-        edit_order::<S>(self, move |order| order.insert_after(&anchor, slot))
+        let fill = add_to_slot(schedule, slot.set, systems.into_configs());
+        insert::<S>(self, move |order| order.insert_after(&anchor, slot), fill)
     }
 
     fn insert_before<S: ScheduleLabel + Clone, M>(
@@ -259,8 +261,8 @@ impl AppScheduleExt for App {
         systems: impl IntoScheduleConfigs<ScheduleSystem, M>,
     ) -> &mut Self {
         let (anchor, slot) = (Slot::new(anchor), Slot::new(slot));
-        add_to_slot(self, schedule, slot.set, systems.into_configs());
-        edit_order::<S>(self, move |order| order.insert_before(&anchor, slot))
+        let fill = add_to_slot(schedule, slot.set, systems.into_configs());
+        insert::<S>(self, move |order| order.insert_before(&anchor, slot), fill)
     }
 
     fn move_before<S: ScheduleLabel + Clone>(
@@ -305,19 +307,19 @@ impl AppScheduleExt for App {
             }),
             NamedEdit::InsertAfter { anchor, step } => {
                 let slot = Slot::new(StepSlot(step.clone()));
-                add_step(self, step);
-                edit_order::<Learn>(self, move |order| {
+                let place = move |order: &mut SlotOrder<Learn>| {
                     let anchor = order.named(&anchor)?.clone();
                     order.insert_after(&anchor, slot)
-                })
+                };
+                insert::<Learn>(self, place, add_step(step))
             }
             NamedEdit::InsertBefore { anchor, step } => {
                 let slot = Slot::new(StepSlot(step.clone()));
-                add_step(self, step);
-                edit_order::<Learn>(self, move |order| {
+                let place = move |order: &mut SlotOrder<Learn>| {
                     let anchor = order.named(&anchor)?.clone();
                     order.insert_before(&anchor, slot)
-                })
+                };
+                insert::<Learn>(self, place, add_step(step))
             }
             NamedEdit::Remove { slot } => {
                 queue(self).systems.push(Box::new(move |world| {
@@ -353,14 +355,14 @@ impl fmt::Debug for StepSlot {
     }
 }
 
-/// Queues that a registered step is put into the slot that has its name.
-fn add_step(app: &mut App, step: String) {
-    queue(app).systems.push(Box::new(move |world| {
+/// Puts a registered step into the slot that has its name.
+fn add_step(step: String) -> ApplyEdit {
+    Box::new(move |world| {
         let steps = world.get_resource_or_init::<StepRegistry>().clone();
         with_schedule(world, Learn, |_, _: Learn, schedule| {
             steps.add_to(&step, schedule, StepSlot(step.clone()).intern())
         })
-    }));
+    })
 }
 
 fn queue(app: &mut App) -> Mut<'_, ScheduleEdits> {
@@ -378,18 +380,38 @@ fn edit_order<S: ScheduleLabel + Clone>(
     app
 }
 
-fn add_to_slot<S: ScheduleLabel + Clone>(
+/// Queues a new slot and what fills it. A slot that finds no place stays empty: without an order its systems would
+/// conflict with all others, and that message would hide the one about the place.
+fn insert<S: ScheduleLabel + Clone>(
     app: &mut App,
+    place: impl FnOnce(&mut SlotOrder<S>) -> Result<(), ScheduleError> + 'static,
+    fill: ApplyEdit,
+) -> &mut App {
+    let placed = Rc::new(Cell::new(false));
+    let is_placed = placed.clone();
+    queue(app).systems.push(Box::new(
+        move |world| {
+            if is_placed.get() { fill(world) } else { Ok(()) }
+        },
+    ));
+    edit_order::<S>(app, move |order| {
+        place(order)?;
+        placed.set(true);
+        Ok(())
+    })
+}
+
+fn add_to_slot<S: ScheduleLabel + Clone>(
     label: S,
     set: InternedSystemSet,
     systems: ScheduleConfigs<ScheduleSystem>,
-) {
-    queue(app).systems.push(Box::new(move |world| {
+) -> ApplyEdit {
+    Box::new(move |world| {
         with_schedule(world, label, |_, _: S, schedule| {
             schedule.add_systems(systems.in_set(set));
             Ok(())
         })
-    }));
+    })
 }
 
 fn order_of<S: ScheduleLabel + Clone>(

@@ -1,0 +1,283 @@
+//! TD3+BC and behaviour cloning against float64 references, for ten steps through the real systems of the real `Learn` schedule.
+//!
+//! Initial weights, batches and noise are the fixture's (`fixtures/parity/README.md`): the slot `Sample` puts the batch
+//! into [`Batch`] and gives the noise to the stream that the critic's step draws from. Everything else is the plugin's.
+//!
+//! How it is compared, with every figure relative and in float32 against float64:
+//! - a loss by |ours − theirs| / |theirs|, at each of the ten steps, to 1e-4;
+//! - a gradient by ‖ours − theirs‖ / ‖theirs‖ for each weight and bias, to 1e-4. It is read out of Adam: after its first step
+//!   the first moment is 0.1 of the gradient;
+//! - a state (targets and the whole of each network) by the same ratio for each weight and bias, to 1e-4. Ten small steps move
+//!   a weight by a hundredth of itself and a target by less than a thousandth, so what *moved* since the beginning is also
+//!   compared, relative to the norm of the movement: to 1e-2, as the rounding of the weight itself is large beside it.
+
+mod small_run;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors};
+use small_run::{Rows, assert_close, fed, host, metrics, norm, set, snapshot, step, tensor};
+use yarak::learner::Piece;
+use yarak::prelude::*;
+
+const RELATIVE: f64 = 1e-4;
+const MOVED: f64 = 1e-2;
+const STEPS: usize = 10;
+
+/// A reference run: tensors by name, in float64.
+struct Reference(BTreeMap<String, (Vec<usize>, Vec<f64>)>);
+
+impl Reference {
+    fn read(file: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures/parity")
+            .join(file);
+        let bytes =
+            std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let read = |name: &str| {
+            let view = tensors.tensor(name).unwrap();
+            assert_eq!(view.dtype(), Dtype::F64);
+            let numbers = view.data().chunks_exact(8);
+            let numbers = numbers.map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap()));
+            (view.shape().to_vec(), numbers.collect())
+        };
+        let names = tensors.names().into_iter();
+        Reference(
+            names
+                .map(|name| (name.to_owned(), read(name)))
+                .collect::<BTreeMap<_, _>>(),
+        )
+    }
+
+    fn get(&self, name: &str) -> &[f64] {
+        &self.0[name].1
+    }
+
+    fn f32(&self, name: &str) -> Vec<f32> {
+        match self.0.get(name) {
+            Some((_, values)) => values.iter().map(|value| *value as f32).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// The batches; behaviour cloning has observations and actions only.
+    fn rows(&self) -> Vec<Rows> {
+        let rows = |step: usize| {
+            let column = |name: &str| self.f32(&format!("batch{step}/{name}"));
+            let observation = column("obs");
+            let n = observation.len() / 5;
+            let or_zeros = |values: Vec<f32>, n| match values.is_empty() {
+                true => vec![0.0; n],
+                false => values,
+            };
+            let terminal = or_zeros(column("done"), n);
+            Rows {
+                action: column("act"),
+                reward: or_zeros(column("rew"), n),
+                next_observation: or_zeros(column("next_obs"), observation.len()),
+                bootstrap: terminal.iter().map(|done| 0.99 * (1.0 - done)).collect(),
+                terminal,
+                noise: column("eps"),
+                observation,
+            }
+        };
+        (1..=STEPS).map(rows).collect()
+    }
+
+    /// The tensors under `prefix` as ours are called and laid out: `(file, name) -> values`.
+    fn state(&self, prefix: &str) -> BTreeMap<(String, String), Vec<f64>> {
+        let under = self
+            .0
+            .iter()
+            .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)));
+        let state: BTreeMap<_, _> = under
+            .map(|(name, (shape, values))| {
+                let values = match shape[..] {
+                    // Theirs are [out, in], ours [in, out].
+                    [rows, columns] => (0..columns)
+                        .flat_map(|column| (0..rows).map(move |row| values[row * columns + column]))
+                        .collect(),
+                    _ => values.clone(),
+                };
+                (our_name(name), values)
+            })
+            .collect();
+        assert!(!state.is_empty(), "nothing under `{prefix}`");
+        state
+    }
+}
+
+/// `target_q2.0.weight` is `1.0.weight` in our `target_critic`.
+fn our_name(name: &str) -> (String, String) {
+    let (net, place) = name.split_once('.').unwrap();
+    let (target, net) = match net.strip_prefix("target_") {
+        Some(net) => ("target_", net),
+        None => ("", net),
+    };
+    let (file, place) = match net {
+        "actor" => ("actor", place.to_owned()),
+        "q1" => ("critic", format!("0.{place}")),
+        "q2" => ("critic", format!("1.{place}")),
+        _ => panic!("no network of ours is called {net}"),
+    };
+    (format!("{target}{file}"), place)
+}
+
+/// The algorithm with the reference's initial weights, ready for its first step.
+fn at_the_beginning(algorithm: impl Plugin, reference: &Reference) -> App {
+    let mut app = fed(algorithm, reference.rows());
+    let init = reference.state("init/");
+    let tensors = init.iter().map(|((file, name), values)| {
+        let values = values.iter().map(|value| *value as f32).collect();
+        (file.as_str(), name.as_str(), values)
+    });
+    set(&mut app, tensors);
+    app
+}
+
+fn relative(ours: &[f32], theirs: &[f64]) -> f64 {
+    assert_eq!(ours.len(), theirs.len());
+    let difference = ours.iter().zip(theirs).map(|(a, b)| f64::from(*a) - b);
+    norm(difference) / norm(theirs.iter().copied())
+}
+
+/// The largest difference of each kind, after each was found small enough.
+#[derive(Default)]
+struct Differences(BTreeMap<&'static str, f64>);
+
+impl Differences {
+    #[track_caller]
+    fn take(&mut self, kind: &'static str, place: impl Debug, off: f64, most: f64) {
+        assert!(off <= most, "{kind} {place:?} is off by {off:.1e}");
+        let largest = self.0.entry(kind).or_insert(0.0);
+        *largest = largest.max(off);
+    }
+
+    fn loss(&mut self, step: usize, ours: f64, theirs: f64) {
+        let off = (ours - theirs).abs() / theirs.abs();
+        self.take("loss", step, off, RELATIVE);
+    }
+
+    /// Compares the whole state with the reference's after `step`.
+    fn state(&mut self, app: &App, reference: &Reference, step: usize) {
+        let ours = snapshot(app);
+        let init = reference.state("init/");
+        for (place, theirs) in reference.state(&format!("step{step}/")) {
+            let ours = &ours.files[&place.0][&place.1].values;
+            self.take("state", (step, &place), relative(ours, &theirs), RELATIVE);
+            let init = &init[&place];
+            let moved = norm(theirs.iter().zip(init).map(|(now, then)| now - then));
+            let off = relative(ours, &theirs) * norm(theirs.iter().copied());
+            if moved > 0.0 {
+                self.take("movement", (step, &place), off / moved, MOVED);
+            } else {
+                // What does not move keeps its bits.
+                let init: Vec<f32> = init.iter().map(|value| *value as f32).collect();
+                assert_eq!(*ours, init, "{place:?} moved before step {step}");
+            }
+        }
+    }
+
+    /// Compares the gradient of the optimizer's first step with the reference's.
+    fn first_gradient<R: Role>(&mut self, app: &App, reference: &Reference, prefix: &str) {
+        let network = app.world().resource::<Net<R>>();
+        let moment = tensor(app, &format!("optimizer_{}", R::NAME), "0.first_moment");
+        let mut theirs = reference.state(prefix);
+        theirs.retain(|(file, _), _| file == R::NAME);
+        let mut rest = &moment[..];
+        for Piece { name, shape } in network.pieces("trunk.parameters") {
+            let (moment, after) = rest.split_at(shape.iter().product());
+            rest = after;
+            let gradient: Vec<f32> = moment.iter().map(|moment| moment / 0.1).collect();
+            let place = (R::NAME.to_owned(), name);
+            let theirs = theirs.remove(&place).unwrap();
+            self.take("gradient", place, relative(&gradient, &theirs), RELATIVE);
+        }
+        assert!(
+            rest.is_empty() && theirs.is_empty(),
+            "some were not compared"
+        );
+    }
+}
+
+fn small(layers: &mut Vec<usize>) {
+    *layers = vec![24, 32];
+}
+
+#[test]
+fn td3_bc_agrees_with_the_reference_for_ten_steps() {
+    let reference = Reference::read("ref_td3bc.safetensors");
+    let mut td3 = Td3Bc::default();
+    small(&mut td3.critic.layers);
+    small(&mut td3.actor.layers);
+    let mut app = at_the_beginning(td3, &reference);
+    let critic_losses = reference.get("critic_loss");
+    let actor_losses = reference.get("actor_loss_even_steps");
+    let mut differences = Differences::default();
+    for t in 1..=STEPS {
+        step(&mut app);
+        let recorded = metrics(&mut app);
+        differences.loss(t, recorded["critic/loss"], critic_losses[t - 1]);
+        assert_eq!(recorded.contains_key("actor/loss"), t % 2 == 0, "step {t}");
+        if t % 2 == 0 {
+            differences.loss(t, recorded["actor/loss"], actor_losses[t / 2 - 1]);
+        }
+        match t {
+            1 => differences.first_gradient::<Critic>(&app, &reference, "grad1/"),
+            2 => differences.first_gradient::<Actor>(&app, &reference, "grad2/"),
+            _ => {}
+        }
+        if [1, 2, STEPS].contains(&t) {
+            differences.state(&app, &reference, t);
+        }
+    }
+    println!("TD3+BC, largest differences: {:?}", differences.0);
+}
+
+#[test]
+fn the_critics_target_agrees_with_the_reference_row_by_row() {
+    let reference = Reference::read("ref_td3bc.safetensors");
+    let mut td3 = Td3Bc::default();
+    small(&mut td3.critic.layers);
+    small(&mut td3.actor.layers);
+    let mut app = at_the_beginning(td3.clone(), &reference);
+    // The target is made of the target networks alone, which step 1 leaves where they began.
+    step(&mut app);
+    let mut noise = Random::<Noise>::new(Seed(0));
+    noise.give_normals(reference.f32("batch1/eps"));
+    let world = app.world();
+    let y = td3_bc::q_target(
+        &td3,
+        world.resource::<Batch>(),
+        world.resource::<Target<Actor>>(),
+        world.resource::<Target<Critic>>(),
+        &mut noise,
+    );
+    for (ours, theirs) in host(y).iter().zip(reference.get("target_y1")) {
+        assert_close(f64::from(*ours), *theirs, RELATIVE * theirs.abs());
+    }
+}
+
+#[test]
+fn behaviour_cloning_agrees_with_the_reference_for_ten_steps() {
+    let reference = Reference::read("ref_bc.safetensors");
+    let mut bc = Bc::default();
+    small(&mut bc.actor.layers);
+    let mut app = at_the_beginning(bc, &reference);
+    let mut differences = Differences::default();
+    for t in 1..=STEPS {
+        step(&mut app);
+        let ours = metrics(&mut app)["actor/loss"];
+        differences.loss(t, ours, reference.get("loss")[t - 1]);
+        if t == 1 {
+            differences.first_gradient::<Actor>(&app, &reference, "grad1/");
+        }
+        if [1, STEPS].contains(&t) {
+            differences.state(&app, &reference, t);
+        }
+    }
+    println!("BC, largest differences: {:?}", differences.0);
+}
