@@ -385,7 +385,9 @@ fn validate(
     let action = actor.act(batch.observation.clone());
     let imitation = losses::mse(action.clone(), batch.action.clone());
     let q1 = critic.q1(batch.observation.clone(), action);
-    metrics.record("validate/actor/loss", actor_loss(td3.alpha, q1, imitation));
+    // λ is a constant of a recorded loss, so the rest of the loss comes over to it.
+    let loss = actor_loss(td3.alpha, q1.stop_gradient(), imitation.stop_gradient());
+    metrics.record("validate/actor/loss", loss);
 }
 
 #[cfg(test)]
