@@ -25,7 +25,7 @@ pub struct Td3Bc {
     /// How the targets follow: softly by τ, or as a hard copy every so many updates.
     pub target_update: TargetUpdate,
     /// Rows in a minibatch.
-    #[reflect(@Bounds::at_least(1.0))]
+    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
     pub batch: usize,
     /// Gradient steps in an epoch. None: rows / batch, rounded up.
     #[reflect(@Bounds::at_least(1.0))]
@@ -42,7 +42,7 @@ pub struct CriticSettings {
     /// How many critics there are and how their targets are mixed.
     pub ensemble: EnsembleSettings,
     /// Widths of the hidden layers (ReLU).
-    #[reflect(@Bounds::at_least(1.0))]
+    #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub layers: Vec<usize>,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
@@ -70,7 +70,7 @@ pub struct CriticSettings {
 #[derive(Clone, Debug, Reflect)]
 pub struct EnsembleSettings {
     /// How many critics.
-    #[reflect(@Bounds::at_least(1.0))]
+    #[reflect(@Bounds::within(1.0, 1_000.0))]
     pub n: usize,
     /// w in the target w · min Q + (1 − w) · max Q.
     #[reflect(@Bounds::within(0.0, 1.0))]
@@ -81,7 +81,7 @@ pub struct EnsembleSettings {
 #[derive(Clone, Debug, Reflect)]
 pub struct ActorSettings {
     /// Widths of the hidden layers (ReLU).
-    #[reflect(@Bounds::at_least(1.0))]
+    #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub layers: Vec<usize>,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
