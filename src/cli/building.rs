@@ -145,12 +145,11 @@ pub fn registry(app: &App) -> &SceneRegistry {
 fn check_names(app: &App, scene: &Scene) -> Result<(), CliError> {
     let slots: Vec<&str> = app.world().resource::<LearnOrder>().names().collect();
     let steps: Vec<&str> = app.world().resource::<StepRegistry>().names().collect();
-    scene.check_order(&slots, &steps)?;
-    scene
-        .device
-        .parse::<ComputeDevice>()
-        .map(|_| ())
-        .map_err(CliError::input)
+    let mut problems = scene.check_order(&slots, &steps).err().unwrap_or_default();
+    if let Err(error) = scene.device.parse::<ComputeDevice>() {
+        problems.push(scene.problem("device", error.to_string(), None));
+    }
+    Ok(problems.into_result()?)
 }
 
 fn order(app: &mut App, edit: &OrderEdit) {

@@ -17,10 +17,11 @@ use crate::checkpoint::{
 };
 use crate::data::{SharedDataset, preload};
 use crate::evaluate::Episodes;
+use crate::learner::ComputeDevice;
 use crate::report::console::Console;
 use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress};
 use crate::scene::Scene;
-use crate::schedule::{Outcome, Training, request_stop};
+use crate::schedule::{Outcome, Training, request_stop, with_causes};
 
 /// Train a scene.
 ///
@@ -43,7 +44,7 @@ pub struct Train {
     #[arg(long, value_name = "cpu|cuda[:N]|auto")]
     device: Option<String>,
     /// Train for so many steps instead of the scene's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
     /// Train one learner for each of these seeds, side by side, each into a folder of its own (seed_0, seed_1, ...)
     #[arg(long, value_name = "0,1,2", value_delimiter = ',')]
@@ -61,6 +62,9 @@ struct Ended {
 impl Train {
     /// Trains.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        if let Some(device) = &self.device {
+            device.parse::<ComputeDevice>().map_err(CliError::input)?;
+        }
         let mut overrides = self.overrides.clone();
         overrides.extend(self.steps.map(|steps| format!("steps={steps}")));
         overrides.extend(self.device.iter().map(|device| format!("device={device}")));
@@ -156,7 +160,13 @@ impl Train {
         let folders = folders_of(&self.scene);
         let mut app = program.app(scene, scene.seed, folders, For::Training(progress))?;
         // Before the folder is made: a file that cannot be read leaves nothing behind.
-        let dataset = preload(app.world()).map_err(CliError::input)?;
+        let dataset = preload(app.world()).map_err(|error| {
+            let help = error.is_missing_file().then(|| {
+                "a relative path is looked for in the working directory and in the scene's folder"
+                    .to_owned()
+            });
+            scene.problem(error.setting(), with_causes(&error), help)
+        })?;
         let resolved = scene.to_ron();
         let differences = |old: &str| {
             let old = program
@@ -189,7 +199,8 @@ impl Train {
         }
         let finished = resumed_from >= scene.steps;
         if !finished {
-            write_manifest(&opened.folder, scene, dataset.as_ref())?;
+            let device = app.world().resource::<ComputeDevice>().to_string();
+            write_manifest(&opened.folder, &device, scene.seed, dataset.as_ref())?;
         }
         app.insert_resource(RunDirectory {
             path: folder.to_path_buf(),
@@ -307,7 +318,8 @@ impl Learner {
 
 fn write_manifest(
     folder: &RunFolder,
-    scene: &Scene,
+    device: &str,
+    seed: u64,
     dataset: Option<&SharedDataset>,
 ) -> Result<(), CliError> {
     let versions = Versions {
@@ -316,12 +328,14 @@ fn write_manifest(
         bevy: BEVY.to_owned(),
     };
     let record = match dataset {
-        Some(dataset) => Some(DatasetRecord::of(dataset.file()).map_err(CliError::failed)?),
+        Some(dataset) => {
+            Some(DatasetRecord::of(dataset.file()).map_err(|error| CliError::of(false, &error))?)
+        }
         None => None,
     };
-    Manifest::of_this_process(versions, &scene.device, vec![scene.seed], record)
+    Manifest::of_this_process(versions, device, vec![seed], record)
         .write(&folder.manifest())
-        .map_err(CliError::failed)
+        .map_err(|error| CliError::of(false, &error))
 }
 
 /// As pinned in `Cargo.toml`; a test compares them.
