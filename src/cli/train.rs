@@ -6,22 +6,23 @@ use std::sync::Mutex;
 use std::thread;
 
 use bevy_app::{App, AppExit};
+use bevy_ecs::schedule::Schedules;
 use clap::Args;
 
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
-use super::{INTERRUPTED, print};
+use super::{INTERRUPTED, print, words_of};
 use crate::checkpoint::{
     Best, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
     default_run_folder, finish_writing,
 };
-use crate::data::{SharedDataset, preload};
+use crate::data::{MinibatchPlugin, SharedDataset, preload};
 use crate::evaluate::Episodes;
 use crate::learner::ComputeDevice;
 use crate::report::console::Console;
 use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress};
 use crate::scene::Scene;
-use crate::schedule::{Outcome, Training, request_stop, with_causes};
+use crate::schedule::{Learn, Outcome, Training, request_stop, with_causes};
 
 /// Train a scene.
 ///
@@ -167,6 +168,7 @@ impl Train {
             });
             scene.problem(error.setting(), with_causes(&error), help)
         })?;
+        check_that_it_learns(&app, scene, dataset.is_some())?;
         let resolved = scene.to_ron();
         let differences = |old: &str| {
             let old = program
@@ -278,11 +280,7 @@ impl Learner {
         };
         // A panic is a bug, of ours or of a plugin; the checkpoints are still good and the other learners go on.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(updates)) {
-            let what = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
+            let what = words_of(&*panic);
             return Err(CliError::failed(format!(
                 "a step panicked: {what}\nThis is a bug in a plugin or in yarak. The last checkpoint in {} stands",
                 self.folder.checkpoints().display()
@@ -314,6 +312,25 @@ impl Learner {
             best: world.get_resource::<Best>().copied().unwrap_or_default(),
         })
     }
+}
+
+/// Refuses a scene that has nothing to learn with or from.
+fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Result<(), CliError> {
+    let schedules = app.world().resource::<Schedules>();
+    if schedules
+        .get(Learn)
+        .is_none_or(|learn| learn.systems_len() == 0)
+    {
+        let help = "add an algorithm; `yarak list algorithms` names them";
+        let problem = scene.problem("plugins", "nothing in this scene learns", Some(help.into()));
+        return Err(problem.into());
+    }
+    if !has_dataset && app.is_plugin_added::<MinibatchPlugin>() {
+        let message = "the algorithm learns from data, and the scene has no `Dataset`";
+        let help = "add Dataset(path: \"file.hdf5\")";
+        return Err(scene.problem("plugins", message, Some(help.into())).into());
+    }
+    Ok(())
 }
 
 fn write_manifest(

@@ -15,7 +15,7 @@ use super::overrides::{Override, unknown_head};
 use super::problem::{Problem, Problems};
 use super::read::{Reader, joined};
 use super::registry::SceneRegistry;
-use super::settings::AnySettings;
+use super::settings::{AnySettings, PluginKind};
 use super::split::split;
 use super::text::{Node, Shape, Source};
 
@@ -296,6 +296,19 @@ impl Document<'_> {
             let message = format!("the seed {seed} is given twice");
             let help = "each learner writes into a folder of its seed: keep one of them".to_owned();
             let problem = node.problem("seeds", message, Some(help));
+            reader.refuse(problem);
+        }
+        let algorithms = self.plugins.iter().filter(|plugin| {
+            let entry = self.registry.entry(plugin.scene_name());
+            entry.is_ok_and(|entry| entry.kind() == PluginKind::Algorithm)
+        });
+        let algorithms: Vec<&str> = algorithms.map(|plugin| plugin.scene_name()).collect();
+        if let [first, second, ..] = algorithms[..]
+            && let Some(node) = reader.places.get(second)
+        {
+            let message = format!("`{first}` is an algorithm already, and a scene has one");
+            let help = "keep one of them; a step of another algorithm comes in by order: [Replace(Actor, with: \"bc::clone_behaviour\")]";
+            let problem = node.problem(second, message, Some(help.to_owned()));
             reader.refuse(problem);
         }
         for plugin in &self.plugins {

@@ -142,8 +142,19 @@ impl Failure {
             };
         }
         let text = error.to_string();
+        let text = text.trim();
+        // Bevy's own words are for whoever writes the system, and most who read this wrote a scene.
+        let text = match text.lines().next() {
+            Some(first) if first.ends_with("Resource does not exist") => format!(
+                "{first}\nThe plugin that brings it is missing, or `order` put this step where that plugin is not"
+            ),
+            Some("System panicked") => {
+                "it panicked, as told above\nThis is a bug in a plugin or in yarak, or the step lacks one that `order` took out. The checkpoints that were saved stand".to_owned()
+            }
+            _ => text.to_owned(),
+        };
         Failure {
-            message: format!("in `{}`: {}", context.name(), text.trim()),
+            message: format!("in `{}`: {text}", context.name()),
             input: false,
         }
     }
