@@ -9,7 +9,7 @@ use yarak::prelude::*;
 #[reflect(@PluginKind::Algorithm)]
 pub struct Bc {
     /// Rows in a minibatch.
-    #[reflect(@Bounds::at_least(1.0))]
+    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
     pub batch: usize,
     /// Gradient steps in an epoch. None: rows / batch, rounded up.
     #[reflect(@Bounds::at_least(1.0))]
@@ -22,7 +22,7 @@ pub struct Bc {
 #[derive(Clone, Debug, Reflect)]
 pub struct BcActor {
     /// Widths of the hidden layers (ReLU).
-    #[reflect(@Bounds::at_least(1.0))]
+    #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub layers: Vec<usize>,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,

@@ -28,7 +28,7 @@ pub struct Td3Bc {
     /// How the targets follow: softly by τ, or as a hard copy every so many updates. They start as copies.
     pub target_update: TargetUpdate,
     /// Rows in a minibatch.
-    #[reflect(@Bounds::at_least(1.0))]
+    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
     pub batch: usize,
     /// Gradient steps in an epoch. None: rows / batch, rounded up.
     #[reflect(@Bounds::at_least(1.0))]
@@ -45,7 +45,7 @@ pub struct CriticSettings {
     /// How many critics there are and how their targets are mixed.
     pub ensemble: EnsembleSettings,
     /// Widths of the hidden layers (ReLU).
-    #[reflect(@Bounds::at_least(1.0))]
+    #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub layers: Vec<usize>,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
@@ -73,7 +73,7 @@ pub struct CriticSettings {
 #[derive(Clone, Debug, Reflect)]
 pub struct EnsembleSettings {
     /// How many critics.
-    #[reflect(@Bounds::at_least(1.0))]
+    #[reflect(@Bounds::within(1.0, 1_000.0))]
     pub n: usize,
     /// w in the target w · min Q + (1 − w) · max Q.
     #[reflect(@Bounds::within(0.0, 1.0))]
@@ -84,7 +84,7 @@ pub struct EnsembleSettings {
 #[derive(Clone, Debug, Reflect)]
 pub struct ActorSettings {
     /// Widths of the hidden layers (ReLU).
-    #[reflect(@Bounds::at_least(1.0))]
+    #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub layers: Vec<usize>,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
@@ -389,7 +389,9 @@ fn validate(
     let action = actor.act(batch.observation.clone());
     let imitation = losses::mse(action.clone(), batch.action.clone());
     let q1 = critic.q1(batch.observation.clone(), action);
-    metrics.record("validate/actor/loss", actor_loss(td3.alpha, q1, imitation));
+    // λ is a constant of a recorded loss, so the rest of the loss comes over to it.
+    let loss = actor_loss(td3.alpha, q1.stop_gradient(), imitation.stop_gradient());
+    metrics.record("validate/actor/loss", loss);
 }
 
 #[cfg(test)]

@@ -33,9 +33,10 @@ pub use crate::scene::{AppSceneExt, Bounds, FieldProblems, PluginKind, Settings}
 pub use crate::schedule::{
     AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, Evaluate,
     EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder, LearnSystems,
-    NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, Save, SaveSystems,
-    ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry, Tick, TickPlugin, TimeBudget,
-    Training, Validate, ValidateSystems, Window, after, between, every, take_failure, training,
+    NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError, Save,
+    SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry, Tick, TickPlugin,
+    TimeBudget, Training, Validate, ValidateSystems, Window, after, between, every, take_failure,
+    training,
 };
 
 /// The default value of a type, where its name would be noise: `Window { start_epoch: Some(2), ..default() }`.

@@ -9,7 +9,7 @@ use super::{AppPersistExt, CheckpointError, CheckpointWriter, Persist, Snapshot,
 use crate::report::{Reported, RunDirectory};
 use crate::scene::{Bounds, Settings};
 use crate::schedule::{
-    AppCadenceExt, Clock, InputError, Report, ReportSystems, Save, SaveNow, SaveSystems,
+    AppCadenceExt, Clock, InputError, Report, ReportSystems, RunError, Save, SaveNow, SaveSystems,
 };
 
 /// Saves everything that the run needs to go on, every so many steps and at its end.
@@ -91,10 +91,19 @@ fn start_writer(
 ) -> Result<(), BevyError> {
     if let Some(directory) = directory {
         let folder = directory.path.join("checkpoints");
-        let writer = CheckpointWriter::start(folder, settings.keep).map_err(InputError::new)?;
+        let writer = CheckpointWriter::start(folder, settings.keep).map_err(failure)?;
         commands.insert_resource(Writer(writer));
     }
     Ok(())
+}
+
+/// Whose mistake it is, for the exit status.
+fn failure(error: CheckpointError) -> BevyError {
+    if error.is_users_mistake() {
+        InputError::new(error).into()
+    } else {
+        RunError::new(error).into()
+    }
 }
 
 /// A new best value is saved at once, so that `best` is the checkpoint that had it.
@@ -119,7 +128,7 @@ fn watch_best(
 
 fn gather_snapshot(world: &mut World) -> Result<(), BevyError> {
     let step = world.resource::<Clock>().step;
-    let snapshot = gather(world, step)?;
+    let snapshot = gather(world, step).map_err(failure)?;
     world.resource_mut::<Gathered>().0 = Some(snapshot);
     Ok(())
 }
@@ -132,7 +141,7 @@ fn write_snapshot(
 ) -> Result<(), BevyError> {
     if let (Some(writer), Some(snapshot)) = (writer, gathered.0.take()) {
         let is_best = best.value.is_some() && best.step == clock.step;
-        writer.0.save(snapshot, is_best)?;
+        writer.0.save(snapshot, is_best).map_err(failure)?;
     }
     Ok(())
 }
@@ -169,7 +178,7 @@ impl Plugin for RestorePlugin {
 
 fn restore_run(world: &mut World) -> Result<(), BevyError> {
     if let Some(ResumeFrom(snapshot)) = world.remove_resource::<ResumeFrom>() {
-        restore(world, &snapshot).map_err(InputError::new)?;
+        restore(world, &snapshot).map_err(failure)?;
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ impl Program {
     pub fn read_scene(&self, path: &Path, overrides: &[String]) -> Result<Scene, CliError> {
         let app = self.bare_app();
         let scene = Scene::read(path, registry(&app), overrides)?;
-        check_names(&app, &scene)?;
+        check_scene(&app, &scene)?;
         Ok(scene)
     }
 
@@ -141,16 +141,24 @@ pub fn registry(app: &App) -> &SceneRegistry {
     app.world().resource::<SceneRegistry>()
 }
 
-/// Checks what only the program knows: devices, and the names of slots and steps.
-fn check_names(app: &App, scene: &Scene) -> Result<(), CliError> {
+/// Checks what only the program knows: devices, the names of slots and steps, and what one plugin needs of another.
+fn check_scene(app: &App, scene: &Scene) -> Result<(), CliError> {
     let slots: Vec<&str> = app.world().resource::<LearnOrder>().names().collect();
     let steps: Vec<&str> = app.world().resource::<StepRegistry>().names().collect();
-    scene.check_order(&slots, &steps)?;
-    scene
-        .device
-        .parse::<ComputeDevice>()
-        .map(|_| ())
-        .map_err(CliError::input)
+    let mut problems = scene.check_order(&slots, &steps).err().unwrap_or_default();
+    if let Err(error) = scene.device.parse::<ComputeDevice>() {
+        problems.push(scene.problem("device", error.to_string(), None));
+    }
+    if let (Some(dataset), Some(_)) = (scene.settings::<Dataset>(), scene.settings::<Validation>())
+        && dataset.validation == 0.0
+    {
+        problems.push(scene.problem(
+            "Dataset.validation",
+            "nothing is held out, so `Validation` has no rows to compute losses on",
+            Some("hold a share of the episodes out, such as validation: 0.1, or take `Validation` out".to_owned()),
+        ));
+    }
+    Ok(problems.into_result()?)
 }
 
 fn order(app: &mut App, edit: &OrderEdit) {

@@ -26,7 +26,7 @@ impl DataCommand {
     /// Looks.
     pub fn run(&self) -> Result<AppExit, CliError> {
         let DataCommand::Info { file, json } = self;
-        let summary = Summary::read(file).map_err(CliError::input)?;
+        let summary = Summary::read(file).map_err(|error| CliError::of(true, &error))?;
         if *json {
             print(&serde_json::to_string(&summary).map_err(CliError::failed)?);
         } else {

@@ -1,10 +1,11 @@
 //! What a subcommand ends with when it does not do what was asked.
 
+use std::error::Error;
 use std::fmt;
 
 use crate::checkpoint::{CheckpointError, RunFolderError};
-use crate::scene::Problems;
-use crate::schedule::Failure;
+use crate::scene::{Problem, Problems};
+use crate::schedule::{Failure, with_causes};
 
 /// A message for the user, and whose mistake it was.
 #[derive(Debug)]
@@ -30,6 +31,16 @@ impl CliError {
         }
     }
 
+    /// An error with its causes, and whose mistake it was.
+    pub fn of(users_mistake: bool, error: &dyn Error) -> Self {
+        let message = with_causes(error);
+        if users_mistake {
+            CliError::input(message)
+        } else {
+            CliError::failed(message)
+        }
+    }
+
     /// The exit status.
     pub fn status(&self) -> u8 {
         self.status
@@ -52,6 +63,12 @@ impl From<Problems> for CliError {
     }
 }
 
+impl From<Problem> for CliError {
+    fn from(problem: Problem) -> Self {
+        Problems::from(problem).into()
+    }
+}
+
 impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
         let status = failure.exit_status();
@@ -64,26 +81,12 @@ impl From<Failure> for CliError {
 
 impl From<CheckpointError> for CliError {
     fn from(error: CheckpointError) -> Self {
-        from_parts(error.is_users_mistake(), &error)
+        CliError::of(error.is_users_mistake(), &error)
     }
 }
 
 impl From<RunFolderError> for CliError {
     fn from(error: RunFolderError) -> Self {
-        from_parts(error.is_users_mistake(), &error)
-    }
-}
-
-fn from_parts(users_mistake: bool, error: &dyn std::error::Error) -> CliError {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message.push_str(&format!("\n  because {error}"));
-        cause = error.source();
-    }
-    if users_mistake {
-        CliError::input(message)
-    } else {
-        CliError::failed(message)
+        CliError::of(error.is_users_mistake(), &error)
     }
 }

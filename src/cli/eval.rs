@@ -9,8 +9,10 @@ use serde_json::json;
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
 use super::print;
-use crate::checkpoint::{ResumeFrom, Snapshot, follow, latest_good, load};
+use crate::checkpoint::{CheckpointError, ResumeFrom, Snapshot, follow, latest_good, load};
 use crate::evaluate::{Episodes, Rollouts, play, reference_scores};
+use crate::learner::ComputeDevice;
+use crate::scene::Scene;
 use crate::schedule::take_failure;
 
 /// Play episodes with a trained policy, deterministically.
@@ -24,12 +26,15 @@ pub struct Eval {
     /// The environment; the scene's if not given
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
-    /// How many episodes; as many as the scene says if not given
-    #[arg(long, value_name = "N")]
-    episodes: Option<usize>,
+    /// How many episodes, at most 10000; as many as the scene says if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    episodes: Option<u64>,
     /// The first episode's seed; the others count on from it
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Where to compute; the scene's device if not given, or the CPU where this machine does not have it
+    #[arg(long, value_name = "cpu|cuda[:N]|auto")]
+    device: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -44,15 +49,15 @@ impl Eval {
             .and_then(Path::parent)
             .unwrap_or(Path::new("."));
         let scene_file = run.join("scene.ron");
-        let mut scene = program.read_scene(&scene_file, &[])?;
+        let mut scene = self.read_scene(program, &scene_file)?;
         scene.steps = snapshot.step;
         let rollouts = scene.settings::<Rollouts>().cloned();
         let rollouts = rollouts.unwrap_or_default();
         let env = self.env.clone().unwrap_or(rollouts.env);
-        let episodes = self.episodes.unwrap_or(rollouts.episodes);
-        if episodes == 0 {
-            return Err(CliError::input("--episodes 0: play at least one"));
-        }
+        let episodes = self
+            .episodes
+            .and_then(|episodes| usize::try_from(episodes).ok())
+            .unwrap_or(rollouts.episodes);
         let seed = self.seed.unwrap_or(scene.seed.wrapping_add(rollouts.seed));
         let folders = folders_of(&scene_file);
         let mut app = program.app(&scene, scene.seed, folders, For::Evaluation(&snapshot))?;
@@ -108,6 +113,21 @@ impl Eval {
     }
 }
 
+impl Eval {
+    /// The scene of the run, on a device that this machine has: policies travel from the machine that trained them.
+    fn read_scene(&self, program: &Program, file: &Path) -> Result<Scene, CliError> {
+        if let Some(device) = &self.device {
+            device.parse::<ComputeDevice>().map_err(CliError::input)?;
+            return program.read_scene(file, &[format!("device={device}")]);
+        }
+        let on_cpu = program.read_scene(file, &["device=cpu".to_owned()])?;
+        program.read_scene(file, &[]).or_else(|_| {
+            eprintln!("warning: the run's device is not there; playing on the CPU");
+            Ok(on_cpu)
+        })
+    }
+}
+
 /// The checkpoint that a path means.
 fn find(source: &Path) -> Result<(PathBuf, Snapshot), CliError> {
     let checkpoints = source.join("checkpoints");
@@ -118,7 +138,18 @@ fn find(source: &Path) -> Result<(PathBuf, Snapshot), CliError> {
                 source.display()
             )));
         }
-        let folder = follow(source)?;
+        let folder = follow(source).map_err(|error| match error {
+            CheckpointError::NotACheckpoint { .. } => CliError::input(format!(
+                "{}: neither a run's folder (there is no checkpoints/ in it) nor a checkpoint (there is no checksums.ron in it); name one such as runs/NAME or runs/NAME/checkpoints/step_000020000{}",
+                source.display(),
+                if has_seeds(source) {
+                    "; of several seeds name one, as in seed_0"
+                } else {
+                    ""
+                }
+            )),
+            error => error.into(),
+        })?;
         let snapshot = load(&folder)?;
         return Ok((folder, snapshot));
     }
@@ -142,4 +173,10 @@ fn find(source: &Path) -> Result<(PathBuf, Snapshot), CliError> {
             source.display()
         ))
     })
+}
+
+/// Whether a folder holds the runs of several seeds.
+fn has_seeds(folder: &Path) -> bool {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|entry| entry.file_name().to_string_lossy().starts_with("seed_"))
 }

@@ -23,12 +23,15 @@ mod report;
 mod scene;
 mod train;
 
+use std::any::Any;
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bevy_app::{App, AppExit};
 use clap::{Parser, Subcommand};
 
 use building::Program;
+use error::CliError;
 
 /// Exit status of a run that Ctrl-C ended: 128 and the signal's number, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -90,7 +93,7 @@ pub fn run_with(
         }
     };
     let program = Program::new(register);
-    let done = match cli.command {
+    let run = || match cli.command {
         Command::Train(train) => train.run(&program),
         Command::Eval(eval) => eval.run(&program),
         Command::Graph(graph) => graph.run(&program),
@@ -100,6 +103,13 @@ pub fn run_with(
         Command::Report(report) => report.run(),
         Command::Bench(bench) => bench.run(),
     };
+    // A panic is a bug, and still ends with an exit status that scripts know.
+    let done = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        Err(CliError::failed(format!(
+            "it panicked: {}\nThis is a bug in a plugin or in yarak. The checkpoints that were saved stand",
+            words_of(&*panic)
+        )))
+    });
     match done {
         Ok(exit) => exit,
         Err(error) => {
@@ -107,6 +117,15 @@ pub fn run_with(
             AppExit::from_code(error.status())
         }
     }
+}
+
+/// What a panic said.
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
 }
 
 /// Writes results to standard output. A reader that closed the pipe early is not an error.

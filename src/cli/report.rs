@@ -29,8 +29,8 @@ impl Report {
         let mut runs = Vec::new();
         for folder in &self.runs {
             for folder in learners(folder)? {
-                let rows =
-                    json_lines::read(folder.join("metrics.jsonl")).map_err(CliError::input)?;
+                let rows = json_lines::read(folder.join("metrics.jsonl"))
+                    .map_err(|error| CliError::of(true, &error))?;
                 let scene_file = folder.join("scene.ron");
                 let scene = std::fs::read_to_string(&scene_file).map_err(|error| {
                     CliError::input(format!("{}: {error}", scene_file.display()))
@@ -42,8 +42,12 @@ impl Report {
                 });
             }
         }
-        std::fs::write(&self.out, page(&runs))
-            .map_err(|error| CliError::failed(format!("{}: {error}", self.out.display())))?;
+        std::fs::write(&self.out, page(&runs)).map_err(|error| {
+            CliError::failed(format!(
+                "{}: the page cannot be written: {error}; choose another file with `--out FILE`",
+                self.out.display()
+            ))
+        })?;
         print(&self.out.display().to_string());
         Ok(AppExit::Success)
     }
@@ -54,8 +58,12 @@ fn learners(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
     if folder.join("metrics.jsonl").is_file() {
         return Ok(vec![folder.to_path_buf()]);
     }
-    let entries = std::fs::read_dir(folder)
-        .map_err(|error| CliError::input(format!("{}: {error}", folder.display())))?;
+    let entries = std::fs::read_dir(folder).map_err(|error| {
+        CliError::input(format!(
+            "{}: this run's folder cannot be read: {error}",
+            folder.display()
+        ))
+    })?;
     let mut seeds: Vec<(u64, PathBuf)> = entries
         .filter_map(|entry| {
             let path = entry.ok()?.path();

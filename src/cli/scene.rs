@@ -18,14 +18,14 @@ pub enum SceneCommand {
         #[arg(required = true)]
         scenes: Vec<PathBuf>,
     },
-    /// Print a scene with every setting of a plugin at its default, commented
+    /// Print a scene of one plugin with every setting at its default, commented
     Template {
-        /// The plugin, such as Td3Bc (`yarak list plugins` names them)
+        /// The plugin, such as Td3Bc (`yarak list` names them)
         name: String,
     },
     /// Print each setting of a plugin with its type, default, range and meaning
     Schema {
-        /// The plugin, such as Td3Bc (`yarak list plugins` names them)
+        /// The plugin, such as Td3Bc (`yarak list` names them)
         name: String,
         /// Print JSON Schema
         #[arg(long)]
@@ -56,7 +56,7 @@ impl SceneCommand {
             SceneCommand::Template { name } => {
                 let app = program.bare_app();
                 let entry = registry(&app).entry(name).map_err(CliError::input)?;
-                print(&entry.template());
+                print(&entry.scene_template());
                 Ok(AppExit::Success)
             }
             SceneCommand::Schema { name, json } => {

@@ -6,22 +6,24 @@ use std::sync::Mutex;
 use std::thread;
 
 use bevy_app::{App, AppExit};
+use bevy_ecs::schedule::Schedules;
 use clap::Args;
 
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
-use super::{INTERRUPTED, print};
+use super::{INTERRUPTED, print, words_of};
 use crate::checkpoint::{
     Best, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
     default_run_folder, finish_writing,
 };
-use crate::data::{SharedDataset, preload};
+use crate::data::{MinibatchPlugin, SharedDataset, preload};
 use crate::evaluate::Episodes;
 use crate::nn::set_threads;
+use crate::learner::ComputeDevice;
 use crate::report::console::Console;
 use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress};
 use crate::scene::Scene;
-use crate::schedule::{Outcome, Training, request_stop};
+use crate::schedule::{Learn, Outcome, Training, request_stop, with_causes};
 
 /// Train a scene.
 ///
@@ -44,7 +46,7 @@ pub struct Train {
     #[arg(long, value_name = "cpu|cuda[:N]|auto")]
     device: Option<String>,
     /// Train for so many steps instead of the scene's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
     /// Train one learner for each of these seeds, side by side, each into a folder of its own (seed_0, seed_1, ...)
     #[arg(long, value_name = "0,1,2", value_delimiter = ',')]
@@ -83,6 +85,9 @@ struct Ended {
 impl Train {
     /// Trains.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        if let Some(device) = &self.device {
+            device.parse::<ComputeDevice>().map_err(CliError::input)?;
+        }
         let mut overrides = self.overrides.clone();
         overrides.extend(self.steps.map(|steps| format!("steps={steps}")));
         overrides.extend(self.device.iter().map(|device| format!("device={device}")));
@@ -176,7 +181,14 @@ impl Train {
         let folders = folders_of(&self.scene);
         let mut app = program.app(scene, scene.seed, folders, For::Training(progress))?;
         // Before the folder is made: a file that cannot be read leaves nothing behind.
-        let dataset = preload(app.world()).map_err(CliError::input)?;
+        let dataset = preload(app.world()).map_err(|error| {
+            let help = error.is_missing_file().then(|| {
+                "a relative path is looked for in the working directory and in the scene's folder"
+                    .to_owned()
+            });
+            scene.problem(error.setting(), with_causes(&error), help)
+        })?;
+        check_that_it_learns(&app, scene, dataset.is_some())?;
         let resolved = scene.to_ron();
         let differences = |old: &str| {
             let old = program
@@ -209,7 +221,8 @@ impl Train {
         }
         let finished = resumed_from >= scene.steps;
         if !finished {
-            write_manifest(&opened.folder, scene, dataset.as_ref())?;
+            let device = app.world().resource::<ComputeDevice>().to_string();
+            write_manifest(&opened.folder, &device, scene.seed, dataset.as_ref())?;
         }
         app.insert_resource(RunDirectory {
             path: folder.to_path_buf(),
@@ -287,11 +300,7 @@ impl Learner {
         };
         // A panic is a bug, of ours or of a plugin; the checkpoints are still good and the other learners go on.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(updates)) {
-            let what = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
+            let what = words_of(&*panic);
             return Err(CliError::failed(format!(
                 "a step panicked: {what}\nThis is a bug in a plugin or in yarak. The last checkpoint in {} stands",
                 self.folder.checkpoints().display()
@@ -325,9 +334,29 @@ impl Learner {
     }
 }
 
+/// Refuses a scene that has nothing to learn with or from.
+fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Result<(), CliError> {
+    let schedules = app.world().resource::<Schedules>();
+    if schedules
+        .get(Learn)
+        .is_none_or(|learn| learn.systems_len() == 0)
+    {
+        let help = "add an algorithm; `yarak list algorithms` names them";
+        let problem = scene.problem("plugins", "nothing in this scene learns", Some(help.into()));
+        return Err(problem.into());
+    }
+    if !has_dataset && app.is_plugin_added::<MinibatchPlugin>() {
+        let message = "the algorithm learns from data, and the scene has no `Dataset`";
+        let help = "add Dataset(path: \"file.hdf5\")";
+        return Err(scene.problem("plugins", message, Some(help.into())).into());
+    }
+    Ok(())
+}
+
 fn write_manifest(
     folder: &RunFolder,
-    scene: &Scene,
+    device: &str,
+    seed: u64,
     dataset: Option<&SharedDataset>,
 ) -> Result<(), CliError> {
     let versions = Versions {
@@ -336,12 +365,14 @@ fn write_manifest(
         bevy: BEVY.to_owned(),
     };
     let record = match dataset {
-        Some(dataset) => Some(DatasetRecord::of(dataset.file()).map_err(CliError::failed)?),
+        Some(dataset) => {
+            Some(DatasetRecord::of(dataset.file()).map_err(|error| CliError::of(false, &error))?)
+        }
         None => None,
     };
-    Manifest::of_this_process(versions, &scene.device, vec![scene.seed], record)
+    Manifest::of_this_process(versions, device, vec![seed], record)
         .write(&folder.manifest())
-        .map_err(CliError::failed)
+        .map_err(|error| CliError::of(false, &error))
 }
 
 /// As pinned in `Cargo.toml`; a test compares them.

@@ -10,6 +10,7 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
+use super::hdf5::FileError;
 use super::{
     ActionScale, Column, LoadError, Normaliser, ScaleError, Split, SplitError, Transitions, load,
     split_episodes,
@@ -54,6 +55,9 @@ impl Settings for Dataset {
                 "action_bounds",
                 "the first number must be below the second, as in (-1.0, 1.0)",
             );
+        }
+        if self.path.as_os_str().is_empty() {
+            problems.refuse("path", "names no file: give the HDF5 file's path");
         }
         if self.validation >= 1.0 {
             problems.refuse(
@@ -144,7 +148,7 @@ pub enum DatasetError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The validation share.
-    #[error("Dataset.validation: {0}")]
+    #[error(transparent)]
     Split(#[from] SplitError),
     /// Normalising or scaling.
     #[error("{file}: {error}")]
@@ -170,6 +174,26 @@ pub enum DatasetError {
         /// The width in the environment.
         expected: usize,
     },
+}
+
+impl DatasetError {
+    /// The setting that has to change, as a scene names it.
+    pub fn setting(&self) -> &'static str {
+        match self {
+            DatasetError::Split(_) => "Dataset.validation",
+            DatasetError::Load(_) | DatasetError::Scale { .. } | DatasetError::OtherTask { .. } => {
+                "Dataset.path"
+            }
+        }
+    }
+
+    /// Whether there is no such file.
+    pub fn is_missing_file(&self) -> bool {
+        matches!(
+            self,
+            DatasetError::Load(LoadError::File(FileError::Missing { .. }))
+        )
+    }
 }
 
 fn load_dataset(

@@ -116,9 +116,23 @@ pub enum RolloutError {
     /// Without data nobody said how observations and actions are scaled.
     #[error("there is no `Preprocessing`: add a `Dataset`, or insert the resource")]
     NoPreprocessing,
-    /// Another width than the environment's.
+    /// A policy for another task than the environment.
+    #[error(
+        "{environment}: its {what} have {expected} elements, and the policy was trained on data where they have {found}; evaluate it in the environment of its data"
+    )]
+    OtherTask {
+        /// The environment.
+        environment: String,
+        /// Observations or actions.
+        what: &'static str,
+        /// The width in the environment.
+        expected: usize,
+        /// The width that the policy knows.
+        found: usize,
+    },
+    /// Scaling failed.
     #[error("{environment}: {error}")]
-    Width {
+    Scale {
         /// The environment.
         environment: String,
         /// What is wrong.
@@ -151,7 +165,7 @@ pub fn play(
         .get_resource::<Preprocessing>()
         .ok_or(RolloutError::NoPreprocessing)?;
     let device = world.resource::<ComputeDevice>().plain();
-    let width_error = |error| RolloutError::Width {
+    let scale_error = |error| RolloutError::Scale {
         environment: environment.to_owned(),
         error,
     };
@@ -159,6 +173,20 @@ pub fn play(
     let mut observations: Vec<Vec<f32>> = Vec::new();
     for index in 0..episodes {
         let mut made: Box<dyn Environment> = registry::make(environment)?;
+        let [observations_found, actions_found] = preprocessing.widths();
+        for (what, space, found) in [
+            ("observations", made.observation_space(), observations_found),
+            ("actions", made.action_space(), actions_found),
+        ] {
+            if space.size() != found {
+                return Err(RolloutError::OtherTask {
+                    environment: environment.to_owned(),
+                    what,
+                    expected: space.size(),
+                    found,
+                });
+            }
+        }
         let mut observation = vec![0.0; made.observation_space().size()];
         made.reset(
             Some(first_seed.wrapping_add(index as u64)),
@@ -181,7 +209,7 @@ pub fn play(
         preprocessing
             .observation
             .apply_to_row(&mut rows)
-            .map_err(width_error)?;
+            .map_err(scale_error)?;
         let shape = [episodes, rows.len() / episodes];
         let observation = Tensor::from_data(TensorData::new(rows, shape), &device);
         let actions = acting
@@ -195,7 +223,7 @@ pub fn play(
         preprocessing
             .action
             .from_unit(&mut actions)
-            .map_err(width_error)?;
+            .map_err(scale_error)?;
         for index in 0..episodes {
             if !playing[index] {
                 continue;

@@ -9,7 +9,7 @@ use bevy_reflect::Reflect;
 use super::Metrics;
 use crate::checkpoint::AppPersistExt;
 use crate::scene::{Bounds, Settings};
-use crate::schedule::{AppCadenceExt, Clock, Report, ReportSystems, Stopwatch};
+use crate::schedule::{AppCadenceExt, Clock, Report, ReportSystems, RunError, Stopwatch};
 
 /// Reports metrics every so many steps, and after every evaluation. Every scene has it; name it to change how often.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -72,7 +72,7 @@ struct SinceLastReport {
 /// A loss that is no number any more.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
-    "`{name}` is {value} at step {step}: training has diverged. Lower the learning rate, set `max_gradient_norm` or `value_bounds`, or look at the data with `yarak data info`; the last checkpoint is from before"
+    "`{name}` is {value} at step {step}: training has diverged. Lower the learning rate, set `max_gradient_norm` or `value_bounds`, or look at the data with `yarak data info`. The last checkpoint is from before this report and may have diverged already"
 )]
 pub struct NotFinite {
     /// The metric.
@@ -111,11 +111,11 @@ fn read_metrics(
         .iter()
         .find(|(name, value)| name.ends_with("loss") && !value.is_finite());
     if let Some((name, value)) = bad {
-        return Err(NotFinite {
+        return Err(RunError::new(NotFinite {
             name: name.clone(),
             value: *value,
             step: clock.step,
-        }
+        })
         .into());
     }
     Ok(())

@@ -12,7 +12,7 @@ use super::console::{Console, Progress};
 use super::json_lines::{JsonLines, cut_back};
 use super::tensorboard::EventFile;
 use crate::scene::Settings;
-use crate::schedule::{Clock, Report, ReportSystems};
+use crate::schedule::{Clock, Report, ReportSystems, RunError};
 
 /// The folder of the run. The command line inserts it; an app of one's own that wants files does so too.
 #[derive(Resource, Clone, Debug)]
@@ -43,9 +43,11 @@ fn open_json_lines(
     if let Some(directory) = directory {
         let path = directory.path.join("metrics.jsonl");
         if path.exists() {
-            cut_back(&path, directory.resumed_from)?;
+            cut_back(&path, directory.resumed_from).map_err(RunError::new)?;
         }
-        commands.insert_resource(JsonLinesSink(JsonLines::open(&path)?));
+        commands.insert_resource(JsonLinesSink(
+            JsonLines::open(&path).map_err(RunError::new)?,
+        ));
     }
     Ok(())
 }
@@ -55,7 +57,9 @@ fn write_json_line(
     sink: Option<ResMut<JsonLinesSink>>,
 ) -> Result<(), BevyError> {
     if let Some(mut sink) = sink {
-        sink.0.append(reported.step, &reported.values)?;
+        sink.0
+            .append(reported.step, &reported.values)
+            .map_err(RunError::new)?;
     }
     Ok(())
 }
@@ -89,9 +93,10 @@ fn open_event_file(
 ) -> Result<(), BevyError> {
     if let Some(directory) = directory {
         let file = match directory.resumed_from {
-            0 => EventFile::create(&directory.path, unix_seconds())?,
-            step => EventFile::resume(&directory.path, unix_seconds(), step)?,
-        };
+            0 => EventFile::create(&directory.path, unix_seconds()),
+            step => EventFile::resume(&directory.path, unix_seconds(), step),
+        }
+        .map_err(RunError::new)?;
         commands.insert_resource(TensorBoardSink(file));
     }
     Ok(())
@@ -103,7 +108,8 @@ fn write_event(
 ) -> Result<(), BevyError> {
     if let Some(mut sink) = sink {
         sink.0
-            .append(reported.step, unix_seconds(), &reported.values)?;
+            .append(reported.step, unix_seconds(), &reported.values)
+            .map_err(RunError::new)?;
     }
     Ok(())
 }

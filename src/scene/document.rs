@@ -1,5 +1,6 @@
 //! The scene as a value: read from RON, checked as a whole, changed by overrides, printed back.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -46,6 +47,8 @@ pub struct Scene {
     pub plugins: Vec<Box<dyn AnySettings>>,
     /// Edits to the order of steps, in the order of the scene.
     pub order: Vec<OrderEdit>,
+    /// Where the scene's own fields and the plugins' were written, by path; the whole scene's place has the empty path.
+    pub(super) places: BTreeMap<String, Problem>,
 }
 
 impl Scene {
@@ -121,6 +124,35 @@ impl Scene {
     /// Every unknown slot or step, with its place and the nearest names.
     pub fn check_order(&self, slots: &[&str], steps: &[&str]) -> Result<(), Problems> {
         order::check(&self.order, slots, steps)
+    }
+
+    /// A mistake that shows only when the scene meets this machine, such as a file that is not there, at the place of the
+    /// setting `path`: `device`, `Dataset.path`. A setting that the scene leaves out has the place of what holds it.
+    ///
+    /// ```
+    /// use yarak::scene::{Scene, SceneRegistry};
+    ///
+    /// let scene = Scene::parse("mine.ron", "Scene(device: \"tpu\", steps: 1, plugins: [])", &SceneRegistry::new(), &[])?;
+    /// let problem = scene.problem("device", "there is no device `tpu`", None);
+    /// assert!(problem.to_string().starts_with("mine.ron:1:15: error: device: there is no device `tpu`"));
+    /// # Ok::<(), yarak::scene::Problems>(())
+    /// ```
+    pub fn problem(&self, path: &str, message: impl Into<String>, help: Option<String>) -> Problem {
+        let mut holder = path;
+        let place = loop {
+            match (self.places.get(holder), holder.rfind('.')) {
+                (Some(place), _) => break place.clone(),
+                (None, Some(dot)) => holder = &holder[..dot],
+                (None, None) if !holder.is_empty() => holder = "",
+                (None, None) => break Problem::about_file(self.name.clone(), "", None),
+            }
+        };
+        Problem {
+            path: path.to_owned(),
+            message: message.into(),
+            help,
+            ..place
+        }
     }
 
     /// The scene as RON: every setting of every plugin, no comments; reads back to the same values, bit for bit.

@@ -189,6 +189,14 @@ impl Problems {
     }
 }
 
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        let mut problems = Self::default();
+        problems.push(problem);
+        problems
+    }
+}
+
 impl<'p> IntoIterator for &'p Problems {
     type Item = &'p Problem;
     type IntoIter = std::slice::Iter<'p, Problem>;

@@ -280,7 +280,7 @@ impl<'s> Reader<'s> {
             };
             let Some(field) = fields.iter().find(|field| field.name == key.text) else {
                 let help = unknown_field_help(key.text, fields);
-                let problem = at(format!("{name} has no field `{}`", key.text), help);
+                let problem = at(format!("no field is called `{}`", key.text), help);
                 self.refuse(problem);
                 continue;
             };
@@ -360,7 +360,7 @@ mod tests {
             actor: (learning_rate: Multistep(initial: 1.0, decay: 2), activation: relu, noise: 0.1),
         )");
         assert_eq!(found.len(), 15, "{found:#?}");
-        assert!(found[0].contains("has no field `alhpa` | did you mean `alpha`?"));
+        assert!(found[0].contains("no field is called `alhpa` | did you mean `alpha`?"));
         assert!(found[1].ends_with("batch: expected a whole number at least 1, found 0 | "));
         assert!(found[2].contains("`batch` is given twice"));
         assert!(found[3].contains("expected a number from 0 to 1, found 1.5"));

@@ -262,6 +262,21 @@ impl SceneEntry {
         text
     }
 
+    /// A scene of this plugin alone, with its [`template`](Self::template): it passes `yarak scene check`, and resolves to
+    /// the defaults.
+    pub fn scene_template(&self) -> String {
+        let settings = self.default_settings();
+        let value = settings.as_reflected().as_partial_reflect();
+        let mut summary = String::new();
+        if !self.summary().is_empty() {
+            summary = format!("        // {}\n", self.summary());
+        }
+        format!(
+            "Scene(\n    steps: 20_000,\n    plugins: [\n{summary}        {},\n    ],\n)\n",
+            pretty(self.name, value, true, 2)
+        )
+    }
+
     /// Every field with its type, default, range and doc comment, as indented text.
     pub fn schema_text(&self) -> String {
         let settings = self.default_settings();

@@ -1,6 +1,6 @@
 //! Makes a scene out of its text: its fields, its plugins, the overrides, then the checks of the whole.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use bevy_reflect::structs::Struct;
@@ -15,7 +15,7 @@ use super::overrides::{Override, unknown_head};
 use super::problem::{Problem, Problems};
 use super::read::{Reader, joined};
 use super::registry::SceneRegistry;
-use super::settings::AnySettings;
+use super::settings::{AnySettings, PluginKind};
 use super::split::split;
 use super::text::{Node, Shape, Source};
 
@@ -85,6 +85,9 @@ pub(crate) fn resolve(
     if is_scene {
         document.check(&mut reader, &root);
     }
+    let mut places = BTreeMap::from([(String::new(), root.problem("", "", None))]);
+    let shallow = reader.places.iter().filter(|(path, _)| is_shallow(path));
+    places.extend(shallow.map(|(path, node)| (path.clone(), node.problem("", "", None))));
     reader.problems.into_result()?;
     let Header {
         name,
@@ -101,7 +104,13 @@ pub(crate) fn resolve(
         seeds,
         plugins: document.plugins,
         order: document.order,
+        places,
     })
+}
+
+/// Whether a path names a field of the scene or of a plugin, and nothing inside of one: only those places are kept.
+fn is_shallow(path: &str) -> bool {
+    !path.contains('[') && path.matches('.').count() <= 1
 }
 
 /// A scene while it is read.
@@ -274,10 +283,7 @@ impl Document<'_> {
     fn check(&self, reader: &mut Reader, root: &Node) {
         for (field, help) in [
             ("steps", "add steps: 20_000, or pass --set steps=20_000"),
-            (
-                "plugins",
-                "add plugins: [..]; `yarak list plugins` names them",
-            ),
+            ("plugins", "add plugins: [..]; `yarak list` names them"),
         ] {
             if !reader.places.contains_key(field) {
                 let message = format!("the scene has no `{field}`");
@@ -290,6 +296,19 @@ impl Document<'_> {
             let message = format!("the seed {seed} is given twice");
             let help = "each learner writes into a folder of its seed: keep one of them".to_owned();
             let problem = node.problem("seeds", message, Some(help));
+            reader.refuse(problem);
+        }
+        let algorithms = self.plugins.iter().filter(|plugin| {
+            let entry = self.registry.entry(plugin.scene_name());
+            entry.is_ok_and(|entry| entry.kind() == PluginKind::Algorithm)
+        });
+        let algorithms: Vec<&str> = algorithms.map(|plugin| plugin.scene_name()).collect();
+        if let [first, second, ..] = algorithms[..]
+            && let Some(node) = reader.places.get(second)
+        {
+            let message = format!("`{first}` is an algorithm already, and a scene has one");
+            let help = "keep one of them; a step of another algorithm comes in by order: [Replace(Actor, with: \"bc::clone_behaviour\")]";
+            let problem = node.problem(second, message, Some(help.to_owned()));
             reader.refuse(problem);
         }
         for plugin in &self.plugins {
@@ -411,7 +430,7 @@ mod tests {
                 "8:9 no plugin is called `Td3Bd`",
                 "9:22 a batch needs at least n_step rows",
                 "10:9 `Td3Bc` is listed twice, first in line 9",
-                "11:18 Rollouts has no field `evry`",
+                "11:18 no field is called `evry`",
                 "12:9 expected a plugin, found \"TensorBoard\"",
                 "14:14 expected Replace(Slot, with: \"step::name\"), found Replace(Actor)",
                 "15:5 a scene has no field `Rollouts`",

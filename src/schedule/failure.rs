@@ -70,6 +70,46 @@ impl Error for InputError {
     }
 }
 
+/// Marks an error that says everything by itself, such as a full disk or a run that diverged: it is told with its causes and
+/// without the name of the system that met it. The program then ends with exit status 1.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// fn save() -> Result {
+///     std::fs::write("no/such/folder", "").map_err(RunError::new)?;
+///     Ok(())
+/// }
+///
+/// let mut app = App::new();
+/// app.add_plugins(SchedulePlugin).add_systems(Startup, save);
+/// app.update();
+/// let failure = take_failure().unwrap();
+/// assert_eq!(failure.exit_status(), 1);
+/// assert!(failure.message.starts_with("No such file"));
+/// ```
+#[derive(Debug)]
+pub struct RunError(Box<dyn Error + Send + Sync>);
+
+impl RunError {
+    /// Marks `error`.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        RunError(error.into())
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
 thread_local! {
     static FIRST_FAILURE: RefCell<Option<Failure>> = const { RefCell::new(None) };
 }
@@ -95,16 +135,33 @@ impl Failure {
                 input: true,
             };
         }
+        if let Some(run) = error.downcast_ref::<RunError>() {
+            return Failure {
+                message: with_causes(run),
+                input: false,
+            };
+        }
         let text = error.to_string();
+        let text = text.trim();
+        // Bevy's own words are for whoever writes the system, and most who read this wrote a scene.
+        let text = match text.lines().next() {
+            Some(first) if first.ends_with("Resource does not exist") => format!(
+                "{first}\nThe plugin that brings it is missing, or `order` put this step where that plugin is not"
+            ),
+            Some("System panicked") => {
+                "it panicked, as told above\nThis is a bug in a plugin or in yarak, or the step lacks one that `order` took out. The checkpoints that were saved stand".to_owned()
+            }
+            _ => text.to_owned(),
+        };
         Failure {
-            message: format!("in `{}`: {}", context.name(), text.trim()),
+            message: format!("in `{}`: {text}", context.name()),
             input: false,
         }
     }
 }
 
 /// An error with its causes, each introduced by `because`.
-fn with_causes(error: &dyn Error) -> String {
+pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -34,7 +34,8 @@ pub use facilitate::{
     AppCadenceExt, Cadence, FacilitatorPlugin, Outcome, SaveNow, Stopwatch, TimeBudget, Training,
     request_stop, stop_requested,
 };
-pub use failure::{Failure, InputError, keep_failure, take_failure};
+pub(crate) use failure::with_causes;
+pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};
 pub use graph::{GraphFormat, draw};
 pub use label::{
     Collect, CollectSystems, Evaluate, EvaluateSystems, Learn, LearnSystems, Prepare,
