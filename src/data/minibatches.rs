@@ -25,6 +25,19 @@ pub struct MinibatchPlugin {
     pub infinite_horizon: bool,
 }
 
+impl Default for MinibatchPlugin {
+    /// 256 rows, one step, no discount: what imitates and does not bootstrap needs no more.
+    fn default() -> Self {
+        MinibatchPlugin {
+            batch: 256,
+            steps_per_epoch: None,
+            discount: 0.0,
+            n_step: 1,
+            infinite_horizon: false,
+        }
+    }
+}
+
 impl Plugin for MinibatchPlugin {
     fn build(&self, app: &mut App) {
         let settings = self.clone();
