@@ -1,6 +1,7 @@
 //! yarak
 extern crate self as yarak;
 
+pub mod app;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
