@@ -202,7 +202,7 @@ pub enum DatasetError {
     },
 }
 
-fn load_dataset(
+pub(super) fn load_dataset(
     dataset: Res<Dataset>,
     folders: Option<Res<SearchFolders>>,
     spaces: Option<Res<Spaces>>,
