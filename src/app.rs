@@ -217,7 +217,7 @@ mod tests {
         };
         assert!(app(run).run().is_success());
         let metrics = fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
-        assert!(metrics.starts_with("{\"step\":7,"), "{metrics}");
+        assert!(metrics.starts_with("{\"step\": 7,"), "{metrics}");
         let latest = latest_good(folder.path().join("run/checkpoints")).unwrap();
         assert_eq!(latest.found.unwrap().1.step, 7);
     }
@@ -236,8 +236,16 @@ mod tests {
 
     #[test]
     fn a_missing_dataset_ends_the_app_with_the_users_status() {
-        let exit = App::new().add_plugins((YarakPlugins, Bc::default())).run();
-        assert_eq!(exit, AppExit::from_code(2));
+        let mut app = App::new();
+        app.add_plugins((YarakPlugins, Bc::default()));
+        app.finish();
+        app.update();
+        assert_eq!(app.should_exit(), Some(AppExit::from_code(2)));
+        let ended = app.world().resource::<Training>().outcome.clone();
+        let Some(Outcome::Failed(failure)) = ended else {
+            panic!("it must fail")
+        };
+        assert!(failure.message.contains("add `Dataset("), "{failure}");
     }
 
     #[test]
