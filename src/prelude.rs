@@ -14,10 +14,13 @@ pub use burn::tensor::{Device, Tensor, TensorData};
 pub use burn::{self};
 pub use serde;
 
+pub use crate::app::{ConcludePlugin, RunPlugin, YarakPlugins};
 pub use crate::checkpoint::{
-    AppPersistExt, CheckpointError, Checkpoints, Persist, Snapshot, gather, restore,
+    AppPersistExt, CheckpointError, Checkpoints, Persist, ResumeFrom, Snapshot, gather, restore,
 };
-pub use crate::data::{Batch, Data, Dataset, MinibatchPlugin, Preprocessing, Transitions};
+pub use crate::data::{
+    Batch, Data, Dataset, End, Episode, MinibatchPlugin, Minibatches, Preprocessing, Transitions,
+};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
     Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, Descent, DeviceError,
@@ -28,7 +31,9 @@ pub use crate::nn::{
     Activation, Mlp, MlpShape, Policy, QEnsemble, StopGradient, ValueBounds, losses,
 };
 pub use crate::plugins::{Bc, Td3Bc, bc, td3_bc};
-pub use crate::report::{Metrics, Reported, Reports, RunDirectory, TensorBoard};
+pub use crate::report::{
+    ConsolePlugin, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory, TensorBoard,
+};
 pub use crate::scene::{AppSceneExt, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
     AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, Evaluate,

@@ -3,20 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bevy_app::App;
+use bevy_app::{App, PluginGroup, ScheduleRunnerPlugin};
 
 use super::error::CliError;
-use crate::checkpoint::{Checkpoints, RestorePlugin, Snapshot};
+use crate::app::{ConcludePlugin, YarakPlugins};
+use crate::checkpoint::{Checkpoints, Snapshot};
 use crate::data::{Dataset, Preprocessing, SearchFolders};
 use crate::evaluate::{Rollouts, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::plugins;
 use crate::report::{ConsolePlugin, JsonLinesPlugin, Reports, TensorBoard};
 use crate::scene::{AppSceneExt, OrderEdit, Scene, SceneRegistry};
-use crate::schedule::{
-    AppScheduleExt, Clock, FacilitatorPlugin, LearnOrder, NamedEdit, ScheduleErrors,
-    SchedulePlugin, StepRegistry,
-};
+use crate::schedule::{AppScheduleExt, Clock, LearnOrder, NamedEdit, ScheduleErrors, StepRegistry};
 
 /// This binary's plugins: ours and those of whoever calls [`run`](super::run).
 #[derive(Clone)]
@@ -44,8 +42,16 @@ impl Program {
 
     /// An app in which everything that scenes can name is registered, and nothing is added yet.
     pub fn bare_app(&self) -> App {
+        // Without what a scene names itself, and without what the subcommands do in their own way.
+        let parts = YarakPlugins
+            .build()
+            .disable::<Reports>()
+            .disable::<ConsolePlugin>()
+            .disable::<JsonLinesPlugin>()
+            .disable::<ConcludePlugin>()
+            .disable::<ScheduleRunnerPlugin>();
         let mut app = App::new();
-        app.add_plugins((SchedulePlugin, FacilitatorPlugin, RestorePlugin))
+        app.add_plugins(parts)
             .register_for_scenes::<Dataset>()
             .register_for_scenes::<Rollouts>()
             .register_for_scenes::<Validation>()

@@ -18,8 +18,8 @@ use crate::checkpoint::{
 };
 use crate::data::{MinibatchPlugin, SharedDataset, preload};
 use crate::evaluate::Episodes;
-use crate::nn::set_threads;
 use crate::learner::ComputeDevice;
+use crate::nn::set_threads;
 use crate::report::console::Console;
 use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress};
 use crate::scene::Scene;

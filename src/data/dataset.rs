@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
@@ -141,6 +142,35 @@ pub struct Data {
     pub file: PathBuf,
 }
 
+/// A whole episode of the training data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoredEpisode {
+    /// Its rows in [`Data::transitions`].
+    pub rows: Range<usize>,
+    /// The undiscounted sum of its rewards.
+    pub total_reward: f64,
+}
+
+impl Data {
+    /// The episodes that are trained on, in the order of the file, with their returns.
+    pub fn training_episodes(&self) -> Vec<ScoredEpisode> {
+        let (episodes, returns) = (self.transitions.episodes(), self.transitions.returns());
+        let held_out = &self.split.held_out;
+        // Whole episodes are held out, so the first row stands for all.
+        let trained_on =
+            |rows: &Range<usize>| held_out.binary_search(&(rows.start as u32)).is_err();
+        episodes
+            .iter()
+            .zip(returns)
+            .filter(|(episode, _)| trained_on(&episode.rows))
+            .map(|(episode, total_reward)| ScoredEpisode {
+                rows: episode.rows.clone(),
+                total_reward,
+            })
+            .collect()
+    }
+}
+
 /// Why a dataset cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -196,7 +226,7 @@ impl DatasetError {
     }
 }
 
-fn load_dataset(
+pub(super) fn load_dataset(
     dataset: Res<Dataset>,
     folders: Option<Res<SearchFolders>>,
     spaces: Option<Res<Spaces>>,
@@ -353,4 +383,44 @@ fn training_rows<'a>(column: &'a Column, split: &Split) -> Cow<'a, Column> {
             .collect(),
         width: column.width,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{End, Episode, Parts};
+
+    #[test]
+    fn held_out_episodes_are_not_among_those_that_are_trained_on() {
+        let column = |values: Vec<f32>| Column { values, width: 1 };
+        let transitions = Transitions::new(Parts {
+            observation: column(vec![0.0; 6]),
+            action: column(vec![0.0; 6]),
+            reward: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            next_observation: column(vec![0.0; 6]),
+            terminal: vec![false; 6],
+            episodes: [0..1, 1..3, 3..6]
+                .map(|rows| Episode {
+                    rows,
+                    end: End::Truncated,
+                })
+                .to_vec(),
+        });
+        let data = Data {
+            transitions: Arc::new(transitions.unwrap()),
+            split: Arc::new(Split {
+                training: vec![0, 3, 4, 5],
+                held_out: vec![1, 2],
+            }),
+            file: PathBuf::new(),
+        };
+        let found = data.training_episodes();
+        assert_eq!(
+            found
+                .iter()
+                .map(|it| (it.rows.clone(), it.total_reward))
+                .collect::<Vec<_>>(),
+            [(0..1, 1.0), (3..6, 15.0)]
+        );
+    }
 }

@@ -1,11 +1,12 @@
 //! Minibatches drawn from a dataset: uniformly, with replacement.
 
-use bevy_app::{App, Plugin, Startup};
+use bevy_app::{App, Plugin, PreStartup, Startup};
 use bevy_ecs::prelude::*;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::dataset::load_dataset;
 use super::{Batch, Data, Folded, Preprocessing, Transitions, fold};
 use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling, Seed};
 use crate::schedule::{Clock, InputError, Learn, LearnSystems, Validate, ValidateSystems};
@@ -25,21 +26,29 @@ pub struct MinibatchPlugin {
     pub infinite_horizon: bool,
 }
 
+impl Default for MinibatchPlugin {
+    /// 256 rows, one step, no discount: what imitates and does not bootstrap needs no more.
+    fn default() -> Self {
+        MinibatchPlugin {
+            batch: 256,
+            steps_per_epoch: None,
+            discount: 0.0,
+            n_step: 1,
+            infinite_horizon: false,
+        }
+    }
+}
+
 impl Plugin for MinibatchPlugin {
     fn build(&self, app: &mut App) {
         let settings = self.clone();
         let build = move |data: Option<Res<Data>>,
-                          acting_only: Option<Res<Preprocessing>>,
                           device: Res<ComputeDevice>,
                           mut clock: ResMut<Clock>,
                           mut commands: Commands|
               -> Result<(), BevyError> {
             let Some(data) = data else {
-                // A policy that only acts brings its preprocessing and needs no data.
-                return match acting_only {
-                    Some(_) => Ok(()),
-                    None => Err(InputError::new(NO_DATASET).into()),
-                };
+                return Ok(());
             };
             let minibatches = Minibatches::new(&settings, &data).map_err(InputError::new)?;
             clock.steps_per_epoch = settings
@@ -53,14 +62,27 @@ impl Plugin for MinibatchPlugin {
             Ok(())
         };
         app.add_random::<Sampling>()
+            .add_systems(PreStartup, find_data.after(load_dataset))
             .add_systems(Startup, build)
             .add_systems(Learn, draw_minibatch.in_set(LearnSystems::Sample))
             .add_systems(Validate, draw_held_out.in_set(ValidateSystems::Sample));
     }
 }
 
+/// Before any network is built, whose plugin would miss the data in words of its own.
+fn find_data(
+    data: Option<Res<Data>>,
+    acting_only: Option<Res<Preprocessing>>,
+) -> Result<(), BevyError> {
+    // A policy that only acts brings its preprocessing and needs no data.
+    match (data, acting_only) {
+        (None, None) => Err(InputError::new(NO_DATASET).into()),
+        _ => Ok(()),
+    }
+}
+
 const NO_DATASET: &str =
-    "there is no data to learn from: add `Dataset(path: \"...\")` to the scene's plugins";
+    "there is no data to learn from: add `Dataset(path: \"...\")` to the plugins";
 
 /// The dataset as minibatches are drawn from it.
 #[derive(Resource)]

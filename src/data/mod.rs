@@ -22,7 +22,8 @@ mod transitions;
 
 pub use batch::Batch;
 pub use dataset::{
-    Data, Dataset, DatasetError, Preprocessing, SearchFolders, SharedDataset, Spaces, preload,
+    Data, Dataset, DatasetError, Preprocessing, ScoredEpisode, SearchFolders, SharedDataset,
+    Spaces, preload,
 };
 pub use hdf5::{Layout, LoadError, load};
 pub use minibatches::{MinibatchPlugin, Minibatches};

@@ -149,6 +149,17 @@ impl<P: Purpose> Random<P> {
         Tensor::from_data(TensorData::new(draws, tensor.shape()), &tensor.device())
     }
 
+    /// `n` draws, uniform in 0..below: rows of a table, with replacement.
+    ///
+    /// # Panics
+    /// When `below` is 0: there is nothing to draw from.
+    pub fn indices(&mut self, n: usize, below: usize) -> Vec<usize> {
+        use rand::RngExt;
+        (0..n)
+            .map(|_| self.generator.random_range(0..below as u64) as usize)
+            .collect()
+    }
+
     /// `n` draws, uniform in [low, high).
     pub fn uniforms(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
         use rand::RngExt;
@@ -236,6 +247,18 @@ mod tests {
         let draws = again.normals(4);
         assert_eq!(draws[0], 3.0);
         assert_eq!(draws, random.normals(4));
+    }
+
+    #[test]
+    fn indices_reach_every_row_and_none_beyond() {
+        let mut counts = [0; 5];
+        for index in Random::<Sampling>::new(Seed(7)).indices(10_000, 5) {
+            counts[index] += 1;
+        }
+        assert!(
+            counts.iter().all(|count| (1_800..2_200).contains(count)),
+            "{counts:?}"
+        );
     }
 
     #[test]

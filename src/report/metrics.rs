@@ -19,8 +19,8 @@ use crate::learner::ComputeDevice;
 /// metrics.record_weighted("accuracy", Tensor::from_floats([1.0], &device), 32.0);
 /// metrics.record_weighted("accuracy", Tensor::from_floats([0.0], &device), 8.0);
 /// let means = metrics.read();
-/// assert_eq!(means[0], ("critic/loss".to_owned(), 2.0));
-/// assert!((means[1].1 - 0.8).abs() < 1e-6);
+/// assert!((means[0].1 - 0.8).abs() < 1e-6);
+/// assert_eq!(means[1], ("critic/loss".to_owned(), 2.0));
 /// assert!(metrics.read().is_empty());
 /// ```
 #[derive(Resource, Default, Debug)]

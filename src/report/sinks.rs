@@ -122,6 +122,16 @@ pub struct ConsolePlugin {
     pub name: String,
 }
 
+impl Default for ConsolePlugin {
+    /// Standard error, for the only learner.
+    fn default() -> Self {
+        ConsolePlugin {
+            console: Console::stderr(),
+            name: String::new(),
+        }
+    }
+}
+
 #[derive(Resource)]
 struct ConsoleSink(Progress);
 

@@ -13,10 +13,10 @@ use super::{Learn, LearnSystems};
 /// ```
 /// use yarak::prelude::*;
 ///
-/// let mut clock = Clock { step: 0, steps: 1_000, steps_per_epoch: 100, ..default() };
-/// clock.step = 100;
+/// let mut clock = Clock { steps: 1_000, steps_per_epoch: 100, ..default() };
+/// clock.gradient_steps = 100;
 /// assert_eq!(clock.epoch(), 1);
-/// clock.step = 101;
+/// clock.gradient_steps = 101;
 /// assert_eq!(clock.epoch(), 2);
 /// ```
 #[derive(Resource, Clone, Debug, PartialEq, Eq)]

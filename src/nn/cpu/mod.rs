@@ -22,7 +22,7 @@
 //!
 //! # How fast it is
 //! A whole TD3+BC step (batch 256, two critics every step, the actor every second, layers of 256 and 256; 0.403 GFLOP)
-//! runs at 252 steps a second on one core of a Zen 4 processor, where 290 would be its peak of 117 GFLOP/s with nothing
+//! runs at 245 steps a second on one core of a Zen 4 processor, where 290 would be its peak of 117 GFLOP/s with nothing
 //! but multiplications. Nine tenths of the time is in `gemm`.
 //!
 //! ```

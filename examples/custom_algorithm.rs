@@ -1,0 +1,81 @@
+//! An algorithm of one's own, in a program of one's own: percentile behaviour cloning.
+//!
+//! `cargo run --release --example custom_algorithm -- train examples/percentile_bc.ron`
+
+use yarak::prelude::*;
+
+/// Behaviour cloning on the best episodes alone (%BC in Chen et al. 2021, <https://arxiv.org/abs/2106.01345>).
+#[derive(Clone, Debug, Resource, Reflect)]
+#[reflect(@PluginKind::Algorithm)]
+pub struct PercentileBc {
+    /// The share of the episodes, by return, that is imitated.
+    #[reflect(@Bounds::above(0.0).up_to(1.0))]
+    pub best: f64,
+    /// Rows in a minibatch.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub batch: usize,
+}
+
+impl Default for PercentileBc {
+    fn default() -> Self {
+        let (best, batch) = (0.1, 256);
+        PercentileBc { best, batch }
+    }
+}
+
+impl Settings for PercentileBc {}
+
+impl Plugin for PercentileBc {
+    fn build(&self, app: &mut App) {
+        let batch = self.batch;
+        app.insert_resource(self.clone())
+            .add_plugins(MinibatchPlugin { batch, ..default() })
+            .add_learner::<Actor>(Learner::default())
+            .acts_with::<Actor>()
+            .add_random::<Init>()
+            .add_systems(Startup, (build_policy, choose_episodes))
+            .add_systems(Learn, bc::clone_behaviour.in_set(LearnSystems::Actor))
+            .replace(Learn, LearnSystems::Sample, draw_from_the_best);
+    }
+}
+
+fn build_policy(
+    preprocessing: Res<Preprocessing>,
+    device: Res<ComputeDevice>,
+    mut init: ResMut<Random<Init>>,
+    mut commands: Commands,
+) {
+    let [observation, action] = preprocessing.widths();
+    let policy = Policy::new(observation, action, &[256, 256], &device.plain(), &mut init);
+    commands.insert_resource(Net::<Actor>::new(policy));
+}
+
+/// The rows of the best episodes.
+#[derive(Resource)]
+struct BestRows(Vec<usize>);
+
+fn choose_episodes(mine: Res<PercentileBc>, data: Option<Res<Data>>, mut commands: Commands) {
+    let Some(data) = data else { return }; // `yarak eval` acts without data.
+    let mut episodes = data.training_episodes();
+    episodes.sort_by(|a, b| b.total_reward.total_cmp(&a.total_reward));
+    episodes.truncate((mine.best * episodes.len() as f64).ceil() as usize);
+    let rows = episodes.into_iter().flat_map(|episode| episode.rows);
+    commands.insert_resource(BestRows(rows.collect()));
+}
+
+fn draw_from_the_best(
+    (mine, best, minibatches): (Res<PercentileBc>, Res<BestRows>, Res<Minibatches>),
+    device: Res<ComputeDevice>,
+    mut random: ResMut<Random<Sampling>>,
+    mut batch: ResMut<Batch>,
+) {
+    let drawn = random.indices(mine.batch, best.0.len());
+    let rows: Vec<usize> = drawn.into_iter().map(|index| best.0[index]).collect();
+    *batch = minibatches.gather(&rows, &device.plain());
+}
+
+fn main() -> AppExit {
+    yarak::cli::run(|app| {
+        app.register_for_scenes::<PercentileBc>();
+    })
+}
