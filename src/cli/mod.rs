@@ -100,7 +100,7 @@ pub fn run_with(
         Command::Scene(scene) => scene.run(&program),
         Command::List(list) => list.run(&program),
         Command::Data(data) => data.run(),
-        Command::Report(report) => report.run(),
+        Command::Report(report) => report.run(&program),
         Command::Bench(bench) => bench.run(),
     };
     // A panic is a bug, and still ends with an exit status that scripts know.
