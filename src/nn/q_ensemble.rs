@@ -72,7 +72,7 @@ impl QEnsemble {
     /// The values `[batch]` of the first member.
     pub fn q1(&self, observation: Tensor<2>, action: Tensor<2>) -> Tensor<1> {
         self.q(observation, action)
-            .slice([0..1])
+            .narrow(0, 0, 1)
             .squeeze_dim::<1>(0)
     }
 

@@ -1,7 +1,7 @@
 //! What runs when.
 //!
 //! Bevy's own `Main` stays as it is. yarak adds one schedule per thing that happens in training, and a *facilitator*
-//! ([`facilitate`]) drives them from Bevy's `Update`, so that a run is the same headless and inside an app with windows.
+//! ([`FacilitatorPlugin`]) drives them from Bevy's `Update`, so that a run is the same headless and inside an app with windows.
 //!
 //! 1. `PreStartup` (Bevy): data and environments are loaded.
 //! 2. `Startup` (Bevy): networks are built, now that observation and action sizes are known.
