@@ -1,4 +1,6 @@
 //! yarak
+#![deny(missing_docs)]
+
 extern crate self as yarak;
 
 pub mod checkpoint;
