@@ -155,7 +155,10 @@ impl Default for Td3Bc {
 impl Settings for Td3Bc {
     fn check(&self, problems: &mut FieldProblems) {
         if self.infinite_horizon && self.discount == 1.0 {
-            problems.refuse("infinite_horizon", "has no finite value with discount 1");
+            problems.refuse(
+                "infinite_horizon",
+                "has no finite value with discount 1: give a `discount` below 1",
+            );
         }
         if self
             .critic

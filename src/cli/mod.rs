@@ -54,21 +54,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a scene
     Train(train::Train),
-    /// Play episodes with a trained policy
     Eval(eval::Eval),
-    /// Draw what a scene runs, in order: slots, systems, conditions, reads and writes
     Graph(graph::Graph),
     /// Check scenes, or print templates for them
     #[command(subcommand)]
     Scene(scene::SceneCommand),
-    /// List what scenes can name
     List(list::List),
     /// Look into datasets
     #[command(subcommand)]
     Data(data::DataCommand),
-    /// Make an HTML page with the learning curves of runs
     Report(report::Report),
     /// Measure what this machine reaches
     Bench(bench::Bench),

@@ -36,7 +36,7 @@ pub struct Train {
     /// Override any value, as in `--set Td3Bc.alpha=1.0 --set seed=3`
     #[arg(long = "set", value_name = "PATH=VALUE")]
     overrides: Vec<String>,
-    /// The run's folder; runs/<the scene's name> if not given
+    /// The run's folder; runs/<the name of the scene's file> if not given
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     /// Where to go on from: `never` refuses a folder that is not empty, `auto` takes the latest good checkpoint

@@ -23,8 +23,10 @@ impl Override {
     /// Splits an argument.
     pub(crate) fn new(argument: &str) -> Result<Self, Box<Problem>> {
         let shown = format!("--set '{}'", super::problem::clipped(argument));
+        // Messages write items as `layers[1]`, so that is a path, too.
         let split = argument
             .split_once('=')
+            .map(|(path, value)| (path.replace('[', ".").replace(']', ""), value))
             .filter(|(path, _)| path.split('.').all(|step| !step.trim().is_empty()));
         let Some((path, value)) = split else {
             let help = "write PATH=VALUE, such as --set Td3Bc.alpha=1.0 or --set seed=3".to_owned();

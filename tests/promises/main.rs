@@ -1,0 +1,8 @@
+//! What the whole promises, held against the program as a user runs it.
+
+mod command_line;
+mod determinism;
+mod invariants;
+mod program;
+mod resume;
+mod scenes;
