@@ -150,8 +150,10 @@ fn alpha_zero_is_behaviour_cloning_bit_for_bit() {
     td3.alpha = 0.0;
     td3.batch = 16;
     td3.actor.update_freq = 1;
-    let mut bc = Bc::default();
-    bc.batch = 16;
+    let mut bc = Bc {
+        batch: 16,
+        ..default()
+    };
     bc.actor.layers = vec![8];
     let (mut td3, mut bc) = (learning(td3, data()), learning(bc, data()));
     let initial = file(&bc, "actor");
@@ -296,16 +298,16 @@ fn targets_begin_as_copies_and_follow_softly_when_the_actor_is_updated() {
 #[test]
 fn hard_targets_are_copied_at_every_nth_update() {
     let mut td3 = small();
-    td3.target_update = TargetUpdate::Hard(3);
+    td3.target_update = TargetUpdate::Hard(2);
     let mut app = fed(td3, vec![some_rows(16, [3, 2])]);
-    // Updates are on steps 2, 4, 6, ..: the third is step 6.
-    let [critic, actor] = changes(&mut app, ["target_critic", "target_actor"], 6);
-    assert_eq!((critic, actor), (vec![6], vec![6]));
+    // Updates are on steps 2, 4, 6, ..: the second is step 4.
+    let [critic, actor] = changes(&mut app, ["target_critic", "target_actor"], 4);
+    assert_eq!((critic, actor), (vec![4], vec![4]));
     let files = snapshot(&app).files;
     assert_eq!(files["target_critic"], files["critic"]);
     assert_eq!(files["target_actor"], files["actor"]);
-    let [critic, actor] = changes(&mut app, ["target_critic", "target_actor"], 7);
-    assert_eq!((critic, actor), (vec![12], vec![12]));
+    let [critic, actor] = changes(&mut app, ["target_critic", "target_actor"], 9);
+    assert_eq!((critic, actor), (vec![8, 12], vec![8, 12]));
 }
 
 /// Three gradient steps an epoch, and the given rates.
@@ -483,7 +485,7 @@ fn l2_is_in_adams_gradient_and_beside_adamws() {
     }
 }
 
-/// A run on data with two gradient steps an epoch.
+/// A run on data with three gradient steps an epoch.
 fn with_windows(critic: [Option<u64>; 2], actor: [Option<u64>; 2]) -> App {
     let mut td3 = small();
     td3.steps_per_epoch = Some(3);

@@ -23,19 +23,23 @@ fn held_out_data() -> Data {
 }
 
 fn small() -> Td3Bc {
-    let mut td3 = Td3Bc::default();
-    td3.batch = 32;
+    let mut td3 = Td3Bc {
+        batch: 32,
+        target_tau: 0.5,
+        ..default()
+    };
     td3.critic.layers = vec![8];
     td3.actor.layers = vec![8];
     // An update in which a wrong step would be seen at once.
     td3.actor.update_freq = 1;
-    td3.target_tau = 0.5;
     td3
 }
 
 fn small_bc() -> Bc {
-    let mut bc = Bc::default();
-    bc.batch = 32;
+    let mut bc = Bc {
+        batch: 32,
+        ..default()
+    };
     bc.actor.layers = vec![8];
     bc
 }
