@@ -227,6 +227,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("thesis.tex"), "").unwrap();
         let run = RunPlugin {
+            steps: 1,
             folder: Some(folder.path().to_path_buf()),
             ..RunPlugin::default()
         };

@@ -15,17 +15,19 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// An example's program, which cargo builds beside the tests.
+/// An example's program. Plain `cargo test` builds it beside the tests; `cargo test --test from_outside` does not.
 fn example(name: &str) -> Command {
     let tests = std::env::current_exe().unwrap();
     let built: PathBuf = tests.ancestors().nth(2).unwrap().join("examples");
-    let path = built.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let program = built.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let source = root().join(format!("examples/{name}.rs"));
+    let modified = |path: &Path| fs::metadata(path).and_then(|it| it.modified()).ok();
     assert!(
-        path.exists(),
-        "{} is missing: `cargo build --release --examples`",
-        path.display()
+        modified(&program) >= modified(&source),
+        "{} is missing or older than its source: build it with `cargo build --release --examples`",
+        program.display()
     );
-    let mut command = Command::new(path);
+    let mut command = Command::new(program);
     command.current_dir(root());
     command
 }
