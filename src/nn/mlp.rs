@@ -29,6 +29,9 @@ pub struct Mlp {
     parameters: Param<Tensor<2>>,
     #[module(skip)]
     shape: Arc<MlpShape>,
+    /// The shape of one member.
+    #[module(skip)]
+    first: Arc<MlpShape>,
 }
 
 impl Mlp {
@@ -59,6 +62,10 @@ impl Mlp {
         let parameters = Param::from_tensor(Tensor::from_data(data, &recorded));
         let mlp = Mlp {
             parameters,
+            first: Arc::new(MlpShape {
+                members: 1,
+                ..shape.clone()
+            }),
             shape: Arc::new(shape),
         };
         if device.is_autodiff() {
@@ -72,12 +79,13 @@ impl Mlp {
     ///
     /// A recorded network takes a plain input as a constant, and a plain network is a constant for a recorded input.
     pub fn forward(&self, input: Tensor<2>) -> Tensor<3> {
-        let (parameters, input) = same_side(self.parameters.val(), input);
-        if plain(&input.device()) == Device::flex() && !tests_want_the_reference() {
-            fused::forward(&self.shape, parameters, input)
-        } else {
-            reference::forward(&self.shape, parameters, input)
-        }
+        run(&self.shape, self.parameters.val(), input)
+    }
+
+    /// The outputs `[batch, out]` of the first member alone. The others cost nothing.
+    pub fn forward_first(&self, input: Tensor<2>) -> Tensor<2> {
+        let parameters = self.parameters.val().slice([0..1]);
+        run(&self.first, parameters, input).squeeze_dim::<2>(0)
     }
 
     /// The output of every hidden layer, after its activation: `[members, batch, width]` each. Gradients flow through them.
@@ -131,6 +139,16 @@ impl Network for Mlp {
             }
         }
         pieces
+    }
+}
+
+/// One operation on the CPU, Burn's operations elsewhere.
+fn run(shape: &Arc<MlpShape>, parameters: Tensor<2>, input: Tensor<2>) -> Tensor<3> {
+    let (parameters, input) = same_side(parameters, input);
+    if plain(&input.device()) == Device::flex() && !tests_want_the_reference() {
+        fused::forward(shape, parameters, input)
+    } else {
+        reference::forward(shape, parameters, input)
     }
 }
 

@@ -53,27 +53,21 @@ impl QEnsemble {
 
     /// The values `[members, batch]` for observations `[batch, observation]` and actions `[batch, action]`.
     pub fn q(&self, observation: Tensor<2>, action: Tensor<2>) -> Tensor<2> {
-        // An action that is recorded takes the observation with it.
-        let observation = if action.device().is_autodiff() && !observation.device().is_autodiff() {
-            Tensor::from_inner(observation)
-        } else {
-            observation
-        };
-        let q = self
-            .trunk
-            .forward(Tensor::cat(vec![observation, action], 1))
-            .squeeze_dim::<2>(2);
+        let q = self.trunk.forward(side_by_side(observation, action));
+        self.bounded(q.squeeze_dim::<2>(2))
+    }
+
+    /// The values `[batch]` of the first member. The others cost nothing.
+    pub fn q1(&self, observation: Tensor<2>, action: Tensor<2>) -> Tensor<1> {
+        let q = self.trunk.forward_first(side_by_side(observation, action));
+        self.bounded(q.squeeze_dim::<1>(1))
+    }
+
+    fn bounded<const D: usize>(&self, q: Tensor<D>) -> Tensor<D> {
         match self.bounds {
             None => q,
             Some(ValueBounds { low, high }) => q.tanh() * ((high - low) / 2.0) + (high + low) / 2.0,
         }
-    }
-
-    /// The values `[batch]` of the first member.
-    pub fn q1(&self, observation: Tensor<2>, action: Tensor<2>) -> Tensor<1> {
-        self.q(observation, action)
-            .narrow(0, 0, 1)
-            .squeeze_dim::<1>(0)
     }
 
     /// The perceptrons underneath.
@@ -90,4 +84,14 @@ impl Network for QEnsemble {
     fn pieces(&self, path: &str) -> Vec<Piece> {
         self.trunk.pieces(path)
     }
+}
+
+/// What the networks read, `[batch, observation + action]`. An action that is recorded takes the observation with it.
+fn side_by_side(observation: Tensor<2>, action: Tensor<2>) -> Tensor<2> {
+    let observation = if action.device().is_autodiff() && !observation.device().is_autodiff() {
+        Tensor::from_inner(observation)
+    } else {
+        observation
+    };
+    Tensor::cat(vec![observation, action], 1)
 }
