@@ -69,10 +69,7 @@ impl Report {
         for seeds in runs {
             let Some(first) = seeds.first() else { continue };
             let scene = program.parse_scene(&format!("{}/scene.ron", first.name), &first.scene)?;
-            let label = match seeds.len() {
-                1 => scene.name.clone(),
-                n => format!("{} ({n} seeds)", scene.name),
-            };
+            let label = scene.name.clone();
             let env = scene
                 .settings::<Rollouts>()
                 .map(|rollouts| rollouts.env.as_str());

@@ -109,7 +109,7 @@ pub enum FileError {
     /// A compression that this build does not know.
     #[error(
         "{}: dataset `{dataset}` is stored with {filter}, which this build cannot read; \
-         build with `--features libhdf5`, or rewrite the file with `h5repack -f GZIP=4`",
+         rewrite the file with `h5repack -f GZIP=4`",
         .file.display()
     )]
     Filter {
