@@ -84,7 +84,7 @@ impl Mlp {
 
     /// The outputs `[batch, out]` of the first member alone. The others cost nothing.
     pub fn forward_first(&self, input: Tensor<2>) -> Tensor<2> {
-        let parameters = self.parameters.val().slice([0..1]);
+        let parameters = self.parameters.val().narrow(0, 0, 1);
         run(&self.first, parameters, input).squeeze_dim::<2>(0)
     }
 
