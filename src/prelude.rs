@@ -25,10 +25,11 @@ pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validat
 pub use crate::learner::{
     Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, Descent, DeviceError,
     Init, Learner, LearnerError, Learning, LearningRate, Net, Network, Noise, Optim, Optimizer,
-    Purpose, Random, Rate, Role, Sampling, Seed, Target, TargetUpdate, Tracking,
+    Purpose, Random, Rate, Role, Sampling, Seed, StochasticActor, Target, TargetUpdate, Tracking,
 };
 pub use crate::nn::{
-    Activation, Mlp, MlpShape, Policy, QEnsemble, StopGradient, ValueBounds, losses,
+    Activation, DrawnAction, Mlp, MlpShape, Policy, QEnsemble, Scalar, SquashedGaussian,
+    SquashedNormal, StopGradient, ValueBounds, losses,
 };
 pub use crate::plugins::{Bc, Td3Bc, bc, td3_bc};
 pub use crate::report::{

@@ -5,7 +5,7 @@ use bevy_ecs::prelude::*;
 use burn::tensor::Tensor;
 
 use crate::learner::{Net, Role};
-use crate::nn::Policy;
+use crate::nn::{Policy, SquashedGaussian};
 
 /// A network that chooses actions.
 pub trait Act {
@@ -16,6 +16,12 @@ pub trait Act {
 impl Act for Policy {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.act(observation)
+    }
+}
+
+impl Act for SquashedGaussian {
+    fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
+        self.distribution(observation).mode()
     }
 }
 

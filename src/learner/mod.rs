@@ -29,5 +29,5 @@ pub use net::{Net, Target};
 pub use optimizer::{Optim, Optimizer};
 pub use random::{AppRandomExt, Init, Noise, Purpose, Random, RandomState, Sampling, Seed};
 pub use rate::{LearningRate, Rate};
-pub use role::{Actor, Critic, Network, Piece, Role};
+pub use role::{Actor, Critic, Network, Piece, Role, StochasticActor};
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};

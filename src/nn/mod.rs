@@ -10,6 +10,8 @@ mod mlp;
 mod policy;
 mod q_ensemble;
 mod reference;
+mod scalar;
+mod squashed_gaussian;
 mod stop_gradient;
 mod threads;
 
@@ -17,6 +19,8 @@ pub use cpu::{Activation, MlpShape};
 pub use mlp::Mlp;
 pub use policy::Policy;
 pub use q_ensemble::{QEnsemble, ValueBounds};
+pub use scalar::Scalar;
+pub use squashed_gaussian::{DrawnAction, SquashedGaussian, SquashedNormal};
 pub use stop_gradient::StopGradient;
 pub use threads::{set_threads, threads};
 
