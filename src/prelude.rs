@@ -18,6 +18,7 @@ pub use crate::app::{ConcludePlugin, RunPlugin, YarakPlugins};
 pub use crate::checkpoint::{
     AppPersistExt, CheckpointError, Checkpoints, Persist, ResumeFrom, Snapshot, gather, restore,
 };
+pub use crate::collect::{Actions, Observations, Steps};
 pub use crate::data::{
     Batch, Data, Dataset, End, Episode, MinibatchPlugin, Minibatches, Preprocessing, Transitions,
 };
@@ -40,9 +41,9 @@ pub use crate::schedule::{
     AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, Evaluate,
     EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder, LearnSystems,
     NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError, Save,
-    SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry, Tick, TickPlugin,
-    TimeBudget, Training, Validate, ValidateSystems, Window, after, between, every, take_failure,
-    training,
+    SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry, StepsPerCollect,
+    Tick, TickPlugin, TimeBudget, Training, Validate, ValidateSystems, Window, after, between,
+    every, take_failure, training,
 };
 
 /// The default value of a type, where its name would be noise: `Window { start_epoch: Some(2), ..default() }`.
