@@ -18,10 +18,17 @@ pub use crate::app::{ConcludePlugin, RunPlugin, YarakPlugins};
 pub use crate::checkpoint::{
     AppPersistExt, CheckpointError, Checkpoints, Persist, ResumeFrom, Snapshot, gather, restore,
 };
-pub use crate::collect::{Actions, Observations, Steps};
-pub use crate::data::{
-    Batch, Data, Dataset, End, Episode, MinibatchPlugin, Minibatches, Preprocessing, Transitions,
+pub use crate::collect::{
+    ActRandomly, Action, Actions, Agent, AppEnvironmentExt, AppPersistAgentsExt, Autoreset,
+    CollectError, Ended, EnvironmentSystems, Environments, EpisodeStatistics, EquationsExt,
+    Exploration, FinishedEpisode, FinishedEpisodes, Observation, Observations, OwnEnvironments,
+    Restart, Reward, State, StepCount, Steps,
 };
+pub use crate::data::{
+    Batch, Column, Data, Dataset, End, Episode, MinibatchPlugin, Minibatches, Preprocessing,
+    Spaces, Transitions,
+};
+pub use crate::env::{Dynamics, Environment, NumpyRandom, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
     Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, Descent, DeviceError,

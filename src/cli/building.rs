@@ -8,6 +8,7 @@ use bevy_app::{App, PluginGroup, ScheduleRunnerPlugin};
 use super::error::CliError;
 use crate::app::{ConcludePlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, Snapshot};
+use crate::collect::Environments;
 use crate::data::{Dataset, Preprocessing, SearchFolders};
 use crate::evaluate::{Rollouts, Validation};
 use crate::learner::{ComputeDevice, Seed};
@@ -53,6 +54,7 @@ impl Program {
         let mut app = App::new();
         app.add_plugins(parts)
             .register_for_scenes::<Dataset>()
+            .register_for_scenes::<Environments>()
             .register_for_scenes::<Rollouts>()
             .register_for_scenes::<Validation>()
             .register_for_scenes::<Checkpoints>()
