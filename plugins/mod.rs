@@ -1,9 +1,17 @@
 //! The algorithms, one file each. A file here uses nothing but the prelude: it is what an outside crate would write.
 
 pub mod bc;
+pub mod ddpg;
+pub mod dqn;
+pub mod sac;
+pub mod td3;
 pub mod td3_bc;
 
 pub use bc::Bc;
+pub use ddpg::Ddpg;
+pub use dqn::Dqn;
+pub use sac::Sac;
+pub use td3::Td3;
 pub use td3_bc::Td3Bc;
 
 use yarak::prelude::*;
@@ -11,9 +19,23 @@ use yarak::prelude::*;
 /// Makes every algorithm known to scenes, and their steps to `order: [...]`.
 pub fn register(app: &mut App) {
     app.register_for_scenes::<Bc>()
+        .register_for_scenes::<Ddpg>()
+        .register_for_scenes::<Dqn>()
+        .register_for_scenes::<Sac>()
+        .register_for_scenes::<Td3>()
         .register_for_scenes::<Td3Bc>()
         .register_step("bc::clone_behaviour", bc::clone_behaviour)
-        .register_step("td3_bc::update_critic", td3_bc::update_critic)
-        .register_step("td3_bc::update_actor", td3_bc::update_actor)
-        .register_step("td3_bc::track_targets", td3_bc::track_targets);
+        .register_step("ddpg::update_critic", ddpg::update_critic)
+        .register_step("ddpg::update_actor", ddpg::update_actor)
+        .register_step("ddpg::track_targets", ddpg::track_targets)
+        .register_step("dqn::update_critic", dqn::update_critic)
+        .register_step("dqn::track_target", dqn::track_target)
+        .register_step("sac::update_critic", sac::update_critic)
+        .register_step("sac::update_actor", sac::update_actor)
+        .register_step("sac::update_temperature", sac::update_temperature)
+        .register_step("sac::track_targets", sac::track_targets)
+        .register_step("td3::update_critic", td3::update_critic)
+        .register_step("td3::update_actor", td3::update_actor)
+        .register_step("td3::track_targets", td3::track_targets)
+        .register_step("td3_bc::update_actor", td3_bc::update_actor);
 }

@@ -25,21 +25,22 @@ pub use crate::collect::{
     Restart, Reward, State, StepCount, Steps,
 };
 pub use crate::data::{
-    Batch, Column, Data, Dataset, End, Episode, MinibatchPlugin, Minibatches, Preprocessing,
-    Spaces, Transitions,
+    Batch, Column, Data, Dataset, End, Episode, ExperiencePlugin, Folding, MinibatchPlugin,
+    Minibatches, Preprocessing, Replay, ReplayBuffer, ReplayRow, Spaces, Transitions,
 };
 pub use crate::env::{Dynamics, Environment, NumpyRandom, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
-    Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, Descent, DeviceError,
-    Init, Learner, LearnerError, Learning, LearningRate, Net, Network, Noise, Optim, Optimizer,
-    Purpose, Random, Rate, Role, Sampling, Seed, StochasticActor, Target, TargetUpdate, Tracking,
+    Actor, Annealed, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, Descent,
+    DeviceError, DiscreteCritic, Init, Learner, LearnerError, Learning, LearningRate, Net, Network,
+    Noise, Optim, Optimizer, Purpose, Random, Rate, Role, Sampling, Seed, StochasticActor, Target,
+    TargetUpdate, Tracking,
 };
 pub use crate::nn::{
-    Activation, DrawnAction, Mlp, MlpShape, Policy, QEnsemble, Scalar, SquashedGaussian,
+    Activation, DiscreteQ, DrawnAction, Mlp, MlpShape, Policy, QEnsemble, Scalar, SquashedGaussian,
     SquashedNormal, StopGradient, ValueBounds, losses,
 };
-pub use crate::plugins::{Bc, Td3Bc, bc, td3_bc};
+pub use crate::plugins::{Bc, Ddpg, Dqn, Sac, Td3, Td3Bc, bc, ddpg, dqn, sac, td3, td3_bc};
 pub use crate::report::{
     ConsolePlugin, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory, TensorBoard,
 };
@@ -49,8 +50,8 @@ pub use crate::schedule::{
     EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder, LearnSystems,
     NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError, Save,
     SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry, StepsPerCollect,
-    Tick, TickPlugin, TimeBudget, Training, Validate, ValidateSystems, Window, after, between,
-    every, take_failure, training,
+    Tick, TickPlugin, TimeBudget, Training, Validate, ValidateSystems, WarmUp, Window, after,
+    between, every, take_failure, training,
 };
 
 /// The default value of a type, where its name would be noise: `Window { start_epoch: Some(2), ..default() }`.

@@ -144,21 +144,27 @@ impl Minibatches {
     }
 }
 
-fn draw_minibatch(
-    minibatches: Res<Minibatches>,
+/// Draws from the dataset. A run that learns from environments has none.
+pub(super) fn draw_minibatch(
+    minibatches: Option<Res<Minibatches>>,
     device: Res<ComputeDevice>,
     mut random: ResMut<Random<Sampling>>,
     mut batch: ResMut<Batch>,
 ) {
-    *batch = minibatches.draw(random.generator(), &device.plain());
+    if let Some(minibatches) = minibatches {
+        *batch = minibatches.draw(random.generator(), &device.plain());
+    }
 }
 
 /// Puts held-out rows into [`Batch`], always those of the same stream, which is not the training's.
 fn draw_held_out(
-    minibatches: Res<Minibatches>,
+    minibatches: Option<Res<Minibatches>>,
     device: Res<ComputeDevice>,
     mut batch: ResMut<Batch>,
 ) {
+    let Some(minibatches) = minibatches else {
+        return;
+    };
     let rows = &minibatches.data.split.held_out;
     if !rows.is_empty() {
         let mut random = Random::<Sampling>::forked(Seed(0), HELD_OUT_STREAM);

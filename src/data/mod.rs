@@ -5,6 +5,7 @@
 //!   and the episodes with how each of them ended. Terminal and truncated are different [`End`]s.
 //! - [`fold`] folds multi-step returns, [`split_episodes`] holds out whole episodes, [`Normaliser`] and [`ActionScale`]
 //!   rescale.
+//! - [`Replay`] keeps what environments brought in a [`ReplayBuffer`], and [`ExperiencePlugin`] lets an algorithm learn from it.
 //! - [`Summary`] is what `yarak data info` prints.
 //!
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with
@@ -16,6 +17,7 @@ pub mod hdf5;
 mod minibatches;
 mod n_step;
 mod normaliser;
+mod replay;
 mod split;
 mod summary;
 mod transitions;
@@ -29,6 +31,7 @@ pub use hdf5::{Layout, LoadError, load};
 pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use n_step::{FoldError, Folded, fold};
 pub use normaliser::{ActionScale, Normaliser, ScaleError};
+pub use replay::{ExperiencePlugin, Folding, Replay, ReplayBuffer, ReplayRow};
 pub use split::{Split, SplitError, split_episodes};
 pub use summary::{ColumnInFile, ElementRange, Ends, Spread, Summary};
 pub use transitions::{Column, End, Episode, Parts, Transitions, TransitionsError};

@@ -11,6 +11,7 @@
 //!
 //! This module and `nn/` are the only places that know Burn's modules and optimizers.
 
+mod annealed;
 mod device;
 mod learning;
 mod net;
@@ -23,11 +24,12 @@ mod rate;
 mod role;
 mod tracking;
 
+pub use annealed::Annealed;
 pub use device::{ComputeDevice, DeviceError};
 pub use learning::{AppLearnerExt, Descent, Learner, LearnerError, Learning};
 pub use net::{Net, Target};
 pub use optimizer::{Optim, Optimizer};
 pub use random::{AppRandomExt, Init, Noise, Purpose, Random, RandomState, Sampling, Seed};
 pub use rate::{LearningRate, Rate};
-pub use role::{Actor, Critic, Network, Piece, Role, StochasticActor};
+pub use role::{Actor, Critic, DiscreteCritic, Network, Piece, Role, StochasticActor};
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};

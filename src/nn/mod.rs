@@ -4,6 +4,7 @@
 //! [`QEnsemble`] are what algorithms hold; [`losses`] are what they descend. Any module of Burn's layers can stand beside them.
 
 pub mod cpu;
+mod discrete_q;
 mod fused;
 pub mod losses;
 mod mlp;
@@ -16,6 +17,7 @@ mod stop_gradient;
 mod threads;
 
 pub use cpu::{Activation, MlpShape};
+pub use discrete_q::DiscreteQ;
 pub use mlp::Mlp;
 pub use policy::Policy;
 pub use q_ensemble::{QEnsemble, ValueBounds};
