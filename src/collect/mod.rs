@@ -40,6 +40,7 @@ mod boxed;
 #[cfg(test)]
 mod collect_tests;
 mod dynamics;
+mod elements;
 mod entity;
 mod environments;
 mod error;
@@ -51,6 +52,7 @@ mod systems;
 
 pub use acting::{ActRandomly, Exploration, act_deterministically, act_randomly};
 pub use dynamics::{Equations, EquationsExt, Generator, State};
+pub use elements::Elements;
 pub use entity::{
     Action, Agent, Ended, EpisodeStatistics, Observation, Restart, Reward, StepCount,
 };
