@@ -5,14 +5,19 @@
 //!   and the episodes with how each of them ended. Terminal and truncated are different [`End`]s.
 //! - [`fold`] folds multi-step returns, [`split_episodes`] holds out whole episodes, [`Normaliser`] and [`ActionScale`]
 //!   rescale.
+//! - [`check`] looks a file over, and says what is odd in it, with the places.
+//! - [`convert`] writes them in other layouts.
 //! - [`Summary`] is what `yarak data info` prints.
 //!
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with
 //! the place and what was expected there.
 
 mod batch;
+pub mod check;
+pub mod convert;
 mod dataset;
 pub mod hdf5;
+mod memory;
 mod minibatches;
 mod n_step;
 mod normaliser;
@@ -26,6 +31,7 @@ pub use dataset::{
     Spaces, preload,
 };
 pub use hdf5::{Layout, LoadError, load};
+pub use memory::{Bytes, memory_needed};
 pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use n_step::{FoldError, Folded, fold};
 pub use normaliser::{ActionScale, Normaliser, ScaleError};
