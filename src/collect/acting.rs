@@ -2,6 +2,7 @@
 
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
+use bevy_reflect::Reflect;
 use rand::RngExt;
 
 use super::{Actions, Observations};
@@ -9,6 +10,7 @@ use crate::data::{Preprocessing, Spaces};
 use crate::env::Space;
 use crate::evaluate::{Acting, RolloutError};
 use crate::learner::{AppRandomExt, ComputeDevice, Purpose, Random};
+use crate::scene::Settings;
 use crate::schedule::{Collect, CollectSystems, RunError};
 
 /// Actions that explore.
@@ -18,7 +20,10 @@ impl Purpose for Exploration {
 }
 
 /// Acts uniformly at random: a baseline, and a policy for environments that nobody learns in yet.
-pub struct ActRandomly;
+#[derive(Clone, Debug, Default, Resource, Reflect)]
+pub struct ActRandomly {}
+
+impl Settings for ActRandomly {}
 
 impl Plugin for ActRandomly {
     fn build(&self, app: &mut App) {

@@ -332,7 +332,7 @@ fn random_actions_reach_all_choices_and_both_ends() {
             SchedulePlugin,
             FacilitatorPlugin,
             settings(env, 500),
-            ActRandomly,
+            ActRandomly {},
         ))
         .init_resource::<Metrics>();
         begin(&mut app);

@@ -22,7 +22,7 @@
 //! app.add_plugins((
 //!     YarakPlugins,
 //!     Environments { env: "CartPole-v1".into(), count: 8, ..default() },
-//!     ActRandomly,
+//!     ActRandomly {},
 //! ));
 //! app.finish();
 //! app.world_mut().run_schedule(PostStartup);
@@ -46,8 +46,10 @@ mod environments;
 mod error;
 mod persist;
 mod plugin;
+mod recording;
 mod rows;
 mod scaling;
+mod statistics;
 mod systems;
 
 pub use acting::{ActRandomly, Exploration, act_deterministically, act_randomly};
@@ -63,6 +65,10 @@ pub use plugin::{
     AppEnvironmentExt, Autoreset, EnvironmentSystems, EpisodeTimeLimit, FinishedEpisode,
     FinishedEpisodes, OwnEnvironments,
 };
+pub use recording::{Recorded, RecordingPlugin};
 pub use rows::{Actions, Observations, Steps};
 pub use scaling::{ClipActions, RescaleActions};
+pub use statistics::{
+    NormaliseObservations, NormaliseReturns, ObservationMoments, ReturnMoments, RunningMoments,
+};
 pub use systems::{gather_observations, keep_steps, limit_time, scatter_actions};
