@@ -213,7 +213,7 @@ fn action_bounds(name: &str) -> Result<Option<(Vec<f32>, Vec<f32>)>, CliError> {
     let environment = make(name).map_err(|error| CliError::of(true, &error))?;
     Ok(match environment.action_space() {
         Space::Box { low, high, .. } => Some((low.clone(), high.clone())),
-        Space::Discrete { .. } => None,
+        Space::Discrete { .. } | Space::Dict { .. } => None,
     })
 }
 

@@ -233,7 +233,7 @@ impl Plugin for OwnEnvironments {
     }
 }
 
-/// The scale of an action space: a box's bounds where it has them, else none.
+/// The scale of an action space: a box's bounds where it has them, else none. Entries of a dictionary are not rescaled.
 pub(super) fn action_scale(space: &Space) -> ActionScale {
     match space {
         Space::Box { low, high, .. } => ActionScale::from_bounds(low.clone(), high.clone()),

@@ -68,10 +68,11 @@ fn check(actions: &Actions, spaces: &Spaces) -> Result<(), CollectError> {
             let each = |fine, value: &f32| fine & (*value >= 0.0) & index(*value);
             actions.values.iter().fold(true, each)
         }
-        _ => {
+        Space::Box { .. } => {
             let each = |fine, value: &f32| fine & value.is_finite();
             actions.values.iter().fold(true, each)
         }
+        Space::Dict { .. } => false,
     };
     if fine {
         return Ok(());
