@@ -20,9 +20,10 @@ pub use crate::checkpoint::{
 };
 pub use crate::collect::{
     ActRandomly, Action, Actions, Agent, AppEnvironmentExt, AppPersistAgentsExt, Autoreset,
-    CollectError, Ended, EnvironmentSystems, Environments, EpisodeStatistics, EquationsExt,
-    Exploration, FinishedEpisode, FinishedEpisodes, Observation, Observations, OwnEnvironments,
-    Restart, Reward, State, StepCount, Steps,
+    CollectError, Elements, Ended, EnvironmentSystems, Environments, EpisodeStatistics,
+    EquationsExt, Exploration, FinishedEpisode, FinishedEpisodes, NormaliseObservations,
+    NormaliseReturns, Observation, Observations, OwnEnvironments, Restart, Reward, State,
+    StepCount, Steps,
 };
 pub use crate::data::{
     Batch, Column, Data, Dataset, End, Episode, ExperiencePlugin, Folding, MinibatchPlugin,

@@ -7,9 +7,9 @@ use bevy_app::{App, PluginGroup, ScheduleRunnerPlugin};
 
 use super::error::CliError;
 use crate::app::{ConcludePlugin, YarakPlugins};
-use crate::checkpoint::{Checkpoints, Snapshot};
-use crate::collect::Environments;
-use crate::data::{Dataset, Preprocessing, SearchFolders};
+use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
+use crate::collect::{ActRandomly, Environments, NormaliseObservations, NormaliseReturns};
+use crate::data::{Dataset, Preprocessing, Replay, SearchFolders};
 use crate::evaluate::{Rollouts, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::plugins;
@@ -31,6 +31,13 @@ pub enum For<'a> {
     Training(ConsolePlugin),
     /// Acting with the networks of a checkpoint: no dataset is needed.
     Evaluation(&'a Snapshot),
+    /// Keeping what is collected, by a scene that runs or by a checkpoint's policy.
+    Collecting {
+        /// The checkpoint that acts; `None` where the scene runs.
+        policy: Option<&'a Snapshot>,
+        /// What is added to the scene's plugins.
+        prepare: &'a dyn Fn(&mut App),
+    },
 }
 
 impl Program {
@@ -55,6 +62,10 @@ impl Program {
         app.add_plugins(parts)
             .register_for_scenes::<Dataset>()
             .register_for_scenes::<Environments>()
+            .register_for_scenes::<ActRandomly>()
+            .register_for_scenes::<NormaliseObservations>()
+            .register_for_scenes::<NormaliseReturns>()
+            .register_for_scenes::<Replay>()
             .register_for_scenes::<Rollouts>()
             .register_for_scenes::<Validation>()
             .register_for_scenes::<Checkpoints>()
@@ -101,7 +112,14 @@ impl Program {
             .insert_resource(Seed(seed))
             .insert_resource(SearchFolders(folders));
         app.world_mut().resource_mut::<Clock>().steps = scene.steps;
+        let act_with = |app: &mut App, snapshot: &Snapshot| -> Result<(), CliError> {
+            let preprocessing: Preprocessing = snapshot.state("preprocessing")?;
+            app.insert_resource(preprocessing)
+                .insert_resource(ResumeFrom(snapshot.clone()));
+            Ok(())
+        };
         let mut acts_only = false;
+        let mut prepare_with: Option<&dyn Fn(&mut App)> = None;
         match purpose {
             For::Looking => {}
             For::Training(console) => {
@@ -109,8 +127,14 @@ impl Program {
             }
             For::Evaluation(snapshot) => {
                 acts_only = true;
-                let preprocessing: Preprocessing = snapshot.state("preprocessing")?;
-                app.insert_resource(preprocessing);
+                act_with(&mut app, snapshot)?;
+            }
+            For::Collecting { policy, prepare } => {
+                if let Some(snapshot) = policy {
+                    acts_only = true;
+                    act_with(&mut app, snapshot)?;
+                }
+                prepare_with = Some(prepare);
             }
         }
         for plugin in &scene.plugins {
@@ -118,6 +142,9 @@ impl Program {
             if !(acts_only && (**plugin).downcast::<Dataset>().is_some()) {
                 (**plugin).add_to(&mut app).map_err(CliError::input)?;
             }
+        }
+        if let Some(prepare) = prepare_with {
+            prepare(&mut app);
         }
         if !app.is_plugin_added::<Reports>() {
             app.add_plugins(Reports::default());

@@ -2,13 +2,16 @@
 
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
+use bevy_reflect::Reflect;
 use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 
 use super::{Actions, Observations};
 use crate::data::{Preprocessing, Spaces};
 use crate::env::Space;
 use crate::evaluate::{Acting, RolloutError};
 use crate::learner::{AppRandomExt, ComputeDevice, Purpose, Random};
+use crate::scene::Settings;
 use crate::schedule::{Collect, CollectSystems, RunError};
 
 /// Actions that explore.
@@ -18,7 +21,10 @@ impl Purpose for Exploration {
 }
 
 /// Acts uniformly at random: a baseline, and a policy for environments that nobody learns in yet.
-pub struct ActRandomly;
+#[derive(Clone, Debug, Default, Resource, Reflect)]
+pub struct ActRandomly {}
+
+impl Settings for ActRandomly {}
 
 impl Plugin for ActRandomly {
     fn build(&self, app: &mut App) {
@@ -33,14 +39,26 @@ pub fn act_randomly(
     mut random: ResMut<Random<Exploration>>,
     mut actions: ResMut<Actions>,
 ) {
-    let generator = random.generator();
-    let actions = &mut actions.values;
-    match &spaces.action {
+    draw(&spaces.action, random.generator(), &mut actions.values);
+}
+
+/// Random elements of a space, as many as there is room for.
+fn draw(space: &Space, generator: &mut ChaCha8Rng, actions: &mut [f32]) {
+    match space {
         Space::Discrete { n } => {
-            let n = *n as u32;
-            actions.fill_with(|| generator.random_range(0..n.max(1)) as f32);
+            let n = (*n as u32).max(1);
+            actions.fill_with(|| generator.random_range(0..n) as f32);
         }
-        _ => actions.fill_with(|| generator.random_range(-1.0..=1.0)),
+        Space::Box { .. } => actions.fill_with(|| generator.random_range(-1.0..=1.0)),
+        Space::Dict { entries } => {
+            for mut row in actions.chunks_exact_mut(space.size().max(1)) {
+                for (_, space) in entries {
+                    let (own, rest) = row.split_at_mut(space.size());
+                    draw(space, generator, own);
+                    row = rest;
+                }
+            }
+        }
     }
 }
 

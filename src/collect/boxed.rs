@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 
-use super::CollectError;
 use super::entity::{Action, Agent, Ended, Observation, Restart, Reward};
 use super::plugin::AppEnvironmentExt;
+use super::{CollectError, Elements};
 use crate::checkpoint::{AppPersistExt, CheckpointError, Snapshot};
 use crate::env::{self, Environment};
 use crate::schedule::RunError;
@@ -31,7 +31,7 @@ impl Boxed {
 /// Spawns the given environments, the first seeded with `seed`, the second with `seed + 1` and so on.
 pub(super) fn spawn(app: &mut App, environments: Vec<Box<dyn Environment>>, seed: u64) {
     for (row, environment) in environments.into_iter().enumerate() {
-        let observation = vec![0.0; environment.observation_space().size()];
+        let observation = Elements::zeros(environment.observation_space().size());
         app.world_mut().spawn((
             Agent { row },
             Observation(observation),

@@ -204,7 +204,7 @@ fn actions_are_rescaled_to_the_bounds_and_clipped() {
     let mut agents = app.world_mut().query::<(&Agent, &Action)>();
     let mut done: Vec<_> = agents
         .iter(app.world())
-        .map(|(agent, action)| (agent.row, action.0.clone()))
+        .map(|(agent, action)| (agent.row, action.0.to_vec()))
         .collect();
     done.sort_by_key(|(row, _)| *row);
     let done: Vec<f32> = done.into_iter().flat_map(|(_, action)| action).collect();
@@ -281,7 +281,7 @@ fn a_row_without_an_entity_is_refused_before_the_first_step() {
     ))
     .init_resource::<Metrics>();
     for row in [0, 2, 2] {
-        let seen = Observation(vec![0.0]);
+        let seen = Observation(Elements::zeros(1));
         app.world_mut().spawn((Agent { row }, seen));
     }
     app.finish();
@@ -332,7 +332,7 @@ fn random_actions_reach_all_choices_and_both_ends() {
             SchedulePlugin,
             FacilitatorPlugin,
             settings(env, 500),
-            ActRandomly,
+            ActRandomly {},
         ))
         .init_resource::<Metrics>();
         begin(&mut app);

@@ -6,9 +6,11 @@ use bevy_ecs::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::Elements;
 use super::entity::{Action, Agent, Ended, Observation, Restart, Reward, StepCount};
 use super::persist::AppPersistAgentsExt;
 use super::plugin::AppEnvironmentExt;
+use super::systems::due;
 use crate::env::{Dynamics, NumpyRandom};
 
 /// The physical state of an environment that is given by the equations `D`.
@@ -69,8 +71,8 @@ impl EquationsExt for App {
                 Agent { row },
                 State::<D>(D::State::default()),
                 Generator(NumpyRandom::new(seed.wrapping_add(row as u64))),
-                Observation(vec![0.0; observation]),
-                Action(vec![0.0; action]),
+                Observation(Elements::zeros(observation)),
+                Action(Elements::zeros(action)),
             )
         });
         self.world_mut().spawn_batch(spawned);
@@ -173,12 +175,16 @@ fn step_dynamics<D: Equations>(
 fn restart_dynamics<D: Equations>(
     equations: Res<Shared<D>>,
     mut agents: Query<(&Restart, &mut State<D>, &mut Generator, &mut Observation)>,
-) {
+) -> Result<(), BevyError> {
     let dynamics = &equations.0;
-    for (restart, mut state, mut generator, mut observation) in &mut agents {
-        if restart.0 {
-            state.0 = dynamics.begin(&mut generator.0);
-            dynamics.observe(&state.0, &mut observation.0);
+    for (restarts, mut states, mut generators, mut seen) in agents.contiguous_iter_mut()? {
+        let states = states.bypass_change_detection();
+        let generators = generators.bypass_change_detection();
+        let seen = seen.bypass_change_detection();
+        for i in due(restarts) {
+            states[i].0 = dynamics.begin(&mut generators[i].0);
+            dynamics.observe(&states[i].0, &mut seen[i].0);
         }
     }
+    Ok(())
 }

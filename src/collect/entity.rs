@@ -7,6 +7,8 @@
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::Elements;
+
 /// An entity that a policy acts for: one environment. Its row in [`Observations`](super::Observations),
 /// [`Actions`](super::Actions) and [`Steps`](super::Steps) never changes.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +28,11 @@ pub struct Agent {
 
 /// What it is to do, `[action]`, in the environment's own unit: rescaled and clipped already.
 #[derive(Component, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Action(pub Vec<f32>);
+pub struct Action(pub Elements);
 
 /// What it sees, `[observation]`, raw.
 #[derive(Component, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Observation(pub Vec<f32>);
+pub struct Observation(pub Elements);
 
 /// What the step earned, in the task's own unit. It is 0 before each step.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -22,7 +22,7 @@
 //! app.add_plugins((
 //!     YarakPlugins,
 //!     Environments { env: "CartPole-v1".into(), count: 8, ..default() },
-//!     ActRandomly,
+//!     ActRandomly {},
 //! ));
 //! app.finish();
 //! app.world_mut().run_schedule(PostStartup);
@@ -40,17 +40,21 @@ mod boxed;
 #[cfg(test)]
 mod collect_tests;
 mod dynamics;
+mod elements;
 mod entity;
 mod environments;
 mod error;
 mod persist;
 mod plugin;
+mod recording;
 mod rows;
 mod scaling;
+mod statistics;
 mod systems;
 
 pub use acting::{ActRandomly, Exploration, act_deterministically, act_randomly};
 pub use dynamics::{Equations, EquationsExt, Generator, State};
+pub use elements::Elements;
 pub use entity::{
     Action, Agent, Ended, EpisodeStatistics, Observation, Restart, Reward, StepCount,
 };
@@ -61,6 +65,10 @@ pub use plugin::{
     AppEnvironmentExt, Autoreset, EnvironmentSystems, EpisodeTimeLimit, FinishedEpisode,
     FinishedEpisodes, OwnEnvironments,
 };
+pub use recording::{Recorded, RecordingPlugin};
 pub use rows::{Actions, Observations, Steps};
 pub use scaling::{ClipActions, RescaleActions};
+pub use statistics::{
+    NormaliseObservations, NormaliseReturns, ObservationMoments, ReturnMoments, RunningMoments,
+};
 pub use systems::{gather_observations, keep_steps, limit_time, scatter_actions};

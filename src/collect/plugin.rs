@@ -81,7 +81,7 @@ pub struct FinishedEpisodes(pub Vec<FinishedEpisode>);
 /// fn hop(mut frogs: Query<(&mut Frog, &Action, &mut Observation, &mut Reward, &mut Ended)>) {
 ///     for (mut frog, action, mut observation, mut reward, mut ended) in &mut frogs {
 ///         frog.0 += action.0[0];
-///         observation.0 = vec![frog.0];
+///         observation.0.set(&[frog.0]);
 ///         reward.0 = -f64::from((frog.0 - 10.0).abs());
 ///         ended.terminated = frog.0 >= 10.0;
 ///     }
@@ -91,7 +91,7 @@ pub struct FinishedEpisodes(pub Vec<FinishedEpisode>);
 ///     for (restart, mut frog, mut observation) in &mut frogs {
 ///         if restart.0 {
 ///             frog.0 = 0.0;
-///             observation.0 = vec![0.0];
+///             observation.0.set(&[0.0]);
 ///         }
 ///     }
 /// }
@@ -233,7 +233,7 @@ impl Plugin for OwnEnvironments {
     }
 }
 
-/// The scale of an action space: a box's bounds where it has them, else none.
+/// The scale of an action space: a box's bounds where it has them, else none. Entries of a dictionary are not rescaled.
 pub(super) fn action_scale(space: &Space) -> ActionScale {
     match space {
         Space::Box { low, high, .. } => ActionScale::from_bounds(low.clone(), high.clone()),
@@ -297,8 +297,9 @@ fn check_rows(observations: Res<Observations>, agents: Query<&Agent>) -> Result<
 
 /// Reports the raw returns of the episodes that ended.
 fn record_episodes(finished: Res<FinishedEpisodes>, mut metrics: ResMut<Metrics>) {
-    for episode in &finished.0 {
-        metrics.record_number("collect/return", episode.total_reward);
-        metrics.record_number("collect/length", episode.length as f64);
-    }
+    let finished = &finished.0;
+    let returns = finished.iter().map(|episode| episode.total_reward);
+    let lengths = finished.iter().map(|episode| episode.length as f64);
+    metrics.record_sum("collect/return", returns.sum(), finished.len());
+    metrics.record_sum("collect/length", lengths.sum(), finished.len());
 }

@@ -7,6 +7,9 @@
 //! 4. `Autoreset`: the environment's own system begins new episodes.
 //! 5. `Gather`: [`gather_observations`] shows the policy what there is to see now.
 
+use std::num::NonZeroU64;
+use std::ops::Range;
+
 use bevy_ecs::prelude::*;
 
 use super::entity::{
@@ -16,7 +19,7 @@ use super::{
     Actions, Autoreset, CollectError, EpisodeTimeLimit, FinishedEpisode, FinishedEpisodes,
     Observations, Steps,
 };
-use crate::data::Spaces;
+use crate::data::{Column, Spaces};
 use crate::env::Space;
 
 /// Checks the policy's actions and hands each entity its row; clears what the last step brought.
@@ -27,18 +30,23 @@ pub fn scatter_actions(
     mut agents: Query<(&Agent, &mut Action, &mut Reward, &mut Ended, &mut Restart)>,
 ) -> Result<(), BevyError> {
     check(&actions, &spaces)?;
-    let next_step = *autoreset == Autoreset::NextStep;
-    for (agent, mut action, mut reward, mut ended, mut restart) in &mut agents {
-        let action = &mut action.bypass_change_detection().0;
-        // Whoever spawns an agent need not know how many elements it acts with.
-        action.resize(actions.width, 0.0);
-        copy_row(actions.row(agent.row), action);
-        reward.bypass_change_detection().0 = 0.0;
-        let ended = ended.bypass_change_detection();
-        if next_step && ended.in_either_way() {
-            restart.bypass_change_detection().0 = true;
+    for (agents, mut taken, mut rewards, mut ends, mut restarts) in agents.contiguous_iter_mut()? {
+        let taken = taken.bypass_change_detection();
+        for (agent, action) in agents.iter().zip(taken) {
+            match (actions.row(agent.row), &mut action.0[..]) {
+                ([from], [to]) => *to = *from,
+                (from, _) => action.0.set(from),
+            }
         }
-        *ended = Ended::default();
+        let ends = ends.bypass_change_detection();
+        if *autoreset == Autoreset::NextStep {
+            let restarts = restarts.bypass_change_detection();
+            for (restart, ended) in restarts.iter_mut().zip(&*ends) {
+                restart.0 |= ended.in_either_way();
+            }
+        }
+        rewards.bypass_change_detection().fill(Reward(0.0));
+        ends.fill(Ended::default());
     }
     Ok(())
 }
@@ -60,10 +68,11 @@ fn check(actions: &Actions, spaces: &Spaces) -> Result<(), CollectError> {
             let each = |fine, value: &f32| fine & (*value >= 0.0) & index(*value);
             actions.values.iter().fold(true, each)
         }
-        _ => {
+        Space::Box { .. } => {
             let each = |fine, value: &f32| fine & value.is_finite();
             actions.values.iter().fold(true, each)
         }
+        Space::Dict { .. } => false,
     };
     if fine {
         return Ok(());
@@ -79,13 +88,17 @@ fn check(actions: &Actions, spaces: &Spaces) -> Result<(), CollectError> {
 pub fn limit_time(
     limit: Res<EpisodeTimeLimit>,
     mut agents: Query<(&Restart, &mut StepCount, &mut Ended)>,
-) {
-    let limit = limit.0.map_or(u64::MAX, std::num::NonZeroU64::get);
-    for (restart, mut count, mut ended) in &mut agents {
-        let count = count.bypass_change_detection();
-        count.0 += u64::from(!restart.0);
-        ended.bypass_change_detection().truncated |= count.0 >= limit && !restart.0;
+) -> Result<(), BevyError> {
+    let limit = limit.0.map_or(u64::MAX, NonZeroU64::get);
+    for (restarts, mut counts, mut ends) in agents.contiguous_iter_mut()? {
+        let counts = counts.bypass_change_detection().iter_mut();
+        let ends = ends.bypass_change_detection().iter_mut();
+        for ((restart, count), ended) in restarts.iter().zip(counts).zip(ends) {
+            count.0 += u64::from(!restart.0);
+            ended.truncated |= (count.0 >= limit) & !restart.0;
+        }
     }
+    Ok(())
 }
 
 /// Copies what the step brought into [`Steps`], the true last observation of an ended episode included, and counts returns.
@@ -109,48 +122,63 @@ pub fn keep_steps(
     let same_step = *autoreset == Autoreset::SameStep;
     let steps = &mut *steps;
     finished.0.clear();
-    steps
-        .observation
-        .values
-        .copy_from_slice(&observations.values);
+    let before = &observations.values;
+    steps.observation.values.copy_from_slice(before);
     steps.action.values.copy_from_slice(&actions.values);
-    let width = steps.next_observation.width;
-    for (agent, observation, reward, ended, count, mut statistics, mut restart) in &mut agents {
-        let row = agent.row;
-        if observation.0.len() != width {
-            return Err(CollectError::ObservationWidth {
-                row,
-                expected: width,
-                found: observation.0.len(),
-            }
-            .into());
-        }
-        copy_row(&observation.0, steps.next_observation.row_mut(row));
-        let restart = restart.bypass_change_detection();
-        // In this step the environment only begins its next episode: what it was asked to do was not done.
-        steps.valid[row] = !restart.0;
-        if restart.0 {
-            steps.reward[row] = 0.0;
-            steps.terminated[row] = false;
-            steps.truncated[row] = false;
-            continue;
-        }
-        steps.reward[row] = reward.0 as f32;
-        steps.terminated[row] = ended.terminated;
-        steps.truncated[row] = ended.truncated;
+    for (agents, seen, rewards, ends, counts, mut statistics, mut restarts) in
+        agents.contiguous_iter_mut()?
+    {
         let statistics = statistics.bypass_change_detection();
-        statistics.total_reward += reward.0;
-        if ended.in_either_way() {
-            restart.0 = same_step;
-            statistics.episodes += 1;
-            statistics.last_return = statistics.total_reward;
-            statistics.last_length = count.0;
-            finished.0.push(FinishedEpisode {
-                row,
-                total_reward: statistics.total_reward,
-                length: count.0,
-            });
-        }
+        let restarts = restarts.bypass_change_detection();
+        for_each_run(agents, |run, rows| {
+            copy_rows(
+                &seen[run.clone()],
+                &mut steps.next_observation,
+                rows.clone(),
+            )?;
+            // An environment that only begins its next episode in this step did not do what it was asked to.
+            let valid = &mut steps.valid[rows.clone()];
+            for (valid, restart) in valid.iter_mut().zip(&restarts[run.clone()]) {
+                *valid = !restart.0;
+            }
+            let kept = steps.reward[rows.clone()]
+                .iter_mut()
+                .zip(&rewards[run.clone()]);
+            for ((kept, reward), valid) in kept.zip(&*valid) {
+                *kept = if *valid { reward.0 as f32 } else { 0.0 };
+            }
+            let terminated = steps.terminated[rows.clone()].iter_mut();
+            let truncated = steps.truncated[rows.clone()].iter_mut();
+            let kept = terminated.zip(truncated).zip(&ends[run.clone()]);
+            for (((terminated, truncated), ended), valid) in kept.zip(&*valid) {
+                *terminated = ended.terminated & valid;
+                *truncated = ended.truncated & valid;
+            }
+            let sums = statistics[run.clone()]
+                .iter_mut()
+                .zip(&rewards[run.clone()]);
+            for ((statistics, reward), valid) in sums.zip(&*valid) {
+                statistics.total_reward += if *valid { reward.0 } else { 0.0 };
+            }
+            let over = steps.terminated[rows.clone()].iter();
+            let over = over
+                .zip(&steps.truncated[rows.clone()])
+                .map(|it| it.0 | it.1);
+            for (offset, _) in over.enumerate().filter(|(_, over)| *over) {
+                let (i, row) = (run.start + offset, rows.start + offset);
+                let statistics = &mut statistics[i];
+                restarts[i].0 = same_step;
+                statistics.episodes += 1;
+                statistics.last_return = statistics.total_reward;
+                statistics.last_length = counts[i].0;
+                finished.0.push(FinishedEpisode {
+                    row,
+                    total_reward: statistics.total_reward,
+                    length: counts[i].0,
+                });
+            }
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -166,36 +194,94 @@ pub fn gather_observations(
         &mut EpisodeStatistics,
     )>,
 ) -> Result<(), BevyError> {
-    let observations = &mut *observations;
-    let width = observations.width;
-    for (agent, observation, mut restart, mut count, mut statistics) in &mut agents {
-        if observation.0.len() != width {
-            return Err(CollectError::ObservationWidth {
-                row: agent.row,
-                expected: width,
-                found: observation.0.len(),
-            }
-            .into());
+    for (agents, seen, mut restarts, mut counts, mut statistics) in agents.contiguous_iter_mut()? {
+        for_each_run(agents, |run, rows| {
+            copy_rows(&seen[run], &mut observations, rows)
+        })?;
+        let counts = counts.bypass_change_detection();
+        let statistics = statistics.bypass_change_detection();
+        let restarts = restarts.bypass_change_detection();
+        for i in due(restarts) {
+            counts[i].0 = 0;
+            statistics[i].total_reward = 0.0;
         }
-        copy_row(&observation.0, observations.row_mut(agent.row));
-        let restart = restart.bypass_change_detection();
-        if restart.0 {
-            restart.0 = false;
-            count.0 = 0;
-            statistics.total_reward = 0.0;
-        }
+        restarts.fill(Restart(false));
     }
     Ok(())
 }
 
-/// Copies a row of a few numbers; a call of `memcpy` for each costs more than the copy.
-#[inline(always)]
-fn copy_row(from: &[f32], to: &mut [f32]) {
-    match (from, to) {
-        ([a], [x]) => *x = *a,
-        ([a, b], [x, y]) => (*x, *y) = (*a, *b),
-        ([a, b, c], [x, y, z]) => (*x, *y, *z) = (*a, *b, *c),
-        ([a, b, c, d], [w, x, y, z]) => [*w, *x, *y, *z] = [*a, *b, *c, *d],
-        (from, to) => to.copy_from_slice(from),
+/// The places of those that begin an episode.
+pub(super) fn due(restarts: &[Restart]) -> impl Iterator<Item = usize> {
+    // Few do: a group of which none does is passed over at once.
+    restarts
+        .chunks(32)
+        .enumerate()
+        .filter(|(_, group)| group.iter().fold(false, |any, restart| any | restart.0))
+        .flat_map(|(index, group)| {
+            let flags = group.iter().enumerate().filter(|(_, restart)| restart.0);
+            flags.map(move |(offset, _)| index * 32 + offset)
+        })
+}
+
+/// Calls `each` for every stretch of entities whose rows follow each other, with its places and its rows: one stretch, unless
+/// entities were moved.
+fn for_each_run(
+    agents: &[Agent],
+    mut each: impl FnMut(Range<usize>, Range<usize>) -> Result<(), CollectError>,
+) -> Result<(), CollectError> {
+    let mut start = 0;
+    for run in agents.chunk_by(|one, next| next.row == one.row + 1) {
+        each(start..start + run.len(), run[0].row..run[0].row + run.len())?;
+        start += run.len();
     }
+    Ok(())
+}
+
+/// Copies observations into rows. A call of `memcpy` for a row of a few numbers would cost more than the copy.
+fn copy_rows(
+    seen: &[Observation],
+    to: &mut Column,
+    rows: Range<usize>,
+) -> Result<(), CollectError> {
+    let width = to.width;
+    let first = rows.start;
+    let to = &mut to.values[rows.start * width..rows.end * width];
+    let wrong = match width {
+        1 => copy_each::<1>(seen, to),
+        2 => copy_each::<2>(seen, to),
+        3 => copy_each::<3>(seen, to),
+        4 => copy_each::<4>(seen, to),
+        6 => copy_each::<6>(seen, to),
+        _ => {
+            let rows = seen.iter().zip(to.chunks_exact_mut(width.max(1)));
+            let mut refused = rows.map(|(from, to)| match from.0.len() == to.len() {
+                true => {
+                    to.copy_from_slice(&from.0);
+                    false
+                }
+                false => true,
+            });
+            refused.position(|refused| refused)
+        }
+    };
+    match wrong {
+        None => Ok(()),
+        Some(index) => Err(CollectError::ObservationWidth {
+            row: first + index,
+            expected: width,
+            found: seen[index].0.len(),
+        }),
+    }
+}
+
+/// Copies rows of `N` numbers; the place of the first that has another width.
+fn copy_each<const N: usize>(seen: &[Observation], to: &mut [f32]) -> Option<usize> {
+    let (to, _) = to.as_chunks_mut::<N>();
+    for (index, (from, to)) in seen.iter().zip(to).enumerate() {
+        match from.0.as_array::<N>() {
+            Some(from) => *to = *from,
+            None => return Some(index),
+        }
+    }
+    None
 }

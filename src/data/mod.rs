@@ -6,14 +6,19 @@
 //! - [`fold`] folds multi-step returns, [`split_episodes`] holds out whole episodes, [`Normaliser`] and [`ActionScale`]
 //!   rescale.
 //! - [`Replay`] keeps what environments brought in a [`ReplayBuffer`], and [`ExperiencePlugin`] lets an algorithm learn from it.
+//! - [`check`] looks a file over, and says what is odd in it, with the places.
+//! - [`convert`] writes them in other layouts.
 //! - [`Summary`] is what `yarak data info` prints.
 //!
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with
 //! the place and what was expected there.
 
 mod batch;
+pub mod check;
+pub mod convert;
 mod dataset;
 pub mod hdf5;
+mod memory;
 mod minibatches;
 mod n_step;
 mod normaliser;
@@ -28,6 +33,7 @@ pub use dataset::{
     Spaces, preload,
 };
 pub use hdf5::{Layout, LoadError, load};
+pub use memory::{Bytes, memory_needed};
 pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use n_step::{FoldError, Folded, fold};
 pub use normaliser::{ActionScale, Normaliser, ScaleError};

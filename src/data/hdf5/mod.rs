@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod selection;
 mod vetting;
+mod writer;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use thiserror::Error;
 pub use element::{Dtype, Element};
 pub use error::FileError;
 pub use file::{DatasetInfo, File};
+pub(in crate::data) use writer::Writer;
 
 use super::{Transitions, TransitionsError};
 
