@@ -175,29 +175,26 @@ impl Persist for Wandering {
 pub fn explore(
     ddpg: Res<Ddpg>,
     clock: Res<Clock>,
-    (observations, steps): (Res<Observations>, Res<Steps>),
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
+    steps: Res<Steps>,
     actor: Res<Net<Actor>>,
-    mut random: ResMut<Random<Exploration>>,
     mut wandering: ResMut<Wandering>,
-    mut actions: ResMut<Actions>,
+    mut exploring: Exploring,
 ) -> Result {
-    let n = actions.values.len();
+    let n = exploring.actions.values.len();
     wandering.0.resize(n, 0.0);
     if clock.step <= ddpg.warm_up {
-        actions.values = random.uniforms(n, -1.0, 1.0);
+        exploring.act_uniformly();
         return Ok(());
     }
-    let observation = observations.preprocessed(&preprocessing, &device.plain())?;
-    actions.take(actor.act(observation));
+    let observation = exploring.observation()?;
+    exploring.actions.take(actor.act(observation));
     let (theta, sigma) = (
         ddpg.exploration_theta,
         ddpg.exploration_noise.at(clock.step),
     );
-    let width = actions.width;
-    let draws = random.normals(n);
-    for (index, action) in actions.values.iter_mut().enumerate() {
+    let width = exploring.actions.width;
+    let draws = exploring.random.normals(n);
+    for (index, action) in exploring.actions.values.iter_mut().enumerate() {
         let x = &mut wandering.0[index];
         if steps.ended(index / width) {
             *x = 0.0;

@@ -221,20 +221,16 @@ fn build_networks(
 pub fn explore(
     sac: Res<Sac>,
     clock: Res<Clock>,
-    observations: Res<Observations>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
     actor: Res<Net<StochasticActor>>,
-    mut random: ResMut<Random<Exploration>>,
-    mut actions: ResMut<Actions>,
+    mut exploring: Exploring,
 ) -> Result {
     if clock.step <= sac.warm_up {
-        let n = actions.values.len();
-        actions.values = random.uniforms(n, -1.0, 1.0);
+        exploring.act_uniformly();
         return Ok(());
     }
-    let observation = observations.preprocessed(&preprocessing, &device.plain())?;
-    actions.take(actor.distribution(observation).draw(&mut random).action);
+    let distribution = actor.distribution(exploring.observation()?);
+    let drawn = distribution.draw(&mut exploring.random);
+    exploring.actions.take(drawn.action);
     Ok(())
 }
 

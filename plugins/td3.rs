@@ -323,22 +323,19 @@ fn build_networks(
 pub fn explore(
     td3: Res<Td3>,
     clock: Res<Clock>,
-    observations: Res<Observations>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
     actor: Res<Net<Actor>>,
-    mut random: ResMut<Random<Exploration>>,
-    mut actions: ResMut<Actions>,
+    mut exploring: Exploring,
 ) -> Result {
-    let n = actions.values.len();
+    let n = exploring.actions.values.len();
     if clock.step <= td3.warm_up {
-        actions.values = random.uniforms(n, -1.0, 1.0);
+        exploring.act_uniformly();
         return Ok(());
     }
-    let observation = observations.preprocessed(&preprocessing, &device.plain())?;
-    actions.take(actor.act(observation));
+    let observation = exploring.observation()?;
+    exploring.actions.take(actor.act(observation));
     let std = td3.exploration_noise.at(clock.step);
-    for (action, draw) in actions.values.iter_mut().zip(random.normals(n)) {
+    let draws = exploring.random.normals(n);
+    for (action, draw) in exploring.actions.values.iter_mut().zip(draws) {
         *action = (*action + std * draw).clamp(-1.0, 1.0);
     }
     Ok(())

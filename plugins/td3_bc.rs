@@ -123,8 +123,7 @@ pub fn update_actor(
 
 /// The same losses on held-out rows, with noise of its own.
 fn validate(
-    settings: Res<Td3Bc>,
-    td3: Res<td3::TwinDelayed>,
+    (settings, td3): (Res<Td3Bc>, Res<td3::TwinDelayed>),
     batch: Res<Batch>,
     target_actor: Res<Target<Actor>>,
     target_critic: Res<Target<Critic>>,

@@ -89,15 +89,18 @@ impl Plugin for ExperiencePlugin {
     }
 }
 
+/// What a run may learn from.
+type Sources<'w> = (
+    Option<Res<'w, Replay>>,
+    Option<Res<'w, Data>>,
+    Option<Res<'w, Steps>>,
+);
+
 /// Where there are environments and no dataset: the buffer, and the cadence of collecting and learning.
 fn build_buffer(
     experience: Res<Experience>,
-    (replay, data, steps, console): (
-        Option<Res<Replay>>,
-        Option<Res<Data>>,
-        Option<Res<Steps>>,
-        Option<Res<Console>>,
-    ),
+    (replay, data, steps): Sources,
+    console: Option<Res<Console>>,
     resumed: Option<Res<ResumeFrom>>,
     device: Res<ComputeDevice>,
     mut clock: ResMut<Clock>,
