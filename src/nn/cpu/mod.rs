@@ -5,7 +5,7 @@
 //! algorithms. For anything but chains of linear layers, use Burn's own layers.
 //!
 //! # What it promises
-//! - **The same bits for any number of threads.** Work is cut by its shape into tasks (64 rows of a member, 64 columns
+//! - **The same bits for any number of threads.** Work is cut by its shape into tasks (128 rows of a member, 128 rows
 //!   of a weight, 16384 parameters), every sum lies within one task or is formed in the order of the tasks, and a row's
 //!   result does not depend on the other rows of its batch. Different [instruction sets](InstructionSet) differ in
 //!   the last bits.
@@ -77,6 +77,7 @@ mod sums;
 mod track;
 mod transpose;
 mod workers;
+mod zeros;
 
 pub use activation::Activation;
 pub use adam::{Adam, AdamState, WeightDecay};
