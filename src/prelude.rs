@@ -23,12 +23,15 @@ pub use crate::data::{
 };
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
-    Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, Descent, DeviceError,
-    Init, Learner, LearnerError, Learning, LearningRate, Net, Network, Noise, Optim, Optimizer,
-    Purpose, Random, Rate, Role, Sampling, Seed, Target, TargetUpdate, Tracking,
+    Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, DensityActor, Descent,
+    DeviceError, Init, Learner, LearnerError, Learning, LearningRate, Net, Network,
+    NetworkSettings, Noise, Optim, Optimizer, Purpose, Random, Rate, Role, Sampling, Seed, Target,
+    TargetUpdate, Tracking, Value,
 };
 pub use crate::nn::{
-    Activation, Mlp, MlpShape, Policy, QEnsemble, StopGradient, ValueBounds, losses,
+    ActionDistribution, ActionVae, Activation, DensityPolicy, Deviation, DiagonalGaussian,
+    GaussianMixture, GaussianSettings, Head, MixtureSettings, Mlp, MlpShape, Perturbation, Policy,
+    PolicyHead, QEnsemble, StopGradient, ValueBounds, ValueFunction, log_sum_exp, losses,
 };
 pub use crate::plugins::{Bc, Td3Bc, bc, td3_bc};
 pub use crate::report::{
