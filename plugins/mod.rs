@@ -13,6 +13,7 @@ pub fn register(app: &mut App) {
     app.register_for_scenes::<Bc>()
         .register_for_scenes::<Td3Bc>()
         .register_step("bc::clone_behaviour", bc::clone_behaviour)
+        .register_step("bc::raise_likelihood", bc::raise_likelihood)
         .register_step("td3_bc::update_critic", td3_bc::update_critic)
         .register_step("td3_bc::update_actor", td3_bc::update_actor)
         .register_step("td3_bc::track_targets", td3_bc::track_targets);
