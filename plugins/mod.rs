@@ -1,9 +1,11 @@
 //! The algorithms, one file each. A file here uses nothing but the prelude: it is what an outside crate would write.
 
 pub mod bc;
+pub mod iql;
 pub mod td3_bc;
 
 pub use bc::Bc;
+pub use iql::Iql;
 pub use td3_bc::Td3Bc;
 
 use yarak::prelude::*;
@@ -11,9 +13,14 @@ use yarak::prelude::*;
 /// Makes every algorithm known to scenes, and their steps to `order: [...]`.
 pub fn register(app: &mut App) {
     app.register_for_scenes::<Bc>()
+        .register_for_scenes::<Iql>()
         .register_for_scenes::<Td3Bc>()
         .register_step("bc::clone_behaviour", bc::clone_behaviour)
         .register_step("bc::raise_likelihood", bc::raise_likelihood)
+        .register_step("iql::update_value", iql::update_value)
+        .register_step("iql::update_critic", iql::update_critic)
+        .register_step("iql::update_actor", iql::update_actor)
+        .register_step("iql::track_targets", iql::track_targets)
         .register_step("td3_bc::update_critic", td3_bc::update_critic)
         .register_step("td3_bc::update_actor", td3_bc::update_actor)
         .register_step("td3_bc::track_targets", td3_bc::track_targets);
