@@ -1,10 +1,12 @@
 //! The algorithms, one file each. A file here uses nothing but the prelude: it is what an outside crate would write.
 
 pub mod bc;
+pub mod bcq;
 pub mod iql;
 pub mod td3_bc;
 
 pub use bc::Bc;
+pub use bcq::Bcq;
 pub use iql::Iql;
 pub use td3_bc::Td3Bc;
 
@@ -13,10 +15,15 @@ use yarak::prelude::*;
 /// Makes every algorithm known to scenes, and their steps to `order: [...]`.
 pub fn register(app: &mut App) {
     app.register_for_scenes::<Bc>()
+        .register_for_scenes::<Bcq>()
         .register_for_scenes::<Iql>()
         .register_for_scenes::<Td3Bc>()
         .register_step("bc::clone_behaviour", bc::clone_behaviour)
         .register_step("bc::raise_likelihood", bc::raise_likelihood)
+        .register_step("bcq::update_sampler", bcq::update_sampler)
+        .register_step("bcq::update_critic", bcq::update_critic)
+        .register_step("bcq::update_actor", bcq::update_actor)
+        .register_step("bcq::track_targets", bcq::track_targets)
         .register_step("iql::update_value", iql::update_value)
         .register_step("iql::update_critic", iql::update_critic)
         .register_step("iql::update_actor", iql::update_actor)

@@ -33,7 +33,7 @@ pub use crate::nn::{
     GaussianMixture, GaussianSettings, Head, MixtureSettings, Mlp, MlpShape, Perturbation, Policy,
     PolicyHead, QEnsemble, StopGradient, ValueBounds, ValueFunction, log_sum_exp, losses,
 };
-pub use crate::plugins::{Bc, Iql, Td3Bc, bc, iql, td3_bc};
+pub use crate::plugins::{Bc, Bcq, Iql, Td3Bc, bc, bcq, iql, td3_bc};
 pub use crate::report::{
     ConsolePlugin, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory, TensorBoard,
 };

@@ -214,6 +214,7 @@ fn readme_and_manual_name_every_setting() {
             ["README.md", "docs/td3_bc.md"].as_slice(),
         ),
         (&Bc::default(), &["docs/bc.md"]),
+        (&Bcq::default(), &["docs/bcq.md"]),
         (&Iql::default(), &["docs/iql.md"]),
     ] {
         let mut found = Vec::new();
@@ -237,6 +238,7 @@ fn the_pages_name_files_that_exist() {
         "ARCHITECTURE.md",
         "docs/td3_bc.md",
         "docs/bc.md",
+        "docs/bcq.md",
         "docs/iql.md",
     ] {
         let text = read(page);
