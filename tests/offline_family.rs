@@ -1,0 +1,179 @@
+//! IQL, BCQ, CQL and behaviour cloning by likelihood against float64 references, for five steps through the real systems of the
+//! real `Learn` schedule.
+//!
+//! `fixtures/offline_family/make.py` wrote the references from the papers' equations. Initial weights, batches and draws are theirs.
+//! Metrics are compared at every step by |ours − theirs| / max(|theirs|, 0.1), to 1e-4; tensors after the last step by
+//! ‖ours − theirs‖ / ‖theirs‖, to 1e-4, and what moved by the same ratio of the movement, to 1e-2: a wrong sign or a forgotten
+//! term in any gradient moves a weight to another place. What does not move must keep its bits.
+
+mod small_run;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors};
+use small_run::{Rows, fed, metrics, norm, set, snapshot, step};
+use yarak::prelude::*;
+
+const STEPS: usize = 5;
+const RELATIVE: f64 = 1e-4;
+const MOVED: f64 = 1e-2;
+
+/// A reference run: tensors by name, in float64.
+struct Reference(BTreeMap<String, Vec<f64>>);
+
+impl Reference {
+    fn read(file: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/offline_family");
+        let bytes = std::fs::read(folder.join(file)).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let read = |name: &str| {
+            let view = tensors.tensor(name).unwrap();
+            assert_eq!(view.dtype(), Dtype::F64);
+            let numbers = view.data().chunks_exact(8);
+            numbers
+                .map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap()))
+                .collect()
+        };
+        let names = tensors.names().into_iter();
+        Reference(names.map(|name| (name.to_owned(), read(name))).collect())
+    }
+
+    fn f32(&self, name: &str) -> Vec<f32> {
+        self.0[name].iter().map(|value| *value as f32).collect()
+    }
+
+    /// What each step sees and draws.
+    fn rows(&self) -> Vec<Rows> {
+        let rows = |t: usize| {
+            let column = |name: &str| self.f32(&format!("batch{t}/{name}"));
+            Rows {
+                observation: column("observation"),
+                action: column("action"),
+                reward: column("reward"),
+                next_observation: column("next_observation"),
+                bootstrap: column("bootstrap"),
+                terminal: column("terminal"),
+                noise: column("normals"),
+            }
+        };
+        (1..=STEPS).map(rows).collect()
+    }
+
+    /// The names under `prefix`, cut into file and tensor, with their values.
+    fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str, &'a [f64])> {
+        self.0.iter().filter_map(move |(name, values)| {
+            let (file, tensor) = name.strip_prefix(prefix)?.split_once('/')?;
+            Some((file, tensor, &values[..]))
+        })
+    }
+
+    /// Runs the algorithm from the reference's beginning; before each step `prepare` sees the app and the step.
+    #[track_caller]
+    fn agrees_with(&self, algorithm: impl Plugin, mut prepare: impl FnMut(&mut App, usize)) {
+        let mut app = fed(algorithm, self.rows());
+        let init = self.under("init/").map(|(file, tensor, values)| {
+            let values = values.iter().map(|value| *value as f32).collect();
+            (file, tensor, values)
+        });
+        set(&mut app, init);
+        let mut compared = 0;
+        for t in 1..=STEPS {
+            prepare(&mut app, t);
+            step(&mut app);
+            let ours = metrics(&mut app);
+            for (role, what, theirs) in self.under("metric/") {
+                let name = format!("{role}/{what}");
+                let (ours, theirs) = (ours[&name], theirs[t - 1]);
+                let off = (ours - theirs).abs() / theirs.abs().max(0.1);
+                assert!(off <= RELATIVE, "{name} of step {t}: {ours}, not {theirs}");
+                compared += 1;
+            }
+        }
+        assert!(compared >= STEPS);
+        let files = snapshot(&app).files;
+        for (file, tensor, theirs) in self.under("end/") {
+            let place = format!("{file}/{tensor}");
+            let ours: Vec<f64> = files[file][tensor]
+                .values
+                .iter()
+                .map(|value| f64::from(*value))
+                .collect();
+            assert_eq!(ours.len(), theirs.len(), "{place}");
+            let off = norm(ours.iter().zip(theirs).map(|(ours, theirs)| ours - theirs));
+            let size = norm(theirs.iter().copied());
+            assert!(
+                off <= RELATIVE * size.max(1e-2),
+                "{place} is off by {off:.1e} of {size:.1e}"
+            );
+            let init = &self.0[&format!("init/{place}")];
+            let moved = norm(theirs.iter().zip(init).map(|(now, then)| now - then));
+            assert!(moved > 0.0, "{place} never moved in the reference");
+            // A target's movement is small beside the rounding of its weights.
+            let most = if file.starts_with("target_") {
+                3.0 * MOVED
+            } else {
+                MOVED
+            };
+            assert!(
+                off <= most * moved,
+                "{place} moved by {moved:.1e} and is off by {off:.1e}"
+            );
+        }
+    }
+}
+
+fn network(rate: f64) -> NetworkSettings {
+    NetworkSettings {
+        layers: vec![8, 6],
+        learning_rate: LearningRate::Constant(rate),
+        ..default()
+    }
+}
+
+fn cloning(head: PolicyHead) -> Bc {
+    let mut bc = Bc {
+        head: Some(head),
+        ..default()
+    };
+    bc.actor.layers = vec![8, 6];
+    bc.actor.learning_rate = LearningRate::Constant(3e-3);
+    bc
+}
+
+#[test]
+fn cloning_with_a_gaussian_agrees_with_the_reference() {
+    let reference = Reference::read("ref_bc_gaussian.safetensors");
+    reference.agrees_with(cloning(PolicyHead::Gaussian), |_, _| {});
+}
+
+#[test]
+fn cloning_with_a_mixture_agrees_with_the_reference() {
+    let reference = Reference::read("ref_bc_mixture.safetensors");
+    reference.agrees_with(cloning(PolicyHead::Mixture), |_, _| {});
+}
+
+#[test]
+fn iql_agrees_with_the_reference() {
+    let iql = Iql {
+        value: network(3e-3),
+        critic: network(3e-3),
+        actor: network(3e-3),
+        // Low enough that some rows are clipped and some are not.
+        max_weight: Some(2.0),
+        ..default()
+    };
+    Reference::read("ref_iql.safetensors").agrees_with(iql, |_, _| {});
+}
+
+#[test]
+fn bcq_agrees_with_the_reference() {
+    let bcq = Bcq {
+        target_samples: 4,
+        vae: network(1e-3),
+        critic: network(1e-3),
+        actor: network(1e-3),
+        ..default()
+    };
+    Reference::read("ref_bcq.safetensors").agrees_with(bcq, |_, _| {});
+}
