@@ -5,7 +5,7 @@ use bevy_ecs::prelude::*;
 use burn::tensor::Tensor;
 
 use crate::learner::{Net, Role};
-use crate::nn::{DensityPolicy, Policy};
+use crate::nn::{DensityPolicy, Policy, SquashedGaussian};
 
 /// A network that chooses actions.
 pub trait Act {
@@ -22,6 +22,12 @@ impl Act for Policy {
 impl Act for DensityPolicy {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.act(observation)
+    }
+}
+
+impl Act for SquashedGaussian {
+    fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
+        self.distribution(observation).mode()
     }
 }
 

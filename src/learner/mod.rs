@@ -31,5 +31,5 @@ pub use network_settings::NetworkSettings;
 pub use optimizer::{Optim, Optimizer};
 pub use random::{AppRandomExt, Init, Noise, Purpose, Random, RandomState, Sampling, Seed};
 pub use rate::{LearningRate, Rate};
-pub use role::{Actor, Critic, DensityActor, Network, Piece, Role, Value};
+pub use role::{Actor, Critic, DensityActor, Network, Piece, Role, StochasticActor, Value};
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};

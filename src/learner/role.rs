@@ -2,7 +2,7 @@
 
 use burn::module::AutodiffModule;
 
-use crate::nn::{DensityPolicy, Policy, QEnsemble, ValueFunction};
+use crate::nn::{DensityPolicy, Policy, QEnsemble, SquashedGaussian, ValueFunction};
 
 /// What a network is for, and which module plays it.
 ///
@@ -54,6 +54,14 @@ pub struct Actor;
 
 impl Role for Actor {
     type Network = Policy;
+    const NAME: &'static str = "actor";
+}
+
+/// A policy that draws its actions. A run has this one or [`Actor`], so they share a name.
+pub struct StochasticActor;
+
+impl Role for StochasticActor {
+    type Network = SquashedGaussian;
     const NAME: &'static str = "actor";
 }
 
