@@ -35,7 +35,7 @@ pub use crate::nn::{
     Perturbation, Policy, PolicyHead, QEnsemble, Scalar, SquashedGaussian, SquashedNormal,
     StopGradient, ValueBounds, ValueFunction, log_sum_exp, losses,
 };
-pub use crate::plugins::{Bc, Bcq, Iql, Td3Bc, bc, bcq, iql, td3_bc};
+pub use crate::plugins::{Bc, Bcq, Cql, Iql, Td3Bc, bc, bcq, cql, iql, td3_bc};
 pub use crate::report::{
     ConsolePlugin, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory, TensorBoard,
 };

@@ -215,6 +215,7 @@ fn readme_and_manual_name_every_setting() {
         ),
         (&Bc::default(), &["docs/bc.md"]),
         (&Bcq::default(), &["docs/bcq.md"]),
+        (&Cql::default(), &["docs/cql.md"]),
         (&Iql::default(), &["docs/iql.md"]),
     ] {
         let mut found = Vec::new();
@@ -239,6 +240,7 @@ fn the_pages_name_files_that_exist() {
         "docs/td3_bc.md",
         "docs/bc.md",
         "docs/bcq.md",
+        "docs/cql.md",
         "docs/iql.md",
     ] {
         let text = read(page);

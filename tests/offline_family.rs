@@ -153,27 +153,111 @@ fn cloning_with_a_mixture_agrees_with_the_reference() {
     reference.agrees_with(cloning(PolicyHead::Mixture), |_, _| {});
 }
 
-#[test]
-fn iql_agrees_with_the_reference() {
-    let iql = Iql {
+fn iql() -> Iql {
+    Iql {
         value: network(3e-3),
         critic: network(3e-3),
         actor: network(3e-3),
         // Low enough that some rows are clipped and some are not.
         max_weight: Some(2.0),
         ..default()
-    };
-    Reference::read("ref_iql.safetensors").agrees_with(iql, |_, _| {});
+    }
 }
 
 #[test]
-fn bcq_agrees_with_the_reference() {
-    let bcq = Bcq {
+fn iql_agrees_with_the_reference() {
+    Reference::read("ref_iql.safetensors").agrees_with(iql(), |_, _| {});
+}
+
+fn bcq() -> Bcq {
+    Bcq {
         target_samples: 4,
         vae: network(1e-3),
         critic: network(1e-3),
         actor: network(1e-3),
         ..default()
-    };
-    Reference::read("ref_bcq.safetensors").agrees_with(bcq, |_, _| {});
+    }
+}
+
+#[test]
+fn bcq_agrees_with_the_reference() {
+    Reference::read("ref_bcq.safetensors").agrees_with(bcq(), |_, _| {});
+}
+
+fn cql(lagrange: Option<f32>) -> Cql {
+    Cql {
+        weight: 5.0,
+        lagrange,
+        actions: 3,
+        imitation_steps: 0,
+        critic: network(3e-3),
+        actor: network(3e-3),
+        ..default()
+    }
+}
+
+/// Gives the step its uniform draws.
+fn with_uniforms(reference: &Reference) -> impl FnMut(&mut App, usize) {
+    |app, t| {
+        let mut uniform = app.world_mut().resource_mut::<Random<cql::Uniform>>();
+        uniform.give_uniforms(reference.f32(&format!("batch{t}/uniforms")));
+    }
+}
+
+#[test]
+fn cql_agrees_with_the_reference() {
+    let reference = Reference::read("ref_cql.safetensors");
+    reference.agrees_with(cql(None), with_uniforms(&reference));
+}
+
+#[test]
+fn cql_with_a_multiplier_agrees_with_the_reference() {
+    let reference = Reference::read("ref_cql_lagrange.safetensors");
+    reference.agrees_with(cql(Some(5.0)), with_uniforms(&reference));
+}
+
+/// What differs from the reference in one setting must be found, or the comparison sees nothing of it.
+#[track_caller]
+fn is_seen<A: Plugin + Clone>(file: &str, right: &A, wrong: impl FnOnce(&mut A)) {
+    let reference = Reference::read(file);
+    let mut algorithm = right.clone();
+    wrong(&mut algorithm);
+    let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        if file.contains("cql") {
+            reference.agrees_with(algorithm, with_uniforms(&reference));
+        } else {
+            reference.agrees_with(algorithm, |_, _| {});
+        }
+    }));
+    assert!(compared.is_err(), "{file} does not tell the difference");
+}
+
+#[test]
+fn a_setting_that_is_a_little_off_is_seen_by_the_comparison() {
+    let file = "ref_bc_gaussian.safetensors";
+    let gaussian = cloning(PolicyHead::Gaussian);
+    is_seen(file, &gaussian, |bc| bc.gaussian.initial_std = 0.101);
+    is_seen(file, &gaussian, |bc| bc.gaussian.max_std = 0.1);
+    let file = "ref_bc_mixture.safetensors";
+    is_seen(file, &cloning(PolicyHead::Mixture), |bc| {
+        bc.mixture.min_std = 3e-3
+    });
+    let file = "ref_iql.safetensors";
+    is_seen(file, &iql(), |iql| iql.expectile = 0.71);
+    is_seen(file, &iql(), |iql| iql.temperature = 3.1);
+    is_seen(file, &iql(), |iql| iql.max_weight = Some(2.1));
+    is_seen(file, &iql(), |iql| iql.target_tau = 0.006);
+    is_seen(file, &iql(), |iql| iql.huber = true);
+    let file = "ref_bcq.safetensors";
+    is_seen(file, &bcq(), |bcq| bcq.ensemble_weight = 0.7);
+    is_seen(file, &bcq(), |bcq| bcq.perturbation_limit = 0.06);
+    is_seen(file, &bcq(), |bcq| bcq.divergence_weight = 0.6);
+    is_seen(file, &bcq(), |bcq| bcq.latent_clip = 0.6);
+    let (file, right) = ("ref_cql.safetensors", cql(None));
+    is_seen(file, &right, |cql| cql.weight = 5.1);
+    is_seen(file, &right, |cql| cql.deterministic_backup = false);
+    is_seen(file, &right, |cql| cql.target_entropy = Some(-2.1));
+    is_seen(file, &right, |cql| cql.imitation_steps = 1);
+    let (file, right) = ("ref_cql_lagrange.safetensors", cql(Some(5.0)));
+    is_seen(file, &right, |cql| cql.lagrange = Some(5.1));
 }

@@ -6,7 +6,7 @@ use crate::program::{Room, checkpoint, copy, reports, with_dataset};
 use crate::resume::{assert_same_end, cut_after};
 
 /// Each with tiny networks; all random streams that it has are drawn from at each step.
-const ALGORITHMS: [(&str, &str); 4] = [
+const ALGORITHMS: [(&str, &str); 6] = [
     (
         "gaussian",
         "Bc(batch: 16, head: Gaussian, actor: (layers: [8]))",
@@ -22,6 +22,14 @@ const ALGORITHMS: [(&str, &str); 4] = [
     (
         "bcq",
         "Bcq(batch: 16, act_samples: 5, vae: (layers: [8]), critic: (layers: [8]), actor: (layers: [8]))",
+    ),
+    (
+        "cql",
+        "Cql(batch: 16, actions: 2, imitation_steps: 20, critic: (layers: [8]), actor: (layers: [8]))",
+    ),
+    (
+        "plain cql",
+        "Cql(batch: 16, actions: 2, lagrange: None, fixed_temperature: 0.2, deterministic_backup: false, imitation_steps: 0, critic: (layers: [8]), actor: (layers: [8]))",
     ),
 ];
 
