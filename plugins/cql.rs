@@ -216,19 +216,28 @@ fn build_networks(
     commands.insert_resource(LogProbability(Tensor::zeros([1], &device)));
 }
 
-/// exp ln α' within what a 32-bit loss can bear, as a constant `[1]`; 1 without a multiplier.
-fn multiplier(weight: Option<&Net<Conservatism>>, like: &Tensor<1>) -> Tensor<1> {
-    match weight {
-        Some(weight) => weight.value().exp().clamp(0.0, 1e6),
-        None => Tensor::ones([1], &like.device()),
-    }
+/// The two learned weights, as constants of the losses; each is there only where it is learned.
+#[derive(SystemParam)]
+pub struct Weights<'w> {
+    conservatism: Option<Res<'w, Net<Conservatism>>>,
+    entropy: Option<Res<'w, Net<EntropyWeight>>>,
 }
 
-/// α as a constant `[1]`.
-fn temperature(cql: &Cql, weight: Option<&Net<EntropyWeight>>, like: &Tensor<1>) -> Tensor<1> {
-    match (cql.fixed_temperature, weight) {
-        (None, Some(weight)) => weight.value().exp(),
-        (fixed, _) => Tensor::full([1], fixed.unwrap_or(1.0), &like.device()),
+impl Weights<'_> {
+    /// α' `[1]`, within what a 32-bit loss can bear; 1 where it is not learned.
+    fn conservatism(&self, batch: &Batch) -> Tensor<1> {
+        match &self.conservatism {
+            Some(weight) => weight.value().exp().clamp(0.0, 1e6),
+            None => Tensor::ones([1], &batch.reward.device()),
+        }
+    }
+
+    /// α `[1]`.
+    fn temperature(&self, cql: &Cql, batch: &Batch) -> Tensor<1> {
+        match (cql.fixed_temperature, &self.entropy) {
+            (None, Some(weight)) => weight.value().exp(),
+            (fixed, _) => Tensor::full([1], fixed.unwrap_or(1.0), &batch.reward.device()),
+        }
     }
 }
 
@@ -293,14 +302,14 @@ fn q_target(
     batch: &Batch,
     there: &SquashedNormal,
     critic: &Target<Critic>,
-    entropy_weight: Option<&Net<EntropyWeight>>,
+    weights: &Weights,
     noise: &mut Random<Noise>,
 ) -> Tensor<1> {
     let drawn = there.draw(noise);
     let q = critic.q(batch.next_observation.clone(), drawn.action);
     let mut q = q.min_dim(0).squeeze_dim::<1>(0);
     if !cql.deterministic_backup {
-        q = q - temperature(cql, entropy_weight, &batch.reward) * drawn.log_probability;
+        q = q - weights.temperature(cql, batch) * drawn.log_probability;
     }
     batch.reward.clone() + batch.bootstrap.clone() * q
 }
@@ -339,10 +348,7 @@ pub fn update_critic(
     batch: Res<Batch>,
     actor: Res<Net<StochasticActor>>,
     target_critic: Res<Target<Critic>>,
-    weights: (
-        Option<Res<Net<Conservatism>>>,
-        Option<Res<Net<EntropyWeight>>>,
-    ),
+    weights: Weights,
     mut noise: ResMut<Random<Noise>>,
     mut uniform: ResMut<Random<Uniform>>,
     mut critic: Learning<Critic>,
@@ -351,15 +357,7 @@ pub fn update_critic(
 ) -> Result {
     let here = actor.distribution(batch.observation.clone());
     let there = actor.distribution(batch.next_observation.clone());
-    let entropy_weight = weights.1.as_deref();
-    let y = q_target(
-        &cql,
-        &batch,
-        &there,
-        &target_critic,
-        entropy_weight,
-        &mut noise,
-    );
+    let y = q_target(&cql, &batch, &there, &target_critic, &weights, &mut noise);
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
 
@@ -367,7 +365,7 @@ pub fn update_critic(
     let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
     let mean_gap = gap.clone().mean().no_grad();
     metrics.record("critic/gap", mean_gap.clone());
-    let multiplier = multiplier(weights.0.as_deref(), &batch.reward);
+    let multiplier = weights.conservatism(&batch);
     let threshold = cql.lagrange.unwrap_or(0.0);
     let losses = difference + multiplier.stop_gradient() * (gap - threshold);
     metrics.record_each("critic", "loss", losses.clone());
@@ -403,7 +401,7 @@ pub fn update_actor(
     batch: Res<Batch>,
     tick: Res<Tick<StochasticActor>>,
     critic: Res<Net<Critic>>,
-    entropy_weight: Option<Res<Net<EntropyWeight>>>,
+    weights: Weights,
     mut noise: ResMut<Random<Noise>>,
     mut actor: Learning<StochasticActor>,
     mut found: ResMut<LogProbability>,
@@ -417,7 +415,7 @@ pub fn update_actor(
         let q = critic.frozen().q(batch.observation.clone(), drawn.action);
         q.min_dim(0).squeeze_dim::<1>(0)
     };
-    let temperature = temperature(&cql, entropy_weight.as_deref(), &batch.reward);
+    let temperature = weights.temperature(&cql, &batch);
     let entropy = drawn.log_probability.clone().mean().no_grad();
     metrics.record("actor/log_probability", entropy.clone());
     let loss = (temperature.stop_gradient() * drawn.log_probability - goal).mean();
@@ -458,34 +456,23 @@ fn validate(
     actor: Res<Net<StochasticActor>>,
     critic: Res<Net<Critic>>,
     target_critic: Res<Target<Critic>>,
-    weights: (
-        Option<Res<Net<Conservatism>>>,
-        Option<Res<Net<EntropyWeight>>>,
-    ),
+    weights: Weights,
     mut metrics: ResMut<Metrics>,
 ) {
     let mut noise = Random::<Noise>::forked(Seed(0), 1);
     let mut uniform = Random::<Uniform>::forked(Seed(0), 1);
     let here = actor.distribution(batch.observation.clone());
     let there = actor.distribution(batch.next_observation.clone());
-    let entropy_weight = weights.1.as_deref();
-    let y = q_target(
-        &cql,
-        &batch,
-        &there,
-        &target_critic,
-        entropy_weight,
-        &mut noise,
-    );
+    let y = q_target(&cql, &batch, &there, &target_critic, &weights, &mut noise);
     let broad = broad_actions(&cql, &here, &there, &mut noise, &mut uniform);
     let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
-    let multiplier = multiplier(weights.0.as_deref(), &batch.reward);
+    let multiplier = weights.conservatism(&batch);
     let losses = difference + multiplier * (gap - cql.lagrange.unwrap_or(0.0));
     metrics.record("validate/critic/loss", losses.sum());
     let drawn = here.draw(&mut noise);
     let q = critic.q(batch.observation.clone(), drawn.action);
     let q = q.min_dim(0).squeeze_dim::<1>(0);
-    let temperature = temperature(&cql, entropy_weight, &batch.reward);
+    let temperature = weights.temperature(&cql, &batch);
     let loss = (temperature * drawn.log_probability - q).mean();
     metrics.record("validate/actor/loss", loss);
 }
