@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
-use small_run::{Rows, fed, metrics, norm, set, snapshot, step};
+use small_run::{
+    Rows, assert_close, fed, host, metrics, norm, set, snapshot, some_rows, step, step_metrics,
+    tensor,
+};
 use yarak::prelude::*;
 
 const STEPS: usize = 5;
@@ -260,4 +263,130 @@ fn a_setting_that_is_a_little_off_is_seen_by_the_comparison() {
     is_seen(file, &right, |cql| cql.imitation_steps = 1);
     let (file, right) = ("ref_cql_lagrange.safetensors", cql(Some(5.0)));
     is_seen(file, &right, |cql| cql.lagrange = Some(5.1));
+}
+
+/// Some rows, at which every network has a value of its own.
+fn rows() -> Vec<Rows> {
+    vec![some_rows(8, [OBSERVATION, ACTION])]
+}
+
+const OBSERVATION: usize = 3;
+const ACTION: usize = 2;
+
+#[test]
+fn the_multiplier_rises_where_the_gap_is_above_the_threshold_and_falls_where_it_is_below() {
+    for (threshold, moved) in [(-1e6, 3e-3), (1e6, -3e-3)] {
+        let mut app = fed(cql(Some(threshold)), rows());
+        let gap = step_metrics(&mut app)["critic/gap"];
+        assert!(gap.abs() < 1e3, "{gap}");
+        // Adam's first step is the rate, against the gradient's sign.
+        let log_weight = tensor(&app, "conservatism", "value")[0];
+        assert_close(f64::from(log_weight), moved, 1e-8);
+    }
+}
+
+#[test]
+fn the_temperature_rises_where_the_policy_has_too_little_entropy_and_falls_where_it_has_enough() {
+    for (target, moved) in [(1e3, 3e-3), (-1e3, -3e-3)] {
+        let algorithm = Cql {
+            target_entropy: Some(target),
+            ..cql(None)
+        };
+        let mut app = fed(algorithm, rows());
+        step(&mut app);
+        let log_weight = tensor(&app, "temperature", "value")[0];
+        assert_close(f64::from(log_weight), moved, 1e-8);
+    }
+}
+
+#[test]
+fn a_fixed_temperature_and_no_multiplier_have_no_network() {
+    let algorithm = Cql {
+        fixed_temperature: Some(0.2),
+        ..cql(None)
+    };
+    let mut app = fed(algorithm, rows());
+    step(&mut app);
+    let files = snapshot(&app).files;
+    assert!(files.contains_key("critic") && files.contains_key("actor"));
+    assert!(!files.contains_key("temperature") && !files.contains_key("conservatism"));
+}
+
+fn acts(app: &App, observation: Tensor<2>) -> Tensor<2> {
+    let world = app.world();
+    world
+        .resource::<Acting>()
+        .act(world, observation)
+        .expect("the networks are built")
+}
+
+#[test]
+fn bcq_acts_better_the_more_it_may_choose_from_and_always_alike() {
+    let observation = || {
+        let values = some_rows(5, [OBSERVATION, ACTION]).observation;
+        let values = TensorData::new(values, [5, OBSERVATION]);
+        Tensor::<2>::from_data(values, &ComputeDevice::cpu().plain())
+    };
+    let value_of = |samples: usize| {
+        let algorithm = Bcq {
+            act_samples: samples,
+            ..bcq()
+        };
+        let app = fed(algorithm, rows());
+        let action = acts(&app, observation());
+        assert_eq!(host(action.clone()), host(acts(&app, observation())));
+        // A row's action is its own: it is the same without the others.
+        let first = acts(&app, observation().narrow(0, 0, 1));
+        for (alone, among) in host(first).iter().zip(host(action.clone())) {
+            assert_close(f64::from(*alone), f64::from(among), 1e-6);
+        }
+        let critic = app.world().resource::<Net<Critic>>();
+        host(critic.q1(observation(), action))
+    };
+    // The latents of the smaller choice are the first of the larger.
+    let (one, many) = (value_of(1), value_of(50));
+    assert!(
+        one.iter().zip(&many).all(|(one, many)| many >= one),
+        "{one:?} {many:?}"
+    );
+    assert!(one.iter().zip(&many).any(|(one, many)| *many > one + 1e-4));
+}
+
+#[test]
+fn without_a_perturbation_bcq_takes_what_is_proposed() {
+    let algorithm = |limit| Bcq {
+        perturbation_limit: limit,
+        act_samples: 1,
+        ..bcq()
+    };
+    let observation = Tensor::<2>::ones([1, OBSERVATION], &ComputeDevice::cpu().plain());
+    let act = |limit| host(acts(&fed(algorithm(limit), rows()), observation.clone()));
+    let (proposed, moved) = (act(0.0), act(0.05));
+    let change = |(proposed, moved): (&f32, &f32)| (proposed - moved).abs();
+    let changes: Vec<f32> = proposed.iter().zip(&moved).map(change).collect();
+    assert!(
+        changes
+            .iter()
+            .all(|change| *change > 0.0 && *change <= 0.05 + 1e-6),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn iql_and_cloning_act_with_the_mean_or_that_of_the_weightiest_component() {
+    let observation = Tensor::<2>::ones([1, OBSERVATION], &ComputeDevice::cpu().plain());
+    for head in [PolicyHead::Gaussian, PolicyHead::Mixture] {
+        let iql = Iql { head, ..iql() };
+        let app = fed(iql, rows());
+        let policy = app.world().resource::<Net<DensityActor>>();
+        let expected = match policy.distribution(observation.clone()) {
+            ActionDistribution::Gaussian(gaussian) => host(gaussian.mean),
+            ActionDistribution::Mixture(mixture) => {
+                let weights = host(mixture.logits);
+                let best = (0..weights.len()).max_by(|a, b| weights[*a].total_cmp(&weights[*b]));
+                host(mixture.mean.narrow(1, best.unwrap(), 1))
+            }
+        };
+        assert_eq!(host(acts(&app, observation.clone())), expected);
+    }
 }
