@@ -89,3 +89,30 @@ fn every_algorithm_gives_the_same_bits_again_and_when_it_is_cut_and_resumed() {
         fs::remove_dir_all(room.path("whole")).unwrap();
     }
 }
+
+#[test]
+fn a_scenes_order_can_name_the_slots_that_its_algorithm_adds() {
+    let room = Room::new();
+    let with_order = |order: &str| {
+        let scene = scene(
+            "Iql(batch: 16, value: (layers: [8]), critic: (layers: [8]), actor: (layers: [8]))",
+        );
+        let end = scene.rfind(')').unwrap();
+        room.write(
+            "scene.ron",
+            &format!("{}    order: [ {order} ],\n)", &scene[..end]),
+        );
+    };
+    with_order(
+        "MoveAfter(ValueStep, after: Critic), Replace(Actor, with: \"bc::raise_likelihood\")",
+    );
+    room.yarak("train scene.ron --run run --steps 3")
+        .ends_with(0);
+    let drawn = room.yarak("graph scene.ron");
+    let place = |name: &str| drawn.result().find(&format!("\n  {name}\n")).unwrap();
+    assert!(place("Critic") < place("ValueStep") && place("ValueStep") < place("Actor"));
+    assert!(drawn.result().contains("bc::raise_likelihood"));
+    with_order("Remove(ValuStep)");
+    room.yarak("scene check scene.ron")
+        .refuses(&["no slot is called `ValuStep`", "`ValueStep`"]);
+}
