@@ -2,8 +2,8 @@
 //!
 //! Fujimoto, Meger & Precup 2019, "Off-Policy Deep Reinforcement Learning without Exploration",
 //! <https://arxiv.org/abs/1812.02900>. The file reads from top to bottom as algorithm 1 does: settings, networks, the
-//! generative model, the critics (equation 13), the perturbation (equation 14), targets, and how it acts (equation 12).
-//! `docs/bcq.md` lists every difference from the authors' code and from robomimic's.
+//! generative model, the critics, the perturbation, targets, and how it acts. `docs/bcq.md` lists every difference from the
+//! authors' code and from robomimic's.
 
 use yarak::prelude::*;
 

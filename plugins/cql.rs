@@ -2,9 +2,8 @@
 //!
 //! Kumar, Zhou, Tucker & Levine 2020, "Conservative Q-Learning for Offline Reinforcement Learning",
 //! <https://arxiv.org/abs/2006.04779>, on SAC (Haarnoja et al. 2018, <https://arxiv.org/abs/1812.05905>). The file reads from top
-//! to bottom as algorithm 1 does: settings, networks, the critics with CQL(H) (equation 4), the multiplier α' (equation 30 of the
-//! appendix), the policy with its temperature, targets. `docs/cql.md` lists every difference from the authors' code and from
-//! robomimic's.
+//! to bottom as algorithm 1 does: settings, networks, the critics with CQL(H) (equation 4), the multiplier α', the policy with
+//! its temperature, targets. `docs/cql.md` lists every difference from the authors' code and from robomimic's.
 
 use yarak::prelude::*;
 
