@@ -52,6 +52,20 @@ pub trait AppActingExt {
     /// The function acts at evaluation, where it takes more than one network to choose an action: from the world and
     /// preprocessed observations `[batch, observation]` to actions `[batch, action]` in [-1, 1], or `None` before the networks
     /// were built. It must give the same actions when it is asked again, and an action must not depend on the other rows.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// fn stand_still(_: &World, observation: Tensor<2>) -> Option<Tensor<2>> {
+    ///     Some(Tensor::zeros([observation.dims()[0], 1], &observation.device()))
+    /// }
+    ///
+    /// let mut app = App::new();
+    /// app.acts_by(stand_still);
+    /// let acting = *app.world().resource::<Acting>();
+    /// let observation = Tensor::ones([5, 3], &ComputeDevice::cpu().plain());
+    /// assert_eq!(acting.act(app.world(), observation).unwrap().dims(), [5, 1]);
+    /// ```
     fn acts_by(&mut self, act: fn(&World, Tensor<2>) -> Option<Tensor<2>>) -> &mut Self;
 }
 

@@ -78,6 +78,8 @@ pub struct RandomState {
     stream: u64,
     word: u128,
     given: Vec<f32>,
+    // Saved since streams can be given uniform draws.
+    #[serde(default)]
     given_uniforms: Vec<f32>,
 }
 
@@ -273,6 +275,31 @@ mod tests {
         let draws = again.normals(4);
         assert_eq!(draws[0], 3.0);
         assert_eq!(draws, random.normals(4));
+    }
+
+    #[test]
+    fn a_place_that_was_saved_before_uniform_draws_could_be_given_is_read() {
+        #[derive(Serialize)]
+        struct Before {
+            seed: [u8; 32],
+            stream: u64,
+            word: u128,
+            given: Vec<f32>,
+        }
+        let mut random = Random::<Noise>::new(Seed(7));
+        random.normals(3);
+        let state = random.state();
+        let mut snapshot = Snapshot::new(0);
+        let before = Before {
+            seed: state.seed,
+            stream: state.stream,
+            word: state.word,
+            given: Vec::new(),
+        };
+        snapshot.put_state("random/noise", &before).unwrap();
+        let mut again = Random::<Noise>::new(Seed(8));
+        again.load(&snapshot, &World::new()).unwrap();
+        assert_eq!(again.state(), state);
     }
 
     #[test]
