@@ -1,9 +1,15 @@
 //! The algorithms, one file each. A file here uses nothing but the prelude: it is what an outside crate would write.
 
 pub mod bc;
+pub mod bcq;
+pub mod cql;
+pub mod iql;
 pub mod td3_bc;
 
 pub use bc::Bc;
+pub use bcq::Bcq;
+pub use cql::Cql;
+pub use iql::Iql;
 pub use td3_bc::Td3Bc;
 
 use yarak::prelude::*;
@@ -11,8 +17,25 @@ use yarak::prelude::*;
 /// Makes every algorithm known to scenes, and their steps to `order: [...]`.
 pub fn register(app: &mut App) {
     app.register_for_scenes::<Bc>()
+        .register_for_scenes::<Bcq>()
+        .register_for_scenes::<Cql>()
+        .register_for_scenes::<Iql>()
         .register_for_scenes::<Td3Bc>()
         .register_step("bc::clone_behaviour", bc::clone_behaviour)
+        .register_step("bc::raise_likelihood", bc::raise_likelihood)
+        .register_step("bcq::update_sampler", bcq::update_sampler)
+        .register_step("bcq::update_critic", bcq::update_critic)
+        .register_step("bcq::update_actor", bcq::update_actor)
+        .register_step("bcq::track_targets", bcq::track_targets)
+        .register_step("cql::update_critic", cql::update_critic)
+        .register_step("cql::update_conservatism", cql::update_conservatism)
+        .register_step("cql::update_actor", cql::update_actor)
+        .register_step("cql::update_temperature", cql::update_temperature)
+        .register_step("cql::track_targets", cql::track_targets)
+        .register_step("iql::update_value", iql::update_value)
+        .register_step("iql::update_critic", iql::update_critic)
+        .register_step("iql::update_actor", iql::update_actor)
+        .register_step("iql::track_targets", iql::track_targets)
         .register_step("td3_bc::update_critic", td3_bc::update_critic)
         .register_step("td3_bc::update_actor", td3_bc::update_actor)
         .register_step("td3_bc::track_targets", td3_bc::track_targets);

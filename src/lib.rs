@@ -161,6 +161,7 @@
 //! - [`prelude`]: everything that an algorithm or an app needs. [`app`]: [`YarakPlugins`].
 //! - [`schedule`]: labels, slots, their order, run conditions, edits, the drawing.
 //! - [`learner`]: networks by role, optimizers, rates, targets, random streams, devices. [`nn`]: networks and losses.
+//! - [`collect`]: environments as entities, and what passes between them and an algorithm.
 //! - [`data`]: HDF5 files into transitions, normalising, n-step, minibatches. [`env`](mod@env): environments.
 //! - [`evaluate`]: episodes and scores. [`checkpoint`]: what persists, and exact resume. [`report`]: metrics and where they go.
 //! - [`scene`]: RON to plugins, with every mistake found before anything is allocated. [`cli`]: the program.
@@ -196,6 +197,7 @@ extern crate self as yarak;
 pub mod app;
 pub mod checkpoint;
 pub mod cli;
+pub mod collect;
 pub mod data;
 pub mod env;
 pub mod evaluate;

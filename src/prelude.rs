@@ -18,19 +18,24 @@ pub use crate::app::{ConcludePlugin, RunPlugin, YarakPlugins};
 pub use crate::checkpoint::{
     AppPersistExt, CheckpointError, Checkpoints, Persist, ResumeFrom, Snapshot, gather, restore,
 };
+pub use crate::collect::{Actions, Observations, Steps};
 pub use crate::data::{
     Batch, Data, Dataset, End, Episode, MinibatchPlugin, Minibatches, Preprocessing, Transitions,
 };
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
-    Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, Descent, DeviceError,
-    Init, Learner, LearnerError, Learning, LearningRate, Net, Network, Noise, Optim, Optimizer,
-    Purpose, Random, Rate, Role, Sampling, Seed, Target, TargetUpdate, Tracking,
+    Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, DensityActor, Descent,
+    DeviceError, Init, Learner, LearnerError, Learning, LearningRate, Net, Network,
+    NetworkSettings, Noise, Optim, Optimizer, Purpose, Random, Rate, Role, Sampling, Seed,
+    StochasticActor, Target, TargetUpdate, Tracking, Value,
 };
 pub use crate::nn::{
-    Activation, Mlp, MlpShape, Policy, QEnsemble, StopGradient, ValueBounds, losses,
+    ActionDistribution, ActionVae, Activation, DensityPolicy, Deviation, DiagonalGaussian,
+    DrawnAction, GaussianMixture, GaussianSettings, Head, MixtureSettings, Mlp, MlpShape,
+    Perturbation, Policy, PolicyHead, QEnsemble, Scalar, SquashedGaussian, SquashedNormal,
+    StopGradient, ValueBounds, ValueFunction, log_sum_exp, losses,
 };
-pub use crate::plugins::{Bc, Td3Bc, bc, td3_bc};
+pub use crate::plugins::{Bc, Bcq, Cql, Iql, Td3Bc, bc, bcq, cql, iql, td3_bc};
 pub use crate::report::{
     ConsolePlugin, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory, TensorBoard,
 };
@@ -39,9 +44,9 @@ pub use crate::schedule::{
     AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, Evaluate,
     EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder, LearnSystems,
     NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError, Save,
-    SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry, Tick, TickPlugin,
-    TimeBudget, Training, Validate, ValidateSystems, Window, after, between, every, take_failure,
-    training,
+    SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry, StepsPerCollect,
+    Tick, TickPlugin, TimeBudget, Training, Validate, ValidateSystems, Window, after, between,
+    every, take_failure, training,
 };
 
 /// The default value of a type, where its name would be noise: `Window { start_epoch: Some(2), ..default() }`.

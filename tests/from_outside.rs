@@ -214,6 +214,9 @@ fn readme_and_manual_name_every_setting() {
             ["README.md", "docs/td3_bc.md"].as_slice(),
         ),
         (&Bc::default(), &["docs/bc.md"]),
+        (&Bcq::default(), &["docs/bcq.md"]),
+        (&Cql::default(), &["docs/cql.md"]),
+        (&Iql::default(), &["docs/iql.md"]),
     ] {
         let mut found = Vec::new();
         settings(plugin, "", &mut found);
@@ -236,6 +239,9 @@ fn the_pages_name_files_that_exist() {
         "ARCHITECTURE.md",
         "docs/td3_bc.md",
         "docs/bc.md",
+        "docs/bcq.md",
+        "docs/cql.md",
+        "docs/iql.md",
     ] {
         let text = read(page);
         let named = text.split('`').skip(1).step_by(2).filter(|name| {

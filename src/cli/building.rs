@@ -70,8 +70,25 @@ impl Program {
     pub fn read_scene(&self, path: &Path, overrides: &[String]) -> Result<Scene, CliError> {
         let app = self.bare_app();
         let scene = Scene::read(path, registry(&app), overrides)?;
-        check_scene(&app, &scene)?;
+        check_scene(&app, &scene, &self.slots(&scene))?;
         Ok(scene)
+    }
+
+    /// The names of the slots that a scene's `order` can name: those of every run, and those that its plugins add.
+    fn slots(&self, scene: &Scene) -> Vec<String> {
+        let mut app = self.bare_app();
+        if !scene.order.is_empty() {
+            app.insert_resource(ComputeDevice::cpu())
+                .insert_resource(Seed(scene.seed))
+                .insert_resource(SearchFolders(Vec::new()));
+            for plugin in &scene.plugins {
+                // What cannot be added is told where the run is built.
+                let _ = (**plugin).add_to(&mut app);
+            }
+            app.finish();
+        }
+        let order = app.world().resource::<LearnOrder>();
+        order.names().map(str::to_owned).collect()
     }
 
     /// Reads a resolved scene out of a run's folder.
@@ -148,8 +165,8 @@ pub fn registry(app: &App) -> &SceneRegistry {
 }
 
 /// Checks what only the program knows: devices, the names of slots and steps, and what one plugin needs of another.
-fn check_scene(app: &App, scene: &Scene) -> Result<(), CliError> {
-    let slots: Vec<&str> = app.world().resource::<LearnOrder>().names().collect();
+fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliError> {
+    let slots: Vec<&str> = slots.iter().map(String::as_str).collect();
     let steps: Vec<&str> = app.world().resource::<StepRegistry>().names().collect();
     let mut problems = scene.check_order(&slots, &steps).err().unwrap_or_default();
     if let Err(error) = scene.device.parse::<ComputeDevice>() {

@@ -51,6 +51,14 @@ pub struct Column {
 }
 
 impl Column {
+    /// `rows` rows of `width` zeros.
+    pub fn zeros(rows: usize, width: usize) -> Self {
+        Self {
+            values: vec![0.0; rows * width],
+            width,
+        }
+    }
+
     /// The number of whole rows; 0 where the width is 0.
     pub fn rows(&self) -> usize {
         self.values.len().checked_div(self.width).unwrap_or(0)
@@ -64,6 +72,16 @@ impl Column {
     #[inline]
     pub fn row(&self, index: usize) -> &[f32] {
         &self.values[index * self.width..(index + 1) * self.width]
+    }
+
+    /// Row `index`, `width` elements, to be written.
+    ///
+    /// # Panics
+    ///
+    /// Like indexing a slice, where `index` is not below [`rows`](Self::rows).
+    #[inline]
+    pub fn row_mut(&mut self, index: usize) -> &mut [f32] {
+        &mut self.values[index * self.width..(index + 1) * self.width]
     }
 }
 

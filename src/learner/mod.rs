@@ -14,6 +14,7 @@
 mod device;
 mod learning;
 mod net;
+mod network_settings;
 mod on_cpu;
 mod optimizer;
 mod parameters;
@@ -26,8 +27,9 @@ mod tracking;
 pub use device::{ComputeDevice, DeviceError};
 pub use learning::{AppLearnerExt, Descent, Learner, LearnerError, Learning};
 pub use net::{Net, Target};
+pub use network_settings::NetworkSettings;
 pub use optimizer::{Optim, Optimizer};
 pub use random::{AppRandomExt, Init, Noise, Purpose, Random, RandomState, Sampling, Seed};
 pub use rate::{LearningRate, Rate};
-pub use role::{Actor, Critic, Network, Piece, Role};
+pub use role::{Actor, Critic, DensityActor, Network, Piece, Role, StochasticActor, Value};
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};

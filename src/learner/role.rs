@@ -2,7 +2,7 @@
 
 use burn::module::AutodiffModule;
 
-use crate::nn::{Policy, QEnsemble};
+use crate::nn::{DensityPolicy, Policy, QEnsemble, SquashedGaussian, ValueFunction};
 
 /// What a network is for, and which module plays it.
 ///
@@ -57,10 +57,34 @@ impl Role for Actor {
     const NAME: &'static str = "actor";
 }
 
+/// A policy that draws its actions. A run has this one or [`Actor`], so they share a name.
+pub struct StochasticActor;
+
+impl Role for StochasticActor {
+    type Network = SquashedGaussian;
+    const NAME: &'static str = "actor";
+}
+
 /// The action values, an ensemble.
 pub struct Critic;
 
 impl Role for Critic {
     type Network = QEnsemble;
     const NAME: &'static str = "critic";
+}
+
+/// A policy that learns the density of the data's actions. A run has this one or [`Actor`], so they share a name.
+pub struct DensityActor;
+
+impl Role for DensityActor {
+    type Network = DensityPolicy;
+    const NAME: &'static str = "actor";
+}
+
+/// The state values.
+pub struct Value;
+
+impl Role for Value {
+    type Network = ValueFunction;
+    const NAME: &'static str = "value";
 }

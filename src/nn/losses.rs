@@ -59,7 +59,7 @@ fn mean_of_each(values: Tensor<2>) -> Tensor<1> {
 }
 
 /// The target without a graph, on the prediction's side of the border.
-fn like<const D: usize>(target: Tensor<D>, prediction: &Tensor<D>) -> Tensor<D> {
+pub(super) fn like<const D: usize>(target: Tensor<D>, prediction: &Tensor<D>) -> Tensor<D> {
     let plain = target.no_grad();
     if prediction.device().is_autodiff() {
         Tensor::from_inner(plain)

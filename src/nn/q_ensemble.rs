@@ -87,7 +87,7 @@ impl Network for QEnsemble {
 }
 
 /// What the networks read, `[batch, observation + action]`. An action that is recorded takes the observation with it.
-fn side_by_side(observation: Tensor<2>, action: Tensor<2>) -> Tensor<2> {
+pub(super) fn side_by_side(observation: Tensor<2>, action: Tensor<2>) -> Tensor<2> {
     let observation = if action.device().is_autodiff() && !observation.device().is_autodiff() {
         Tensor::from_inner(observation)
     } else {

@@ -21,7 +21,7 @@ use super::{Learn, LearnSystems};
 /// ```
 #[derive(Resource, Clone, Debug, PartialEq, Eq)]
 pub struct Clock {
-    /// The step being taken, from 1; 0 before the first.
+    /// The step being taken, from 1; 0 before the first. With several environments, the last of those that are taken together.
     pub step: u64,
     /// The step after which the run is done.
     pub steps: u64,
@@ -56,6 +56,16 @@ impl Clock {
 
 fn epoch_of(gradient_step: u64, steps_per_epoch: u64) -> u64 {
     (gradient_step - 1) / steps_per_epoch.max(1) + 1
+}
+
+/// How many environment steps one run of [`Collect`](super::Collect) is: the number of environments.
+#[derive(Resource, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepsPerCollect(pub u64);
+
+impl Default for StepsPerCollect {
+    fn default() -> Self {
+        StepsPerCollect(1)
+    }
 }
 
 /// The epochs in which a network is trained: `start` inclusive, `end` exclusive, `None` is no bound. Epochs count from 1.

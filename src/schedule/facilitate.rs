@@ -11,8 +11,8 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{InternedScheduleLabel, ScheduleLabel};
 
 use super::{
-    Clock, Collect, Evaluate, Failure, Learn, Prepare, Report, Save, ScheduleErrors, Validate,
-    take_failure,
+    Clock, Collect, Evaluate, Failure, Learn, Prepare, Report, Save, ScheduleErrors,
+    StepsPerCollect, Validate, take_failure,
 };
 
 /// What a round consists of. Offline learning collects nothing.
@@ -127,6 +127,7 @@ impl Plugin for FacilitatorPlugin {
             .init_resource::<Training>()
             .init_resource::<Stopwatch>()
             .init_resource::<SaveNow>()
+            .init_resource::<StepsPerCollect>()
             .init_resource::<Periods>()
             .add_systems(Update, facilitate);
     }
@@ -169,7 +170,8 @@ fn round(world: &mut World) -> Option<Outcome> {
     let started = Instant::now();
     let cadence = *world.resource::<Cadence>();
     for _ in 0..cadence.collect {
-        world.resource_mut::<Clock>().step += 1;
+        let steps = world.resource::<StepsPerCollect>().0;
+        world.resource_mut::<Clock>().step += steps;
         world.run_schedule(Collect);
     }
     if cadence.collect > 0 {
@@ -343,6 +345,24 @@ mod tests {
         assert_eq!(run(&mut app), Outcome::Finished);
         assert_eq!(app.world().resource::<Clock>().step, 8);
         assert_eq!(app.world().resource::<Clock>().gradient_steps, 4);
+    }
+
+    #[test]
+    fn several_environments_take_their_steps_together() {
+        let mut app = app(10);
+        app.insert_resource(Cadence {
+            collect: 1,
+            learn: 1,
+        })
+        .insert_resource(StepsPerCollect(4));
+        assert_eq!(run(&mut app), Outcome::Finished);
+        let clock = app.world().resource::<Clock>();
+        assert_eq!((clock.step, clock.gradient_steps), (12, 3));
+        let log = &app.world().resource::<Log>().0;
+        let of = |name| log.iter().filter(move |(it, _)| *it == name).map(|it| it.1);
+        // Every 2 and every 3 steps, in leaps of 4.
+        assert_eq!(of("evaluate").collect::<Vec<_>>(), [4, 8, 12]);
+        assert_eq!(of("save").collect::<Vec<_>>(), [4, 8, 12]);
     }
 
     #[test]

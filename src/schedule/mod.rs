@@ -27,7 +27,7 @@ mod label;
 mod order;
 mod step_registry;
 
-pub use clock::{Clock, Tick, TickPlugin, TickState, Window};
+pub use clock::{Clock, StepsPerCollect, Tick, TickPlugin, TickState, Window};
 pub use condition::{after, between, every, training};
 pub use edit::{AppScheduleExt, NamedEdit, ScheduleError, ScheduleErrors};
 pub use facilitate::{

@@ -10,7 +10,7 @@ use crate::program::{
 
 /// Demands that two runs ended alike, bit for bit: the last checkpoint, the best one, and all reports.
 #[track_caller]
-fn assert_same_end(whole: &Path, resumed: &Path) {
+pub fn assert_same_end(whole: &Path, resumed: &Path) {
     for pointer in ["latest", "best"] {
         let name = named(whole, pointer);
         assert_eq!(named(resumed, pointer), name, "{pointer}");
@@ -27,7 +27,7 @@ fn assert_same_end(whole: &Path, resumed: &Path) {
 }
 
 /// Leaves of a run what a process leaves that dies after the checkpoint of `step` and before the next one.
-fn cut_after(run: &Path, step: u64) {
+pub fn cut_after(run: &Path, step: u64) {
     let last = format!("step_{step:09}");
     let folder = run.join("checkpoints");
     for name in checkpoints(run) {
