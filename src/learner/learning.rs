@@ -16,11 +16,11 @@ use crate::schedule::{Learn, LearnSystems, Tick, TickPlugin, Window};
 /// How a network is trained. What an algorithm's settings say of it goes in here.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Learner {
-    /// Adam or AdamW.
+    /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
     /// The learning rate over time.
     pub learning_rate: LearningRate,
-    /// Weight decay, at least 0: in the gradient for Adam, decoupled for AdamW.
+    /// Weight decay, at least 0: decoupled for AdamW, in the gradient for the others.
     pub l2: f32,
     /// The norm that each member's gradient is clipped to; `None` does not clip.
     pub max_gradient_norm: Option<f32>,

@@ -23,6 +23,7 @@ mod rate;
 mod role;
 mod tracking;
 
+mod update;
 pub use device::{ComputeDevice, DeviceError};
 pub use learning::{AppLearnerExt, Descent, Learner, LearnerError, Learning};
 pub use net::{Net, Target};
