@@ -21,14 +21,21 @@ pub struct Bc {
 /// Behaviour cloning's policy.
 #[derive(Clone, Debug, Reflect)]
 pub struct BcActor {
-    /// Widths of the hidden layers (ReLU).
+    /// Widths of the hidden layers.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub layers: Vec<usize>,
+    /// What stands behind each hidden layer.
+    pub activation: Activation,
+    /// The share of each hidden layer's values that a training step drops.
+    #[reflect(@Bounds::at_least(0.0).under(1.0))]
+    pub dropout: f32,
+    /// Whether hidden layers are normalised, in front of the activation.
+    pub layer_norm: bool,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
     /// The learning rate over time.
     pub learning_rate: LearningRate,
-    /// Weight decay: in the gradient for Adam, decoupled for AdamW.
+    /// Weight decay: decoupled for AdamW, in the gradient for the others.
     #[reflect(@Bounds::at_least(0.0))]
     pub l2: f32,
     /// The norm that the gradient is clipped to. None: not clipped.
@@ -43,6 +50,9 @@ impl Default for Bc {
             steps_per_epoch: None,
             actor: BcActor {
                 layers: vec![256, 256],
+                activation: Activation::Relu,
+                dropout: 0.0,
+                layer_norm: false,
                 optimizer: Optimizer::Adam,
                 learning_rate: LearningRate::Constant(3e-4),
                 l2: 0.0,
@@ -87,23 +97,25 @@ fn build_policy(
     mut commands: Commands,
 ) {
     let [observation, action] = preprocessing.widths();
-    let policy = Policy::new(
-        observation,
-        action,
-        &bc.actor.layers,
-        &device.plain(),
-        &mut init,
-    );
+    let hidden = MlpSettings {
+        layers: bc.actor.layers.clone(),
+        activation: bc.actor.activation,
+        dropout: bc.actor.dropout,
+        layer_norm: bc.actor.layer_norm,
+    };
+    let policy = Policy::new(observation, action, hidden, &device.plain(), &mut init);
     commands.insert_resource(Net::<Actor>::new(policy));
 }
 
 /// One step of the actor towards the data's actions: mean((π(s) − a)²) over the batch and the action's elements.
 pub fn clone_behaviour(
     batch: Res<Batch>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let loss = losses::mse(actor.act(batch.observation.clone()), batch.action.clone());
+    let action = actor.act_dropping(batch.observation.clone(), &mut dropout);
+    let loss = losses::mse(action, batch.action.clone());
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);

@@ -24,24 +24,24 @@ pub use crate::data::{
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
     Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, Descent, DeviceError,
-    Init, Learner, LearnerError, Learning, LearningRate, Net, Network, Noise, Optim, Optimizer,
-    Purpose, Random, Rate, Role, Sampling, Seed, Target, TargetUpdate, Tracking,
+    Dropout, Init, Learner, LearnerError, Learning, LearningRate, Net, Network, Noise, Optim,
+    Optimizer, Purpose, Random, Rate, Role, Sampling, Seed, Target, TargetUpdate, Tracking,
 };
 pub use crate::nn::{
-    Activation, Mlp, MlpShape, Policy, QEnsemble, StopGradient, ValueBounds, losses,
+    Activation, Mlp, MlpSettings, MlpShape, Policy, QEnsemble, StopGradient, ValueBounds, losses,
 };
 pub use crate::plugins::{Bc, Td3Bc, bc, td3_bc};
 pub use crate::report::{
-    ConsolePlugin, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory, TensorBoard,
+    ConsolePlugin, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory,
+    TensorBoard,
 };
 pub use crate::scene::{AppSceneExt, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
-    AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, Evaluate,
-    EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder, LearnSystems,
-    NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError, Save,
-    SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry, Tick, TickPlugin,
-    TimeBudget, Training, Validate, ValidateSystems, Window, after, between, every, take_failure,
-    training,
+    AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, Evaluate, EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder,
+    LearnSystems, NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError,
+    Save, SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry, Tick,
+    TickPlugin, TimeBudget, Training, Validate, ValidateSystems, Window, after, between, every,
+    take_failure, training,
 };
 
 /// The default value of a type, where its name would be noise: `Window { start_epoch: Some(2), ..default() }`.

@@ -8,7 +8,9 @@ use bevy_ecs::system::SystemParam;
 use burn::tensor::Tensor;
 
 use super::rate::move_rate;
-use super::{LearningRate, Net, Optim, Optimizer, Rate, Role, parameters};
+use super::{
+    AppRandomExt, Dropout, LearningRate, Net, Optim, Optimizer, Rate, Role, parameters,
+};
 use crate::checkpoint::AppPersistExt;
 use crate::report::Metrics;
 use crate::schedule::{Learn, LearnSystems, Tick, TickPlugin, Window};
@@ -124,8 +126,8 @@ impl<R: Role> Deref for Learning<'_, R> {
 
 /// Declares networks on an [`App`].
 pub trait AppLearnerExt {
-    /// Adds what trains role `R`: its [`Optim`], [`Rate`] and [`Tick`], the systems that move them, and their place in
-    /// checkpoints. The network itself, [`Net<R>`], is inserted in `Startup`, when the sizes are known.
+    /// Adds what trains role `R`: its [`Optim`], [`Rate`] and [`Tick`], the systems that move them, dropout's stream, and their
+    /// place in checkpoints. The network itself, [`Net<R>`], is inserted in `Startup`, when the sizes are known.
     fn add_learner<R: Role>(&mut self, learner: Learner) -> &mut Self;
 }
 
@@ -138,6 +140,7 @@ impl AppLearnerExt for App {
                 learner.max_gradient_norm,
             ))
             .insert_resource(Rate::<R>::new(learner.learning_rate))
+            .add_random::<Dropout>()
             .add_systems(
                 Learn,
                 (record_rate::<R>, move_rate::<R>)

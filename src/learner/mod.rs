@@ -22,13 +22,15 @@ mod random;
 mod rate;
 mod role;
 mod tracking;
-
 mod update;
+
 pub use device::{ComputeDevice, DeviceError};
 pub use learning::{AppLearnerExt, Descent, Learner, LearnerError, Learning};
 pub use net::{Net, Target};
 pub use optimizer::{Optim, Optimizer};
-pub use random::{AppRandomExt, Init, Noise, Purpose, Random, RandomState, Sampling, Seed};
+pub use random::{
+    AppRandomExt, Dropout, Init, Noise, Purpose, Random, RandomState, Sampling, Seed,
+};
 pub use rate::{LearningRate, Rate};
 pub use role::{Actor, Critic, Network, Piece, Role};
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};

@@ -4,12 +4,14 @@
 //! [`QEnsemble`] are what algorithms hold; [`losses`] are what they descend. Any module of Burn's layers can stand beside them.
 
 pub mod cpu;
+mod dropout;
 mod fused;
 pub mod losses;
 mod mlp;
 mod policy;
 mod q_ensemble;
 mod reference;
+mod settings;
 mod stop_gradient;
 mod threads;
 
@@ -17,6 +19,7 @@ pub use cpu::{Activation, MlpShape};
 pub use mlp::Mlp;
 pub use policy::Policy;
 pub use q_ensemble::{QEnsemble, ValueBounds};
+pub use settings::MlpSettings;
 pub use stop_gradient::StopGradient;
 pub use threads::{set_threads, threads};
 
