@@ -10,7 +10,7 @@ pub use bevy_ecs::{self, system::SystemParam};
 pub use bevy_reflect::prelude::*;
 pub use bevy_reflect::{self};
 pub use burn::module::Module;
-pub use burn::tensor::{Device, Tensor, TensorData};
+pub use burn::tensor::{Device, Int, Tensor, TensorData};
 pub use burn::{self};
 pub use serde;
 
@@ -29,6 +29,7 @@ pub use crate::learner::{
 };
 pub use crate::nn::{
     Activation, Mlp, MlpSettings, MlpShape, Policy, QEnsemble, StopGradient, ValueBounds, losses,
+    measures,
 };
 pub use crate::plugins::{Bc, Td3Bc, bc, td3_bc};
 pub use crate::report::{

@@ -1,12 +1,14 @@
 //! Networks and losses.
 //!
 //! [`Mlp`] is a multi-layer perceptron with an ensemble dimension whose parameters are one flat buffer. [`Policy`] and
-//! [`QEnsemble`] are what algorithms hold; [`losses`] are what they descend. Any module of Burn's layers can stand beside them.
+//! [`QEnsemble`] are what algorithms hold; [`losses`] are what they descend, [`measures`] what is
+//! worth knowing besides. Any module of Burn's layers can stand beside them.
 
 pub mod cpu;
 mod dropout;
 mod fused;
 pub mod losses;
+pub mod measures;
 mod mlp;
 mod policy;
 mod q_ensemble;
