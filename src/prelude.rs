@@ -33,12 +33,13 @@ pub use crate::nn::{
 };
 pub use crate::plugins::{Bc, Td3Bc, bc, td3_bc};
 pub use crate::report::{
-    ConsolePlugin, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory,
+    ConsolePlugin, EarlyStopping, Goal, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory,
     TensorBoard,
 };
 pub use crate::scene::{AppSceneExt, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
-    AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, Evaluate, EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder,
+    AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, EndNow,
+    Evaluate, EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder,
     LearnSystems, NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError,
     Save, SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry, Tick,
     TickPlugin, TimeBudget, Training, Validate, ValidateSystems, Window, after, between, every,

@@ -31,8 +31,8 @@ pub use clock::{Clock, Tick, TickPlugin, TickState, Window};
 pub use condition::{after, between, every, training};
 pub use edit::{AppScheduleExt, NamedEdit, ScheduleError, ScheduleErrors};
 pub use facilitate::{
-    AppCadenceExt, Cadence, FacilitatorPlugin, Outcome, SaveNow, Stopwatch, TimeBudget, Training,
-    request_stop, stop_requested,
+    AppCadenceExt, Cadence, EndNow, FacilitatorPlugin, Outcome, SaveNow, Stopwatch, TimeBudget,
+    Training, request_stop, stop_requested,
 };
 pub(crate) use failure::with_causes;
 pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};
