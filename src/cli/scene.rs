@@ -23,7 +23,7 @@ pub enum SceneCommand {
         /// The plugin, such as Td3Bc (`yarak list` names them)
         name: String,
     },
-    /// Print each setting of a plugin with its type, default, range and meaning
+    /// Print each setting of a plugin with its type, range, meaning, and its default or that it is required
     Schema {
         /// The plugin, such as Td3Bc (`yarak list` names them)
         name: String,
