@@ -127,3 +127,73 @@ fn validate(batch: Res<Batch>, actor: Res<Net<Actor>>, mut metrics: ResMut<Metri
     let loss = losses::mse(actor.act(batch.observation.clone()), batch.action.clone());
     metrics.record("validate/actor/loss", loss);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use yarak::testing::{Mistake, Trial};
+
+    fn small(edit: impl Fn(&mut BcActor)) -> Trial {
+        let mut bc = Bc {
+            batch: 64,
+            ..default()
+        };
+        bc.actor.layers = vec![32];
+        bc.actor.learning_rate = LearningRate::Constant(3e-3);
+        edit(&mut bc.actor);
+        Trial::of(bc)
+    }
+
+    fn plain() -> Trial {
+        small(|_| ())
+    }
+
+    #[test]
+    fn the_one_step_changes_the_one_network() -> Result<(), Mistake> {
+        plain().networks_exist(&["actor"])?;
+        plain().one_writer_for_each_network()?;
+        plain().changes(&[(LearnSystems::Actor, &["actor"])])
+    }
+
+    #[test]
+    fn runs_repeat_resume_and_are_not_moved_by_looking() -> Result<(), Mistake> {
+        for dropout in [0.0, 0.3] {
+            let with = || small(|actor| actor.dropout = dropout);
+            with().looking_changes_nothing()?;
+            with().same_seed_same_bits()?;
+            with().resumes_exactly()?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn it_learns_to_imitate_with_every_optimizer_and_network() -> Result<(), Mistake> {
+        plain().losses_are_finite()?;
+        plain().learns_to_imitate(1_000)?;
+        small(|actor| actor.optimizer = Optimizer::AdamW).learns_to_imitate(1_000)?;
+        let sgd = Optimizer::Sgd {
+            momentum: Some(0.9),
+        };
+        let rms_prop = Optimizer::RmsProp {
+            smoothing: None,
+            epsilon: None,
+            momentum: None,
+        };
+        small(|actor| actor.optimizer = rms_prop).learns_to_imitate(1_000)?;
+        small(|actor| {
+            actor.optimizer = sgd;
+            actor.learning_rate = LearningRate::Constant(0.05);
+        })
+        .learns_to_imitate(1_000)?;
+        small(|actor| {
+            (actor.activation, actor.dropout, actor.layer_norm) = (Activation::Tanh, 0.05, true);
+        })
+        .learns_to_imitate(1_500)
+    }
+
+    #[test]
+    fn cloning_does_not_learn_from_rewards() {
+        let mistake = plain().learns_from_rewards(300).unwrap_err();
+        assert!(matches!(mistake, Mistake::NotLearned { steps: 300, .. }));
+    }
+}

@@ -435,6 +435,50 @@ fn validate(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use yarak::testing::{Mistake, Trial};
+
+    fn small() -> Trial {
+        let mut td3 = Td3Bc {
+            batch: 64,
+            ..default()
+        };
+        (td3.actor.layers, td3.critic.layers) = (vec![32], vec![32]);
+        td3.actor.learning_rate = LearningRate::Constant(3e-3);
+        td3.critic.learning_rate = LearningRate::Constant(3e-3);
+        Trial::of(td3)
+    }
+
+    #[test]
+    fn each_step_changes_its_network_and_no_other() -> Result<(), Mistake> {
+        small().networks_exist(&["actor", "critic"])?;
+        small().one_writer_for_each_network()?;
+        small().changes(&[
+            (LearnSystems::Critic, &["critic"]),
+            (LearnSystems::Actor, &["actor"]),
+            (LearnSystems::Targets, &["target_actor", "target_critic"]),
+        ])
+    }
+
+    #[test]
+    fn targets_follow_by_tau_and_carry_no_gradient() -> Result<(), Mistake> {
+        small().targets_follow(0.005)?;
+        small().targets_are_detached("critic")?;
+        small().terminals_stop_the_bootstrap("critic")
+    }
+
+    #[test]
+    fn runs_repeat_resume_and_are_not_moved_by_looking() -> Result<(), Mistake> {
+        small().looking_changes_nothing()?;
+        small().same_seed_same_bits()?;
+        small().resumes_exactly()
+    }
+
+    #[test]
+    fn it_learns_to_imitate_and_from_rewards() -> Result<(), Mistake> {
+        small().losses_are_finite()?;
+        small().learns_to_imitate(1_000)?;
+        small().learns_from_rewards(1_500)
+    }
 
     fn tensor(values: &[f32]) -> Tensor<1> {
         Tensor::from_floats(values, &ComputeDevice::cpu().plain())

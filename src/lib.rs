@@ -163,6 +163,7 @@
 //! - [`learner`]: networks by role, optimizers, rates, targets, random streams, devices. [`nn`]: networks and losses.
 //! - [`data`]: HDF5 files into transitions, normalising, n-step, minibatches. [`env`](mod@env): environments.
 //! - [`evaluate`]: episodes and scores. [`checkpoint`]: what persists, and exact resume. [`report`]: metrics and where they go.
+//! - [`testing`]: checks for a plugin of one's own, a line each.
 //! - [`scene`]: RON to plugins, with every mistake found before anything is allocated. [`cli`]: the program.
 //! - [`plugins`]: the algorithms.
 //!
@@ -207,7 +208,9 @@ pub mod prelude;
 pub mod report;
 pub mod scene;
 pub mod schedule;
+pub mod testing;
 #[cfg(test)]
 mod testing_data;
+
 
 pub use app::YarakPlugins;

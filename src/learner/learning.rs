@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 
 use super::rate::move_rate;
 use super::{
-    AppRandomExt, Dropout, LearningRate, Net, Optim, Optimizer, Rate, Role, parameters,
+    AppRandomExt, Dropout, LearningRate, Net, Optim, Optimizer, Rate, Role, Roles, parameters,
 };
 use crate::checkpoint::AppPersistExt;
 use crate::report::Metrics;
@@ -133,6 +133,8 @@ pub trait AppLearnerExt {
 
 impl AppLearnerExt for App {
     fn add_learner<R: Role>(&mut self, learner: Learner) -> &mut Self {
+        let mut roles = self.world_mut().get_resource_or_init::<Roles>();
+        roles.declare::<R>();
         self.add_plugins(TickPlugin::<R>::new(learner.window))
             .insert_resource(Optim::<R>::new(
                 learner.optimizer,

@@ -21,6 +21,7 @@ mod persist;
 mod random;
 mod rate;
 mod role;
+mod roles;
 mod tracking;
 mod update;
 
@@ -33,4 +34,5 @@ pub use random::{
 };
 pub use rate::{LearningRate, Rate};
 pub use role::{Actor, Critic, Network, Piece, Role};
+pub(crate) use roles::Roles;
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};
