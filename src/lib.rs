@@ -212,5 +212,9 @@ pub mod testing;
 #[cfg(test)]
 mod testing_data;
 
+/// The guide's programs, compiled and run as tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/custom_algorithm.md")]
+struct CustomAlgorithm;
 
 pub use app::YarakPlugins;
