@@ -177,6 +177,10 @@ fn a_template_is_a_good_scene_and_resolves_to_the_defaults() {
         let others = match name {
             "Dataset" => "Bc(),".to_owned(),
             "Td3Bc" | "Bc" => with_dataset("Dataset(path: \"DATASET\"),"),
+            // What it watches has to be made.
+            "EarlyStopping" => {
+                with_dataset("Dataset(path: \"DATASET\"), Bc(), Rollouts(every: 1, episodes: 1),")
+            }
             _ => with_dataset("Dataset(path: \"DATASET\", validation: 0.1), Bc(),"),
         };
         let full = template.replace("plugins: [", &format!("plugins: [\n{others}"));
