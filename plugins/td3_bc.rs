@@ -353,8 +353,7 @@ pub fn update_critic(
     batch: Res<Batch>,
     target_actor: Res<Target<Actor>>,
     target_critic: Res<Target<Critic>>,
-    mut noise: ResMut<Random<Noise>>,
-    mut dropout: ResMut<Random<Dropout>>,
+    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {

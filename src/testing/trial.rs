@@ -37,8 +37,11 @@ pub(super) const WIDTHS: [usize; 2] = [2, 1];
 /// assert!(mistake.to_string().contains("slot `Actor` never changed `actor`"));
 /// ```
 pub struct Trial {
-    build: Vec<Box<dyn Fn(&mut App)>>,
+    build: Vec<Build>,
 }
+
+/// Adds something to an app of the trial.
+type Build = Box<dyn Fn(&mut App)>;
 
 impl Trial {
     /// A trial of a plugin. It is built several times, from the same settings.
