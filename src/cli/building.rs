@@ -149,6 +149,20 @@ pub fn registry(app: &App) -> &SceneRegistry {
     app.world().resource::<SceneRegistry>()
 }
 
+/// The same, unless a registration was refused: two plugins of one name, or a setting that no scene can hold.
+///
+/// # Errors
+/// Every registration that was refused. It is the program's mistake, so nothing of the user's can mend it.
+pub fn whole_registry(app: &App) -> Result<&SceneRegistry, CliError> {
+    let registry = registry(app);
+    let refused = registry.refused().iter().map(ToString::to_string);
+    let refused: Vec<String> = refused.collect();
+    if refused.is_empty() {
+        return Ok(registry);
+    }
+    Err(CliError::input(refused.join("\n")))
+}
+
 /// Checks what only the program knows: devices, the names of slots and steps, and what one plugin needs of another.
 fn check_scene(app: &App, scene: &Scene) -> Result<(), CliError> {
     let slots: Vec<&str> = app.world().resource::<LearnOrder>().names().collect();
