@@ -135,6 +135,8 @@ impl Plugin for FacilitatorPlugin {
             .init_resource::<EndNow>()
             .init_resource::<Periods>()
             .add_systems(Update, facilitate);
+        // Whoever asks for a checkpoint sets it, and nobody in a schedule takes that back: their order does not matter.
+        app.allow_ambiguous_resource::<SaveNow>();
     }
 }
 

@@ -6,3 +6,4 @@ mod invariants;
 mod program;
 mod resume;
 mod scenes;
+mod trainer;
