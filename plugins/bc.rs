@@ -29,14 +29,21 @@ pub struct Bc {
 /// Behaviour cloning's policy.
 #[derive(Clone, Debug, Reflect)]
 pub struct BcActor {
-    /// Widths of the hidden layers (ReLU).
+    /// Widths of the hidden layers.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub layers: Vec<usize>,
+    /// What stands behind each hidden layer.
+    pub activation: Activation,
+    /// The share of each hidden layer's values that a training step drops.
+    #[reflect(@Bounds::at_least(0.0).under(1.0))]
+    pub dropout: f32,
+    /// Whether hidden layers are normalised, in front of the activation.
+    pub layer_norm: bool,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
     /// The learning rate over time.
     pub learning_rate: LearningRate,
-    /// Weight decay: in the gradient for Adam, decoupled for AdamW.
+    /// Weight decay: decoupled for AdamW, in the gradient for the others.
     #[reflect(@Bounds::at_least(0.0))]
     pub l2: f32,
     /// The norm that the gradient is clipped to. None: not clipped.
@@ -51,6 +58,9 @@ impl Default for Bc {
             steps_per_epoch: None,
             actor: BcActor {
                 layers: vec![256, 256],
+                activation: Activation::Relu,
+                dropout: 0.0,
+                layer_norm: false,
                 optimizer: Optimizer::Adam,
                 learning_rate: LearningRate::Constant(3e-4),
                 l2: 0.0,
@@ -116,15 +126,21 @@ fn build_policy(
     mut commands: Commands,
 ) {
     let [observation, action] = preprocessing.widths();
-    let (layers, device) = (&bc.actor.layers, device.plain());
+    let device = device.plain();
+    let hidden = MlpSettings {
+        layers: bc.actor.layers.clone(),
+        activation: bc.actor.activation,
+        dropout: bc.actor.dropout,
+        layer_norm: bc.actor.layer_norm,
+    };
     match bc.head {
         None => {
-            let policy = Policy::new(observation, action, layers, &device, &mut init);
+            let policy = Policy::new(observation, action, hidden, &device, &mut init);
             commands.insert_resource(Net::<Actor>::new(policy));
         }
         Some(head) => {
             let head = head.with(&bc.gaussian, &bc.mixture);
-            let policy = DensityPolicy::new(observation, action, layers, head, &device, &mut init);
+            let policy = DensityPolicy::new(observation, action, hidden, head, &device, &mut init);
             commands.insert_resource(Net::<DensityActor>::new(policy));
         }
     }
@@ -133,10 +149,12 @@ fn build_policy(
 /// One step of the actor towards the data's actions: mean((π(s) − a)²) over the batch and the action's elements.
 pub fn clone_behaviour(
     batch: Res<Batch>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let loss = losses::mse(actor.act(batch.observation.clone()), batch.action.clone());
+    let action = actor.act_dropping(batch.observation.clone(), &mut dropout);
+    let loss = losses::mse(action, batch.action.clone());
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
@@ -152,10 +170,11 @@ fn validate(batch: Res<Batch>, actor: Res<Net<Actor>>, mut metrics: ResMut<Metri
 /// One step of the actor up the likelihood of the data's actions: −mean ln π(a | s) over the batch.
 pub fn raise_likelihood(
     batch: Res<Batch>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<DensityActor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let policy = actor.distribution(batch.observation.clone());
+    let policy = actor.distribution_dropping(batch.observation.clone(), &mut dropout);
     let loss = policy.log_probability(batch.action.clone()).mean().neg();
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
@@ -172,4 +191,74 @@ fn validate_likelihood(
     let policy = actor.distribution(batch.observation.clone());
     let loss = policy.log_probability(batch.action.clone()).mean().neg();
     metrics.record("validate/actor/loss", loss);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use yarak::testing::{Mistake, Trial};
+
+    fn small(edit: impl Fn(&mut BcActor)) -> Trial {
+        let mut bc = Bc {
+            batch: 64,
+            ..default()
+        };
+        bc.actor.layers = vec![32];
+        bc.actor.learning_rate = LearningRate::Constant(3e-3);
+        edit(&mut bc.actor);
+        Trial::of(bc)
+    }
+
+    fn plain() -> Trial {
+        small(|_| ())
+    }
+
+    #[test]
+    fn the_one_step_changes_the_one_network() -> Result<(), Mistake> {
+        plain().networks_exist(&["actor"])?;
+        plain().one_writer_for_each_network()?;
+        plain().changes(&[(LearnSystems::Actor, &["actor"])])
+    }
+
+    #[test]
+    fn runs_repeat_resume_and_are_not_moved_by_looking() -> Result<(), Mistake> {
+        for dropout in [0.0, 0.3] {
+            let with = || small(|actor| actor.dropout = dropout);
+            with().looking_changes_nothing()?;
+            with().same_seed_same_bits()?;
+            with().resumes_exactly()?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn it_learns_to_imitate_with_every_optimizer_and_network() -> Result<(), Mistake> {
+        plain().losses_are_finite()?;
+        plain().learns_to_imitate(1_000)?;
+        small(|actor| actor.optimizer = Optimizer::AdamW).learns_to_imitate(1_000)?;
+        let sgd = Optimizer::Sgd {
+            momentum: Some(0.9),
+        };
+        let rms_prop = Optimizer::RmsProp {
+            smoothing: None,
+            epsilon: None,
+            momentum: None,
+        };
+        small(|actor| actor.optimizer = rms_prop).learns_to_imitate(1_000)?;
+        small(|actor| {
+            actor.optimizer = sgd;
+            actor.learning_rate = LearningRate::Constant(0.05);
+        })
+        .learns_to_imitate(1_000)?;
+        small(|actor| {
+            (actor.activation, actor.dropout, actor.layer_norm) = (Activation::Tanh, 0.05, true);
+        })
+        .learns_to_imitate(1_500)
+    }
+
+    #[test]
+    fn cloning_does_not_learn_from_rewards() {
+        let mistake = plain().learns_from_rewards(300).unwrap_err();
+        assert!(matches!(mistake, Mistake::NotLearned { steps: 300, .. }));
+    }
 }

@@ -44,14 +44,21 @@ pub struct Td3Bc {
 pub struct CriticSettings {
     /// How many critics there are and how their targets are mixed.
     pub ensemble: EnsembleSettings,
-    /// Widths of the hidden layers (ReLU).
+    /// Widths of the hidden layers.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub layers: Vec<usize>,
+    /// What stands behind each hidden layer.
+    pub activation: Activation,
+    /// The share of each hidden layer's values that a training step drops.
+    #[reflect(@Bounds::at_least(0.0).under(1.0))]
+    pub dropout: f32,
+    /// Whether hidden layers are normalised, in front of the activation.
+    pub layer_norm: bool,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
     /// The learning rate over time.
     pub learning_rate: LearningRate,
-    /// Weight decay: in the gradient for Adam, decoupled for AdamW.
+    /// Weight decay: decoupled for AdamW, in the gradient for the others.
     #[reflect(@Bounds::at_least(0.0))]
     pub l2: f32,
     /// The norm that each critic's gradient is clipped to. None: not clipped.
@@ -83,14 +90,21 @@ pub struct EnsembleSettings {
 /// TD3+BC's policy.
 #[derive(Clone, Debug, Reflect)]
 pub struct ActorSettings {
-    /// Widths of the hidden layers (ReLU).
+    /// Widths of the hidden layers.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub layers: Vec<usize>,
+    /// What stands behind each hidden layer.
+    pub activation: Activation,
+    /// The share of each hidden layer's values that a training step drops.
+    #[reflect(@Bounds::at_least(0.0).under(1.0))]
+    pub dropout: f32,
+    /// Whether hidden layers are normalised, in front of the activation.
+    pub layer_norm: bool,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
     /// The learning rate over time.
     pub learning_rate: LearningRate,
-    /// Weight decay: in the gradient for Adam, decoupled for AdamW.
+    /// Weight decay: decoupled for AdamW, in the gradient for the others.
     #[reflect(@Bounds::at_least(0.0))]
     pub l2: f32,
     /// The norm that the gradient is clipped to. None: not clipped.
@@ -127,6 +141,9 @@ impl Default for Td3Bc {
             critic: CriticSettings {
                 ensemble: EnsembleSettings { n: 2, weight: 1.0 },
                 layers: vec![256, 256],
+                activation: Activation::Relu,
+                dropout: 0.0,
+                layer_norm: false,
                 optimizer: Optimizer::Adam,
                 learning_rate: LearningRate::Constant(3e-4),
                 l2: 0.0,
@@ -138,6 +155,9 @@ impl Default for Td3Bc {
             },
             actor: ActorSettings {
                 layers: vec![256, 256],
+                activation: Activation::Relu,
+                dropout: 0.0,
+                layer_norm: false,
                 optimizer: Optimizer::Adam,
                 learning_rate: LearningRate::Constant(3e-4),
                 l2: 0.0,
@@ -250,12 +270,24 @@ fn build_networks(
     let [observation, action] = preprocessing.widths();
     let device = device.plain();
     let (critic, actor) = (&td3.critic, &td3.actor);
-    let actor = Policy::new(observation, action, &actor.layers, &device, &mut init);
+    let hidden = MlpSettings {
+        layers: actor.layers.clone(),
+        activation: actor.activation,
+        dropout: actor.dropout,
+        layer_norm: actor.layer_norm,
+    };
+    let actor = Policy::new(observation, action, hidden, &device, &mut init);
+    let hidden = MlpSettings {
+        layers: critic.layers.clone(),
+        activation: critic.activation,
+        dropout: critic.dropout,
+        layer_norm: critic.layer_norm,
+    };
     let critic = QEnsemble::new(
         critic.ensemble.n,
         observation,
         action,
-        &critic.layers,
+        hidden,
         critic.value_bounds,
         &device,
         &mut init,
@@ -321,7 +353,7 @@ pub fn update_critic(
     batch: Res<Batch>,
     target_actor: Res<Target<Actor>>,
     target_critic: Res<Target<Critic>>,
-    mut noise: ResMut<Random<Noise>>,
+    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
@@ -329,7 +361,8 @@ pub fn update_critic(
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
 
-    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let q = critic.q_dropping(s, a, &mut dropout);
     let losses = critic_losses(&td3, q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -344,10 +377,11 @@ pub fn update_actor(
     td3: Res<Td3Bc>,
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let action = actor.act(batch.observation.clone());
+    let action = actor.act_dropping(batch.observation.clone(), &mut dropout);
     let imitation = losses::mse(action.clone(), batch.action.clone());
     let loss = if td3.alpha == 0.0 {
         imitation
@@ -400,6 +434,50 @@ fn validate(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use yarak::testing::{Mistake, Trial};
+
+    fn small() -> Trial {
+        let mut td3 = Td3Bc {
+            batch: 64,
+            ..default()
+        };
+        (td3.actor.layers, td3.critic.layers) = (vec![32], vec![32]);
+        td3.actor.learning_rate = LearningRate::Constant(3e-3);
+        td3.critic.learning_rate = LearningRate::Constant(3e-3);
+        Trial::of(td3)
+    }
+
+    #[test]
+    fn each_step_changes_its_network_and_no_other() -> Result<(), Mistake> {
+        small().networks_exist(&["actor", "critic"])?;
+        small().one_writer_for_each_network()?;
+        small().changes(&[
+            (LearnSystems::Critic, &["critic"]),
+            (LearnSystems::Actor, &["actor"]),
+            (LearnSystems::Targets, &["target_actor", "target_critic"]),
+        ])
+    }
+
+    #[test]
+    fn targets_follow_by_tau_and_carry_no_gradient() -> Result<(), Mistake> {
+        small().targets_follow(0.005)?;
+        small().targets_are_detached("critic")?;
+        small().terminals_stop_the_bootstrap("critic")
+    }
+
+    #[test]
+    fn runs_repeat_resume_and_are_not_moved_by_looking() -> Result<(), Mistake> {
+        small().looking_changes_nothing()?;
+        small().same_seed_same_bits()?;
+        small().resumes_exactly()
+    }
+
+    #[test]
+    fn it_learns_to_imitate_and_from_rewards() -> Result<(), Mistake> {
+        small().losses_are_finite()?;
+        small().learns_to_imitate(1_000)?;
+        small().learns_from_rewards(1_500)
+    }
 
     fn tensor(values: &[f32]) -> Tensor<1> {
         Tensor::from_floats(values, &ComputeDevice::cpu().plain())

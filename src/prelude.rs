@@ -10,7 +10,7 @@ pub use bevy_ecs::{self, system::SystemParam};
 pub use bevy_reflect::prelude::*;
 pub use bevy_reflect::{self};
 pub use burn::module::Module;
-pub use burn::tensor::{Device, Tensor, TensorData};
+pub use burn::tensor::{Device, Int, Tensor, TensorData};
 pub use burn::{self};
 pub use serde;
 
@@ -25,28 +25,29 @@ pub use crate::data::{
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
     Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, DensityActor, Descent,
-    DeviceError, Init, Learner, LearnerError, Learning, LearningRate, Net, Network,
+    DeviceError, Dropout, Init, Learner, LearnerError, Learning, LearningRate, Net, Network,
     NetworkSettings, Noise, Optim, Optimizer, Purpose, Random, Rate, Role, Sampling, Seed,
     StochasticActor, Target, TargetUpdate, Tracking, Value,
 };
 pub use crate::nn::{
     ActionDistribution, ActionVae, Activation, DensityPolicy, Deviation, DiagonalGaussian,
-    DrawnAction, GaussianMixture, GaussianSettings, Head, MixtureSettings, Mlp, MlpShape,
-    Perturbation, Policy, PolicyHead, QEnsemble, Scalar, SquashedGaussian, SquashedNormal,
-    StopGradient, ValueBounds, ValueFunction, log_sum_exp, losses,
+    DrawnAction, GaussianMixture, GaussianSettings, Head, MixtureSettings, Mlp, MlpSettings,
+    MlpShape, Perturbation, Policy, PolicyHead, QEnsemble, Scalar, SquashedGaussian,
+    SquashedNormal, StopGradient, ValueBounds, ValueFunction, log_sum_exp, losses, measures,
 };
 pub use crate::plugins::{Bc, Bcq, Cql, Iql, Td3Bc, bc, bcq, cql, iql, td3_bc};
 pub use crate::report::{
-    ConsolePlugin, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory, TensorBoard,
+    ConsolePlugin, EarlyStopping, Goal, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory,
+    TensorBoard,
 };
 pub use crate::scene::{AppSceneExt, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
-    AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, Evaluate,
-    EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder, LearnSystems,
-    NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError, Save,
-    SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry, StepsPerCollect,
-    Tick, TickPlugin, TimeBudget, Training, Validate, ValidateSystems, Window, after, between,
-    every, take_failure, training,
+    AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, EndNow,
+    Evaluate, EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder,
+    LearnSystems, NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError,
+    Save, SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry,
+    StepsPerCollect, Tick, TickPlugin, TimeBudget, Training, Validate, ValidateSystems, Window,
+    after, between, every, take_failure, training,
 };
 
 /// The default value of a type, where its name would be noise: `Window { start_epoch: Some(2), ..default() }`.

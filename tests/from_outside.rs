@@ -242,6 +242,7 @@ fn the_pages_name_files_that_exist() {
         "docs/bcq.md",
         "docs/cql.md",
         "docs/iql.md",
+        "docs/custom_algorithm.md",
     ] {
         let text = read(page);
         let named = text.split('`').skip(1).step_by(2).filter(|name| {
@@ -260,4 +261,25 @@ fn the_pages_name_files_that_exist() {
             assert!(root().join(name).exists(), "{page} names {name}");
         }
     }
+}
+
+#[test]
+fn a_loss_and_a_metric_of_ones_own_are_named_in_a_scene() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let trained = example("custom_parts")
+        .args(["train", "examples/custom_parts.ron", "--steps", "4"])
+        .args(["--set", "Rollouts.episodes=1", "--run"])
+        .arg(&run)
+        .output()
+        .unwrap();
+    assert!(trained.status.success(), "{}", text(&trained.stderr));
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert!(metrics.contains("\"actor/saturated\""), "{metrics}");
+    let listed = example("custom_parts")
+        .args(["list", "algorithms"])
+        .output()
+        .unwrap();
+    let listed = text(&listed.stdout);
+    assert!(listed.contains("ShortcutBc  Behaviour cloning by a policy with a shortcut"));
 }

@@ -12,8 +12,8 @@ use crate::data::{Dataset, Preprocessing, SearchFolders};
 use crate::evaluate::{Rollouts, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::plugins;
-use crate::report::{ConsolePlugin, JsonLinesPlugin, Reports, TensorBoard};
-use crate::scene::{AppSceneExt, OrderEdit, Scene, SceneRegistry};
+use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
+use crate::scene::{AppSceneExt, OrderEdit, PluginKind, Scene, SceneRegistry};
 use crate::schedule::{AppScheduleExt, Clock, LearnOrder, NamedEdit, ScheduleErrors, StepRegistry};
 
 /// This binary's plugins: ours and those of whoever calls [`run`](super::run).
@@ -57,6 +57,7 @@ impl Program {
             .register_for_scenes::<Validation>()
             .register_for_scenes::<Checkpoints>()
             .register_for_scenes::<Reports>()
+            .register_for_scenes::<EarlyStopping>()
             .register_for_scenes::<TensorBoard>();
         plugins::register(&mut app);
         (self.register)(&mut app);
@@ -115,7 +116,8 @@ impl Program {
         app.insert_resource(device)
             .insert_resource(Seed(seed))
             .insert_resource(SearchFolders(folders));
-        app.world_mut().resource_mut::<Clock>().steps = scene.steps;
+        let mut clock = app.world_mut().resource_mut::<Clock>();
+        (clock.steps, clock.epochs) = (scene.steps, scene.epochs);
         let mut acts_only = false;
         match purpose {
             For::Looking => {}
@@ -164,6 +166,20 @@ pub fn registry(app: &App) -> &SceneRegistry {
     app.world().resource::<SceneRegistry>()
 }
 
+/// The same, unless a registration was refused: two plugins of one name, or a setting that no scene can hold.
+///
+/// # Errors
+/// Every registration that was refused. It is the program's mistake, so nothing of the user's can mend it.
+pub fn whole_registry(app: &App) -> Result<&SceneRegistry, CliError> {
+    let registry = registry(app);
+    let refused = registry.refused().iter().map(ToString::to_string);
+    let refused: Vec<String> = refused.collect();
+    if refused.is_empty() {
+        return Ok(registry);
+    }
+    Err(CliError::input(refused.join("\n")))
+}
+
 /// Checks what only the program knows: devices, the names of slots and steps, and what one plugin needs of another.
 fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliError> {
     let slots: Vec<&str> = slots.iter().map(String::as_str).collect();
@@ -180,6 +196,35 @@ fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliErro
             "nothing is held out, so `Validation` has no rows to compute losses on",
             Some("hold a share of the episodes out, such as validation: 0.1, or take `Validation` out".to_owned()),
         ));
+    }
+    let learns = scene.plugins.iter().any(|plugin| {
+        let entry = registry(app).entry(plugin.scene_name());
+        entry.is_ok_and(|entry| entry.kind() == PluginKind::Algorithm)
+    });
+    // A scene without an algorithm, such as a template of one plugin, is a part of one to come.
+    if let (Some(stopping), true) = (scene.settings::<EarlyStopping>(), learns) {
+        for (beginning, made, by) in [
+            (
+                "evaluate/",
+                scene.settings::<Rollouts>().is_some(),
+                "Rollouts",
+            ),
+            (
+                "validate/",
+                scene.settings::<Validation>().is_some(),
+                "Validation",
+            ),
+        ] {
+            if stopping.metric.starts_with(beginning) && !made {
+                problems.push(scene.problem(
+                    "EarlyStopping.metric",
+                    format!("nothing in this scene makes `{}`", stopping.metric),
+                    Some(format!(
+                        "add `{by}` to the plugins, or watch another metric"
+                    )),
+                ));
+            }
+        }
     }
     Ok(problems.into_result()?)
 }

@@ -51,9 +51,10 @@ impl Plugin for MinibatchPlugin {
                 return Ok(());
             };
             let minibatches = Minibatches::new(&settings, &data).map_err(InputError::new)?;
-            clock.steps_per_epoch = settings
-                .steps_per_epoch
-                .unwrap_or_else(|| data.split.training.len().div_ceil(settings.batch) as u64);
+            clock.set_epoch(settings.steps_per_epoch.unwrap_or_else(|| {
+                let rows = data.split.training.len();
+                rows.div_ceil(settings.batch.max(1)) as u64
+            }));
             let transitions = &data.transitions;
             let (observation, action) =
                 (transitions.observation().width, transitions.action().width);

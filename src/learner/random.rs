@@ -36,6 +36,12 @@ impl Purpose for Noise {
     const NAME: &'static str = "noise";
 }
 
+/// Hidden values that training steps leave out.
+pub struct Dropout;
+impl Purpose for Dropout {
+    const NAME: &'static str = "dropout";
+}
+
 /// Networks' initial weights.
 pub struct Init;
 impl Purpose for Init {
@@ -47,16 +53,17 @@ impl Purpose for Init {
 /// ```
 /// use yarak::prelude::*;
 ///
-/// struct Dropout;
-/// impl Purpose for Dropout {
-///     const NAME: &'static str = "dropout";
+/// /// Which transitions are shown twice.
+/// struct Replays;
+/// impl Purpose for Replays {
+///     const NAME: &'static str = "replays";
 /// }
 ///
-/// let mut random = Random::<Dropout>::new(Seed(3));
+/// let mut random = Random::<Replays>::new(Seed(3));
 /// let first = random.normals(4);
 /// let place = random.state();
 /// let second = random.normals(4);
-/// let mut again = Random::<Dropout>::new(Seed(3));
+/// let mut again = Random::<Replays>::new(Seed(3));
 /// again.restore(place);
 /// assert_eq!(again.normals(4), second);
 /// assert_ne!(first, second);

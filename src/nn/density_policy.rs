@@ -4,8 +4,8 @@ use bevy_reflect::Reflect;
 use burn::module::{AutodiffModule, Module, Param};
 use burn::tensor::{Device, Tensor, activation};
 
-use super::{Activation, DiagonalGaussian, GaussianMixture, Mlp, MlpShape};
-use crate::learner::{Init, Network, Piece, Purpose, Random};
+use super::{Activation, DiagonalGaussian, GaussianMixture, Mlp, MlpSettings};
+use crate::learner::{Dropout, Init, Network, Piece, Purpose, Random};
 use crate::scene::Bounds;
 
 /// The kind of distribution that a policy has.
@@ -161,12 +161,12 @@ pub struct DensityPolicy {
 }
 
 impl DensityPolicy {
-    /// A policy from observations of width `observation` to actions of width `action`, with hidden layers of the given
-    /// widths and ReLU.
+    /// A policy from observations of width `observation` to actions of width `action`, with the given hidden
+    /// layers: their widths, or [`MlpSettings`].
     pub fn new(
         observation: usize,
         action: usize,
-        layers: &[usize],
+        hidden: impl Into<MlpSettings>,
         head: Head,
         device: &Device,
         init: &mut Random<Init>,
@@ -179,16 +179,8 @@ impl DensityPolicy {
             },
             Head::Mixture(settings) => (settings.modes * (2 * action + 1), None),
         };
-        let mut sizes = vec![observation];
-        sizes.extend(layers);
-        sizes.push(outputs);
-        let shape = MlpShape {
-            members: 1,
-            sizes,
-            hidden: Activation::Relu,
-            output: Activation::Identity,
-            layer_norm: None,
-        };
+        let hidden = hidden.into();
+        let shape = hidden.shape(1, observation, outputs, Activation::Identity);
         // Built where gradients are recorded, so that the parameters know that they are to be trained.
         let recorded = if device.is_autodiff() {
             device.clone()
@@ -196,7 +188,7 @@ impl DensityPolicy {
             device.clone().autodiff()
         };
         let policy = DensityPolicy {
-            trunk: Mlp::new(shape, &recorded, init),
+            trunk: Mlp::new(shape, &recorded, init).with_dropout(hidden.dropout),
             log_std: log_std
                 .map(|log_std| Param::from_tensor(Tensor::full([action], log_std, &recorded))),
             head,
@@ -211,7 +203,21 @@ impl DensityPolicy {
 
     /// The distributions for observations `[batch, observation]`.
     pub fn distribution(&self, observation: Tensor<2>) -> ActionDistribution {
-        let out = self.trunk.forward(observation).squeeze_dim::<2>(0);
+        self.distribution_of(self.trunk.forward(observation))
+    }
+
+    /// The distributions of a training step: where the policy has dropout, it drops. See [`Mlp::forward_dropping`].
+    pub fn distribution_dropping(
+        &self,
+        observation: Tensor<2>,
+        dropout: &mut Random<Dropout>,
+    ) -> ActionDistribution {
+        self.distribution_of(self.trunk.forward_dropping(observation, dropout))
+    }
+
+    /// The distributions of the perceptron's outputs `[1, batch, outputs]`.
+    fn distribution_of(&self, out: Tensor<3>) -> ActionDistribution {
+        let out = out.squeeze_dim::<2>(0);
         match &self.head {
             Head::Gaussian(settings) => {
                 let mean = out.clone().narrow(1, 0, self.action).tanh();

@@ -7,3 +7,4 @@ mod offline_family;
 mod program;
 mod resume;
 mod scenes;
+mod trainer;

@@ -16,7 +16,7 @@
 //! # How it is built
 //! `lanes` is a register of some instruction set; `avx512`, `avx2` and `portable` are the three that exist, chosen when
 //! the program runs. A kernel is written once over `Lanes`: `gemm` and `dots` multiply, `activation`, `norm`, `sums` and
-//! `transpose` do the rest of a layer, `adam` and `track` the optimizer's part. `forward`, `backward` and `flat` cut the
+//! `transpose` do the rest of a layer, `adam`, `descent` and `track` the optimizer's part. `forward`, `backward` and `flat` cut the
 //! work into tasks, `workers` run these on several threads, `disjoint` lets them write one buffer, and [`Kernels`] is the
 //! entrance to all of it. `unsafe` stays within this folder.
 //!
@@ -59,6 +59,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod backward;
+mod descent;
 mod disjoint;
 mod dots;
 mod error;
@@ -81,6 +82,7 @@ mod zeros;
 
 pub use activation::Activation;
 pub use adam::{Adam, AdamState, WeightDecay};
+pub use descent::{RmsProp, Sgd};
 pub use error::KernelError;
 pub use kernels::{Gradients, Input, Kernels};
 pub use lanes::InstructionSet;
