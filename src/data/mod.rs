@@ -10,6 +10,7 @@
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with
 //! the place and what was expected there.
 
+mod action_scale;
 mod batch;
 mod dataset;
 pub mod hdf5;
@@ -19,7 +20,9 @@ mod normaliser;
 mod split;
 mod summary;
 mod transitions;
+mod transitions_error;
 
+pub use action_scale::{ActionScale, ScaleError};
 pub use batch::Batch;
 pub use dataset::{
     Data, Dataset, DatasetError, Preprocessing, ScoredEpisode, SearchFolders, SharedDataset,
@@ -28,7 +31,8 @@ pub use dataset::{
 pub use hdf5::{Layout, LoadError, load};
 pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use n_step::{FoldError, Folded, fold};
-pub use normaliser::{ActionScale, Normaliser, ScaleError};
+pub use normaliser::Normaliser;
 pub use split::{Split, SplitError, split_episodes};
 pub use summary::{ColumnInFile, ElementRange, Ends, Spread, Summary};
-pub use transitions::{Column, End, Episode, Parts, Transitions, TransitionsError};
+pub use transitions::{Column, End, Episode, Parts, Transitions};
+pub use transitions_error::TransitionsError;
