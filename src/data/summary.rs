@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::hdf5::{DatasetInfo, Dtype, File};
-use super::{Column, End, Layout, LoadError, Transitions};
+use super::hdf5::{DatasetInfo, Dtype};
+use super::{Column, End, Layout, LoadError, Reading, Recording, Transitions};
 
 /// A file's contents in numbers. `Display` is a page to read; `Serialize` is the same for a script.
 ///
@@ -105,9 +105,17 @@ impl Summary {
     ///
     /// As [`load`](super::load).
     pub fn read(path: impl AsRef<Path>) -> Result<Self, LoadError> {
-        let file = File::open(path)?;
-        let layout = Layout::detect(&file)?;
-        let transitions = layout.read(&file)?;
+        Self::of(&Recording::open(path, &Reading::default())?)
+    }
+
+    /// Sums up a recording.
+    ///
+    /// # Errors
+    ///
+    /// As [`Recording::read`].
+    pub fn of(recording: &Recording) -> Result<Self, LoadError> {
+        let (file, layout) = (recording.file(), recording.layout());
+        let transitions = recording.read()?;
         let column = |dataset: &DatasetInfo| ColumnInFile {
             name: dataset.path.clone(),
             shape: dataset.shape.clone(),
