@@ -369,6 +369,64 @@ fn fuzz(name: &str, asked: &Reading) {
 }
 
 #[test]
+fn hostile_files_are_refused_within_seconds_and_in_bounded_memory() {
+    for (name, words) in expected("hostile") {
+        let started = std::time::Instant::now();
+        let found = Recording::open(folder().join(&name), &Reading::default())
+            .and_then(|recording| recording.read());
+        match (found, words) {
+            (Ok(transitions), Value::Null) => assert!(transitions.len() < 1_000, "{name}"),
+            (Ok(_), words) => panic!("{name} is read, and should fail with {words}"),
+            (Err(error), words) => {
+                let error = error.to_string();
+                for word in words.as_array().expect(&error) {
+                    let word = word.as_str().unwrap();
+                    assert!(error.contains(word), "{name}: no {word} in: {error}");
+                }
+            }
+        }
+        assert!(started.elapsed().as_secs() < 20, "{name}");
+    }
+    if let Some(peak) = peak_memory() {
+        assert!(peak < 512, "{peak} MiB were used");
+    }
+}
+
+#[test]
+fn gigantic_declared_shapes_are_refused_before_anything_is_allocated() {
+    let room = tempfile::tempdir().unwrap();
+    let huge = room.path().join("main_data.hdf5");
+    // Rows that several datasets of the file have.
+    for (name, rows) in [
+        ("minari/nested/main_data.hdf5", 4u64),
+        ("minari/nested/main_data.hdf5", 5),
+        ("robomimic/plain.hdf5", 5),
+        ("robomimic/plain.hdf5", 4),
+        ("d3rlpy/vectors.h5", 5),
+        ("d3rlpy/version_1.h5", 25),
+    ] {
+        let original = fs::read(folder().join(name)).unwrap();
+        for declared in [u64::from(u32::MAX), 1 << 40, u64::MAX / 8, u64::MAX - 1] {
+            let mut bytes = original.clone();
+            for at in 0..bytes.len() - 8 {
+                if bytes[at..at + 8] == rows.to_le_bytes() {
+                    bytes[at..at + 8].copy_from_slice(&declared.to_le_bytes());
+                }
+            }
+            assert_ne!(bytes, original, "{name}");
+            fs::write(&huge, &bytes).unwrap();
+            let error = Recording::open(&huge, &Reading::default())
+                .and_then(|recording| recording.read())
+                .expect_err(name);
+            assert!(!error.to_string().is_empty());
+        }
+    }
+    if let Some(peak) = peak_memory() {
+        assert!(peak < 512, "{peak} MiB were used");
+    }
+}
+
+#[test]
 fn mutated_minari_files_give_an_error_or_a_result_in_bounded_memory() {
     fuzz("minari/nested/main_data.hdf5", &Reading::default());
     fuzz("minari/attributes/main_data.hdf5", &Reading::default());

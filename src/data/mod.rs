@@ -22,6 +22,7 @@ mod n_step;
 mod normaliser;
 mod split;
 mod summary;
+mod table;
 mod transitions;
 mod transitions_error;
 mod windows;

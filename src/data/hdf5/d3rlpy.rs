@@ -16,7 +16,7 @@
 //!
 //! Files that d3rlpy 1 wrote have D4RL's datasets and are read as such, with `episode_terminals` for `timeouts`.
 
-use super::episodic::{Assembly, NextRule, Part, dataset};
+use super::assembly::{Assembly, NextRule, Part, dataset};
 use super::minari::choices;
 use super::recording::{Index, Values};
 use super::{File, Layout, LoadError, Reading, names};
@@ -103,10 +103,10 @@ pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
         let reward = format!("rewards_{number}");
         assembly.add(number, &reward, steps, terminals, End::Truncated)?;
     }
-    let (episodes, values) = assembly.finish();
+    let (episodes, values) = assembly.finish()?;
     Ok(Index {
-        observation: values.observation(),
-        action: values.action(),
+        observation: values.observation.clone(),
+        action: values.action.clone(),
         episodes,
         recorded: declared as usize,
         held_out: None,

@@ -4,32 +4,33 @@
 use std::ops::Range;
 use std::thread;
 
+use super::assembly::dataset;
 use super::d4rl::not_finite;
 use super::recording::{Block, Key};
-use super::{Dtype, File, FileError, Layout, LoadError};
-use crate::data::{Column, End, Episode};
+use super::{File, Layout, LoadError};
+use crate::data::Column;
 
 /// Where the values of every transition stand.
 pub(super) struct Episodic {
-    observation: Vec<Key>,
-    action: Vec<Key>,
-    sources: Vec<Source>,
+    pub(super) observation: Vec<Key>,
+    pub(super) action: Vec<Key>,
+    pub(super) sources: Vec<Source>,
 }
 
 /// One episode's datasets, by their places in [`File::datasets`].
-struct Source {
+pub(super) struct Source {
     /// What names the episode's datasets.
-    number: u64,
+    pub(super) number: u64,
     /// The transitions that it gives.
-    rows: Range<usize>,
-    observation: Vec<usize>,
-    next: Next,
-    action: Vec<usize>,
-    reward: usize,
+    pub(super) rows: Range<usize>,
+    pub(super) observation: Vec<usize>,
+    pub(super) next: Next,
+    pub(super) action: Vec<usize>,
+    pub(super) reward: usize,
 }
 
 /// Where an episode's next observations stand.
-enum Next {
+pub(super) enum Next {
     /// In datasets of their own, row by row.
     Recorded(Vec<usize>),
     /// In the observations, one row further.
@@ -38,209 +39,7 @@ enum Next {
     FollowingButLast,
 }
 
-/// How next observations are recorded, as an episode is added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NextRule {
-    /// In datasets of their own.
-    Recorded,
-    /// Observations have one row more than actions.
-    OneMore,
-    /// Not at all: observations have as many rows as actions.
-    Absent,
-}
-
-/// Collects the episodes of a file, and holds each against the first.
-pub(super) struct Assembly<'a> {
-    file: &'a File,
-    layout: Layout,
-    next: NextRule,
-    path: Paths,
-    values: Episodic,
-    /// In transitions' rows.
-    pub(super) episodes: Vec<Episode>,
-    rows: usize,
-}
-
-/// The path of the named part of an episode's observation, next observation or action.
-pub(super) type Paths = Box<dyn Fn(Part, u64, &str) -> String>;
-
-/// A part of an episode that has names below it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Observation,
-    NextObservation,
-    Action,
-}
-
-impl<'a> Assembly<'a> {
-    pub(super) fn new(
-        file: &'a File,
-        layout: Layout,
-        next: NextRule,
-        path: Paths,
-        first: u64,
-        [observation, action]: [Vec<String>; 2],
-    ) -> Result<Self, LoadError> {
-        let keys = |part, names: Vec<String>| {
-            names
-                .into_iter()
-                .map(|name| key(file, layout, path(part, first, &name), name))
-                .collect::<Result<Vec<_>, _>>()
-        };
-        let values = Episodic {
-            observation: keys(Part::Observation, observation)?,
-            action: keys(Part::Action, action)?,
-            sources: Vec::new(),
-        };
-        Ok(Self {
-            file,
-            layout,
-            next,
-            path,
-            values,
-            episodes: Vec::new(),
-            rows: 0,
-        })
-    }
-
-    pub(super) fn action(&self) -> &[Key] {
-        &self.values.action
-    }
-
-    /// The steps of an episode: the rows of its actions.
-    pub(super) fn steps(&self, number: u64) -> Result<usize, LoadError> {
-        let key = &self.values.action[0];
-        let path = (self.path)(Part::Action, number, &key.name);
-        Ok(dataset(self.file, self.layout, &path, "the actions")?.rows())
-    }
-
-    /// Checks a dataset of one number a step and reads it as flags.
-    pub(super) fn flags(&self, path: &str, steps: usize) -> Result<Vec<bool>, LoadError> {
-        vector(self.file, self.layout, path, steps, "actions")?;
-        Ok(self.file.read(path, ..)?)
-    }
-
-    /// Adds an episode. `terminals` are its terminal rows, in order; where none is the last, it ends with `end`.
-    pub(super) fn add(
-        &mut self,
-        number: u64,
-        reward: &str,
-        steps: usize,
-        terminals: &[usize],
-        end: End,
-    ) -> Result<(), LoadError> {
-        let ends_terminal = steps > 0 && terminals.last() == Some(&(steps - 1));
-        let rows = match self.next {
-            NextRule::Absent if !ends_terminal => steps.saturating_sub(1),
-            _ => steps,
-        };
-        let observed = steps + usize::from(self.next == NextRule::OneMore);
-        let find = |keys: &[Key], part: Part, rows: usize| {
-            keys.iter()
-                .map(|key| {
-                    let path = (self.path)(part, number, &key.name);
-                    self.part(key, &path, rows, rows > steps)
-                })
-                .collect::<Result<Vec<_>, _>>()
-        };
-        let observation = find(&self.values.observation, Part::Observation, observed)?;
-        let action = find(&self.values.action, Part::Action, steps)?;
-        let next = match self.next {
-            NextRule::Recorded => Next::Recorded(find(
-                &self.values.observation,
-                Part::NextObservation,
-                steps,
-            )?),
-            NextRule::Absent if ends_terminal => Next::FollowingButLast,
-            NextRule::OneMore | NextRule::Absent => Next::Following,
-        };
-        vector(self.file, self.layout, reward, steps, "actions")?;
-        if rows == 0 {
-            return Ok(());
-        }
-        let first = self.rows;
-        self.rows += rows;
-        self.values.sources.push(Source {
-            number,
-            rows: first..self.rows,
-            observation,
-            next,
-            action,
-            reward: self.file.index_of(reward)?,
-        });
-        let mut start = first;
-        for row in terminals.iter().map(|row| first + row) {
-            self.episodes.push(Episode {
-                rows: start..row + 1,
-                end: End::Terminal,
-            });
-            start = row + 1;
-        }
-        if start < self.rows {
-            self.episodes.push(Episode {
-                rows: start..self.rows,
-                end,
-            });
-        }
-        Ok(())
-    }
-
-    /// The place of a dataset that has to be like the first episode's.
-    fn part(&self, key: &Key, path: &str, rows: usize, after: bool) -> Result<usize, LoadError> {
-        let info = dataset(
-            self.file,
-            self.layout,
-            path,
-            "a part that the first episode has",
-        )?;
-        let is_float = info.dtype.is_float();
-        if info.shape.get(1..) != Some(key.shape.as_slice())
-            || is_float != key.dtype.is_float()
-            || !info.dtype.is_numeric()
-        {
-            let kind = if key.dtype.is_float() {
-                "floating-point numbers"
-            } else {
-                "whole numbers"
-            };
-            return Err(LoadError::Form {
-                file: self.file.path().to_owned(),
-                dataset: path.to_owned(),
-                found: format!("{} of shape {:?}", info.dtype, info.shape),
-                expected: format!(
-                    "{kind} of shape {:?} at each step, as in the first episode",
-                    key.shape
-                ),
-            });
-        }
-        if info.rows() != rows {
-            return Err(LoadError::Rows {
-                file: self.file.path().to_owned(),
-                dataset: path.to_owned(),
-                found: info.rows(),
-                of: "actions".to_owned(),
-                expected: rows,
-                after,
-            });
-        }
-        Ok(self.file.index_of(path)?)
-    }
-
-    /// The finished index of values.
-    pub(super) fn finish(self) -> (Vec<Episode>, Episodic) {
-        (self.episodes, self.values)
-    }
-}
-
 impl Episodic {
-    pub(super) fn observation(&self) -> Vec<Key> {
-        self.observation.clone()
-    }
-
-    pub(super) fn action(&self) -> Vec<Key> {
-        self.action.clone()
-    }
-
     /// Reads a range of transitions, over threads. Which thread reads what does not change a bit of what is read, and of
     /// several errors the first episode's counts.
     pub(super) fn read(&self, file: &File, rows: Range<usize>) -> Result<Block, LoadError> {
@@ -490,114 +289,4 @@ fn read_part(
     let first = rows.start;
     file.read_into(info, rows, out)?;
     not_finite(file, info, first, out)
-}
-
-/// The dataset at a path that the layout needs.
-pub(super) fn dataset<'a>(
-    file: &'a File,
-    layout: Layout,
-    path: &str,
-    expected: &str,
-) -> Result<&'a super::DatasetInfo, LoadError> {
-    let info = file.dataset(path).map_err(|error| match error {
-        FileError::NoDataset { file, found, .. } => LoadError::Missing {
-            file,
-            dataset: path.to_owned(),
-            layout,
-            expected: expected.to_owned(),
-            found,
-        },
-        error => LoadError::File(error),
-    })?;
-    match &info.unreadable {
-        Some(cause) => Err(LoadError::Form {
-            file: file.path().to_owned(),
-            dataset: path.to_owned(),
-            found: format!("unreadable ({cause})"),
-            expected: expected.to_owned(),
-        }),
-        None => Ok(info),
-    }
-}
-
-/// A part as the first episode has it.
-fn key(file: &File, layout: Layout, path: String, name: String) -> Result<Key, LoadError> {
-    let info = dataset(file, layout, &path, "numbers at each step")?;
-    let image = |what: String| LoadError::Image {
-        file: file.path().to_owned(),
-        dataset: path.clone(),
-        what,
-        remedy: match layout {
-            Layout::D3rlpy => "write vectors of numbers instead",
-            _ => {
-                "choose the other observations with `observations: [...]`, or write vectors of numbers instead"
-            }
-        },
-    };
-    let byte = Dtype::Integer {
-        bits: 8,
-        signed: false,
-    };
-    match info.dtype {
-        Dtype::Other("sequence") => {
-            return Err(image(
-                "compressed pictures (bytes of varying length)".to_owned(),
-            ));
-        }
-        dtype if dtype == byte && info.shape.len() >= 3 => {
-            return Err(image(format!(
-                "pictures ({dtype} of shape {:?})",
-                info.shape
-            )));
-        }
-        _ => {}
-    }
-    let shape = info.shape.get(1..).unwrap_or_default().to_vec();
-    if !info.dtype.is_numeric()
-        || info.shape.is_empty()
-        || shape.contains(&0)
-        || info.width().is_none()
-    {
-        return Err(LoadError::Form {
-            file: file.path().to_owned(),
-            dataset: path,
-            found: format!("{} of shape {:?}", info.dtype, info.shape),
-            expected: "numbers at each step".to_owned(),
-        });
-    }
-    Ok(Key {
-        name,
-        shape,
-        dtype: info.dtype,
-    })
-}
-
-/// Checks a dataset of one number a step: `[steps]` or `[steps, 1]`.
-fn vector(
-    file: &File,
-    layout: Layout,
-    path: &str,
-    steps: usize,
-    of: &str,
-) -> Result<(), LoadError> {
-    let info = dataset(file, layout, path, "one number at each step")?;
-    if !info.dtype.is_numeric() || !matches!(info.shape[..], [_] | [_, 1]) {
-        return Err(LoadError::Form {
-            file: file.path().to_owned(),
-            dataset: path.to_owned(),
-            found: format!("{} of shape {:?}", info.dtype, info.shape),
-            expected: "numbers of shape [N] or [N, 1]".to_owned(),
-        });
-    }
-    if info.rows() != steps {
-        return Err(LoadError::Rows {
-            file: file.path().to_owned(),
-            dataset: path.to_owned(),
-            found: info.rows(),
-            of: of.to_owned(),
-            expected: steps,
-            after: false,
-        });
-    }
-    Ok(())
 }

@@ -24,7 +24,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::episodic::{Assembly, NextRule, Part};
+use super::assembly::{Assembly, NextRule, Part};
 use super::recording::{Choices, Index, Key, Values};
 use super::space::{Space, parse_json};
 use super::{Dtype, File, Layout, LoadError, Reading, names};
@@ -140,10 +140,10 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         assembly.add(number, &reward, steps, terminals, end)?;
     }
     count("steps", metadata.steps, steps_found)?;
-    let (found, values) = assembly.finish();
+    let (found, values) = assembly.finish()?;
     Ok(Index {
-        observation: values.observation(),
-        action: values.action(),
+        observation: values.observation.clone(),
+        action: values.action.clone(),
         episodes: found,
         recorded: episodes.len(),
         held_out: None,

@@ -4,6 +4,7 @@
 //! [`Recording`] is an open file whose columns and episodes are known; [`Reading`] answers what a layout leaves open.
 //! To add a layout: a module with an `is_it` and an `index` function, and a variant of [`Layout`].
 
+mod assembly;
 pub mod d3rlpy;
 pub mod d4rl;
 mod d4rl_rules;

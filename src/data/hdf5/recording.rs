@@ -179,6 +179,18 @@ impl Recording {
         self.index.environment.as_deref()
     }
 
+    /// The filter keys of a robomimic file, which name some of its demonstrations; none in other layouts.
+    ///
+    /// # Errors
+    ///
+    /// A damaged file.
+    pub fn filter_keys(&self) -> Result<Vec<String>, LoadError> {
+        match self.layout {
+            Layout::Robomimic => super::robomimic::filter_keys(&self.file),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Reads all transitions.
     ///
     /// # Errors

@@ -23,7 +23,7 @@
 
 use std::collections::BTreeSet;
 
-use super::episodic::{Assembly, NextRule, Part};
+use super::assembly::{Assembly, NextRule, Part};
 use super::minari::choices;
 use super::recording::{Index, Values};
 use super::{Dones, File, Layout, LoadError, Reading, names};
@@ -126,10 +126,10 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         assembly.add(*number, &reward, steps, &terminals, End::Truncated)?;
         held.resize(assembly.episodes.len(), is_held_out(number));
     }
-    let (episodes, values) = assembly.finish();
+    let (episodes, values) = assembly.finish()?;
     Ok(Index {
-        observation: values.observation(),
-        action: values.action(),
+        observation: values.observation.clone(),
+        action: values.action.clone(),
         episodes,
         recorded: numbers.len(),
         held_out: held_out.is_some().then_some(held),

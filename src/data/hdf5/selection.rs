@@ -14,7 +14,7 @@ const MAX_DATASET_BYTES: u64 = 32 << 30;
 /// The most bytes that one chunk may take in memory: 1 GiB.
 const MAX_CHUNK_BYTES: u64 = 1 << 30;
 /// No known filter shrinks data more than this: deflate's limit (zlib's technical details, <https://zlib.net/zlib_tech.html>).
-const MAX_COMPRESSION: u64 = 1032;
+pub(super) const MAX_COMPRESSION: u64 = 1032;
 /// Values are converted in pieces of about this many bytes, so that a conversion needs little memory beside its result.
 const CONVERSION_BYTES: usize = 4 << 20;
 
