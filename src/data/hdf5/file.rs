@@ -80,8 +80,8 @@ pub struct File {
     bytes: u64,
     /// In the order of their paths.
     datasets: Arc<Vec<DatasetInfo>>,
-    /// A second handle, opened beside the first, for the first thread that asks.
-    spare: Mutex<Option<H5File>>,
+    /// Handles that nobody uses just now: the second one of a larger file, and those that threads gave back.
+    spares: Mutex<Vec<H5File>>,
 }
 
 /// Files from this size on get a second handle at once: opening walks over every group, and two threads walk at the same time.
@@ -104,7 +104,7 @@ impl File {
             handle,
             path: path.to_owned(),
             bytes,
-            spare: Mutex::new(spare),
+            spares: Mutex::new(spare.into_iter().collect()),
         })
     }
 
@@ -115,10 +115,10 @@ impl File {
     /// As [`open`](Self::open), where the file has changed since.
     pub fn reopen(&self) -> Result<Self, FileError> {
         let spare = self
-            .spare
+            .spares
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take();
+            .pop();
         Ok(Self {
             handle: match spare {
                 Some(spare) => spare,
@@ -127,8 +127,19 @@ impl File {
             path: self.path.clone(),
             bytes: self.bytes,
             datasets: self.datasets.clone(),
-            spare: Mutex::new(None),
+            spares: Mutex::default(),
         })
+    }
+
+    /// Does some work with a second handle, and keeps it for the next that asks: opening one walks over the whole file.
+    pub(super) fn with_other<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, FileError> {
+        let other = self.reopen()?;
+        let done = work(&other);
+        self.spares
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(other.handle);
+        Ok(done)
     }
 
     /// The path that it was opened with.
