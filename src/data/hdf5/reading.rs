@@ -9,7 +9,7 @@ use super::{File, Layout, LoadError};
 /// ```
 /// use yarak::data::{Reading, Recording};
 ///
-/// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/robomimic/plain.hdf5");
+/// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/layouts/robomimic/plain.hdf5");
 /// let reading = Reading { observations: vec!["object".into(), "eef_pos".into()], ..Reading::default() };
 /// let recording = Recording::open(file, &reading)?;
 /// assert_eq!(recording.observation()[0].name, "object");
