@@ -16,6 +16,8 @@ pub struct Bc {
     /// Gradient steps in an epoch. None: rows / batch, rounded up.
     #[reflect(@Bounds::at_least(1.0))]
     pub steps_per_epoch: Option<u64>,
+    /// Where the goal comes from that is appended to every observation. None: no goal.
+    pub goal_mode: Option<GoalMode>,
     /// The policy.
     pub actor: BcActor,
     /// The density that the policy has. None: it is deterministic and regresses onto the actions.
@@ -56,6 +58,7 @@ impl Default for Bc {
         Bc {
             batch: 256,
             steps_per_epoch: None,
+            goal_mode: None,
             actor: BcActor {
                 layers: vec![256, 256],
                 activation: Activation::Relu,
@@ -97,6 +100,9 @@ impl Plugin for Bc {
                 discount: 0.0,
                 n_step: 1,
                 infinite_horizon: false,
+            })
+            .add_plugins(GoalPlugin {
+                mode: self.goal_mode,
             })
             .add_random::<Init>()
             .add_systems(Startup, build_policy);

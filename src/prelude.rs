@@ -20,7 +20,8 @@ pub use crate::checkpoint::{
 };
 pub use crate::collect::{Actions, Observations, Steps};
 pub use crate::data::{
-    Batch, Data, Dataset, End, Episode, MinibatchPlugin, Minibatches, Preprocessing, Transitions,
+    Batch, Data, Dataset, Dones, End, Episode, GoalMode, GoalPlugin, Goals, MinibatchPlugin,
+    Minibatches, Preprocessing, Rule, Transitions,
 };
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{

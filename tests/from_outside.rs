@@ -243,6 +243,7 @@ fn the_pages_name_files_that_exist() {
         "docs/cql.md",
         "docs/iql.md",
         "docs/custom_algorithm.md",
+        "docs/data.md",
     ] {
         let text = read(page);
         let named = text.split('`').skip(1).step_by(2).filter(|name| {
