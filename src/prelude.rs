@@ -19,7 +19,8 @@ pub use crate::checkpoint::{
     AppPersistExt, CheckpointError, Checkpoints, Persist, ResumeFrom, Snapshot, gather, restore,
 };
 pub use crate::data::{
-    Batch, Data, Dataset, End, Episode, MinibatchPlugin, Minibatches, Preprocessing, Transitions,
+    Batch, Data, Dataset, End, Episode, MinibatchPlugin, Minibatches, Preprocessing, StoredData,
+    Transitions,
 };
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{

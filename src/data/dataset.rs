@@ -11,10 +11,12 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
-use super::hdf5::FileError;
+use super::hdf5::{File, FileError};
+use super::split::split;
+use super::streaming::Stored;
 use super::{
-    ActionScale, Column, LoadError, Normaliser, ScaleError, Split, SplitError, Transitions, load,
-    split_episodes,
+    ActionScale, Bytes, Column, Layout, LoadError, Normaliser, ScaleError, Split, SplitError,
+    Transitions, load, memory_needed, split_episodes,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
 use crate::env::Space;
@@ -34,6 +36,10 @@ pub struct Dataset {
     /// The share of the episodes that is held out for validation.
     #[reflect(@Bounds::within(0.0, 1.0))]
     pub validation: f32,
+    /// The most memory that the data may take, in GB (10⁹ bytes). Data that need more stay in their file, and the batches to
+    /// come are read from it ahead of the learner: the same batches, to the last bit. None: as much as they need.
+    #[reflect(@Bounds::above(0.0))]
+    pub memory: Option<f32>,
 }
 
 impl Default for Dataset {
@@ -43,6 +49,7 @@ impl Default for Dataset {
             normalise: true,
             action_bounds: None,
             validation: 0.0,
+            memory: None,
         }
     }
 }
@@ -142,6 +149,20 @@ pub struct Data {
     pub file: PathBuf,
 }
 
+/// Transitions that stay in their file because they would take more memory than [`Dataset::memory`]: what a run has instead of
+/// [`Data`]. Minibatches are drawn from either; what needs all rows at once needs [`Data`].
+#[derive(Resource, Clone)]
+pub struct StoredData {
+    /// The transitions, preprocessed as they are read.
+    pub stored: Arc<Stored>,
+    /// Which rows are trained on and which are held out.
+    pub split: Arc<Split>,
+    /// Where they are.
+    pub file: PathBuf,
+    /// The most memory that they may take.
+    pub memory: Bytes,
+}
+
 /// A whole episode of the training data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoredEpisode {
@@ -238,11 +259,20 @@ pub(super) fn load_dataset(
     );
     let loaded = shared(&dataset, &file, spaces.as_deref()).map_err(InputError::new)?;
     commands.insert_resource(loaded.preprocessing.clone());
-    commands.insert_resource(Data {
-        transitions: loaded.transitions.clone(),
-        split: loaded.split.clone(),
-        file,
-    });
+    let split = loaded.split.clone();
+    match &loaded.rows {
+        LoadedRows::InMemory(transitions) => commands.insert_resource(Data {
+            transitions: transitions.clone(),
+            split,
+            file,
+        }),
+        LoadedRows::InFile(stored, memory) => commands.insert_resource(StoredData {
+            stored: stored.clone(),
+            split,
+            file,
+            memory: *memory,
+        }),
+    }
     Ok(())
 }
 
@@ -275,9 +305,14 @@ pub fn preload(world: &World) -> Result<Option<SharedDataset>, DatasetError> {
 /// A dataset as several learners share it.
 struct Loaded {
     file: PathBuf,
-    transitions: Arc<Transitions>,
+    rows: LoadedRows,
     split: Arc<Split>,
     preprocessing: Preprocessing,
+}
+
+enum LoadedRows {
+    InMemory(Arc<Transitions>),
+    InFile(Arc<Stored>, Bytes),
 }
 
 /// What makes two datasets the same: file and everything that is done to it.
@@ -318,27 +353,16 @@ fn prepare(
         file: name.clone(),
         error,
     };
-    let mut transitions = load(file)?;
-    if let Some(spaces) = spaces {
-        for (what, found, space) in [
-            (
-                "observations",
-                transitions.observation().width,
-                &spaces.observation,
-            ),
-            ("actions", transitions.action().width, &spaces.action),
-        ] {
-            if found != space.size() {
-                return Err(DatasetError::OtherTask {
-                    file: name.clone(),
-                    what,
-                    found,
-                    environment: spaces.environment.clone(),
-                    expected: space.size(),
-                });
-            }
-        }
+    if let Some(budget) = dataset
+        .memory
+        .map(|gigabytes| Bytes((f64::from(gigabytes) * 1e9) as u64))
+        && let Some((source, layout)) = larger_than(file, budget)?
+    {
+        return stay_in_file(dataset, (source, layout, budget), spaces);
     }
+    let mut transitions = load(file)?;
+    let widths = [transitions.observation().width, transitions.action().width];
+    of_the_same_task(&name, widths, spaces)?;
     // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
     let split = split_episodes(&transitions, f64::from(dataset.validation), Seed(0).0)?;
     let observation = if dataset.normalise {
@@ -346,28 +370,101 @@ fn prepare(
     } else {
         Normaliser::identity(transitions.observation().width)
     };
-    let width = transitions.action().width;
-    let action = match (dataset.action_bounds, spaces.map(|spaces| &spaces.action)) {
-        (Some((low, high)), _) => ActionScale::from_bounds(vec![low; width], vec![high; width]),
-        (None, Some(Space::Box { low, high, .. }))
-            if low.iter().chain(high).all(|bound| bound.is_finite()) =>
-        {
-            ActionScale::from_bounds(low.clone(), high.clone())
-        }
-        _ => ActionScale::from_data(transitions.action()),
-    }
-    .map_err(scale_error)?;
+    let action = action_scale(dataset, spaces, transitions.action()).map_err(scale_error)?;
     observation.apply(&mut transitions).map_err(scale_error)?;
     action.apply(&mut transitions).map_err(scale_error)?;
     Ok(Loaded {
         file: file.to_path_buf(),
-        transitions: Arc::new(transitions),
+        rows: LoadedRows::InMemory(Arc::new(transitions)),
         split: Arc::new(split),
         preprocessing: Preprocessing {
             observation,
             action,
         },
     })
+}
+
+/// The file and its layout, where its transitions need more memory than they may take.
+fn larger_than(file: &Path, budget: Bytes) -> Result<Option<(File, Layout)>, LoadError> {
+    let source = File::open(file)?;
+    let layout = Layout::detect(&source)?;
+    let needed = memory_needed(&source, layout);
+    if needed <= budget {
+        return Ok(None);
+    }
+    eprintln!(
+        "{}: {needed} of transitions are more than the {budget} that they may take: batches are read from the file, ahead of the learner",
+        file.display()
+    );
+    Ok(Some((source, layout)))
+}
+
+/// Everything of [`prepare`], for data that stay in their file.
+fn stay_in_file(
+    dataset: &Dataset,
+    (source, layout, budget): (File, Layout, Bytes),
+    spaces: Option<&Spaces>,
+) -> Result<Loaded, DatasetError> {
+    let file = source.path().to_owned();
+    let name = file.display().to_string();
+    let mut stored = Stored::open(source, layout, budget)?;
+    of_the_same_task(&name, stored.widths(), spaces)?;
+    let split = split(stored.episodes(), f64::from(dataset.validation), Seed(0).0)?;
+    let (observation, extremes) = stored.statistics(&split, dataset.normalise)?;
+    let action = action_scale(dataset, spaces, &extremes)
+        .map_err(|error| DatasetError::Scale { file: name, error })?;
+    stored.rescale(observation.clone(), action.clone());
+    Ok(Loaded {
+        file,
+        rows: LoadedRows::InFile(Arc::new(stored), budget),
+        split: Arc::new(split),
+        preprocessing: Preprocessing {
+            observation,
+            action,
+        },
+    })
+}
+
+/// Refuses data of another task than the environment.
+fn of_the_same_task(
+    name: &str,
+    [observation, action]: [usize; 2],
+    spaces: Option<&Spaces>,
+) -> Result<(), DatasetError> {
+    let Some(spaces) = spaces else { return Ok(()) };
+    for (what, found, space) in [
+        ("observations", observation, &spaces.observation),
+        ("actions", action, &spaces.action),
+    ] {
+        if found != space.size() {
+            return Err(DatasetError::OtherTask {
+                file: name.to_owned(),
+                what,
+                found,
+                environment: spaces.environment.clone(),
+                expected: space.size(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// How actions are scaled: by the settings, the environment, or the extremes of the data, in this order.
+fn action_scale(
+    dataset: &Dataset,
+    spaces: Option<&Spaces>,
+    actions: &Column,
+) -> Result<ActionScale, ScaleError> {
+    let width = actions.width;
+    match (dataset.action_bounds, spaces.map(|spaces| &spaces.action)) {
+        (Some((low, high)), _) => ActionScale::from_bounds(vec![low; width], vec![high; width]),
+        (None, Some(Space::Box { low, high, .. }))
+            if low.iter().chain(high).all(|bound| bound.is_finite()) =>
+        {
+            ActionScale::from_bounds(low.clone(), high.clone())
+        }
+        _ => ActionScale::from_data(actions),
+    }
 }
 
 /// The rows of a column that are trained on: statistics are theirs alone.

@@ -7,6 +7,7 @@
 //!   rescale.
 //! - [`check`] looks a file over, and says what is odd in it, with the places.
 //! - [`convert`] writes them in other layouts.
+//! - [`streaming`] leaves data in their file that are larger than memory.
 //! - [`Summary`] is what `yarak data info` prints.
 //!
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with
@@ -22,13 +23,14 @@ mod minibatches;
 mod n_step;
 mod normaliser;
 mod split;
+pub mod streaming;
 mod summary;
 mod transitions;
 
 pub use batch::Batch;
 pub use dataset::{
     Data, Dataset, DatasetError, Preprocessing, ScoredEpisode, SearchFolders, SharedDataset,
-    Spaces, preload,
+    Spaces, StoredData, preload,
 };
 pub use hdf5::{Layout, LoadError, load};
 pub use memory::{Bytes, memory_needed};

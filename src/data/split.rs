@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 
-use super::Transitions;
+use super::{Episode, Transitions};
 
 /// The rows to train on and the rows held out, each in ascending order; together all rows, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,10 +47,14 @@ pub fn split_episodes(
     share: f64,
     seed: u64,
 ) -> Result<Split, SplitError> {
+    split(transitions.episodes(), share, seed)
+}
+
+/// [`split_episodes`], of episodes alone.
+pub(super) fn split(episodes: &[Episode], share: f64, seed: u64) -> Result<Split, SplitError> {
     if !(0.0..1.0).contains(&share) {
         return Err(SplitError::Share { share });
     }
-    let episodes = transitions.episodes();
     if share > 0.0 && episodes.len() == 1 {
         return Err(SplitError::OneEpisode);
     }
@@ -107,7 +111,7 @@ pub enum SplitError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Column, End, Episode, Parts};
+    use crate::data::{Column, End, Parts};
 
     fn episodes(lengths: &[usize]) -> Transitions {
         let rows = lengths.iter().sum();

@@ -53,12 +53,17 @@ pub(super) fn is_it(file: &File) -> bool {
     COLUMNS[..4].iter().filter(stands).count() >= 2
 }
 
-/// Reads all transitions of a file in this layout.
-///
-/// # Errors
-///
-/// A dataset that is missing, of another shape, type or length than the table above says, or with a NaN or an infinity in it.
-pub fn read(file: &File) -> Result<Transitions, LoadError> {
+/// What a file in this layout has, once its shapes and types were looked at.
+struct Form {
+    observation_width: usize,
+    action_width: usize,
+    rows: usize,
+    has_timeouts: bool,
+    has_next: bool,
+}
+
+/// Looks at shapes and types, before anything is read.
+fn look(file: &File) -> Result<Form, LoadError> {
     let observation_width = matrix_width(file, "observations")?;
     let action_width = matrix_width(file, "actions")?;
     vector(file, "rewards", VECTOR)?;
@@ -91,41 +96,83 @@ pub fn read(file: &File) -> Result<Transitions, LoadError> {
             });
         }
     }
+    Ok(Form {
+        observation_width,
+        action_width,
+        rows,
+        has_timeouts,
+        has_next,
+    })
+}
 
+/// Which rows are terminal and which time out.
+fn read_ends(file: &File, form: &Form) -> Result<(Vec<bool>, Vec<bool>), LoadError> {
+    let terminals: Vec<bool> = file.read("terminals", ..)?;
+    let timeouts: Vec<bool> = if form.has_timeouts {
+        file.read("timeouts", ..)?
+    } else {
+        vec![false; form.rows]
+    };
+    Ok((terminals, timeouts))
+}
+
+/// What is one number a row, and the episodes of the file's rows.
+pub(in crate::data) struct Scalars {
+    /// Elements of an observation and of an action.
+    pub(in crate::data) widths: [usize; 2],
+    pub(in crate::data) has_next: bool,
+    pub(in crate::data) reward: Vec<f32>,
+    pub(in crate::data) episodes: Vec<Episode>,
+}
+
+/// Reads rewards and ends alone, for data that stay in their file.
+pub(in crate::data) fn read_scalars(file: &File) -> Result<Scalars, LoadError> {
+    let form = look(file)?;
+    let (terminals, timeouts) = read_ends(file, &form)?;
+    Ok(Scalars {
+        widths: [form.observation_width, form.action_width],
+        has_next: form.has_next,
+        reward: read_finite(file, "rewards")?,
+        episodes: episodes(&terminals, &timeouts),
+    })
+}
+
+/// Reads all transitions of a file in this layout.
+///
+/// # Errors
+///
+/// A dataset that is missing, of another shape, type or length than the table above says, or with a NaN or an infinity in it.
+pub fn read(file: &File) -> Result<Transitions, LoadError> {
+    let form = look(file)?;
     // The widest first, so that two threads finish together.
     let wanted = [
         Some("observations"),
-        has_next.then_some("next_observations"),
+        form.has_next.then_some("next_observations"),
         Some("actions"),
         Some("rewards"),
     ];
     let [observations, next_observations, actions, rewards] = read_columns(file, wanted)?;
-    let terminals: Vec<bool> = file.read("terminals", ..)?;
-    let timeouts: Vec<bool> = if has_timeouts {
-        file.read("timeouts", ..)?
-    } else {
-        vec![false; rows]
-    };
+    let (terminals, timeouts) = read_ends(file, &form)?;
 
     let mut parts = Parts {
         observation: Column {
             values: observations,
-            width: observation_width,
+            width: form.observation_width,
         },
         action: Column {
             values: actions,
-            width: action_width,
+            width: form.action_width,
         },
         reward: rewards,
         next_observation: Column {
             values: next_observations,
-            width: observation_width,
+            width: form.observation_width,
         },
         terminal: terminals,
         episodes: Vec::new(),
     };
     let recorded = episodes(&parts.terminal, &timeouts);
-    if has_next {
+    if form.has_next {
         parts.episodes = recorded;
     } else {
         follow(&mut parts, &recorded);
@@ -244,7 +291,7 @@ fn read_finite(file: &File, dataset: &'static str) -> Result<Vec<f32>, LoadError
     let width = file.dataset(dataset)?.width().unwrap_or(1).max(1);
     Err(LoadError::NotFinite {
         file: file.path().to_owned(),
-        dataset,
+        dataset: dataset.to_owned(),
         row: at / width,
         column: at % width,
         value: values[at],

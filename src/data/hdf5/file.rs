@@ -212,6 +212,17 @@ impl File {
         Selection::new(self, info, self.source(info)?, start..end)?.read()
     }
 
+    /// Rows of one chunk of a dataset; `None` where its rows lie one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`dataset`](Self::dataset), or a damaged file.
+    pub fn chunk_rows(&self, dataset: &str) -> Result<Option<usize>, FileError> {
+        let info = self.dataset(dataset)?;
+        let chunk = self.source(info)?.chunk_dims();
+        Ok(chunk.and_then(|chunk| chunk.first().copied()))
+    }
+
     /// A text attribute of a group, a dataset or, with an empty path, the file; `None` where there is none of that name.
     ///
     /// Ask only for what a layout defines as text: of a group's or the file's attribute the type cannot be seen, and a

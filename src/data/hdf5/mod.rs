@@ -173,13 +173,27 @@ pub enum LoadError {
         /// The file.
         file: PathBuf,
         /// The path inside the file.
-        dataset: &'static str,
+        dataset: String,
         /// The row, from 0.
         row: usize,
         /// The column, from 0.
         column: usize,
         /// What stands there.
         value: f32,
+    },
+    /// Data that were read from the file before, and are not what they were.
+    #[error("{}: the file is not what it was when this began; leave it alone while a run reads from it", .file.display())]
+    Changed {
+        /// The file.
+        file: PathBuf,
+    },
+    /// No thread to read with.
+    #[error(
+        "no thread can be started to read the data with; look at the system's limits, such as `ulimit -u`"
+    )]
+    Threads {
+        /// What the operating system says.
+        source: std::io::Error,
     },
     /// The columns were read but hold no valid transitions.
     #[error("{}: the file gives no valid transitions", .file.display())]
@@ -189,4 +203,12 @@ pub enum LoadError {
         /// Why.
         source: TransitionsError,
     },
+}
+
+impl LoadError {
+    pub(super) fn changed(file: &File) -> Self {
+        Self::Changed {
+            file: file.path().to_owned(),
+        }
+    }
 }
