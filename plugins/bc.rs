@@ -14,6 +14,8 @@ pub struct Bc {
     /// Gradient steps in an epoch. None: rows / batch, rounded up.
     #[reflect(@Bounds::at_least(1.0))]
     pub steps_per_epoch: Option<u64>,
+    /// Where the goal comes from that is appended to every observation. None: no goal.
+    pub goal_mode: Option<GoalMode>,
     /// The policy.
     pub actor: BcActor,
 }
@@ -41,6 +43,7 @@ impl Default for Bc {
         Bc {
             batch: 256,
             steps_per_epoch: None,
+            goal_mode: None,
             actor: BcActor {
                 layers: vec![256, 256],
                 optimizer: Optimizer::Adam,
@@ -63,6 +66,9 @@ impl Plugin for Bc {
                 discount: 0.0,
                 n_step: 1,
                 infinite_horizon: false,
+            })
+            .add_plugins(GoalPlugin {
+                mode: self.goal_mode,
             })
             .add_learner::<Actor>(Learner {
                 optimizer: self.actor.optimizer,

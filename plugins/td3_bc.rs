@@ -33,6 +33,8 @@ pub struct Td3Bc {
     /// Gradient steps in an epoch. None: rows / batch, rounded up.
     #[reflect(@Bounds::at_least(1.0))]
     pub steps_per_epoch: Option<u64>,
+    /// Where the goal comes from that is appended to every observation, for actor and critic. None: no goal.
+    pub goal_mode: Option<GoalMode>,
     /// The action values.
     pub critic: CriticSettings,
     /// The policy.
@@ -124,6 +126,7 @@ impl Default for Td3Bc {
             target_update: TargetUpdate::Soft,
             batch: 256,
             steps_per_epoch: None,
+            goal_mode: None,
             critic: CriticSettings {
                 ensemble: EnsembleSettings { n: 2, weight: 1.0 },
                 layers: vec![256, 256],
@@ -193,6 +196,9 @@ impl Plugin for Td3Bc {
                 discount: self.discount,
                 n_step: self.n_step,
                 infinite_horizon: self.infinite_horizon,
+            })
+            .add_plugins(GoalPlugin {
+                mode: self.goal_mode,
             })
             .add_learner::<Critic>(Learner {
                 optimizer: critic.optimizer,

@@ -19,8 +19,8 @@ pub use crate::checkpoint::{
     AppPersistExt, CheckpointError, Checkpoints, Persist, ResumeFrom, Snapshot, gather, restore,
 };
 pub use crate::data::{
-    Batch, Data, Dataset, End, Episode, MinibatchPlugin, Minibatches, Preprocessing, StoredData,
-    Transitions,
+    Batch, Data, Dataset, Dones, End, Episode, GoalMode, GoalPlugin, Goals, MinibatchPlugin,
+    Minibatches, Preprocessing, Rule, StoredData, Transitions,
 };
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{

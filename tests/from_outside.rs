@@ -236,6 +236,7 @@ fn the_pages_name_files_that_exist() {
         "ARCHITECTURE.md",
         "docs/td3_bc.md",
         "docs/bc.md",
+        "docs/data.md",
     ] {
         let text = read(page);
         let named = text.split('`').skip(1).step_by(2).filter(|name| {

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rust_hdf5::H5File;
+use yarak::data::convert::{self, Target};
 use yarak::data::{LoadError, Minibatches, StoredData};
 use yarak::prelude::*;
 
@@ -34,10 +35,9 @@ fn numbers(count: usize, mut seed: u64) -> Vec<f32> {
 fn write(path: &Path, form: Form) {
     let file = H5File::create(path).unwrap();
     let table = |name: &str, values: &[f32], width: usize| {
-        let shape = if width == 0 {
-            vec![values.len()]
-        } else {
-            vec![values.len() / width, width]
+        let shape = match width {
+            1 => vec![values.len()],
+            width => vec![values.len() / width, width],
         };
         let chunk = form.chunk.map(|rows| {
             let mut chunk = shape.clone();
@@ -61,7 +61,7 @@ fn write(path: &Path, form: Form) {
     };
     table("observations", &numbers(ROWS * 7, 1), 7);
     table("actions", &numbers(ROWS * 2, 2), 2);
-    table("rewards", &numbers(ROWS, 3), 0);
+    table("rewards", &numbers(ROWS, 3), 1);
     if form.has_next {
         table("next_observations", &numbers(ROWS * 7, 4), 7);
     }
@@ -87,17 +87,22 @@ fn forms() -> Vec<Form> {
         form(true, None, false),
         form(false, None, true),
         form(true, Some(100), false),
-        form(false, Some(777), false),
+        form(false, Some(77), false),
     ]
 }
 
 /// An app whose data are loaded, in GB of memory.
 fn app(file: &Path, memory: Option<f32>, n_step: usize) -> App {
+    app_with(file, memory, n_step, None)
+}
+
+fn app_with(file: &Path, memory: Option<f32>, n_step: usize, mode: Option<GoalMode>) -> App {
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin))
         .insert_resource(Seed(7))
         .insert_resource(ComputeDevice::cpu())
         .add_plugins((
+            GoalPlugin { mode },
             Dataset {
                 path: file.to_owned(),
                 normalise: true,
@@ -181,6 +186,34 @@ fn batches_have_the_bits_that_they_have_in_memory() {
             bits(app.world().resource::<Batch>())
         };
         assert_eq!(held_out(small), held_out(whole), "{form:?}");
+    }
+}
+
+#[test]
+fn every_layout_stays_in_its_file_with_goals_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("data.hdf5");
+    write(&source, forms()[1]);
+    let transitions = yarak::data::load(&source).unwrap();
+    for (target, name) in [
+        (Target::Minari, "data-v0"),
+        (Target::Robomimic, "robomimic.hdf5"),
+    ] {
+        let file = folder.path().join(name);
+        convert::write(&transitions, &file, target, None, false).unwrap();
+        let mode = Some(GoalMode::Last);
+        let (small, whole) = (
+            app_with(&file, LITTLE, 2, mode),
+            app_with(&file, None, 2, mode),
+        );
+        let (mut a, mut b) = (Random::new(Seed(1)), Random::new(Seed(1)));
+        for step in 0..60 {
+            assert_eq!(
+                draw(&small, &mut a).unwrap(),
+                draw(&whole, &mut b).unwrap(),
+                "{target}, step {step}"
+            );
+        }
     }
 }
 

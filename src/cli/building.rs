@@ -156,7 +156,7 @@ fn check_scene(app: &App, scene: &Scene) -> Result<(), CliError> {
         problems.push(scene.problem("device", error.to_string(), None));
     }
     if let (Some(dataset), Some(_)) = (scene.settings::<Dataset>(), scene.settings::<Validation>())
-        && dataset.validation == 0.0
+        && !dataset.holds_out()
     {
         problems.push(scene.problem(
             "Dataset.validation",

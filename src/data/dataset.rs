@@ -11,12 +11,12 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
-use super::hdf5::{File, FileError};
-use super::split::split;
+use super::hdf5::FileError;
+use super::split::{held_out_by, split};
 use super::streaming::Stored;
 use super::{
-    ActionScale, Bytes, Column, Layout, LoadError, Normaliser, ScaleError, Split, SplitError,
-    Transitions, load, memory_needed, split_episodes,
+    ActionScale, Bytes, Column, Dones, Goals, LoadError, Normaliser, Reading, Recording, Rule,
+    ScaleError, Split, SplitError, Transitions,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
 use crate::env::Space;
@@ -24,11 +24,24 @@ use crate::learner::Seed;
 use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::InputError;
 
-/// Loads a dataset of demonstrations (HDF5, D4RL layout) into memory.
+/// Loads a dataset of demonstrations into memory: HDF5 in the layout of D4RL, Minari, robomimic or d3rlpy.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Dataset {
-    /// The file, relative to the working directory or to the scene's folder.
+    /// The file, or Minari's folder, relative to the working directory or to the scene's folder.
     pub path: PathBuf,
+    /// Minari, robomimic: the named parts of an observation, in the order in which they are joined. Empty: all of them.
+    pub observations: Vec<String>,
+    /// D4RL: which rows are transitions, all whose next observation was recorded or those of D4RL's `qlearning_dataset`.
+    pub rule: Rule,
+    /// D4RL's own rule on a file without `timeouts`: the environment's step limit.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub max_episode_steps: Option<usize>,
+    /// robomimic: whether `dones` mark terminals, the ends of demonstrations, or both.
+    pub dones: Dones,
+    /// robomimic: the filter key whose demonstrations are trained on. None: all that are not held out.
+    pub filter: Option<String>,
+    /// robomimic: the filter key whose demonstrations are held out for validation.
+    pub validation_filter: Option<String>,
     /// Whether observations are normalised: (s − μ) / (σ + 1e-3), with the mean and deviation of the training data.
     pub normalise: bool,
     /// The smallest and largest action, mapped to −1 and 1. None: those of the environment, or else of the data.
@@ -46,6 +59,12 @@ impl Default for Dataset {
     fn default() -> Self {
         Dataset {
             path: PathBuf::from("assets/pendulum-medium-expert.hdf5"),
+            observations: Vec::new(),
+            rule: Rule::Exact,
+            max_episode_steps: None,
+            dones: Dones::Terminal,
+            filter: None,
+            validation_filter: None,
             normalise: true,
             action_bounds: None,
             validation: 0.0,
@@ -67,12 +86,37 @@ impl Settings for Dataset {
         if self.path.as_os_str().is_empty() {
             problems.refuse("path", "names no file: give the HDF5 file's path");
         }
+        if self.validation > 0.0 && self.validation_filter.is_some() {
+            problems.refuse(
+                "validation",
+                "episodes are held out by a share or by `validation_filter`: give one of them",
+            );
+        }
         if self.validation >= 1.0 {
             problems.refuse(
                 "validation",
                 "nothing would be left to train on: give less than 1",
             );
         }
+    }
+}
+
+impl Dataset {
+    /// What of the file is read, and as what.
+    pub fn reading(&self) -> Reading {
+        Reading {
+            observations: self.observations.clone(),
+            rule: self.rule,
+            max_episode_steps: self.max_episode_steps,
+            dones: self.dones,
+            filter: self.filter.clone(),
+            validation_filter: self.validation_filter.clone(),
+        }
+    }
+
+    /// Whether some episodes are held out.
+    pub fn holds_out(&self) -> bool {
+        self.validation > 0.0 || self.validation_filter.is_some()
     }
 }
 
@@ -231,7 +275,17 @@ impl DatasetError {
     /// The setting that has to change, as a scene names it.
     pub fn setting(&self) -> &'static str {
         match self {
+            DatasetError::Split(SplitError::Nothing { .. }) => "Dataset.validation_filter",
             DatasetError::Split(_) => "Dataset.validation",
+            DatasetError::Load(LoadError::Setting { setting, .. }) => match *setting {
+                "observations" => "Dataset.observations",
+                "rule" => "Dataset.rule",
+                "max_episode_steps" => "Dataset.max_episode_steps",
+                "dones" => "Dataset.dones",
+                "filter" => "Dataset.filter",
+                _ => "Dataset.validation_filter",
+            },
+            DatasetError::Load(LoadError::NoStepLimit { .. }) => "Dataset.max_episode_steps",
             DatasetError::Load(_) | DatasetError::Scale { .. } | DatasetError::OtherTask { .. } => {
                 "Dataset.path"
             }
@@ -251,15 +305,24 @@ pub(super) fn load_dataset(
     dataset: Res<Dataset>,
     folders: Option<Res<SearchFolders>>,
     spaces: Option<Res<Spaces>>,
+    goals: Option<Res<Goals>>,
     mut commands: Commands,
 ) -> Result<(), BevyError> {
+    if let (Some(_), Some(spaces)) = (&goals, &spaces) {
+        return Err(InputError::new(Goals::refusal(&spaces.environment)).into());
+    }
     let file = folders.map_or_else(
         || dataset.path.clone(),
         |folders| folders.find(&dataset.path),
     );
     let loaded = shared(&dataset, &file, spaces.as_deref()).map_err(InputError::new)?;
-    commands.insert_resource(loaded.preprocessing.clone());
-    let split = loaded.split.clone();
+    let mut preprocessing = loaded.preprocessing.clone();
+    if goals.is_some() {
+        // What networks see is the observation and the goal, one after the other.
+        preprocessing.observation = preprocessing.observation.twice();
+    }
+    commands.insert_resource(preprocessing);
+    let (split, file) = (loaded.split.clone(), loaded.file.clone());
     match &loaded.rows {
         LoadedRows::InMemory(transitions) => commands.insert_resource(Data {
             transitions: transitions.clone(),
@@ -353,18 +416,45 @@ fn prepare(
         file: name.clone(),
         error,
     };
-    if let Some(budget) = dataset
-        .memory
-        .map(|gigabytes| Bytes((f64::from(gigabytes) * 1e9) as u64))
-        && let Some((source, layout)) = larger_than(file, budget)?
-    {
-        return stay_in_file(dataset, (source, layout, budget), spaces);
-    }
-    let mut transitions = load(file)?;
-    let widths = [transitions.observation().width, transitions.action().width];
-    of_the_same_task(&name, widths, spaces)?;
+    let recording = Recording::open(file, &dataset.reading())?;
+    of_the_same_task(&name, recording.widths(), spaces)?;
     // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
-    let split = split_episodes(&transitions, f64::from(dataset.validation), Seed(0).0)?;
+    let split = match recording.held_out() {
+        Some(held_out) => held_out_by(recording.episodes(), held_out)?,
+        None => split(
+            recording.episodes(),
+            f64::from(dataset.validation),
+            Seed(0).0,
+        )?,
+    };
+    if dataset.holds_out() && split.held_out.is_empty() {
+        return Err(SplitError::Nothing { what: "held out" }.into());
+    }
+    let place = recording.file().path().to_path_buf();
+    let needed = recording.memory_needed();
+    let budget = dataset
+        .memory
+        .map(|gigabytes| Bytes((f64::from(gigabytes) * 1e9) as u64));
+    if let Some(budget) = budget.filter(|budget| needed > *budget) {
+        eprintln!(
+            "{name}: {needed} of transitions are more than the {budget} that they may take: batches are read from the file, \
+             ahead of the learner"
+        );
+        let (mut stored, observation, extremes) =
+            Stored::sweep(recording, budget, &split, dataset.normalise)?;
+        let action = action_scale(dataset, spaces, &extremes).map_err(scale_error)?;
+        stored.rescale(observation.clone(), action.clone());
+        return Ok(Loaded {
+            file: place,
+            rows: LoadedRows::InFile(Arc::new(stored), budget),
+            split: Arc::new(split),
+            preprocessing: Preprocessing {
+                observation,
+                action,
+            },
+        });
+    }
+    let mut transitions = recording.read()?;
     let observation = if dataset.normalise {
         Normaliser::fit(&training_rows(transitions.observation(), &split))
     } else {
@@ -374,49 +464,8 @@ fn prepare(
     observation.apply(&mut transitions).map_err(scale_error)?;
     action.apply(&mut transitions).map_err(scale_error)?;
     Ok(Loaded {
-        file: file.to_path_buf(),
+        file: place,
         rows: LoadedRows::InMemory(Arc::new(transitions)),
-        split: Arc::new(split),
-        preprocessing: Preprocessing {
-            observation,
-            action,
-        },
-    })
-}
-
-/// The file and its layout, where its transitions need more memory than they may take.
-fn larger_than(file: &Path, budget: Bytes) -> Result<Option<(File, Layout)>, LoadError> {
-    let source = File::open(file)?;
-    let layout = Layout::detect(&source)?;
-    let needed = memory_needed(&source, layout);
-    if needed <= budget {
-        return Ok(None);
-    }
-    eprintln!(
-        "{}: {needed} of transitions are more than the {budget} that they may take: batches are read from the file, ahead of the learner",
-        file.display()
-    );
-    Ok(Some((source, layout)))
-}
-
-/// Everything of [`prepare`], for data that stay in their file.
-fn stay_in_file(
-    dataset: &Dataset,
-    (source, layout, budget): (File, Layout, Bytes),
-    spaces: Option<&Spaces>,
-) -> Result<Loaded, DatasetError> {
-    let file = source.path().to_owned();
-    let name = file.display().to_string();
-    let mut stored = Stored::open(source, layout, budget)?;
-    of_the_same_task(&name, stored.widths(), spaces)?;
-    let split = split(stored.episodes(), f64::from(dataset.validation), Seed(0).0)?;
-    let (observation, extremes) = stored.statistics(&split, dataset.normalise)?;
-    let action = action_scale(dataset, spaces, &extremes)
-        .map_err(|error| DatasetError::Scale { file: name, error })?;
-    stored.rescale(observation.clone(), action.clone());
-    Ok(Loaded {
-        file,
-        rows: LoadedRows::InFile(Arc::new(stored), budget),
         split: Arc::new(split),
         preprocessing: Preprocessing {
             observation,

@@ -1,5 +1,6 @@
 //! Minibatches drawn from a dataset: uniformly, with replacement.
 
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bevy_app::{App, Plugin, PreStartup, Startup};
@@ -10,10 +11,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::dataset::load_dataset;
 use super::n_step::{check as check_fold, fold_row};
-use super::streaming::{ReadAhead, Rows};
+use super::streaming::{Drawing, ReadAhead, Rows};
 use super::{
-    Batch, Bytes, Data, FoldError, Folded, LoadError, Preprocessing, Split, StoredData,
-    Transitions, fold,
+    Batch, Bytes, Column, Data, FoldError, Folded, Goals, LoadError, Preprocessing, Split,
+    StoredData, Transitions, fold,
 };
 use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling, Seed};
 use crate::schedule::{Clock, InputError, Learn, LearnSystems, Validate, ValidateSystems};
@@ -52,13 +53,29 @@ impl Plugin for MinibatchPlugin {
         let build = move |data: Option<Res<Data>>,
                           stored: Option<Res<StoredData>>,
                           device: Res<ComputeDevice>,
+                          goals: Option<Res<Goals>>,
                           mut clock: ResMut<Clock>,
                           mut commands: Commands|
               -> Result<(), BevyError> {
-            let minibatches = match (data, stored) {
-                (Some(data), _) => Minibatches::new(&settings, &data).map_err(InputError::new)?,
+            let goals = goals.map(|goals| *goals);
+            let choices = match (&data, &stored) {
+                (Some(data), _) => data.transitions.choices().map(|count| (&data.file, count)),
+                // How many are counted when they are read.
                 (None, Some(stored)) => {
-                    Minibatches::ahead(&settings, &stored).map_err(InputError::new)?
+                    let choices = stored.stored.recording().choices();
+                    choices.map(|choices| (&stored.file, choices.count.unwrap_or(0)))
+                }
+                (None, None) => None,
+            };
+            if let Some((file, choices)) = choices {
+                return Err(InputError::new(choices_refused(file, choices)).into());
+            }
+            let minibatches = match (&data, &stored) {
+                (Some(data), _) => {
+                    Minibatches::new(&settings, data, goals).map_err(InputError::new)?
+                }
+                (None, Some(stored)) => {
+                    Minibatches::ahead(&settings, stored, goals).map_err(InputError::new)?
                 }
                 (None, None) => return Ok(()),
             };
@@ -67,6 +84,8 @@ impl Plugin for MinibatchPlugin {
                 .steps_per_epoch
                 .unwrap_or_else(|| rows.div_ceil(settings.batch) as u64);
             let [observation, action] = minibatches.source.widths();
+            let given = 1 + usize::from(goals.is_some());
+            let observation = given * observation;
             commands.insert_resource(Batch::empty(observation, action, &device.plain()));
             commands.insert_resource(minibatches);
             Ok(())
@@ -95,6 +114,13 @@ fn find_data(
 const NO_DATASET: &str =
     "there is no data to learn from: add `Dataset(path: \"...\")` to the plugins";
 
+fn choices_refused(file: &Path, choices: usize) -> String {
+    format!(
+        "{}: an action is one of {choices} choices, and the algorithm learns vectors of real numbers; take data with such actions",
+        file.display()
+    )
+}
+
 /// The dataset as minibatches are drawn from it: in memory, or read from its file ahead of the learner, with the same bits.
 #[derive(Resource)]
 pub struct Minibatches {
@@ -103,7 +129,12 @@ pub struct Minibatches {
 }
 
 enum Source {
-    InMemory { data: Data, folded: Folded },
+    InMemory {
+        data: Data,
+        folded: Folded,
+        /// For each row the row whose next observation is its goal, where networks are given goals.
+        goals: Option<Vec<u32>>,
+    },
     Ahead(Box<Ahead>),
 }
 
@@ -112,7 +143,7 @@ struct Ahead {
     data: StoredData,
     read_ahead: Mutex<ReadAhead>,
     discount: f64,
-    n_step: usize,
+    drawing: Drawing,
     /// What a terminal step's reward is multiplied by.
     forever: f64,
     /// The batch that is validated on, which is always the same.
@@ -137,7 +168,11 @@ enum AheadError {
 }
 
 impl Minibatches {
-    fn new(settings: &MinibatchPlugin, data: &Data) -> Result<Self, FoldError> {
+    fn new(
+        settings: &MinibatchPlugin,
+        data: &Data,
+        goals: Option<Goals>,
+    ) -> Result<Self, FoldError> {
         let folded = fold(
             &data.transitions,
             f64::from(settings.discount),
@@ -148,19 +183,29 @@ impl Minibatches {
             source: Source::InMemory {
                 folded,
                 data: data.clone(),
+                goals: goals.map(|goals| goals.rows(&data.transitions)),
             },
             batch: settings.batch.max(1),
         })
     }
 
-    fn ahead(settings: &MinibatchPlugin, data: &StoredData) -> Result<Self, AheadError> {
+    fn ahead(
+        settings: &MinibatchPlugin,
+        data: &StoredData,
+        goals: Option<Goals>,
+    ) -> Result<Self, AheadError> {
         let (discount, n_step) = (f64::from(settings.discount), settings.n_step);
         let forever = check_fold(discount, n_step, settings.infinite_horizon)?;
         let batch = settings.batch.max(1);
+        let drawing = Drawing {
+            batch,
+            n_step,
+            goals,
+        };
         let read_ahead = ReadAhead::new(
             data.stored.clone(),
             data.split.clone(),
-            (batch, n_step),
+            drawing.clone(),
             data.memory,
         )
         .map_err(|enough| AheadError::Memory {
@@ -175,7 +220,7 @@ impl Minibatches {
                 data: data.clone(),
                 read_ahead: Mutex::new(read_ahead),
                 discount,
-                n_step,
+                drawing,
                 forever,
                 held_out: OnceLock::new(),
             })),
@@ -214,7 +259,11 @@ impl Minibatches {
     /// Data that stay in their file cannot be read any more.
     pub fn gather(&self, rows: &[usize], device: &Device) -> Result<Batch, LoadError> {
         match &self.source {
-            Source::InMemory { data, folded } => Ok(gather(data, folded, rows, device)),
+            Source::InMemory {
+                data,
+                folded,
+                goals,
+            } => Ok(gather(data, folded, goals.as_deref(), rows, device)),
             Source::Ahead(ahead) => Ok(ahead.batch(rows, ahead.read(rows)?, device)),
         }
     }
@@ -256,7 +305,7 @@ impl Source {
                 let transitions = &data.transitions;
                 [transitions.observation().width, transitions.action().width]
             }
-            Source::Ahead(ahead) => ahead.data.stored.widths(),
+            Source::Ahead(ahead) => ahead.data.stored.recording().widths(),
         }
     }
 }
@@ -269,29 +318,26 @@ impl Ahead {
             stored.episode_of(row),
             row,
             self.discount,
-            self.n_step,
+            self.drawing.n_step,
             self.forever,
         )
     }
 
     fn read(&self, rows: &[usize]) -> Result<Rows, LoadError> {
-        let last: Vec<usize> = rows
-            .iter()
-            .map(|row| self.folded(*row).2 as usize)
-            .collect();
-        self.data.stored.read(rows, &last)
+        self.data.stored.read(rows, &self.drawing)
     }
 
     fn batch(&self, rows: &[usize], read: Rows, device: &Device) -> Batch {
         let stored = &self.data.stored;
-        let [observation, action] = stored.widths();
+        let [observation, action] = stored.recording().widths();
+        let observed = |values| with_goals(values, &read.goal, observation, device);
         let folded: Vec<_> = rows.iter().map(|row| self.folded(*row)).collect();
         let terminal = |last: u32| f32::from(u8::from(stored.is_terminal(last as usize)));
         Batch {
-            observation: matrix(read.observation, observation, device),
+            observation: observed(read.observation),
             action: matrix(read.action, action, device),
             reward: vector(folded.iter().map(|(reward, ..)| *reward), device),
-            next_observation: matrix(read.next_observation, observation, device),
+            next_observation: observed(read.next_observation),
             bootstrap: vector(folded.iter().map(|(_, bootstrap, _)| *bootstrap), device),
             terminal: vector(folded.iter().map(|(.., last)| terminal(*last)), device),
         }
@@ -305,23 +351,50 @@ pub(super) fn draw_rows(rows: &[u32], count: usize, generator: &mut ChaCha8Rng) 
         .collect()
 }
 
-fn gather(data: &Data, folded: &Folded, rows: &[usize], device: &Device) -> Batch {
+fn gather(
+    data: &Data,
+    folded: &Folded,
+    goals: Option<&[u32]>,
+    rows: &[usize],
+    device: &Device,
+) -> Batch {
     let transitions: &Transitions = &data.transitions;
     let last = |row: &usize| folded.last[*row] as usize;
-    let of_rows = |column: &super::Column, rows: &mut dyn Iterator<Item = usize>| {
+    let of_rows = |column: &Column, rows: &mut dyn Iterator<Item = usize>| {
         let mut values = Vec::with_capacity(rows.size_hint().0 * column.width);
         rows.for_each(|row| values.extend_from_slice(column.row(row)));
-        matrix(values, column.width, device)
+        values
     };
+    let (observation, action) = (transitions.observation(), transitions.action());
+    let next = transitions.next_observation();
+    let goal = goals.map_or_else(Vec::new, |goals| {
+        of_rows(next, &mut rows.iter().map(|row| goals[*row] as usize))
+    });
+    let observed = |values| with_goals(values, &goal, observation.width, device);
     let terminal = |row| f32::from(u8::from(transitions.terminal()[last(row)]));
     Batch {
-        observation: of_rows(transitions.observation(), &mut rows.iter().copied()),
-        action: of_rows(transitions.action(), &mut rows.iter().copied()),
+        observation: observed(of_rows(observation, &mut rows.iter().copied())),
+        action: matrix(
+            of_rows(action, &mut rows.iter().copied()),
+            action.width,
+            device,
+        ),
         reward: vector(rows.iter().map(|row| folded.reward[*row]), device),
-        next_observation: of_rows(transitions.next_observation(), &mut rows.iter().map(last)),
+        next_observation: observed(of_rows(next, &mut rows.iter().map(last))),
         bootstrap: vector(rows.iter().map(|row| folded.bootstrap[*row]), device),
         terminal: vector(rows.iter().map(terminal), device),
     }
+}
+
+/// Observations, each with its goal behind it where there are goals.
+fn with_goals(values: Vec<f32>, goal: &[f32], width: usize, device: &Device) -> Tensor<2> {
+    if goal.is_empty() {
+        return matrix(values, width, device);
+    }
+    let width = width.max(1);
+    let pairs = values.chunks_exact(width).zip(goal.chunks_exact(width));
+    let joined = pairs.flat_map(|(value, goal)| value.iter().chain(goal));
+    matrix(joined.copied().collect(), 2 * width, device)
 }
 
 fn matrix(values: Vec<f32>, width: usize, device: &Device) -> Tensor<2> {
@@ -358,3 +431,71 @@ fn draw_held_out(
 }
 
 const HELD_OUT_STREAM: u64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::{Column, End, Episode, GoalMode, Parts, split_episodes};
+
+    /// Episodes of 2 and 3 rows; observations are `[row, -row]` and next observations `[row + 0.5, 7]`.
+    fn data() -> Data {
+        let pairs = |pair: fn(f32) -> [f32; 2]| Column {
+            values: (0..5).flat_map(|row| pair(row as f32)).collect(),
+            width: 2,
+        };
+        let transitions = Transitions::new(Parts {
+            observation: pairs(|row| [row, -row]),
+            action: Column {
+                values: vec![0.0; 5],
+                width: 1,
+            },
+            reward: vec![1.0; 5],
+            next_observation: pairs(|row| [row + 0.5, 7.0]),
+            terminal: vec![false, true, false, false, false],
+            episodes: [(0..2, End::Terminal), (2..5, End::Truncated)]
+                .map(|(rows, end)| Episode { rows, end })
+                .to_vec(),
+        })
+        .unwrap();
+        Data {
+            split: Arc::new(split_episodes(&transitions, 0.0, 0).unwrap()),
+            transitions: Arc::new(transitions),
+            file: "made_up.hdf5".into(),
+        }
+    }
+
+    #[test]
+    fn a_goal_stands_behind_both_observations_and_is_its_own_episodes() {
+        let data = data();
+        let settings = MinibatchPlugin {
+            n_step: 2,
+            discount: 0.5,
+            ..MinibatchPlugin::default()
+        };
+        let goals = Goals {
+            mode: GoalMode::Last,
+        };
+        let minibatches = Minibatches::new(&settings, &data, Some(goals)).unwrap();
+        let device = ComputeDevice::cpu().plain();
+        let batch = minibatches.gather(&[0, 1, 2], &device).unwrap();
+        let values = |tensor: Tensor<2>| tensor.into_data().into_vec::<f32>().unwrap();
+        assert_eq!(
+            values(batch.observation),
+            [
+                0.0, -0.0, 1.5, 7.0, 1.0, -1.0, 1.5, 7.0, 2.0, -2.0, 4.5, 7.0
+            ]
+        );
+        assert_eq!(
+            values(batch.next_observation),
+            [1.5, 7.0, 1.5, 7.0, 1.5, 7.0, 1.5, 7.0, 3.5, 7.0, 4.5, 7.0]
+        );
+    }
+
+    #[test]
+    fn choices_are_refused_with_the_file() {
+        let message = choices_refused(Path::new("made_up.hdf5"), 3);
+        assert!(message.starts_with("made_up.hdf5: ") && message.contains("3 choices"));
+    }
+}

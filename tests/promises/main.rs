@@ -3,6 +3,7 @@
 mod command_line;
 mod determinism;
 mod invariants;
+mod layouts;
 mod program;
 mod resume;
 mod scenes;

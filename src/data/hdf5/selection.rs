@@ -14,7 +14,7 @@ const MAX_READ_BYTES: u64 = 32 << 30;
 /// The most bytes that one chunk may take in memory: 1 GiB.
 const MAX_CHUNK_BYTES: u64 = 1 << 30;
 /// No known filter shrinks data more than this: deflate's limit (zlib's technical details, <https://zlib.net/zlib_tech.html>).
-const MAX_COMPRESSION: u64 = 1032;
+pub(super) const MAX_COMPRESSION: u64 = 1032;
 /// Values are converted in pieces of about this many bytes, so that a conversion needs little memory beside its result.
 const CONVERSION_BYTES: usize = 4 << 20;
 
@@ -164,6 +164,40 @@ impl<'a> Selection<'a> {
                 wanted: T::NAME,
             }),
         }
+    }
+
+    /// Reads the rows into `out`, which has room for exactly them, without a copy where the file holds `float32`.
+    pub(super) fn read_into(&self, out: &mut [f32]) -> Result<(), FileError> {
+        let direct = self.info.dtype == Dtype::Float32 && !self.info.shape.is_empty();
+        if !direct || out.len() != self.rows.len() * self.width {
+            let values = self.read::<f32>()?;
+            if values.len() != out.len() {
+                return Err(self.file.damaged(
+                    self.info,
+                    Hdf5Error::InvalidState(format!(
+                        "{} values were read and {} expected",
+                        values.len(),
+                        out.len()
+                    )),
+                ));
+            }
+            out.copy_from_slice(&values);
+            return Ok(());
+        }
+        if out.is_empty() {
+            return Ok(());
+        }
+        let mut starts = vec![0; self.info.shape.len()];
+        let mut counts = self.info.shape.clone();
+        (starts[0], counts[0]) = (self.rows.start, self.rows.len());
+        self.source
+            .read_slice_into(out, &starts, &counts)
+            .map_err(|error| self.file.damaged(self.info, error))
+    }
+
+    /// Reads all texts, whatever the rows.
+    pub(super) fn texts(&self) -> Result<Vec<String>, Hdf5Error> {
+        self.source.read_strings()
     }
 
     fn read_as<S: H5Type, T: Element>(

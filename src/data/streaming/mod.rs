@@ -6,15 +6,15 @@
 //! batches the next sweep is under way. So a batch has the bits that it has when the data are in memory, whatever the
 //! threads do; and a resumed run goes on exactly, because nothing but the sampler's place is remembered.
 //!
-//! - [`Stored`]: what a file's transitions are and where their numbers lie; rewards and episodes are in memory.
-//! - [`Plan`](plan::Plan): the batches of one sweep and the rows that they need.
+//! - [`Stored`]: a recording that stays in its file; rewards and episodes are in memory.
+//! - `plan`: the batches of one sweep and the rows that they need.
 //! - [`ReadAhead`]: the thread that plans and the threads that read.
 
-mod layouts;
 mod plan;
 mod read_ahead;
 mod statistics;
 mod stored;
 
+pub use plan::Drawing;
 pub use read_ahead::ReadAhead;
 pub use stored::{Rows, Stored};

@@ -3,15 +3,16 @@
 //! Jobs and results go through bounded channels, so that what is in flight is bounded too. Which worker reads what, and when,
 //! changes nothing in what is read. Dropping the value stops all threads after the job that they are at, and waits for them.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{Receiver, Sender, bounded, select};
 use rand_chacha::ChaCha8Rng;
 
-use super::plan::{Drawing, Job, Plan, Window};
+use super::plan::{Drawing, Job, Needed, Plan, Values, Window};
 use super::stored::{Rows, Stored};
-use crate::data::hdf5::{File, FileError};
+use crate::data::hdf5::File;
 use crate::data::{Bytes, LoadError, Split};
 
 /// Threads that read and decode.
@@ -41,25 +42,23 @@ struct Threads {
 }
 
 impl ReadAhead {
-    /// Batches of `batch` rows, within so many bytes of memory.
+    /// Batches within so many bytes of memory.
     ///
     /// # Errors
     /// The memory that would be enough, where the given is not.
     pub fn new(
         stored: Arc<Stored>,
         split: Arc<Split>,
-        (batch, n_step): (usize, usize),
+        drawing: Drawing,
         memory: Bytes,
     ) -> Result<Self, Bytes> {
-        let [observation, action] = stored.widths();
-        // The numbers, where they lie in the file, and which were drawn.
-        let row = 4 * (2 * observation + action) as u64 + 3 * 8 + 4;
-        let each = row.saturating_mul(batch as u64);
-        // What is decoded at once, and what waits in the channels.
-        let tables = stored.tables().iter();
-        let span = tables
-            .map(|table| (table.span * table.width * 4) as u64)
-            .fold(0, u64::max);
+        let [observation, action] = stored.recording().widths();
+        let vectors = 2 + usize::from(drawing.goals.is_some());
+        // The numbers, which rows they are of, and which were drawn.
+        let row = 4 * (vectors * observation + action) as u64 + 4 * (vectors as u64 + 1);
+        let each = row.saturating_mul(drawing.batch as u64);
+        // What a worker reads at once, and what waits in the channels.
+        let span = 4 * (2 * observation + action + 1) as u64 * stored.reading().span as u64;
         let fixed =
             stored.resident().0 + 4 * split.training.len() as u64 + 4 * WORKERS as u64 * span;
         // The sweep that is taken from and the one that is under way.
@@ -70,7 +69,7 @@ impl ReadAhead {
         Ok(Self {
             stored,
             split,
-            drawing: Drawing { batch, n_step },
+            drawing,
             most: usize::try_from(most).unwrap_or(usize::MAX),
             window: None,
             threads: None,
@@ -107,24 +106,20 @@ impl ReadAhead {
             if let Some(window) = &mut self.window
                 && window.rows() == Some(rows)
             {
-                return window.take(&self.stored, self.drawing.n_step);
+                return window.take(&self.stored, &self.drawing);
             }
             self.begin(before.clone())?;
         }
         // The generator does not draw twice what it drew once: give what was asked for all the same.
         let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
-        let last: Vec<usize> = rows
-            .iter()
-            .map(|row| super::plan::last(&self.stored, *row, self.drawing.n_step))
-            .collect();
-        self.stored.read(&rows, &last)
+        self.stored.read(&rows, &self.drawing)
     }
 
     fn begin(&mut self, generator: ChaCha8Rng) -> Result<(), LoadError> {
         self.threads = None;
         self.window = None;
         let files: Vec<File> = (0..WORKERS)
-            .map(|_| self.stored.reopen())
+            .map(|_| self.stored.recording().file_for_thread())
             .collect::<Result<_, _>>()?;
         let (stop, stopped) = bounded(0);
         let (finished, windows) = bounded(0);
@@ -178,7 +173,7 @@ struct Planner {
 }
 
 /// A job's rows, or why there are none.
-type Piece = (Job, Result<Vec<f32>, FileError>);
+type Piece = (Job, Result<Values, LoadError>);
 
 impl Planner {
     /// Sweeps until told to stop, or until a sweep failed.
@@ -189,8 +184,11 @@ impl Planner {
         finished: &Sender<Result<Window, LoadError>>,
     ) {
         // Where chunks have to be decoded, a short sweep costs nearly what a long one does.
-        let encoded = self.stored.tables().iter().any(|table| table.is_encoded);
-        let mut batches = if encoded { self.most } else { FIRST_BATCHES };
+        let mut batches = if self.stored.reading().is_encoded {
+            self.most
+        } else {
+            FIRST_BATCHES
+        };
         let stored = self.stored.clone();
         thread::scope(|scope| {
             // Within the scope, so that the workers see the channel's end before they are waited for.
@@ -240,14 +238,14 @@ impl Planner {
         given: &Receiver<Piece>,
         stopped: &Receiver<()>,
     ) -> Option<Result<Window, LoadError>> {
-        let tables = self.stored.tables();
-        let mut values: Vec<Vec<f32>> = plan
-            .needed
-            .iter()
-            .zip(tables)
-            .map(|(needed, table)| vec![0.0; needed.len() * table.width])
-            .collect();
-        let mut jobs = plan.jobs(tables).into_iter().peekable();
+        let [observation, action] = self.stored.recording().widths();
+        let Needed { here, next } = &plan.needed;
+        let mut values = Values {
+            observation: vec![0.0; here.len() * observation],
+            action: vec![0.0; here.len() * action],
+            next_observation: vec![0.0; next.len() * observation],
+        };
+        let mut jobs = plan.jobs(self.stored.reading().span).into_iter().peekable();
         let plan = Arc::new(plan);
         let (mut under_way, mut failure) = (0, None);
         loop {
@@ -269,19 +267,28 @@ impl Planner {
                     recv(stopped) -> _ => return None,
                 },
             };
-            let Some((Job { table, places }, read)) = piece else {
+            let Some((Job { here, next }, read)) = piece else {
                 continue;
             };
             under_way -= 1;
             match read {
                 Ok(read) => {
-                    let width = tables[table].width;
-                    values[table][places.start * width..places.end * width].copy_from_slice(&read);
+                    let put = |to: &mut [f32], places: &Range<usize>, width, from: &[f32]| {
+                        to[places.start * width..places.end * width].copy_from_slice(from);
+                    };
+                    put(
+                        &mut values.observation,
+                        &here,
+                        observation,
+                        &read.observation,
+                    );
+                    put(&mut values.action, &here, action, &read.action);
+                    let from = &read.next_observation;
+                    put(&mut values.next_observation, &next, observation, from);
                 }
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        let failure = failure.map(LoadError::from);
         if let Some(error) = failure.or(self.stored.unchanged().err()) {
             return Some(Err(error));
         }
@@ -295,20 +302,40 @@ impl Planner {
     }
 }
 
-/// Reads the rows of a job, in spans of neighbouring units.
-fn fetch(stored: &Stored, file: &File, plan: &Plan, job: &Job) -> Result<Vec<f32>, FileError> {
-    let table = &stored.tables()[job.table];
-    let needed = &plan.needed[job.table][job.places.clone()];
-    let mut values = Vec::with_capacity(needed.len() * table.width);
-    let neighbours = |a: &usize, b: &usize| b / table.unit - a / table.unit <= 1;
-    for rows in needed.chunk_by(neighbours) {
+/// Reads the rows of a job, in stretches of neighbouring units.
+fn fetch(stored: &Stored, file: &File, plan: &Plan, job: &Job) -> Result<Values, LoadError> {
+    let mut here = &plan.needed.here[job.here.clone()];
+    let mut next = &plan.needed.next[job.next.clone()];
+    let mut rows = [here, next].concat();
+    rows.sort_unstable();
+    let unit = stored.reading().unit;
+    let neighbours = |a: &u32, b: &u32| *b as usize / unit - *a as usize / unit <= 1;
+    let mut values = Values::default();
+    for rows in rows.chunk_by(neighbours) {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
             continue;
         };
-        let read: Vec<f32> = file.read(&table.path, *first..last + 1)?;
-        for row in rows {
-            let at = (row - first) * table.width;
-            values.extend_from_slice(&read[at..at + table.width]);
+        let (start, end) = (*first as usize, *last as usize + 1);
+        let read = stored.recording().read_rows_with(file, start..end)?;
+        let taken = |rows: &mut &[u32]| {
+            let count = rows.partition_point(|row| row <= last);
+            let (taken, rest) = rows.split_at(count);
+            *rows = rest;
+            taken
+                .iter()
+                .map(|row| *row as usize - start)
+                .collect::<Vec<_>>()
+        };
+        for row in taken(&mut here) {
+            values
+                .observation
+                .extend_from_slice(read.observation().row(row));
+            values.action.extend_from_slice(read.action().row(row));
+        }
+        for row in taken(&mut next) {
+            values
+                .next_observation
+                .extend_from_slice(read.next_observation().row(row));
         }
     }
     Ok(values)

@@ -3,93 +3,36 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use crate::data::hdf5::{File, FileError};
-use crate::data::{ActionScale, Bytes, Column, End, Episode, Layout, LoadError, Normaliser, Split};
-
-/// How much is read at once.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reading {
-    /// About how many bytes of a dataset a thread reads at once.
-    span: usize,
-    /// Rows of a dataset without chunks are read in stretches of this many bytes: reading what lies between two rows that are
-    /// nearer than that costs less than asking twice.
-    stretch: usize,
-}
-
-impl Reading {
-    /// Within so much memory. It changes how fast rows come, and nothing in what they are.
-    fn within(memory: Bytes) -> Self {
-        let span = (memory.0 / 64).clamp(4 << 10, 2 << 20) as usize;
-        Self {
-            span,
-            stretch: (span / 16).min(32 << 10),
-        }
-    }
-}
-
-/// A dataset in the file.
-#[derive(Clone, Debug)]
-pub(super) struct Table {
-    pub(super) path: String,
-    /// Elements in a row.
-    pub(super) width: usize,
-    /// Rows in the dataset.
-    pub(super) rows: usize,
-    /// Rows that are read together: those of a chunk, or of a stretch.
-    pub(super) unit: usize,
-    /// Whether a chunk has to be decoded before any row of it is there.
-    pub(super) is_encoded: bool,
-    /// Rows that are read at once: whole units.
-    pub(super) span: usize,
-}
-
-/// Where the rows of a segment begin in a dataset.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Source {
-    /// Which of the tables.
-    pub(super) table: u32,
-    /// The row there that belongs to the segment's first transition.
-    pub(super) row: usize,
-}
-
-/// Transitions whose numbers lie one after the other in the file.
-#[derive(Clone, Debug)]
-pub(super) struct Segment {
-    /// The first transition.
-    pub(super) first: usize,
-    pub(super) observation: Source,
-    pub(super) action: Source,
-    pub(super) next_observation: Source,
-}
-
-/// What a layout says of a file, before anything but the scalars is read.
-pub(super) struct Found {
-    pub(super) tables: Vec<Table>,
-    /// In the order of their transitions; the first begins at 0.
-    pub(super) segments: Vec<Segment>,
-    pub(super) reward: Vec<f32>,
-    pub(super) episodes: Vec<Episode>,
-    /// Elements of an observation and of an action.
-    pub(super) widths: [usize; 2],
-}
-
-/// Which of a transition's three vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Vector {
-    Observation,
-    Action,
-    NextObservation,
-}
+use super::plan::Drawing;
+use super::statistics::{self, Statistics};
+use crate::data::hdf5::File;
+use crate::data::{
+    ActionScale, Bytes, Column, End, Episode, LoadError, Normaliser, Recording, Split,
+};
 
 /// Transitions that stay in their file; their rewards and episodes are in memory.
 pub struct Stored {
+    recording: Recording,
     /// For reading at once; threads that read ahead have handles of their own.
     file: Mutex<File>,
     /// What the file was when it was opened.
     stamp: Stamp,
-    found: Found,
+    reading: Reading,
+    reward: Vec<f32>,
     /// Applied to what is read, once they are known.
     scales: Option<(Normaliser, ActionScale)>,
+}
+
+/// How much is read at once. It changes how fast rows come, and nothing in what they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    /// Rows that are read together even where not all of them are needed: what lies between two rows that are nearer than
+    /// that, or in one chunk, costs less than asking twice.
+    pub(super) unit: usize,
+    /// The most rows that a thread reads at once: whole units.
+    pub(super) span: usize,
+    /// Whether chunks have to be decoded before any row of them is there.
+    pub(super) is_encoded: bool,
 }
 
 /// What changes with a file's content, as far as the system tells.
@@ -97,8 +40,9 @@ pub struct Stored {
 struct Stamp(u64, Option<SystemTime>);
 
 impl Stamp {
-    fn of(file: &File) -> Result<Self, LoadError> {
-        let metadata = std::fs::metadata(file.path()).map_err(|_| LoadError::changed(file))?;
+    fn of(recording: &Recording) -> Result<Self, LoadError> {
+        let path = recording.file().path();
+        let metadata = std::fs::metadata(path).map_err(|_| changed(recording))?;
         Ok(Self(metadata.len(), metadata.modified().ok()))
     }
 }
@@ -110,25 +54,41 @@ pub struct Rows {
     pub observation: Vec<f32>,
     /// `[rows, action]`.
     pub action: Vec<f32>,
-    /// `[rows, observation]`.
+    /// `[rows, observation]`, those after the steps that are folded into one.
     pub next_observation: Vec<f32>,
+    /// `[rows, observation]`, and empty where networks are given no goals.
+    pub goal: Vec<f32>,
 }
 
 impl Stored {
-    /// Looks a file over: shapes, rewards, episodes. What is read later is not rescaled yet.
-    pub(in crate::data) fn open(
-        file: File,
-        layout: Layout,
+    /// Sweeps through a recording: rewards, the statistics of what is trained on, and every number looked at. `memory` is what
+    /// all of it may take.
+    ///
+    /// # Errors
+    /// Values that cannot be read or are not finite, with their place.
+    pub(in crate::data) fn sweep(
+        recording: Recording,
         memory: Bytes,
-    ) -> Result<Self, LoadError> {
-        let stamp = Stamp::of(&file)?;
-        let found = super::layouts::find(&file, layout, Reading::within(memory))?;
-        Ok(Self {
+        split: &Split,
+        normalise: bool,
+    ) -> Result<(Self, Normaliser, Column), LoadError> {
+        let stamp = Stamp::of(&recording)?;
+        let file = recording.file_for_thread()?;
+        let reading = Reading::within(memory, &recording)?;
+        let Statistics {
+            reward,
+            observation,
+            extremes,
+        } = statistics::of(&recording, &file, reading.span, split, normalise)?;
+        let stored = Self {
+            recording,
             file: Mutex::new(file),
             stamp,
-            found,
+            reading,
+            reward,
             scales: None,
-        })
+        };
+        Ok((stored, observation, extremes))
     }
 
     /// The number of transitions, at least 1.
@@ -137,31 +97,30 @@ impl Stored {
         reason = "no value of this type is empty"
     )]
     pub fn len(&self) -> usize {
-        self.found.reward.len()
+        self.reward.len()
     }
 
-    /// Elements of an observation and of an action.
-    pub fn widths(&self) -> [usize; 2] {
-        self.found.widths
+    /// Where the transitions are.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
     }
 
     /// What each transition earned, `[N]`.
     pub fn reward(&self) -> &[f32] {
-        &self.found.reward
+        &self.reward
     }
 
     /// The episodes, in the order of their rows.
     pub fn episodes(&self) -> &[Episode] {
-        &self.found.episodes
+        self.recording.episodes()
     }
 
     /// The episode that a transition belongs to.
     pub(in crate::data) fn episode_of(&self, row: usize) -> &Episode {
         let after = self
-            .found
-            .episodes
+            .episodes()
             .partition_point(|episode| episode.rows.start <= row);
-        &self.found.episodes[after.saturating_sub(1)]
+        &self.episodes()[after.saturating_sub(1)]
     }
 
     /// Whether the step entered a terminal state.
@@ -173,8 +132,7 @@ impl Stored {
     /// What stays in memory, however little may be taken.
     pub fn resident(&self) -> Bytes {
         let rows = 4 * self.len() as u64;
-        let episodes = size_of_val(self.episodes()) + size_of_val(&self.found.segments[..]);
-        Bytes(rows + episodes as u64)
+        Bytes(rows + size_of_val(self.episodes()) as u64)
     }
 
     /// The scales that are applied to what is read from now on.
@@ -182,64 +140,44 @@ impl Stored {
         self.scales = Some((observation, action));
     }
 
-    /// The mean and deviation of the observations that are trained on, and the least and greatest actions of all, in sweeps
-    /// through the file; every number is looked at, and one that is not finite is an error with its place.
-    pub(in crate::data) fn statistics(
-        &self,
-        split: &Split,
-        normalise: bool,
-    ) -> Result<(Normaliser, Column), LoadError> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        super::statistics::of(&file, &self.found, split, normalise)
+    pub(super) fn reading(&self) -> Reading {
+        self.reading
     }
 
     /// Refuses to go on with a file that was changed: the library reads what was cut off as zeros.
     pub(super) fn unchanged(&self) -> Result<(), LoadError> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        match Stamp::of(&file)? == self.stamp {
+        match Stamp::of(&self.recording)? == self.stamp {
             true => Ok(()),
-            false => Err(LoadError::changed(&file)),
+            false => Err(changed(&self.recording)),
         }
     }
 
-    /// A handle for another thread.
-    pub(super) fn reopen(&self) -> Result<File, FileError> {
-        self.file
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .reopen()
-    }
-
-    pub(super) fn tables(&self) -> &[Table] {
-        &self.found.tables
-    }
-
-    /// The table and the row in it where a vector of a transition lies.
-    pub(super) fn place(&self, row: usize, vector: Vector) -> (usize, usize) {
-        self.found.place(row, vector)
-    }
-
-    /// Reads some transitions at once: their observations and actions at `rows`, their next observations at `last`.
+    /// Reads some transitions at once, one by one.
     ///
     /// # Errors
     /// The file has changed or cannot be read any more.
-    pub fn read(&self, rows: &[usize], last: &[usize]) -> Result<Rows, LoadError> {
+    pub fn read(&self, rows: &[usize], drawing: &Drawing) -> Result<Rows, LoadError> {
         self.unchanged()?;
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = |rows: &[usize], vector| {
-            let mut values = Vec::new();
-            for row in rows {
-                let (table, at) = self.place(*row, vector);
-                let table = &self.found.tables[table];
-                values.extend(file.read::<f32>(&table.path, at..at + 1)?);
-            }
-            Ok::<_, FileError>(values)
+        let mut read = Rows {
+            observation: Vec::new(),
+            action: Vec::new(),
+            next_observation: Vec::new(),
+            goal: Vec::new(),
         };
-        self.rescaled(Rows {
-            observation: read(rows, Vector::Observation)?,
-            action: read(rows, Vector::Action)?,
-            next_observation: read(last, Vector::NextObservation)?,
-        })
+        let one = |row: usize| self.recording.read_rows_with(&file, row..row + 1);
+        for row in rows {
+            let here = one(*row)?;
+            read.observation.extend(&here.observation().values);
+            read.action.extend(&here.action().values);
+            let last = one(drawing.last(self, *row))?;
+            read.next_observation
+                .extend(&last.next_observation().values);
+            if let Some(goal) = drawing.goal(self, *row) {
+                read.goal.extend(&one(goal)?.next_observation().values);
+            }
+        }
+        self.rescaled(read)
     }
 
     /// What was read, as networks see it.
@@ -247,51 +185,46 @@ impl Stored {
         let Some((observation, action)) = &self.scales else {
             return Ok(rows);
         };
-        let scaled = observation
-            .apply_to_row(&mut rows.observation)
-            .and_then(|()| observation.apply_to_row(&mut rows.next_observation))
-            .and_then(|()| action.to_unit(&mut rows.action));
-        match scaled {
-            Ok(()) => Ok(rows),
-            Err(_) => {
-                let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-                Err(LoadError::changed(&file))
+        [
+            &mut rows.observation,
+            &mut rows.next_observation,
+            &mut rows.goal,
+        ]
+        .into_iter()
+        .try_for_each(|values| observation.apply_to_row(values))
+        .and_then(|()| action.to_unit(&mut rows.action))
+        .map_err(|_| changed(&self.recording))?;
+        Ok(rows)
+    }
+}
+
+impl Reading {
+    fn within(memory: Bytes, recording: &Recording) -> Result<Self, LoadError> {
+        let [observation, action] = recording.widths();
+        let row = 4 * (2 * observation + action + 1);
+        let span = (memory.0 / 64).clamp(4 << 10, 2 << 20) as usize;
+        let stretch = (span / 16).min(32 << 10);
+        // The first dataset of observations stands for all: writers choose chunks for all of a kind in the same way.
+        let layout = recording.layout();
+        let file = recording.file();
+        let mut chunk = None;
+        for info in file.datasets() {
+            if info.path.contains("obs") && layout.reads(&info.path) {
+                chunk = file.chunk_rows(&info.path)?;
+                break;
             }
         }
-    }
-}
-
-impl Found {
-    pub(super) fn place(&self, row: usize, vector: Vector) -> (usize, usize) {
-        let after = self
-            .segments
-            .partition_point(|segment| segment.first <= row);
-        let segment = &self.segments[after.saturating_sub(1)];
-        let source = match vector {
-            Vector::Observation => segment.observation,
-            Vector::Action => segment.action,
-            Vector::NextObservation => segment.next_observation,
-        };
-        (source.table as usize, source.row + row - segment.first)
-    }
-}
-
-impl Table {
-    /// A dataset whose rows are read.
-    pub(super) fn of(file: &File, path: &str, reading: Reading) -> Result<Self, FileError> {
-        let info = file.dataset(path)?;
-        let width = info.width().unwrap_or(0).max(1);
-        let chunk = file.chunk_rows(path)?;
-        let row_bytes = (width * info.element_bytes).max(1);
-        let unit = chunk.unwrap_or((reading.stretch / row_bytes).max(1)).max(1);
-        let span = (reading.span / (4 * width)).max(1);
+        let unit = chunk.unwrap_or(stretch / row).max(1);
         Ok(Self {
-            path: info.path.clone(),
-            width,
-            rows: info.rows(),
             unit,
+            span: (span / row).max(1).div_ceil(unit).saturating_mul(unit),
             is_encoded: chunk.is_some(),
-            span: span.div_ceil(unit).saturating_mul(unit),
         })
+    }
+}
+
+fn changed(recording: &Recording) -> LoadError {
+    LoadError::Changed {
+        file: recording.file().path().to_owned(),
     }
 }
