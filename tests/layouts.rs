@@ -216,6 +216,12 @@ fn all_of_a_file_is_listed_and_readable_besides_what_training_reads() {
     );
     let states: Vec<f32> = file.read("data/demo_10/states", ..).unwrap();
     assert_eq!(states.len(), 8);
+    let file = File::open(folder().join("../d4rl/contiguous.hdf5")).unwrap();
+    assert_eq!(file.read_texts("metadata/algorithm").unwrap(), ["SAC"]);
+    assert!(file.read_texts("rewards").is_err());
+    let recording = Recording::open(file.path(), &Reading::default()).unwrap();
+    let positions = recording.read_column("infos/qpos").unwrap();
+    assert_eq!((positions.rows(), positions.width), (recording.len(), 2));
     assert!(matches!(
         Recording::open(folder().join("robomimic/plain.hdf5"), &Reading::default())
             .unwrap()

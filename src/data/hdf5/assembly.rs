@@ -1,10 +1,12 @@
 //! Finding the episodes of a layout that keeps each in datasets of its own, and holding each against the first.
 
+use std::thread;
+
 use super::episodic::{Episodic, Next, Source};
 use super::recording::Key;
 use super::selection::MAX_COMPRESSION;
 use super::{DatasetInfo, Dtype, File, FileError, Layout, LoadError};
-use crate::data::{End, Episode};
+use crate::data::{End, Episode, TransitionsError};
 
 /// How next observations are recorded, as an episode is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,17 +80,47 @@ impl<'a> Assembly<'a> {
         &self.values.action
     }
 
-    /// The steps of an episode: the rows of its actions.
+    /// The steps of an episode: the rows of its actions. No more than transitions can have, so that sums of them do not overflow.
     pub(super) fn steps(&self, number: u64) -> Result<usize, LoadError> {
         let key = &self.values.action[0];
         let path = (self.path)(Part::Action, number, &key.name);
-        Ok(dataset(self.file, self.layout, &path, "the actions")?.rows())
+        let rows = dataset(self.file, self.layout, &path, "the actions")?.rows();
+        if u32::try_from(rows).is_err() {
+            return Err(LoadError::Transitions {
+                file: self.file.path().to_owned(),
+                source: TransitionsError::TooMany { rows },
+            });
+        }
+        Ok(rows)
     }
 
-    /// Checks a dataset of one number a step and reads it as flags.
-    pub(super) fn flags(&self, path: &str, steps: usize) -> Result<Vec<bool>, LoadError> {
-        vector(self.file, self.layout, path, steps, "actions")?;
-        Ok(self.file.read(path, ..)?)
+    /// Checks datasets of one number a step, of so many steps, and reads them as flags; many of them over two threads.
+    pub(super) fn flags(&self, wanted: &[(String, usize)]) -> Result<Vec<Vec<bool>>, LoadError> {
+        /// Starting a thread takes longer than reading this many.
+        const FEW: usize = 64;
+        let layout = self.layout;
+        let read = |file: &File, wanted: &[(String, usize)]| {
+            wanted
+                .iter()
+                .map(|(path, steps)| {
+                    vector(file, layout, path, *steps, "actions")?;
+                    Ok(file.read(path, ..)?)
+                })
+                .collect::<Result<Vec<_>, LoadError>>()
+        };
+        if wanted.len() < FEW {
+            return read(self.file, wanted);
+        }
+        let (first, second) = wanted.split_at(wanted.len() / 2);
+        thread::scope(|scope| {
+            let second = scope.spawn(|| self.file.with_other(|file| read(file, second)));
+            let mut flags = read(self.file, first)?;
+            match second.join() {
+                Ok(more) => flags.extend(more??),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+            Ok(flags)
+        })
     }
 
     /// Adds an episode. `terminals` are its terminal rows, in order; where none is the last, it ends with `end`.

@@ -359,12 +359,11 @@ fn read_columns<const N: usize>(
     let mut results = if !file.is_worth_threads() {
         work(file)
     } else {
-        let second = file.reopen()?;
         thread::scope(|scope| {
-            let other = scope.spawn(move || work(&second));
+            let other = scope.spawn(|| file.with_other(work));
             let mut results = work(file);
             match other.join() {
-                Ok(more) => results.extend(more),
+                Ok(more) => results.extend(more?),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
             Ok::<_, FileError>(results)

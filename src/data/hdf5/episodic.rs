@@ -93,8 +93,7 @@ impl Episodic {
                 .filter(|(sources, _, _)| !sources.is_empty())
                 .map(|(sources, rows, share)| {
                     scope.spawn(move || {
-                        let file = file.reopen()?;
-                        self.read_sources(&file, sources, rows, share)
+                        file.with_other(|file| self.read_sources(file, sources, rows, share))?
                     })
                 })
                 .collect();

@@ -80,8 +80,8 @@ pub struct File {
     bytes: u64,
     /// In the order of their paths.
     datasets: Arc<Vec<DatasetInfo>>,
-    /// A second handle, opened beside the first, for the first thread that asks.
-    spare: Mutex<Option<H5File>>,
+    /// Handles that nobody uses just now: the second one of a larger file, and those that threads gave back.
+    spares: Mutex<Vec<H5File>>,
     /// Whether it is one of several handles that read at the same time.
     is_one_of_several: bool,
 }
@@ -106,7 +106,7 @@ impl File {
             handle,
             path: path.to_owned(),
             bytes,
-            spare: Mutex::new(spare),
+            spares: Mutex::new(spare.into_iter().collect()),
             is_one_of_several: false,
         })
     }
@@ -118,10 +118,10 @@ impl File {
     /// As [`open`](Self::open), where the file has changed since.
     pub fn reopen(&self) -> Result<Self, FileError> {
         let spare = self
-            .spare
+            .spares
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take();
+            .pop();
         Ok(Self {
             handle: match spare {
                 Some(spare) => spare,
@@ -130,7 +130,7 @@ impl File {
             path: self.path.clone(),
             bytes: self.bytes,
             datasets: self.datasets.clone(),
-            spare: Mutex::new(None),
+            spares: Mutex::default(),
             is_one_of_several: true,
         })
     }
@@ -138,6 +138,17 @@ impl File {
     /// Whether reading is worth more threads: the file is large, and its reader is not one of several already.
     pub(super) fn is_worth_threads(&self) -> bool {
         !self.is_one_of_several && self.bytes >= TWO_HANDLES_FROM_BYTES
+    }
+
+    /// Does some work with a second handle, and keeps it for the next that asks: opening one walks over the whole file.
+    pub(super) fn with_other<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, FileError> {
+        let other = self.reopen()?;
+        let done = work(&other);
+        self.spares
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(other.handle);
+        Ok(done)
     }
 
     /// The path that it was opened with.

@@ -112,24 +112,31 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         [observation, action],
     )?;
     let choices = choices(file, assembly.action(), metadata.action.as_ref())?;
+    let mut wanted = Vec::new();
     let mut steps_found = 0;
-    for number in 0..episodes.len() as u64 {
-        let steps = assembly.steps(number)?;
+    for number in &episodes {
+        let steps = assembly.steps(*number)?;
         steps_found += steps;
-        let ends = |name: &str| {
-            let path = format!("episode_{number}/{name}");
-            let flags = assembly.flags(&path, steps)?;
-            match flags.iter().position(|flag| *flag) {
-                Some(row) if row + 1 < steps => Err(LoadError::EndInside {
-                    file: file.path().to_owned(),
-                    dataset: path,
-                    row,
-                    rows: steps,
-                }),
-                found => Ok(found.is_some()),
-            }
-        };
-        let (terminal, truncated) = (ends("terminations")?, ends("truncations")?);
+        for name in ["terminations", "truncations"] {
+            wanted.push((format!("episode_{number}/{name}"), steps));
+        }
+    }
+    let flags = assembly.flags(&wanted)?;
+    let ends = |place: usize| {
+        let (path, steps) = &wanted[place];
+        match flags[place].iter().position(|flag| *flag) {
+            Some(row) if row + 1 < *steps => Err(LoadError::EndInside {
+                file: file.path().to_owned(),
+                dataset: path.clone(),
+                row,
+                rows: *steps,
+            }),
+            found => Ok(found.is_some()),
+        }
+    };
+    for (place, number) in episodes.iter().enumerate() {
+        let (number, steps) = (*number, wanted[2 * place].1);
+        let (terminal, truncated) = (ends(2 * place)?, ends(2 * place + 1)?);
         let terminals: &[usize] = if terminal { &[steps - 1] } else { &[] };
         let end = if truncated {
             End::Truncated

@@ -100,11 +100,17 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         [observation, action],
     )?;
     let choices = choices(file, assembly.action(), None)?;
+    let wanted = numbers
+        .iter()
+        .map(|number| {
+            let steps = assembly.steps(*number)?;
+            Ok((format!("data/demo_{number}/dones"), steps))
+        })
+        .collect::<Result<Vec<_>, LoadError>>()?;
+    let flags = assembly.flags(&wanted)?;
     let mut held = Vec::new();
-    for number in &numbers {
-        let steps = assembly.steps(*number)?;
-        let path = format!("data/demo_{number}/dones");
-        let dones = assembly.flags(&path, steps)?;
+    for ((number, (path, steps)), dones) in numbers.iter().zip(&wanted).zip(flags) {
+        let steps = *steps;
         let mut terminals: Vec<usize> = (0..steps).filter(|row| dones[*row]).collect();
         match reading.dones {
             Dones::Terminal => {}
@@ -112,7 +118,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
                 if let Some(row) = terminals.iter().find(|row| **row + 1 < steps) {
                     return Err(LoadError::EndInside {
                         file: file.path().to_owned(),
-                        dataset: path,
+                        dataset: path.clone(),
                         row: *row,
                         rows: steps,
                     });

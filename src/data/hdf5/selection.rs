@@ -46,18 +46,26 @@ impl<'a> Selection<'a> {
             dataset: info.path.clone(),
             how,
         };
-        if let Some(segment) = source.external_files().map_err(damaged)?.first() {
+        // Each question costs the library a search for the dataset's name, and a file may have thousands: only contiguous data
+        // can lie in another file, and only chunked data can be filtered.
+        let layout = source.storage_layout().map_err(damaged)?;
+        if layout == StorageLayout::Virtual {
+            return Err(elsewhere(
+                "is virtual: its data are in other datasets".to_owned(),
+            ));
+        }
+        if layout != StorageLayout::Chunked
+            && let Some(segment) = source.external_files().map_err(damaged)?.first()
+        {
             return Err(elsewhere(format!(
                 "keeps its data in another file, `{}`",
                 segment.name
             )));
         }
-        if source.storage_layout().map_err(damaged)? == StorageLayout::Virtual {
-            return Err(elsewhere(
-                "is virtual: its data are in other datasets".to_owned(),
-            ));
-        }
-        let filters = source.filters().map_err(damaged)?;
+        let filters = match layout {
+            StorageLayout::Chunked => source.filters().map_err(damaged)?,
+            _ => Vec::new(),
+        };
         if let Some(filter) = filters.iter().find_map(|filter| unknown_filter(filter.id)) {
             return Err(FileError::Filter {
                 file: file.path().to_owned(),
