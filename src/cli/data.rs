@@ -78,6 +78,10 @@ impl Check {
             None => None,
             Some(name) => action_bounds(name)?,
         };
+        // What cannot be opened is a finding like any other.
+        if let Ok(recording) = Recording::open(&self.file, &Reading::default()) {
+            say_what_it_takes(&self.file, &recording);
+        }
         let check = Checked::of(&self.file, bounds.as_ref());
         if self.json {
             print(&serde_json::to_string(&check).map_err(CliError::failed)?);
@@ -197,9 +201,13 @@ impl Plot {
 fn read(path: &Path) -> Result<(Layout, Transitions), CliError> {
     let wrong = |error| CliError::of(true, &error);
     let recording = Recording::open(path, &Reading::default()).map_err(wrong)?;
+    say_what_it_takes(path, &recording);
+    Ok((recording.layout(), recording.read().map_err(wrong)?))
+}
+
+fn say_what_it_takes(path: &Path, recording: &Recording) {
     let needed = recording.memory_needed();
     eprintln!("{}: {needed} in memory", path.display());
-    Ok((recording.layout(), recording.read().map_err(wrong)?))
 }
 
 /// The bounds of an environment's actions; `None` where they are choices.
