@@ -21,7 +21,7 @@ pub use crate::checkpoint::{
 pub use crate::collect::{Actions, Observations, Steps};
 pub use crate::data::{
     Batch, Data, Dataset, Dones, End, Episode, GoalMode, GoalPlugin, Goals, MinibatchPlugin,
-    Minibatches, Preprocessing, Rule, Transitions,
+    Minibatches, Preprocessing, Rule, StoredData, Transitions,
 };
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{

@@ -1,37 +1,234 @@
 //! `yarak data`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bevy_app::AppExit;
-use clap::Subcommand;
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::error::CliError;
 use super::print;
-use crate::data::Summary;
+use crate::data::check::{ActionBounds, Check as Checked};
+use crate::data::convert::{self, Origin, Target};
+use crate::data::{Layout, Reading, Recording, Summary, Transitions};
+use crate::env::Space;
+use crate::env::registry::make;
+use crate::report::dataset::DatasetPicture;
 
-/// Look into datasets.
+/// Look into datasets, check, convert and draw them.
 #[derive(Subcommand)]
 pub enum DataCommand {
-    /// Print a dataset's layout, episodes, lengths, returns, ranges and ends
-    Info {
-        /// The HDF5 file
-        file: PathBuf,
-        /// Print one JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    Info(Info),
+    Check(Check),
+    Convert(Convert),
+    Plot(Plot),
 }
 
 impl DataCommand {
-    /// Looks.
+    /// Does it.
     pub fn run(&self) -> Result<AppExit, CliError> {
-        let DataCommand::Info { file, json } = self;
-        let summary = Summary::read(file).map_err(|error| CliError::of(true, &error))?;
-        if *json {
+        match self {
+            DataCommand::Info(info) => info.run(),
+            DataCommand::Check(check) => check.run(),
+            DataCommand::Convert(convert) => convert.run(),
+            DataCommand::Plot(plot) => plot.run(),
+        }
+    }
+}
+
+/// Print a dataset's layout, episodes, lengths, returns, ranges and ends.
+#[derive(Args)]
+pub struct Info {
+    /// The HDF5 file, or Minari's folder
+    file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Info {
+    fn run(&self) -> Result<AppExit, CliError> {
+        let summary = Summary::read(&self.file).map_err(|error| CliError::of(true, &error))?;
+        if self.json {
             print(&serde_json::to_string(&summary).map_err(CliError::failed)?);
         } else {
             print(&summary.to_string());
         }
         Ok(AppExit::Success)
     }
+}
+
+/// Look a dataset over: what is odd in it, each finding with its place.
+///
+/// Exit status: 2 where training on it would be wrong, 0 otherwise.
+#[derive(Args)]
+pub struct Check {
+    /// The HDF5 file, or Minari's folder
+    file: PathBuf,
+    /// Hold the actions against this environment's bounds, such as Pendulum-v1
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    fn run(&self) -> Result<AppExit, CliError> {
+        let bounds = match &self.env {
+            None => None,
+            Some(name) => action_bounds(name)?,
+        };
+        // What cannot be opened is a finding like any other.
+        if let Ok(recording) = Recording::open(&self.file, &Reading::default()) {
+            say_what_it_takes(&self.file, &recording);
+        }
+        let check = Checked::of(&self.file, bounds.as_ref());
+        if self.json {
+            print(&serde_json::to_string(&check).map_err(CliError::failed)?);
+        } else {
+            print(&check.to_string());
+        }
+        Ok(match check.errors() {
+            0 => AppExit::Success,
+            _ => AppExit::from_code(2),
+        })
+    }
+}
+
+/// Write a dataset in another layout.
+#[derive(Args)]
+pub struct Convert {
+    /// The HDF5 file to read, or Minari's folder
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The file to write; for minari the folder, named as the dataset, such as pendulum-v0
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// The layout to write
+    #[arg(long)]
+    to: To,
+    /// The environment that the data are of, such as Pendulum-v1, for layouts that name it
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// Replace what stands at OUT
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum To {
+    D4rl,
+    Robomimic,
+    Minari,
+}
+
+impl Convert {
+    fn run(&self) -> Result<AppExit, CliError> {
+        let target = match self.to {
+            To::D4rl => Target::D4rl,
+            To::Robomimic => Target::Robomimic,
+            To::Minari => Target::Minari,
+        };
+        refuse_what_stands(&self.output, self.force)?;
+        let (_, transitions) = read(&self.input)?;
+        let origin = match &self.env {
+            None => None,
+            Some(name) => {
+                let width = transitions.action().width;
+                let (action_low, action_high) = match action_bounds(name)? {
+                    Some(ActionBounds { low, high, .. }) => (low, high),
+                    None => (vec![f32::NEG_INFINITY; width], vec![f32::INFINITY; width]),
+                };
+                Some(Origin {
+                    environment: name.clone(),
+                    action_low,
+                    action_high,
+                })
+            }
+        };
+        let converted = convert::write(
+            &transitions,
+            &self.output,
+            target,
+            origin.as_ref(),
+            self.force,
+        )
+        .map_err(|error| CliError::of(true, &error))?;
+        print(&converted.to_string());
+        Ok(AppExit::Success)
+    }
+}
+
+/// Draw a dataset: returns, lengths, and how each element is spread.
+#[derive(Args)]
+pub struct Plot {
+    /// The HDF5 file, or Minari's folder
+    file: PathBuf,
+    /// The picture, SVG; the file's name with .svg, in the working directory, if not given
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Replace a picture that is there
+    #[arg(long)]
+    force: bool,
+}
+
+impl Plot {
+    fn run(&self) -> Result<AppExit, CliError> {
+        let out = self.out.clone().unwrap_or_else(|| {
+            PathBuf::from(self.file.file_stem().unwrap_or_default()).with_extension("svg")
+        });
+        refuse_what_stands(&out, self.force)?;
+        let (layout, transitions) = read(&self.file)?;
+        let name = self.file.file_name().unwrap_or(self.file.as_os_str());
+        let picture = DatasetPicture {
+            title: name.to_string_lossy().into_owned(),
+            subtitle: format!(
+                "{layout} layout, {} transitions in {} episodes",
+                transitions.len(),
+                transitions.episodes().len()
+            ),
+            transitions: &transitions,
+        };
+        let svg = picture.svg().map_err(CliError::failed)?;
+        std::fs::write(&out, svg)
+            .map_err(|error| CliError::failed(format!("{}: {error}", out.display())))?;
+        print(&out.display().to_string());
+        Ok(AppExit::Success)
+    }
+}
+
+/// Reads a file, having said what that takes.
+fn read(path: &Path) -> Result<(Layout, Transitions), CliError> {
+    let wrong = |error| CliError::of(true, &error);
+    let recording = Recording::open(path, &Reading::default()).map_err(wrong)?;
+    say_what_it_takes(path, &recording);
+    Ok((recording.layout(), recording.read().map_err(wrong)?))
+}
+
+fn say_what_it_takes(path: &Path, recording: &Recording) {
+    let needed = recording.memory_needed();
+    eprintln!("{}: {needed} in memory", path.display());
+}
+
+/// The bounds of an environment's actions; `None` where they are choices.
+fn action_bounds(name: &str) -> Result<Option<ActionBounds>, CliError> {
+    let environment = make(name).map_err(|error| CliError::of(true, &error))?;
+    Ok(match environment.action_space() {
+        Space::Box { low, high, .. } => Some(ActionBounds {
+            of: name.to_owned(),
+            low: low.clone(),
+            high: high.clone(),
+        }),
+        Space::Discrete { .. } => None,
+    })
+}
+
+fn refuse_what_stands(path: &Path, force: bool) -> Result<(), CliError> {
+    if !force && std::fs::symlink_metadata(path).is_ok() {
+        return Err(CliError::input(format!(
+            "{}: there is something already; choose another name, or give --force to replace it",
+            path.display()
+        )));
+    }
+    Ok(())
 }

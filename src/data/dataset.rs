@@ -12,9 +12,11 @@ use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
 use super::hdf5::FileError;
+use super::split::{held_out_by, split};
+use super::streaming::Stored;
 use super::{
-    ActionScale, Column, Dones, Goals, LoadError, Normaliser, Reading, Recording, Rule, ScaleError,
-    Split, SplitError, Transitions, split_by, split_episodes,
+    ActionScale, Bytes, Column, Dones, Goals, LoadError, Normaliser, Reading, Recording, Rule,
+    ScaleError, Split, SplitError, Transitions,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
 use crate::env::Space;
@@ -47,6 +49,10 @@ pub struct Dataset {
     /// The share of the episodes that is held out for validation.
     #[reflect(@Bounds::within(0.0, 1.0))]
     pub validation: f32,
+    /// The most memory that the data may take, in GB (10⁹ bytes). Data that need more stay in their file, and the batches to
+    /// come are read from it ahead of the learner: the same batches, to the last bit. None: as much as they need.
+    #[reflect(@Bounds::above(0.0))]
+    pub memory: Option<f32>,
 }
 
 impl Default for Dataset {
@@ -62,6 +68,7 @@ impl Default for Dataset {
             normalise: true,
             action_bounds: None,
             validation: 0.0,
+            memory: None,
         }
     }
 }
@@ -186,6 +193,20 @@ pub struct Data {
     pub file: PathBuf,
 }
 
+/// Transitions that stay in their file because they would take more memory than [`Dataset::memory`]: what a run has instead of
+/// [`Data`]. Minibatches are drawn from either; what needs all rows at once needs [`Data`].
+#[derive(Resource, Clone)]
+pub struct StoredData {
+    /// The transitions, preprocessed as they are read.
+    pub stored: Arc<Stored>,
+    /// Which rows are trained on and which are held out.
+    pub split: Arc<Split>,
+    /// Where they are.
+    pub file: PathBuf,
+    /// The most memory that they may take.
+    pub memory: Bytes,
+}
+
 /// A whole episode of the training data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoredEpisode {
@@ -301,11 +322,20 @@ pub(super) fn load_dataset(
         preprocessing.observation = preprocessing.observation.twice();
     }
     commands.insert_resource(preprocessing);
-    commands.insert_resource(Data {
-        transitions: loaded.transitions.clone(),
-        split: loaded.split.clone(),
-        file: loaded.file.clone(),
-    });
+    let (split, file) = (loaded.split.clone(), loaded.file.clone());
+    match &loaded.rows {
+        LoadedRows::InMemory(transitions) => commands.insert_resource(Data {
+            transitions: transitions.clone(),
+            split,
+            file,
+        }),
+        LoadedRows::InFile(stored, memory) => commands.insert_resource(StoredData {
+            stored: stored.clone(),
+            split,
+            file,
+            memory: *memory,
+        }),
+    }
     Ok(())
 }
 
@@ -338,9 +368,14 @@ pub fn preload(world: &World) -> Result<Option<SharedDataset>, DatasetError> {
 /// A dataset as several learners share it.
 struct Loaded {
     file: PathBuf,
-    transitions: Arc<Transitions>,
+    rows: LoadedRows,
     split: Arc<Split>,
     preprocessing: Preprocessing,
+}
+
+enum LoadedRows {
+    InMemory(Arc<Transitions>),
+    InFile(Arc<Stored>, Bytes),
 }
 
 /// What makes two datasets the same: file and everything that is done to it.
@@ -382,62 +417,103 @@ fn prepare(
         error,
     };
     let recording = Recording::open(file, &dataset.reading())?;
-    let mut transitions = recording.read()?;
-    if let Some(spaces) = spaces {
-        for (what, found, space) in [
-            (
-                "observations",
-                transitions.observation().width,
-                &spaces.observation,
-            ),
-            ("actions", transitions.action().width, &spaces.action),
-        ] {
-            if found != space.size() {
-                return Err(DatasetError::OtherTask {
-                    file: name.clone(),
-                    what,
-                    found,
-                    environment: spaces.environment.clone(),
-                    expected: space.size(),
-                });
-            }
-        }
-    }
+    of_the_same_task(&name, recording.widths(), spaces)?;
     // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
     let split = match recording.held_out() {
-        Some(held_out) => split_by(&transitions, held_out)?,
-        None => split_episodes(&transitions, f64::from(dataset.validation), Seed(0).0)?,
+        Some(held_out) => held_out_by(recording.episodes(), held_out)?,
+        None => split(
+            recording.episodes(),
+            f64::from(dataset.validation),
+            Seed(0).0,
+        )?,
     };
     if dataset.holds_out() && split.held_out.is_empty() {
         return Err(SplitError::Nothing { what: "held out" }.into());
     }
+    let place = recording.file().path().to_path_buf();
+    let needed = recording.memory_needed();
+    let budget = dataset
+        .memory
+        .map(|gigabytes| Bytes((f64::from(gigabytes) * 1e9) as u64));
+    if let Some(budget) = budget.filter(|budget| needed > *budget) {
+        eprintln!(
+            "{name}: {needed} of transitions are more than the {budget} that they may take: batches are read from the file, \
+             ahead of the learner"
+        );
+        let (mut stored, observation, extremes) =
+            Stored::sweep(recording, budget, &split, dataset.normalise)?;
+        let action = action_scale(dataset, spaces, &extremes).map_err(scale_error)?;
+        stored.rescale(observation.clone(), action.clone());
+        return Ok(Loaded {
+            file: place,
+            rows: LoadedRows::InFile(Arc::new(stored), budget),
+            split: Arc::new(split),
+            preprocessing: Preprocessing {
+                observation,
+                action,
+            },
+        });
+    }
+    let mut transitions = recording.read()?;
     let observation = if dataset.normalise {
         Normaliser::fit(&training_rows(transitions.observation(), &split))
     } else {
         Normaliser::identity(transitions.observation().width)
     };
-    let width = transitions.action().width;
-    let action = match (dataset.action_bounds, spaces.map(|spaces| &spaces.action)) {
-        (Some((low, high)), _) => ActionScale::from_bounds(vec![low; width], vec![high; width]),
-        (None, Some(Space::Box { low, high, .. }))
-            if low.iter().chain(high).all(|bound| bound.is_finite()) =>
-        {
-            ActionScale::from_bounds(low.clone(), high.clone())
-        }
-        _ => ActionScale::from_data(transitions.action()),
-    }
-    .map_err(scale_error)?;
+    let action = action_scale(dataset, spaces, transitions.action()).map_err(scale_error)?;
     observation.apply(&mut transitions).map_err(scale_error)?;
     action.apply(&mut transitions).map_err(scale_error)?;
     Ok(Loaded {
-        file: recording.file().path().to_path_buf(),
-        transitions: Arc::new(transitions),
+        file: place,
+        rows: LoadedRows::InMemory(Arc::new(transitions)),
         split: Arc::new(split),
         preprocessing: Preprocessing {
             observation,
             action,
         },
     })
+}
+
+/// Refuses data of another task than the environment.
+fn of_the_same_task(
+    name: &str,
+    [observation, action]: [usize; 2],
+    spaces: Option<&Spaces>,
+) -> Result<(), DatasetError> {
+    let Some(spaces) = spaces else { return Ok(()) };
+    for (what, found, space) in [
+        ("observations", observation, &spaces.observation),
+        ("actions", action, &spaces.action),
+    ] {
+        if found != space.size() {
+            return Err(DatasetError::OtherTask {
+                file: name.to_owned(),
+                what,
+                found,
+                environment: spaces.environment.clone(),
+                expected: space.size(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// How actions are scaled: by the settings, the environment, or the extremes of the data, in this order.
+fn action_scale(
+    dataset: &Dataset,
+    spaces: Option<&Spaces>,
+    actions: &Column,
+) -> Result<ActionScale, ScaleError> {
+    let width = actions.width;
+    match (dataset.action_bounds, spaces.map(|spaces| &spaces.action)) {
+        (Some((low, high)), _) => ActionScale::from_bounds(vec![low; width], vec![high; width]),
+        (None, Some(Space::Box { low, high, .. }))
+            if low.iter().chain(high).all(|bound| bound.is_finite()) =>
+        {
+            ActionScale::from_bounds(low.clone(), high.clone())
+        }
+        _ => ActionScale::from_data(actions),
+    }
 }
 
 /// The rows of a column that are trained on: statistics are theirs alone.

@@ -4,7 +4,7 @@ use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 
-use super::Transitions;
+use super::{Episode, Transitions};
 
 /// Where the goal of a transition comes from (robomimic's `goal_mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Reflect)]
@@ -50,15 +50,18 @@ pub struct Goals {
 impl Goals {
     /// For each transition the row whose next observation is its goal, `[N]`.
     pub fn rows(self, transitions: &Transitions) -> Vec<u32> {
-        let GoalMode::Last = self.mode;
         transitions
             .episodes()
             .iter()
-            // `Transitions` holds at most `u32::MAX` rows.
-            .flat_map(|episode| {
-                std::iter::repeat_n((episode.rows.end - 1) as u32, episode.rows.len())
-            })
+            .flat_map(|episode| std::iter::repeat_n(self.row(episode), episode.rows.len()))
             .collect()
+    }
+
+    /// The row whose next observation is the goal of all rows of an episode.
+    pub(super) fn row(self, episode: &Episode) -> u32 {
+        let GoalMode::Last = self.mode;
+        // `Transitions` holds at most `u32::MAX` rows.
+        (episode.rows.end - 1) as u32
     }
 
     /// Why a policy that needs goals cannot be played.
@@ -73,7 +76,7 @@ impl Goals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Column, End, Episode, Parts};
+    use crate::data::{Column, End, Parts};
 
     #[test]
     fn every_row_of_an_episode_has_its_last_row_as_goal() {

@@ -7,6 +7,9 @@
 //!   and the episodes with how each of them ended. Terminal and truncated are different [`End`]s.
 //! - [`fold`] folds multi-step returns, [`split_episodes`] and [`split_by`] hold out whole episodes, [`Windows`] cuts padded
 //!   sequences, [`Goals`] are what an episode came to, [`Normaliser`] and [`ActionScale`] rescale.
+//! - [`check`] looks a file over, and says what is odd in it, with the places.
+//! - [`convert`] writes transitions in other layouts.
+//! - [`streaming`] leaves data in their file that are larger than memory.
 //! - [`Summary`] is what `yarak data info` prints.
 //!
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with
@@ -14,13 +17,17 @@
 
 mod action_scale;
 mod batch;
+pub mod check;
+pub mod convert;
 mod dataset;
 mod goals;
 pub mod hdf5;
+mod memory;
 mod minibatches;
 mod n_step;
 mod normaliser;
 mod split;
+pub mod streaming;
 mod summary;
 mod table;
 mod transitions;
@@ -31,10 +38,11 @@ pub use action_scale::{ActionScale, ScaleError};
 pub use batch::Batch;
 pub use dataset::{
     Data, Dataset, DatasetError, Preprocessing, ScoredEpisode, SearchFolders, SharedDataset,
-    Spaces, preload,
+    Spaces, StoredData, preload,
 };
 pub use goals::{GoalMode, GoalPlugin, Goals};
 pub use hdf5::{Choices, Dones, Key, Layout, LoadError, Reading, Recording, Rule, load};
+pub use memory::Bytes;
 pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use n_step::{FoldError, Folded, fold};
 pub use normaliser::Normaliser;

@@ -52,6 +52,33 @@ impl Normaliser {
         }
     }
 
+    /// [`fit`](Self::fit) on rows that are not in memory: `each` gives them all, in the same order both times.
+    pub(super) fn fit_by<E>(
+        width: usize,
+        rows: usize,
+        mut each: impl FnMut(&mut dyn FnMut(&[f32])) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        if rows == 0 {
+            return Ok(Self::identity(width));
+        }
+        let mut mean = vec![0.0; width];
+        each(&mut |row| add(&mut mean, row, |_, value| value))?;
+        mean.iter_mut().for_each(|sum| *sum /= rows as f64);
+        let mut variance = vec![0.0; width];
+        each(&mut |row| {
+            add(&mut variance, row, |element, value| {
+                (value - mean[element]).powi(2)
+            });
+        })?;
+        Ok(Self {
+            mean: mean.iter().map(|mean| *mean as f32).collect(),
+            std: variance
+                .iter()
+                .map(|sum| (sum / rows as f64).sqrt() as f32)
+                .collect(),
+        })
+    }
+
     /// Leaves every observation of `width` elements as it is, to the last bit.
     pub fn identity(width: usize) -> Self {
         Self {
@@ -136,11 +163,15 @@ impl Normaliser {
 fn sum_rows(column: &Column, term: impl Fn(usize, f64) -> f64) -> impl Iterator<Item = f64> {
     let mut sums = vec![0.0; column.width];
     for row in column.values.chunks_exact(column.width.max(1)) {
-        for (element, (sum, &value)) in sums.iter_mut().zip(row).enumerate() {
-            *sum += term(element, f64::from(value));
-        }
+        add(&mut sums, row, &term);
     }
     sums.into_iter()
+}
+
+fn add(sums: &mut [f64], row: &[f32], term: impl Fn(usize, f64) -> f64) {
+    for (element, (sum, &value)) in sums.iter_mut().zip(row).enumerate() {
+        *sum += term(element, f64::from(value));
+    }
 }
 
 /// Whether `length` values make whole rows.

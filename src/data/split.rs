@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 
-use super::Transitions;
+use super::{Episode, Transitions};
 
 /// The rows to train on and the rows held out, each in ascending order; together all rows, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,10 +47,14 @@ pub fn split_episodes(
     share: f64,
     seed: u64,
 ) -> Result<Split, SplitError> {
+    split(transitions.episodes(), share, seed)
+}
+
+/// [`split_episodes`], of episodes alone.
+pub(super) fn split(episodes: &[Episode], share: f64, seed: u64) -> Result<Split, SplitError> {
     if !(0.0..1.0).contains(&share) {
         return Err(SplitError::Share { share });
     }
-    let episodes = transitions.episodes();
     if share > 0.0 && episodes.len() == 1 {
         return Err(SplitError::OneEpisode);
     }
@@ -72,7 +76,7 @@ pub fn split_episodes(
     for &episode in &order[..count] {
         is_held_out[episode] = true;
     }
-    split_by(transitions, &is_held_out)
+    held_out_by(episodes, &is_held_out)
 }
 
 /// Holds out the episodes of which `held_out` is true, one for each episode, as a file's filter keys say.
@@ -97,11 +101,16 @@ pub fn split_episodes(
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn split_by(transitions: &Transitions, held_out: &[bool]) -> Result<Split, SplitError> {
+    held_out_by(transitions.episodes(), held_out)
+}
+
+/// [`split_by`], of episodes alone.
+pub(super) fn held_out_by(episodes: &[Episode], held_out: &[bool]) -> Result<Split, SplitError> {
     let mut split = Split {
         training: Vec::new(),
         held_out: Vec::new(),
     };
-    for (episode, is_held_out) in transitions.episodes().iter().zip(held_out) {
+    for (episode, is_held_out) in episodes.iter().zip(held_out) {
         let rows = if *is_held_out {
             &mut split.held_out
         } else {
@@ -141,7 +150,7 @@ pub enum SplitError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Column, End, Episode, Parts};
+    use crate::data::{Column, End, Parts};
 
     fn episodes(lengths: &[usize]) -> Transitions {
         let rows = lengths.iter().sum();

@@ -84,6 +84,11 @@ impl Column {
     pub fn row_mut(&mut self, index: usize) -> &mut [f32] {
         &mut self.values[index * self.width..(index + 1) * self.width]
     }
+
+    /// The elements of several rows, one row after the other.
+    pub(super) fn rows_between(&self, rows: &Range<usize>) -> &[f32] {
+        &self.values[rows.start * self.width..rows.end * self.width]
+    }
 }
 
 /// What a [`Transitions`] is made of, before it is checked.

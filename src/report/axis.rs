@@ -33,6 +33,12 @@ impl Axis {
         Self::between(low - air, high + air, 8)
     }
 
+    /// An axis from `low` to `high`, which differ, with at most so many ticks and one.
+    pub(super) fn with_ticks(low: f64, high: f64, most: u32) -> Self {
+        let (low, high) = stretch([low, high].into_iter());
+        Self::between(low, high, most)
+    }
+
     fn between(low: f64, high: f64, most: u32) -> Self {
         let step = round_up((high - low) / f64::from(most));
         let (first, last) = ((low / step).ceil(), (high / step).floor());

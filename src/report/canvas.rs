@@ -63,6 +63,18 @@ pub(super) fn thick(pixels: f64) -> u32 {
     (pixels * FINE) as u32
 }
 
+/// What the backend drew, as an SVG element with its name space: a file of its own, or a part of an HTML page.
+pub(super) fn element(drawn: &str, (width, height): (f64, f64), label: &str) -> String {
+    let elements = drawn.split_once('>').map_or("", |(_, elements)| elements);
+    let (fine_width, fine_height) = fine(width, height);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {fine_width} {fine_height}\" role=\"img\" aria-label=\"{}\" \
+         stroke-linejoin=\"round\" stroke-linecap=\"round\">{elements}",
+        escaped(label)
+    )
+}
+
 /// The text as it may stand in SVG and HTML, in an element or in a quoted attribute. Control characters, which XML has
 /// no way to write, become spaces.
 pub(super) fn escaped(text: &str) -> String {

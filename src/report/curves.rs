@@ -6,7 +6,7 @@
 use plotters::prelude::*;
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, Drawn, GREY, INK, escaped, fine, fitting, text_width, thick};
+use super::canvas::{Anchor, Canvas, Drawn, GREY, INK, element, fine, fitting, text_width, thick};
 use super::frame::Frame;
 
 /// Width and height of a picture, in CSS pixels.
@@ -102,19 +102,13 @@ impl Picture {
             title: self.title.clone(),
             source,
         })?;
-        let elements = drawn.split_once('>').map_or("", |(_, elements)| elements);
-        let (width, height) = SIZE;
-        let (fine_width, fine_height) = fine(f64::from(width), f64::from(height));
-        let label = escaped(if self.title.is_empty() {
+        let label = if self.title.is_empty() {
             &self.y_label
         } else {
             &self.title
-        });
-        Ok(format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-             viewBox=\"0 0 {fine_width} {fine_height}\" role=\"img\" aria-label=\"{label}\" \
-             stroke-linejoin=\"round\" stroke-linecap=\"round\">{elements}"
-        ))
+        };
+        let size = (f64::from(SIZE.0), f64::from(SIZE.1));
+        Ok(element(&drawn, size, label))
     }
 
     fn draw(&self, svg: &mut String) -> Drawn {

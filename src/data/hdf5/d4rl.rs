@@ -30,7 +30,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::d4rl_rules::{episodes, qlearning_rows, without_last};
-use super::file::TWO_HANDLES_FROM_BYTES;
 use super::recording::{Block, Index, Key, Values, overlapping};
 use super::{DatasetInfo, File, FileError, Layout, LoadError, Reading, Rule};
 use crate::data::transitions::first_not_finite;
@@ -357,7 +356,7 @@ fn read_columns<const N: usize>(
             ));
         }
     };
-    let mut results = if file.bytes() < TWO_HANDLES_FROM_BYTES {
+    let mut results = if !file.is_worth_threads() {
         work(file)
     } else {
         thread::scope(|scope| {

@@ -59,7 +59,7 @@ impl Episodic {
             .sources
             .partition_point(|source| source.rows.start < rows.end);
         let sources = self.sources.get(first..last).unwrap_or_default();
-        let threads = if file.bytes() < super::file::TWO_HANDLES_FROM_BYTES {
+        let threads = if !file.is_worth_threads() {
             1
         } else {
             thread::available_parallelism()

@@ -67,6 +67,16 @@ pub enum FileError {
         /// What the reader says.
         cause: String,
     },
+    /// A file that cannot be written.
+    #[error("{}: {place} cannot be written: {cause}; check the free space and the permissions of its folder", .file.display())]
+    Unwritable {
+        /// The file.
+        file: PathBuf,
+        /// The dataset, group or attribute, or "the file's structure".
+        place: String,
+        /// What the writer says.
+        cause: String,
+    },
     /// No dataset of that name.
     #[error("{}: there is no dataset `{dataset}`; the file has {found}", .file.display())]
     NoDataset {

@@ -82,10 +82,12 @@ pub struct File {
     datasets: Arc<Vec<DatasetInfo>>,
     /// Handles that nobody uses just now: the second one of a larger file, and those that threads gave back.
     spares: Mutex<Vec<H5File>>,
+    /// Whether it is one of several handles that read at the same time.
+    is_one_of_several: bool,
 }
 
 /// Files from this size on get a second handle at once: opening walks over every group, and two threads walk at the same time.
-pub(super) const TWO_HANDLES_FROM_BYTES: u64 = 1 << 20;
+const TWO_HANDLES_FROM_BYTES: u64 = 1 << 20;
 
 impl File {
     /// Opens a file and lists its datasets.
@@ -105,6 +107,7 @@ impl File {
             path: path.to_owned(),
             bytes,
             spares: Mutex::new(spare.into_iter().collect()),
+            is_one_of_several: false,
         })
     }
 
@@ -128,7 +131,13 @@ impl File {
             bytes: self.bytes,
             datasets: self.datasets.clone(),
             spares: Mutex::default(),
+            is_one_of_several: true,
         })
+    }
+
+    /// Whether reading is worth more threads: the file is large, and its reader is not one of several already.
+    pub(super) fn is_worth_threads(&self) -> bool {
+        !self.is_one_of_several && self.bytes >= TWO_HANDLES_FROM_BYTES
     }
 
     /// Does some work with a second handle, and keeps it for the next that asks: opening one walks over the whole file.
@@ -259,6 +268,17 @@ impl File {
             return self.read::<f32>(&info.path, rows).map(|_| ());
         }
         Selection::new(self, info, self.source(info)?, rows)?.read_into(out)
+    }
+
+    /// Rows of one chunk of a dataset; `None` where its rows lie one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`dataset`](Self::dataset), or a damaged file.
+    pub fn chunk_rows(&self, dataset: &str) -> Result<Option<usize>, FileError> {
+        let info = self.dataset(dataset)?;
+        let chunk = self.source(info)?.chunk_dims();
+        Ok(chunk.and_then(|chunk| chunk.first().copied()))
     }
 
     pub(super) fn listed(&self, path: &str) -> Option<&DatasetInfo> {

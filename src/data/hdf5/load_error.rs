@@ -104,6 +104,20 @@ pub enum LoadError {
         /// What stands there.
         value: f32,
     },
+    /// Data that were read from the file before, and are not what they were.
+    #[error("{}: the file is not what it was when this began; leave it alone while a run reads from it", .file.display())]
+    Changed {
+        /// The file.
+        file: PathBuf,
+    },
+    /// No thread to read with.
+    #[error(
+        "no thread can be started to read the data with; look at the system's limits, such as `ulimit -u`"
+    )]
+    Threads {
+        /// What the operating system says.
+        source: std::io::Error,
+    },
     /// The columns were read but hold no valid transitions.
     #[error("{}: the file gives no valid transitions", .file.display())]
     Transitions {

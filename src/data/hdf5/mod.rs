@@ -22,6 +22,7 @@ mod selection;
 mod space;
 mod text;
 mod vetting;
+mod writer;
 
 use std::fmt;
 use std::path::Path;
@@ -34,6 +35,7 @@ pub use file::{DatasetInfo, File};
 pub use load_error::LoadError;
 pub use reading::{Dones, Reading, Rule};
 pub use recording::{Choices, Key, Recording};
+pub(in crate::data) use writer::Writer;
 
 use super::Transitions;
 use recording::Index;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::d4rl::D4rlRows;
 use super::episodic::Episodic;
 use super::{Dtype, File, FileError, Layout, LoadError, Reading, minari};
-use crate::data::{Column, End, Episode, Parts, Transitions};
+use crate::data::{Bytes, Column, End, Episode, Parts, Transitions};
 
 /// A file of demonstrations, opened: its layout, the parts of its observations and actions, its episodes and how they end.
 /// Values are read by [`read`](Self::read), or a range of transitions at a time by [`read_rows`](Self::read_rows), which is
@@ -141,6 +141,19 @@ impl Recording {
             .episodes
             .last()
             .map_or(0, |episode| episode.rows.end)
+    }
+
+    /// Elements of an observation and of an action.
+    pub fn widths(&self) -> [usize; 2] {
+        [&self.index.observation, &self.index.action]
+            .map(|keys| keys.iter().map(Key::width).sum::<usize>())
+    }
+
+    /// What all transitions take in memory: 4 bytes a number, 1 a flag. It is told from shapes, before anything is allocated.
+    pub fn memory_needed(&self) -> Bytes {
+        let [observation, action] = self.widths();
+        let row = 4 * (2 * observation as u64 + action as u64 + 1) + 1;
+        Bytes(row.saturating_mul(self.len() as u64))
     }
 
     /// The episodes, in transitions' rows, in order.

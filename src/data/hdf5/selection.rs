@@ -9,8 +9,8 @@ use super::element::{Dtype, Element, Unfit};
 use super::error::FileError;
 use super::file::{DatasetInfo, File};
 
-/// The most bytes that one dataset may take in memory: 32 GiB.
-const MAX_DATASET_BYTES: u64 = 32 << 30;
+/// The most bytes that the rows of one reading may take in memory: 32 GiB.
+const MAX_READ_BYTES: u64 = 32 << 30;
 /// The most bytes that one chunk may take in memory: 1 GiB.
 const MAX_CHUNK_BYTES: u64 = 1 << 30;
 /// No known filter shrinks data more than this: deflate's limit (zlib's technical details, <https://zlib.net/zlib_tech.html>).
@@ -93,7 +93,10 @@ impl<'a> Selection<'a> {
                 limit,
             })
         };
-        within("data", info.bytes(), room.min(MAX_DATASET_BYTES))?;
+        within("data", info.bytes(), room)?;
+        let all = info.rows().max(1) as u64;
+        let read = (info.bytes() / all).saturating_mul(rows.len() as u64);
+        within("rows to be read at once", read, MAX_READ_BYTES)?;
         let mut chunk_rows = 1;
         if let Some(chunk) = source.chunk_dims() {
             if chunk.len() != info.shape.len() || chunk.contains(&0) {

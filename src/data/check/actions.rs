@@ -1,0 +1,121 @@
+//! Actions beyond their bounds, or at them.
+
+use super::numbers::listed;
+use super::{ActionBounds, Finding, Kind, Place, Severity};
+use crate::data::{Column, Transitions};
+
+/// From this share of the rows on, actions at a bound are worth a word.
+const SHARE: f64 = 0.01;
+/// A float that was rounded on its way is not beyond the bound.
+const SLACK: f32 = 1e-6;
+
+/// Actions beyond the bounds and at them. Without bounds, the data's own extremes stand for them.
+pub(super) fn look(transitions: &Transitions, bounds: Option<&ActionBounds>) -> Vec<Finding> {
+    let actions = transitions.action();
+    // The first and the last choice are no bounds.
+    if transitions.choices().is_some() {
+        return Vec::new();
+    }
+    match bounds {
+        Some(bounds) if bounds.low.len() != actions.width => vec![
+            Finding::new(
+                Severity::Error,
+                Kind::OutOfBounds,
+                format!(
+                    "{} has actions of {} elements, and those of the data have {}: they are of another task",
+                    bounds.of,
+                    bounds.low.len(),
+                    actions.width
+                ),
+            )
+            .once(Place::default()),
+        ],
+        Some(bounds) => beyond(actions, bounds)
+            .into_iter()
+            .chain(saturated(
+                actions,
+                &bounds.low,
+                &bounds.high,
+                &format!("the bounds of {}", bounds.of),
+            ))
+            .collect(),
+        None => {
+            let (low, high) = extremes(actions);
+            saturated(actions, &low, &high, "their least or greatest value")
+                .into_iter()
+                .collect()
+        }
+    }
+}
+
+fn beyond(actions: &Column, ActionBounds { of, low, high }: &ActionBounds) -> Option<Finding> {
+    let mut finding = Finding::new(
+        Severity::Error,
+        Kind::OutOfBounds,
+        format!(
+            "actions beyond the bounds of {of}: a policy cannot give them, and they are scaled past 1; clip or drop them, \
+             or name the environment that they are of"
+        ),
+    );
+    for (row, action) in actions.values.chunks_exact(actions.width).enumerate() {
+        for (element, &value) in action.iter().enumerate() {
+            let (low, high) = (low[element], high[element]);
+            let slack = SLACK * (1.0 + low.abs().min(high.abs()));
+            if value < low - slack || value > high + slack {
+                finding.at(|| Place {
+                    row: Some(row),
+                    element: Some(element),
+                    ..Place::default()
+                });
+            }
+        }
+    }
+    (finding.count > 0).then_some(finding)
+}
+
+fn saturated(actions: &Column, low: &[f32], high: &[f32], at_what: &str) -> Option<Finding> {
+    let mut counts = vec![0usize; actions.width];
+    for action in actions.values.chunks_exact(actions.width) {
+        for (element, value) in action.iter().enumerate() {
+            let at_bound = *value <= low[element] || *value >= high[element];
+            // An element that never changes is another finding.
+            counts[element] += usize::from(at_bound && low[element] < high[element]);
+        }
+    }
+    let rows = actions.rows();
+    let enough = |count: usize| count as f64 >= SHARE * rows as f64 && count > 2;
+    let elements: Vec<usize> = (0..actions.width).filter(|e| enough(counts[*e])).collect();
+    if elements.is_empty() {
+        return None;
+    }
+    let most = elements.iter().map(|e| counts[*e]).max().unwrap_or(0);
+    let mut finding = Finding::new(
+        Severity::Note,
+        Kind::Saturated,
+        format!(
+            "exactly at {at_what} in up to {:.1}% of the rows, in the action: {}; a policy with a tanh never quite gets there",
+            100.0 * most as f64 / rows as f64,
+            listed(&elements)
+        ),
+    );
+    for element in elements {
+        finding.at(|| Place {
+            element: Some(element),
+            ..Place::default()
+        });
+    }
+    finding.count = counts.iter().filter(|count| enough(**count)).sum();
+    Some(finding)
+}
+
+fn extremes(actions: &Column) -> (Vec<f32>, Vec<f32>) {
+    let mut low = vec![f32::INFINITY; actions.width];
+    let mut high = vec![f32::NEG_INFINITY; actions.width];
+    for action in actions.values.chunks_exact(actions.width) {
+        for (element, value) in action.iter().enumerate() {
+            low[element] = low[element].min(*value);
+            high[element] = high[element].max(*value);
+        }
+    }
+    (low, high)
+}

@@ -1,0 +1,153 @@
+//! Numbers that are none, and elements that never change.
+
+use std::collections::BTreeMap;
+
+use super::{Finding, Kind, Place, Severity};
+use crate::data::hdf5::{DatasetInfo, File, FileError};
+use crate::data::{Column, Layout, Transitions};
+
+/// About how many numbers are looked at in one piece, so that a large file needs little memory.
+const PIECE: usize = 1 << 20;
+
+/// NaN and infinities in every dataset of floats that training reads, each with its place.
+pub(super) fn look(file: &File, layout: Layout) -> Result<Vec<Finding>, FileError> {
+    // Of a layout with a group an episode, the same dataset of all of them is one finding.
+    let mut findings: BTreeMap<(String, Kind), Finding> = BTreeMap::new();
+    for info in file.datasets() {
+        if layout.reads(&info.path) && info.dtype.is_float() {
+            let name = layout
+                .step_name(&info.path)
+                .unwrap_or_else(|| info.path.clone());
+            not_finite(file, info, |kind, place| {
+                findings
+                    .entry((name.clone(), kind))
+                    .or_insert_with(|| {
+                        let what = match kind {
+                            Kind::Infinite => "infinity",
+                            _ => "NaN",
+                        };
+                        Finding::new(
+                            Severity::Error,
+                            kind,
+                            format!(
+                                "{what} in `{name}`: drop or repair these rows, learning needs finite numbers"
+                            ),
+                        )
+                    })
+                    .at(|| place);
+            })?;
+        }
+    }
+    Ok(findings.into_values().collect())
+}
+
+fn not_finite(
+    file: &File,
+    info: &DatasetInfo,
+    mut found: impl FnMut(Kind, Place),
+) -> Result<(), FileError> {
+    let width = info.width().unwrap_or(0);
+    let rows = (PIECE / width.max(1)).max(1);
+    for start in (0..info.rows()).step_by(rows) {
+        // f64, so that a large double is not taken for an infinity.
+        let values: Vec<f64> = file.read(&info.path, start..info.rows().min(start + rows))?;
+        for (at, value) in values.iter().enumerate().filter(|(_, v)| !v.is_finite()) {
+            let kind = if value.is_nan() {
+                Kind::NotANumber
+            } else {
+                Kind::Infinite
+            };
+            let place = Place {
+                dataset: Some(info.path.clone()),
+                row: Some(start + at / width),
+                element: (width > 1).then_some(at % width),
+                ..Place::default()
+            };
+            found(kind, place);
+        }
+    }
+    Ok(())
+}
+
+/// Elements that have the same value in every row.
+pub(super) fn look_for_constants(transitions: &Transitions) -> Vec<Finding> {
+    if transitions.len() < 2 {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    let observation = constant_elements(transitions.observation());
+    if !observation.is_empty() {
+        let list = listed(&observation);
+        let mut finding = Finding::new(
+            Severity::Note,
+            Kind::Constant,
+            format!("always the same in the observation: {list}, which tells a network nothing"),
+        );
+        observation
+            .into_iter()
+            .for_each(|element| finding.at(|| of_element(element)));
+        findings.push(finding);
+    }
+    let action = constant_elements(transitions.action());
+    if !action.is_empty() {
+        let list = listed(&action);
+        let mut finding = Finding::new(
+            Severity::Warning,
+            Kind::Constant,
+            format!("always the same in the action: {list}; nothing is learned of any other value"),
+        );
+        action
+            .into_iter()
+            .for_each(|element| finding.at(|| of_element(element)));
+        findings.push(finding);
+    }
+    let reward = transitions.reward();
+    if reward.iter().all(|value| *value == reward[0]) {
+        findings.push(
+            Finding::new(
+                Severity::Warning,
+                Kind::Constant,
+                format!(
+                    "the reward is {} in every row: no action is better than another but by how long its episode lasts",
+                    reward[0]
+                ),
+            )
+            .once(Place::default()),
+        );
+    }
+    findings
+}
+
+fn of_element(element: usize) -> Place {
+    Place {
+        element: Some(element),
+        ..Place::default()
+    }
+}
+
+fn constant_elements(column: &Column) -> Vec<usize> {
+    let first = column.row(0);
+    let mut changes = vec![false; column.width];
+    for row in column.values.chunks_exact(column.width.max(1)) {
+        for ((changes, value), first) in changes.iter_mut().zip(row).zip(first) {
+            *changes |= value != first;
+        }
+    }
+    (0..column.width)
+        .filter(|element| !changes[*element])
+        .collect()
+}
+
+/// `elements 0, 1 and 5`; of many the first few.
+pub(super) fn listed(elements: &[usize]) -> String {
+    const SHOWN: usize = 6;
+    let numbers: Vec<String> = elements.iter().take(SHOWN).map(usize::to_string).collect();
+    match (numbers.as_slice(), elements.len().saturating_sub(SHOWN)) {
+        ([one], _) => format!("element {one}"),
+        (several, 0) => {
+            let (last, before) = several.split_last().map_or(("", several), |(l, b)| (l, b));
+            format!("elements {} and {last}", before.join(", "))
+        }
+        (several, more) => format!("elements {} and {more} more", several.join(", ")),
+    }
+}
