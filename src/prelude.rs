@@ -18,11 +18,18 @@ pub use crate::app::{ConcludePlugin, RunPlugin, YarakPlugins};
 pub use crate::checkpoint::{
     AppPersistExt, CheckpointError, Checkpoints, Persist, ResumeFrom, Snapshot, gather, restore,
 };
-pub use crate::collect::{Actions, Observations, Steps};
-pub use crate::data::{
-    Batch, Data, Dataset, Dones, End, Episode, GoalMode, GoalPlugin, Goals, MinibatchPlugin,
-    Minibatches, Preprocessing, Rule, StoredData, Transitions,
+pub use crate::collect::{
+    ActRandomly, Action, Actions, Agent, AppEnvironmentExt, AppPersistAgentsExt, Autoreset,
+    CollectError, Elements, Ended, EnvironmentSystems, Environments, EpisodeStatistics,
+    EquationsExt, Exploration, FinishedEpisode, FinishedEpisodes, NormaliseObservations,
+    NormaliseReturns, Observation, Observations, OwnEnvironments, Restart, Reward, State,
+    StepCount, Steps,
 };
+pub use crate::data::{
+    Batch, Column, Data, Dataset, Dones, End, Episode, GoalMode, GoalPlugin, Goals,
+    MinibatchPlugin, Minibatches, Preprocessing, Rule, Spaces, StoredData, Transitions,
+};
+pub use crate::env::{Dynamics, Environment, NumpyRandom, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
     Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, DensityActor, Descent,

@@ -159,6 +159,21 @@ fn a_replaced_actor_step_trains_headless_to_the_end() {
 }
 
 #[test]
+fn a_bevy_apps_own_world_is_played_by_two_policies() {
+    let played = example("bevy_world").output().unwrap();
+    let said = text(&played.stdout);
+    assert!(played.status.success(), "{}", text(&played.stderr));
+    let returns: Vec<f64> = said
+        .lines()
+        .filter_map(|line| line.split_once("mean return "))
+        .map(|(_, number)| number.parse().unwrap())
+        .collect();
+    assert_eq!(returns.len(), 2, "{said}");
+    // Who sees the carrot gets there; who does not mostly runs out of time.
+    assert!(returns[1] > returns[0] + 100.0, "{said}");
+}
+
+#[test]
 fn the_readme_shows_the_examples_word_for_word() {
     let readme = read("README.md");
     for (file, from) in [
@@ -217,6 +232,7 @@ fn readme_and_manual_name_every_setting() {
         (&Bcq::default(), &["docs/bcq.md"]),
         (&Cql::default(), &["docs/cql.md"]),
         (&Iql::default(), &["docs/iql.md"]),
+        (&Environments::default(), &["docs/environments.md"]),
     ] {
         let mut found = Vec::new();
         settings(plugin, "", &mut found);
@@ -244,6 +260,7 @@ fn the_pages_name_files_that_exist() {
         "docs/iql.md",
         "docs/custom_algorithm.md",
         "docs/data.md",
+        "docs/environments.md",
     ] {
         let text = read(page);
         let named = text.split('`').skip(1).step_by(2).filter(|name| {

@@ -74,6 +74,26 @@ pub enum CheckpointError {
         /// The largest size that is read, in bytes.
         limit: u64,
     },
+    /// A run with another number of environments.
+    #[error(
+        "the checkpoint has {found} environment(s) in `{key}`, and the run {expected}; resume it with the scene that it was saved by"
+    )]
+    OtherEnvironments {
+        /// The state's key.
+        key: String,
+        /// Environments in the checkpoint.
+        found: usize,
+        /// Environments in the run.
+        expected: usize,
+    },
+    /// A part of the run refused what was saved of it.
+    #[error("{what} cannot be restored; resume the run with the scene that it was saved by")]
+    Refused {
+        /// The part.
+        what: String,
+        /// Its own words.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The checkpoint has no such tensor file.
     #[error(
         "{checkpoint}: no tensor file `{file}` (it has {}); was it saved by a run of another scene?",
@@ -220,7 +240,9 @@ impl CheckpointError {
             | Self::NewerFormat { .. }
             | Self::Damaged { .. }
             | Self::KeepsNothing { .. }
-            | Self::InUse { .. } => true,
+            | Self::InUse { .. }
+            | Self::OtherEnvironments { .. }
+            | Self::Refused { .. } => true,
             Self::Io { .. }
             | Self::BadFileName { .. }
             | Self::BadTensorName { .. }

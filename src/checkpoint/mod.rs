@@ -79,10 +79,16 @@ pub trait Persist: Resource {
     fn load(&mut self, snapshot: &Snapshot, world: &World) -> Result<(), CheckpointError>;
 }
 
+/// Puts a part of the world into a snapshot.
+pub type SavePart = fn(&World, &mut Snapshot) -> Result<(), CheckpointError>;
+
+/// Takes a part of the world back from a snapshot.
+pub type LoadPart = fn(&mut World, &Snapshot) -> Result<(), CheckpointError>;
+
 struct Entry {
     name: &'static str,
-    save: fn(&World, &mut Snapshot) -> Result<(), CheckpointError>,
-    load: fn(&mut World, &Snapshot) -> Result<(), CheckpointError>,
+    save: SavePart,
+    load: LoadPart,
 }
 
 /// The resources that persist, in the order in which they were registered.
@@ -93,28 +99,33 @@ struct Persisted(Vec<Entry>);
 pub trait AppPersistExt {
     /// Saves resource `T` with the run, if it is there when a checkpoint is made. Once is enough.
     fn persist<T: Persist>(&mut self) -> &mut Self;
+
+    /// Saves with the run what is not one resource, such as components of many entities. `name` tells it from others; once is
+    /// enough.
+    fn persist_with(&mut self, name: &'static str, save: SavePart, load: LoadPart) -> &mut Self;
 }
 
 impl AppPersistExt for App {
     fn persist<T: Persist>(&mut self) -> &mut Self {
-        let name = std::any::type_name::<T>();
+        self.persist_with(
+            std::any::type_name::<T>(),
+            |world, snapshot| match world.get_resource::<T>() {
+                Some(resource) => resource.save(snapshot),
+                None => Ok(()),
+            },
+            |world, snapshot| {
+                if !world.contains_resource::<T>() {
+                    return Ok(());
+                }
+                world.resource_scope(|world, mut resource: Mut<T>| resource.load(snapshot, world))
+            },
+        )
+    }
+
+    fn persist_with(&mut self, name: &'static str, save: SavePart, load: LoadPart) -> &mut Self {
         let mut persisted = self.world_mut().get_resource_or_init::<Persisted>();
         if persisted.0.iter().all(|entry| entry.name != name) {
-            persisted.0.push(Entry {
-                name,
-                save: |world, snapshot| match world.get_resource::<T>() {
-                    Some(resource) => resource.save(snapshot),
-                    None => Ok(()),
-                },
-                load: |world, snapshot| {
-                    if !world.contains_resource::<T>() {
-                        return Ok(());
-                    }
-                    world.resource_scope(|world, mut resource: Mut<T>| {
-                        resource.load(snapshot, world)
-                    })
-                },
-            });
+            persisted.0.push(Entry { name, save, load });
         }
         self
     }

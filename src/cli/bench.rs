@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bevy_app::{App, AppExit, Startup};
+use bevy_app::{App, AppExit, PostStartup, Startup};
 use bevy_ecs::prelude::*;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -12,6 +12,7 @@ use serde_json::json;
 use super::error::CliError;
 use super::print;
 use crate::checkpoint::RestorePlugin;
+use crate::collect::{Actions, Environments, Exploration};
 use crate::data::{
     ActionScale, Column, Data, End, Episode, Normaliser, Parts, Preprocessing, Transitions,
     split_episodes,
@@ -21,7 +22,7 @@ use crate::nn::cpu::{Activation, Input, Kernels, MlpShape};
 use crate::nn::set_threads;
 use crate::plugins::Td3Bc;
 use crate::report::{Metrics, Reports};
-use crate::schedule::{Clock, FacilitatorPlugin, Learn, SchedulePlugin, take_failure};
+use crate::schedule::{Clock, Collect, FacilitatorPlugin, Learn, SchedulePlugin, take_failure};
 
 /// Measure what this machine reaches.
 ///
@@ -34,6 +35,9 @@ pub struct Bench {
     /// Threads, the learner's own included; all cores if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
+    /// Environments that step together, for `cartpole`
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    envs: u64,
     /// Windows to measure
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     windows: u64,
@@ -55,6 +59,8 @@ enum Name {
     Td3BcFourSeeds,
     /// The roof: a float32 256x256x256 product on one thread, GFLOP a second
     Gemm,
+    /// CartPole-v1 with random actions: environment steps a second, of `--envs` environments on one thread
+    Cartpole,
     /// An empty step: runs of a schedule with TD3+BC's slots and systems that do nothing, a second
     Schedule,
 }
@@ -97,6 +103,7 @@ impl Bench {
         let all = [
             Name::Gemm,
             Name::Schedule,
+            Name::Cartpole,
             Name::Td3Bc,
             Name::Td3BcFourSeeds,
         ];
@@ -125,6 +132,9 @@ impl Bench {
                     "max": max,
                     "threads": figure.threads,
                 });
+                if name == Name::Cartpole {
+                    object["envs"] = json!(self.envs);
+                }
                 if let Some(roof) = roof {
                     object["share_of_gemm_roof"] = json!(roof);
                 }
@@ -160,6 +170,12 @@ impl Bench {
                 threads: 1,
                 values: self.windows_of(&mut empty_schedule(), 1_000),
             },
+            Name::Cartpole => Figure {
+                name: "cartpole",
+                unit: "environment steps/s",
+                threads: 1,
+                values: self.cart_poles()?,
+            },
             Name::Td3Bc => {
                 set_threads(threads);
                 let mut app = learner(&random_data()?, 0)?;
@@ -193,6 +209,47 @@ impl Bench {
             values.push(steps as f64 / started.elapsed().as_secs_f64());
         }
         values
+    }
+
+    /// Environment steps a second over each window. The actions were drawn before, as peers draw them.
+    fn cart_poles(&self) -> Result<Vec<f64>, CliError> {
+        const DRAWN: usize = 100;
+        let count = self.envs as usize;
+        let mut app = cart_poles(count)?;
+        let mut random = Random::<Exploration>::new(Seed(0));
+        let drawn: Vec<Vec<f32>> = (0..DRAWN)
+            .map(|_| {
+                random
+                    .indices(count, 2)
+                    .iter()
+                    .map(|it| *it as f32)
+                    .collect()
+            })
+            .collect();
+        let world = app.world_mut();
+        // The clock is read seldom, and the window ends soon after its time.
+        let runs = 1 + 10_000 / count;
+        let least = Duration::from_secs_f64(self.seconds);
+        let mut values = Vec::new();
+        for window in 0..=self.windows {
+            let (started, mut steps) = (Instant::now(), 0);
+            while started.elapsed() < least {
+                for run in 0..runs {
+                    let actions = &mut world.resource_mut::<Actions>().values;
+                    actions.copy_from_slice(&drawn[run % DRAWN]);
+                    world.run_schedule(Collect);
+                }
+                steps += runs * count;
+            }
+            // The first warms up.
+            if window > 0 {
+                values.push(steps as f64 / started.elapsed().as_secs_f64());
+            }
+        }
+        match take_failure() {
+            Some(failure) => Err(failure.into()),
+            None => Ok(values),
+        }
     }
 
     /// Four learners share the threads, one thread each at a time.
@@ -365,6 +422,24 @@ fn learner(data: &Data, seed: u64) -> Result<App, CliError> {
     app.finish();
     app.cleanup();
     app.world_mut().run_schedule(Startup);
+    match take_failure() {
+        Some(failure) => Err(failure.into()),
+        None => Ok(app),
+    }
+}
+
+/// Poles before their first step, as a run has them.
+fn cart_poles(count: usize) -> Result<App, CliError> {
+    let mut app = App::new();
+    app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
+        .add_plugins(Environments {
+            env: "CartPole-v1".to_owned(),
+            count,
+            ..Environments::default()
+        });
+    app.finish();
+    app.cleanup();
+    app.world_mut().run_schedule(PostStartup);
     match take_failure() {
         Some(failure) => Err(failure.into()),
         None => Ok(app),

@@ -7,7 +7,8 @@ use bevy_app::{App, PluginGroup, ScheduleRunnerPlugin};
 
 use super::error::CliError;
 use crate::app::{ConcludePlugin, YarakPlugins};
-use crate::checkpoint::{Checkpoints, Snapshot};
+use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
+use crate::collect::{ActRandomly, Environments, NormaliseObservations, NormaliseReturns};
 use crate::data::{Dataset, Preprocessing, SearchFolders};
 use crate::evaluate::{Rollouts, Validation};
 use crate::learner::{ComputeDevice, Seed};
@@ -30,6 +31,13 @@ pub enum For<'a> {
     Training(ConsolePlugin),
     /// Acting with the networks of a checkpoint: no dataset is needed.
     Evaluation(&'a Snapshot),
+    /// Keeping what is collected, by a scene that runs or by a checkpoint's policy.
+    Collecting {
+        /// The checkpoint that acts; `None` where the scene runs.
+        policy: Option<&'a Snapshot>,
+        /// What is added to the scene's plugins.
+        prepare: &'a dyn Fn(&mut App),
+    },
 }
 
 impl Program {
@@ -53,6 +61,10 @@ impl Program {
         let mut app = App::new();
         app.add_plugins(parts)
             .register_for_scenes::<Dataset>()
+            .register_for_scenes::<Environments>()
+            .register_for_scenes::<ActRandomly>()
+            .register_for_scenes::<NormaliseObservations>()
+            .register_for_scenes::<NormaliseReturns>()
             .register_for_scenes::<Rollouts>()
             .register_for_scenes::<Validation>()
             .register_for_scenes::<Checkpoints>()
@@ -118,7 +130,14 @@ impl Program {
             .insert_resource(SearchFolders(folders));
         let mut clock = app.world_mut().resource_mut::<Clock>();
         (clock.steps, clock.epochs) = (scene.steps, scene.epochs);
+        let act_with = |app: &mut App, snapshot: &Snapshot| -> Result<(), CliError> {
+            let preprocessing: Preprocessing = snapshot.state("preprocessing")?;
+            app.insert_resource(preprocessing)
+                .insert_resource(ResumeFrom(snapshot.clone()));
+            Ok(())
+        };
         let mut acts_only = false;
+        let mut prepare_with: Option<&dyn Fn(&mut App)> = None;
         match purpose {
             For::Looking => {}
             For::Training(console) => {
@@ -126,8 +145,14 @@ impl Program {
             }
             For::Evaluation(snapshot) => {
                 acts_only = true;
-                let preprocessing: Preprocessing = snapshot.state("preprocessing")?;
-                app.insert_resource(preprocessing);
+                act_with(&mut app, snapshot)?;
+            }
+            For::Collecting { policy, prepare } => {
+                if let Some(snapshot) = policy {
+                    acts_only = true;
+                    act_with(&mut app, snapshot)?;
+                }
+                prepare_with = Some(prepare);
             }
         }
         for plugin in &scene.plugins {
@@ -135,6 +160,9 @@ impl Program {
             if !(acts_only && (**plugin).downcast::<Dataset>().is_some()) {
                 (**plugin).add_to(&mut app).map_err(CliError::input)?;
             }
+        }
+        if let Some(prepare) = prepare_with {
+            prepare(&mut app);
         }
         if !app.is_plugin_added::<Reports>() {
             app.add_plugins(Reports::default());

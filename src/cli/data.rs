@@ -219,7 +219,7 @@ fn action_bounds(name: &str) -> Result<Option<ActionBounds>, CliError> {
             low: low.clone(),
             high: high.clone(),
         }),
-        Space::Discrete { .. } => None,
+        Space::Discrete { .. } | Space::Dict { .. } => None,
     })
 }
 

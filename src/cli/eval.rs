@@ -9,7 +9,7 @@ use serde_json::json;
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
 use super::print;
-use crate::checkpoint::{CheckpointError, ResumeFrom, Snapshot, follow, latest_good, load};
+use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
 use crate::evaluate::{Episodes, Rollouts, play, reference_scores};
 use crate::learner::ComputeDevice;
 use crate::scene::Scene;
@@ -62,7 +62,6 @@ impl Eval {
         let folders = folders_of(&scene_file);
         let mut app = program.app(&scene, scene.seed, folders, For::Evaluation(&snapshot))?;
         let step = snapshot.step;
-        app.insert_resource(ResumeFrom(snapshot));
         // Networks are built and restored; all steps are taken already, so nothing is learned.
         app.update();
         if let Some(failure) = take_failure() {
@@ -129,7 +128,7 @@ impl Eval {
 }
 
 /// The checkpoint that a path means.
-fn find(source: &Path) -> Result<(PathBuf, Snapshot), CliError> {
+pub(super) fn find(source: &Path) -> Result<(PathBuf, Snapshot), CliError> {
     let checkpoints = source.join("checkpoints");
     if !checkpoints.is_dir() {
         if !source.exists() {

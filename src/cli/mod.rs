@@ -14,6 +14,7 @@
 
 mod bench;
 mod building;
+mod collect;
 mod data;
 mod error;
 mod eval;
@@ -56,6 +57,7 @@ struct Cli {
 enum Command {
     Train(train::Train),
     Eval(eval::Eval),
+    Collect(collect::Collect),
     Graph(graph::Graph),
     /// Check scenes, or print templates for them
     #[command(subcommand)]
@@ -91,6 +93,7 @@ pub fn run_with(
     let run = || match cli.command {
         Command::Train(train) => train.run(&program),
         Command::Eval(eval) => eval.run(&program),
+        Command::Collect(collect) => collect.run(&program),
         Command::Graph(graph) => graph.run(&program),
         Command::Scene(scene) => scene.run(&program),
         Command::List(list) => list.run(&program),

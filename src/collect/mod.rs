@@ -1,5 +1,74 @@
 //! Environments as entities, and what passes between them and an algorithm in [`Collect`](crate::schedule::Collect).
+//!
+//! One environment is one entity; stepping is systems; a Bevy app's own world can be the environment. One run of `Collect`
+//! is one step of all environments:
+//!
+//! 1. [`CollectSystems::Act`](crate::schedule::CollectSystems::Act): the algorithm reads [`Observations`], asks its policy
+//!    once for all of them, and writes [`Actions`].
+//! 2. [`CollectSystems::Step`](crate::schedule::CollectSystems::Step), in the order of [`EnvironmentSystems`]:
+//!     1. `ScatterActions`: each entity gets its row, rescaled to the bounds of the action space and clipped;
+//!     2. `Step`: each environment moves;
+//!     3. `TimeLimit`: long episodes are cut, and what the step brought is kept in [`Steps`];
+//!     4. `Autoreset`: new episodes begin;
+//!     5. `Gather`: [`Observations`] show what there is to see now.
+//! 3. [`CollectSystems::Record`](crate::schedule::CollectSystems::Record): buffers take [`Steps`].
+//!
+//! In a scene it is `Environments(env: "CartPole-v1", count: 8)`. An app with entities of its own adds [`OwnEnvironments`].
+//!
+//! ```
+//! use yarak::prelude::*;
+//!
+//! let mut app = App::new();
+//! app.add_plugins((
+//!     YarakPlugins,
+//!     Environments { env: "CartPole-v1".into(), count: 8, ..default() },
+//!     ActRandomly {},
+//! ));
+//! app.finish();
+//! app.world_mut().run_schedule(PostStartup);
+//! let mut ended = 0;
+//! for _ in 0..100 {
+//!     app.world_mut().run_schedule(Collect);
+//!     ended += app.world().resource::<FinishedEpisodes>().0.len();
+//! }
+//! // Random pushes drop the pole after some twenty steps.
+//! assert!((16..80).contains(&ended), "{ended}");
+//! ```
 
+mod acting;
+mod boxed;
+#[cfg(test)]
+mod collect_tests;
+mod dynamics;
+mod elements;
+mod entity;
+mod environments;
+mod error;
+mod persist;
+mod plugin;
+mod recording;
 mod rows;
+mod scaling;
+mod statistics;
+mod systems;
 
+pub use acting::{ActRandomly, Exploration, act_deterministically, act_randomly};
+pub use dynamics::{Equations, EquationsExt, Generator, State};
+pub use elements::Elements;
+pub use entity::{
+    Action, Agent, Ended, EpisodeStatistics, Observation, Restart, Reward, StepCount,
+};
+pub use environments::Environments;
+pub use error::CollectError;
+pub use persist::AppPersistAgentsExt;
+pub use plugin::{
+    AppEnvironmentExt, Autoreset, EnvironmentSystems, EpisodeTimeLimit, FinishedEpisode,
+    FinishedEpisodes, OwnEnvironments,
+};
+pub use recording::{Recorded, RecordingPlugin};
 pub use rows::{Actions, Observations, Steps};
+pub use scaling::{ClipActions, RescaleActions};
+pub use statistics::{
+    NormaliseObservations, NormaliseReturns, ObservationMoments, ReturnMoments, RunningMoments,
+};
+pub use systems::{gather_observations, keep_steps, limit_time, scatter_actions};

@@ -61,6 +61,14 @@ impl ActionScale {
         Self::checked(low, high)
     }
 
+    /// Leaves actions of `width` elements as they are: for choices, and for boxes without bounds.
+    pub fn identity(width: usize) -> Self {
+        Self {
+            low: vec![-1.0; width],
+            high: vec![1.0; width],
+        }
+    }
+
     /// From the least and the greatest value of each element of the data.
     ///
     /// An element that never changes maps to 0, and every value maps back to it.

@@ -2,7 +2,9 @@
 
 use std::f64::consts::PI;
 
+use super::sine::{LANES, sines_and_cosines};
 use super::{Dynamics, NumpyRandom, Space};
+use crate::nn::cpu::{Wide, widest};
 
 const GRAVITY: f64 = 9.8;
 const CART_MASS: f64 = 1.0;
@@ -49,32 +51,101 @@ impl Dynamics for CartPole {
     }
 
     fn advance(&self, state: &mut Self::State, action: &[f32], _steps: u64) -> (f64, bool) {
-        let [position, velocity, angle, spin] = *state;
-        let force = if action[0] == 1.0 { FORCE } else { -FORCE };
-        let (sin, cos) = (angle.sin(), angle.cos());
+        let (sin, cos) = (state[2].sin(), state[2].cos());
+        *state = moved(*state, force(action[0]), sin, cos);
+        (1.0, fell(state))
+    }
 
-        // R. Florian, "Correct equations for the dynamics of the cart-pole system", without friction:
-        // <https://coneural.org/florian/papers/05_cart_pole.pdf>. The order of operations is Gymnasium's, for equal bits.
-        let pull = (force + POLE_MASS_LENGTH * (spin * spin) * sin) / TOTAL_MASS;
-        let spin_rate = (GRAVITY * sin - cos * pull)
-            / (LENGTH * (4.0 / 3.0 - POLE_MASS * (cos * cos) / TOTAL_MASS));
-        let acceleration = pull - POLE_MASS_LENGTH * spin_rate * cos / TOTAL_MASS;
-
-        let position = position + TIME_STEP * velocity;
-        let angle = angle + TIME_STEP * spin;
-        *state = [
-            position,
-            velocity + TIME_STEP * acceleration,
-            angle,
-            spin + TIME_STEP * spin_rate,
-        ];
-        let terminated = position.abs() > MAX_POSITION || angle.abs() > MAX_ANGLE;
-        (1.0, terminated)
+    fn advance_each(
+        &self,
+        states: &mut [Self::State],
+        actions: &[f32],
+        steps: &[u64],
+        rewards: &mut [f64],
+        terminated: &mut [bool],
+    ) {
+        let _ = steps;
+        rewards.fill(1.0);
+        let chunks = states.chunks_mut(LANES).zip(actions.chunks(LANES));
+        for ((states, actions), terminated) in chunks.zip(terminated.chunks_mut(LANES)) {
+            if states.len() < FEW {
+                for (i, state) in states.iter_mut().enumerate() {
+                    (_, terminated[i]) = self.advance(state, &actions[i..=i], 0);
+                }
+                continue;
+            }
+            widest(Push {
+                states,
+                actions,
+                terminated,
+            });
+        }
     }
 
     fn observe(&self, state: &Self::State, observation: &mut [f32]) {
         observation.copy_from_slice(&state.map(|value| value as f32));
     }
+}
+
+/// A step of up to [`LANES`] poles.
+struct Push<'a> {
+    states: &'a mut [[f64; 4]],
+    actions: &'a [f32],
+    terminated: &'a mut [bool],
+}
+
+impl Wide for Push<'_> {
+    #[inline(always)]
+    fn run(self) {
+        // One array for each quantity, so that the same operation on several poles is one instruction.
+        let (mut position, mut velocity) = ([0.0; LANES], [0.0; LANES]);
+        let (mut angle, mut spin) = ([0.0; LANES], [0.0; LANES]);
+        let mut push = [0.0; LANES];
+        for (i, (state, action)) in self.states.iter().zip(self.actions).enumerate() {
+            [position[i], velocity[i], angle[i], spin[i]] = *state;
+            push[i] = force(*action);
+        }
+        let (sin, cos) = sines_and_cosines(&angle);
+        for i in 0..LANES {
+            let state = [position[i], velocity[i], angle[i], spin[i]];
+            [position[i], velocity[i], angle[i], spin[i]] = moved(state, push[i], sin[i], cos[i]);
+        }
+        let after = self.states.iter_mut().zip(self.terminated);
+        for (i, (state, terminated)) in after.enumerate() {
+            *state = [position[i], velocity[i], angle[i], spin[i]];
+            *terminated = fell(state);
+        }
+    }
+}
+
+/// Poles for which it is not worth while to compute a whole row of lanes.
+const FEW: usize = 16;
+
+#[inline(always)]
+fn force(action: f32) -> f64 {
+    if action == 1.0 { FORCE } else { -FORCE }
+}
+
+#[inline(always)]
+fn fell(&[position, _, angle, _]: &[f64; 4]) -> bool {
+    (position.abs() > MAX_POSITION) | (angle.abs() > MAX_ANGLE)
+}
+
+/// One Euler step under a force, given the sine and the cosine of the angle.
+#[inline(always)]
+fn moved([position, velocity, angle, spin]: [f64; 4], force: f64, sin: f64, cos: f64) -> [f64; 4] {
+    // R. Florian, "Correct equations for the dynamics of the cart-pole system", without friction:
+    // <https://coneural.org/florian/papers/05_cart_pole.pdf>. The order of operations is Gymnasium's, for equal bits.
+    let pull = (force + POLE_MASS_LENGTH * (spin * spin) * sin) / TOTAL_MASS;
+    let spin_rate = (GRAVITY * sin - cos * pull)
+        / (LENGTH * (4.0 / 3.0 - POLE_MASS * (cos * cos) / TOTAL_MASS));
+    let acceleration = pull - POLE_MASS_LENGTH * spin_rate * cos / TOTAL_MASS;
+    [
+        position + TIME_STEP * velocity,
+        velocity + TIME_STEP * acceleration,
+        angle + TIME_STEP * spin,
+        spin + TIME_STEP * spin_rate,
+    ]
 }
 
 #[cfg(test)]
@@ -104,6 +175,33 @@ mod tests {
             CartPole.advance(&mut [2.39, 0.0, 0.2, 0.0], &[0.0], 0),
             (1.0, false)
         );
+    }
+
+    #[test]
+    fn poles_that_are_moved_together_move_as_one_by_one_to_the_bit() {
+        let mut random = NumpyRandom::new(0);
+        for n in [1, FEW - 1, FEW, LANES, LANES + 1, LANES + FEW] {
+            let mut together: Vec<[f64; 4]> = (0..n)
+                .map(|_| std::array::from_fn(|_| random.uniform(-0.3, 0.3)))
+                .collect();
+            let mut alone = together.clone();
+            let actions: Vec<f32> = (0..n).map(|i| (i / 2 % 2) as f32).collect();
+            let (mut rewards, mut terminated) = (vec![0.0; n], vec![false; n]);
+            for _ in 0..50 {
+                CartPole.advance_each(
+                    &mut together,
+                    &actions,
+                    &vec![0; n],
+                    &mut rewards,
+                    &mut terminated,
+                );
+                for i in 0..n {
+                    let outcome = CartPole.advance(&mut alone[i], &actions[i..=i], 0);
+                    assert_eq!((rewards[i], terminated[i]), outcome);
+                    assert_eq!(together[i].map(f64::to_bits), alone[i].map(f64::to_bits));
+                }
+            }
+        }
     }
 
     #[test]

@@ -60,6 +60,7 @@ mod numpy_random;
 mod pendulum;
 pub mod registry;
 mod simulation;
+mod sine;
 mod snapshot;
 mod space;
 mod time_limit;

@@ -65,6 +65,28 @@ pub trait Dynamics: Send {
     /// are for the task to clip. `steps` counts the steps that this episode has already taken.
     fn advance(&self, state: &mut Self::State, action: &[f32], steps: u64) -> (f64, bool);
 
+    /// Moves several states by a step each, as [`advance`](Self::advance) would move every one of them, to the last bit. What is
+    /// stepped in numbers overrides it where the equations can be computed side by side.
+    ///
+    /// All slices have one element a state, but `actions`, which has as many as the action space's size times that.
+    fn advance_each(
+        &self,
+        states: &mut [Self::State],
+        actions: &[f32],
+        steps: &[u64],
+        rewards: &mut [f64],
+        terminated: &mut [bool],
+    ) {
+        let width = actions.len() / states.len().max(1);
+        let actions = actions.chunks_exact(width.max(1));
+        let answers = rewards.iter_mut().zip(terminated);
+        for (((state, action), steps), (reward, terminated)) in
+            states.iter_mut().zip(actions).zip(steps).zip(answers)
+        {
+            (*reward, *terminated) = self.advance(state, action, *steps);
+        }
+    }
+
     /// Writes what the agent sees of the state; `observation` has the length of the observation space.
     fn observe(&self, state: &Self::State, observation: &mut [f32]);
 }

@@ -1,10 +1,13 @@
 //! What observations and actions look like.
 
+use std::ops::Range;
+
 use super::EnvironmentError;
 
-/// The set that observations or actions are from (Gymnasium's `Box` and `Discrete`).
+/// The set that observations or actions are from (Gymnasium's `Box`, `Discrete` and `Dict`).
 ///
-/// Elements travel as flat `f32` slices of [`size`](Self::size) numbers; an element of a discrete space is its index as one number.
+/// Elements travel as flat `f32` slices of [`size`](Self::size) numbers; an element of a discrete space is its index as one number,
+/// and an element of a dictionary is its entries' elements, one after the other.
 ///
 /// ```
 /// use yarak::env::Space;
@@ -15,6 +18,12 @@ use super::EnvironmentError;
 ///
 /// let push = Space::Discrete { n: 2 };
 /// assert!(push.contains(&[1.0]) && !push.contains(&[0.5]));
+///
+/// let both = Space::dict([("torque", torque), ("push", push)]);
+/// assert_eq!(both.size(), 2);
+/// // Entries stand in the order of their names, as in Gymnasium.
+/// assert!(both.contains(&[1.0, -2.0]));
+/// assert_eq!(both.place_of("torque"), Some(1..2));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Space {
@@ -32,6 +41,11 @@ pub enum Space {
         /// How many choices there are.
         n: usize,
     },
+    /// Named spaces, in the order of their names.
+    Dict {
+        /// The names and their spaces.
+        entries: Vec<(String, Space)>,
+    },
 }
 
 impl Space {
@@ -45,12 +59,33 @@ impl Space {
         }
     }
 
-    /// How many numbers an element takes: the product of a box's shape, 1 for a discrete space.
+    /// A dictionary of spaces.
+    #[must_use]
+    pub fn dict<N: Into<String>>(entries: impl IntoIterator<Item = (N, Space)>) -> Self {
+        let entries = entries.into_iter();
+        let mut entries: Vec<_> = entries.map(|(name, space)| (name.into(), space)).collect();
+        entries.sort_by(|one, other| one.0.cmp(&other.0));
+        Self::Dict { entries }
+    }
+
+    /// Where the elements of a dictionary's entry lie; `None` where there is no such entry.
+    #[must_use]
+    pub fn place_of(&self, name: &str) -> Option<Range<usize>> {
+        let Self::Dict { entries } = self else {
+            return None;
+        };
+        let index = entries.iter().position(|(there, _)| there == name)?;
+        let start = entries[..index].iter().map(|(_, space)| space.size()).sum();
+        Some(start..start + entries[index].1.size())
+    }
+
+    /// How many numbers an element takes: the product of a box's shape, 1 for a discrete space, the sum of a dictionary's.
     #[must_use]
     pub fn size(&self) -> usize {
         match self {
             Self::Box { low, .. } => low.len(),
             Self::Discrete { .. } => 1,
+            Self::Dict { entries } => entries.iter().map(|(_, space)| space.size()).sum(),
         }
     }
 
@@ -69,6 +104,17 @@ impl Space {
                 [index] => is_index(*index, *n),
                 _ => false,
             },
+            Self::Dict { entries } => {
+                let mut rest = element;
+                let all = entries.iter().all(|(_, space)| {
+                    rest.split_at_checked(space.size())
+                        .is_some_and(|(own, after)| {
+                            rest = after;
+                            space.contains(own)
+                        })
+                });
+                all && rest.is_empty()
+            }
         }
     }
 
@@ -84,6 +130,14 @@ impl Space {
                 expected: self.size(),
                 found: action.len(),
             });
+        }
+        if let Self::Dict { entries } = self {
+            let mut rest = action;
+            for (name, space) in entries {
+                let (own, after) = rest.split_at(space.size());
+                space.check_action(&format!("{environment}, `{name}`"), own)?;
+                rest = after;
+            }
         }
         for (index, &value) in action.iter().enumerate() {
             if !value.is_finite() {
@@ -194,6 +248,40 @@ mod tests {
         assert!(message(&[0.0]).contains("Here: an action has 2 number(s), this one has 1"));
         assert!(message(&[0.0, f32::NAN]).contains("action[1] is NaN"));
         assert!(message(&[f32::INFINITY, 0.0]).contains("action[0] is inf"));
+    }
+
+    #[test]
+    fn dictionary_lays_its_entries_in_a_row_and_checks_each() {
+        let space = Space::dict([
+            ("wheel", Space::from_bounds(&[(-1.0, 1.0), (0.0, 2.0)])),
+            ("gear", Space::Discrete { n: 3 }),
+            ("arm", Space::dict([("grip", Space::Discrete { n: 2 })])),
+        ]);
+        assert_eq!(space.size(), 4);
+        assert_eq!(space.place_of("arm"), Some(0..1));
+        assert_eq!(space.place_of("gear"), Some(1..2));
+        assert_eq!(space.place_of("wheel"), Some(2..4));
+        assert_eq!(space.place_of("grip"), None);
+        assert!(space.contains(&[1.0, 2.0, -1.0, 2.0]));
+        for wrong in [
+            &[2.0, 2.0, -1.0, 2.0][..],
+            &[1.0, 3.0, -1.0, 2.0],
+            &[1.0, 2.0, -1.0, 2.5],
+            &[1.0, 2.0, -1.0],
+            &[1.0, 2.0, -1.0, 2.0, 0.0],
+        ] {
+            assert!(!space.contains(wrong), "{wrong:?}");
+        }
+        let error = space.check_action("Here", &[1.0, 3.0, 0.0, 0.0]);
+        let message = error.unwrap_err().to_string();
+        assert!(
+            message.contains("Here, `gear`: 3 is not an action"),
+            "{message}"
+        );
+        assert!(
+            space.check_action("Here", &[0.0, 0.0, 9.0, -9.0]).is_ok(),
+            "tasks clip"
+        );
     }
 
     #[test]

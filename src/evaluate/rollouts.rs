@@ -51,7 +51,10 @@ impl Settings for Rollouts {
 
 impl Plugin for Rollouts {
     fn build(&self, app: &mut App) {
-        if let Ok(environment) = registry::make(&self.env) {
+        // What is trained in says more than what is evaluated in.
+        if !app.world().contains_resource::<Spaces>()
+            && let Ok(environment) = registry::make(&self.env)
+        {
             app.insert_resource(Spaces {
                 environment: self.env.clone(),
                 observation: environment.observation_space().clone(),

@@ -70,6 +70,13 @@ impl Metrics {
         self.add(name, Sum::Host(value), 1.0);
     }
 
+    /// Records several such numbers at once: their sum, and how many they are.
+    pub fn record_sum(&mut self, name: &str, sum: f64, count: usize) {
+        if count > 0 {
+            self.add(name, Sum::Host(sum), count as f64);
+        }
+    }
+
     fn add(&mut self, name: &str, value: Sum, weight: f64) {
         match self.entries.iter_mut().find(|entry| entry.name == name) {
             Some(entry) => entry.add(value, weight),

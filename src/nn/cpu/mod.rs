@@ -77,6 +77,7 @@ mod shape;
 mod sums;
 mod track;
 mod transpose;
+mod widest;
 mod workers;
 mod zeros;
 
@@ -88,4 +89,5 @@ pub use kernels::{Gradients, Input, Kernels};
 pub use lanes::InstructionSet;
 pub use saved::Saved;
 pub use shape::MlpShape;
+pub(crate) use widest::{Wide, widest};
 pub use workers::Workers;

@@ -1,0 +1,236 @@
+//! `yarak collect`.
+
+use std::path::{Path, PathBuf};
+
+use bevy_app::{App, AppExit};
+use bevy_ecs::prelude::*;
+use clap::Args;
+
+use super::building::{For, Program, folders_of};
+use super::error::CliError;
+use super::eval::find;
+use super::print;
+use crate::collect::{
+    Actions, Agent, Environments, Exploration, Generator, Recorded, RecordingPlugin, Restart,
+    act_deterministically,
+};
+use crate::data::Spaces;
+use crate::data::convert::{Target, write};
+use crate::env::{NumpyRandom, Space};
+use crate::evaluate::Rollouts;
+use crate::learner::{AppRandomExt, Random};
+use crate::schedule::{
+    AppScheduleExt, Collect as Collecting, CollectSystems, Outcome, Training, take_failure,
+};
+
+/// Write a dataset of what a policy does, in D4RL's layout.
+///
+/// Of a scene with `Environments`, everything that it collects while it runs. Of a run or a checkpoint, the steps of the trained
+/// policy: deterministic, with noise, or partly random.
+#[derive(Args)]
+pub struct Collect {
+    /// A scene, a run's folder, or a checkpoint in it
+    #[arg(value_name = "SCENE|RUN|CHECKPOINT")]
+    source: PathBuf,
+    /// The file to write
+    #[arg(long, value_name = "FILE.hdf5")]
+    out: PathBuf,
+    /// Environment steps; the scene's own if not given, and 10000 of a trained policy
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    steps: Option<u64>,
+    /// The environment of a trained policy; the scene's if not given
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// The first environment's seed, of a trained policy
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Deviation of normal noise on a trained policy's actions, which lie in [-1, 1]
+    #[arg(long, value_name = "STD", default_value_t = 0.0)]
+    noise: f32,
+    /// The share of a trained policy's steps that are uniformly random instead
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    random: f32,
+    /// Override a value of a scene, such as Environments.count=4
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    overrides: Vec<String>,
+    /// Replace the file
+    #[arg(long)]
+    force: bool,
+}
+
+/// How a trained policy strays.
+#[derive(Resource, Clone, Copy)]
+struct Straying {
+    noise: f32,
+    random: f32,
+}
+
+impl Collect {
+    /// Collects and writes.
+    pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        if !(0.0..=1.0).contains(&self.random) {
+            return Err(CliError::input("--random: a share from 0 to 1"));
+        }
+        if !(self.noise >= 0.0 && self.noise.is_finite()) {
+            return Err(CliError::input("--noise: a deviation of at least 0"));
+        }
+        // Found before anything is played and not after.
+        if self.out.exists() && !self.force {
+            return Err(CliError::input(format!(
+                "{}: there is something already; choose another name, or give --force to replace it",
+                self.out.display()
+            )));
+        }
+        let app = if self.source.is_file() {
+            self.of_scene(program)?
+        } else {
+            self.of_policy(program)?
+        };
+        let recorded = app.world().resource::<Recorded>();
+        let transitions = recorded.transitions().map_err(CliError::failed)?;
+        let written = write(&transitions, &self.out, Target::D4rl, None, self.force)
+            .map_err(CliError::failed)?;
+        print(&written.to_string());
+        Ok(AppExit::Success)
+    }
+
+    /// Runs a scene to its end.
+    fn of_scene(&self, program: &Program) -> Result<App, CliError> {
+        let mut scene = program.read_scene(&self.source, &self.overrides)?;
+        if scene.settings::<Environments>().is_none() {
+            return Err(CliError::input(format!(
+                "{}: nothing is collected in it, for it has no `Environments`; train it, and collect with the run's folder",
+                self.source.display()
+            )));
+        }
+        scene.steps = self.steps.unwrap_or(scene.steps);
+        let prepare = |app: &mut App| {
+            app.add_plugins(RecordingPlugin);
+        };
+        let purpose = For::Collecting {
+            policy: None,
+            prepare: &prepare,
+        };
+        let mut app = program.app(&scene, scene.seed, folders_of(&self.source), purpose)?;
+        loop {
+            app.update();
+            match &app.world().resource::<Training>().outcome {
+                None => {}
+                Some(Outcome::Failed(failure)) => return Err(failure.clone().into()),
+                Some(Outcome::Finished | Outcome::Interrupted) => return Ok(app),
+            }
+        }
+    }
+
+    /// Lets a trained policy act.
+    fn of_policy(&self, program: &Program) -> Result<App, CliError> {
+        let (checkpoint, snapshot) = find(&self.source)?;
+        let run = checkpoint.parent().and_then(Path::parent);
+        let scene_file = run.unwrap_or(Path::new(".")).join("scene.ron");
+        let mut scene = program.read_scene(&scene_file, &["device=cpu".to_owned()])?;
+        scene.steps = snapshot.step;
+        let online = scene.settings::<Environments>().cloned();
+        if let (Some(asked), Some(online)) = (&self.env, &online)
+            && *asked != online.env
+        {
+            return Err(CliError::input(format!(
+                "--env {asked}: the policy was trained in {}, and collects there",
+                online.env
+            )));
+        }
+        let of_scene = scene
+            .settings::<Rollouts>()
+            .map(|rollouts| rollouts.env.clone());
+        let Some(env) = self
+            .env
+            .clone()
+            .or(of_scene)
+            .or(online.as_ref().map(|it| it.env.clone()))
+        else {
+            return Err(CliError::input(
+                "the scene names no environment: say which with --env",
+            ));
+        };
+        let straying = Straying {
+            noise: self.noise,
+            random: self.random,
+        };
+        let prepare = |app: &mut App| {
+            app.insert_resource(straying)
+                .add_random::<Exploration>()
+                .add_plugins(RecordingPlugin);
+            let act = (act_deterministically, stray).chain();
+            if online.is_some() {
+                // In place of the algorithm's own exploration.
+                app.replace(Collecting, CollectSystems::Act, act);
+            } else {
+                app.add_plugins(Environments {
+                    env: env.clone(),
+                    ..Environments::default()
+                })
+                .add_systems(Collecting, act.in_set(CollectSystems::Act));
+            }
+        };
+        let purpose = For::Collecting {
+            policy: Some(&snapshot),
+            prepare: &prepare,
+        };
+        let mut app = program.app(&scene, scene.seed, folders_of(&scene_file), purpose)?;
+        // Networks are built and restored; all steps are taken already, so nothing is learned.
+        app.update();
+        check(take_failure())?;
+        self.begin_anew(app.world_mut());
+        app.world_mut().run_schedule(Collecting);
+        check(take_failure())?;
+        let steps = self.steps.unwrap_or(10_000) as usize;
+        while app.world().resource::<Recorded>().steps() < steps {
+            app.world_mut().run_schedule(Collecting);
+            check(take_failure())?;
+        }
+        Ok(app)
+    }
+
+    /// Every environment begins a first episode, from the seed that was asked for.
+    fn begin_anew(&self, world: &mut World) {
+        let mut agents = world.query::<(&Agent, &mut Restart, Option<&mut Generator>)>();
+        for (agent, mut restart, generator) in agents.iter_mut(world) {
+            restart.0 = true;
+            if let Some(mut generator) = generator {
+                generator.0 = NumpyRandom::new(self.seed.wrapping_add(agent.row as u64));
+            }
+        }
+    }
+}
+
+fn check(failure: Option<crate::schedule::Failure>) -> Result<(), CliError> {
+    failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+/// Noise on the policy's actions, and random ones in their place.
+fn stray(
+    straying: Res<Straying>,
+    spaces: Res<Spaces>,
+    mut random: ResMut<Random<Exploration>>,
+    mut actions: ResMut<Actions>,
+) {
+    let rows = actions.rows();
+    let width = actions.width;
+    if straying.noise > 0.0 && matches!(spaces.action, Space::Box { .. }) {
+        let noise = random.normals(rows * width);
+        for (action, noise) in actions.values.iter_mut().zip(noise) {
+            *action = (*action + straying.noise * noise).clamp(-1.0, 1.0);
+        }
+    }
+    if straying.random > 0.0 {
+        let draws = random.uniforms(rows, 0.0, 1.0);
+        for (row, draw) in draws.into_iter().enumerate() {
+            let other = match spaces.action {
+                Space::Discrete { n } => vec![random.indices(1, n)[0] as f32],
+                _ => random.uniforms(width, -1.0, 1.0),
+            };
+            if draw < straying.random {
+                actions.row_mut(row).copy_from_slice(&other);
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Policies that every run has: the uniformly random one, and the run's own without exploration.
+
+use bevy_app::{App, Plugin};
+use bevy_ecs::prelude::*;
+use bevy_reflect::Reflect;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::{Actions, Observations};
+use crate::data::{Preprocessing, Spaces};
+use crate::env::Space;
+use crate::evaluate::{Acting, RolloutError};
+use crate::learner::{AppRandomExt, ComputeDevice, Purpose, Random};
+use crate::scene::Settings;
+use crate::schedule::{Collect, CollectSystems, RunError};
+
+/// Actions that explore.
+pub struct Exploration;
+impl Purpose for Exploration {
+    const NAME: &'static str = "explore";
+}
+
+/// Acts uniformly at random: a baseline, and a policy for environments that nobody learns in yet.
+#[derive(Clone, Debug, Default, Resource, Reflect)]
+pub struct ActRandomly {}
+
+impl Settings for ActRandomly {}
+
+impl Plugin for ActRandomly {
+    fn build(&self, app: &mut App) {
+        app.add_random::<Exploration>()
+            .add_systems(Collect, act_randomly.in_set(CollectSystems::Act));
+    }
+}
+
+/// Uniformly random [`Actions`]: from [-1, 1] for each element of a box, from all choices of a discrete space.
+pub fn act_randomly(
+    spaces: Res<Spaces>,
+    mut random: ResMut<Random<Exploration>>,
+    mut actions: ResMut<Actions>,
+) {
+    draw(&spaces.action, random.generator(), &mut actions.values);
+}
+
+/// Random elements of a space, as many as there is room for.
+fn draw(space: &Space, generator: &mut ChaCha8Rng, actions: &mut [f32]) {
+    match space {
+        Space::Discrete { n } => {
+            let n = (*n as u32).max(1);
+            actions.fill_with(|| generator.random_range(0..n) as f32);
+        }
+        Space::Box { .. } => actions.fill_with(|| generator.random_range(-1.0..=1.0)),
+        Space::Dict { entries } => {
+            for mut row in actions.chunks_exact_mut(space.size().max(1)) {
+                for (_, space) in entries {
+                    let (own, rest) = row.split_at_mut(space.size());
+                    draw(space, generator, own);
+                    row = rest;
+                }
+            }
+        }
+    }
+}
+
+/// [`Actions`] of the network that acts at evaluation, without exploration.
+pub fn act_deterministically(world: &mut World) -> Result<(), BevyError> {
+    let acting = *world
+        .get_resource::<Acting>()
+        .ok_or(RunError::new(RolloutError::NoPolicy))?;
+    let device = world.resource::<ComputeDevice>().plain();
+    let preprocessing = world
+        .get_resource::<Preprocessing>()
+        .ok_or(RunError::new(RolloutError::NoPreprocessing))?;
+    let observations = world.resource::<Observations>();
+    let observation = observations
+        .preprocessed(preprocessing, &device)
+        .map_err(RunError::new)?;
+    let actions = acting
+        .act(world, observation)
+        .ok_or(RunError::new(RolloutError::NoPolicy))?;
+    world.resource_mut::<Actions>().take(actions);
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Any [`Environment`] as an entity: one call through a pointer for each step of each environment. What has a world of its
+//! own, such as a physics engine, hardly notices; equations have a faster way in [`dynamics`](super::dynamics).
+
+use std::sync::{Mutex, PoisonError};
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+
+use super::entity::{Action, Agent, Ended, Observation, Restart, Reward};
+use super::plugin::AppEnvironmentExt;
+use super::{CollectError, Elements};
+use crate::checkpoint::{AppPersistExt, CheckpointError, Snapshot};
+use crate::env::{self, Environment};
+use crate::schedule::RunError;
+
+/// An environment behind a pointer, and the seed of its first reset until it had one.
+#[derive(Component)]
+pub(super) struct Boxed {
+    // An environment may be sent to another thread, not shared: nobody ever waits for this lock.
+    environment: Mutex<Box<dyn Environment>>,
+    seed: Option<u64>,
+}
+
+impl Boxed {
+    fn environment(&mut self) -> &mut dyn Environment {
+        let inner = self.environment.get_mut();
+        &mut **inner.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Spawns the given environments, the first seeded with `seed`, the second with `seed + 1` and so on.
+pub(super) fn spawn(app: &mut App, environments: Vec<Box<dyn Environment>>, seed: u64) {
+    for (row, environment) in environments.into_iter().enumerate() {
+        let observation = Elements::zeros(environment.observation_space().size());
+        app.world_mut().spawn((
+            Agent { row },
+            Observation(observation),
+            Boxed {
+                environment: Mutex::new(environment),
+                seed: Some(seed.wrapping_add(row as u64)),
+            },
+        ));
+    }
+    app.persist_with("environments/boxed", save, load)
+        .steps_environments(step, restart);
+}
+
+fn step(
+    mut agents: Query<(
+        &mut Boxed,
+        &Action,
+        &Restart,
+        &mut Observation,
+        &mut Reward,
+        &mut Ended,
+    )>,
+) -> Result<(), BevyError> {
+    for (mut boxed, action, restart, mut observation, mut reward, mut ended) in &mut agents {
+        if restart.0 {
+            continue;
+        }
+        let outcome = boxed
+            .environment()
+            .step(&action.0, &mut observation.0)
+            .map_err(|error| RunError::new(CollectError::from(error)))?;
+        reward.0 = outcome.reward;
+        ended.terminated = outcome.terminated;
+        ended.truncated = outcome.truncated;
+    }
+    Ok(())
+}
+
+fn restart(mut agents: Query<(&Restart, &mut Boxed, &mut Observation)>) -> Result<(), BevyError> {
+    for (restart, mut boxed, mut observation) in &mut agents {
+        if restart.0 {
+            let seed = boxed.seed.take();
+            boxed
+                .environment()
+                .reset(seed, &mut observation.0)
+                .map_err(|error| RunError::new(CollectError::from(error)))?;
+        }
+    }
+    Ok(())
+}
+
+const KEY: &str = "environments/boxed";
+
+fn save(world: &World, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+    let Some(query) = world.try_query::<(&Agent, &Boxed)>() else {
+        return Ok(());
+    };
+    let mut rows: Vec<(usize, env::Snapshot)> = query
+        .iter_manual(world)
+        .map(|(agent, boxed)| {
+            let environment = boxed.environment.lock();
+            let environment = environment.unwrap_or_else(PoisonError::into_inner);
+            (agent.row, environment.snapshot())
+        })
+        .collect();
+    rows.sort_by_key(|(row, _)| *row);
+    let states: Vec<env::Snapshot> = rows.into_iter().map(|(_, state)| state).collect();
+    snapshot.put_state(KEY, &states)
+}
+
+fn load(world: &mut World, snapshot: &Snapshot) -> Result<(), CheckpointError> {
+    let mut query = world.query::<(&Agent, &mut Boxed)>();
+    let mut rows: Vec<(usize, Mut<Boxed>)> = query
+        .iter_mut(world)
+        .map(|(agent, boxed)| (agent.row, boxed))
+        .collect();
+    rows.sort_by_key(|(row, _)| *row);
+    let saved: Vec<env::Snapshot> = snapshot.state(KEY)?;
+    if saved.len() != rows.len() {
+        return Err(CheckpointError::OtherEnvironments {
+            key: KEY.to_owned(),
+            found: saved.len(),
+            expected: rows.len(),
+        });
+    }
+    for ((row, mut boxed), state) in rows.into_iter().zip(saved) {
+        boxed
+            .environment()
+            .restore(&state)
+            .map_err(|error| CheckpointError::Refused {
+                what: format!("environment {row}"),
+                source: Box::new(error),
+            })?;
+        boxed.seed = None;
+    }
+    Ok(())
+}

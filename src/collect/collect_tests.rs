@@ -1,0 +1,395 @@
+//! One step of all environments, in the small: order, ends, restarts, rows, and that entities play what environments play.
+
+use bevy_app::{App, PostStartup};
+
+use super::*;
+use crate::checkpoint::{RestorePlugin, ResumeFrom, Snapshot, gather, restore};
+use crate::data::Column;
+use crate::env::{Space, registry};
+use crate::learner::{Random, Seed};
+use crate::report::Metrics;
+use crate::schedule::{Collect, FacilitatorPlugin, SchedulePlugin, take_failure};
+
+fn app(environments: Environments) -> App {
+    let mut app = App::new();
+    app.add_plugins((
+        SchedulePlugin,
+        FacilitatorPlugin,
+        RestorePlugin,
+        environments,
+    ))
+    .init_resource::<Metrics>();
+    begin(&mut app);
+    app
+}
+
+fn begin(app: &mut App) {
+    app.finish();
+    app.cleanup();
+    app.world_mut().run_schedule(PostStartup);
+    assert_eq!(take_failure(), None);
+}
+
+fn step(app: &mut App, actions: &[f32]) {
+    app.world_mut()
+        .resource_mut::<Actions>()
+        .values
+        .copy_from_slice(actions);
+    app.world_mut().run_schedule(Collect);
+    assert_eq!(take_failure(), None);
+}
+
+/// Actions as a policy would give them, for `rows` environments.
+fn draw(random: &mut Random<Exploration>, space: &Space, rows: usize) -> Vec<f32> {
+    match space {
+        Space::Discrete { n } => {
+            let indices = random.indices(rows, *n);
+            indices.into_iter().map(|index| index as f32).collect()
+        }
+        _ => random.uniforms(rows * space.size(), -1.5, 1.5),
+    }
+}
+
+fn settings(env: &str, count: usize) -> Environments {
+    Environments {
+        env: env.to_owned(),
+        count,
+        seed: 7,
+        rescale_actions: false,
+        clip_actions: false,
+        ..Environments::default()
+    }
+}
+
+/// Plays `steps` steps of all environments as entities beside the same environments one by one, bit for bit.
+fn plays_as_one_by_one(environments: Environments, steps: usize) -> usize {
+    let (name, count) = (environments.env.clone(), environments.count);
+    let mut app = app(environments.clone());
+    let mut twins: Vec<_> = (0..count).map(|_| registry::make(&name).unwrap()).collect();
+    let width = twins[0].observation_space().size();
+    let space = twins[0].action_space().clone();
+    let mut seen = Column::zeros(count, width);
+    for (row, twin) in twins.iter_mut().enumerate() {
+        let seed = environments.seed + row as u64;
+        twin.reset(Some(seed), seen.row_mut(row)).unwrap();
+    }
+    let mut random = Random::<Exploration>::new(Seed(1));
+    let mut due = vec![false; count];
+    let mut ended = 0;
+    for t in 0..steps {
+        assert_eq!(app.world().resource::<Observations>().values, seen.values);
+        let actions = draw(&mut random, &space, count);
+        step(&mut app, &actions);
+        let kept = app.world().resource::<Steps>();
+        for (row, twin) in twins.iter_mut().enumerate() {
+            let place = format!("{name}, step {t}, row {row}");
+            assert_eq!(kept.observation.row(row), seen.row(row), "{place}");
+            let action = &actions[row * space.size()..(row + 1) * space.size()];
+            assert_eq!(kept.action.row(row), action, "{place}");
+            assert_eq!(kept.valid[row], !due[row], "{place}");
+            if due[row] {
+                twin.reset(None, seen.row_mut(row)).unwrap();
+                due[row] = false;
+                assert_eq!((kept.reward[row], kept.ended(row)), (0.0, false), "{place}");
+                continue;
+            }
+            let outcome = twin.step(action, seen.row_mut(row)).unwrap();
+            let bits = |values: &[f32]| values.iter().map(|it| it.to_bits()).collect::<Vec<_>>();
+            assert_eq!(
+                bits(kept.next_observation.row(row)),
+                bits(seen.row(row)),
+                "{place}"
+            );
+            assert_eq!(kept.reward[row], outcome.reward as f32, "{place}");
+            assert_eq!(kept.terminated[row], outcome.terminated, "{place}");
+            assert_eq!(kept.truncated[row], outcome.truncated, "{place}");
+            if outcome.ended() {
+                ended += 1;
+                match environments.autoreset {
+                    Autoreset::SameStep => twin.reset(None, seen.row_mut(row)).unwrap(),
+                    Autoreset::NextStep => due[row] = true,
+                }
+            }
+        }
+    }
+    ended
+}
+
+#[test]
+fn entities_play_what_environments_play_one_by_one() {
+    for name in registry::names() {
+        for autoreset in [Autoreset::SameStep, Autoreset::NextStep] {
+            let environments = Environments {
+                autoreset,
+                ..settings(name, 5)
+            };
+            let ended = plays_as_one_by_one(environments, 1_010);
+            assert!(ended >= 5, "{name}: {ended}");
+        }
+    }
+}
+
+#[test]
+fn a_chunk_that_is_not_full_and_more_than_one_chunk_play_the_same() {
+    for count in [1, 63, 64, 65, 200] {
+        assert!(plays_as_one_by_one(settings("CartPole-v1", count), 40) > 0);
+    }
+}
+
+#[test]
+fn returns_are_raw_and_counted_for_each_environment() {
+    let mut app = app(settings("CartPole-v1", 3));
+    let mut lengths = [0_u64; 3];
+    let mut finished = 0;
+    for t in 0..200 {
+        // Each row leans another way.
+        let actions = [(t % 2) as f32, 1.0, (t / 3 % 2) as f32];
+        step(&mut app, &actions);
+        let world = app.world();
+        let steps = world.resource::<Steps>();
+        let mut expected = Vec::new();
+        for (row, length) in lengths.iter_mut().enumerate() {
+            *length += 1;
+            if steps.ended(row) {
+                expected.push((row, *length as f64, *length));
+                *length = 0;
+            }
+        }
+        let told = &world.resource::<FinishedEpisodes>().0;
+        let told: Vec<_> = told
+            .iter()
+            .map(|it| (it.row, it.total_reward, it.length))
+            .collect();
+        assert_eq!(told, expected);
+        finished += told.len();
+    }
+    assert!(finished > 10);
+    let means = app.world_mut().resource_mut::<Metrics>().read();
+    let of = |name: &str| means.iter().find(|it| it.0 == name).unwrap().1;
+    assert_eq!(of("collect/return"), of("collect/length"));
+}
+
+#[test]
+fn a_time_limit_of_ones_own_truncates_and_the_final_observation_is_kept() {
+    let mut app = app(Environments {
+        time_limit: Some(3),
+        ..settings("Pendulum-v1", 2)
+    });
+    for t in 1..=9 {
+        step(&mut app, &[0.5, -0.5]);
+        let steps = app.world().resource::<Steps>();
+        let shown = app.world().resource::<Observations>();
+        let cut = t % 3 == 0;
+        assert_eq!(steps.truncated, [cut, cut]);
+        assert_eq!(steps.terminated, [false, false]);
+        assert_eq!(shown.values == steps.next_observation.values, !cut);
+    }
+}
+
+#[test]
+fn actions_are_rescaled_to_the_bounds_and_clipped() {
+    let mut app = App::new();
+    app.add_plugins((
+        SchedulePlugin,
+        FacilitatorPlugin,
+        Environments {
+            rescale_actions: true,
+            clip_actions: true,
+            ..settings("Pendulum-v1", 4)
+        },
+    ))
+    .init_resource::<Metrics>();
+    begin(&mut app);
+    step(&mut app, &[0.25, -1.0, 1.75, -7.0]);
+    let mut agents = app.world_mut().query::<(&Agent, &Action)>();
+    let mut done: Vec<_> = agents
+        .iter(app.world())
+        .map(|(agent, action)| (agent.row, action.0.to_vec()))
+        .collect();
+    done.sort_by_key(|(row, _)| *row);
+    let done: Vec<f32> = done.into_iter().flat_map(|(_, action)| action).collect();
+    assert_eq!(done, [0.5, -2.0, 2.0, -2.0]);
+    // Buffers keep what the policy gave.
+    let kept = &app.world().resource::<Steps>().action.values;
+    assert_eq!(kept[..], [0.25, -1.0, 1.75, -7.0]);
+}
+
+/// The same environments, resumed.
+fn resumed(environments: Environments, saved: &Snapshot) -> App {
+    let mut app = App::new();
+    app.add_plugins((
+        SchedulePlugin,
+        FacilitatorPlugin,
+        RestorePlugin,
+        environments,
+    ))
+    .init_resource::<Metrics>()
+    .insert_resource(ResumeFrom(saved.clone()));
+    begin(&mut app);
+    app
+}
+
+#[test]
+fn restored_environments_go_on_to_the_bit_in_every_state_of_an_episode() {
+    for name in registry::names() {
+        for autoreset in [Autoreset::SameStep, Autoreset::NextStep] {
+            let environments = Environments {
+                autoreset,
+                time_limit: Some(5),
+                ..settings(name, 3)
+            };
+            let space = registry::make(name).unwrap().action_space().clone();
+            let mut whole = app(environments.clone());
+            // Every state of the limit, the step that only restarts included.
+            let mut random = Random::<Exploration>::new(Seed(1));
+            for cut in 0..7 {
+                let mut other = resumed(environments.clone(), &gather(whole.world(), 0).unwrap());
+                let place = random.state();
+                for t in 0..14 {
+                    let actions = draw(&mut random, &space, 3);
+                    step(&mut whole, &actions);
+                    step(&mut other, &actions);
+                    let (one, two) = (whole.world(), other.world());
+                    let place = format!("{name}, cut {cut}, step {t}");
+                    assert_eq!(one.resource::<Steps>(), two.resource::<Steps>(), "{place}");
+                    assert_eq!(
+                        one.resource::<Observations>(),
+                        two.resource::<Observations>(),
+                        "{place}"
+                    );
+                }
+                let (one, two) = (whole.world(), other.world());
+                assert_eq!(gather(one, 0).unwrap(), gather(two, 0).unwrap());
+                random.restore(place);
+                let actions = draw(&mut random, &space, 3);
+                step(&mut whole, &actions);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_without_an_entity_is_refused_before_the_first_step() {
+    let mut app = App::new();
+    app.add_plugins((
+        SchedulePlugin,
+        FacilitatorPlugin,
+        OwnEnvironments {
+            count: 3,
+            ..OwnEnvironments::default()
+        },
+    ))
+    .init_resource::<Metrics>();
+    for row in [0, 2, 2] {
+        let seen = Observation(Elements::zeros(1));
+        app.world_mut().spawn((Agent { row }, seen));
+    }
+    app.finish();
+    app.world_mut().run_schedule(PostStartup);
+    let failure = take_failure().unwrap();
+    assert!(failure.message.contains("none has row 1"), "{failure}");
+    assert!(failure.input);
+}
+
+#[test]
+fn actions_that_are_none_end_the_run_and_name_the_environment() {
+    for (env, actions, word) in [
+        (
+            "CartPole-v1",
+            [1.0, 2.0],
+            "environment 1: 2 is not an action",
+        ),
+        (
+            "CartPole-v1",
+            [0.5, 0.0],
+            "environment 0: 0.5 is not an action",
+        ),
+        (
+            "CartPole-v1",
+            [-1.0, 0.0],
+            "environment 0: -1 is not an action",
+        ),
+        ("CartPole-v1", [f32::NAN, 0.0], "action[0] is NaN"),
+        (
+            "Pendulum-v1",
+            [0.0, f32::INFINITY],
+            "environment 1: action[0] is inf",
+        ),
+    ] {
+        let mut app = app(settings(env, 2));
+        app.world_mut().resource_mut::<Actions>().values = actions.to_vec();
+        app.world_mut().run_schedule(Collect);
+        let failure = take_failure().unwrap();
+        assert!(failure.message.contains(word), "{failure}");
+    }
+}
+
+#[test]
+fn random_actions_reach_all_choices_and_both_ends() {
+    for (env, least, most) in [("MountainCar-v0", 0.0, 2.0), ("Pendulum-v1", -0.99, 0.99)] {
+        let mut app = App::new();
+        app.add_plugins((
+            SchedulePlugin,
+            FacilitatorPlugin,
+            settings(env, 500),
+            ActRandomly {},
+        ))
+        .init_resource::<Metrics>();
+        begin(&mut app);
+        app.world_mut().run_schedule(Collect);
+        let actions = &app.world().resource::<Actions>().values;
+        assert!(actions.iter().any(|it| *it <= least) && actions.iter().any(|it| *it >= most));
+    }
+}
+
+#[test]
+fn every_registered_environment_has_equations_that_are_stepped_without_a_pointer() {
+    let names: Vec<&str> = environments::BUILT_IN.iter().map(|it| it.0).collect();
+    assert!(
+        names
+            .iter()
+            .eq(registry::names().collect::<Vec<_>>().iter())
+    );
+}
+
+#[test]
+fn environments_behind_a_pointer_play_the_same() {
+    let mut fast = app(settings("Acrobot-v1", 3));
+    let mut slow = App::new();
+    let known = registry::specification("Acrobot-v1").unwrap();
+    slow.add_plugins((
+        SchedulePlugin,
+        FacilitatorPlugin,
+        OwnEnvironments {
+            name: "Acrobot-v1".to_owned(),
+            observation: known.observation_space,
+            action: known.action_space,
+            count: 3,
+            ..OwnEnvironments::default()
+        },
+    ))
+    .init_resource::<Metrics>();
+    let made = (0..3).map(|_| registry::make("Acrobot-v1").unwrap());
+    boxed::spawn(&mut slow, made.collect(), 7);
+    begin(&mut slow);
+    let mut random = Random::<Exploration>::new(Seed(1));
+    for t in 0..1_200 {
+        let actions = draw(&mut random, &Space::Discrete { n: 3 }, 3);
+        step(&mut fast, &actions);
+        step(&mut slow, &actions);
+        assert_eq!(
+            fast.world().resource::<Steps>(),
+            slow.world().resource::<Steps>(),
+            "step {t}"
+        );
+        if t == 700 {
+            let saved = gather(slow.world(), 0).unwrap();
+            for _ in 0..3 {
+                step(&mut slow, &[0.0, 0.0, 0.0]);
+            }
+            restore(slow.world_mut(), &saved).unwrap();
+            let shown = fast.world().resource::<Observations>().clone();
+            *slow.world_mut().resource_mut::<Observations>() = shown;
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! How environments are saved and restored: a component of all of them at once, in the order of their rows.
+
+use std::any::type_name;
+
+use bevy_app::App;
+use bevy_ecs::component::Mutable;
+use bevy_ecs::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::entity::Agent;
+use crate::checkpoint::{AppPersistExt, CheckpointError, Snapshot};
+
+/// Registers components of environments that persist.
+pub trait AppPersistAgentsExt {
+    /// Saves component `C` of every entity with an [`Agent`] with the run. Once is enough.
+    ///
+    /// yarak's own components persist already; those that the state of one's own environment consists of have to be named,
+    /// random streams included, or a resumed run goes on from another state.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    /// use yarak::prelude::serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Component, Serialize, Deserialize)]
+    /// #[serde(crate = "yarak::prelude::serde")]
+    /// struct Frog(f32);
+    ///
+    /// let mut app = App::new();
+    /// app.persist_component::<Frog>();
+    /// let frog = app.world_mut().spawn((Agent { row: 0 }, Frog(3.0))).id();
+    /// let snapshot = gather(app.world(), 100)?;
+    /// app.world_mut().get_mut::<Frog>(frog).unwrap().0 = 0.0;
+    /// restore(app.world_mut(), &snapshot)?;
+    /// assert_eq!(app.world().get::<Frog>(frog).unwrap().0, 3.0);
+    /// # Ok::<(), CheckpointError>(())
+    /// ```
+    fn persist_component<C>(&mut self) -> &mut Self
+    where
+        C: Component<Mutability = Mutable> + Serialize + DeserializeOwned;
+}
+
+impl AppPersistAgentsExt for App {
+    fn persist_component<C>(&mut self) -> &mut Self
+    where
+        C: Component<Mutability = Mutable> + Serialize + DeserializeOwned,
+    {
+        self.persist_with(type_name::<C>(), save::<C>, load::<C>)
+    }
+}
+
+fn key<C>() -> String {
+    format!("environments/{}", disqualified::ShortName::of::<C>())
+}
+
+fn save<C: Component + Serialize>(
+    world: &World,
+    snapshot: &mut Snapshot,
+) -> Result<(), CheckpointError> {
+    let Some(query) = world.try_query::<(&Agent, &C)>() else {
+        return Ok(());
+    };
+    let mut rows: Vec<(usize, &C)> = query
+        .iter_manual(world)
+        .map(|(agent, component)| (agent.row, component))
+        .collect();
+    rows.sort_by_key(|(row, _)| *row);
+    let components: Vec<&C> = rows.into_iter().map(|(_, component)| component).collect();
+    snapshot.put_state(&key::<C>(), &components)
+}
+
+fn load<C: Component<Mutability = Mutable> + DeserializeOwned>(
+    world: &mut World,
+    snapshot: &Snapshot,
+) -> Result<(), CheckpointError> {
+    let mut entities: Vec<(usize, Entity)> = world
+        .query_filtered::<(&Agent, Entity), With<C>>()
+        .iter(world)
+        .map(|(agent, entity)| (agent.row, entity))
+        .collect();
+    if entities.is_empty() {
+        return Ok(());
+    }
+    entities.sort_by_key(|(row, _)| *row);
+    let saved: Vec<C> = snapshot.state(&key::<C>())?;
+    if saved.len() != entities.len() {
+        return Err(CheckpointError::OtherEnvironments {
+            key: key::<C>(),
+            found: saved.len(),
+            expected: entities.len(),
+        });
+    }
+    for ((_, entity), saved) in entities.into_iter().zip(saved) {
+        if let Some(mut component) = world.get_mut::<C>(entity) {
+            *component = saved;
+        }
+    }
+    Ok(())
+}

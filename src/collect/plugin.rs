@@ -1,0 +1,305 @@
+//! What every kind of environment shares: the sets, the resources, the bookkeeping of episodes.
+
+use std::num::NonZeroU64;
+
+use bevy_app::{App, Plugin, PostStartup};
+use bevy_ecs::prelude::*;
+use bevy_ecs::schedule::IntoScheduleConfigs;
+use bevy_ecs::system::ScheduleSystem;
+use bevy_reflect::Reflect;
+
+use super::entity::{Agent, Ended, EpisodeStatistics, Observation, Restart, Reward, StepCount};
+use super::persist::AppPersistAgentsExt;
+use super::scaling::{ClipActions, RescaleActions};
+use super::systems::{gather_observations, keep_steps, limit_time, scatter_actions};
+use super::{Actions, CollectError, Observations, Steps};
+use crate::checkpoint::{AppPersistExt, RestoreSystems};
+use crate::data::{ActionScale, Normaliser, Preprocessing, Spaces};
+use crate::env::Space;
+use crate::report::Metrics;
+use crate::schedule::{Cadence, Collect, CollectSystems, InputError, StepsPerCollect};
+
+/// What happens inside [`CollectSystems::Step`], in this order.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EnvironmentSystems {
+    /// Each entity gets its row of the policy's actions, rescaled and clipped.
+    ScatterActions,
+    /// Each environment takes one step: its [`Action`](super::Action) is read, its [`Observation`](super::Observation),
+    /// [`Reward`] and [`Ended`] are written.
+    Step,
+    /// Episodes that are too long are cut, and what the step brought is kept in [`Steps`].
+    TimeLimit,
+    /// Episodes begin where [`Restart`] says so.
+    Autoreset,
+    /// What there is to see now becomes [`Observations`].
+    Gather,
+}
+
+/// When an environment whose episode ended begins the next one.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
+pub enum Autoreset {
+    /// In the step that ended it: every row is a step, and the true last observation stands in [`Steps`].
+    #[default]
+    SameStep,
+    /// In the step after, which does nothing else (as Gymnasium's vector environments do unless told otherwise): its row is
+    /// marked as not valid, and no buffer keeps it.
+    NextStep,
+}
+
+/// Steps after which an episode is cut; `None` for no limit.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EpisodeTimeLimit(pub Option<NonZeroU64>);
+
+/// An episode that ended in this run of [`Collect`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FinishedEpisode {
+    /// Whose it was.
+    pub row: usize,
+    /// The sum of its raw rewards.
+    pub total_reward: f64,
+    /// Its steps.
+    pub length: u64,
+}
+
+/// The episodes that ended in this run of [`Collect`].
+#[derive(Resource, Clone, Debug, Default)]
+pub struct FinishedEpisodes(pub Vec<FinishedEpisode>);
+
+/// Entities of one's own app as environments: spaces, the number of entities, and when their episodes end and begin.
+///
+/// The app spawns an entity with an [`Agent`] for each row, and adds its step and its restart with
+/// [`steps_environments`](AppEnvironmentExt::steps_environments). Everything else, from handing out actions to counting
+/// returns, is done here.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// /// A frog on a line who wants to be at 10.
+/// #[derive(Component, Default)]
+/// struct Frog(f32);
+///
+/// fn hop(mut frogs: Query<(&mut Frog, &Action, &mut Observation, &mut Reward, &mut Ended)>) {
+///     for (mut frog, action, mut observation, mut reward, mut ended) in &mut frogs {
+///         frog.0 += action.0[0];
+///         observation.0.set(&[frog.0]);
+///         reward.0 = -f64::from((frog.0 - 10.0).abs());
+///         ended.terminated = frog.0 >= 10.0;
+///     }
+/// }
+///
+/// fn start_over(mut frogs: Query<(&Restart, &mut Frog, &mut Observation)>) {
+///     for (restart, mut frog, mut observation) in &mut frogs {
+///         if restart.0 {
+///             frog.0 = 0.0;
+///             observation.0.set(&[0.0]);
+///         }
+///     }
+/// }
+///
+/// let mut app = App::new();
+/// app.add_plugins((
+///     SchedulePlugin,
+///     FacilitatorPlugin,
+///     OwnEnvironments {
+///         name: "Frogs".into(),
+///         observation: Space::from_bounds(&[(0.0, 12.0)]),
+///         action: Space::from_bounds(&[(0.0, 2.0)]),
+///         count: 2,
+///         ..default()
+///     },
+/// ))
+/// .init_resource::<Metrics>()
+/// .steps_environments(hop, start_over);
+/// for row in 0..2 {
+///     app.world_mut().spawn((Agent { row }, Frog::default()));
+/// }
+/// app.finish();
+/// app.world_mut().run_schedule(PostStartup);
+///
+/// // Two steps, the first frog as far as it can and the second not at all.
+/// app.world_mut().resource_mut::<Actions>().values = vec![1.0, -1.0];
+/// app.world_mut().run_schedule(Collect);
+/// app.world_mut().run_schedule(Collect);
+/// assert_eq!(app.world().resource::<Observations>().values, [4.0, 0.0]);
+/// assert_eq!(app.world().resource::<Steps>().reward, [-6.0, -10.0]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct OwnEnvironments {
+    /// The name that messages use.
+    pub name: String,
+    /// What observations look like.
+    pub observation: Space,
+    /// What actions look like.
+    pub action: Space,
+    /// How many entities there are.
+    pub count: usize,
+    /// Steps after which an episode is cut. None: never.
+    pub time_limit: Option<NonZeroU64>,
+    /// When the next episode begins.
+    pub autoreset: Autoreset,
+    /// Whether actions in [-1, 1] are mapped to the bounds of a box.
+    pub rescale_actions: bool,
+    /// Whether actions beyond the bounds of a box are clipped.
+    pub clip_actions: bool,
+}
+
+impl Default for OwnEnvironments {
+    /// One environment, which sees one number and moves one.
+    fn default() -> Self {
+        OwnEnvironments {
+            name: "own environment".to_owned(),
+            observation: Space::from_bounds(&[(-1.0, 1.0)]),
+            action: Space::from_bounds(&[(-1.0, 1.0)]),
+            count: 1,
+            time_limit: None,
+            autoreset: Autoreset::SameStep,
+            rescale_actions: true,
+            clip_actions: true,
+        }
+    }
+}
+
+impl Plugin for OwnEnvironments {
+    fn build(&self, app: &mut App) {
+        use EnvironmentSystems as E;
+        let (observation, action) = (self.observation.size(), self.action.size());
+        let world = app.world_mut();
+        // A checkpoint that acts, or data, may have said already how observations and actions are scaled.
+        if !world.contains_resource::<Preprocessing>() {
+            world.insert_resource(Preprocessing {
+                observation: Normaliser::identity(observation),
+                action: action_scale(&self.action),
+            });
+        }
+        let mut cadence = world.get_resource_or_init::<Cadence>();
+        cadence.collect = cadence.collect.max(1);
+        app.insert_resource(Spaces {
+            environment: self.name.clone(),
+            observation: self.observation.clone(),
+            action: self.action.clone(),
+        })
+        .insert_resource(StepsPerCollect(self.count as u64))
+        .insert_resource(self.autoreset)
+        .insert_resource(EpisodeTimeLimit(self.time_limit))
+        .insert_resource(Observations::new(self.count, observation))
+        .insert_resource(Actions::new(self.count, action))
+        .insert_resource(Steps::new(self.count, observation, action))
+        .init_resource::<FinishedEpisodes>()
+        .persist::<Preprocessing>()
+        .persist_component::<Observation>()
+        .persist_component::<Reward>()
+        .persist_component::<Ended>()
+        .persist_component::<Restart>()
+        .persist_component::<StepCount>()
+        .persist_component::<EpisodeStatistics>()
+        .configure_sets(
+            Collect,
+            (
+                E::ScatterActions,
+                E::Step,
+                E::TimeLimit,
+                E::Autoreset,
+                E::Gather,
+            )
+                .chain()
+                .in_set(CollectSystems::Step),
+        )
+        .configure_sets(
+            PostStartup,
+            (E::Autoreset, RestoreSystems, E::Gather).chain(),
+        )
+        .add_systems(
+            PostStartup,
+            (
+                check_rows.in_set(E::Autoreset),
+                gather_observations.in_set(E::Gather),
+            ),
+        )
+        .add_systems(
+            Collect,
+            (
+                scatter_actions.in_set(E::ScatterActions),
+                (limit_time, keep_steps).chain().in_set(E::TimeLimit),
+                gather_observations.in_set(E::Gather),
+                record_episodes.in_set(CollectSystems::Record),
+            ),
+        );
+        if self.rescale_actions {
+            app.add_plugins(RescaleActions);
+        }
+        if self.clip_actions {
+            app.add_plugins(ClipActions);
+        }
+    }
+}
+
+/// The scale of an action space: a box's bounds where it has them, else none. Entries of a dictionary are not rescaled.
+pub(super) fn action_scale(space: &Space) -> ActionScale {
+    match space {
+        Space::Box { low, high, .. } => ActionScale::from_bounds(low.clone(), high.clone()),
+        _ => ActionScale::from_bounds(vec![-1.0; space.size()], vec![1.0; space.size()]),
+    }
+    .unwrap_or_else(|_| ActionScale::identity(space.size()))
+}
+
+/// Adds the two systems that make an environment of entities.
+pub trait AppEnvironmentExt {
+    /// `step` moves every entity by one step; `restart` puts those whose [`Restart`] says so into a first state. `restart` also
+    /// runs once before the run begins.
+    fn steps_environments<M, N>(
+        &mut self,
+        step: impl IntoScheduleConfigs<ScheduleSystem, M>,
+        restart: impl IntoScheduleConfigs<ScheduleSystem, N> + Clone,
+    ) -> &mut Self;
+}
+
+impl AppEnvironmentExt for App {
+    fn steps_environments<M, N>(
+        &mut self,
+        step: impl IntoScheduleConfigs<ScheduleSystem, M>,
+        restart: impl IntoScheduleConfigs<ScheduleSystem, N> + Clone,
+    ) -> &mut Self {
+        self.add_systems(
+            PostStartup,
+            restart.clone().in_set(EnvironmentSystems::Autoreset),
+        )
+        .add_systems(
+            Collect,
+            (
+                step.in_set(EnvironmentSystems::Step),
+                restart.in_set(EnvironmentSystems::Autoreset),
+            ),
+        )
+    }
+}
+
+/// Each row must be somebody's, or the policy would act for nobody.
+fn check_rows(observations: Res<Observations>, agents: Query<&Agent>) -> Result<(), BevyError> {
+    let expected = observations.rows();
+    let mut there = vec![false; expected];
+    for agent in &agents {
+        if let Some(there) = there.get_mut(agent.row) {
+            *there = true;
+        }
+    }
+    let row = there.iter().position(|there| !there);
+    let found = agents.iter().len();
+    if row.is_some() || found != expected {
+        return Err(InputError::new(CollectError::Rows {
+            expected,
+            found,
+            row,
+        })
+        .into());
+    }
+    Ok(())
+}
+
+/// Reports the raw returns of the episodes that ended.
+fn record_episodes(finished: Res<FinishedEpisodes>, mut metrics: ResMut<Metrics>) {
+    let finished = &finished.0;
+    let returns = finished.iter().map(|episode| episode.total_reward);
+    let lengths = finished.iter().map(|episode| episode.length as f64);
+    metrics.record_sum("collect/return", returns.sum(), finished.len());
+    metrics.record_sum("collect/length", lengths.sum(), finished.len());
+}
