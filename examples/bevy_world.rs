@@ -38,7 +38,6 @@ fn way(from: &Position, to: &Carrot) -> [f32; 2] {
     [to.at.x - from.x, to.at.y - from.y]
 }
 
-#[expect(clippy::type_complexity, reason = "what a rabbit is and does")]
 fn hop(
     mut rabbits: Query<(
         &mut Position,

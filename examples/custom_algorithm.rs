@@ -68,10 +68,11 @@ fn draw_from_the_best(
     device: Res<ComputeDevice>,
     mut random: ResMut<Random<Sampling>>,
     mut batch: ResMut<Batch>,
-) {
+) -> Result {
     let drawn = random.indices(mine.batch, best.0.len());
     let rows: Vec<usize> = drawn.into_iter().map(|index| best.0[index]).collect();
-    *batch = minibatches.gather(&rows, &device.plain());
+    *batch = minibatches.gather(&rows, &device.plain())?;
+    Ok(())
 }
 
 fn main() -> AppExit {

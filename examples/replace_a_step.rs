@@ -7,7 +7,7 @@ use yarak::prelude::*;
 
 /// TD3+BC's loss with the imitation term masked where Q1(s, π(s)) > Q1(s, a). The step knows nothing of its delay: it takes
 /// over the slot's place and conditions.
-fn filtered_actor(
+pub fn filtered_actor(
     td3: Res<Td3Bc>,
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,

@@ -1,10 +1,12 @@
-//! Behaviour cloning: a deterministic policy regresses onto the data's actions.
+//! Behaviour cloning: a policy imitates the data's actions, by regression or by likelihood.
 //!
-//! The smallest algorithm there is, and the example of how one is written: settings, networks, one step.
+//! The smallest algorithm there is, and the example of how one is written: settings, networks, one step. Without a `head` a
+//! deterministic policy regresses onto the actions (Pomerleau 1991); with one, the likelihood of the actions under a Gaussian or
+//! a mixture of Gaussians rises (Bishop 1994, "Mixture Density Networks"). `docs/bc.md` lists the differences from robomimic's.
 
 use yarak::prelude::*;
 
-/// Behaviour cloning: the actor imitates the data's actions by mean squared error (Pomerleau 1991).
+/// Behaviour cloning: the actor imitates the data's actions, by mean squared error (Pomerleau 1991) or by likelihood.
 #[derive(Clone, Debug, Resource, Reflect)]
 #[reflect(@PluginKind::Algorithm)]
 pub struct Bc {
@@ -14,21 +16,36 @@ pub struct Bc {
     /// Gradient steps in an epoch. None: rows / batch, rounded up.
     #[reflect(@Bounds::at_least(1.0))]
     pub steps_per_epoch: Option<u64>,
+    /// Where the goal comes from that is appended to every observation. None: no goal.
+    pub goal_mode: Option<GoalMode>,
     /// The policy.
     pub actor: BcActor,
+    /// The density that the policy has. None: it is deterministic and regresses onto the actions.
+    pub head: Option<PolicyHead>,
+    /// The Gaussian's deviation, for `head: Gaussian`.
+    pub gaussian: GaussianSettings,
+    /// The mixture's components, for `head: Mixture`.
+    pub mixture: MixtureSettings,
 }
 
 /// Behaviour cloning's policy.
 #[derive(Clone, Debug, Reflect)]
 pub struct BcActor {
-    /// Widths of the hidden layers (ReLU).
+    /// Widths of the hidden layers.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub layers: Vec<usize>,
+    /// What stands behind each hidden layer.
+    pub activation: Activation,
+    /// The share of each hidden layer's values that a training step drops.
+    #[reflect(@Bounds::at_least(0.0).under(1.0))]
+    pub dropout: f32,
+    /// Whether hidden layers are normalised, in front of the activation.
+    pub layer_norm: bool,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
     /// The learning rate over time.
     pub learning_rate: LearningRate,
-    /// Weight decay: in the gradient for Adam, decoupled for AdamW.
+    /// Weight decay: decoupled for AdamW, in the gradient for the others.
     #[reflect(@Bounds::at_least(0.0))]
     pub l2: f32,
     /// The norm that the gradient is clipped to. None: not clipped.
@@ -41,21 +58,41 @@ impl Default for Bc {
         Bc {
             batch: 256,
             steps_per_epoch: None,
+            goal_mode: None,
             actor: BcActor {
                 layers: vec![256, 256],
+                activation: Activation::Relu,
+                dropout: 0.0,
+                layer_norm: false,
                 optimizer: Optimizer::Adam,
                 learning_rate: LearningRate::Constant(3e-4),
                 l2: 0.0,
                 max_gradient_norm: None,
             },
+            head: None,
+            gaussian: GaussianSettings::default(),
+            mixture: MixtureSettings::default(),
         }
     }
 }
 
-impl Settings for Bc {}
+impl Settings for Bc {
+    fn check(&self, problems: &mut FieldProblems) {
+        if self.gaussian.min_std > self.gaussian.max_std {
+            problems.refuse("gaussian.min_std", "must not be above `max_std`");
+        }
+    }
+}
 
 impl Plugin for Bc {
     fn build(&self, app: &mut App) {
+        let learner = Learner {
+            optimizer: self.actor.optimizer,
+            learning_rate: self.actor.learning_rate.clone(),
+            l2: self.actor.l2,
+            max_gradient_norm: self.actor.max_gradient_norm,
+            window: Window::default(),
+        };
         app.insert_resource(self.clone())
             .add_plugins(MinibatchPlugin {
                 batch: self.batch,
@@ -64,18 +101,26 @@ impl Plugin for Bc {
                 n_step: 1,
                 infinite_horizon: false,
             })
-            .add_learner::<Actor>(Learner {
-                optimizer: self.actor.optimizer,
-                learning_rate: self.actor.learning_rate.clone(),
-                l2: self.actor.l2,
-                max_gradient_norm: self.actor.max_gradient_norm,
-                window: Window::default(),
+            .add_plugins(GoalPlugin {
+                mode: self.goal_mode,
             })
-            .acts_with::<Actor>()
             .add_random::<Init>()
-            .add_systems(Startup, build_policy)
-            .add_systems(Learn, clone_behaviour.in_set(LearnSystems::Actor))
-            .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
+            .add_systems(Startup, build_policy);
+        match self.head {
+            None => app
+                .add_learner::<Actor>(learner)
+                .acts_with::<Actor>()
+                .add_systems(Learn, clone_behaviour.in_set(LearnSystems::Actor))
+                .add_systems(Validate, validate.in_set(ValidateSystems::Losses)),
+            Some(_) => app
+                .add_learner::<DensityActor>(learner)
+                .acts_with::<DensityActor>()
+                .add_systems(Learn, raise_likelihood.in_set(LearnSystems::Actor))
+                .add_systems(
+                    Validate,
+                    validate_likelihood.in_set(ValidateSystems::Losses),
+                ),
+        };
     }
 }
 
@@ -87,23 +132,35 @@ fn build_policy(
     mut commands: Commands,
 ) {
     let [observation, action] = preprocessing.widths();
-    let policy = Policy::new(
-        observation,
-        action,
-        &bc.actor.layers,
-        &device.plain(),
-        &mut init,
-    );
-    commands.insert_resource(Net::<Actor>::new(policy));
+    let device = device.plain();
+    let hidden = MlpSettings {
+        layers: bc.actor.layers.clone(),
+        activation: bc.actor.activation,
+        dropout: bc.actor.dropout,
+        layer_norm: bc.actor.layer_norm,
+    };
+    match bc.head {
+        None => {
+            let policy = Policy::new(observation, action, hidden, &device, &mut init);
+            commands.insert_resource(Net::<Actor>::new(policy));
+        }
+        Some(head) => {
+            let head = head.with(&bc.gaussian, &bc.mixture);
+            let policy = DensityPolicy::new(observation, action, hidden, head, &device, &mut init);
+            commands.insert_resource(Net::<DensityActor>::new(policy));
+        }
+    }
 }
 
 /// One step of the actor towards the data's actions: mean((π(s) − a)²) over the batch and the action's elements.
 pub fn clone_behaviour(
     batch: Res<Batch>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let loss = losses::mse(actor.act(batch.observation.clone()), batch.action.clone());
+    let action = actor.act_dropping(batch.observation.clone(), &mut dropout);
+    let loss = losses::mse(action, batch.action.clone());
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
@@ -114,4 +171,100 @@ pub fn clone_behaviour(
 fn validate(batch: Res<Batch>, actor: Res<Net<Actor>>, mut metrics: ResMut<Metrics>) {
     let loss = losses::mse(actor.act(batch.observation.clone()), batch.action.clone());
     metrics.record("validate/actor/loss", loss);
+}
+
+/// One step of the actor up the likelihood of the data's actions: −mean ln π(a | s) over the batch.
+pub fn raise_likelihood(
+    batch: Res<Batch>,
+    mut dropout: ResMut<Random<Dropout>>,
+    mut actor: Learning<DensityActor>,
+    mut metrics: ResMut<Metrics>,
+) -> Result {
+    let policy = actor.distribution_dropping(batch.observation.clone(), &mut dropout);
+    let loss = policy.log_probability(batch.action.clone()).mean().neg();
+    metrics.record("actor/loss", loss.clone());
+    let step = actor.descend(loss)?;
+    metrics.record("actor/gradient_norm", step.gradient_norm);
+    Ok(())
+}
+
+/// The same loss on held-out rows.
+fn validate_likelihood(
+    batch: Res<Batch>,
+    actor: Res<Net<DensityActor>>,
+    mut metrics: ResMut<Metrics>,
+) {
+    let policy = actor.distribution(batch.observation.clone());
+    let loss = policy.log_probability(batch.action.clone()).mean().neg();
+    metrics.record("validate/actor/loss", loss);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use yarak::testing::{Mistake, Trial};
+
+    fn small(edit: impl Fn(&mut BcActor)) -> Trial {
+        let mut bc = Bc {
+            batch: 64,
+            ..default()
+        };
+        bc.actor.layers = vec![32];
+        bc.actor.learning_rate = LearningRate::Constant(3e-3);
+        edit(&mut bc.actor);
+        Trial::of(bc)
+    }
+
+    fn plain() -> Trial {
+        small(|_| ())
+    }
+
+    #[test]
+    fn the_one_step_changes_the_one_network() -> Result<(), Mistake> {
+        plain().networks_exist(&["actor"])?;
+        plain().one_writer_for_each_network()?;
+        plain().changes(&[(LearnSystems::Actor, &["actor"])])
+    }
+
+    #[test]
+    fn runs_repeat_resume_and_are_not_moved_by_looking() -> Result<(), Mistake> {
+        for dropout in [0.0, 0.3] {
+            let with = || small(|actor| actor.dropout = dropout);
+            with().looking_changes_nothing()?;
+            with().same_seed_same_bits()?;
+            with().resumes_exactly()?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn it_learns_to_imitate_with_every_optimizer_and_network() -> Result<(), Mistake> {
+        plain().losses_are_finite()?;
+        plain().learns_to_imitate(1_000)?;
+        small(|actor| actor.optimizer = Optimizer::AdamW).learns_to_imitate(1_000)?;
+        let sgd = Optimizer::Sgd {
+            momentum: Some(0.9),
+        };
+        let rms_prop = Optimizer::RmsProp {
+            smoothing: None,
+            epsilon: None,
+            momentum: None,
+        };
+        small(|actor| actor.optimizer = rms_prop).learns_to_imitate(1_000)?;
+        small(|actor| {
+            actor.optimizer = sgd;
+            actor.learning_rate = LearningRate::Constant(0.05);
+        })
+        .learns_to_imitate(1_000)?;
+        small(|actor| {
+            (actor.activation, actor.dropout, actor.layer_norm) = (Activation::Tanh, 0.05, true);
+        })
+        .learns_to_imitate(1_500)
+    }
+
+    #[test]
+    fn cloning_does_not_learn_from_rewards() {
+        let mistake = plain().learns_from_rewards(300).unwrap_err();
+        assert!(matches!(mistake, Mistake::NotLearned { steps: 300, .. }));
+    }
 }

@@ -33,6 +33,8 @@ pub struct Td3Bc {
     /// Gradient steps in an epoch. None: rows / batch, rounded up.
     #[reflect(@Bounds::at_least(1.0))]
     pub steps_per_epoch: Option<u64>,
+    /// Where the goal comes from that is appended to every observation, for actor and critic. None: no goal.
+    pub goal_mode: Option<GoalMode>,
     /// The action values.
     pub critic: td3::CriticSettings,
     /// The policy.
@@ -50,6 +52,7 @@ impl Default for Td3Bc {
             target_update: TargetUpdate::Soft,
             batch: 256,
             steps_per_epoch: None,
+            goal_mode: None,
             critic: td3::CriticSettings::default(),
             actor: td3::ActorSettings::default(),
         }
@@ -78,6 +81,9 @@ impl Plugin for Td3Bc {
                 n_step: self.n_step,
                 infinite_horizon: self.infinite_horizon,
             })
+            .add_plugins(GoalPlugin {
+                mode: self.goal_mode,
+            })
             // TD3's networks, its critics' step and its targets' step.
             .add_plugins(td3::TwinDelayed {
                 critic: self.critic.clone(),
@@ -104,10 +110,11 @@ pub fn update_actor(
     td3: Res<Td3Bc>,
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let action = actor.act(batch.observation.clone());
+    let action = actor.act_dropping(batch.observation.clone(), &mut dropout);
     let imitation = losses::mse(action.clone(), batch.action.clone());
     let loss = if td3.alpha == 0.0 {
         imitation
@@ -152,6 +159,50 @@ fn validate(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use yarak::testing::{Mistake, Trial};
+
+    fn small() -> Trial {
+        let mut td3 = Td3Bc {
+            batch: 64,
+            ..default()
+        };
+        (td3.actor.layers, td3.critic.layers) = (vec![32], vec![32]);
+        td3.actor.learning_rate = LearningRate::Constant(3e-3);
+        td3.critic.learning_rate = LearningRate::Constant(3e-3);
+        Trial::of(td3)
+    }
+
+    #[test]
+    fn each_step_changes_its_network_and_no_other() -> Result<(), Mistake> {
+        small().networks_exist(&["actor", "critic"])?;
+        small().one_writer_for_each_network()?;
+        small().changes(&[
+            (LearnSystems::Critic, &["critic"]),
+            (LearnSystems::Actor, &["actor"]),
+            (LearnSystems::Targets, &["target_actor", "target_critic"]),
+        ])
+    }
+
+    #[test]
+    fn targets_follow_by_tau_and_carry_no_gradient() -> Result<(), Mistake> {
+        small().targets_follow(0.005)?;
+        small().targets_are_detached("critic")?;
+        small().terminals_stop_the_bootstrap("critic")
+    }
+
+    #[test]
+    fn runs_repeat_resume_and_are_not_moved_by_looking() -> Result<(), Mistake> {
+        small().looking_changes_nothing()?;
+        small().same_seed_same_bits()?;
+        small().resumes_exactly()
+    }
+
+    #[test]
+    fn it_learns_to_imitate_and_from_rewards() -> Result<(), Mistake> {
+        small().losses_are_finite()?;
+        small().learns_to_imitate(1_000)?;
+        small().learns_from_rewards(1_500)
+    }
 
     #[test]
     fn lambda_normalises_the_q_term_and_carries_no_gradient() {

@@ -77,6 +77,8 @@ impl PluginGroup for YarakPlugins {
 pub struct RunPlugin {
     /// The step after which the run is done.
     pub steps: u64,
+    /// The epochs after which it is done, if that is earlier. None: `steps` alone count.
+    pub epochs: Option<u64>,
     /// Every random stream of the run is derived from it.
     pub seed: u64,
     /// Where tensors live.
@@ -90,6 +92,7 @@ impl Default for RunPlugin {
     fn default() -> Self {
         RunPlugin {
             steps: 1_000_000,
+            epochs: None,
             seed: 0,
             device: ComputeDevice::cpu(),
             folder: None,
@@ -120,7 +123,8 @@ impl Plugin for RunPlugin {
     fn build(&self, app: &mut App) {
         app.insert_resource(Seed(self.seed))
             .insert_resource(self.device.clone());
-        app.world_mut().get_resource_or_init::<Clock>().steps = self.steps;
+        let mut clock = app.world_mut().get_resource_or_init::<Clock>();
+        (clock.steps, clock.epochs) = (self.steps, self.epochs);
         if let Some(folder) = self.folder.clone() {
             let open = move |mut commands: Commands| -> Result<(), BevyError> {
                 make_folder(&folder).map_err(InputError::new)?;
@@ -220,6 +224,30 @@ mod tests {
         assert!(metrics.starts_with("{\"step\": 7,"), "{metrics}");
         let latest = latest_good(folder.path().join("run/checkpoints")).unwrap();
         assert_eq!(latest.found.unwrap().1.step, 7);
+    }
+
+    #[test]
+    fn a_run_of_epochs_ends_with_the_last_of_them() {
+        let mut bc = Bc {
+            batch: 16,
+            steps_per_epoch: Some(3),
+            ..Bc::default()
+        };
+        bc.actor.layers = vec![8];
+        let run = RunPlugin {
+            steps: u64::MAX,
+            epochs: Some(2),
+            ..RunPlugin::default()
+        };
+        let mut app = App::new();
+        app.add_plugins((YarakPlugins.set(run), Dataset::default(), bc));
+        app.finish();
+        app.cleanup();
+        while app.should_exit().is_none() {
+            app.update();
+        }
+        let clock = app.world().resource::<Clock>();
+        assert_eq!((clock.step, clock.epoch()), (6, 2));
     }
 
     #[test]

@@ -164,6 +164,7 @@
 //! - [`collect`]: environments as entities, and what passes between them and an algorithm.
 //! - [`data`]: HDF5 files into transitions, normalising, n-step, minibatches. [`env`](mod@env): environments.
 //! - [`evaluate`]: episodes and scores. [`checkpoint`]: what persists, and exact resume. [`report`]: metrics and where they go.
+//! - [`testing`]: checks for a plugin of one's own, a line each.
 //! - [`scene`]: RON to plugins, with every mistake found before anything is allocated. [`cli`]: the program.
 //! - [`plugins`]: the algorithms.
 //!
@@ -209,7 +210,13 @@ pub mod prelude;
 pub mod report;
 pub mod scene;
 pub mod schedule;
+pub mod testing;
 #[cfg(test)]
 mod testing_data;
+
+/// The guide's programs, compiled and run as tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/custom_algorithm.md")]
+struct CustomAlgorithm;
 
 pub use app::YarakPlugins;

@@ -10,7 +10,7 @@ pub use bevy_ecs::{self, system::SystemParam};
 pub use bevy_reflect::prelude::*;
 pub use bevy_reflect::{self};
 pub use burn::module::Module;
-pub use burn::tensor::{Device, Tensor, TensorData};
+pub use burn::tensor::{Device, Int, Tensor, TensorData};
 pub use burn::{self};
 pub use serde;
 
@@ -26,33 +26,39 @@ pub use crate::collect::{
     StepCount, Steps,
 };
 pub use crate::data::{
-    Batch, Column, Data, Dataset, End, Episode, ExperiencePlugin, Folding, MinibatchPlugin,
-    Minibatches, Preprocessing, Replay, ReplayBuffer, ReplayRow, Spaces, Transitions,
+    Batch, Column, Data, Dataset, Dones, End, Episode, ExperiencePlugin, Folding, GoalMode,
+    GoalPlugin, Goals, MinibatchPlugin, Minibatches, Preprocessing, Replay, ReplayBuffer,
+    ReplayRow, Rule, Spaces, StoredData, Transitions,
 };
 pub use crate::env::{Dynamics, Environment, NumpyRandom, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
-    Actor, Annealed, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, Descent,
-    DeviceError, DiscreteCritic, Init, Learner, LearnerError, Learning, LearningRate, Net, Network,
-    Noise, Optim, Optimizer, Purpose, Random, Rate, Role, Sampling, Seed, StochasticActor, Target,
-    TargetUpdate, Tracking,
+    Actor, Annealed, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic,
+    DensityActor, Descent, DeviceError, DiscreteCritic, Dropout, Init, Learner, LearnerError,
+    Learning, LearningRate, Net, Network, NetworkSettings, Noise, Optim, Optimizer, Purpose,
+    Random, Rate, Role, Sampling, Seed, StochasticActor, Target, TargetUpdate, Tracking, Value,
 };
 pub use crate::nn::{
-    Activation, DiscreteQ, DrawnAction, Mlp, MlpShape, Policy, QEnsemble, Scalar, SquashedGaussian,
-    SquashedNormal, StopGradient, ValueBounds, losses,
+    ActionDistribution, ActionVae, Activation, DensityPolicy, Deviation, DiagonalGaussian,
+    DiscreteQ, DrawnAction, GaussianMixture, GaussianSettings, Head, MixtureSettings, Mlp,
+    MlpSettings, MlpShape, Perturbation, Policy, PolicyHead, QEnsemble, Scalar, SquashedGaussian,
+    SquashedNormal, StopGradient, ValueBounds, ValueFunction, log_sum_exp, losses, measures,
 };
-pub use crate::plugins::{Bc, Ddpg, Dqn, Sac, Td3, Td3Bc, bc, ddpg, dqn, sac, td3, td3_bc};
+pub use crate::plugins::{
+    Bc, Bcq, Cql, Ddpg, Dqn, Iql, Sac, Td3, Td3Bc, bc, bcq, cql, ddpg, dqn, iql, sac, td3, td3_bc,
+};
 pub use crate::report::{
-    ConsolePlugin, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory, TensorBoard,
+    ConsolePlugin, EarlyStopping, Goal, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory,
+    TensorBoard,
 };
 pub use crate::scene::{AppSceneExt, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
-    AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, Evaluate,
-    EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder, LearnSystems,
-    NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError, Save,
-    SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry, StepsPerCollect,
-    Tick, TickPlugin, TimeBudget, Training, Validate, ValidateSystems, WarmUp, Window, after,
-    between, every, take_failure, training,
+    AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, EndNow,
+    Evaluate, EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder,
+    LearnSystems, NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError,
+    Save, SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry,
+    StepsPerCollect, Tick, TickPlugin, TimeBudget, Training, Validate, ValidateSystems, WarmUp,
+    Window, after, between, every, take_failure, training,
 };
 
 /// The default value of a type, where its name would be noise: `Window { start_epoch: Some(2), ..default() }`.

@@ -336,7 +336,7 @@ fn gigantic_declared_shapes_are_refused_before_anything_is_allocated() {
             fs::write(&huge, &bytes).unwrap();
             let error = load(&huge).expect_err(name).to_string();
             assert!(
-                error.contains("`observations` declares") || error.contains("cannot be read"),
+                error.contains("` declares ") || error.contains("cannot be read"),
                 "{name}: {error}"
             );
             exercise(&huge);

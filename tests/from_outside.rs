@@ -229,6 +229,9 @@ fn readme_and_manual_name_every_setting() {
             ["README.md", "docs/td3_bc.md"].as_slice(),
         ),
         (&Bc::default(), &["docs/bc.md"]),
+        (&Bcq::default(), &["docs/bcq.md"]),
+        (&Cql::default(), &["docs/cql.md"]),
+        (&Iql::default(), &["docs/iql.md"]),
         (&Environments::default(), &["docs/environments.md"]),
     ] {
         let mut found = Vec::new();
@@ -252,6 +255,11 @@ fn the_pages_name_files_that_exist() {
         "ARCHITECTURE.md",
         "docs/td3_bc.md",
         "docs/bc.md",
+        "docs/bcq.md",
+        "docs/cql.md",
+        "docs/iql.md",
+        "docs/custom_algorithm.md",
+        "docs/data.md",
         "docs/environments.md",
     ] {
         let text = read(page);
@@ -271,4 +279,25 @@ fn the_pages_name_files_that_exist() {
             assert!(root().join(name).exists(), "{page} names {name}");
         }
     }
+}
+
+#[test]
+fn a_loss_and_a_metric_of_ones_own_are_named_in_a_scene() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let trained = example("custom_parts")
+        .args(["train", "examples/custom_parts.ron", "--steps", "4"])
+        .args(["--set", "Rollouts.episodes=1", "--run"])
+        .arg(&run)
+        .output()
+        .unwrap();
+    assert!(trained.status.success(), "{}", text(&trained.stderr));
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert!(metrics.contains("\"actor/saturated\""), "{metrics}");
+    let listed = example("custom_parts")
+        .args(["list", "algorithms"])
+        .output()
+        .unwrap();
+    let listed = text(&listed.stdout);
+    assert!(listed.contains("ShortcutBc  Behaviour cloning by a policy with a shortcut"));
 }

@@ -485,6 +485,75 @@ fn l2_is_in_adams_gradient_and_beside_adamws() {
     }
 }
 
+#[test]
+fn the_first_steps_of_all_optimizers_follow_from_one_gradient() {
+    let sgd = |momentum| Optimizer::Sgd { momentum };
+    let [before, plain] = one_step(sgd(None), 0.0);
+    let [_, momentum] = one_step(sgd(Some(0.9)), 0.0);
+    assert!(
+        plain["critic"] == momentum["critic"],
+        "momentum begins at 0"
+    );
+    let rms_prop = Optimizer::RmsProp {
+        smoothing: Some(0.96),
+        epsilon: None,
+        momentum: None,
+    };
+    let [_, rms_prop] = one_step(rms_prop, 0.0);
+    let (before, plain) = (flat(&before["critic"]), flat(&plain["critic"]));
+    let mut followed = 0;
+    for ((before, plain), after) in before.iter().zip(&plain).zip(flat(&rms_prop["critic"])) {
+        let gradient = f64::from(before - plain) / 3e-4;
+        if gradient.abs() > 0.01 {
+            // The first mean square is 0.04 g², so the step is the rate times 5, against the sign.
+            let step = f64::from(before - after);
+            assert_close(step, 3e-4 * 5.0 * gradient.signum(), 1e-6);
+            followed += 1;
+        }
+    }
+    assert!(followed > 20, "{followed}");
+}
+
+#[test]
+fn activation_norm_and_dropout_are_each_networks_own() {
+    let mut td3 = small();
+    td3.critic.activation = Activation::Elu;
+    (td3.critic.dropout, td3.critic.layer_norm) = (0.3, true);
+    td3.actor.activation = Activation::Tanh;
+    td3.actor.dropout = 0.1;
+    let app = fed(td3, vec![some_rows(16, [3, 2])]);
+    let critic = app.world().resource::<Net<Critic>>().trunk();
+    let shape = critic.shape();
+    assert_eq!(
+        (shape.hidden, shape.output),
+        (Activation::Elu, Activation::Identity)
+    );
+    assert_eq!((shape.layer_norm, critic.dropout()), (Some(1e-5), 0.3));
+    let actor = app.world().resource::<Net<Actor>>().trunk();
+    let shape = actor.shape();
+    assert_eq!(
+        (shape.hidden, shape.output),
+        (Activation::Tanh, Activation::Tanh)
+    );
+    assert_eq!((shape.layer_norm, actor.dropout()), (None, 0.1));
+}
+
+#[test]
+fn dropout_is_in_the_steps_and_not_in_the_targets() {
+    let run = |dropout| {
+        let mut td3 = linear();
+        (td3.critic.layers, td3.actor.layers) = (vec![8], vec![8]);
+        (td3.critic.dropout, td3.actor.dropout) = (dropout, dropout);
+        let mut app = fed(td3, vec![some_rows(16, [3, 2])]);
+        step_metrics(&mut app)
+    };
+    let (without, with) = (run(0.0), run(0.5));
+    assert_eq!(without["critic/q_target"], with["critic/q_target"]);
+    for loss in ["critic/loss", "actor/loss"] {
+        assert_ne!(without[loss], with[loss], "{loss}");
+    }
+}
+
 /// A run on data with three gradient steps an epoch.
 fn with_windows(critic: [Option<u64>; 2], actor: [Option<u64>; 2]) -> App {
     let mut td3 = small();
@@ -772,10 +841,11 @@ fn minibatches_are_drawn_from_the_training_rows_with_replacement_and_from_the_se
     assert!(observation.iter().all(|row| (10.0..20.0).contains(row)));
     let minibatches = app.world().resource::<Minibatches>();
     let mut stream = Random::<Sampling>::new(Seed(0));
-    let again = minibatches.draw(stream.generator(), &ComputeDevice::cpu().plain());
+    let device = ComputeDevice::cpu().plain();
+    let again = minibatches.draw(stream.generator(), &device).unwrap();
     assert_eq!(host(again.observation), observation);
     let mut other = Random::<Sampling>::new(Seed(1));
-    let other = minibatches.draw(other.generator(), &ComputeDevice::cpu().plain());
+    let other = minibatches.draw(other.generator(), &device).unwrap();
     assert_ne!(host(other.observation), observation);
 }
 

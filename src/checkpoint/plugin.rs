@@ -6,8 +6,8 @@ use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
 use super::{AppPersistExt, CheckpointError, CheckpointWriter, Persist, Snapshot, gather, restore};
-use crate::report::{Reported, RunDirectory};
-use crate::scene::{Bounds, Settings};
+use crate::report::{Goal, Reported, RunDirectory};
+use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::{
     AppCadenceExt, Clock, InputError, Report, ReportSystems, RunError, Save, SaveNow, SaveSystems,
 };
@@ -21,8 +21,10 @@ pub struct Checkpoints {
     /// How many of the last ones are kept, besides the best.
     #[reflect(@Bounds::at_least(1.0))]
     pub keep: usize,
-    /// The metric whose largest value makes the best checkpoint, saved when it is reported. None: no best is kept.
+    /// The metric whose best value makes the best checkpoint, saved when it is reported. None: no best is kept.
     pub best: Option<String>,
+    /// Which of its values are good.
+    pub goal: Goal,
 }
 
 impl Default for Checkpoints {
@@ -31,11 +33,22 @@ impl Default for Checkpoints {
             every: 5_000,
             keep: 3,
             best: Some("evaluate/return".to_owned()),
+            goal: Goal::Largest,
         }
     }
 }
 
-impl Settings for Checkpoints {}
+impl Settings for Checkpoints {
+    fn check(&self, problems: &mut FieldProblems) {
+        let loss = self
+            .best
+            .as_ref()
+            .is_some_and(|best| best.ends_with("loss"));
+        if loss && self.goal == Goal::Largest {
+            problems.refuse("goal", "the largest loss is not a good one: Smallest");
+        }
+    }
+}
 
 impl Plugin for Checkpoints {
     fn build(&self, app: &mut App) {
@@ -114,10 +127,10 @@ fn watch_best(
     mut save: ResMut<SaveNow>,
 ) {
     let value = settings.best.as_deref().and_then(|name| reported.get(name));
-    let Some(value) = value.filter(|value| value.is_finite()) else {
+    let Some(value) = value else {
         return;
     };
-    if best.value.is_none_or(|best| value > best) {
+    if settings.goal.improves(value, best.value, 0.0) {
         *best = Best {
             value: Some(value),
             step: reported.step,
@@ -205,5 +218,48 @@ impl Persist for Clock {
         let state: ClockState = snapshot.state("clock")?;
         (self.step, self.gradient_steps) = (state.step, state.gradient_steps);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bevy_ecs::system::RunSystemOnce;
+
+    #[test]
+    fn the_smallest_loss_is_the_best_where_the_goal_says_so() {
+        let mut world = World::new();
+        world.insert_resource(Checkpoints {
+            best: Some("validate/loss".to_owned()),
+            goal: Goal::Smallest,
+            ..Checkpoints::default()
+        });
+        world.init_resource::<Best>();
+        let mut see = |step, value| {
+            world.insert_resource(SaveNow(false));
+            world.insert_resource(Reported {
+                step,
+                values: vec![("validate/loss".to_owned(), value)],
+                ..Reported::default()
+            });
+            world.run_system_once(watch_best).unwrap();
+            let best = *world.resource::<Best>();
+            (best.value, best.step, world.resource::<SaveNow>().0)
+        };
+        assert_eq!(see(1, 2.0), (Some(2.0), 1, true));
+        assert_eq!(see(2, 3.0), (Some(2.0), 1, false));
+        assert_eq!(see(3, f64::NEG_INFINITY), (Some(2.0), 1, false));
+        assert_eq!(see(4, 1.0), (Some(1.0), 4, true));
+    }
+
+    #[test]
+    fn the_largest_loss_is_refused_as_the_best() {
+        let mut problems = FieldProblems::default();
+        Checkpoints {
+            best: Some("validate/critic/loss".to_owned()),
+            ..Checkpoints::default()
+        }
+        .check(&mut problems);
+        assert_eq!(problems.iter().next().unwrap().0, "goal");
     }
 }

@@ -13,8 +13,8 @@ use crate::data::{Dataset, Preprocessing, Replay, SearchFolders};
 use crate::evaluate::{Rollouts, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::plugins;
-use crate::report::{ConsolePlugin, JsonLinesPlugin, Reports, TensorBoard};
-use crate::scene::{AppSceneExt, OrderEdit, Scene, SceneRegistry};
+use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
+use crate::scene::{AppSceneExt, OrderEdit, PluginKind, Scene, SceneRegistry};
 use crate::schedule::{AppScheduleExt, Clock, LearnOrder, NamedEdit, ScheduleErrors, StepRegistry};
 
 /// This binary's plugins: ours and those of whoever calls [`run`](super::run).
@@ -70,6 +70,7 @@ impl Program {
             .register_for_scenes::<Validation>()
             .register_for_scenes::<Checkpoints>()
             .register_for_scenes::<Reports>()
+            .register_for_scenes::<EarlyStopping>()
             .register_for_scenes::<TensorBoard>();
         plugins::register(&mut app);
         (self.register)(&mut app);
@@ -83,8 +84,25 @@ impl Program {
     pub fn read_scene(&self, path: &Path, overrides: &[String]) -> Result<Scene, CliError> {
         let app = self.bare_app();
         let scene = Scene::read(path, registry(&app), overrides)?;
-        check_scene(&app, &scene)?;
+        check_scene(&app, &scene, &self.slots(&scene))?;
         Ok(scene)
+    }
+
+    /// The names of the slots that a scene's `order` can name: those of every run, and those that its plugins add.
+    fn slots(&self, scene: &Scene) -> Vec<String> {
+        let mut app = self.bare_app();
+        if !scene.order.is_empty() {
+            app.insert_resource(ComputeDevice::cpu())
+                .insert_resource(Seed(scene.seed))
+                .insert_resource(SearchFolders(Vec::new()));
+            for plugin in &scene.plugins {
+                // What cannot be added is told where the run is built.
+                let _ = (**plugin).add_to(&mut app);
+            }
+            app.finish();
+        }
+        let order = app.world().resource::<LearnOrder>();
+        order.names().map(str::to_owned).collect()
     }
 
     /// Reads a resolved scene out of a run's folder.
@@ -111,7 +129,8 @@ impl Program {
         app.insert_resource(device)
             .insert_resource(Seed(seed))
             .insert_resource(SearchFolders(folders));
-        app.world_mut().resource_mut::<Clock>().steps = scene.steps;
+        let mut clock = app.world_mut().resource_mut::<Clock>();
+        (clock.steps, clock.epochs) = (scene.steps, scene.epochs);
         let act_with = |app: &mut App, snapshot: &Snapshot| -> Result<(), CliError> {
             let preprocessing: Preprocessing = snapshot.state("preprocessing")?;
             app.insert_resource(preprocessing)
@@ -176,22 +195,65 @@ pub fn registry(app: &App) -> &SceneRegistry {
     app.world().resource::<SceneRegistry>()
 }
 
+/// The same, unless a registration was refused: two plugins of one name, or a setting that no scene can hold.
+///
+/// # Errors
+/// Every registration that was refused. It is the program's mistake, so nothing of the user's can mend it.
+pub fn whole_registry(app: &App) -> Result<&SceneRegistry, CliError> {
+    let registry = registry(app);
+    let refused = registry.refused().iter().map(ToString::to_string);
+    let refused: Vec<String> = refused.collect();
+    if refused.is_empty() {
+        return Ok(registry);
+    }
+    Err(CliError::input(refused.join("\n")))
+}
+
 /// Checks what only the program knows: devices, the names of slots and steps, and what one plugin needs of another.
-fn check_scene(app: &App, scene: &Scene) -> Result<(), CliError> {
-    let slots: Vec<&str> = app.world().resource::<LearnOrder>().names().collect();
+fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliError> {
+    let slots: Vec<&str> = slots.iter().map(String::as_str).collect();
     let steps: Vec<&str> = app.world().resource::<StepRegistry>().names().collect();
     let mut problems = scene.check_order(&slots, &steps).err().unwrap_or_default();
     if let Err(error) = scene.device.parse::<ComputeDevice>() {
         problems.push(scene.problem("device", error.to_string(), None));
     }
     if let (Some(dataset), Some(_)) = (scene.settings::<Dataset>(), scene.settings::<Validation>())
-        && dataset.validation == 0.0
+        && !dataset.holds_out()
     {
         problems.push(scene.problem(
             "Dataset.validation",
             "nothing is held out, so `Validation` has no rows to compute losses on",
             Some("hold a share of the episodes out, such as validation: 0.1, or take `Validation` out".to_owned()),
         ));
+    }
+    let learns = scene.plugins.iter().any(|plugin| {
+        let entry = registry(app).entry(plugin.scene_name());
+        entry.is_ok_and(|entry| entry.kind() == PluginKind::Algorithm)
+    });
+    // A scene without an algorithm, such as a template of one plugin, is a part of one to come.
+    if let (Some(stopping), true) = (scene.settings::<EarlyStopping>(), learns) {
+        for (beginning, made, by) in [
+            (
+                "evaluate/",
+                scene.settings::<Rollouts>().is_some(),
+                "Rollouts",
+            ),
+            (
+                "validate/",
+                scene.settings::<Validation>().is_some(),
+                "Validation",
+            ),
+        ] {
+            if stopping.metric.starts_with(beginning) && !made {
+                problems.push(scene.problem(
+                    "EarlyStopping.metric",
+                    format!("nothing in this scene makes `{}`", stopping.metric),
+                    Some(format!(
+                        "add `{by}` to the plugins, or watch another metric"
+                    )),
+                ));
+            }
+        }
     }
     Ok(problems.into_result()?)
 }

@@ -9,8 +9,7 @@ use super::error::CliError;
 use super::print;
 use crate::data::check::{ActionBounds, Check as Checked};
 use crate::data::convert::{self, Origin, Target};
-use crate::data::hdf5::File;
-use crate::data::{Layout, Summary, Transitions, memory_needed};
+use crate::data::{Layout, Reading, Recording, Summary, Transitions};
 use crate::env::Space;
 use crate::env::registry::make;
 use crate::report::dataset::DatasetPicture;
@@ -39,7 +38,7 @@ impl DataCommand {
 /// Print a dataset's layout, episodes, lengths, returns, ranges and ends.
 #[derive(Args)]
 pub struct Info {
-    /// The HDF5 file
+    /// The HDF5 file, or Minari's folder
     file: PathBuf,
     /// Print one JSON object
     #[arg(long)]
@@ -63,7 +62,7 @@ impl Info {
 /// Exit status: 2 where training on it would be wrong, 0 otherwise.
 #[derive(Args)]
 pub struct Check {
-    /// The HDF5 file
+    /// The HDF5 file, or Minari's folder
     file: PathBuf,
     /// Hold the actions against this environment's bounds, such as Pendulum-v1
     #[arg(long, value_name = "NAME")]
@@ -77,12 +76,12 @@ impl Check {
     fn run(&self) -> Result<AppExit, CliError> {
         let bounds = match &self.env {
             None => None,
-            Some(name) => action_bounds(name)?.map(|(low, high)| ActionBounds {
-                of: name.clone(),
-                low,
-                high,
-            }),
+            Some(name) => action_bounds(name)?,
         };
+        // What cannot be opened is a finding like any other.
+        if let Ok(recording) = Recording::open(&self.file, &Reading::default()) {
+            say_what_it_takes(&self.file, &recording);
+        }
         let check = Checked::of(&self.file, bounds.as_ref());
         if self.json {
             print(&serde_json::to_string(&check).map_err(CliError::failed)?);
@@ -99,7 +98,7 @@ impl Check {
 /// Write a dataset in another layout.
 #[derive(Args)]
 pub struct Convert {
-    /// The HDF5 file to read
+    /// The HDF5 file to read, or Minari's folder
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The file to write; for minari the folder, named as the dataset, such as pendulum-v0
@@ -135,11 +134,11 @@ impl Convert {
         let origin = match &self.env {
             None => None,
             Some(name) => {
-                let unbounded = || {
-                    let width = transitions.action().width;
-                    (vec![f32::NEG_INFINITY; width], vec![f32::INFINITY; width])
+                let width = transitions.action().width;
+                let (action_low, action_high) = match action_bounds(name)? {
+                    Some(ActionBounds { low, high, .. }) => (low, high),
+                    None => (vec![f32::NEG_INFINITY; width], vec![f32::INFINITY; width]),
                 };
-                let (action_low, action_high) = action_bounds(name)?.unwrap_or_else(unbounded);
                 Some(Origin {
                     environment: name.clone(),
                     action_low,
@@ -163,7 +162,7 @@ impl Convert {
 /// Draw a dataset: returns, lengths, and how each element is spread.
 #[derive(Args)]
 pub struct Plot {
-    /// The HDF5 file
+    /// The HDF5 file, or Minari's folder
     file: PathBuf,
     /// The picture, SVG; the file's name with .svg, in the working directory, if not given
     #[arg(long, value_name = "FILE")]
@@ -201,18 +200,25 @@ impl Plot {
 /// Reads a file, having said what that takes.
 fn read(path: &Path) -> Result<(Layout, Transitions), CliError> {
     let wrong = |error| CliError::of(true, &error);
-    let file = File::open(path).map_err(|error| wrong(error.into()))?;
-    let layout = Layout::detect(&file).map_err(wrong)?;
-    let needed = memory_needed(&file, layout);
+    let recording = Recording::open(path, &Reading::default()).map_err(wrong)?;
+    say_what_it_takes(path, &recording);
+    Ok((recording.layout(), recording.read().map_err(wrong)?))
+}
+
+fn say_what_it_takes(path: &Path, recording: &Recording) {
+    let needed = recording.memory_needed();
     eprintln!("{}: {needed} in memory", path.display());
-    Ok((layout, layout.read(&file).map_err(wrong)?))
 }
 
 /// The bounds of an environment's actions; `None` where they are choices.
-fn action_bounds(name: &str) -> Result<Option<(Vec<f32>, Vec<f32>)>, CliError> {
+fn action_bounds(name: &str) -> Result<Option<ActionBounds>, CliError> {
     let environment = make(name).map_err(|error| CliError::of(true, &error))?;
     Ok(match environment.action_space() {
-        Space::Box { low, high, .. } => Some((low.clone(), high.clone())),
+        Space::Box { low, high, .. } => Some(ActionBounds {
+            of: name.to_owned(),
+            low: low.clone(),
+            high: high.clone(),
+        }),
         Space::Discrete { .. } | Space::Dict { .. } => None,
     })
 }

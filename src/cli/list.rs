@@ -3,12 +3,12 @@
 use bevy_app::AppExit;
 use clap::{Args, ValueEnum};
 
-use super::building::{Program, registry};
+use super::building::{Program, whole_registry};
 use super::error::CliError;
 use super::print;
 use crate::env::registry as environments;
 use crate::learner::ComputeDevice;
-use crate::scene::PluginKind;
+use crate::scene::{PluginKind, SceneRegistry};
 
 /// List what scenes can name.
 #[derive(Args)]
@@ -32,6 +32,8 @@ enum What {
 impl List {
     /// Lists.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        let app = program.bare_app();
+        let registry = whole_registry(&app)?;
         let all = [
             What::Algorithms,
             What::Plugins,
@@ -42,7 +44,7 @@ impl List {
             .into_iter()
             .filter(|what| self.what.is_none_or(|asked| asked == *what))
             .map(|what| {
-                let rows = rows(program, what);
+                let rows = rows(registry, what);
                 let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
                 let lines = rows
                     .iter()
@@ -62,10 +64,9 @@ impl List {
     }
 }
 
-fn rows(program: &Program, what: What) -> Vec<(String, String)> {
+fn rows(registry: &SceneRegistry, what: What) -> Vec<(String, String)> {
     let of_kind = |kind: PluginKind| {
-        let app = program.bare_app();
-        let entries = registry(&app).entries().iter();
+        let entries = registry.entries().iter();
         entries
             .filter(|entry| entry.kind() == kind)
             .map(|entry| (entry.name().to_owned(), entry.summary()))
@@ -85,5 +86,33 @@ fn rows(program: &Program, what: What) -> Vec<(String, String)> {
                 Err(error) => (name, error.to_string()),
             })
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bevy_app::{App, Plugin};
+    use bevy_reflect::Reflect;
+
+    use super::*;
+    use crate::scene::{AppSceneExt, Settings};
+
+    /// Of the name of a plugin that comes along.
+    #[derive(Clone, Default, Reflect)]
+    struct Bc {}
+    impl Plugin for Bc {
+        fn build(&self, _: &mut App) {}
+    }
+    impl Settings for Bc {}
+
+    #[test]
+    fn two_plugins_of_one_name_are_an_error_that_names_both_types() {
+        let program = Program::new(|app| {
+            app.register_for_scenes::<Bc>();
+        });
+        let refused = List { what: None }.run(&program).err().unwrap().to_string();
+        for word in ["`Bc`", "yarak::plugins::bc::Bc", "list::tests::Bc"] {
+            assert!(refused.contains(word), "{refused}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bevy_app::AppExit;
 use clap::Subcommand;
 
-use super::building::{For, Program, folders_of, registry};
+use super::building::{For, Program, folders_of, whole_registry};
 use super::error::CliError;
 use super::print;
 
@@ -23,7 +23,7 @@ pub enum SceneCommand {
         /// The plugin, such as Td3Bc (`yarak list` names them)
         name: String,
     },
-    /// Print each setting of a plugin with its type, default, range and meaning
+    /// Print each setting of a plugin with its type, range, meaning, and its default or that it is required
     Schema {
         /// The plugin, such as Td3Bc (`yarak list` names them)
         name: String,
@@ -55,13 +55,13 @@ impl SceneCommand {
             }
             SceneCommand::Template { name } => {
                 let app = program.bare_app();
-                let entry = registry(&app).entry(name).map_err(CliError::input)?;
+                let entry = whole_registry(&app)?.entry(name).map_err(CliError::input)?;
                 print(&entry.scene_template());
                 Ok(AppExit::Success)
             }
             SceneCommand::Schema { name, json } => {
                 let app = program.bare_app();
-                let entry = registry(&app).entry(name).map_err(CliError::input)?;
+                let entry = whole_registry(&app)?.entry(name).map_err(CliError::input)?;
                 if *json {
                     print(&format!("{:#}", entry.json_schema()));
                 } else {

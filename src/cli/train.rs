@@ -13,7 +13,7 @@ use super::building::{For, Program, folders_of};
 use super::error::CliError;
 use super::{INTERRUPTED, print, words_of};
 use crate::checkpoint::{
-    Best, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
+    Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
     default_run_folder, finish_writing,
 };
 use crate::collect::Steps;
@@ -24,7 +24,7 @@ use crate::nn::set_threads;
 use crate::report::console::Console;
 use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress};
 use crate::scene::Scene;
-use crate::schedule::{Learn, Outcome, Training, request_stop, with_causes};
+use crate::schedule::{EndNow, Learn, Outcome, Training, request_stop, with_causes};
 
 /// Train a scene.
 ///
@@ -81,6 +81,8 @@ struct Ended {
     folder: PathBuf,
     last: Option<(u64, f64)>,
     best: Best,
+    /// The metric of the best checkpoint.
+    watched: Option<String>,
 }
 
 impl Train {
@@ -250,7 +252,13 @@ impl Train {
                 scores.push(score);
                 let mut line = format!("{folder}: evaluate/return {score:.1} at step {step}");
                 if let Some(best) = run.best.value {
-                    line.push_str(&format!(", best {best:.1} at step {}", run.best.step));
+                    let step = run.best.step;
+                    line.push_str(&match run.watched.as_deref() {
+                        Some("evaluate/return") | None => {
+                            format!(", best {best:.1} at step {step}")
+                        }
+                        Some(metric) => format!("; best {metric} {best} at step {step}"),
+                    });
                 }
                 print(&line);
             }
@@ -291,6 +299,7 @@ impl Learner {
                 folder: self.folder.path().to_path_buf(),
                 last: None,
                 best: Best::default(),
+                watched: None,
             });
         }
         let app = &mut self.app;
@@ -314,7 +323,10 @@ impl Learner {
         let outcome = outcome.unwrap_or(Outcome::Finished);
         let folder = self.folder.path().to_path_buf();
         let said = match &outcome {
-            Outcome::Finished => format!("finished: {}", folder.display()),
+            Outcome::Finished => match &world.resource::<EndNow>().0 {
+                Some(why) => format!("stopped early, as {why}: {}", folder.display()),
+                None => format!("finished: {}", folder.display()),
+            },
             Outcome::Interrupted => format!("interrupted and saved: {}", folder.display()),
             Outcome::Failed(_) => format!("failed: {}", folder.display()),
         };
@@ -331,6 +343,9 @@ impl Learner {
             folder,
             last: last.map(|score| (step, score)),
             best: world.get_resource::<Best>().copied().unwrap_or_default(),
+            watched: world
+                .get_resource::<Checkpoints>()
+                .and_then(|checkpoints| checkpoints.best.clone()),
         })
     }
 }

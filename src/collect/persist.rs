@@ -20,10 +20,10 @@ pub trait AppPersistAgentsExt {
     ///
     /// ```
     /// use yarak::prelude::*;
-    /// use yarak::serde::{Deserialize, Serialize};
+    /// use yarak::prelude::serde::{Deserialize, Serialize};
     ///
     /// #[derive(Component, Serialize, Deserialize)]
-    /// #[serde(crate = "yarak::serde")]
+    /// #[serde(crate = "yarak::prelude::serde")]
     /// struct Frog(f32);
     ///
     /// let mut app = App::new();

@@ -102,7 +102,6 @@ pub fn limit_time(
 }
 
 /// Copies what the step brought into [`Steps`], the true last observation of an ended episode included, and counts returns.
-#[expect(clippy::type_complexity, reason = "all components of an environment")]
 pub fn keep_steps(
     observations: Res<Observations>,
     actions: Res<Actions>,

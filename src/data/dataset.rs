@@ -12,9 +12,11 @@ use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
 use super::hdf5::FileError;
+use super::split::{held_out_by, split};
+use super::streaming::Stored;
 use super::{
-    ActionScale, Column, LoadError, Normaliser, ScaleError, Split, SplitError, Transitions, load,
-    split_episodes,
+    ActionScale, Bytes, Column, Dones, Goals, LoadError, Normaliser, Reading, Recording, Rule,
+    ScaleError, Split, SplitError, Transitions,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
 use crate::env::Space;
@@ -22,11 +24,24 @@ use crate::learner::Seed;
 use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::InputError;
 
-/// Loads a dataset of demonstrations (HDF5, D4RL layout) into memory.
+/// Loads a dataset of demonstrations into memory: HDF5 in the layout of D4RL, Minari, robomimic or d3rlpy.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Dataset {
-    /// The file, relative to the working directory or to the scene's folder.
+    /// The file, or Minari's folder, relative to the working directory or to the scene's folder.
     pub path: PathBuf,
+    /// Minari, robomimic: the named parts of an observation, in the order in which they are joined. Empty: all of them.
+    pub observations: Vec<String>,
+    /// D4RL: which rows are transitions, all whose next observation was recorded or those of D4RL's `qlearning_dataset`.
+    pub rule: Rule,
+    /// D4RL's own rule on a file without `timeouts`: the environment's step limit.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub max_episode_steps: Option<usize>,
+    /// robomimic: whether `dones` mark terminals, the ends of demonstrations, or both.
+    pub dones: Dones,
+    /// robomimic: the filter key whose demonstrations are trained on. None: all that are not held out.
+    pub filter: Option<String>,
+    /// robomimic: the filter key whose demonstrations are held out for validation.
+    pub validation_filter: Option<String>,
     /// Whether observations are normalised: (s − μ) / (σ + 1e-3), with the mean and deviation of the training data.
     pub normalise: bool,
     /// The smallest and largest action, mapped to −1 and 1. None: those of the environment, or else of the data.
@@ -34,15 +49,26 @@ pub struct Dataset {
     /// The share of the episodes that is held out for validation.
     #[reflect(@Bounds::within(0.0, 1.0))]
     pub validation: f32,
+    /// The most memory that the data may take, in GB (10⁹ bytes). Data that need more stay in their file, and the batches to
+    /// come are read from it ahead of the learner: the same batches, to the last bit. None: as much as they need.
+    #[reflect(@Bounds::above(0.0))]
+    pub memory: Option<f32>,
 }
 
 impl Default for Dataset {
     fn default() -> Self {
         Dataset {
             path: PathBuf::from("assets/pendulum-medium-expert.hdf5"),
+            observations: Vec::new(),
+            rule: Rule::Exact,
+            max_episode_steps: None,
+            dones: Dones::Terminal,
+            filter: None,
+            validation_filter: None,
             normalise: true,
             action_bounds: None,
             validation: 0.0,
+            memory: None,
         }
     }
 }
@@ -60,12 +86,37 @@ impl Settings for Dataset {
         if self.path.as_os_str().is_empty() {
             problems.refuse("path", "names no file: give the HDF5 file's path");
         }
+        if self.validation > 0.0 && self.validation_filter.is_some() {
+            problems.refuse(
+                "validation",
+                "episodes are held out by a share or by `validation_filter`: give one of them",
+            );
+        }
         if self.validation >= 1.0 {
             problems.refuse(
                 "validation",
                 "nothing would be left to train on: give less than 1",
             );
         }
+    }
+}
+
+impl Dataset {
+    /// What of the file is read, and as what.
+    pub fn reading(&self) -> Reading {
+        Reading {
+            observations: self.observations.clone(),
+            rule: self.rule,
+            max_episode_steps: self.max_episode_steps,
+            dones: self.dones,
+            filter: self.filter.clone(),
+            validation_filter: self.validation_filter.clone(),
+        }
+    }
+
+    /// Whether some episodes are held out.
+    pub fn holds_out(&self) -> bool {
+        self.validation > 0.0 || self.validation_filter.is_some()
     }
 }
 
@@ -142,6 +193,20 @@ pub struct Data {
     pub file: PathBuf,
 }
 
+/// Transitions that stay in their file because they would take more memory than [`Dataset::memory`]: what a run has instead of
+/// [`Data`]. Minibatches are drawn from either; what needs all rows at once needs [`Data`].
+#[derive(Resource, Clone)]
+pub struct StoredData {
+    /// The transitions, preprocessed as they are read.
+    pub stored: Arc<Stored>,
+    /// Which rows are trained on and which are held out.
+    pub split: Arc<Split>,
+    /// Where they are.
+    pub file: PathBuf,
+    /// The most memory that they may take.
+    pub memory: Bytes,
+}
+
 /// A whole episode of the training data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoredEpisode {
@@ -210,7 +275,17 @@ impl DatasetError {
     /// The setting that has to change, as a scene names it.
     pub fn setting(&self) -> &'static str {
         match self {
+            DatasetError::Split(SplitError::Nothing { .. }) => "Dataset.validation_filter",
             DatasetError::Split(_) => "Dataset.validation",
+            DatasetError::Load(LoadError::Setting { setting, .. }) => match *setting {
+                "observations" => "Dataset.observations",
+                "rule" => "Dataset.rule",
+                "max_episode_steps" => "Dataset.max_episode_steps",
+                "dones" => "Dataset.dones",
+                "filter" => "Dataset.filter",
+                _ => "Dataset.validation_filter",
+            },
+            DatasetError::Load(LoadError::NoStepLimit { .. }) => "Dataset.max_episode_steps",
             DatasetError::Load(_) | DatasetError::Scale { .. } | DatasetError::OtherTask { .. } => {
                 "Dataset.path"
             }
@@ -230,19 +305,37 @@ pub(super) fn load_dataset(
     dataset: Res<Dataset>,
     folders: Option<Res<SearchFolders>>,
     spaces: Option<Res<Spaces>>,
+    goals: Option<Res<Goals>>,
     mut commands: Commands,
 ) -> Result<(), BevyError> {
+    if let (Some(_), Some(spaces)) = (&goals, &spaces) {
+        return Err(InputError::new(Goals::refusal(&spaces.environment)).into());
+    }
     let file = folders.map_or_else(
         || dataset.path.clone(),
         |folders| folders.find(&dataset.path),
     );
     let loaded = shared(&dataset, &file, spaces.as_deref()).map_err(InputError::new)?;
-    commands.insert_resource(loaded.preprocessing.clone());
-    commands.insert_resource(Data {
-        transitions: loaded.transitions.clone(),
-        split: loaded.split.clone(),
-        file,
-    });
+    let mut preprocessing = loaded.preprocessing.clone();
+    if goals.is_some() {
+        // What networks see is the observation and the goal, one after the other.
+        preprocessing.observation = preprocessing.observation.twice();
+    }
+    commands.insert_resource(preprocessing);
+    let (split, file) = (loaded.split.clone(), loaded.file.clone());
+    match &loaded.rows {
+        LoadedRows::InMemory(transitions) => commands.insert_resource(Data {
+            transitions: transitions.clone(),
+            split,
+            file,
+        }),
+        LoadedRows::InFile(stored, memory) => commands.insert_resource(StoredData {
+            stored: stored.clone(),
+            split,
+            file,
+            memory: *memory,
+        }),
+    }
     Ok(())
 }
 
@@ -275,9 +368,14 @@ pub fn preload(world: &World) -> Result<Option<SharedDataset>, DatasetError> {
 /// A dataset as several learners share it.
 struct Loaded {
     file: PathBuf,
-    transitions: Arc<Transitions>,
+    rows: LoadedRows,
     split: Arc<Split>,
     preprocessing: Preprocessing,
+}
+
+enum LoadedRows {
+    InMemory(Arc<Transitions>),
+    InFile(Arc<Stored>, Bytes),
 }
 
 /// What makes two datasets the same: file and everything that is done to it.
@@ -318,56 +416,104 @@ fn prepare(
         file: name.clone(),
         error,
     };
-    let mut transitions = load(file)?;
-    if let Some(spaces) = spaces {
-        for (what, found, space) in [
-            (
-                "observations",
-                transitions.observation().width,
-                &spaces.observation,
-            ),
-            ("actions", transitions.action().width, &spaces.action),
-        ] {
-            if found != space.size() {
-                return Err(DatasetError::OtherTask {
-                    file: name.clone(),
-                    what,
-                    found,
-                    environment: spaces.environment.clone(),
-                    expected: space.size(),
-                });
-            }
-        }
-    }
+    let recording = Recording::open(file, &dataset.reading())?;
+    of_the_same_task(&name, recording.widths(), spaces)?;
     // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
-    let split = split_episodes(&transitions, f64::from(dataset.validation), Seed(0).0)?;
+    let split = match recording.held_out() {
+        Some(held_out) => held_out_by(recording.episodes(), held_out)?,
+        None => split(
+            recording.episodes(),
+            f64::from(dataset.validation),
+            Seed(0).0,
+        )?,
+    };
+    if dataset.holds_out() && split.held_out.is_empty() {
+        return Err(SplitError::Nothing { what: "held out" }.into());
+    }
+    let place = recording.file().path().to_path_buf();
+    let needed = recording.memory_needed();
+    let budget = dataset
+        .memory
+        .map(|gigabytes| Bytes((f64::from(gigabytes) * 1e9) as u64));
+    if let Some(budget) = budget.filter(|budget| needed > *budget) {
+        eprintln!(
+            "{name}: {needed} of transitions are more than the {budget} that they may take: batches are read from the file, \
+             ahead of the learner"
+        );
+        let (mut stored, observation, extremes) =
+            Stored::sweep(recording, budget, &split, dataset.normalise)?;
+        let action = action_scale(dataset, spaces, &extremes).map_err(scale_error)?;
+        stored.rescale(observation.clone(), action.clone());
+        return Ok(Loaded {
+            file: place,
+            rows: LoadedRows::InFile(Arc::new(stored), budget),
+            split: Arc::new(split),
+            preprocessing: Preprocessing {
+                observation,
+                action,
+            },
+        });
+    }
+    let mut transitions = recording.read()?;
     let observation = if dataset.normalise {
         Normaliser::fit(&training_rows(transitions.observation(), &split))
     } else {
         Normaliser::identity(transitions.observation().width)
     };
-    let width = transitions.action().width;
-    let action = match (dataset.action_bounds, spaces.map(|spaces| &spaces.action)) {
-        (Some((low, high)), _) => ActionScale::from_bounds(vec![low; width], vec![high; width]),
-        (None, Some(Space::Box { low, high, .. }))
-            if low.iter().chain(high).all(|bound| bound.is_finite()) =>
-        {
-            ActionScale::from_bounds(low.clone(), high.clone())
-        }
-        _ => ActionScale::from_data(transitions.action()),
-    }
-    .map_err(scale_error)?;
+    let action = action_scale(dataset, spaces, transitions.action()).map_err(scale_error)?;
     observation.apply(&mut transitions).map_err(scale_error)?;
     action.apply(&mut transitions).map_err(scale_error)?;
     Ok(Loaded {
-        file: file.to_path_buf(),
-        transitions: Arc::new(transitions),
+        file: place,
+        rows: LoadedRows::InMemory(Arc::new(transitions)),
         split: Arc::new(split),
         preprocessing: Preprocessing {
             observation,
             action,
         },
     })
+}
+
+/// Refuses data of another task than the environment.
+fn of_the_same_task(
+    name: &str,
+    [observation, action]: [usize; 2],
+    spaces: Option<&Spaces>,
+) -> Result<(), DatasetError> {
+    let Some(spaces) = spaces else { return Ok(()) };
+    for (what, found, space) in [
+        ("observations", observation, &spaces.observation),
+        ("actions", action, &spaces.action),
+    ] {
+        if found != space.size() {
+            return Err(DatasetError::OtherTask {
+                file: name.to_owned(),
+                what,
+                found,
+                environment: spaces.environment.clone(),
+                expected: space.size(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// How actions are scaled: by the settings, the environment, or the extremes of the data, in this order.
+fn action_scale(
+    dataset: &Dataset,
+    spaces: Option<&Spaces>,
+    actions: &Column,
+) -> Result<ActionScale, ScaleError> {
+    let width = actions.width;
+    match (dataset.action_bounds, spaces.map(|spaces| &spaces.action)) {
+        (Some((low, high)), _) => ActionScale::from_bounds(vec![low; width], vec![high; width]),
+        (None, Some(Space::Box { low, high, .. }))
+            if low.iter().chain(high).all(|bound| bound.is_finite()) =>
+        {
+            ActionScale::from_bounds(low.clone(), high.clone())
+        }
+        _ => ActionScale::from_data(actions),
+    }
 }
 
 /// The rows of a column that are trained on: statistics are theirs alone.

@@ -1,5 +1,8 @@
 //! Minibatches drawn from a dataset: uniformly, with replacement.
 
+use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
 use bevy_app::{App, Plugin, PreStartup, Startup};
 use bevy_ecs::prelude::*;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -7,7 +10,12 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::dataset::load_dataset;
-use super::{Batch, Data, Folded, Preprocessing, Transitions, fold};
+use super::n_step::{check as check_fold, fold_row};
+use super::streaming::{Drawing, ReadAhead, Rows};
+use super::{
+    Batch, Bytes, Column, Data, FoldError, Folded, Goals, LoadError, Preprocessing, Split,
+    StoredData, Transitions, fold,
+};
 use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling, Seed};
 use crate::schedule::{Clock, InputError, Learn, LearnSystems, Validate, ValidateSystems};
 
@@ -43,20 +51,43 @@ impl Plugin for MinibatchPlugin {
     fn build(&self, app: &mut App) {
         let settings = self.clone();
         let build = move |data: Option<Res<Data>>,
+                          stored: Option<Res<StoredData>>,
                           device: Res<ComputeDevice>,
+                          goals: Option<Res<Goals>>,
                           mut clock: ResMut<Clock>,
                           mut commands: Commands|
               -> Result<(), BevyError> {
-            let Some(data) = data else {
-                return Ok(());
+            let goals = goals.map(|goals| *goals);
+            let choices = match (&data, &stored) {
+                (Some(data), _) => data.transitions.choices().map(|count| (&data.file, count)),
+                // How many are counted when they are read.
+                (None, Some(stored)) => {
+                    let choices = stored.stored.recording().choices();
+                    choices.map(|choices| (&stored.file, choices.count.unwrap_or(0)))
+                }
+                (None, None) => None,
             };
-            let minibatches = Minibatches::new(&settings, &data).map_err(InputError::new)?;
-            clock.steps_per_epoch = settings
-                .steps_per_epoch
-                .unwrap_or_else(|| data.split.training.len().div_ceil(settings.batch) as u64);
-            let transitions = &data.transitions;
-            let (observation, action) =
-                (transitions.observation().width, transitions.action().width);
+            if let Some((file, choices)) = choices {
+                return Err(InputError::new(choices_refused(file, choices)).into());
+            }
+            let minibatches = match (&data, &stored) {
+                (Some(data), _) => {
+                    Minibatches::new(&settings, data, goals).map_err(InputError::new)?
+                }
+                (None, Some(stored)) => {
+                    Minibatches::ahead(&settings, stored, goals).map_err(InputError::new)?
+                }
+                (None, None) => return Ok(()),
+            };
+            let rows = minibatches.source.split().training.len();
+            clock.set_epoch(
+                settings
+                    .steps_per_epoch
+                    .unwrap_or_else(|| rows.div_ceil(settings.batch.max(1)) as u64),
+            );
+            let [observation, action] = minibatches.source.widths();
+            let given = 1 + usize::from(goals.is_some());
+            let observation = given * observation;
             commands.insert_resource(Batch::empty(observation, action, &device.plain()));
             commands.insert_resource(minibatches);
             Ok(())
@@ -72,11 +103,12 @@ impl Plugin for MinibatchPlugin {
 /// Before any network is built, whose plugin would miss the data in words of its own.
 fn find_data(
     data: Option<Res<Data>>,
+    stored: Option<Res<StoredData>>,
     acting_only: Option<Res<Preprocessing>>,
 ) -> Result<(), BevyError> {
     // A policy that only acts brings its preprocessing and needs no data.
-    match (data, acting_only) {
-        (None, None) => Err(InputError::new(NO_DATASET).into()),
+    match (data, stored, acting_only) {
+        (None, None, None) => Err(InputError::new(NO_DATASET).into()),
         _ => Ok(()),
     }
 }
@@ -84,64 +116,298 @@ fn find_data(
 const NO_DATASET: &str =
     "there is no data to learn from: add `Dataset(path: \"...\")` to the plugins";
 
-/// The dataset as minibatches are drawn from it.
+fn choices_refused(file: &Path, choices: usize) -> String {
+    format!(
+        "{}: an action is one of {choices} choices, and the algorithm learns vectors of real numbers; take data with such actions",
+        file.display()
+    )
+}
+
+/// The dataset as minibatches are drawn from it: in memory, or read from its file ahead of the learner, with the same bits.
 #[derive(Resource)]
 pub struct Minibatches {
-    data: Data,
-    folded: Folded,
+    source: Source,
     batch: usize,
 }
 
+enum Source {
+    InMemory {
+        data: Data,
+        folded: Folded,
+        /// For each row the row whose next observation is its goal, where networks are given goals.
+        goals: Option<Vec<u32>>,
+    },
+    Ahead(Box<Ahead>),
+}
+
+/// Data that stay in their file.
+struct Ahead {
+    data: StoredData,
+    read_ahead: Mutex<ReadAhead>,
+    discount: f64,
+    drawing: Drawing,
+    /// What a terminal step's reward is multiplied by.
+    forever: f64,
+    /// The batch that is validated on, which is always the same.
+    held_out: OnceLock<Rows>,
+}
+
+/// Why minibatches cannot be drawn from a file.
+#[derive(Debug, thiserror::Error)]
+enum AheadError {
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    #[error(
+        "`Dataset.memory` of {given} is too little: batches of {batch} rows of this file need {enough}; give at least \
+         `memory: {gigabytes:.2}`, or a smaller `batch`"
+    )]
+    Memory {
+        given: Bytes,
+        batch: usize,
+        enough: Bytes,
+        gigabytes: f64,
+    },
+}
+
 impl Minibatches {
-    fn new(settings: &MinibatchPlugin, data: &Data) -> Result<Self, super::FoldError> {
+    fn new(
+        settings: &MinibatchPlugin,
+        data: &Data,
+        goals: Option<Goals>,
+    ) -> Result<Self, FoldError> {
+        let folded = fold(
+            &data.transitions,
+            f64::from(settings.discount),
+            settings.n_step,
+            settings.infinite_horizon,
+        )?;
         Ok(Minibatches {
-            folded: fold(
-                &data.transitions,
-                f64::from(settings.discount),
-                settings.n_step,
-                settings.infinite_horizon,
-            )?,
-            data: data.clone(),
+            source: Source::InMemory {
+                folded,
+                data: data.clone(),
+                goals: goals.map(|goals| goals.rows(&data.transitions)),
+            },
             batch: settings.batch.max(1),
         })
     }
 
+    fn ahead(
+        settings: &MinibatchPlugin,
+        data: &StoredData,
+        goals: Option<Goals>,
+    ) -> Result<Self, AheadError> {
+        let (discount, n_step) = (f64::from(settings.discount), settings.n_step);
+        let forever = check_fold(discount, n_step, settings.infinite_horizon)?;
+        let batch = settings.batch.max(1);
+        let drawing = Drawing {
+            batch,
+            n_step,
+            goals,
+        };
+        let read_ahead = ReadAhead::new(
+            data.stored.clone(),
+            data.split.clone(),
+            drawing.clone(),
+            data.memory,
+        )
+        .map_err(|enough| AheadError::Memory {
+            given: data.memory,
+            batch,
+            enough,
+            // A little more than enough, so that rounding does not make it too little again.
+            gigabytes: enough.0 as f64 / 1e9 + 0.01,
+        })?;
+        Ok(Minibatches {
+            source: Source::Ahead(Box::new(Ahead {
+                data: data.clone(),
+                read_ahead: Mutex::new(read_ahead),
+                discount,
+                drawing,
+                forever,
+                held_out: OnceLock::new(),
+            })),
+            batch,
+        })
+    }
+
     /// Draws a minibatch of the training rows.
-    pub fn draw(&self, generator: &mut ChaCha8Rng, device: &Device) -> Batch {
-        self.draw_from(&self.data.split.training, generator, device)
-    }
-
-    fn draw_from(&self, rows: &[u32], generator: &mut ChaCha8Rng, device: &Device) -> Batch {
-        let drawn: Vec<usize> = (0..self.batch)
-            .map(|_| rows[generator.random_range(0..rows.len() as u32) as usize] as usize)
-            .collect();
-        self.gather(&drawn, device)
-    }
-
-    /// The batch of the given rows.
-    pub fn gather(&self, rows: &[usize], device: &Device) -> Batch {
-        let transitions: &Transitions = &self.data.transitions;
-        let last = |row: &usize| self.folded.last[*row] as usize;
-        let matrix = |column: &super::Column, rows: &mut dyn Iterator<Item = usize>| {
-            let mut values = Vec::with_capacity(self.batch * column.width);
-            rows.for_each(|row| values.extend_from_slice(column.row(row)));
-            let shape = [values.len() / column.width.max(1), column.width];
-            Tensor::<2>::from_data(TensorData::new(values, shape), device)
-        };
-        let vector = |value: &dyn Fn(&usize) -> f32| {
-            let values: Vec<f32> = rows.iter().map(value).collect();
-            let shape = [values.len()];
-            Tensor::<1>::from_data(TensorData::new(values, shape), device)
-        };
-        Batch {
-            observation: matrix(transitions.observation(), &mut rows.iter().copied()),
-            action: matrix(transitions.action(), &mut rows.iter().copied()),
-            reward: vector(&|row| self.folded.reward[*row]),
-            next_observation: matrix(transitions.next_observation(), &mut rows.iter().map(last)),
-            bootstrap: vector(&|row| self.folded.bootstrap[*row]),
-            terminal: vector(&|row| f32::from(u8::from(transitions.terminal()[last(row)]))),
+    ///
+    /// # Errors
+    /// Data that stay in their file cannot be read any more.
+    pub fn draw(&self, generator: &mut ChaCha8Rng, device: &Device) -> Result<Batch, LoadError> {
+        let before = generator.clone();
+        let drawn = draw_rows(&self.source.split().training, self.batch, generator);
+        match &self.source {
+            Source::InMemory { .. } => {
+                let rows: Vec<usize> = drawn.into_iter().map(|row| row as usize).collect();
+                self.gather(&rows, device)
+            }
+            Source::Ahead(ahead) => {
+                let mut threads = ahead
+                    .read_ahead
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let rows = threads.take(&drawn, &before)?;
+                drop(threads);
+                let drawn: Vec<usize> = drawn.into_iter().map(|row| row as usize).collect();
+                Ok(ahead.batch(&drawn, rows, device))
+            }
         }
     }
+
+    /// The batch of the given rows. Of data that stay in their file they are read at once, which takes a while.
+    ///
+    /// # Errors
+    /// Data that stay in their file cannot be read any more.
+    pub fn gather(&self, rows: &[usize], device: &Device) -> Result<Batch, LoadError> {
+        match &self.source {
+            Source::InMemory {
+                data,
+                folded,
+                goals,
+            } => Ok(gather(data, folded, goals.as_deref(), rows, device)),
+            Source::Ahead(ahead) => Ok(ahead.batch(rows, ahead.read(rows)?, device)),
+        }
+    }
+
+    /// A batch of held-out rows, always those of the same stream, which is not the training's; `None` where there are none.
+    fn held_out(&self, device: &Device) -> Result<Option<Batch>, LoadError> {
+        let held_out = &self.source.split().held_out;
+        if held_out.is_empty() {
+            return Ok(None);
+        }
+        let mut random = Random::<Sampling>::forked(Seed(0), HELD_OUT_STREAM);
+        let drawn = draw_rows(held_out, self.batch, random.generator());
+        let drawn: Vec<usize> = drawn.into_iter().map(|row| row as usize).collect();
+        let Source::Ahead(ahead) = &self.source else {
+            return self.gather(&drawn, device).map(Some);
+        };
+        let rows = match ahead.held_out.get() {
+            Some(rows) => rows.clone(),
+            None => {
+                let rows = ahead.read(&drawn)?;
+                ahead.held_out.get_or_init(|| rows).clone()
+            }
+        };
+        Ok(Some(ahead.batch(&drawn, rows, device)))
+    }
+}
+
+impl Source {
+    fn split(&self) -> &Split {
+        match self {
+            Source::InMemory { data, .. } => &data.split,
+            Source::Ahead(ahead) => &ahead.data.split,
+        }
+    }
+
+    fn widths(&self) -> [usize; 2] {
+        match self {
+            Source::InMemory { data, .. } => {
+                let transitions = &data.transitions;
+                [transitions.observation().width, transitions.action().width]
+            }
+            Source::Ahead(ahead) => ahead.data.stored.recording().widths(),
+        }
+    }
+}
+
+impl Ahead {
+    fn folded(&self, row: usize) -> (f32, f32, u32) {
+        let stored = &self.data.stored;
+        fold_row(
+            stored.reward(),
+            stored.episode_of(row),
+            row,
+            self.discount,
+            self.drawing.n_step,
+            self.forever,
+        )
+    }
+
+    fn read(&self, rows: &[usize]) -> Result<Rows, LoadError> {
+        self.data.stored.read(rows, &self.drawing)
+    }
+
+    fn batch(&self, rows: &[usize], read: Rows, device: &Device) -> Batch {
+        let stored = &self.data.stored;
+        let [observation, action] = stored.recording().widths();
+        let observed = |values| with_goals(values, &read.goal, observation, device);
+        let folded: Vec<_> = rows.iter().map(|row| self.folded(*row)).collect();
+        let terminal = |last: u32| f32::from(u8::from(stored.is_terminal(last as usize)));
+        Batch {
+            observation: observed(read.observation),
+            action: matrix(read.action, action, device),
+            reward: vector(folded.iter().map(|(reward, ..)| *reward), device),
+            next_observation: observed(read.next_observation),
+            bootstrap: vector(folded.iter().map(|(_, bootstrap, _)| *bootstrap), device),
+            terminal: vector(folded.iter().map(|(.., last)| terminal(*last)), device),
+        }
+    }
+}
+
+/// Draws rows with replacement. Whoever reads ahead draws by the same function.
+pub(super) fn draw_rows(rows: &[u32], count: usize, generator: &mut ChaCha8Rng) -> Vec<u32> {
+    (0..count)
+        .map(|_| rows[generator.random_range(0..rows.len() as u32) as usize])
+        .collect()
+}
+
+fn gather(
+    data: &Data,
+    folded: &Folded,
+    goals: Option<&[u32]>,
+    rows: &[usize],
+    device: &Device,
+) -> Batch {
+    let transitions: &Transitions = &data.transitions;
+    let last = |row: &usize| folded.last[*row] as usize;
+    let of_rows = |column: &Column, rows: &mut dyn Iterator<Item = usize>| {
+        let mut values = Vec::with_capacity(rows.size_hint().0 * column.width);
+        rows.for_each(|row| values.extend_from_slice(column.row(row)));
+        values
+    };
+    let (observation, action) = (transitions.observation(), transitions.action());
+    let next = transitions.next_observation();
+    let goal = goals.map_or_else(Vec::new, |goals| {
+        of_rows(next, &mut rows.iter().map(|row| goals[*row] as usize))
+    });
+    let observed = |values| with_goals(values, &goal, observation.width, device);
+    let terminal = |row| f32::from(u8::from(transitions.terminal()[last(row)]));
+    Batch {
+        observation: observed(of_rows(observation, &mut rows.iter().copied())),
+        action: matrix(
+            of_rows(action, &mut rows.iter().copied()),
+            action.width,
+            device,
+        ),
+        reward: vector(rows.iter().map(|row| folded.reward[*row]), device),
+        next_observation: observed(of_rows(next, &mut rows.iter().map(last))),
+        bootstrap: vector(rows.iter().map(|row| folded.bootstrap[*row]), device),
+        terminal: vector(rows.iter().map(terminal), device),
+    }
+}
+
+/// Observations, each with its goal behind it where there are goals.
+fn with_goals(values: Vec<f32>, goal: &[f32], width: usize, device: &Device) -> Tensor<2> {
+    if goal.is_empty() {
+        return matrix(values, width, device);
+    }
+    let width = width.max(1);
+    let pairs = values.chunks_exact(width).zip(goal.chunks_exact(width));
+    let joined = pairs.flat_map(|(value, goal)| value.iter().chain(goal));
+    matrix(joined.copied().collect(), 2 * width, device)
+}
+
+fn matrix(values: Vec<f32>, width: usize, device: &Device) -> Tensor<2> {
+    let shape = [values.len() / width.max(1), width];
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn vector(values: impl Iterator<Item = f32>, device: &Device) -> Tensor<1> {
+    let values: Vec<f32> = values.collect();
+    let shape = [values.len()];
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 /// Draws from the dataset. A run that learns from environments has none.
@@ -150,26 +416,94 @@ pub(super) fn draw_minibatch(
     device: Res<ComputeDevice>,
     mut random: ResMut<Random<Sampling>>,
     mut batch: ResMut<Batch>,
-) {
+) -> Result<(), BevyError> {
     if let Some(minibatches) = minibatches {
-        *batch = minibatches.draw(random.generator(), &device.plain());
+        *batch = minibatches.draw(random.generator(), &device.plain())?;
     }
+    Ok(())
 }
 
-/// Puts held-out rows into [`Batch`], always those of the same stream, which is not the training's.
+/// Puts held-out rows into [`Batch`].
 fn draw_held_out(
     minibatches: Option<Res<Minibatches>>,
     device: Res<ComputeDevice>,
     mut batch: ResMut<Batch>,
-) {
+) -> Result<(), BevyError> {
     let Some(minibatches) = minibatches else {
-        return;
+        return Ok(());
     };
-    let rows = &minibatches.data.split.held_out;
-    if !rows.is_empty() {
-        let mut random = Random::<Sampling>::forked(Seed(0), HELD_OUT_STREAM);
-        *batch = minibatches.draw_from(rows, random.generator(), &device.plain());
+    if let Some(held_out) = minibatches.held_out(&device.plain())? {
+        *batch = held_out;
     }
+    Ok(())
 }
 
 const HELD_OUT_STREAM: u64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::{Column, End, Episode, GoalMode, Parts, split_episodes};
+
+    /// Episodes of 2 and 3 rows; observations are `[row, -row]` and next observations `[row + 0.5, 7]`.
+    fn data() -> Data {
+        let pairs = |pair: fn(f32) -> [f32; 2]| Column {
+            values: (0..5).flat_map(|row| pair(row as f32)).collect(),
+            width: 2,
+        };
+        let transitions = Transitions::new(Parts {
+            observation: pairs(|row| [row, -row]),
+            action: Column {
+                values: vec![0.0; 5],
+                width: 1,
+            },
+            reward: vec![1.0; 5],
+            next_observation: pairs(|row| [row + 0.5, 7.0]),
+            terminal: vec![false, true, false, false, false],
+            episodes: [(0..2, End::Terminal), (2..5, End::Truncated)]
+                .map(|(rows, end)| Episode { rows, end })
+                .to_vec(),
+        })
+        .unwrap();
+        Data {
+            split: Arc::new(split_episodes(&transitions, 0.0, 0).unwrap()),
+            transitions: Arc::new(transitions),
+            file: "made_up.hdf5".into(),
+        }
+    }
+
+    #[test]
+    fn a_goal_stands_behind_both_observations_and_is_its_own_episodes() {
+        let data = data();
+        let settings = MinibatchPlugin {
+            n_step: 2,
+            discount: 0.5,
+            ..MinibatchPlugin::default()
+        };
+        let goals = Goals {
+            mode: GoalMode::Last,
+        };
+        let minibatches = Minibatches::new(&settings, &data, Some(goals)).unwrap();
+        let device = ComputeDevice::cpu().plain();
+        let batch = minibatches.gather(&[0, 1, 2], &device).unwrap();
+        let values = |tensor: Tensor<2>| tensor.into_data().into_vec::<f32>().unwrap();
+        assert_eq!(
+            values(batch.observation),
+            [
+                0.0, -0.0, 1.5, 7.0, 1.0, -1.0, 1.5, 7.0, 2.0, -2.0, 4.5, 7.0
+            ]
+        );
+        assert_eq!(
+            values(batch.next_observation),
+            [1.5, 7.0, 1.5, 7.0, 1.5, 7.0, 1.5, 7.0, 3.5, 7.0, 4.5, 7.0]
+        );
+    }
+
+    #[test]
+    fn choices_are_refused_with_the_file() {
+        let message = choices_refused(Path::new("made_up.hdf5"), 3);
+        assert!(message.starts_with("made_up.hdf5: ") && message.contains("3 choices"));
+    }
+}

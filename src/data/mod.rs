@@ -1,22 +1,27 @@
 //! Recorded experience: reading it, checking it, cutting it and rescaling it.
 //!
-//! - [`load`] reads an HDF5 file of demonstrations, in whatever known [`Layout`] it is, into [`Transitions`].
+//! - [`load`] reads an HDF5 file of demonstrations, in whatever known [`Layout`] it is, into [`Transitions`]. [`Recording`] is
+//!   the same file opened, with its columns and episodes known and its values read when they are asked for; [`Reading`] says
+//!   what is read, and as what.
 //! - [`Transitions`] is the columns that learners sample from: observations, actions, rewards, next observations, terminals,
 //!   and the episodes with how each of them ended. Terminal and truncated are different [`End`]s.
-//! - [`fold`] folds multi-step returns, [`split_episodes`] holds out whole episodes, [`Normaliser`] and [`ActionScale`]
-//!   rescale.
+//! - [`fold`] folds multi-step returns, [`split_episodes`] and [`split_by`] hold out whole episodes, [`Windows`] cuts padded
+//!   sequences, [`Goals`] are what an episode came to, [`Normaliser`] and [`ActionScale`] rescale.
 //! - [`Replay`] keeps what environments brought in a [`ReplayBuffer`], and [`ExperiencePlugin`] lets an algorithm learn from it.
 //! - [`check`] looks a file over, and says what is odd in it, with the places.
-//! - [`convert`] writes them in other layouts.
+//! - [`convert`] writes transitions in other layouts.
+//! - [`streaming`] leaves data in their file that are larger than memory.
 //! - [`Summary`] is what `yarak data info` prints.
 //!
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with
 //! the place and what was expected there.
 
+mod action_scale;
 mod batch;
 pub mod check;
 pub mod convert;
 mod dataset;
+mod goals;
 pub mod hdf5;
 mod memory;
 mod minibatches;
@@ -24,20 +29,28 @@ mod n_step;
 mod normaliser;
 mod replay;
 mod split;
+pub mod streaming;
 mod summary;
+mod table;
 mod transitions;
+mod transitions_error;
+mod windows;
 
+pub use action_scale::{ActionScale, ScaleError};
 pub use batch::Batch;
 pub use dataset::{
     Data, Dataset, DatasetError, Preprocessing, ScoredEpisode, SearchFolders, SharedDataset,
-    Spaces, preload,
+    Spaces, StoredData, preload,
 };
-pub use hdf5::{Layout, LoadError, load};
-pub use memory::{Bytes, memory_needed};
+pub use goals::{GoalMode, GoalPlugin, Goals};
+pub use hdf5::{Choices, Dones, Key, Layout, LoadError, Reading, Recording, Rule, load};
+pub use memory::Bytes;
 pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use n_step::{FoldError, Folded, fold};
-pub use normaliser::{ActionScale, Normaliser, ScaleError};
+pub use normaliser::Normaliser;
 pub use replay::{ExperiencePlugin, Folding, Replay, ReplayBuffer, ReplayRow};
-pub use split::{Split, SplitError, split_episodes};
+pub use split::{Split, SplitError, split_by, split_episodes};
 pub use summary::{ColumnInFile, ElementRange, Ends, Spread, Summary};
-pub use transitions::{Column, End, Episode, Parts, Transitions, TransitionsError};
+pub use transitions::{Column, End, Episode, Parts, Transitions};
+pub use transitions_error::TransitionsError;
+pub use windows::{Window, Windows};

@@ -6,7 +6,7 @@
 
 use thiserror::Error;
 
-use super::{End, Transitions};
+use super::{End, Episode, Transitions};
 
 /// Folded rewards of every row, `[N]` each.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +56,27 @@ pub fn fold(
     n: usize,
     infinite_horizon: bool,
 ) -> Result<Folded, FoldError> {
+    let forever = check(discount, n, infinite_horizon)?;
+    let rows = transitions.len();
+    let mut folded = Folded {
+        reward: Vec::with_capacity(rows),
+        bootstrap: Vec::with_capacity(rows),
+        last: Vec::with_capacity(rows),
+    };
+    for episode in transitions.episodes() {
+        for row in episode.rows.clone() {
+            let (reward, bootstrap, last) =
+                fold_row(transitions.reward(), episode, row, discount, n, forever);
+            folded.reward.push(reward);
+            folded.bootstrap.push(bootstrap);
+            folded.last.push(last);
+        }
+    }
+    Ok(folded)
+}
+
+/// Looks at the settings. Returns what a terminal step's reward is multiplied by.
+pub(super) fn check(discount: f64, n: usize, infinite_horizon: bool) -> Result<f64, FoldError> {
     if !(0.0..=1.0).contains(&discount) {
         return Err(FoldError::Discount { discount });
     }
@@ -65,42 +86,38 @@ pub fn fold(
     if infinite_horizon && discount == 1.0 {
         return Err(FoldError::InfiniteSum);
     }
-    let rows = transitions.len();
-    let mut folded = Folded {
-        reward: Vec::with_capacity(rows),
-        bootstrap: Vec::with_capacity(rows),
-        last: Vec::with_capacity(rows),
-    };
-    let forever = if infinite_horizon {
+    Ok(if infinite_horizon {
         1.0 / (1.0 - discount)
     } else {
         1.0
-    };
-    for episode in transitions.episodes() {
-        let terminal = episode.end == End::Terminal;
-        for row in episode.rows.clone() {
-            let stop = row.saturating_add(n).min(episode.rows.end);
-            let reaches_terminal = terminal && stop == episode.rows.end;
-            let mut sum = 0.0;
-            let mut factor = 1.0;
-            for step in row..stop {
-                let own = if reaches_terminal && step + 1 == stop {
-                    forever
-                } else {
-                    1.0
-                };
-                sum += factor * own * f64::from(transitions.reward()[step]);
-                factor *= discount;
-            }
-            folded.reward.push(sum as f32);
-            folded
-                .bootstrap
-                .push(if reaches_terminal { 0.0 } else { factor as f32 });
-            // `Transitions` holds at most `u32::MAX` rows.
-            folded.last.push((stop - 1) as u32);
-        }
+    })
+}
+
+/// One row of [`Folded`]: reward, bootstrap and last.
+pub(super) fn fold_row(
+    reward: &[f32],
+    episode: &Episode,
+    row: usize,
+    discount: f64,
+    n: usize,
+    forever: f64,
+) -> (f32, f32, u32) {
+    let stop = row.saturating_add(n).min(episode.rows.end);
+    let reaches_terminal = episode.end == End::Terminal && stop == episode.rows.end;
+    let mut sum = 0.0;
+    let mut factor = 1.0;
+    for (step, reward) in (row..stop).zip(&reward[row..stop]) {
+        let own = if reaches_terminal && step + 1 == stop {
+            forever
+        } else {
+            1.0
+        };
+        sum += factor * own * f64::from(*reward);
+        factor *= discount;
     }
-    Ok(folded)
+    let bootstrap = if reaches_terminal { 0.0 } else { factor as f32 };
+    // `Transitions` holds at most `u32::MAX` rows.
+    (sum as f32, bootstrap, (stop - 1) as u32)
 }
 
 /// Settings that define no finite return.
@@ -125,7 +142,7 @@ pub enum FoldError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Column, Episode, Parts};
+    use crate::data::{Column, Parts};
 
     /// Episodes of the given lengths and ends, with the given rewards.
     fn transitions(reward: &[f32], episodes: &[(usize, End)]) -> Transitions {

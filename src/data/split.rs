@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 
-use super::Transitions;
+use super::{Episode, Transitions};
 
 /// The rows to train on and the rows held out, each in ascending order; together all rows, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,10 +47,14 @@ pub fn split_episodes(
     share: f64,
     seed: u64,
 ) -> Result<Split, SplitError> {
+    split(transitions.episodes(), share, seed)
+}
+
+/// [`split_episodes`], of episodes alone.
+pub(super) fn split(episodes: &[Episode], share: f64, seed: u64) -> Result<Split, SplitError> {
     if !(0.0..1.0).contains(&share) {
         return Err(SplitError::Share { share });
     }
-    let episodes = transitions.episodes();
     if share > 0.0 && episodes.len() == 1 {
         return Err(SplitError::OneEpisode);
     }
@@ -72,18 +76,51 @@ pub fn split_episodes(
     for &episode in &order[..count] {
         is_held_out[episode] = true;
     }
+    held_out_by(episodes, &is_held_out)
+}
+
+/// Holds out the episodes of which `held_out` is true, one for each episode, as a file's filter keys say.
+///
+/// # Errors
+///
+/// Nothing to train on.
+///
+/// ```
+/// # use yarak::data::{Column, End, Episode, Parts, Transitions};
+/// # let column = Column { values: vec![0.0; 4], width: 1 };
+/// # let transitions = Transitions::new(Parts {
+/// #     observation: column.clone(),
+/// #     action: column.clone(),
+/// #     reward: vec![0.0; 4],
+/// #     next_observation: column,
+/// #     terminal: vec![false; 4],
+/// #     episodes: vec![Episode { rows: 0..1, end: End::Truncated }, Episode { rows: 1..4, end: End::Truncated }],
+/// # })?;
+/// let split = yarak::data::split_by(&transitions, &[true, false])?;
+/// assert_eq!((split.training, split.held_out), (vec![1, 2, 3], vec![0]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn split_by(transitions: &Transitions, held_out: &[bool]) -> Result<Split, SplitError> {
+    held_out_by(transitions.episodes(), held_out)
+}
+
+/// [`split_by`], of episodes alone.
+pub(super) fn held_out_by(episodes: &[Episode], held_out: &[bool]) -> Result<Split, SplitError> {
     let mut split = Split {
         training: Vec::new(),
         held_out: Vec::new(),
     };
-    for (episode, is_held_out) in episodes.iter().zip(is_held_out) {
-        let rows = if is_held_out {
+    for (episode, is_held_out) in episodes.iter().zip(held_out) {
+        let rows = if *is_held_out {
             &mut split.held_out
         } else {
             &mut split.training
         };
         // `Transitions` holds at most `u32::MAX` rows.
         rows.extend(episode.rows.start as u32..episode.rows.end as u32);
+    }
+    if split.training.is_empty() {
+        return Err(SplitError::Nothing { what: "trained on" });
     }
     Ok(split)
 }
@@ -97,6 +134,12 @@ pub enum SplitError {
         /// What was given.
         share: f64,
     },
+    /// A filter key whose episodes have no transition, or that leaves none.
+    #[error("no transition is {what}: name a filter key that lists other episodes, or none")]
+    Nothing {
+        /// What nothing would be done to.
+        what: &'static str,
+    },
     /// Nothing would be left to train on.
     #[error(
         "the data is a single episode, and only whole episodes are held out; give a share of 0 or more episodes"
@@ -107,7 +150,7 @@ pub enum SplitError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Column, End, Episode, Parts};
+    use crate::data::{Column, End, Parts};
 
     fn episodes(lengths: &[usize]) -> Transitions {
         let rows = lengths.iter().sum();
@@ -196,6 +239,18 @@ mod tests {
                 .held_out
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn a_split_by_names_keeps_the_order_of_rows_and_leaves_something_to_train_on() {
+        let transitions = episodes(&[2, 1, 3]);
+        let split = split_by(&transitions, &[false, true, false]).unwrap();
+        assert_eq!(split.training, [0, 1, 3, 4, 5]);
+        assert_eq!(split.held_out, [2]);
+        assert!(matches!(
+            split_by(&transitions, &[true; 3]),
+            Err(SplitError::Nothing { .. })
+        ));
     }
 
     #[test]

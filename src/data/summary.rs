@@ -1,12 +1,14 @@
 //! What is in a file of demonstrations, for people and for scripts: `yarak data info FILE [--json]`.
 
-use std::fmt::{self, Write as _};
+use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::hdf5::{DatasetInfo, Dtype, File};
-use super::{Column, End, Layout, LoadError, Transitions};
+use super::hdf5::{DatasetInfo, Dtype};
+use super::table::{Table, grouped, size};
+use super::{Column, End, Layout, LoadError, Reading, Recording, Transitions};
 
 /// A file's contents in numbers. `Display` is a page to read; `Serialize` is the same for a script.
 ///
@@ -27,8 +29,16 @@ pub struct Summary {
     pub bytes: u64,
     /// How many episodes it gives.
     pub episodes: usize,
+    /// How many episodes the file records, before some were split at terminals or left out.
+    pub recorded_episodes: usize,
     /// How many transitions it gives; fewer than rows where a layout has rows that are none.
     pub transitions: usize,
+    /// How many choices an action is one of; `None` where actions are vectors of real numbers.
+    pub choices: Option<usize>,
+    /// What the file says of its environment, as it says it.
+    pub environment: Option<String>,
+    /// The filter keys that name some of its episodes.
+    pub filter_keys: Vec<String>,
     /// The datasets that training reads.
     pub columns: Vec<ColumnInFile>,
     /// Transitions in an episode.
@@ -43,12 +53,14 @@ pub struct Summary {
     pub others: Vec<ColumnInFile>,
 }
 
-/// A dataset as it stands in the file.
+/// A dataset as it stands in the file, or those of all episodes that have the same name in their episode.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ColumnInFile {
-    /// The path inside the file.
+    /// The path inside the file, or inside each episode's group.
     pub name: String,
-    /// The shape, rows first.
+    /// How many datasets these are.
+    pub datasets: usize,
+    /// The shape, rows first; of several datasets with all their rows.
     pub shape: Vec<usize>,
     /// The type, by NumPy's name.
     #[serde(serialize_with = "by_name")]
@@ -105,14 +117,17 @@ impl Summary {
     ///
     /// As [`load`](super::load).
     pub fn read(path: impl AsRef<Path>) -> Result<Self, LoadError> {
-        let file = File::open(path)?;
-        let layout = Layout::detect(&file)?;
-        let transitions = layout.read(&file)?;
-        let column = |dataset: &DatasetInfo| ColumnInFile {
-            name: dataset.path.clone(),
-            shape: dataset.shape.clone(),
-            dtype: dataset.dtype,
-        };
+        Self::of(&Recording::open(path, &Reading::default())?)
+    }
+
+    /// Sums up a recording.
+    ///
+    /// # Errors
+    ///
+    /// As [`Recording::read`].
+    pub fn of(recording: &Recording) -> Result<Self, LoadError> {
+        let (file, layout) = (recording.file(), recording.layout());
+        let transitions = recording.read()?;
         let (columns, others): (Vec<_>, Vec<_>) = file
             .datasets()
             .iter()
@@ -135,15 +150,51 @@ impl Summary {
             layout,
             bytes: file.bytes(),
             episodes: transitions.episodes().len(),
+            recorded_episodes: recording.recorded_episodes(),
             transitions: transitions.len(),
-            columns: columns.into_iter().map(column).collect(),
+            choices: transitions.choices(),
+            environment: recording.environment().map(str::to_owned),
+            filter_keys: recording.filter_keys()?,
+            columns: together(layout, &columns),
             lengths: Spread::of(lengths),
             returns: Spread::of(transitions.returns()),
             ends,
             ranges: ranges(&transitions),
-            others: others.into_iter().map(column).collect(),
+            others: together(layout, &others),
         })
     }
+}
+
+/// The datasets, those of one name in their episodes together.
+fn together(layout: Layout, datasets: &[&DatasetInfo]) -> Vec<ColumnInFile> {
+    let mut columns: Vec<ColumnInFile> = Vec::new();
+    let mut places: HashMap<(String, Vec<usize>, String), usize> = HashMap::new();
+    for info in datasets {
+        let name = layout
+            .step_name(&info.path)
+            .unwrap_or_else(|| info.path.clone());
+        let row = info.shape.get(1..).unwrap_or_default().to_vec();
+        let place = places
+            .entry((name, row, info.dtype.to_string()))
+            .or_insert_with_key(|(name, _, _)| {
+                columns.push(ColumnInFile {
+                    name: name.clone(),
+                    datasets: 0,
+                    shape: info.shape.clone(),
+                    dtype: info.dtype,
+                });
+                columns.len() - 1
+            });
+        let column = &mut columns[*place];
+        column.datasets += 1;
+        if column.datasets > 1 {
+            match column.shape.first_mut() {
+                Some(rows) => *rows = rows.saturating_add(info.rows()),
+                None => column.shape = vec![2],
+            }
+        }
+    }
+    columns
 }
 
 impl Spread {
@@ -224,7 +275,11 @@ impl fmt::Display for Summary {
         writeln!(f, "  layout       {}", self.layout)?;
         writeln!(f, "  size         {}", size(self.bytes))?;
         writeln!(f, "  transitions  {}", grouped(self.transitions))?;
-        writeln!(f, "  episodes     {}", grouped(self.episodes))?;
+        let recorded = match self.recorded_episodes {
+            recorded if recorded == self.episodes => String::new(),
+            recorded => format!(", of {} that are recorded", grouped(recorded)),
+        };
+        writeln!(f, "  episodes     {}{recorded}", grouped(self.episodes))?;
         let Ends {
             terminal,
             truncated,
@@ -234,6 +289,16 @@ impl fmt::Display for Summary {
             f,
             "  ends         {terminal} terminal, {truncated} truncated, {unfinished} unfinished"
         )?;
+
+        if let Some(choices) = self.choices {
+            writeln!(f, "  actions      one of {choices} choices")?;
+        }
+        if let Some(environment) = &self.environment {
+            writeln!(f, "  environment  {environment}")?;
+        }
+        if !self.filter_keys.is_empty() {
+            writeln!(f, "  filter keys  {}", self.filter_keys.join(", "))?;
+        }
 
         let mut episodes = Table::new(["per episode", "min", "median", "mean", "max", "std"]);
         for (name, spread) in [("length", self.lengths), ("return", self.returns)] {
@@ -281,91 +346,18 @@ impl fmt::Display for Summary {
                 continue;
             }
             writeln!(f, "\n  {title}")?;
-            for ColumnInFile { name, shape, dtype } in columns {
-                writeln!(f, "    {name:width$}  {dtype:8}  {shape:?}")?;
+            for column in columns {
+                let ColumnInFile { name, dtype, .. } = column;
+                let shape = &column.shape;
+                write!(f, "    {name:width$}  {dtype:8}  {shape:?}")?;
+                match column.datasets {
+                    1 => writeln!(f)?,
+                    several => writeln!(f, " in {} datasets", grouped(several))?,
+                }
             }
         }
         Ok(())
     }
-}
-
-/// Numbers in columns, right-aligned, each written with the digits that tell it apart.
-struct Table<const N: usize> {
-    rows: Vec<[String; N]>,
-}
-
-impl<const N: usize> Table<N> {
-    fn new(head: [&str; N]) -> Self {
-        Self {
-            rows: vec![head.map(str::to_owned)],
-        }
-    }
-
-    fn row(&mut self, name: String, values: &[f64]) {
-        let mut cells = [const { String::new() }; N];
-        cells[0] = name;
-        for (cell, value) in cells[1..].iter_mut().zip(values) {
-            *cell = number(*value);
-        }
-        self.rows.push(cells);
-    }
-
-    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |column: usize| {
-            self.rows
-                .iter()
-                .map(|row| row[column].len())
-                .max()
-                .unwrap_or(0)
-        };
-        let names = width(0).max(16);
-        let numbers = (1..N).map(width).max().unwrap_or(0).max(9);
-        writeln!(f)?;
-        for row in &self.rows {
-            write!(f, "  {:names$}", row[0])?;
-            for cell in &row[1..] {
-                write!(f, "  {cell:>numbers$}")?;
-            }
-            writeln!(f)?;
-        }
-        Ok(())
-    }
-}
-
-/// Whole numbers as such, others with three decimals, very large and very small ones in powers of ten.
-fn number(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        size if !(5e-4..1e7).contains(&size) => format!("{value:.2e}"),
-        _ if value.fract() == 0.0 => format!("{value:.0}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
-/// With a space between thousands.
-fn grouped(value: usize) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn size(bytes: u64) -> String {
-    let mut text = String::new();
-    let exact = grouped(bytes as usize);
-    // Writing to a string cannot fail.
-    let _ = match bytes {
-        0..1_000 => write!(text, "{exact} bytes"),
-        1_000..1_000_000 => write!(text, "{:.1} kB ({exact} bytes)", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => write!(text, "{:.1} MB ({exact} bytes)", bytes as f64 / 1e6),
-        _ => write!(text, "{:.1} GB ({exact} bytes)", bytes as f64 / 1e9),
-    };
-    text
 }
 
 #[cfg(test)]
@@ -383,20 +375,35 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stay_short() {
-        for (value, text) in [
-            (0.0, "0"),
-            (200.0, "200"),
-            (-137.4567, "-137.457"),
-            (1e-9, "1.00e-9"),
-            (-2.5e8, "-2.50e8"),
-            (0.5, "0.500"),
-        ] {
-            assert_eq!(number(value), text);
-        }
-        assert_eq!(grouped(1_234_567), "1 234 567");
-        assert_eq!(grouped(123), "123");
-        assert_eq!(size(1_283_673), "1.3 MB (1 283 673 bytes)");
+    fn datasets_of_one_name_are_one_line_and_others_stay_apart() {
+        let info = |path: &str, shape: &[usize], dtype| DatasetInfo {
+            path: path.to_owned(),
+            shape: shape.to_vec(),
+            dtype,
+            element_bytes: 4,
+            unreadable: None,
+        };
+        let datasets = [
+            info("episode_0/actions", &[3, 2], Dtype::Float32),
+            info("episode_0/infos/x", &[4], Dtype::Float64),
+            info("episode_1/actions", &[5, 2], Dtype::Float32),
+            info("episode_2/actions", &[5, 1], Dtype::Float32),
+            info("notes", &[], Dtype::Text),
+        ];
+        let found = together(Layout::Minari, &datasets.iter().collect::<Vec<_>>());
+        let lines: Vec<_> = found
+            .iter()
+            .map(|column| (column.name.as_str(), column.datasets, column.shape.clone()))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                ("actions", 2, vec![8, 2]),
+                ("infos/x", 1, vec![4]),
+                ("actions", 1, vec![5, 1]),
+                ("notes", 1, vec![])
+            ]
+        );
     }
 
     #[test]
@@ -406,9 +413,14 @@ mod tests {
             layout: Layout::D4rl,
             bytes: 2_048,
             episodes: 1,
+            recorded_episodes: 1,
             transitions: 2,
+            choices: None,
+            environment: Some("Pendulum-v1".to_owned()),
+            filter_keys: vec!["train".to_owned(), "valid".to_owned()],
             columns: vec![ColumnInFile {
                 name: "actions".to_owned(),
+                datasets: 12,
                 shape: vec![2, 1],
                 dtype: Dtype::Float32,
             }],
@@ -438,6 +450,7 @@ mod tests {
             ],
             others: vec![ColumnInFile {
                 name: "infos/qpos".to_owned(),
+                datasets: 1,
                 shape: vec![2],
                 dtype: Dtype::Float64,
             }],
@@ -451,6 +464,8 @@ data.hdf5
   transitions  2
   episodes     1
   ends         0 terminal, 1 truncated, 0 unfinished
+  environment  Pendulum-v1
+  filter keys  train, valid
 
   per episode             min     median       mean        max        std
   length                    2          2          2          2          0
@@ -461,7 +476,7 @@ data.hdf5
   reward               -1.250     -0.625          0      0.625
 
   read by training
-    actions     float32   [2, 1]
+    actions     float32   [2, 1] in 12 datasets
 
   also in the file
     infos/qpos  float64   [2]

@@ -5,7 +5,7 @@ use bevy_ecs::prelude::*;
 use burn::tensor::Tensor;
 
 use crate::learner::{Net, Role};
-use crate::nn::{DiscreteQ, Policy, SquashedGaussian};
+use crate::nn::{DensityPolicy, DiscreteQ, Policy, SquashedGaussian};
 
 /// A network that chooses actions.
 pub trait Act {
@@ -14,6 +14,12 @@ pub trait Act {
 }
 
 impl Act for Policy {
+    fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
+        self.act(observation)
+    }
+}
+
+impl Act for DensityPolicy {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.act(observation)
     }
@@ -49,6 +55,25 @@ impl Acting {
 pub trait AppActingExt {
     /// Role `R`'s network acts at evaluation.
     fn acts_with<R: Role<Network: Act>>(&mut self) -> &mut Self;
+
+    /// The function acts at evaluation, where it takes more than one network to choose an action: from the world and
+    /// preprocessed observations `[batch, observation]` to actions `[batch, action]` in [-1, 1], or `None` before the networks
+    /// were built. It must give the same actions when it is asked again, and an action must not depend on the other rows.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// fn stand_still(_: &World, observation: Tensor<2>) -> Option<Tensor<2>> {
+    ///     Some(Tensor::zeros([observation.dims()[0], 1], &observation.device()))
+    /// }
+    ///
+    /// let mut app = App::new();
+    /// app.acts_by(stand_still);
+    /// let acting = *app.world().resource::<Acting>();
+    /// let observation = Tensor::ones([5, 3], &ComputeDevice::cpu().plain());
+    /// assert_eq!(acting.act(app.world(), observation).unwrap().dims(), [5, 1]);
+    /// ```
+    fn acts_by(&mut self, act: fn(&World, Tensor<2>) -> Option<Tensor<2>>) -> &mut Self;
 }
 
 impl AppActingExt for App {
@@ -59,5 +84,9 @@ impl AppActingExt for App {
                 Some(net.act_deterministically(observation))
             },
         })
+    }
+
+    fn acts_by(&mut self, act: fn(&World, Tensor<2>) -> Option<Tensor<2>>) -> &mut Self {
+        self.insert_resource(Acting { act })
     }
 }

@@ -6,7 +6,7 @@ use bevy_reflect::Reflect;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Acting;
-use crate::data::{Preprocessing, ScaleError, Spaces};
+use crate::data::{Goals, Preprocessing, ScaleError, Spaces};
 use crate::env::registry::{self, ReferenceScores};
 use crate::env::{Environment, EnvironmentError};
 use crate::learner::{ComputeDevice, Seed};
@@ -133,6 +133,12 @@ pub enum RolloutError {
         /// The width that the policy knows.
         found: usize,
     },
+    /// A policy that needs a goal.
+    #[error("{}", crate::data::Goals::refusal(.environment))]
+    NoGoal {
+        /// The environment.
+        environment: String,
+    },
     /// Scaling failed.
     #[error("{environment}: {error}")]
     Scale {
@@ -167,6 +173,11 @@ pub fn play(
     let preprocessing = world
         .get_resource::<Preprocessing>()
         .ok_or(RolloutError::NoPreprocessing)?;
+    if world.contains_resource::<Goals>() {
+        return Err(RolloutError::NoGoal {
+            environment: environment.to_owned(),
+        });
+    }
     let device = world.resource::<ComputeDevice>().plain();
     let scale_error = |error| RolloutError::Scale {
         environment: environment.to_owned(),

@@ -8,7 +8,9 @@ use bevy_ecs::system::SystemParam;
 use burn::tensor::Tensor;
 
 use super::rate::move_rate;
-use super::{LearningRate, Net, Optim, Optimizer, Rate, Role, parameters};
+use super::{
+    AppRandomExt, Dropout, LearningRate, Net, Optim, Optimizer, Rate, Role, Roles, parameters,
+};
 use crate::checkpoint::AppPersistExt;
 use crate::report::Metrics;
 use crate::schedule::{Learn, LearnSystems, Tick, TickPlugin, Window};
@@ -16,11 +18,11 @@ use crate::schedule::{Learn, LearnSystems, Tick, TickPlugin, Window};
 /// How a network is trained. What an algorithm's settings say of it goes in here.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Learner {
-    /// Adam or AdamW.
+    /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
     /// The learning rate over time.
     pub learning_rate: LearningRate,
-    /// Weight decay, at least 0: in the gradient for Adam, decoupled for AdamW.
+    /// Weight decay, at least 0: decoupled for AdamW, in the gradient for the others.
     pub l2: f32,
     /// The norm that each member's gradient is clipped to; `None` does not clip.
     pub max_gradient_norm: Option<f32>,
@@ -129,13 +131,15 @@ impl<R: Role> Deref for Learning<'_, R> {
 
 /// Declares networks on an [`App`].
 pub trait AppLearnerExt {
-    /// Adds what trains role `R`: its [`Optim`], [`Rate`] and [`Tick`], the systems that move them, and their place in
-    /// checkpoints. The network itself, [`Net<R>`], is inserted in `Startup`, when the sizes are known.
+    /// Adds what trains role `R`: its [`Optim`], [`Rate`] and [`Tick`], the systems that move them, dropout's stream, and their
+    /// place in checkpoints. The network itself, [`Net<R>`], is inserted in `Startup`, when the sizes are known.
     fn add_learner<R: Role>(&mut self, learner: Learner) -> &mut Self;
 }
 
 impl AppLearnerExt for App {
     fn add_learner<R: Role>(&mut self, learner: Learner) -> &mut Self {
+        let mut roles = self.world_mut().get_resource_or_init::<Roles>();
+        roles.declare::<R>();
         self.add_plugins(TickPlugin::<R>::new(learner.window))
             .insert_resource(Optim::<R>::new(
                 learner.optimizer,
@@ -143,6 +147,7 @@ impl AppLearnerExt for App {
                 learner.max_gradient_norm,
             ))
             .insert_resource(Rate::<R>::new(learner.learning_rate))
+            .add_random::<Dropout>()
             .add_systems(
                 Learn,
                 (record_rate::<R>, move_rate::<R>)

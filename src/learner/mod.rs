@@ -15,6 +15,7 @@ mod annealed;
 mod device;
 mod learning;
 mod net;
+mod network_settings;
 mod on_cpu;
 mod optimizer;
 mod parameters;
@@ -22,14 +23,22 @@ mod persist;
 mod random;
 mod rate;
 mod role;
+mod roles;
 mod tracking;
+mod update;
 
 pub use annealed::Annealed;
 pub use device::{ComputeDevice, DeviceError};
 pub use learning::{AppLearnerExt, Descent, Learner, LearnerError, Learning};
 pub use net::{Net, Target};
+pub use network_settings::NetworkSettings;
 pub use optimizer::{Optim, Optimizer};
-pub use random::{AppRandomExt, Init, Noise, Purpose, Random, RandomState, Sampling, Seed};
+pub use random::{
+    AppRandomExt, Dropout, Init, Noise, Purpose, Random, RandomState, Sampling, Seed,
+};
 pub use rate::{LearningRate, Rate};
-pub use role::{Actor, Critic, DiscreteCritic, Network, Piece, Role, StochasticActor};
+pub use role::{
+    Actor, Critic, DensityActor, DiscreteCritic, Network, Piece, Role, StochasticActor, Value,
+};
+pub(crate) use roles::Roles;
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};

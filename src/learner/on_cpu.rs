@@ -1,14 +1,14 @@
 //! Optimizer and tracking in one pass over flat buffers, where the tensors lie in the processor's memory.
 //!
-//! The same rules in Burn's operations stand in `optimizer` and `tracking`: other devices run those, and tests compare.
+//! The same rules in Burn's operations stand in `update` and `tracking`: other devices run those, and tests compare.
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Optimizer;
-use super::optimizer::{BETA1, BETA2, EPSILON, Moments};
-use crate::nn::cpu::{Adam, AdamState, KernelError, WeightDecay};
+use super::optimizer::{BETA1, BETA2, EPSILON, Memories, SMOOTHING, setting};
+use crate::nn::cpu::{Adam, AdamState, KernelError, RmsProp, Sgd, WeightDecay};
 use crate::nn::{contiguous, floats, give_buffer, with_kernels};
 
 /// Whether a plain tensor lies in the processor's memory.
@@ -55,47 +55,81 @@ pub(super) fn norms(gradients: &[Tensor<2>]) -> Vec<f32> {
         .collect()
 }
 
-/// Adam on one parameter, in place. The gradient's memory is kept for the next step's.
-pub(super) fn adam(
+/// One step of one parameter, in place. The gradient's memory is kept for the next step's.
+pub(super) fn step(
     (rule, l2, rate): (Optimizer, f64, f64),
     values: Tensor<2>,
     gradient: Tensor<2>,
     scale: Option<&[f32]>,
-    moments: &mut Moments,
+    memories: &mut Memories,
 ) -> Tensor<2> {
-    moments.steps += 1;
-    let settings = Adam {
-        rate,
-        beta_1: BETA1,
-        beta_2: BETA2,
-        epsilon: EPSILON,
-        weight_decay: match rule {
-            _ if l2 == 0.0 => WeightDecay::None,
-            Optimizer::Adam => WeightDecay::Coupled(l2),
-            Optimizer::AdamW => WeightDecay::Decoupled(l2),
-        },
-    };
+    memories.steps += 1;
     let gradient = buffer(gradient);
     let mut values = buffer(values);
-    let mut first = take(&mut moments.first);
-    let mut second = take(&mut moments.second);
-    let state = AdamState {
-        params: values.storage_mut(),
-        first: first.storage_mut(),
-        second: second.storage_mut(),
-    };
+    let mut remembered: Vec<FlexTensor> = memories.values.iter_mut().map(take).collect();
     let done = with_kernels(|kernels| {
-        kernels.adam(&settings, moments.steps, floats(&gradient), scale, state)
+        let g = floats(&gradient);
+        let params = values.storage_mut();
+        let [first, second] = two(&mut remembered);
+        match rule {
+            Optimizer::Adam | Optimizer::AdamW => {
+                let settings = Adam {
+                    rate,
+                    beta_1: BETA1,
+                    beta_2: BETA2,
+                    epsilon: EPSILON,
+                    weight_decay: match rule {
+                        _ if l2 == 0.0 => WeightDecay::None,
+                        Optimizer::AdamW => WeightDecay::Decoupled(l2),
+                        _ => WeightDecay::Coupled(l2),
+                    },
+                };
+                let state = AdamState {
+                    params,
+                    first: first.unwrap_or_default(),
+                    second: second.unwrap_or_default(),
+                };
+                kernels.adam(&settings, memories.steps, g, scale, state)
+            }
+            Optimizer::Sgd { momentum } => {
+                let settings = Sgd {
+                    rate,
+                    momentum: setting(momentum, 0.0),
+                    weight_decay: l2,
+                };
+                kernels.sgd(&settings, g, scale, params, first)
+            }
+            Optimizer::RmsProp {
+                smoothing,
+                epsilon,
+                momentum,
+            } => {
+                let settings = RmsProp {
+                    rate,
+                    smoothing: setting(smoothing, SMOOTHING),
+                    epsilon: setting(epsilon, EPSILON),
+                    momentum: setting(momentum, 0.0),
+                    weight_decay: l2,
+                };
+                let squares = first.unwrap_or_default();
+                kernels.rms_prop(&settings, g, scale, params, squares, second)
+            }
+        }
     });
     agreed(done);
-    moments.first = tensor(first);
-    moments.second = tensor(second);
+    memories.values = remembered.into_iter().map(tensor).collect();
     if gradient.is_unique()
         && let Ok(memory) = gradient.into_data().into_vec()
     {
         give_buffer(memory);
     }
     tensor(values)
+}
+
+/// The memory of at most two tensors.
+fn two(tensors: &mut [FlexTensor]) -> [Option<&mut [f32]>; 2] {
+    let mut tensors = tensors.iter_mut().map(FlexTensor::storage_mut);
+    [tensors.next(), tensors.next()]
 }
 
 /// Takes a tensor's memory out of its place, so that it is nobody else's.

@@ -1,8 +1,10 @@
 //! Optimizers.
 //!
-//! Adam (Kingma & Ba 2015, <https://arxiv.org/abs/1412.6980>) with PyTorch's conventions: eps 1e-8 beside the square root
-//! of the corrected second moment, L2 added to the gradient. AdamW (Loshchilov & Hutter 2019,
-//! <https://arxiv.org/abs/1711.05101>) decouples the decay from the gradient.
+//! All have PyTorch's conventions: Adam (Kingma & Ba 2015, <https://arxiv.org/abs/1412.6980>) with eps 1e-8 beside the square
+//! root of the corrected second moment, L2 added to the gradient; AdamW (Loshchilov & Hutter 2019,
+//! <https://arxiv.org/abs/1711.05101>) with the decay decoupled from it; gradient descent with momentum; RMSProp (Tieleman &
+//! Hinton 2012, not centred) with eps beside the root. The rules themselves stand in `update`, in Burn's operations, and in
+//! `on_cpu`, in one pass.
 
 use std::marker::PhantomData;
 
@@ -10,21 +12,65 @@ use bevy_ecs::prelude::Resource;
 use bevy_reflect::Reflect;
 use burn::tensor::Tensor;
 
-use super::{Role, on_cpu, parameters};
+use super::{Role, on_cpu, parameters, update};
+use crate::scene::Bounds;
 
 /// The rule that turns gradients into steps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
+///
+/// In a scene: `optimizer: AdamW`, `optimizer: Sgd(momentum: 0.9)`, `optimizer: RmsProp()`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Reflect)]
 pub enum Optimizer {
-    /// Adam: `l2` is added to the gradient.
+    /// Adam with β = (0.9, 0.999) and ε = 1e-8: `l2` is added to the gradient.
     #[default]
     Adam,
     /// AdamW: `l2` decays the weights directly, times the learning rate.
     AdamW,
+    /// Gradient descent: b ← momentum · b + g, θ ← θ − rate · b; `l2` is added to the gradient.
+    Sgd {
+        /// How much of the last step's direction stays. None: 0.
+        #[reflect(@Bounds::at_least(0.0).under(1.0))]
+        momentum: Option<f32>,
+    },
+    /// RMSProp: the gradient over the root of the running mean of its squares; `l2` is added to the gradient.
+    RmsProp {
+        /// How much of the mean stays at each step. None: 0.99.
+        #[reflect(@Bounds::at_least(0.0).under(1.0))]
+        smoothing: Option<f32>,
+        /// Added to the root. None: 1e-8.
+        #[reflect(@Bounds::above(0.0))]
+        epsilon: Option<f32>,
+        /// How much of the last step's direction stays. None: 0.
+        #[reflect(@Bounds::at_least(0.0).under(1.0))]
+        momentum: Option<f32>,
+    },
+}
+
+impl Optimizer {
+    /// What it remembers of each parameter from one step to the next, by the names that checkpoints have.
+    pub(super) fn memories(self) -> &'static [&'static str] {
+        let moves = |momentum: Option<f32>| momentum.is_some_and(|momentum| momentum > 0.0);
+        match self {
+            Optimizer::Adam | Optimizer::AdamW => &["first_moment", "second_moment"],
+            Optimizer::Sgd { momentum } if moves(momentum) => &["momentum"],
+            Optimizer::Sgd { .. } => &[],
+            Optimizer::RmsProp { momentum, .. } if moves(momentum) => &["mean_square", "momentum"],
+            Optimizer::RmsProp { .. } => &["mean_square"],
+        }
+    }
 }
 
 pub(super) const BETA1: f64 = 0.9;
 pub(super) const BETA2: f64 = 0.999;
 pub(super) const EPSILON: f64 = 1e-8;
+pub(super) const SMOOTHING: f64 = 0.99;
+
+/// A setting as it was written: `0.9` and not the nearest 32-bit number.
+pub(super) fn setting(value: Option<f32>, default: f64) -> f64 {
+    // The shortest decimal that is this 32-bit number is what the user wrote.
+    value.map_or(default, |value| {
+        value.to_string().parse().unwrap_or(default)
+    })
+}
 
 /// The optimizer of role `R`'s network.
 #[derive(Resource)]
@@ -36,16 +82,28 @@ pub struct Optim<R: Role> {
     /// The norm that each member's gradient is clipped to.
     pub max_gradient_norm: Option<f32>,
     /// For each parameter; `None` until it gets its first gradient.
-    pub(super) moments: Vec<Option<Moments>>,
+    pub(super) memories: Vec<Option<Memories>>,
     role: PhantomData<R>,
 }
 
-/// What Adam remembers of a parameter, `[members, n]`.
+/// What a rule remembers of a parameter.
 #[derive(Clone, Debug)]
-pub(super) struct Moments {
-    pub first: Tensor<2>,
-    pub second: Tensor<2>,
+pub(super) struct Memories {
+    /// One for each of [`Optimizer::memories`], `[members, n]`.
+    pub values: Vec<Tensor<2>>,
+    /// Steps taken.
     pub steps: u64,
+}
+
+impl Memories {
+    /// Before the first step.
+    pub fn new(rule: Optimizer, parameter: &Tensor<2>) -> Self {
+        let zero = |_: &&str| parameter.zeros_like();
+        Memories {
+            values: rule.memories().iter().map(zero).collect(),
+            steps: 0,
+        }
+    }
 }
 
 impl<R: Role> Optim<R> {
@@ -55,7 +113,7 @@ impl<R: Role> Optim<R> {
             rule,
             l2,
             max_gradient_norm,
-            moments: Vec::new(),
+            memories: Vec::new(),
             role: PhantomData,
         }
     }
@@ -67,7 +125,7 @@ impl<R: Role> Optim<R> {
         gradients: Vec<Option<Tensor<2>>>,
         rate: f64,
     ) -> (R::Network, Tensor<1>) {
-        self.moments.resize_with(gradients.len(), || None);
+        self.memories.resize_with(gradients.len(), || None);
         if gradients.iter().flatten().all(on_cpu::is_here) {
             self.step_on_cpu(network, gradients, rate)
         } else {
@@ -94,8 +152,9 @@ impl<R: Role> Optim<R> {
             let Some(gradient) = gradients[index].take() else {
                 return values;
             };
-            let moments = self.moments[index].get_or_insert_with(|| Moments::new(&values));
-            on_cpu::adam(rule, values, gradient, scale.as_deref(), moments)
+            let memories =
+                self.memories[index].get_or_insert_with(|| Memories::new(self.rule, &values));
+            on_cpu::step(rule, values, gradient, scale.as_deref(), memories)
         });
         (network, on_cpu::vector(norms))
     }
@@ -109,6 +168,7 @@ impl<R: Role> Optim<R> {
     ) -> (R::Network, Tensor<1>) {
         let norms = norms(&gradients);
         let scale = self.max_gradient_norm.map(|most| clip_scale(&norms, most));
+        let rule = (self.rule, f64::from(self.l2), rate);
         let network = parameters::map(network, |index, values| {
             let Some(gradient) = gradients[index].take() else {
                 return values;
@@ -117,27 +177,11 @@ impl<R: Role> Optim<R> {
                 Some(scale) => gradient * scale.clone(),
                 None => gradient,
             };
-            let moments = self.moments[index].get_or_insert_with(|| Moments::new(&values));
-            update(
-                self.rule,
-                f64::from(self.l2),
-                rate,
-                values,
-                gradient,
-                moments,
-            )
+            let memories =
+                self.memories[index].get_or_insert_with(|| Memories::new(self.rule, &values));
+            update::step(rule, values, gradient, memories)
         });
         (network, norms.squeeze_dim::<1>(1))
-    }
-}
-
-impl Moments {
-    fn new(values: &Tensor<2>) -> Self {
-        Moments {
-            first: values.zeros_like(),
-            second: values.zeros_like(),
-            steps: 0,
-        }
     }
 }
 
@@ -157,34 +201,6 @@ fn norms(gradients: &[Option<Tensor<2>>]) -> Tensor<2> {
 fn clip_scale(norms: &Tensor<2>, most: f32) -> Tensor<2> {
     // A norm of 0 stays unclipped: 0 * most / tiny is 0.
     (norms.clone().clamp_min(f32::MIN_POSITIVE).recip() * most).clamp_max(1.0)
-}
-
-/// Adam on one parameter.
-fn update(
-    rule: Optimizer,
-    l2: f64,
-    rate: f64,
-    mut values: Tensor<2>,
-    mut gradient: Tensor<2>,
-    moments: &mut Moments,
-) -> Tensor<2> {
-    if l2 > 0.0 {
-        match rule {
-            Optimizer::Adam => gradient = gradient + values.clone() * l2,
-            Optimizer::AdamW => values = values * (1.0 - rate * l2),
-        }
-    }
-    moments.steps += 1;
-    // Beyond i32::MAX steps both corrections are 1 to the last bit.
-    let steps = i32::try_from(moments.steps).unwrap_or(i32::MAX);
-    let correction1 = 1.0 - BETA1.powi(steps);
-    let correction2 = 1.0 - BETA2.powi(steps);
-    let first = moments.first.clone() * BETA1 + gradient.clone() * (1.0 - BETA1);
-    let second = moments.second.clone() * BETA2 + gradient.square() * (1.0 - BETA2);
-    moments.first = first.clone();
-    moments.second = second.clone();
-    let denominator = second.sqrt() / correction2.sqrt() + EPSILON;
-    values - first / denominator * (rate / correction1)
 }
 
 #[cfg(test)]
@@ -212,63 +228,10 @@ mod tests {
         assert_eq!(numbers(clip_scale(&zero, 1.0)), [1.0]);
     }
 
-    fn moments() -> Moments {
-        Moments {
-            first: tensor([0.0, 0.0]),
-            second: tensor([0.0, 0.0]),
-            steps: 0,
-        }
-    }
-
     #[test]
-    fn the_first_adam_step_is_the_rate_against_the_sign() {
-        let mut moments = moments();
-        let values = update(
-            Optimizer::Adam,
-            0.0,
-            0.1,
-            tensor([1.0, 1.0]),
-            tensor([3.0, -0.5]),
-            &mut moments,
-        );
-        let values = numbers(values);
-        assert!(
-            (values[0] - 0.9).abs() < 1e-6 && (values[1] - 1.1).abs() < 1e-6,
-            "{values:?}"
-        );
-        assert_eq!(numbers(moments.first), [0.3, -0.05]);
-    }
-
-    #[test]
-    fn l2_is_in_the_gradient_for_adam_and_beside_it_for_adamw() {
-        // With no gradient of its own, Adam's step is the rate; AdamW's is rate * l2 * value.
-        let adam = update(
-            Optimizer::Adam,
-            0.5,
-            0.1,
-            tensor([2.0, 2.0]),
-            tensor([0.0, 0.0]),
-            &mut moments(),
-        );
-        let adamw = update(
-            Optimizer::AdamW,
-            0.5,
-            0.1,
-            tensor([2.0, 2.0]),
-            tensor([0.0, 0.0]),
-            &mut moments(),
-        );
-        let (adam, adamw) = (numbers(adam), numbers(adamw));
-        assert!((adam[0] - 1.9).abs() < 1e-6, "{adam:?}");
-        assert!((adamw[0] - 1.9).abs() < 1e-6, "{adamw:?}");
-        let adam = numbers(update(
-            Optimizer::Adam,
-            0.5,
-            0.1,
-            tensor([20.0, 2.0]),
-            tensor([0.0, 0.0]),
-            &mut moments(),
-        ));
-        assert!((adam[0] - 19.9).abs() < 1e-5, "{adam:?}");
+    fn settings_are_the_decimals_that_were_written() {
+        assert_eq!(setting(Some(0.9), 0.0), 0.9);
+        assert_eq!(setting(Some(1e-5), 0.0), 1e-5);
+        assert_eq!(setting(None, 0.99), 0.99);
     }
 }

@@ -4,7 +4,7 @@ use bevy_ecs::prelude::*;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::optimizer::Moments;
+use super::optimizer::Memories;
 use super::{Net, Network, Optim, Piece, Rate, Role, Target, parameters};
 use crate::checkpoint::{CheckpointError, Persist, Snapshot};
 use crate::schedule::{Clock, Tick, TickState};
@@ -107,8 +107,8 @@ fn numbers(tensor: Tensor<2>) -> Vec<f32> {
 
 #[derive(Serialize, Deserialize)]
 struct OptimState {
-    /// For each parameter the steps of its moments and their shape; `None` for one that never got a gradient.
-    moments: Vec<Option<(u64, [usize; 2])>>,
+    /// For each parameter its steps and its shape; `None` for one that never got a gradient.
+    parameters: Vec<Option<(u64, [usize; 2])>>,
 }
 
 impl<R: Role> Optim<R> {
@@ -120,18 +120,19 @@ impl<R: Role> Optim<R> {
 impl<R: Role> Persist for Optim<R> {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
         let file = Self::file();
-        let moments = self.moments.iter().map(|moments| {
-            let moments = moments.as_ref()?;
-            Some((moments.steps, moments.first.dims()))
+        let parameters = self.memories.iter().map(|memories| {
+            let memories = memories.as_ref()?;
+            let shape = memories.values.first().map_or([0, 0], Tensor::dims);
+            Some((memories.steps, shape))
         });
         let state = OptimState {
-            moments: moments.collect(),
+            parameters: parameters.collect(),
         };
         snapshot.put_state(&file, &state)?;
-        for (index, moments) in self.moments.iter().enumerate() {
-            let Some(moments) = moments else { continue };
-            for (name, values) in [("first", &moments.first), ("second", &moments.second)] {
-                let name = format!("{index}.{name}_moment");
+        for (index, memories) in self.memories.iter().enumerate() {
+            let Some(memories) = memories else { continue };
+            for (name, values) in self.rule.memories().iter().zip(&memories.values) {
+                let name = format!("{index}.{name}");
                 let shape = values.dims();
                 snapshot.put_tensor(&file, &name, &shape, numbers(values.clone()))?;
             }
@@ -147,23 +148,23 @@ impl<R: Role> Persist for Optim<R> {
         let file = Self::file();
         let state: OptimState = snapshot.state(&file)?;
         let mut restored = Vec::new();
-        for (index, moments) in state.moments.into_iter().enumerate() {
-            let Some((steps, shape)) = moments else {
+        for (index, parameter) in state.parameters.into_iter().enumerate() {
+            let Some((steps, shape)) = parameter else {
                 restored.push(None);
                 continue;
             };
-            let read = |name: &str| -> Result<Tensor<2>, CheckpointError> {
-                let name = format!("{index}.{name}_moment");
+            let read = |name: &&str| -> Result<Tensor<2>, CheckpointError> {
+                let name = format!("{index}.{name}");
                 let values = snapshot.tensor(&file, &name, &shape)?.values.clone();
                 Ok(Tensor::from_data(TensorData::new(values, shape), &device))
             };
-            restored.push(Some(Moments {
-                first: read("first")?,
-                second: read("second")?,
+            let values = self.rule.memories().iter().map(read);
+            restored.push(Some(Memories {
+                values: values.collect::<Result<_, _>>()?,
                 steps,
             }));
         }
-        self.moments = restored;
+        self.memories = restored;
         Ok(())
     }
 }

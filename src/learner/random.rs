@@ -36,6 +36,12 @@ impl Purpose for Noise {
     const NAME: &'static str = "noise";
 }
 
+/// Hidden values that training steps leave out.
+pub struct Dropout;
+impl Purpose for Dropout {
+    const NAME: &'static str = "dropout";
+}
+
 /// Networks' initial weights.
 pub struct Init;
 impl Purpose for Init {
@@ -47,16 +53,17 @@ impl Purpose for Init {
 /// ```
 /// use yarak::prelude::*;
 ///
-/// struct Dropout;
-/// impl Purpose for Dropout {
-///     const NAME: &'static str = "dropout";
+/// /// Which transitions are shown twice.
+/// struct Replays;
+/// impl Purpose for Replays {
+///     const NAME: &'static str = "replays";
 /// }
 ///
-/// let mut random = Random::<Dropout>::new(Seed(3));
+/// let mut random = Random::<Replays>::new(Seed(3));
 /// let first = random.normals(4);
 /// let place = random.state();
 /// let second = random.normals(4);
-/// let mut again = Random::<Dropout>::new(Seed(3));
+/// let mut again = Random::<Replays>::new(Seed(3));
 /// again.restore(place);
 /// assert_eq!(again.normals(4), second);
 /// assert_ne!(first, second);
@@ -66,6 +73,8 @@ pub struct Random<P: Purpose> {
     generator: ChaCha8Rng,
     /// Normal draws that were given and come before the generator's.
     given: VecDeque<f32>,
+    /// The same of uniform draws, in [0, 1).
+    given_uniforms: VecDeque<f32>,
     purpose: PhantomData<P>,
 }
 
@@ -76,6 +85,9 @@ pub struct RandomState {
     stream: u64,
     word: u128,
     given: Vec<f32>,
+    // Saved since streams can be given uniform draws.
+    #[serde(default)]
+    given_uniforms: Vec<f32>,
 }
 
 impl<P: Purpose> Random<P> {
@@ -91,6 +103,7 @@ impl<P: Purpose> Random<P> {
         Random {
             generator,
             given: VecDeque::new(),
+            given_uniforms: VecDeque::new(),
             purpose: PhantomData,
         }
     }
@@ -102,6 +115,7 @@ impl<P: Purpose> Random<P> {
             stream: self.generator.get_stream(),
             word: self.generator.get_word_pos(),
             given: self.given.iter().copied().collect(),
+            given_uniforms: self.given_uniforms.iter().copied().collect(),
         }
     }
 
@@ -111,6 +125,7 @@ impl<P: Purpose> Random<P> {
         self.generator.set_stream(state.stream);
         self.generator.set_word_pos(state.word);
         self.given = state.given.into();
+        self.given_uniforms = state.given_uniforms.into();
     }
 
     /// Gives the next normal draws: they come in this order, then the stream goes on where it stands. So a run repeats the
@@ -126,6 +141,19 @@ impl<P: Purpose> Random<P> {
     /// ```
     pub fn give_normals(&mut self, draws: impl IntoIterator<Item = f32>) {
         self.given.extend(draws);
+    }
+
+    /// Gives the next uniform draws, each in [0, 1), as [`give_normals`](Random::give_normals) gives normal ones.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// let mut random = Random::<Noise>::new(Seed(0));
+    /// random.give_uniforms([0.5, 0.25]);
+    /// assert_eq!(random.uniforms(2, -1.0, 1.0), [0.0, -0.5]);
+    /// ```
+    pub fn give_uniforms(&mut self, draws: impl IntoIterator<Item = f32>) {
+        self.given_uniforms.extend(draws);
     }
 
     /// The generator itself, for `rand`'s distributions. It knows nothing of draws that were given.
@@ -164,7 +192,10 @@ impl<P: Purpose> Random<P> {
     pub fn uniforms(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
         use rand::RngExt;
         (0..n)
-            .map(|_| low + (high - low) * self.generator.random::<f32>())
+            .map(|_| {
+                let given = self.given_uniforms.pop_front();
+                low + (high - low) * given.unwrap_or_else(|| self.generator.random::<f32>())
+            })
             .collect()
     }
 }
@@ -241,12 +272,41 @@ mod tests {
     fn given_draws_are_saved_with_the_place_in_the_stream() {
         let mut random = Random::<Noise>::new(Seed(7));
         random.give_normals([1.0, 2.0, 3.0]);
+        random.give_uniforms([0.5, 0.75]);
         random.normals(2);
+        random.uniforms(1, 0.0, 1.0);
         let mut again = Random::<Noise>::new(Seed(8));
         again.restore(random.state());
+        assert_eq!(again.uniforms(1, 0.0, 1.0), [0.75]);
+        random.uniforms(1, 0.0, 1.0);
         let draws = again.normals(4);
         assert_eq!(draws[0], 3.0);
         assert_eq!(draws, random.normals(4));
+    }
+
+    #[test]
+    fn a_place_that_was_saved_before_uniform_draws_could_be_given_is_read() {
+        #[derive(Serialize)]
+        struct Before {
+            seed: [u8; 32],
+            stream: u64,
+            word: u128,
+            given: Vec<f32>,
+        }
+        let mut random = Random::<Noise>::new(Seed(7));
+        random.normals(3);
+        let state = random.state();
+        let mut snapshot = Snapshot::new(0);
+        let before = Before {
+            seed: state.seed,
+            stream: state.stream,
+            word: state.word,
+            given: Vec::new(),
+        };
+        snapshot.put_state("random/noise", &before).unwrap();
+        let mut again = Random::<Noise>::new(Seed(8));
+        again.load(&snapshot, &World::new()).unwrap();
+        assert_eq!(again.state(), state);
     }
 
     #[test]

@@ -19,6 +19,9 @@ use crate::schedule::{Clock, Tick};
 /// assert_eq!(rate.at(0, 2), 3e-4);
 /// assert!((rate.at(0, 3) - 3e-5).abs() < 1e-11);
 ///
+/// let rate = LearningRate::WarmUp { initial: 1.0, steps: 4 };
+/// assert_eq!((rate.at(0, 1), rate.at(3, 1), rate.at(900, 1)), (0.25, 1.0, 1.0));
+///
 /// let rate = LearningRate::Cosine { initial: 1.0, steps: 100, warm_up: None };
 /// assert_eq!((rate.at(0, 1), rate.at(100, 1), rate.at(900, 1)), (1.0, 0.0, 0.0));
 /// assert!((rate.at(50, 1) - 0.5).abs() < 1e-12);
@@ -61,6 +64,15 @@ pub enum LearningRate {
         /// Steps over which the rate first rises in a straight line to `initial`.
         warm_up: Option<u64>,
     },
+    /// In a straight line from `initial` / `steps` up to `initial` over `steps` steps, then held.
+    WarmUp {
+        /// The rate that is reached and held.
+        #[reflect(@Bounds::at_least(0.0))]
+        initial: f64,
+        /// The length of the rise, in gradient steps.
+        #[reflect(@Bounds::at_least(1.0))]
+        steps: u64,
+    },
 }
 
 impl Default for LearningRate {
@@ -98,7 +110,7 @@ impl LearningRate {
             } => {
                 let warm_up = warm_up.unwrap_or(0);
                 if taken < warm_up {
-                    return initial * (taken + 1) as f64 / warm_up as f64;
+                    return initial * share(taken + 1, warm_up);
                 }
                 let share = share(taken - warm_up, steps.saturating_sub(warm_up));
                 // The cosine of pi is not exactly -1 in every library; the end is exactly 0.
@@ -108,6 +120,7 @@ impl LearningRate {
                     initial * 0.5 * (1.0 + (PI * share).cos())
                 }
             }
+            LearningRate::WarmUp { initial, steps } => initial * share(taken + 1, *steps),
         }
     }
 }

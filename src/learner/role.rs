@@ -2,7 +2,7 @@
 
 use burn::module::AutodiffModule;
 
-use crate::nn::{DiscreteQ, Policy, QEnsemble, SquashedGaussian};
+use crate::nn::{DensityPolicy, DiscreteQ, Policy, QEnsemble, SquashedGaussian, ValueFunction};
 
 /// What a network is for, and which module plays it.
 ///
@@ -79,4 +79,20 @@ pub struct Critic;
 impl Role for Critic {
     type Network = QEnsemble;
     const NAME: &'static str = "critic";
+}
+
+/// A policy that learns the density of the data's actions. A run has this one or [`Actor`], so they share a name.
+pub struct DensityActor;
+
+impl Role for DensityActor {
+    type Network = DensityPolicy;
+    const NAME: &'static str = "actor";
+}
+
+/// The state values.
+pub struct Value;
+
+impl Role for Value {
+    type Network = ValueFunction;
+    const NAME: &'static str = "value";
 }

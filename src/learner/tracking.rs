@@ -6,7 +6,7 @@ use bevy_ecs::system::SystemParam;
 use bevy_reflect::Reflect;
 use burn::tensor::Tensor;
 
-use super::{Net, Network, Role, Target, on_cpu, parameters};
+use super::{Net, Network, Role, Roles, Target, on_cpu, parameters};
 use crate::checkpoint::AppPersistExt;
 use crate::scene::Bounds;
 
@@ -79,6 +79,8 @@ pub trait AppTargetExt {
 
 impl AppTargetExt for App {
     fn add_target<R: Role>(&mut self) -> &mut Self {
+        let mut roles = self.world_mut().get_resource_or_init::<Roles>();
+        roles.declare::<R>().has_target = true;
         self.persist::<Target<R>>()
     }
 }

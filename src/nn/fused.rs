@@ -14,6 +14,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, TensorData};
 
 use super::cpu::{Gradients, Input, KernelError, MlpShape};
+use super::dropout::Mask;
 use super::threads::{Lease, take_buffer, with_kernels};
 
 /// Backends that have the perceptron as one operation.
@@ -24,23 +25,35 @@ pub(crate) trait FusedMlp: Backend {
         parameters: FloatTensor<Self>,
         input: FloatTensor<Self>,
         shape: Arc<MlpShape>,
+        mask: Option<Mask>,
     ) -> FloatTensor<Self>;
 }
 
 /// The fused perceptron on tensors of the CPU, both recorded or both plain.
-pub(crate) fn forward(shape: &Arc<MlpShape>, parameters: Tensor<2>, input: Tensor<2>) -> Tensor<3> {
+pub(crate) fn forward(
+    shape: &Arc<MlpShape>,
+    parameters: Tensor<2>,
+    input: Tensor<2>,
+    mask: Option<Mask>,
+) -> Tensor<3> {
     let out = <Dispatch as FusedMlp>::fused_mlp(
         parameters.into_dispatch(),
         input.into_dispatch(),
         shape.clone(),
+        mask,
     );
     Tensor::from_dispatch(out)
 }
 
 impl FusedMlp for Flex {
-    fn fused_mlp(parameters: FlexTensor, input: FlexTensor, shape: Arc<MlpShape>) -> FlexTensor {
+    fn fused_mlp(
+        parameters: FlexTensor,
+        input: FlexTensor,
+        shape: Arc<MlpShape>,
+        mask: Option<Mask>,
+    ) -> FlexTensor {
         let (parameters, input) = (contiguous(parameters), contiguous(input));
-        pass(&parameters, &input, &shape, None)
+        pass(&parameters, &input, &shape, mask.as_ref(), None)
     }
 }
 
@@ -49,19 +62,23 @@ impl<C: CheckpointStrategy> FusedMlp for Autodiff<Flex, C> {
         parameters: FloatTensor<Self>,
         input: FloatTensor<Self>,
         shape: Arc<MlpShape>,
+        mask: Option<Mask>,
     ) -> FloatTensor<Self> {
         let nodes = [parameters.node.clone(), input.node.clone()];
         let parameters = contiguous(parameters.primitive);
         let input = contiguous(input.primitive);
         match MlpBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::UnTracked(prep) => prep.finish(pass(&parameters, &input, &shape, None)),
+            OpsKind::UnTracked(prep) => {
+                prep.finish(pass(&parameters, &input, &shape, mask.as_ref(), None))
+            }
             OpsKind::Tracked(prep) => {
                 let mut lease = Lease::take();
-                let out = pass(&parameters, &input, &shape, Some(&mut lease));
+                let out = pass(&parameters, &input, &shape, mask.as_ref(), Some(&mut lease));
                 let state = Recorded {
                     parameters,
                     input,
                     shape,
+                    mask,
                     lease: Arc::new(lease),
                 };
                 prep.finish(state, out)
@@ -76,6 +93,7 @@ struct Recorded {
     parameters: FlexTensor,
     input: FlexTensor,
     shape: Arc<MlpShape>,
+    mask: Option<Mask>,
     lease: Arc<Lease>,
 }
 
@@ -92,6 +110,7 @@ impl Backward<Flex, 2> for MlpBackward {
             parameters,
             input,
             shape,
+            mask,
             lease,
         } = ops.state;
         // A parent that nobody trains has no node, and costs nothing.
@@ -106,7 +125,7 @@ impl Backward<Flex, 2> for MlpBackward {
             x: d_input.as_deref_mut(),
         };
         let done = with_kernels(|kernels| {
-            let rows = rows_of(&input, &shape);
+            let rows = rows_of(&input, &shape, mask.as_ref());
             kernels.backward(
                 &shape,
                 floats(&parameters),
@@ -136,9 +155,10 @@ fn pass(
     parameters: &FlexTensor,
     input: &FlexTensor,
     shape: &MlpShape,
+    mask: Option<&Mask>,
     lease: Option<&mut Lease>,
 ) -> FlexTensor {
-    let rows = rows_of(input, shape);
+    let rows = rows_of(input, shape, mask);
     let batch = rows.batch;
     let mut out = vec![0.0; shape.members * batch * shape.outputs()];
     if batch > 0 {
@@ -156,12 +176,12 @@ fn pass(
     ))
 }
 
-fn rows_of<'a>(input: &'a FlexTensor, shape: &MlpShape) -> Input<'a> {
+fn rows_of<'a>(input: &'a FlexTensor, shape: &MlpShape, mask: Option<&'a Mask>) -> Input<'a> {
     let rows = floats(input);
     Input {
         rows,
         batch: rows.len() / shape.inputs(),
-        dropout: None,
+        dropout: mask.map(Mask::values),
     }
 }
 

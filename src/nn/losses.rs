@@ -1,16 +1,150 @@
-//! Losses over a batch. Ranks are types: rewards `[batch]` against values `[batch, 1]` do not compile.
+//! Losses over a batch.
+//!
+//! Ranks are types: rewards `[batch]` against values `[batch, 1]` do not compile, so they never make a `[batch, batch]` matrix.
+//!
+//! ```compile_fail
+//! use yarak::prelude::*;
+//!
+//! fn loss(values: Tensor<2>, rewards: Tensor<1>) -> Tensor<1> {
+//!     losses::mse(values, rewards)
+//! }
+//! ```
+//!
+//! Shapes of one rank are compared when the loss is computed, and a difference is refused in words. Weights multiply each
+//! element's loss before the mean: mean(w · e²). Targets and weights are constants: no gradient flows into them.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor, activation};
 
 /// Mean squared error, `mean((prediction - target)^2)`, shape `[1]`. The target is a constant.
 ///
 /// # Panics
 /// When the shapes differ: that is a mistake in an algorithm, never in data.
 pub fn mse<const D: usize>(prediction: Tensor<D>, target: Tensor<D>) -> Tensor<1> {
-    same_shape(&prediction, &target);
-    (prediction.clone() - like(target, &prediction))
-        .square()
-        .mean()
+    error(prediction, target).square().mean()
+}
+
+/// Mean squared error with a weight for each element, `mean(weight * (prediction - target)^2)`, shape `[1]`.
+///
+/// # Panics
+/// When the shapes differ.
+pub fn weighted_mse<const D: usize>(
+    prediction: Tensor<D>,
+    target: Tensor<D>,
+    weight: Tensor<D>,
+) -> Tensor<1> {
+    weighted(error(prediction, target).square(), weight)
+}
+
+/// The Huber loss (Huber 1964), shape `[1]`: the mean of `e^2 / 2` where `|e| <= delta`, else `delta * (|e| - delta / 2)`.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let device = ComputeDevice::cpu().plain();
+/// let prediction = Tensor::<1>::from_floats([0.5, 2.0], &device);
+/// let target = Tensor::<1>::from_floats([0.0, 0.0], &device);
+/// assert_eq!(losses::huber(prediction, target, 1.0).into_scalar::<f32>(), 0.8125);
+/// ```
+///
+/// # Panics
+/// When the shapes differ.
+pub fn huber<const D: usize>(prediction: Tensor<D>, target: Tensor<D>, delta: f32) -> Tensor<1> {
+    huber_of(error(prediction, target), delta).mean()
+}
+
+/// The Huber loss with a weight for each element, shape `[1]`.
+///
+/// # Panics
+/// When the shapes differ.
+pub fn weighted_huber<const D: usize>(
+    prediction: Tensor<D>,
+    target: Tensor<D>,
+    delta: f32,
+    weight: Tensor<D>,
+) -> Tensor<1> {
+    weighted(huber_of(error(prediction, target), delta), weight)
+}
+
+/// The expectile loss (Newey & Powell 1987; IQL's, <https://arxiv.org/abs/2110.06169>), shape `[1]`: the mean of
+/// `|expectile - 1(e < 0)| * e^2` with `e = target - prediction`. At 0.5 it is half the mean squared error; above, predictions
+/// that are too low cost more.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let device = ComputeDevice::cpu().plain();
+/// let v = Tensor::<1>::from_floats([0.0, 0.0], &device);
+/// let q = Tensor::<1>::from_floats([1.0, -2.0], &device);
+/// // (0.7 * 1 + 0.3 * 4) / 2
+/// assert!((losses::expectile(v, q, 0.7).into_scalar::<f32>() - 0.95).abs() < 1e-6);
+/// ```
+///
+/// # Panics
+/// When the shapes differ.
+pub fn expectile<const D: usize>(
+    prediction: Tensor<D>,
+    target: Tensor<D>,
+    expectile: f32,
+) -> Tensor<1> {
+    let short = error(prediction, target).neg();
+    let (under, over) = (short.clone().clamp_min(0.0), short.clamp_max(0.0));
+    (under.square() * expectile + over.square() * (1.0 - expectile)).mean()
+}
+
+/// The quantile loss (Koenker & Bassett 1978), shape `[1]`: the mean of `max(quantile * e, (quantile - 1) * e)` with
+/// `e = target - prediction`. At 0.5 it is half the mean absolute error.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let device = ComputeDevice::cpu().plain();
+/// let prediction = Tensor::<1>::from_floats([0.0, 0.0], &device);
+/// let target = Tensor::<1>::from_floats([1.0, -2.0], &device);
+/// // (0.9 * 1 + 0.1 * 2) / 2
+/// assert!((losses::quantile(prediction, target, 0.9).into_scalar::<f32>() - 0.55).abs() < 1e-6);
+/// ```
+///
+/// # Panics
+/// When the shapes differ.
+pub fn quantile<const D: usize>(
+    prediction: Tensor<D>,
+    target: Tensor<D>,
+    quantile: f32,
+) -> Tensor<1> {
+    let short = error(prediction, target).neg();
+    let (under, over) = (short.clone().clamp_min(0.0), short.clamp_max(0.0));
+    (under * quantile - over * (1.0 - quantile)).mean()
+}
+
+/// Cross-entropy between logits `[batch, classes]` and the right classes `[batch]`, `mean(-log softmax(logits)[class])`, shape
+/// `[1]`.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let device = ComputeDevice::cpu().plain();
+/// let logits = Tensor::<2>::from_floats([[0.0, 0.0], [2.0, 0.0]], &device);
+/// let classes = Tensor::<1, Int>::from_ints([0, 1], &device);
+/// // (log 2 + log(1 + e^2)) / 2
+/// assert!((losses::cross_entropy(logits, classes).into_scalar::<f32>() - 1.410_038).abs() < 1e-5);
+/// ```
+///
+/// # Panics
+/// When the batches differ.
+pub fn cross_entropy(logits: Tensor<2>, target: Tensor<1, Int>) -> Tensor<1> {
+    let [batch, _] = logits.dims();
+    assert_eq!(
+        batch,
+        target.dims()[0],
+        "logits [batch, classes] and classes [batch] must have the same batch"
+    );
+    let target = if logits.device().is_autodiff() && !target.device().is_autodiff() {
+        Tensor::from_inner(target)
+    } else {
+        target
+    };
+    let chosen = activation::log_softmax(logits, 1).gather(1, target.unsqueeze_dim::<2>(1));
+    chosen.mean().neg()
 }
 
 /// For each member of an ensemble the mean squared error of its predictions `[members, batch]` against the same targets
@@ -37,10 +171,28 @@ pub fn mse_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<1> {
 /// # Panics
 /// When the batches differ.
 pub fn smooth_l1_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<1> {
-    let size = error_of_each(prediction, target).abs();
-    // With c = min(|e|, 1), both branches are c * (|e| - c / 2): smooth, and without a mask.
-    let clipped = size.clone().clamp_max(1.0);
-    mean_of_each(clipped.clone() * (size - clipped * 0.5))
+    mean_of_each(huber_of(error_of_each(prediction, target), 1.0))
+}
+
+/// `prediction - target`, with the target as a constant.
+fn error<const D: usize>(prediction: Tensor<D>, target: Tensor<D>) -> Tensor<D> {
+    same_shape("predictions and targets", &prediction, &target);
+    let target = like(target, &prediction);
+    prediction - target
+}
+
+/// `mean(weight * loss)`, with the weight as a constant.
+fn weighted<const D: usize>(loss: Tensor<D>, weight: Tensor<D>) -> Tensor<1> {
+    same_shape("losses and weights", &loss, &weight);
+    let weight = like(weight, &loss);
+    (loss * weight).mean()
+}
+
+/// With c = min(|e|, delta), both branches are c * (|e| - c / 2): smooth, and without a mask.
+fn huber_of<const D: usize>(error: Tensor<D>, delta: f32) -> Tensor<D> {
+    let size = error.abs();
+    let clipped = size.clone().clamp_max(delta);
+    clipped.clone() * (size - clipped * 0.5)
 }
 
 fn error_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<2> {
@@ -59,7 +211,7 @@ fn mean_of_each(values: Tensor<2>) -> Tensor<1> {
 }
 
 /// The target without a graph, on the prediction's side of the border.
-fn like<const D: usize>(target: Tensor<D>, prediction: &Tensor<D>) -> Tensor<D> {
+pub(super) fn like<const D: usize>(target: Tensor<D>, prediction: &Tensor<D>) -> Tensor<D> {
     let plain = target.no_grad();
     if prediction.device().is_autodiff() {
         Tensor::from_inner(plain)
@@ -68,11 +220,11 @@ fn like<const D: usize>(target: Tensor<D>, prediction: &Tensor<D>) -> Tensor<D> 
     }
 }
 
-fn same_shape<const D: usize>(a: &Tensor<D>, b: &Tensor<D>) {
+fn same_shape<const D: usize>(what: &str, a: &Tensor<D>, b: &Tensor<D>) {
     assert_eq!(
         a.dims(),
         b.dims(),
-        "prediction and target must have one shape"
+        "{what} must have one shape: reshape one of them, or they would be broadcast against each other"
     );
 }
 
@@ -102,5 +254,72 @@ mod tests {
         assert!(y.grad(&gradients).is_none());
         let gradient: Vec<f32> = q.grad(&gradients).unwrap().into_data().to_vec().unwrap();
         assert_eq!(gradient, [1.0, 2.0, 0.0, -1.0]);
+    }
+
+    #[test]
+    fn weights_come_after_the_huber_loss_and_get_no_gradient() {
+        let device = ComputeDevice::cpu().autodiff();
+        let e = Tensor::<1>::from_floats([0.5, 2.0], &device).require_grad();
+        let zero = Tensor::<1>::zeros([2], &device);
+        let w = Tensor::<1>::from_floats([1.0, 3.0], &device).require_grad();
+        let loss = weighted_huber(e.clone(), zero.clone(), 1.0, w.clone());
+        // (0.125 + 3 * 1.5) / 2, and not the loss of weighted errors.
+        assert_eq!(loss.clone().into_scalar::<f32>(), 2.3125);
+        let gradients = loss.backward();
+        assert!(w.grad(&gradients).is_none());
+        let gradient: Vec<f32> = e.grad(&gradients).unwrap().into_data().to_vec().unwrap();
+        assert_eq!(gradient, [0.25, 1.5]);
+        let loss = weighted_mse(e, zero, w);
+        assert_eq!(loss.into_scalar::<f32>(), (0.25 + 12.0) / 2.0);
+    }
+
+    #[test]
+    fn huber_is_linear_beyond_its_delta() {
+        let device = ComputeDevice::cpu().plain();
+        let e = Tensor::<1>::from_floats([3.0, -1.0], &device);
+        // (0.5 * (3 - 0.25) + 0.5 * (1 - 0.25)) / 2
+        let loss: f32 = huber(e, Tensor::zeros([2], &device), 0.5).into_scalar();
+        assert_eq!(loss, 0.875);
+    }
+
+    #[test]
+    fn asymmetric_losses_have_their_gradients_and_leave_the_target_alone() {
+        let device = ComputeDevice::cpu().autodiff();
+        let v = Tensor::<1>::from_floats([0.0, 0.0], &device).require_grad();
+        let q = Tensor::<1>::from_floats([1.0, -2.0], &device).require_grad();
+        let of = |loss: Tensor<1>| {
+            let gradients = loss.backward();
+            assert!(q.grad(&gradients).is_none());
+            let gradient = v.grad(&gradients).unwrap().into_data();
+            gradient.to_vec::<f32>().unwrap()
+        };
+        let close = |found: Vec<f32>, expected: [f32; 2]| {
+            let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-6;
+            assert!(found.iter().zip(&expected).all(near), "{found:?}");
+        };
+        // d/dv of 0.7 (q - v)^2 / 2 is -0.7 (q - v); of 0.3 (q - v)^2 / 2 it is -0.3 (q - v).
+        close(of(expectile(v.clone(), q.clone(), 0.7)), [-0.7, 0.6]);
+        close(of(quantile(v.clone(), q.clone(), 0.9)), [-0.45, 0.05]);
+    }
+
+    #[test]
+    fn cross_entropys_gradient_is_the_softmax_less_the_class() {
+        let device = ComputeDevice::cpu().autodiff();
+        let logits = Tensor::<2>::from_floats([[0.0, 0.0, 0.0]], &device).require_grad();
+        let class = Tensor::<1, Int>::from_ints([2], &ComputeDevice::cpu().plain());
+        let gradients = cross_entropy(logits.clone(), class).backward();
+        let gradient = logits.grad(&gradients).unwrap().into_data();
+        let gradient = gradient.to_vec::<f32>().unwrap();
+        for (found, expected) in gradient.iter().zip([1.0 / 3.0, 1.0 / 3.0, -2.0 / 3.0]) {
+            assert!((found - expected).abs() < 1e-6, "{gradient:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "predictions and targets must have one shape")]
+    fn a_column_against_a_row_is_refused_and_not_a_matrix() {
+        let device = ComputeDevice::cpu().plain();
+        let column = Tensor::<2>::zeros([4, 1], &device);
+        let _ = mse(column, Tensor::zeros([1, 4], &device));
     }
 }

@@ -6,8 +6,9 @@ use burn::module::{AutodiffModule, Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::cpu::MlpShape;
+use super::dropout::Mask;
 use super::{fused, reference};
-use crate::learner::{Init, Network, Piece, Random};
+use crate::learner::{Dropout, Init, Network, Piece, Random};
 
 /// An ensemble of equal multi-layer perceptrons whose parameters are one flat buffer `[members, parameters]`: for each member
 /// and layer the weight `[in, out]` row by row (y = x W + b), then the bias `[out]`, then, with layer normalisation, the gain
@@ -32,6 +33,9 @@ pub struct Mlp {
     /// The shape of one member.
     #[module(skip)]
     first: Arc<MlpShape>,
+    /// The share of hidden values that a training step drops.
+    #[module(skip)]
+    dropout: f32,
 }
 
 impl Mlp {
@@ -67,6 +71,7 @@ impl Mlp {
                 ..shape.clone()
             }),
             shape: Arc::new(shape),
+            dropout: 0.0,
         };
         if device.is_autodiff() {
             mlp
@@ -75,23 +80,60 @@ impl Mlp {
         }
     }
 
-    /// The outputs `[members, batch, out]` for inputs `[batch, in]` that all members share.
+    /// The same perceptron with dropout behind its hidden layers, in front of their normalisation and activation: `rate` is the
+    /// share of values that [`forward_dropping`](Mlp::forward_dropping) leaves out, at least 0 and below 1.
+    #[must_use]
+    pub fn with_dropout(self, rate: f32) -> Self {
+        Mlp {
+            dropout: rate,
+            ..self
+        }
+    }
+
+    /// The share of hidden values that a training step drops.
+    pub fn dropout(&self) -> f32 {
+        self.dropout
+    }
+
+    /// The outputs `[members, batch, out]` for inputs `[batch, in]` that all members share. Nothing is dropped.
     ///
     /// A recorded network takes a plain input as a constant, and a plain network is a constant for a recorded input.
     pub fn forward(&self, input: Tensor<2>) -> Tensor<3> {
-        run(&self.shape, self.parameters.val(), input)
+        run(&self.shape, self.parameters.val(), input, None)
+    }
+
+    /// The outputs of a training step, `[members, batch, out]`: a share of the hidden values is dropped, another one for each
+    /// member and row, and the others are enlarged so that their mean stays. Without dropout nothing is drawn, and this is
+    /// [`forward`](Mlp::forward).
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// let device = ComputeDevice::cpu().plain();
+    /// let shape = MlpShape { sizes: vec![3, 64, 1], ..default() };
+    /// let mlp = Mlp::new(shape, &device, &mut Random::<Init>::new(Seed(0))).with_dropout(0.5);
+    /// let mut dropout = Random::<Dropout>::new(Seed(0));
+    /// let x = Tensor::ones([1, 3], &device);
+    /// let first: f32 = mlp.forward_dropping(x.clone(), &mut dropout).into_scalar();
+    /// let second: f32 = mlp.forward_dropping(x.clone(), &mut dropout).into_scalar();
+    /// assert_ne!(first, second);
+    /// assert_eq!(mlp.forward(x.clone()).into_scalar::<f32>(), mlp.forward(x).into_scalar::<f32>());
+    /// ```
+    pub fn forward_dropping(&self, input: Tensor<2>, dropout: &mut Random<Dropout>) -> Tensor<3> {
+        let mask = Mask::draw(&self.shape, self.dropout, input.dims()[0], dropout);
+        run(&self.shape, self.parameters.val(), input, mask)
     }
 
     /// The outputs `[batch, out]` of the first member alone. The others cost nothing.
     pub fn forward_first(&self, input: Tensor<2>) -> Tensor<2> {
         let parameters = self.parameters.val().narrow(0, 0, 1);
-        run(&self.first, parameters, input).squeeze_dim::<2>(0)
+        run(&self.first, parameters, input, None).squeeze_dim::<2>(0)
     }
 
     /// The output of every hidden layer, after its activation: `[members, batch, width]` each. Gradients flow through them.
     pub fn features(&self, input: Tensor<2>) -> Vec<Tensor<3>> {
         let (parameters, input) = same_side(self.parameters.val(), input);
-        let mut layers = reference::layers(&self.shape, parameters, input);
+        let mut layers = reference::layers(&self.shape, parameters, input, None);
         layers.pop();
         layers
     }
@@ -99,7 +141,7 @@ impl Mlp {
     /// The same outputs as [`forward`](Mlp::forward), made of Burn's operations: what the fused operation is tested against.
     pub fn reference(&self, input: Tensor<2>) -> Tensor<3> {
         let (parameters, input) = same_side(self.parameters.val(), input);
-        reference::forward(&self.shape, parameters, input)
+        reference::forward(&self.shape, parameters, input, None)
     }
 
     /// The shape.
@@ -143,12 +185,17 @@ impl Network for Mlp {
 }
 
 /// One operation on the CPU, Burn's operations elsewhere.
-fn run(shape: &Arc<MlpShape>, parameters: Tensor<2>, input: Tensor<2>) -> Tensor<3> {
+fn run(
+    shape: &Arc<MlpShape>,
+    parameters: Tensor<2>,
+    input: Tensor<2>,
+    mask: Option<Mask>,
+) -> Tensor<3> {
     let (parameters, input) = same_side(parameters, input);
     if plain(&input.device()) == Device::flex() && !tests_want_the_reference() {
-        fused::forward(shape, parameters, input)
+        fused::forward(shape, parameters, input, mask)
     } else {
-        reference::forward(shape, parameters, input)
+        reference::forward(shape, parameters, input, mask.as_ref())
     }
 }
 
@@ -220,7 +267,8 @@ mod tests {
             ..recording
         };
         let input = Tensor::from_inner(rows.clone()).require_grad();
-        let out = recording.forward(input.clone());
+        let mut dropout = Random::<Dropout>::new(Seed(5));
+        let out = recording.forward_dropping(input.clone(), &mut dropout);
         REFERENCE.set(false);
         let weights: Vec<f32> = (0..out.shape().num_elements())
             .map(|i| (i as f32 * 0.7).sin())
@@ -245,7 +293,12 @@ mod tests {
             Activation::Identity,
         ];
         for (index, hidden) in hidden.into_iter().enumerate() {
-            for (members, layer_norm) in [(1, None), (2, None), (3, Some(1e-5))] {
+            for (members, layer_norm, dropout) in [
+                (1, None, 0.0),
+                (2, None, 0.3),
+                (3, Some(1e-5), 0.0),
+                (2, Some(1e-5), 0.3),
+            ] {
                 let shape = MlpShape {
                     members,
                     sizes: vec![7, 33, 20, 3],
@@ -254,14 +307,15 @@ mod tests {
                     layer_norm,
                 };
                 let mut random = Random::<Init>::new(Seed(index as u64));
-                let mlp = Mlp::new(shape, &device, &mut random);
+                let mlp = Mlp::new(shape, &device, &mut random).with_dropout(dropout);
                 let rows = TensorData::new(random.normals(29 * 7), [29, 7]);
                 let rows = Tensor::from_data(rows, &device);
                 let fused = outputs_and_gradients(&mlp, &rows, false);
                 let reference = outputs_and_gradients(&mlp, &rows, true);
                 for (fused, reference) in fused.iter().zip(&reference) {
                     let apart = distance(fused, reference);
-                    assert!(apart < 1e-6, "{hidden:?} {members} {layer_norm:?}: {apart}");
+                    let case = format!("{hidden:?} {members} {layer_norm:?} {dropout}");
+                    assert!(apart < 1e-6, "{case}: {apart}");
                 }
             }
         }
@@ -282,6 +336,36 @@ mod tests {
             !mlp.forward(Tensor::ones([4, 3], &Device::flex()))
                 .device()
                 .is_autodiff()
+        );
+    }
+
+    #[test]
+    fn dropout_is_drawn_from_its_stream_and_never_in_inference() {
+        let device = Device::flex();
+        let shape = MlpShape {
+            members: 2,
+            sizes: vec![3, 40, 40, 1],
+            ..default()
+        };
+        let mlp = Mlp::new(shape, &device, &mut Random::<Init>::new(Seed(0))).with_dropout(0.5);
+        let input = Tensor::<2>::ones([4, 3], &device);
+        let dropping = |seed| {
+            let mut dropout = Random::<Dropout>::new(Seed(seed));
+            numbers(mlp.forward_dropping(input.clone(), &mut dropout))
+        };
+        assert_eq!(dropping(0), dropping(0));
+        assert_ne!(dropping(0), dropping(1));
+        let plain = numbers(mlp.forward(input.clone()));
+        assert_ne!(dropping(0), plain);
+        assert_eq!(plain, numbers(mlp.forward(input.clone())));
+        // All rows of the input are equal, so those of the output differ by their masks alone.
+        let rows = dropping(0);
+        assert!(rows[1..].iter().all(|row| *row != rows[0]), "{rows:?}");
+        let without = mlp.clone().with_dropout(0.0);
+        let mut dropout = Random::<Dropout>::new(Seed(0));
+        assert_eq!(
+            numbers(without.forward_dropping(input, &mut dropout)),
+            plain
         );
     }
 

@@ -3,8 +3,8 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::{Activation, Mlp, MlpShape};
-use crate::learner::{Init, Network, Piece, Random};
+use super::{Activation, Mlp, MlpSettings};
+use crate::learner::{Dropout, Init, Network, Piece, Random};
 
 /// A deterministic policy: a multi-layer perceptron with a tanh at its end, so that actions lie in [-1, 1].
 ///
@@ -23,33 +23,31 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// A policy from observations of width `observation` to actions of width `action`, with hidden layers of the given
-    /// widths and ReLU.
+    /// A policy from observations of width `observation` to actions of width `action`, with the given hidden layers: their
+    /// widths, or [`MlpSettings`].
     pub fn new(
         observation: usize,
         action: usize,
-        layers: &[usize],
+        hidden: impl Into<MlpSettings>,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Self {
-        let mut sizes = vec![observation];
-        sizes.extend(layers);
-        sizes.push(action);
-        let shape = MlpShape {
-            members: 1,
-            sizes,
-            hidden: Activation::Relu,
-            output: Activation::Tanh,
-            layer_norm: None,
-        };
+        let hidden = hidden.into();
+        let shape = hidden.shape(1, observation, action, Activation::Tanh);
         Policy {
-            trunk: Mlp::new(shape, device, init),
+            trunk: Mlp::new(shape, device, init).with_dropout(hidden.dropout),
         }
     }
 
     /// The actions π(s) `[batch, action]` in [-1, 1] for observations `[batch, observation]`.
     pub fn act(&self, observation: Tensor<2>) -> Tensor<2> {
         self.trunk.forward(observation).squeeze_dim::<2>(0)
+    }
+
+    /// The actions of a training step: where the policy has dropout, it drops. See [`Mlp::forward_dropping`].
+    pub fn act_dropping(&self, observation: Tensor<2>, dropout: &mut Random<Dropout>) -> Tensor<2> {
+        let actions = self.trunk.forward_dropping(observation, dropout);
+        actions.squeeze_dim::<2>(0)
     }
 
     /// The perceptron underneath.

@@ -4,8 +4,8 @@ use bevy_reflect::Reflect;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::{Activation, Mlp, MlpShape};
-use crate::learner::{Init, Network, Piece, Random};
+use super::{Activation, Mlp, MlpSettings};
+use crate::learner::{Dropout, Init, Network, Piece, Random};
 
 /// The range that action values are squashed into: `(ub+lb)/2 + (ub-lb)/2 * tanh(x)`.
 #[derive(Clone, Copy, Debug, PartialEq, Reflect)]
@@ -25,28 +25,21 @@ pub struct QEnsemble {
 }
 
 impl QEnsemble {
-    /// `members` networks for observations and actions of the given widths, with hidden layers of the given widths and ReLU.
+    /// `members` networks for observations and actions of the given widths, with the given hidden layers: their widths, or
+    /// [`MlpSettings`].
     pub fn new(
         members: usize,
         observation: usize,
         action: usize,
-        layers: &[usize],
+        hidden: impl Into<MlpSettings>,
         bounds: Option<ValueBounds>,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Self {
-        let mut sizes = vec![observation + action];
-        sizes.extend(layers);
-        sizes.push(1);
-        let shape = MlpShape {
-            members,
-            sizes,
-            hidden: Activation::Relu,
-            output: Activation::Identity,
-            layer_norm: None,
-        };
+        let hidden = hidden.into();
+        let shape = hidden.shape(members, observation + action, 1, Activation::Identity);
         QEnsemble {
-            trunk: Mlp::new(shape, device, init),
+            trunk: Mlp::new(shape, device, init).with_dropout(hidden.dropout),
             bounds,
         }
     }
@@ -54,6 +47,18 @@ impl QEnsemble {
     /// The values `[members, batch]` for observations `[batch, observation]` and actions `[batch, action]`.
     pub fn q(&self, observation: Tensor<2>, action: Tensor<2>) -> Tensor<2> {
         let q = self.trunk.forward(side_by_side(observation, action));
+        self.bounded(q.squeeze_dim::<2>(2))
+    }
+
+    /// The values of a training step: where the networks have dropout, they drop. See [`Mlp::forward_dropping`].
+    pub fn q_dropping(
+        &self,
+        observation: Tensor<2>,
+        action: Tensor<2>,
+        dropout: &mut Random<Dropout>,
+    ) -> Tensor<2> {
+        let input = side_by_side(observation, action);
+        let q = self.trunk.forward_dropping(input, dropout);
         self.bounded(q.squeeze_dim::<2>(2))
     }
 
@@ -87,7 +92,7 @@ impl Network for QEnsemble {
 }
 
 /// What the networks read, `[batch, observation + action]`. An action that is recorded takes the observation with it.
-fn side_by_side(observation: Tensor<2>, action: Tensor<2>) -> Tensor<2> {
+pub(super) fn side_by_side(observation: Tensor<2>, action: Tensor<2>) -> Tensor<2> {
     let observation = if action.device().is_autodiff() && !observation.device().is_autodiff() {
         Tensor::from_inner(observation)
     } else {

@@ -3,16 +3,27 @@
 use burn::tensor::{Tensor, activation};
 
 use super::cpu::{Activation, MlpShape};
+use super::dropout::Mask;
 
 /// Outputs `[members, batch, out]` for parameters `[members, parameters]` and inputs `[batch, in]`.
-pub(crate) fn forward(shape: &MlpShape, parameters: Tensor<2>, input: Tensor<2>) -> Tensor<3> {
-    layers(shape, parameters, input)
+pub(crate) fn forward(
+    shape: &MlpShape,
+    parameters: Tensor<2>,
+    input: Tensor<2>,
+    mask: Option<&Mask>,
+) -> Tensor<3> {
+    layers(shape, parameters, input, mask)
         .pop()
         .expect("a perceptron has at least one layer")
 }
 
 /// The output of every layer, after its activation, `[members, batch, width]`.
-pub(crate) fn layers(shape: &MlpShape, parameters: Tensor<2>, input: Tensor<2>) -> Vec<Tensor<3>> {
+pub(crate) fn layers(
+    shape: &MlpShape,
+    parameters: Tensor<2>,
+    input: Tensor<2>,
+    mask: Option<&Mask>,
+) -> Vec<Tensor<3>> {
     let members = shape.members;
     let mut x = input.unsqueeze::<3>();
     if members > 1 {
@@ -26,6 +37,11 @@ pub(crate) fn layers(shape: &MlpShape, parameters: Tensor<2>, input: Tensor<2>) 
             piece.reshape([members, rows, fan_out])
         };
         x = x.matmul(piece(shape.weight(layer), fan_in)) + piece(shape.bias(layer), 1);
+        let last = layer + 2 == shape.sizes.len();
+        if let (Some(mask), false) = (mask, last) {
+            let device = x.device();
+            x = x * mask.layer(shape, layer, &device);
+        }
         if let (Some(gain), Some(offset), Some(epsilon)) =
             (shape.gain(layer), shape.offset(layer), shape.layer_norm)
         {
@@ -33,7 +49,6 @@ pub(crate) fn layers(shape: &MlpShape, parameters: Tensor<2>, input: Tensor<2>) 
             let variance = centred.clone().square().mean_dim(2);
             x = centred / (variance + epsilon).sqrt() * piece(gain, 1) + piece(offset, 1);
         }
-        let last = layer + 2 == shape.sizes.len();
         x = apply(if last { shape.output } else { shape.hidden }, x);
         outputs.push(x.clone());
     }

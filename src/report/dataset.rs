@@ -314,10 +314,15 @@ fn draw_element(canvas: &Canvas, element: &Element, (left, top): (f64, f64), wid
     let (right, bottom) = (left + width, top + SMALL_HEIGHT - 26.0);
     canvas.write(&element.name, (left, top), 12.5, &INK, Anchor::LEFT)?;
     let constant = histogram.low == histogram.high;
+    // Beside the range of all, a very small number is none.
+    let shown = |number: f64| match number.abs() < 1e-3 * (histogram.high - histogram.low) {
+        true => "0".to_owned(),
+        false => short(number),
+    };
     let told = if constant {
         "never changes".to_owned()
     } else {
-        format!("{} ± {}", short(mean), short(variance.sqrt()))
+        format!("{} ± {}", shown(mean), short(variance.sqrt()))
     };
     canvas.write(&told, (right, top), 11.5, &GREY, Anchor::RIGHT)?;
     let height = bottom - top - 14.0;
@@ -331,20 +336,21 @@ fn draw_element(canvas: &Canvas, element: &Element, (left, top): (f64, f64), wid
         return canvas.write(&short(mean), middle, 11.5, &GREY, Anchor::MIDDLE);
     }
     canvas.write(
-        &short(histogram.low),
+        &shown(histogram.low),
         (left, bottom + 13.0),
         11.5,
         &GREY,
         Anchor::LEFT,
     )?;
     canvas.write(
-        &short(histogram.high),
+        &shown(histogram.high),
         (right, bottom + 13.0),
         11.5,
         &GREY,
         Anchor::RIGHT,
     )?;
     let zero = -histogram.low / (histogram.high - histogram.low);
+    // Where it stands apart from both ends.
     if (0.12..0.88).contains(&zero) {
         let across = left + zero * width;
         canvas.line(

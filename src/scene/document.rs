@@ -39,8 +39,11 @@ pub struct Scene {
     pub seed: u64,
     /// Where tensors live, such as `cpu` or `cuda:0`; `cpu` where the scene says nothing.
     pub device: String,
-    /// Steps of the run, at least 1: gradient steps offline, environment steps online.
+    /// Steps of the run, at least 1: gradient steps offline, environment steps online. `u64::MAX` where the scene has `epochs`
+    /// and no `steps`.
     pub steps: u64,
+    /// Epochs after which the run is done, if that is earlier.
+    pub epochs: Option<u64>,
     /// Seeds of several learners in one process; empty for one learner with `seed`.
     pub seeds: Vec<u64>,
     /// The plugins' settings, in the order of the scene; each plugin at most once.
@@ -158,12 +161,17 @@ impl Scene {
     /// The scene as RON: every setting of every plugin, no comments; reads back to the same values, bit for bit.
     pub fn to_ron(&self) -> String {
         let mut out = format!(
-            "Scene(\n    name: {},\n    seed: {},\n    device: {},\n    steps: {},\n",
+            "Scene(\n    name: {},\n    seed: {},\n    device: {},\n",
             quoted(&self.name),
             self.seed,
             quoted(&self.device),
-            self.steps
         );
+        if self.steps != u64::MAX {
+            out.push_str(&format!("    steps: {},\n", self.steps));
+        }
+        if let Some(epochs) = self.epochs {
+            out.push_str(&format!("    epochs: {epochs},\n"));
+        }
         if !self.seeds.is_empty() {
             out.push_str(&format!("    seeds: {},\n", one_line(&self.seeds)));
         }
@@ -185,7 +193,7 @@ impl Scene {
         out
     }
 
-    /// What `other` changed, setting by setting (`Td3Bc.alpha: 2.5 -> 1.0`), but for `steps`, which a resumed run may raise.
+    /// What `other` changed, setting by setting (`Td3Bc.alpha: 2.5 -> 1.0`), but for `steps` and `epochs`, which a resumed run may raise.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut lines = Vec::new();
         line(

@@ -12,11 +12,22 @@ use serde_json::{Map, Value, json};
 use super::bounds::Bounds;
 use super::form::{Field, Form, Variant, struct_fields, type_name, variant_fields};
 use super::leaf::Leaf;
+use super::registry::OwnDefaults;
 use super::template::{doc_text, one_line};
 
 /// The schema of one plugin's settings.
-pub(crate) fn schema(name: &str, default: &dyn PartialReflect, info: &'static TypeInfo) -> Value {
-    let mut open = Vec::new();
+///
+/// Fields without a default are required, but for options.
+pub(crate) fn schema(
+    name: &str,
+    default: &dyn PartialReflect,
+    info: &'static TypeInfo,
+    partial: &OwnDefaults,
+) -> Value {
+    let mut open = Open {
+        types: Vec::new(),
+        partial,
+    };
     let mut schema = of_type(info, None, Some(default), &mut open);
     if let Value::Object(map) = &mut schema {
         map.insert(
@@ -30,17 +41,23 @@ pub(crate) fn schema(name: &str, default: &dyn PartialReflect, info: &'static Ty
     schema
 }
 
+/// The types that are being described, from the outside in.
+struct Open<'a> {
+    types: Vec<TypeId>,
+    partial: &'a OwnDefaults,
+}
+
 fn of_type(
     info: &'static TypeInfo,
     bounds: Option<&Bounds>,
     default: Option<&dyn PartialReflect>,
-    open: &mut Vec<TypeId>,
+    open: &mut Open,
 ) -> Value {
     // A type around itself: anything goes below the first turn.
-    if open.contains(&info.type_id()) {
+    if open.types.contains(&info.type_id()) {
         return json!({ "description": format!("a {}", type_name(info)) });
     }
-    open.push(info.type_id());
+    open.types.push(info.type_id());
     let mut schema = match Form::of(info) {
         Some(Form::Leaf(leaf)) => of_leaf(leaf, bounds),
         Some(Form::Option(content)) => {
@@ -57,11 +74,15 @@ fn of_type(
                 .collect();
             row_of(items)
         }
-        Some(Form::Struct(fields)) => of_fields(&struct_fields(fields), default, false, open),
+        Some(Form::Struct(fields)) => {
+            let own = open.partial.get(&info.type_id());
+            let default = default.or(own.map(|own| own.as_partial_reflect()));
+            of_fields(&struct_fields(fields), default, default.is_none(), open)
+        }
         Some(Form::Enum(variants)) => of_enum(variants, open),
         None => json!({}),
     };
-    open.pop();
+    open.types.pop();
     let is_struct = matches!(Form::of(info), Some(Form::Struct(_)));
     if let (Value::Object(map), Some(default), false) = (&mut schema, default, is_struct) {
         map.insert("default".into(), value_of(default));
@@ -119,7 +140,7 @@ fn of_fields(
     fields: &[Field],
     default: Option<&dyn PartialReflect>,
     required: bool,
-    open: &mut Vec<TypeId>,
+    open: &mut Open,
 ) -> Value {
     let mut properties = Map::new();
     for field in fields {
@@ -150,7 +171,7 @@ fn of_fields(
     schema
 }
 
-fn of_enum(variants: &'static EnumInfo, open: &mut Vec<TypeId>) -> Value {
+fn of_enum(variants: &'static EnumInfo, open: &mut Open) -> Value {
     let choices: Vec<Value> = variants
         .iter()
         .map(|variant| {
@@ -242,12 +263,16 @@ fn value_of(value: &dyn PartialReflect) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::stand_in::Td3Bc;
+    use crate::scene::stand_in::{Noise, Td3Bc};
     use bevy_reflect::Typed;
 
     #[test]
     fn the_schema_holds_types_ranges_defaults_and_docs_at_every_depth() {
-        let schema = schema("Td3Bc", &Td3Bc::default(), Td3Bc::type_info());
+        let partial = OwnDefaults::from([(
+            TypeId::of::<Noise>(),
+            Box::new(Noise::default()) as Box<dyn bevy_reflect::Reflect>,
+        )]);
+        let schema = schema("Td3Bc", &Td3Bc::default(), Td3Bc::type_info(), &partial);
         let at = |pointer: &str| schema.pointer(pointer).cloned().unwrap_or_default();
         assert_eq!(at("/title"), "Td3Bc");
         assert_eq!(at("/additionalProperties"), false);
@@ -271,6 +296,14 @@ mod tests {
         let initial = format!("{multistep}/properties/Multistep/properties/initial");
         assert_eq!(at(&format!("{initial}/exclusiveMinimum")), 0.0);
         assert_eq!(at(&format!("{critic}/value_bounds/anyOf/0/maxItems")), 2);
+        // What has defaults of its own may be given in part, and what has none may not.
+        let noise = "/properties/actor/properties/dropout/anyOf/0";
+        assert!(
+            schema
+                .pointer(&format!("{noise}/properties/scale/default"))
+                .is_some()
+        );
+        assert!(schema.pointer(&format!("{noise}/required")).is_none());
         assert_eq!(
             at("/properties/actor/properties/activation/oneOf/0/const"),
             "Relu"

@@ -367,7 +367,7 @@ mod tests {
             ),
             (
                 "sede=1",
-                "--set 'sede=1': error: nothing in this scene is called `sede`\nhelp: did you mean `seed`? the settings of this scene and its plugins are: name, seed, device, steps, seeds, Td3Bc, Rollouts",
+                "--set 'sede=1': error: nothing in this scene is called `sede`\nhelp: did you mean `seed`? the settings of this scene and its plugins are: name, seed, device, steps, epochs, seeds, Td3Bc, Rollouts",
             ),
             (
                 "TensorBoard.x=1",

@@ -1,12 +1,13 @@
 //! The plugins that scenes can name.
 
 use std::any::TypeId;
+use std::collections::HashMap;
 
 use bevy_app::App;
 use bevy_ecs::prelude::Resource;
 use bevy_reflect::attributes::CustomAttributes;
-use bevy_reflect::prelude::ReflectFromReflect;
-use bevy_reflect::{TypeInfo, TypeRegistry};
+use bevy_reflect::prelude::{ReflectDefault, ReflectFromReflect};
+use bevy_reflect::{Reflect, TypeInfo, TypeRegistry};
 
 use super::form::{Field, Form, Variant, struct_fields, type_name, variant_fields};
 use super::nearest::suggestion;
@@ -88,7 +89,12 @@ pub struct SceneEntry {
     info: &'static TypeInfo,
     attributes: &'static CustomAttributes,
     new: fn() -> Box<dyn AnySettings>,
+    /// The types that have defaults of their own: their fields may be left out anywhere.
+    partial: OwnDefaults,
 }
+
+/// The defaults of types that have some wherever they stand.
+pub(crate) type OwnDefaults = HashMap<TypeId, Box<dyn Reflect>>;
 
 impl Default for SceneRegistry {
     fn default() -> Self {
@@ -139,6 +145,14 @@ impl SceneRegistry {
             info,
             attributes: fields.custom_attributes(),
             new: || Box::new(T::default()),
+            partial: self
+                .types
+                .iter()
+                .filter_map(|known| {
+                    let default = known.data::<ReflectDefault>()?;
+                    Some((known.type_id(), default.default()))
+                })
+                .collect(),
         });
         self.entries.sort_by_key(|entry| entry.name);
         Ok(self)
@@ -277,13 +291,14 @@ impl SceneEntry {
         )
     }
 
-    /// Every field with its type, default, range and doc comment, as indented text.
+    /// Every field with its type, range and doc comment, and its default or that it is required, as indented text.
     pub fn schema_text(&self) -> String {
         let settings = self.default_settings();
         schema::text(
             self.name,
             settings.as_reflected().as_partial_reflect(),
             self.info,
+            &self.partial,
         )
     }
 
@@ -294,6 +309,7 @@ impl SceneEntry {
             self.name,
             settings.as_reflected().as_partial_reflect(),
             self.info,
+            &self.partial,
         )
     }
 }
@@ -325,7 +341,6 @@ mod tests {
     use super::*;
     use crate::scene::stand_in::{Rollouts, Td3Bc, registry};
     use bevy_app::Plugin;
-    use bevy_reflect::Reflect;
 
     mod other {
         use super::*;

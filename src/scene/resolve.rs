@@ -27,6 +27,8 @@ pub(crate) struct Header {
     device: String,
     #[reflect(@Bounds::at_least(1.0))]
     steps: u64,
+    #[reflect(@Bounds::at_least(1.0))]
+    epochs: Option<u64>,
     seeds: Vec<u64>,
 }
 
@@ -70,7 +72,8 @@ pub(crate) fn resolve(
             name: stem.to_string_lossy().into_owned(),
             seed: 0,
             device: "cpu".to_owned(),
-            steps: 1,
+            steps: u64::MAX,
+            epochs: None,
             seeds: Vec::new(),
         },
         plugins: Vec::new(),
@@ -94,6 +97,7 @@ pub(crate) fn resolve(
         seed,
         device,
         steps,
+        epochs,
         seeds,
     } = document.header;
     Ok(Scene {
@@ -101,6 +105,7 @@ pub(crate) fn resolve(
         seed,
         device,
         steps,
+        epochs,
         seeds,
         plugins: document.plugins,
         order: document.order,
@@ -282,10 +287,14 @@ impl Document<'_> {
     /// What only the whole scene shows: fields that are missing, seeds that repeat, settings that contradict each other.
     fn check(&self, reader: &mut Reader, root: &Node) {
         for (field, help) in [
-            ("steps", "add steps: 20_000, or pass --set steps=20_000"),
+            (
+                "steps",
+                "add steps: 20_000 or epochs: 10, or pass --set steps=20_000",
+            ),
             ("plugins", "add plugins: [..]; `yarak list` names them"),
         ] {
-            if !reader.places.contains_key(field) {
+            let instead = field == "steps" && self.header.epochs.is_some();
+            if !reader.places.contains_key(field) && !instead {
                 let message = format!("the scene has no `{field}`");
                 reader.refuse(root.problem("", message, Some(help.to_owned())));
             }
@@ -352,7 +361,7 @@ fn header_fields() -> Vec<Field> {
 
 fn scene_fields() -> impl Iterator<Item = &'static str> + Clone {
     [
-        "name", "seed", "device", "steps", "seeds", "plugins", "order",
+        "name", "seed", "device", "steps", "epochs", "seeds", "plugins", "order",
     ]
     .into_iter()
 }
@@ -364,6 +373,18 @@ mod tests {
 
     fn parse(text: &str) -> Result<Scene, Problems> {
         Scene::parse("a.ron", text, &registry(), &[])
+    }
+
+    #[test]
+    fn epochs_stand_beside_steps_or_in_their_place() {
+        let scene = parse("(epochs: 3, plugins: [])").unwrap();
+        assert_eq!((scene.steps, scene.epochs), (u64::MAX, Some(3)));
+        let back = parse(&scene.to_ron()).unwrap();
+        assert_eq!((back.steps, back.epochs), (u64::MAX, Some(3)));
+        let both = parse("(steps: 5, epochs: 3, plugins: [])").unwrap();
+        assert_eq!((both.steps, both.epochs), (5, Some(3)));
+        let refused = parse("(epochs: 0, plugins: [])").err().unwrap();
+        assert!(refused.to_string().contains("at least 1"), "{refused}");
     }
 
     #[test]

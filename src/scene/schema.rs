@@ -7,10 +7,18 @@ use bevy_reflect::{PartialReflect, ReflectRef, TypeInfo};
 use super::form::{
     Field, Form, Variant, expected, struct_fields, type_name, variant_fields, variant_pattern,
 };
+use super::registry::OwnDefaults;
 use super::template::{first_sentence, one_line};
 
 /// The schema as text: a line for each field, indented by depth, under the type's own line.
-pub(crate) fn text(name: &str, default: &dyn PartialReflect, info: &'static TypeInfo) -> String {
+///
+/// A field says its default, or that it is required.
+pub(crate) fn text(
+    name: &str,
+    default: &dyn PartialReflect,
+    info: &'static TypeInfo,
+    partial: &OwnDefaults,
+) -> String {
     let mut out = format!(
         "{name}: {}\n",
         first_sentence(info.docs().unwrap_or_default())
@@ -22,7 +30,7 @@ pub(crate) fn text(name: &str, default: &dyn PartialReflect, info: &'static Type
                 ReflectRef::Struct(value) => value.field(field.name),
                 _ => None,
             };
-            describe(&mut out, &field, value, 1, &mut open);
+            describe(&mut out, &field, value, 1, partial, &mut open);
         }
     }
     out
@@ -33,6 +41,7 @@ fn describe(
     field: &Field,
     default: Option<&dyn PartialReflect>,
     depth: usize,
+    partial: &OwnDefaults,
     open: &mut Vec<TypeId>,
 ) {
     let indent = "  ".repeat(depth);
@@ -46,8 +55,10 @@ fn describe(
             Some(info) => phrase_of_enum(field, info),
             None => expected(field.info, field.bounds.as_ref()),
         });
-        if let Some(default) = default {
-            line.push_str(&format!(" = {}", one_line(default)));
+        match default {
+            Some(default) => line.push_str(&format!(" = {}", one_line(default))),
+            None if field.is_option() => line.push_str(" = None"),
+            None => line.push_str(", required"),
         }
     }
     let docs = first_sentence(field.docs);
@@ -56,7 +67,7 @@ fn describe(
     }
     out.push_str(&line);
     out.push('\n');
-    inside(out, field.info, default, depth, open);
+    inside(out, field.info, default, depth, partial, open);
 }
 
 /// `Rate` or `None or Rate`, for an enum whose variants are listed below.
@@ -84,6 +95,7 @@ fn inside(
     info: &'static TypeInfo,
     default: Option<&dyn PartialReflect>,
     depth: usize,
+    partial: &OwnDefaults,
     open: &mut Vec<TypeId>,
 ) {
     if open.contains(&info.type_id()) {
@@ -92,15 +104,17 @@ fn inside(
     open.push(info.type_id());
     match Form::of(info) {
         Some(Form::Option(content) | Form::List(content)) => {
-            inside(out, content, None, depth, open)
+            inside(out, content, None, depth, partial, open)
         }
         Some(Form::Struct(fields)) => {
+            let own = partial.get(&info.type_id());
+            let default = default.or(own.map(|own| own.as_partial_reflect()));
             for field in struct_fields(fields) {
                 let value = default.and_then(|value| match value.reflect_ref() {
                     ReflectRef::Struct(value) => value.field(field.name),
                     _ => None,
                 });
-                describe(out, &field, value, depth + 1, open);
+                describe(out, &field, value, depth + 1, partial, open);
             }
         }
         Some(Form::Enum(variants)) => {
@@ -115,13 +129,13 @@ fn inside(
                 match variant_fields(variant) {
                     Variant::Struct(fields) => {
                         for field in fields {
-                            describe(out, &field, None, depth + 2, open);
+                            describe(out, &field, None, depth + 2, partial, open);
                         }
                     }
                     Variant::Tuple(items) => {
                         for item in items {
                             let phrase = expected(item.info, item.bounds.as_ref());
-                            out.push_str(&format!("{indent}  {phrase}\n"));
+                            out.push_str(&format!("{indent}  {phrase}, required\n"));
                         }
                     }
                     Variant::Unit => {}
@@ -136,20 +150,24 @@ fn inside(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::stand_in::Td3Bc;
+    use crate::scene::stand_in::{Noise, Td3Bc};
     use bevy_reflect::Typed;
 
     #[test]
     fn the_text_names_type_default_range_and_doc_of_every_field_at_every_depth() {
-        let text = text("Td3Bc", &Td3Bc::default(), Td3Bc::type_info());
+        let partial = OwnDefaults::from([(
+            TypeId::of::<Noise>(),
+            Box::new(Noise::default()) as Box<dyn bevy_reflect::Reflect>,
+        )]);
+        let text = text("Td3Bc", &Td3Bc::default(), Td3Bc::type_info(), &partial);
         for line in [
             "Td3Bc: TD3+BC: TD3 whose actor also imitates the data (Fujimoto & Gu 2021)",
             "  discount: a number from 0 to 1 = 0.99  // Discount of future rewards, γ",
             "  critic: CriticSettings  // The critics",
             "    learning_rate: Rate = Constant(0.0003)  // Adam's step size",
             "      | Constant(..)  // Always the same",
-            "        a number above 0",
-            "        epoch_schedule: a list [..], each item a whole number at least 0  // The epochs",
+            "        a number above 0, required",
+            "        epoch_schedule: a list [..], each item a whole number at least 0, required  // The epochs",
             "      n: a whole number at least 1 = 2  // Members",
         ] {
             assert!(text.lines().any(|known| known == line), "{line}\n{text}");

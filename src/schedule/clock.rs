@@ -23,8 +23,10 @@ use super::{Learn, LearnSystems};
 pub struct Clock {
     /// The step being taken, from 1; 0 before the first. With several environments, the last of those that are taken together.
     pub step: u64,
-    /// The step after which the run is done.
+    /// The step after which the run is done. `u64::MAX`: not known before the data is, as `epochs` say it.
     pub steps: u64,
+    /// The epochs after which the run is done, if that is earlier. Offline, where an epoch is a number of steps.
+    pub epochs: Option<u64>,
     /// Gradient steps in an epoch, at least 1. Algorithms set it when the data is known.
     pub steps_per_epoch: u64,
     /// Gradient steps taken. Equal to `step` offline.
@@ -36,6 +38,7 @@ impl Default for Clock {
         Clock {
             step: 0,
             steps: 0,
+            epochs: None,
             steps_per_epoch: 1,
             gradient_steps: 0,
         }
@@ -43,6 +46,22 @@ impl Default for Clock {
 }
 
 impl Clock {
+    /// Says how long an epoch is, now that the data is known: a run of so many epochs ends with the last of them.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// let mut clock = Clock { steps: u64::MAX, epochs: Some(3), ..default() };
+    /// clock.set_epoch(100);
+    /// assert_eq!((clock.steps_per_epoch, clock.steps), (100, 300));
+    /// ```
+    pub fn set_epoch(&mut self, steps_per_epoch: u64) {
+        self.steps_per_epoch = steps_per_epoch.max(1);
+        if let Some(epochs) = self.epochs {
+            self.steps = self.steps.min(epochs.saturating_mul(self.steps_per_epoch));
+        }
+    }
+
     /// The epoch of the gradient step being taken, from 1.
     pub fn epoch(&self) -> u64 {
         epoch_of(self.gradient_steps.max(1), self.steps_per_epoch)

@@ -365,6 +365,46 @@ fn add_step(step: String) -> ApplyEdit {
     })
 }
 
+/// Puts a system behind every slot of [`Learn`], those included that were inserted before this call. `make` is given the
+/// slot's name.
+pub(crate) fn after_every_slot<M, System>(app: &mut App, make: impl Fn(&str) -> System + 'static)
+where
+    System: IntoScheduleConfigs<ScheduleSystem, M> + 'static,
+{
+    edit_order::<Learn>(app, move |order| {
+        let slots = order.slots().to_vec();
+        slots
+            .iter()
+            .try_for_each(|slot| order.insert_after(slot, Slot::new(Behind(slot.name.clone()))))
+    });
+    queue(app).systems.push(Box::new(move |world| {
+        let slots = sets_of::<Learn>(world);
+        let watched = slots.iter().filter_map(|slot| {
+            let name = format!("{slot:?}");
+            name.strip_prefix(BEHIND).map(|name| (*slot, make(name)))
+        });
+        let watched: Vec<_> = watched.collect();
+        with_schedule(world, Learn, |_, _: Learn, schedule| {
+            for (slot, system) in watched {
+                schedule.add_systems(system.in_set(slot));
+            }
+            Ok(())
+        })
+    }));
+}
+
+/// The slot behind another.
+#[derive(SystemSet, Clone, PartialEq, Eq, Hash)]
+struct Behind(String);
+
+const BEHIND: &str = "behind ";
+
+impl fmt::Debug for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{BEHIND}{}", self.0)
+    }
+}
+
 fn queue(app: &mut App) -> Mut<'_, ScheduleEdits> {
     app.init_non_send::<ScheduleEdits>();
     app.world_mut().non_send_mut::<ScheduleEdits>()

@@ -79,6 +79,11 @@ pub struct Stopwatch {
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub struct SaveNow(pub bool);
 
+/// Ends the run after this step, because of what it says: the run counts as finished. A checkpoint is saved only if
+/// [`SaveNow`] asks for one.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct EndNow(pub Option<String>);
+
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Asks every run of this process to finish its step, save and end.
@@ -134,8 +139,11 @@ impl Plugin for FacilitatorPlugin {
             .init_resource::<Stopwatch>()
             .init_resource::<SaveNow>()
             .init_resource::<StepsPerCollect>()
+            .init_resource::<EndNow>()
             .init_resource::<Periods>()
             .add_systems(Update, facilitate);
+        // Whoever asks for a checkpoint sets it, and nobody in a schedule takes that back: their order does not matter.
+        app.allow_ambiguous_resource::<SaveNow>();
     }
 }
 
@@ -170,8 +178,14 @@ fn round(world: &mut World) -> Option<Outcome> {
         return Some(Outcome::Failed(failure));
     }
     let before = world.resource::<Clock>().step;
-    if before >= world.resource::<Clock>().steps {
+    if before >= world.resource::<Clock>().steps || world.resource::<EndNow>().0.is_some() {
         return Some(Outcome::Finished);
+    }
+    if world.resource::<Clock>().steps == u64::MAX {
+        return Some(Outcome::Failed(Failure {
+            message: ENDLESS.to_owned(),
+            input: true,
+        }));
     }
     let started = Instant::now();
     let cadence = *world.resource::<Cadence>();
@@ -211,7 +225,7 @@ fn round(world: &mut World) -> Option<Outcome> {
     if let Err(failure) = run_due(world, before, clock.step, finished, interrupted) {
         return Some(Outcome::Failed(failure));
     }
-    if finished {
+    if finished || world.resource::<EndNow>().0.is_some() {
         Some(Outcome::Finished)
     } else if interrupted {
         Some(Outcome::Interrupted)
@@ -219,6 +233,9 @@ fn round(world: &mut World) -> Option<Outcome> {
         None
     }
 }
+
+const ENDLESS: &str =
+    "the run has `epochs` and no `steps`, and nothing here says how long an epoch is: give `steps`";
 
 /// Runs the periodic schedules that fell due in the steps after `before` up to `now`.
 fn run_due(
@@ -398,6 +415,16 @@ mod tests {
         app.insert_resource(WarmUp(5));
         assert_eq!(run(&mut app), Outcome::Finished);
         assert_eq!(app.world().resource::<Clock>().gradient_steps, 2);
+    }
+
+    #[test]
+    fn a_run_of_epochs_without_a_length_is_refused_and_not_endless() {
+        let mut app = app(u64::MAX);
+        let Outcome::Failed(failure) = run(&mut app) else {
+            panic!("it must fail")
+        };
+        assert!(failure.message.contains("give `steps`"), "{failure}");
+        assert_eq!(failure.exit_status(), 2);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Bevy hands a system's error to a bare function without captures or the world. Each learner runs on a thread of its own,
 //! so the first error of a thread is kept in that thread until the facilitator takes it.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
@@ -115,20 +116,25 @@ thread_local! {
 }
 
 /// The error handler of every yarak app: keeps the thread's first error, which is the cause of those that follow.
-pub fn keep_failure(error: BevyError, context: ErrorContext) {
+pub fn keep_failure(mut error: BevyError, context: ErrorContext) {
     if matches!(
         error.severity(),
         Severity::Ignore | Severity::Trace | Severity::Debug | Severity::Info
     ) {
         return;
     }
+    let panic = error.take_payload();
     FIRST_FAILURE.with_borrow_mut(|first| {
-        first.get_or_insert_with(|| Failure::from_system(&error, &context));
+        first.get_or_insert_with(|| Failure::from_system(&error, panic.as_deref(), &context));
     });
 }
 
 impl Failure {
-    fn from_system(error: &BevyError, context: &ErrorContext) -> Failure {
+    fn from_system(
+        error: &BevyError,
+        panic: Option<&(dyn Any + Send)>,
+        context: &ErrorContext,
+    ) -> Failure {
         if let Some(input) = error.downcast_ref::<InputError>() {
             return Failure {
                 message: with_causes(input),
@@ -148,9 +154,10 @@ impl Failure {
             Some(first) if first.ends_with("Resource does not exist") => format!(
                 "{first}\nThe plugin that brings it is missing, or `order` put this step where that plugin is not"
             ),
-            Some("System panicked") => {
-                "it panicked, as told above\nThis is a bug in a plugin or in yarak, or the step lacks one that `order` took out. The checkpoints that were saved stand".to_owned()
-            }
+            Some("System panicked") => format!(
+                "it panicked{}\nThis is a bug in a plugin or in yarak, or the step lacks one that `order` took out. The checkpoints that were saved stand",
+                words_of(panic).map_or(", as told above".to_owned(), |words| format!(": {words}"))
+            ),
             _ => text.to_owned(),
         };
         Failure {
@@ -158,6 +165,13 @@ impl Failure {
             input: false,
         }
     }
+}
+
+/// What a panic said.
+fn words_of(panic: Option<&(dyn Any + Send)>) -> Option<&str> {
+    let panic = panic?;
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
 }
 
 /// An error with its causes, each introduced by `because`.

@@ -122,6 +122,36 @@ pub fn draw(world: &World, format: GraphFormat) -> String {
     }
 }
 
+/// A system of [`Learn`] and where it stands.
+pub(crate) struct LearnStep {
+    /// Its slot; `None` where it stands in none.
+    pub slot: Option<String>,
+    /// Its name.
+    pub system: String,
+    /// The resources that it may write, such as `Net<Actor>`.
+    pub writes: Vec<String>,
+}
+
+/// The systems of [`Learn`] in a finished app, in order.
+pub(crate) fn learn_steps(world: &World) -> Vec<LearnStep> {
+    let mut schedules = Vec::new();
+    collect_schedule(world, Learn, &mut schedules);
+    let slots = schedules.into_iter().flat_map(|schedule| schedule.slots);
+    slots
+        .flat_map(|slot| {
+            let name = (slot.name != IN_NO_SLOT).then_some(slot.name);
+            slot.systems.into_iter().map(move |system| LearnStep {
+                slot: name.clone(),
+                system: system.name,
+                writes: system.writes,
+            })
+        })
+        .collect()
+}
+
+/// What stands in the place of a slot's name for systems that have none.
+const IN_NO_SLOT: &str = "(in no slot)";
+
 fn collect_schedule<S: ScheduleLabel + Clone>(
     world: &World,
     label: S,
@@ -180,7 +210,7 @@ fn collect_schedule<S: ScheduleLabel + Clone>(
         .collect();
     if !outside.is_empty() {
         slots.push(DrawnSlot {
-            name: "(in no slot)".to_owned(),
+            name: IN_NO_SLOT.to_owned(),
             conditions: Vec::new(),
             systems: outside,
         });

@@ -29,13 +29,15 @@ mod step_registry;
 
 pub use clock::{Clock, StepsPerCollect, Tick, TickPlugin, TickState, Window};
 pub use condition::{after, between, every, training};
+pub(crate) use edit::after_every_slot;
 pub use edit::{AppScheduleExt, NamedEdit, ScheduleError, ScheduleErrors};
 pub use facilitate::{
-    AppCadenceExt, Cadence, FacilitatorPlugin, Outcome, SaveNow, Stopwatch, TimeBudget, Training,
-    WarmUp, request_stop, stop_requested,
+    AppCadenceExt, Cadence, EndNow, FacilitatorPlugin, Outcome, SaveNow, Stopwatch, TimeBudget,
+    Training, WarmUp, request_stop, stop_requested,
 };
 pub(crate) use failure::with_causes;
 pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};
+pub(crate) use graph::learn_steps;
 pub use graph::{GraphFormat, draw};
 pub use label::{
     Collect, CollectSystems, Evaluate, EvaluateSystems, Learn, LearnSystems, Prepare,

@@ -366,7 +366,7 @@ fn a_file_that_is_no_good_dataset_is_refused_with_the_path_in_it() {
         ("half.hdf5".to_owned(), &["half.hdf5", "truncated"][..]),
         ("empty.hdf5".to_owned(), &["not an HDF5 file"]),
         ("tiny.ron".to_owned(), &["not an HDF5 file"]),
-        (".".to_owned(), &["not a regular file"]),
+        (".".to_owned(), &["main_data.hdf5"]),
         (fixture("missing_actions.hdf5"), &["`actions`"]),
         (fixture("unequal.hdf5"), &["unequal.hdf5", "rows"]),
         (fixture("nan.hdf5"), &["NaN"]),

@@ -159,6 +159,7 @@ fn nothing_that_runs_inside_learn_reads_a_value_back_to_the_host() {
         "src/learner/learning.rs",
         "src/learner/optimizer.rs",
         "src/learner/tracking.rs",
+        "src/learner/update.rs",
         "src/learner/rate.rs",
         "src/nn",
     ]);

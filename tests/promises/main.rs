@@ -3,7 +3,10 @@
 mod command_line;
 mod determinism;
 mod invariants;
+mod layouts;
+mod offline_family;
 mod online;
 mod program;
 mod resume;
 mod scenes;
+mod trainer;

@@ -159,15 +159,20 @@ fn a_dataset_beside_the_scene_is_found_from_elsewhere() {
 #[test]
 fn a_template_is_a_good_scene_and_resolves_to_the_defaults() {
     let room = Room::new();
-    let names =
-        room.yarak("list plugins").result().to_owned() + room.yarak("list algorithms").result();
-    let names: Vec<&str> = names
-        .lines()
-        .filter(|line| line.starts_with("  "))
-        .map(|line| line.split_whitespace().next().unwrap())
-        .collect();
+    let listed = |kind: &str| -> Vec<String> {
+        let listed = room.yarak(&format!("list {kind}"));
+        let names = listed
+            .result()
+            .lines()
+            .filter(|line| line.starts_with("  "));
+        names
+            .map(|line| line.split_whitespace().next().unwrap().to_owned())
+            .collect()
+    };
+    let algorithms = listed("algorithms");
+    let names = [listed("plugins"), algorithms.clone()].concat();
     assert!(
-        names.contains(&"Td3Bc") && names.contains(&"Checkpoints"),
+        algorithms.contains(&"Td3Bc".to_owned()) && names.contains(&"Checkpoints".to_owned()),
         "{names:?}"
     );
     for name in names {
@@ -175,10 +180,14 @@ fn a_template_is_a_good_scene_and_resolves_to_the_defaults() {
         let template = template.result();
         assert!(template.contains("// "), "{template}");
         // The template against the empty settings, each in a scene that can start.
-        let others = match name {
+        let others = match name.as_str() {
             "Dataset" => "Bc(),".to_owned(),
-            "Td3Bc" | "Bc" | "Td3" | "Sac" | "Ddpg" => with_dataset("Dataset(path: \"DATASET\"),"),
             "Dqn" => "Environments(env: \"CartPole-v1\"),".to_owned(),
+            // What it watches has to be made.
+            "EarlyStopping" => {
+                with_dataset("Dataset(path: \"DATASET\"), Bc(), Rollouts(every: 1, episodes: 1),")
+            }
+            _ if algorithms.contains(&name) => with_dataset("Dataset(path: \"DATASET\"),"),
             _ => with_dataset("Dataset(path: \"DATASET\", validation: 0.1), Bc(),"),
         };
         let full = template.replace("plugins: [", &format!("plugins: [\n{others}"));

@@ -12,6 +12,10 @@ const SLACK: f32 = 1e-6;
 /// Actions beyond the bounds and at them. Without bounds, the data's own extremes stand for them.
 pub(super) fn look(transitions: &Transitions, bounds: Option<&ActionBounds>) -> Vec<Finding> {
     let actions = transitions.action();
+    // The first and the last choice are no bounds.
+    if transitions.choices().is_some() {
+        return Vec::new();
+    }
     match bounds {
         Some(bounds) if bounds.low.len() != actions.width => vec![
             Finding::new(
@@ -89,9 +93,9 @@ fn saturated(actions: &Column, low: &[f32], high: &[f32], at_what: &str) -> Opti
         Severity::Note,
         Kind::Saturated,
         format!(
-            "the action's {} lie exactly at {at_what} in up to {:.1}% of the rows: a policy with a tanh never quite gets there",
-            listed(&elements),
-            100.0 * most as f64 / rows as f64
+            "exactly at {at_what} in up to {:.1}% of the rows, in the action: {}; a policy with a tanh never quite gets there",
+            100.0 * most as f64 / rows as f64,
+            listed(&elements)
         ),
     );
     for element in elements {

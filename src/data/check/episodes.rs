@@ -6,14 +6,64 @@ use sha2::{Digest, Sha256};
 
 use super::{Finding, Kind, Place, Severity};
 use crate::data::hdf5::{File, FileError};
-use crate::data::{End, Layout, LoadError, Transitions};
+use crate::data::{End, Layout, LoadError, Recording, Transitions};
 
 /// Numbers that differ by less were only rounded.
 const SLACK: f32 = 1e-6;
 
 /// What the file says of ends, before a reader has made up its mind.
-pub(super) fn look_at_ends(file: &File, layout: Layout) -> Result<Vec<Finding>, LoadError> {
-    let Layout::D4rl = layout;
+pub(super) fn look_at_ends(recording: &Recording) -> Result<Vec<Finding>, LoadError> {
+    let file = recording.file();
+    let mut findings = match recording.layout() {
+        Layout::D4rl => look_at_d4rl(file)?,
+        Layout::Minari => look_at_minari(file)?,
+        // A demonstration has one flag, and d3rlpy an end of each episode.
+        _ => Vec::new(),
+    };
+    let empty = recording
+        .recorded_episodes()
+        .saturating_sub(recording.episodes().len());
+    if empty > 0 {
+        let mut finding = Finding::new(
+            Severity::Note,
+            Kind::EmptyEpisode,
+            "episodes without a step give no transition",
+        );
+        finding.count = empty;
+        findings.push(finding);
+    }
+    Ok(findings)
+}
+
+fn look_at_minari(file: &File) -> Result<Vec<Finding>, LoadError> {
+    let mut both = Finding::new(
+        Severity::Warning,
+        Kind::ContradictingEnds,
+        "`terminations` and `truncations` are both set: the terminal wins, and nothing is bootstrapped after it",
+    );
+    for info in file.datasets() {
+        let Some(group) = info.path.strip_suffix("/terminations") else {
+            continue;
+        };
+        let truncations = format!("{group}/truncations");
+        if file.dataset(&truncations).is_err() {
+            continue;
+        }
+        let terminations: Vec<bool> = file.read(&info.path, ..)?;
+        let truncations: Vec<bool> = file.read(&truncations, ..)?;
+        for (row, ends) in terminations.iter().zip(&truncations).enumerate() {
+            if let (true, true) = ends {
+                both.at(|| of_row(&info.path, row));
+            }
+        }
+    }
+    Ok(Some(both)
+        .filter(|both| both.count > 0)
+        .into_iter()
+        .collect())
+}
+
+fn look_at_d4rl(file: &File) -> Result<Vec<Finding>, LoadError> {
     let there = |dataset: &str| !matches!(file.dataset(dataset), Err(FileError::NoDataset { .. }));
     if !there("terminals") || !there("timeouts") {
         return Ok(Vec::new());

@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use finding::{Finding, Kind, MOST_PLACES, Place, Severity};
 
 use super::hdf5::File;
-use super::{Layout, LoadError, Transitions};
+use super::{Layout, LoadError, Reading, Recording};
 
 /// The bounds of actions, `[action]` each.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,23 +70,32 @@ impl Check {
     }
 
     fn look(&mut self, path: &Path, bounds: Option<&ActionBounds>) -> Result<(), LoadError> {
-        let file = File::open(path)?;
-        let layout = Layout::detect(&file)?;
+        let recording = match Recording::open(path, &Reading::default()) {
+            Ok(recording) => recording,
+            Err(error) => {
+                // What is wrong with numbers is said even where the rest cannot be made sense of.
+                if let Ok(file) = File::open(path)
+                    && let Ok(layout) = Layout::detect(&file)
+                {
+                    self.layout = Some(layout);
+                    self.findings.extend(numbers::look(&file, layout)?);
+                }
+                return Err(error);
+            }
+        };
+        let layout = recording.layout();
         self.layout = Some(layout);
-        self.findings.extend(numbers::look(&file, layout)?);
-        self.findings.extend(episodes::look_at_ends(&file, layout)?);
-        let transitions = layout.read(&file)?;
-        self.look_at(&transitions, bounds);
-        Ok(())
-    }
-
-    fn look_at(&mut self, transitions: &Transitions, bounds: Option<&ActionBounds>) {
+        self.findings
+            .extend(numbers::look(recording.file(), layout)?);
+        self.findings.extend(episodes::look_at_ends(&recording)?);
+        let transitions = recording.read()?;
         self.episodes = Some(transitions.episodes().len());
         self.transitions = Some(transitions.len());
-        self.findings.extend(actions::look(transitions, bounds));
-        self.findings.extend(episodes::look(transitions));
+        self.findings.extend(actions::look(&transitions, bounds));
+        self.findings.extend(episodes::look(&transitions));
         self.findings
-            .extend(numbers::look_for_constants(transitions));
+            .extend(numbers::look_for_constants(&transitions));
+        Ok(())
     }
 
     /// An error of the reader, unless it speaks of what was found already.

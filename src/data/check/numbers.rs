@@ -1,5 +1,7 @@
 //! Numbers that are none, and elements that never change.
 
+use std::collections::BTreeMap;
+
 use super::{Finding, Kind, Place, Severity};
 use crate::data::hdf5::{DatasetInfo, File, FileError};
 use crate::data::{Column, Layout, Transitions};
@@ -9,51 +11,62 @@ const PIECE: usize = 1 << 20;
 
 /// NaN and infinities in every dataset of floats that training reads, each with its place.
 pub(super) fn look(file: &File, layout: Layout) -> Result<Vec<Finding>, FileError> {
-    let mut findings = Vec::new();
+    // Of a layout with a group an episode, the same dataset of all of them is one finding.
+    let mut findings: BTreeMap<(String, Kind), Finding> = BTreeMap::new();
     for info in file.datasets() {
         if layout.reads(&info.path) && info.dtype.is_float() {
-            findings.extend(not_finite(file, info)?);
+            let name = layout
+                .step_name(&info.path)
+                .unwrap_or_else(|| info.path.clone());
+            not_finite(file, info, |kind, place| {
+                findings
+                    .entry((name.clone(), kind))
+                    .or_insert_with(|| {
+                        let what = match kind {
+                            Kind::Infinite => "infinity",
+                            _ => "NaN",
+                        };
+                        Finding::new(
+                            Severity::Error,
+                            kind,
+                            format!(
+                                "{what} in `{name}`: drop or repair these rows, learning needs finite numbers"
+                            ),
+                        )
+                    })
+                    .at(|| place);
+            })?;
         }
     }
-    Ok(findings)
+    Ok(findings.into_values().collect())
 }
 
-fn not_finite(file: &File, info: &DatasetInfo) -> Result<Vec<Finding>, FileError> {
-    let finding = |kind, what: &str| {
-        Finding::new(
-            Severity::Error,
-            kind,
-            format!(
-                "{what} in `{}`: drop or repair these rows, learning needs finite numbers",
-                info.path
-            ),
-        )
-    };
-    let mut nan = finding(Kind::NotANumber, "NaN");
-    let mut infinite = finding(Kind::Infinite, "infinity");
+fn not_finite(
+    file: &File,
+    info: &DatasetInfo,
+    mut found: impl FnMut(Kind, Place),
+) -> Result<(), FileError> {
     let width = info.width().unwrap_or(0);
     let rows = (PIECE / width.max(1)).max(1);
     for start in (0..info.rows()).step_by(rows) {
         // f64, so that a large double is not taken for an infinity.
         let values: Vec<f64> = file.read(&info.path, start..info.rows().min(start + rows))?;
         for (at, value) in values.iter().enumerate().filter(|(_, v)| !v.is_finite()) {
-            let place = || Place {
+            let kind = if value.is_nan() {
+                Kind::NotANumber
+            } else {
+                Kind::Infinite
+            };
+            let place = Place {
                 dataset: Some(info.path.clone()),
                 row: Some(start + at / width),
                 element: (width > 1).then_some(at % width),
                 ..Place::default()
             };
-            if value.is_nan() {
-                nan.at(place);
-            } else {
-                infinite.at(place);
-            }
+            found(kind, place);
         }
     }
-    Ok([nan, infinite]
-        .into_iter()
-        .filter(|finding| finding.count > 0)
-        .collect())
+    Ok(())
 }
 
 /// Elements that have the same value in every row.
@@ -68,7 +81,7 @@ pub(super) fn look_for_constants(transitions: &Transitions) -> Vec<Finding> {
         let mut finding = Finding::new(
             Severity::Note,
             Kind::Constant,
-            format!("the observation's {list} never change, and tell a network nothing"),
+            format!("always the same in the observation: {list}, which tells a network nothing"),
         );
         observation
             .into_iter()
@@ -81,9 +94,7 @@ pub(super) fn look_for_constants(transitions: &Transitions) -> Vec<Finding> {
         let mut finding = Finding::new(
             Severity::Warning,
             Kind::Constant,
-            format!(
-                "the action's {list} never change: nothing is learned of any other value of them"
-            ),
+            format!("always the same in the action: {list}; nothing is learned of any other value"),
         );
         action
             .into_iter()

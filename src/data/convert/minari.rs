@@ -78,7 +78,7 @@ pub(super) fn write(
     let unfinished = count(transitions, End::Unfinished);
     if unfinished > 0 {
         notes.push(format!(
-            "{unfinished} unfinished episodes have neither a termination nor a truncation"
+            "neither a termination nor a truncation ends unfinished episodes, of which there are {unfinished}"
         ));
     }
     Ok(notes)

@@ -1,6 +1,6 @@
 //! Rewriting a file of demonstrations in another layout: `yarak data convert IN OUT --to d4rl|robomimic|minari`.
 //!
-//! The new file is written beside its place, read back and compared where this build reads its layout, and only then moved
+//! The new file is written beside its place, read back and compared with what was to be written, and only then moved
 //! there: an interruption leaves nothing half-written, and what stood there before is replaced only where that was asked for.
 //!
 //! - [`d4rl`] and [`robomimic`] are single files; [`minari`] is a folder, as Minari keeps its datasets.
@@ -70,7 +70,7 @@ impl fmt::Display for Converted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{}: {} layout, {} episodes, {} transitions",
+            "{}: {} layout, {} episodes, {} transitions, read back and compared",
             self.path.display(),
             self.target,
             self.episodes,
@@ -128,6 +128,14 @@ pub enum ConvertError {
         expected: usize,
         /// Elements of the data's.
         found: usize,
+    },
+    /// Actions that are one choice a step, which are written as such nowhere yet.
+    #[error(
+        "an action is one of {choices} choices; only actions that are vectors of real numbers are converted"
+    )]
+    Choices {
+        /// How many choices there are.
+        choices: usize,
     },
     /// An episode that T + 1 observations cannot hold.
     #[error(
@@ -198,6 +206,9 @@ pub fn write(
             found: transitions.action().width,
         });
     }
+    if let Some(choices) = transitions.choices() {
+        return Err(ConvertError::Choices { choices });
+    }
     let folder = match to.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -212,7 +223,7 @@ pub fn write(
         Target::Robomimic => robomimic::write(transitions, &fresh, origin)?,
         Target::Minari => minari::write(transitions, &fresh, to, origin)?,
     };
-    compare(transitions, &fresh, to, target)?;
+    compare(transitions, &fresh, to)?;
     put(&fresh, to, begun.path(), force)?;
     Ok(Converted {
         path: to.to_owned(),
@@ -249,15 +260,7 @@ fn put(fresh: &Path, to: &Path, begun: &Path, force: bool) -> Result<(), Convert
 }
 
 /// Reads back what was written.
-fn compare(
-    transitions: &Transitions,
-    fresh: &Path,
-    to: &Path,
-    target: Target,
-) -> Result<(), ConvertError> {
-    if target != Target::D4rl {
-        return Ok(());
-    }
+fn compare(transitions: &Transitions, fresh: &Path, to: &Path) -> Result<(), ConvertError> {
     let back = load(fresh)?;
     let same = |a: &[f32], b: &[f32]| {
         a.iter()

@@ -9,7 +9,8 @@
 //! | `timeouts` (optional) | like `terminals` | like `terminals` |
 //! | `next_observations` (optional) | like `observations` | float |
 //!
-//! Everything else in the file, such as `infos/` and `metadata/`, is left alone.
+//! Everything else in the file, such as `infos/` and `metadata/`, is left alone. Where `timeouts` is missing, `episode_terminals`
+//! stands for it, as d3rlpy 1 wrote it.
 //!
 //! **Ends.** A row of `terminals` ends its episode as terminal, a row of `timeouts` as truncated, and where both are set the
 //! terminal wins. Without `timeouts` only terminals end episodes. The last episode of the file is unfinished unless its last
@@ -19,22 +20,29 @@
 //! episode too. Without, a row's next observation is the following row's observation; a terminal row, whose next observation
 //! is never used, gets its own observation in that place; and the last row of a truncated or unfinished episode is *not* a
 //! transition, because what followed it was not recorded.
+//!
+//! **D4RL's own rule** ([`Rule::D4rl`](super::Rule)) gives row for row what D4RL's `qlearning_dataset` gives: a row that timed out is
+//! left out, terminal or not, and so is the file's last row; every other row's next observation is the following row's observation,
+//! even after a terminal. `next_observations` are not used. Without `timeouts`, a row times out that is the environment's last step.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::super::transitions::first_not_finite;
-use super::super::{Column, End, Episode, Parts, Transitions};
-use super::{File, FileError, Layout, LoadError};
+use super::d4rl_rules::{episodes, qlearning_rows, without_last};
+use super::recording::{Block, Index, Key, Values, overlapping};
+use super::{DatasetInfo, File, FileError, Layout, LoadError, Reading, Rule};
+use crate::data::transitions::first_not_finite;
+use crate::data::{Column, End, Episode};
 
 /// Every dataset that this layout reads, in the order in which they are listed.
-pub const COLUMNS: [&str; 6] = [
+pub const COLUMNS: [&str; 7] = [
     "observations",
     "actions",
     "rewards",
     "terminals",
     "timeouts",
+    "episode_terminals",
     "next_observations",
 ];
 
@@ -43,9 +51,6 @@ const MATRIX: &str =
 const VECTOR: &str = "float16, float32 or float64 of shape [N] or [N, 1]";
 const FLAGS: &str = "bool, or 0 and 1 of any number type, of shape [N] or [N, 1]";
 
-/// Files below this size are read by one thread: opening a second handle would take longer than it saves.
-const TWO_THREADS_FROM_BYTES: u64 = 1 << 20;
-
 /// Whether at least two of the layout's four required names stand at the top level.
 pub(super) fn is_it(file: &File) -> bool {
     let stands =
@@ -53,28 +58,28 @@ pub(super) fn is_it(file: &File) -> bool {
     COLUMNS[..4].iter().filter(stands).count() >= 2
 }
 
-/// Reads all transitions of a file in this layout.
-///
-/// # Errors
-///
-/// A dataset that is missing, of another shape, type or length than the table above says, or with a NaN or an infinity in it.
-pub fn read(file: &File) -> Result<Transitions, LoadError> {
-    let observation_width = matrix_width(file, "observations")?;
-    let action_width = matrix_width(file, "actions")?;
+pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> {
+    let width = matrix_width(file, "observations")?;
+    let action = matrix_width(file, "actions")?;
     vector(file, "rewards", VECTOR)?;
     vector(file, "terminals", FLAGS)?;
-    let has_timeouts = is_there(file, "timeouts")?;
-    if has_timeouts {
-        vector(file, "timeouts", FLAGS)?;
+    let mut timeouts = None;
+    for dataset in ["timeouts", "episode_terminals"] {
+        if timeouts.is_none() && is_there(file, dataset)? {
+            vector(file, dataset, FLAGS)?;
+            timeouts = Some(dataset);
+        }
     }
-    let has_next = is_there(file, "next_observations")?;
+    let has_next = reading.rule == Rule::Exact && is_there(file, "next_observations")?;
     if has_next {
         let found = matrix_width(file, "next_observations")?;
-        if found != observation_width {
-            return Err(LoadError::NextWidth {
+        if found != width {
+            return Err(LoadError::Width {
                 file: file.path().to_owned(),
+                dataset: "next_observations".to_owned(),
                 found,
-                expected: observation_width,
+                of: "observations".to_owned(),
+                expected: width,
             });
         }
     }
@@ -85,55 +90,189 @@ pub fn read(file: &File) -> Result<Transitions, LoadError> {
         {
             return Err(LoadError::Rows {
                 file: file.path().to_owned(),
-                dataset,
+                dataset: dataset.to_owned(),
                 found: info.rows(),
+                of: "observations".to_owned(),
                 expected: rows,
+                after: false,
             });
         }
     }
-
-    // The widest first, so that two threads finish together.
-    let wanted = [
-        Some("observations"),
-        has_next.then_some("next_observations"),
-        Some("actions"),
-        Some("rewards"),
-    ];
-    let [observations, next_observations, actions, rewards] = read_columns(file, wanted)?;
     let terminals: Vec<bool> = file.read("terminals", ..)?;
-    let timeouts: Vec<bool> = if has_timeouts {
-        file.read("timeouts", ..)?
-    } else {
-        vec![false; rows]
+    let timeouts: Option<Vec<bool>> = timeouts.map(|dataset| file.read(dataset, ..)).transpose()?;
+    let (kept, next) = match reading.rule {
+        Rule::Exact => {
+            let timeouts = timeouts.unwrap_or_else(|| vec![false; rows]);
+            let recorded = episodes(&terminals, &timeouts);
+            if has_next {
+                (recorded, NextRule::Recorded)
+            } else {
+                (without_last(recorded), NextRule::FollowingButTerminal)
+            }
+        }
+        Rule::D4rl => {
+            let limit = reading.max_episode_steps;
+            if timeouts.is_none() && limit.is_none() {
+                return Err(LoadError::NoStepLimit {
+                    file: file.path().to_owned(),
+                });
+            }
+            let kept = qlearning_rows(&terminals, timeouts.as_deref(), limit);
+            (kept, NextRule::Following)
+        }
     };
-
-    let mut parts = Parts {
-        observation: Column {
-            values: observations,
-            width: observation_width,
-        },
-        action: Column {
-            values: actions,
-            width: action_width,
-        },
-        reward: rewards,
-        next_observation: Column {
-            values: next_observations,
-            width: observation_width,
-        },
-        terminal: terminals,
-        episodes: Vec::new(),
+    let mut first = 0;
+    let transitions = kept
+        .iter()
+        .map(|episode| {
+            let rows = first..first + episode.rows.len();
+            first = rows.end;
+            Episode {
+                rows,
+                end: episode.end,
+            }
+        })
+        .collect::<Vec<_>>();
+    let key = |name: &str, width: usize| {
+        let info = file.dataset(name)?;
+        Ok::<_, LoadError>(vec![Key {
+            name: name.to_owned(),
+            shape: vec![width],
+            dtype: info.dtype,
+        }])
     };
-    let recorded = episodes(&parts.terminal, &timeouts);
-    if has_next {
-        parts.episodes = recorded;
-    } else {
-        follow(&mut parts, &recorded);
-    }
-    Transitions::from_finite(parts).map_err(|source| LoadError::Transitions {
-        file: file.path().to_owned(),
-        source,
+    Ok(Index {
+        observation: key("observations", width)?,
+        action: key("actions", action)?,
+        recorded: transitions.len(),
+        episodes: transitions,
+        held_out: None,
+        choices: None,
+        environment: file.text_attribute("", "env")?,
+        values: Values::D4rl(D4rlRows {
+            kept: kept.into_iter().map(|episode| episode.rows).collect(),
+            next,
+            width,
+            action,
+            rows,
+        }),
     })
+}
+
+/// Where the values of every transition stand.
+pub(super) struct D4rlRows {
+    /// The file's rows of each episode's transitions.
+    kept: Vec<Range<usize>>,
+    next: NextRule,
+    /// Columns of the observations.
+    width: usize,
+    /// Columns of the actions.
+    action: usize,
+    /// Rows of the file.
+    rows: usize,
+}
+
+/// Where next observations stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NextRule {
+    /// In `next_observations`.
+    Recorded,
+    /// In the following row, but for a terminal row, which gets its own observation.
+    FollowingButTerminal,
+    /// In the following row.
+    Following,
+}
+
+impl D4rlRows {
+    /// Reads a range of transitions: the rows of the file from the first to the last of them at once, without those between
+    /// that are none.
+    pub(super) fn read(
+        &self,
+        file: &File,
+        episodes: &[Episode],
+        rows: Range<usize>,
+    ) -> Result<Block, LoadError> {
+        let first = episodes.partition_point(|episode| episode.rows.end <= rows.start);
+        // The file's rows, and whether nothing follows the last of them.
+        let pieces: Vec<(Range<usize>, bool)> = overlapping(episodes, &rows)
+            .zip(&self.kept[first..])
+            .map(|((episode, part), kept)| {
+                let offset = part.start - episode.rows.start;
+                let start = kept.start + offset;
+                let ends_here = part.end == episode.rows.end && episode.end == End::Terminal;
+                (start..start + part.len(), ends_here)
+            })
+            .collect();
+        let (Some((head, _)), Some((tail, _))) = (pieces.first(), pieces.last()) else {
+            return Ok(Block {
+                observation: Vec::new(),
+                action: Vec::new(),
+                reward: Vec::new(),
+                next_observation: Vec::new(),
+            });
+        };
+        let span = head.start..tail.end;
+        let follows = self.next != NextRule::Recorded;
+        let observed = span.start..(span.end + usize::from(follows)).min(self.rows);
+        // The widest first, so that two threads finish together.
+        let [observations, next_observations, actions, rewards] = read_columns(
+            file,
+            [
+                Some(("observations", observed)),
+                (!follows).then_some(("next_observations", span.clone())),
+                Some(("actions", span.clone())),
+                Some(("rewards", span.clone())),
+            ],
+        )?;
+        let mut block = Block {
+            observation: observations,
+            action: actions,
+            reward: rewards,
+            next_observation: next_observations,
+        };
+        let kept: Vec<Range<usize>> = pieces
+            .iter()
+            .map(|(piece, _)| piece.start - span.start..piece.end - span.start)
+            .collect();
+        let width = self.width;
+        if follows {
+            let mut next = Vec::with_capacity(rows.len() * width);
+            let values = &block.observation;
+            for (piece, (_, ends_here)) in kept.iter().zip(&pieces) {
+                if *ends_here && self.next == NextRule::FollowingButTerminal {
+                    next.extend_from_slice(&values[(piece.start + 1) * width..piece.end * width]);
+                    next.extend_from_slice(&values[(piece.end - 1) * width..piece.end * width]);
+                } else {
+                    let following = (piece.start + 1) * width..(piece.end + 1) * width;
+                    next.extend_from_slice(&values[following]);
+                }
+            }
+            block.next_observation = next;
+        } else {
+            keep(&mut block.next_observation, width, &kept);
+        }
+        keep(&mut block.observation, width, &kept);
+        keep(&mut block.action, self.action, &kept);
+        keep(&mut block.reward, 1, &kept);
+        Ok(block)
+    }
+
+    /// Reads a dataset with a value for each row of the file, for each transition.
+    pub(super) fn read_column(&self, file: &File, name: &str) -> Result<Column, LoadError> {
+        let info = file.dataset(name)?;
+        let width = info.width().unwrap_or(0);
+        if info.rows() != self.rows || width == 0 || info.shape.is_empty() {
+            return Err(LoadError::Form {
+                file: file.path().to_owned(),
+                dataset: name.to_owned(),
+                found: format!("{} of shape {:?}", info.dtype, info.shape),
+                expected: format!("numbers at each of {} rows", self.rows),
+            });
+        }
+        let mut values = file.read::<f32>(name, ..)?;
+        keep(&mut values, width, &self.kept);
+        Ok(Column { values, width })
+    }
 }
 
 /// Whether an optional dataset is there. One that is and cannot be reached is an error, never an absence.
@@ -171,9 +310,9 @@ fn form<'a>(
     let info = file.dataset(dataset).map_err(|error| match error {
         FileError::NoDataset { file, found, .. } => LoadError::Missing {
             file,
-            dataset,
+            dataset: dataset.to_owned(),
             layout: Layout::D4rl,
-            expected,
+            expected: expected.to_owned(),
             found,
         },
         error => LoadError::File(error),
@@ -185,44 +324,46 @@ fn form<'a>(
         };
         return Err(LoadError::Form {
             file: file.path().to_owned(),
-            dataset,
+            dataset: dataset.to_owned(),
             found,
-            expected,
+            expected: expected.to_owned(),
         });
     }
     Ok(&info.shape)
 }
 
-/// Reads whole datasets as finite `f32`, on two threads with a handle each; one that is not wanted stays empty.
+/// Reads rows of datasets as finite `f32`, on two threads with a handle each; one that is not wanted stays empty.
 ///
 /// Which thread reads which dataset does not change a bit of what is read, and of several errors the first dataset's counts.
 fn read_columns<const N: usize>(
     file: &File,
-    wanted: [Option<&'static str>; N],
+    wanted: [Option<(&'static str, Range<usize>)>; N],
 ) -> Result<[Vec<f32>; N], LoadError> {
     let next = AtomicUsize::new(0);
     let work = |file: &File| {
         let mut read = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(dataset) = wanted.get(index) else {
+            let Some(wanted) = wanted.get(index) else {
                 return read;
             };
             read.push((
                 index,
-                dataset.map_or_else(|| Ok(Vec::new()), |dataset| read_finite(file, dataset)),
+                wanted.clone().map_or_else(
+                    || Ok(Vec::new()),
+                    |(dataset, rows)| read_finite(file, dataset, rows),
+                ),
             ));
         }
     };
-    let mut results = if file.bytes() < TWO_THREADS_FROM_BYTES {
+    let mut results = if !file.is_worth_threads() {
         work(file)
     } else {
-        let second = file.reopen()?;
         thread::scope(|scope| {
-            let other = scope.spawn(move || work(&second));
+            let other = scope.spawn(|| file.with_other(work));
             let mut results = work(file);
             match other.join() {
-                Ok(more) => results.extend(more),
+                Ok(more) => results.extend(more?),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
             Ok::<_, FileError>(results)
@@ -236,76 +377,35 @@ fn read_columns<const N: usize>(
     Ok(columns)
 }
 
-fn read_finite(file: &File, dataset: &'static str) -> Result<Vec<f32>, LoadError> {
-    let values: Vec<f32> = file.read(dataset, ..)?;
-    let Some(at) = first_not_finite(&values) else {
-        return Ok(values);
+fn read_finite(
+    file: &File,
+    dataset: &'static str,
+    rows: Range<usize>,
+) -> Result<Vec<f32>, LoadError> {
+    let first = rows.start;
+    let values: Vec<f32> = file.read(dataset, rows)?;
+    not_finite(file, file.dataset(dataset)?, first, &values)?;
+    Ok(values)
+}
+
+/// Refuses a NaN or an infinity among the rows from `first` on, with its place.
+pub(super) fn not_finite(
+    file: &File,
+    info: &DatasetInfo,
+    first: usize,
+    values: &[f32],
+) -> Result<(), LoadError> {
+    let Some(at) = first_not_finite(values) else {
+        return Ok(());
     };
-    let width = file.dataset(dataset)?.width().unwrap_or(1).max(1);
+    let width = info.width().unwrap_or(1).max(1);
     Err(LoadError::NotFinite {
         file: file.path().to_owned(),
-        dataset,
-        row: at / width,
+        dataset: info.path.clone(),
+        row: first + at / width,
         column: at % width,
         value: values[at],
     })
-}
-
-/// The episodes of the file's rows.
-fn episodes(terminals: &[bool], timeouts: &[bool]) -> Vec<Episode> {
-    let mut episodes = Vec::new();
-    let mut start = 0;
-    for (row, (&terminal, &timeout)) in terminals.iter().zip(timeouts).enumerate() {
-        let end = match (terminal, timeout) {
-            (true, _) => End::Terminal,
-            (false, true) => End::Truncated,
-            (false, false) if row + 1 == terminals.len() => End::Unfinished,
-            (false, false) => continue,
-        };
-        episodes.push(Episode {
-            rows: start..row + 1,
-            end,
-        });
-        start = row + 1;
-    }
-    episodes
-}
-
-/// Takes each next observation from the following row, and drops the rows that nothing follows.
-fn follow(parts: &mut Parts, recorded: &[Episode]) {
-    let width = parts.observation.width;
-    let mut next = Vec::with_capacity(parts.observation.values.len());
-    let mut kept: Vec<Range<usize>> = Vec::with_capacity(recorded.len());
-    let mut rows = 0;
-    for Episode {
-        rows: Range { start, end },
-        end: how,
-    } in recorded
-    {
-        let last = end - 1;
-        let following = &parts.observation.values[(start + 1) * width..end * width];
-        next.extend_from_slice(following);
-        let end = if *how == End::Terminal {
-            next.extend_from_slice(parts.observation.row(last));
-            *end
-        } else {
-            last
-        };
-        if *start < end {
-            let length = end - start;
-            kept.push(*start..end);
-            parts.episodes.push(Episode {
-                rows: rows..rows + length,
-                end: *how,
-            });
-            rows += length;
-        }
-    }
-    parts.next_observation.values = next;
-    keep(&mut parts.observation.values, width, &kept);
-    keep(&mut parts.action.values, parts.action.width, &kept);
-    keep(&mut parts.reward, 1, &kept);
-    keep(&mut parts.terminal, 1, &kept);
 }
 
 /// Keeps these rows, in order, in place.
@@ -320,84 +420,4 @@ fn keep<T: Copy>(values: &mut Vec<T>, width: usize, kept: &[Range<usize>]) {
         length += count;
     }
     values.truncate(length);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn terminals_win_over_timeouts_and_the_last_row_ends_unfinished() {
-        let flags = |text: &str| text.chars().map(|c| c == 'x').collect::<Vec<_>>();
-        let found = episodes(&flags("..x...x."), &flags("..x.x..."));
-        let ends: Vec<_> = found.iter().map(|e| (e.rows.clone(), e.end)).collect();
-        assert_eq!(
-            ends,
-            [
-                (0..3, End::Terminal),
-                (3..5, End::Truncated),
-                (5..7, End::Terminal),
-                (7..8, End::Unfinished)
-            ]
-        );
-    }
-
-    /// Rows whose observation is their number.
-    fn followed(terminals: &[bool], timeouts: &[bool]) -> Parts {
-        let numbers: Vec<f32> = (0..terminals.len()).map(|row| row as f32).collect();
-        let mut parts = Parts {
-            observation: Column {
-                values: numbers.clone(),
-                width: 1,
-            },
-            action: Column {
-                values: numbers.clone(),
-                width: 1,
-            },
-            reward: numbers,
-            next_observation: Column {
-                values: vec![],
-                width: 1,
-            },
-            terminal: terminals.to_vec(),
-            episodes: vec![],
-        };
-        let recorded = episodes(&parts.terminal, timeouts);
-        follow(&mut parts, &recorded);
-        parts
-    }
-
-    #[test]
-    fn without_next_observations_the_last_row_of_a_cut_off_episode_is_dropped() {
-        let parts = followed(
-            &[false, true, false, false, false, false],
-            &[false, false, false, false, true, false],
-        );
-        assert_eq!(parts.observation.values, [0.0, 1.0, 2.0, 3.0]);
-        assert_eq!(parts.next_observation.values, [1.0, 1.0, 3.0, 4.0]);
-        assert_eq!(parts.reward, [0.0, 1.0, 2.0, 3.0]);
-        assert_eq!(parts.terminal, [false, true, false, false]);
-        // The last row was an episode of its own that nothing follows, so nothing is left of it.
-        assert_eq!(
-            parts.episodes,
-            [
-                Episode {
-                    rows: 0..2,
-                    end: End::Terminal
-                },
-                Episode {
-                    rows: 2..4,
-                    end: End::Truncated
-                }
-            ]
-        );
-        Transitions::new(parts).unwrap();
-    }
-
-    #[test]
-    fn a_terminal_row_gets_its_own_observation_as_the_next() {
-        let parts = followed(&[true, true], &[false, true]);
-        assert_eq!(parts.next_observation.values, [0.0, 1.0]);
-        assert_eq!(parts.episodes.len(), 2);
-    }
 }

@@ -3,8 +3,10 @@
 //! The file is taken for a stranger's. What it declares is held against what its bytes can hold before anything is
 //! allocated, and no other file than the one named is ever opened.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use rust_hdf5::{H5Dataset, H5File, Hdf5Error, LinkClass};
 
@@ -73,12 +75,19 @@ impl DatasetInfo {
 /// # Ok::<(), yarak::data::hdf5::FileError>(())
 /// ```
 pub struct File {
-    handle: H5File,
+    pub(super) handle: H5File,
     path: PathBuf,
     bytes: u64,
     /// In the order of their paths.
-    datasets: Vec<DatasetInfo>,
+    datasets: Arc<Vec<DatasetInfo>>,
+    /// Handles that nobody uses just now: the second one of a larger file, and those that threads gave back.
+    spares: Mutex<Vec<H5File>>,
+    /// Whether it is one of several handles that read at the same time.
+    is_one_of_several: bool,
 }
+
+/// Files from this size on get a second handle at once: opening walks over every group, and two threads walk at the same time.
+const TWO_HANDLES_FROM_BYTES: u64 = 1 << 20;
 
 impl File {
     /// Opens a file and lists its datasets.
@@ -89,18 +98,16 @@ impl File {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
         let bytes = vetting::vet(path)?;
-        let handle = open_handle(path)?;
-        let mut datasets: Vec<_> = handle
-            .dataset_names()
-            .into_iter()
-            .map(|name| describe(&handle, name))
-            .collect();
-        datasets.sort_by(|a, b| a.path.cmp(&b.path));
+        let (handle, spare) = open_handles(path, bytes)?;
+        let mut names = handle.dataset_names();
+        names.sort();
         Ok(Self {
+            datasets: Arc::new(describe_all(&handle, spare.as_ref(), names)),
             handle,
             path: path.to_owned(),
             bytes,
-            datasets,
+            spares: Mutex::new(spare.into_iter().collect()),
+            is_one_of_several: false,
         })
     }
 
@@ -110,13 +117,38 @@ impl File {
     ///
     /// As [`open`](Self::open), where the file has changed since.
     pub fn reopen(&self) -> Result<Self, FileError> {
-        let handle = open_handle(&self.path)?;
+        let spare = self
+            .spares
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         Ok(Self {
-            handle,
+            handle: match spare {
+                Some(spare) => spare,
+                None => open_handle(&self.path)?,
+            },
             path: self.path.clone(),
             bytes: self.bytes,
             datasets: self.datasets.clone(),
+            spares: Mutex::default(),
+            is_one_of_several: true,
         })
+    }
+
+    /// Whether reading is worth more threads: the file is large, and its reader is not one of several already.
+    pub(super) fn is_worth_threads(&self) -> bool {
+        !self.is_one_of_several && self.bytes >= TWO_HANDLES_FROM_BYTES
+    }
+
+    /// Does some work with a second handle, and keeps it for the next that asks: opening one walks over the whole file.
+    pub(super) fn with_other<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, FileError> {
+        let other = self.reopen()?;
+        let done = work(&other);
+        self.spares
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(other.handle);
+        Ok(done)
     }
 
     /// The path that it was opened with.
@@ -131,7 +163,7 @@ impl File {
 
     /// Every dataset in the file, in the order of their paths.
     pub fn datasets(&self) -> &[DatasetInfo] {
-        &self.datasets
+        self.datasets.as_slice()
     }
 
     /// What stands at the top level, in order: datasets by name, shape and type, groups by name with a trailing `/`.
@@ -168,6 +200,18 @@ impl File {
     /// [`FileError::NoDataset`], or [`FileError::Elsewhere`] where the path leads out of the file.
     pub fn dataset(&self, path: &str) -> Result<&DatasetInfo, FileError> {
         self.find(path, MAX_SOFT_LINKS)
+    }
+
+    /// The place in [`datasets`](Self::datasets) of the dataset at a path, through soft links within the file.
+    ///
+    /// # Errors
+    ///
+    /// As [`dataset`](Self::dataset).
+    pub fn index_of(&self, path: &str) -> Result<usize, FileError> {
+        let found = &self.dataset(path)?.path;
+        Ok(self
+            .datasets
+            .partition_point(|dataset| dataset.path < *found))
     }
 
     /// Reads rows of a dataset, all of them with `..`, row after row; see [`Element`] for what can be read as what.
@@ -212,55 +256,32 @@ impl File {
         Selection::new(self, info, self.source(info)?, start..end)?.read()
     }
 
-    /// A text attribute of a group, a dataset or, with an empty path, the file; `None` where there is none of that name.
-    ///
-    /// Ask only for what a layout defines as text: of a group's or the file's attribute the type cannot be seen, and a
-    /// number's bytes would be taken for characters.
+    /// Reads rows of a listed dataset as `float32` into `out`, which has room for exactly them.
+    pub(super) fn read_into(
+        &self,
+        info: &DatasetInfo,
+        rows: Range<usize>,
+        out: &mut [f32],
+    ) -> Result<(), FileError> {
+        if rows.start > rows.end || rows.end > info.rows() || !info.dtype.is_numeric() {
+            // The slow way says what is wrong.
+            return self.read::<f32>(&info.path, rows).map(|_| ());
+        }
+        Selection::new(self, info, self.source(info)?, rows)?.read_into(out)
+    }
+
+    /// Rows of one chunk of a dataset; `None` where its rows lie one after the other.
     ///
     /// # Errors
     ///
-    /// No such group or dataset, a dataset's attribute that is no text, or a damaged file.
-    pub fn text_attribute(&self, object: &str, name: &str) -> Result<Option<String>, FileError> {
-        let object = object.trim_matches('/');
-        let damaged = |error: Hdf5Error| FileError::Damaged {
-            file: self.path.clone(),
-            place: format!("attribute `{name}` of `/{object}`"),
-            cause: error.to_string(),
-        };
-        if let Some(info) = self.listed(object) {
-            let dataset = self.handle.dataset(&info.path).map_err(damaged)?;
-            if !dataset
-                .attr_names()
-                .map_err(damaged)?
-                .iter()
-                .any(|found| found == name)
-            {
-                return Ok(None);
-            }
-            let attribute = dataset.attr(name).map_err(damaged)?;
-            return match Dtype::of(&attribute.datatype().map_err(damaged)?) {
-                Dtype::Text => attribute.read_string().map(Some).map_err(damaged),
-                dtype => Err(damaged(Hdf5Error::TypeMismatch(format!(
-                    "it is {dtype}, not text"
-                )))),
-            };
-        }
-        let group = match object {
-            "" => self.handle.root_group(),
-            path => self.handle.root_group().group(path).map_err(damaged)?,
-        };
-        if !group
-            .attr_names()
-            .map_err(damaged)?
-            .iter()
-            .any(|found| found == name)
-        {
-            return Ok(None);
-        }
-        group.attr_string(name).map(Some).map_err(damaged)
+    /// As [`dataset`](Self::dataset), or a damaged file.
+    pub fn chunk_rows(&self, dataset: &str) -> Result<Option<usize>, FileError> {
+        let info = self.dataset(dataset)?;
+        let chunk = self.source(info)?.chunk_dims();
+        Ok(chunk.and_then(|chunk| chunk.first().copied()))
     }
 
-    fn listed(&self, path: &str) -> Option<&DatasetInfo> {
+    pub(super) fn listed(&self, path: &str) -> Option<&DatasetInfo> {
         self.datasets
             .binary_search_by(|dataset| dataset.path.as_str().cmp(path))
             .ok()
@@ -355,6 +376,46 @@ fn open_handle(path: &Path) -> Result<H5File, FileError> {
             cause: error.to_string(),
         },
     })
+}
+
+/// One handle, and for larger files a second one, opened at the same time.
+fn open_handles(path: &Path, bytes: u64) -> Result<(H5File, Option<H5File>), FileError> {
+    if bytes < TWO_HANDLES_FROM_BYTES {
+        return Ok((open_handle(path)?, None));
+    }
+    thread::scope(|scope| {
+        let second = scope.spawn(|| open_handle(path));
+        let first = open_handle(path)?;
+        match second.join() {
+            Ok(second) => Ok((first, second.ok())),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// Describes datasets, half of them by each handle.
+fn describe_all(handle: &H5File, spare: Option<&H5File>, names: Vec<String>) -> Vec<DatasetInfo> {
+    /// Starting a thread takes longer than describing this many.
+    const FEW: usize = 256;
+    let describe_each = |handle: &H5File, names: &[String]| {
+        names
+            .iter()
+            .map(|name| describe(handle, name.clone()))
+            .collect::<Vec<_>>()
+    };
+    match spare {
+        Some(spare) if names.len() > FEW => thread::scope(|scope| {
+            let (first, second) = names.split_at(names.len() / 2);
+            let second = scope.spawn(move || describe_each(spare, second));
+            let mut described = describe_each(handle, first);
+            match second.join() {
+                Ok(more) => described.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+            described
+        }),
+        _ => describe_each(handle, &names),
+    }
 }
 
 fn describe(handle: &H5File, path: String) -> DatasetInfo {

@@ -1,30 +1,46 @@
 //! HDF5 files of demonstrations, and the layouts that the field writes into them.
 //!
 //! [`File`] is the only code that touches an HDF5 library; a layout is a file beside it that says which datasets mean what.
-//! To add a layout: a module with a `read` function, a variant of [`Layout`], and its mark in [`Layout::detect`].
+//! [`Recording`] is an open file whose columns and episodes are known; [`Reading`] answers what a layout leaves open.
+//! To add a layout: a module with an `is_it` and an `index` function, and a variant of [`Layout`].
 
+mod assembly;
+pub mod d3rlpy;
 pub mod d4rl;
+mod d4rl_rules;
 mod element;
+mod episodic;
 mod error;
 mod file;
+mod load_error;
+pub mod minari;
+mod names;
+mod reading;
+mod recording;
+pub mod robomimic;
 mod selection;
+mod space;
+mod text;
 mod vetting;
 mod writer;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
-use thiserror::Error;
 
 pub use element::{Dtype, Element};
 pub use error::FileError;
 pub use file::{DatasetInfo, File};
+pub use load_error::LoadError;
+pub use reading::{Dones, Reading, Rule};
+pub use recording::{Choices, Key, Recording};
 pub(in crate::data) use writer::Writer;
 
-use super::{Transitions, TransitionsError};
+use super::Transitions;
+use recording::Index;
 
-/// Reads a file of demonstrations, in whichever known layout it is.
+/// Reads all of a file of demonstrations, or of a folder that Minari wrote, in whichever known layout it is.
 ///
 /// # Errors
 ///
@@ -37,8 +53,7 @@ use super::{Transitions, TransitionsError};
 /// # Ok::<(), yarak::data::LoadError>(())
 /// ```
 pub fn load(path: impl AsRef<Path>) -> Result<Transitions, LoadError> {
-    let file = File::open(path)?;
-    Layout::detect(&file)?.read(&file)
+    Recording::open(path, &Reading::default())?.read()
 }
 
 /// A convention for the datasets in a file.
@@ -48,17 +63,31 @@ pub fn load(path: impl AsRef<Path>) -> Result<Transitions, LoadError> {
 pub enum Layout {
     /// One dataset per column at the top level; see [`d4rl`].
     D4rl,
+    /// A group an episode; see [`minari`].
+    Minari,
+    /// A group a demonstration, with named observations; see [`robomimic`].
+    Robomimic,
+    /// Numbered datasets at the top level; see [`d3rlpy`].
+    D3rlpy,
 }
 
 impl Layout {
-    /// Recognises a layout by the names at the file's top level.
+    /// Recognises a layout by the names in the file.
     ///
     /// # Errors
     ///
     /// [`LoadError::UnknownLayout`], which lists what stands at the top level.
     pub fn detect(file: &File) -> Result<Self, LoadError> {
-        if d4rl::is_it(file) {
-            return Ok(Self::D4rl);
+        // d3rlpy before D4RL: the names of one are the beginnings of the other's.
+        for (layout, is_it) in [
+            (Self::D3rlpy, d3rlpy::is_it as fn(&File) -> bool),
+            (Self::Robomimic, robomimic::is_it),
+            (Self::Minari, minari::is_it),
+            (Self::D4rl, d4rl::is_it),
+        ] {
+            if is_it(file) {
+                return Ok(layout);
+            }
         }
         Err(LoadError::UnknownLayout {
             file: file.path().to_owned(),
@@ -66,21 +95,79 @@ impl Layout {
         })
     }
 
-    /// Reads all transitions of a file in this layout.
-    ///
-    /// # Errors
-    ///
-    /// Whatever breaks the layout's rules, with the place.
-    pub fn read(self, file: &File) -> Result<Transitions, LoadError> {
+    fn index(self, file: &File, reading: &Reading) -> Result<Index, LoadError> {
         match self {
-            Self::D4rl => d4rl::read(file),
+            Self::D4rl => d4rl::index(file, reading),
+            Self::Minari => minari::index(file, reading),
+            Self::Robomimic => robomimic::index(file, reading),
+            Self::D3rlpy => d3rlpy::index(file, reading),
         }
     }
 
-    /// Whether training reads the dataset at `path`, as opposed to what merely accompanies it.
+    /// Whether training reads the dataset at `path`, as opposed to what merely accompanies it. Of named observations it says so
+    /// of all that may be chosen.
     pub fn reads(self, path: &str) -> bool {
         match self {
             Self::D4rl => d4rl::COLUMNS.contains(&path),
+            Self::Minari => self.step_name(path).is_some_and(|name| {
+                let part = name.split('/').next().unwrap_or_default();
+                [
+                    "observations",
+                    "actions",
+                    "rewards",
+                    "terminations",
+                    "truncations",
+                ]
+                .contains(&part)
+            }),
+            Self::Robomimic => self.step_name(path).is_some_and(|name| {
+                let part = name.split('/').next().unwrap_or_default();
+                ["obs", "next_obs", "actions", "rewards", "dones"].contains(&part)
+            }),
+            Self::D3rlpy => self.step_name(path).is_some(),
+        }
+    }
+
+    /// What a dataset's path says beside the episode's number, such as `obs/object` for `data/demo_3/obs/object`; `None` for
+    /// what belongs to no episode.
+    pub fn step_name(self, path: &str) -> Option<String> {
+        match self {
+            Self::D4rl => None,
+            Self::Minari => {
+                let (group, name) = path.split_once('/')?;
+                names::number(group, "episode_").map(|_| name.to_owned())
+            }
+            Self::Robomimic => {
+                let (group, name) = path.strip_prefix("data/")?.split_once('/')?;
+                names::number(group, "demo_").map(|_| name.to_owned())
+            }
+            Self::D3rlpy => ["observations", "actions", "rewards", "terminated"]
+                .into_iter()
+                .find_map(|name| {
+                    let rest = path.strip_prefix(name)?.strip_prefix('_')?;
+                    let (number, part) = match rest.split_once('_') {
+                        Some((number, part)) => (number, Some(part)),
+                        None => (rest, None),
+                    };
+                    names::number(number, "")?;
+                    Some(match part {
+                        Some(part) => format!("{name}/_index_{part}"),
+                        None => name.to_owned(),
+                    })
+                }),
+        }
+    }
+
+    /// The path of an episode's dataset, the other way round from [`step_name`](Self::step_name).
+    fn column_path(self, number: u64, name: &str) -> String {
+        match self {
+            Self::D4rl => name.to_owned(),
+            Self::Minari => format!("episode_{number}/{name}"),
+            Self::Robomimic => format!("data/demo_{number}/{name}"),
+            Self::D3rlpy => match name.split_once("/_index_") {
+                Some((name, part)) => format!("{name}_{number}_{part}"),
+                None => format!("{name}_{number}"),
+            },
         }
     }
 }
@@ -89,104 +176,40 @@ impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::D4rl => "D4RL",
+            Self::Minari => "Minari",
+            Self::Robomimic => "robomimic",
+            Self::D3rlpy => "d3rlpy",
         })
     }
 }
 
-/// A file that does not give transitions.
-#[derive(Debug, Error)]
-pub enum LoadError {
-    /// The file cannot be read.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// No known layout.
-    #[error(
-        "{}: no known layout. D4RL has `observations`, `actions`, `rewards` and `terminals` at the top level; this file has {found}",
-        .file.display()
-    )]
-    UnknownLayout {
-        /// The file.
-        file: PathBuf,
-        /// What stands at its top level.
-        found: String,
-    },
-    /// A dataset that the layout needs is not there.
-    #[error("{}: there is no dataset `{dataset}`, which the {layout} layout needs: {expected}. The file has {found}", .file.display())]
-    Missing {
-        /// The file.
-        file: PathBuf,
-        /// The path inside the file.
-        dataset: &'static str,
-        /// The layout.
-        layout: Layout,
-        /// What was expected there.
-        expected: &'static str,
-        /// What stands at the file's top level.
-        found: String,
-    },
-    /// A dataset of another shape or type than the layout's.
-    #[error("{}: dataset `{dataset}` is {found}; expected {expected}", .file.display())]
-    Form {
-        /// The file.
-        file: PathBuf,
-        /// The path inside the file.
-        dataset: &'static str,
-        /// Its shape and type.
-        found: String,
-        /// What was expected there.
-        expected: &'static str,
-    },
-    /// A dataset with another number of rows than the first.
-    #[error(
-        "{}: dataset `{dataset}` has {found} rows and `observations` has {expected}; every dataset needs one row per step",
-        .file.display()
-    )]
-    Rows {
-        /// The file.
-        file: PathBuf,
-        /// The path inside the file.
-        dataset: &'static str,
-        /// Its rows.
-        found: usize,
-        /// The rows of `observations`.
-        expected: usize,
-    },
-    /// The two observation datasets differ in width.
-    #[error(
-        "{}: dataset `next_observations` has {found} columns and `observations` has {expected}; both describe the same space",
-        .file.display()
-    )]
-    NextWidth {
-        /// The file.
-        file: PathBuf,
-        /// Columns of `next_observations`.
-        found: usize,
-        /// Columns of `observations`.
-        expected: usize,
-    },
-    /// A NaN or an infinity.
-    #[error(
-        "{}: dataset `{dataset}`, row {row}, column {column} is {value}; expected a finite number: drop or repair this row",
-        .file.display()
-    )]
-    NotFinite {
-        /// The file.
-        file: PathBuf,
-        /// The path inside the file.
-        dataset: &'static str,
-        /// The row, from 0.
-        row: usize,
-        /// The column, from 0.
-        column: usize,
-        /// What stands there.
-        value: f32,
-    },
-    /// The columns were read but hold no valid transitions.
-    #[error("{}: the file gives no valid transitions", .file.display())]
-    Transitions {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: TransitionsError,
-    },
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datasets_name_without_the_episode_leads_back_to_its_path() {
+        for (layout, path, name) in [
+            (
+                Layout::Minari,
+                "episode_12/observations/a/b",
+                "observations/a/b",
+            ),
+            (
+                Layout::Robomimic,
+                "data/demo_12/next_obs/object",
+                "next_obs/object",
+            ),
+            (Layout::D3rlpy, "actions_12", "actions"),
+            (Layout::D3rlpy, "observations_12_3", "observations/_index_3"),
+        ] {
+            assert_eq!(layout.step_name(path).as_deref(), Some(name));
+            assert_eq!(layout.column_path(12, name), path);
+            assert!(layout.reads(path));
+        }
+        assert!(!Layout::Minari.reads("episode_0/infos/x"));
+        assert!(!Layout::Robomimic.reads("data/demo_0/states"));
+        assert!(!Layout::Robomimic.reads("mask/train"));
+        assert!(!Layout::D3rlpy.reads("num_episodes"));
+    }
 }

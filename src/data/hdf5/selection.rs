@@ -9,12 +9,12 @@ use super::element::{Dtype, Element, Unfit};
 use super::error::FileError;
 use super::file::{DatasetInfo, File};
 
-/// The most bytes that one dataset may take in memory: 32 GiB.
-const MAX_DATASET_BYTES: u64 = 32 << 30;
+/// The most bytes that the rows of one reading may take in memory: 32 GiB.
+const MAX_READ_BYTES: u64 = 32 << 30;
 /// The most bytes that one chunk may take in memory: 1 GiB.
 const MAX_CHUNK_BYTES: u64 = 1 << 30;
 /// No known filter shrinks data more than this: deflate's limit (zlib's technical details, <https://zlib.net/zlib_tech.html>).
-const MAX_COMPRESSION: u64 = 1032;
+pub(super) const MAX_COMPRESSION: u64 = 1032;
 /// Values are converted in pieces of about this many bytes, so that a conversion needs little memory beside its result.
 const CONVERSION_BYTES: usize = 4 << 20;
 
@@ -46,18 +46,26 @@ impl<'a> Selection<'a> {
             dataset: info.path.clone(),
             how,
         };
-        if let Some(segment) = source.external_files().map_err(damaged)?.first() {
+        // Each question costs the library a search for the dataset's name, and a file may have thousands: only contiguous data
+        // can lie in another file, and only chunked data can be filtered.
+        let layout = source.storage_layout().map_err(damaged)?;
+        if layout == StorageLayout::Virtual {
+            return Err(elsewhere(
+                "is virtual: its data are in other datasets".to_owned(),
+            ));
+        }
+        if layout != StorageLayout::Chunked
+            && let Some(segment) = source.external_files().map_err(damaged)?.first()
+        {
             return Err(elsewhere(format!(
                 "keeps its data in another file, `{}`",
                 segment.name
             )));
         }
-        if source.storage_layout().map_err(damaged)? == StorageLayout::Virtual {
-            return Err(elsewhere(
-                "is virtual: its data are in other datasets".to_owned(),
-            ));
-        }
-        let filters = source.filters().map_err(damaged)?;
+        let filters = match layout {
+            StorageLayout::Chunked => source.filters().map_err(damaged)?,
+            _ => Vec::new(),
+        };
         if let Some(filter) = filters.iter().find_map(|filter| unknown_filter(filter.id)) {
             return Err(FileError::Filter {
                 file: file.path().to_owned(),
@@ -85,7 +93,10 @@ impl<'a> Selection<'a> {
                 limit,
             })
         };
-        within("data", info.bytes(), room.min(MAX_DATASET_BYTES))?;
+        within("data", info.bytes(), room)?;
+        let all = info.rows().max(1) as u64;
+        let read = (info.bytes() / all).saturating_mul(rows.len() as u64);
+        within("rows to be read at once", read, MAX_READ_BYTES)?;
         let mut chunk_rows = 1;
         if let Some(chunk) = source.chunk_dims() {
             if chunk.len() != info.shape.len() || chunk.contains(&0) {
@@ -161,6 +172,40 @@ impl<'a> Selection<'a> {
                 wanted: T::NAME,
             }),
         }
+    }
+
+    /// Reads the rows into `out`, which has room for exactly them, without a copy where the file holds `float32`.
+    pub(super) fn read_into(&self, out: &mut [f32]) -> Result<(), FileError> {
+        let direct = self.info.dtype == Dtype::Float32 && !self.info.shape.is_empty();
+        if !direct || out.len() != self.rows.len() * self.width {
+            let values = self.read::<f32>()?;
+            if values.len() != out.len() {
+                return Err(self.file.damaged(
+                    self.info,
+                    Hdf5Error::InvalidState(format!(
+                        "{} values were read and {} expected",
+                        values.len(),
+                        out.len()
+                    )),
+                ));
+            }
+            out.copy_from_slice(&values);
+            return Ok(());
+        }
+        if out.is_empty() {
+            return Ok(());
+        }
+        let mut starts = vec![0; self.info.shape.len()];
+        let mut counts = self.info.shape.clone();
+        (starts[0], counts[0]) = (self.rows.start, self.rows.len());
+        self.source
+            .read_slice_into(out, &starts, &counts)
+            .map_err(|error| self.file.damaged(self.info, error))
+    }
+
+    /// Reads all texts, whatever the rows.
+    pub(super) fn texts(&self) -> Result<Vec<String>, Hdf5Error> {
+        self.source.read_strings()
     }
 
     fn read_as<S: H5Type, T: Element>(

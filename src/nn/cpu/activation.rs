@@ -1,9 +1,11 @@
 //! What a layer does to each of its values, and the derivative of that.
 
+use bevy_reflect::Reflect;
+
 use super::lanes::{Kernel, Lanes, read, write};
 
 /// A function of one value, applied to each output of a layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
 pub enum Activation {
     /// `x`.
     #[default]

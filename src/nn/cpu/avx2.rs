@@ -10,14 +10,17 @@ pub(crate) struct Avx2(());
 impl Avx2 {
     /// Asks the processor.
     pub(crate) fn is_present() -> bool {
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("popcnt")
     }
 
     /// Runs a kernel compiled for AVX2 with FMA.
     ///
     /// # Safety
     /// The processor must have both ([`Avx2::is_present`]).
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,bmi1,popcnt")]
     pub(crate) unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Avx2(()))
     }
@@ -110,6 +113,13 @@ impl Lanes for Avx2 {
             yes,
             _mm256_cmp_ps::<_CMP_GT_OQ>(test, _mm256_setzero_ps())
         ))
+    }
+    #[inline(always)]
+    fn nonzero(self, a: __m256) -> u64 {
+        instructions!({
+            let differ = _mm256_cmp_ps::<_CMP_NEQ_UQ>(a, _mm256_setzero_ps());
+            _mm256_movemask_ps(differ) as u64
+        })
     }
     #[inline(always)]
     fn round(self, a: __m256) -> __m256 {

@@ -17,7 +17,7 @@ impl Avx512 {
     ///
     /// # Safety
     /// The processor must have AVX-512F ([`Avx512::is_present`]).
-    #[target_feature(enable = "avx512f,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx2,fma,bmi1,popcnt")]
     pub(crate) unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {
         kernel.run(Avx512(()))
     }
@@ -103,6 +103,13 @@ impl Lanes for Avx512 {
             let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(test, _mm512_setzero_ps());
             _mm512_mask_blend_ps(positive, no, yes)
         })
+    }
+    #[inline(always)]
+    fn nonzero(self, a: __m512) -> u64 {
+        instructions!(u64::from(_mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(
+            a,
+            _mm512_setzero_ps()
+        )))
     }
     #[inline(always)]
     fn round(self, a: __m512) -> __m512 {

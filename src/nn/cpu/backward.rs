@@ -1,8 +1,8 @@
 //! The backward pass of an ensemble, in three rounds of tasks.
 //!
-//! 1. [`Backward::turn`]: weights are transposed, 64 rows of one a task.
-//! 2. [`Backward::rows`]: the gradient goes down through all layers, 64 rows of one member a task.
-//! 3. [`Backward::weights`]: gradients of the parameters, 64 columns of one layer of one member a task.
+//! 1. [`Backward::turn`]: weights are transposed, 128 rows of one a task.
+//! 2. [`Backward::rows`]: the gradient goes down through all layers, 128 rows of one member a task.
+//! 3. [`Backward::weights`]: gradients of the parameters, 128 rows of one layer's weight of one member a task.
 //!
 //! A sum over the batch lies within one task of the third round, so that its order never depends on the threads.
 
@@ -101,7 +101,10 @@ impl Backward<'_> {
     fn strips(&self) -> Tasks<'_> {
         Tasks {
             shape: self.shape,
-            strips: |shape, layer| shape.sizes[layer + 1].div_ceil(BLOCK),
+            strips: |shape, layer| match shape.sizes[layer + 1] {
+                0..=FEW => 1,
+                _ => shape.sizes[layer].div_ceil(BLOCK),
+            },
             first: 0,
         }
     }
@@ -280,7 +283,7 @@ impl Backward<'_> {
         });
     }
 
-    /// Computes the gradients of a strip of columns of a weight, and of the vectors that belong to these columns.
+    /// Computes the gradients of a strip of rows of a weight, and of its share of the layer's vectors.
     ///
     /// # Safety
     /// No two tasks of this round that run at once may have the same index; the second round is over.
@@ -292,7 +295,10 @@ impl Backward<'_> {
         };
         let (shape, batch) = (self.shape, self.input.batch);
         let (inputs, outputs) = (shape.sizes[layer], shape.sizes[layer + 1]);
-        let columns = strip * BLOCK..(strip * BLOCK + BLOCK).min(outputs);
+        // Every strip sums some of the columns, in whole registers.
+        let strips = (self.strips().strips)(shape, layer);
+        let share = outputs.div_ceil(strips).next_multiple_of(16);
+        let columns = (strip * share).min(outputs)..((strip + 1) * share).min(outputs);
         let all = 0..batch;
         let source = match layer {
             0 => self.input.of(shape, member, &all),
@@ -309,7 +315,7 @@ impl Backward<'_> {
             start + columns.start..start + columns.end
         };
 
-        let weight = place(shape.weight(layer)).start;
+        let weight = member * shape.parameters() + shape.weight(layer).start;
         if outputs <= FEW {
             // SAFETY: the layer's gradients belong to this task.
             let out = unsafe { d_params.strip(weight, inputs, outputs, outputs) };
@@ -320,15 +326,18 @@ impl Backward<'_> {
                 out,
             });
         } else {
+            let rows = strip * BLOCK..(strip * BLOCK + BLOCK).min(inputs);
             for first in (0..batch).step_by(INNER) {
-                // SAFETY: these columns of the layer's gradients belong to this task.
-                let out = unsafe { d_params.strip(weight, inputs, columns.len(), outputs) };
+                // SAFETY: these rows of the layer's gradients belong to this task.
+                let out = unsafe {
+                    d_params.strip(weight + rows.start * outputs, rows.len(), outputs, outputs)
+                };
                 self.instructions.run(Product {
-                    a: &source[first * inputs..],
+                    a: &source[first * inputs + rows.start..],
                     a_row: 1,
                     a_step: inputs,
                     inner: INNER.min(batch - first),
-                    b: &linear[first * outputs + columns.start..],
+                    b: &linear[first * outputs..],
                     b_stride: outputs,
                     out,
                     epilogue: if first == 0 {

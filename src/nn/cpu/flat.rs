@@ -172,14 +172,18 @@ impl Kernels {
 
 /// A flat buffer `[members, parameters]` in blocks, none of which spans two members.
 #[derive(Clone, Copy)]
-struct Cut {
+pub(crate) struct Cut {
     parameters: usize,
     blocks: usize,
     members: usize,
 }
 
 impl Cut {
-    fn new(buffer: &'static str, len: usize, members: usize) -> Result<Self, KernelError> {
+    pub(crate) fn new(
+        buffer: &'static str,
+        len: usize,
+        members: usize,
+    ) -> Result<Self, KernelError> {
         if members == 0 || !len.is_multiple_of(members) {
             let layout = "one for each member, which share the parameters evenly";
             return Err(KernelError::Length {
@@ -197,11 +201,11 @@ impl Cut {
         })
     }
 
-    fn tasks(&self) -> usize {
+    pub(crate) fn tasks(&self) -> usize {
         self.members * self.blocks
     }
 
-    fn task(&self, index: usize) -> (usize, Range<usize>) {
+    pub(crate) fn task(&self, index: usize) -> (usize, Range<usize>) {
         let (member, block) = (index / self.blocks, index % self.blocks);
         let start = member * self.parameters;
         let end = (block + 1) * BLOCK;

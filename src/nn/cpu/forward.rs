@@ -1,6 +1,6 @@
 //! The forward pass of an ensemble.
 //!
-//! A task takes 64 rows of one member through all layers, so that its values stay in the cache from layer to layer.
+//! A task takes 128 rows of one member through all layers, so that its values stay in the cache from layer to layer.
 
 use super::{
     Activation, Input, InstructionSet, MlpShape,
@@ -16,7 +16,7 @@ use super::{
 use std::ops::Range;
 
 /// Rows of a task. Part of the shape of the work, never of the number of threads.
-pub(crate) const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 128;
 
 /// Everything that a task of the pass reads, and where it writes.
 pub(crate) struct Forward<'a> {

@@ -69,6 +69,8 @@ pub(crate) trait Lanes: Copy {
         yes: Self::Vector,
         no: Self::Vector,
     ) -> Self::Vector;
+    /// A bit for each lane, the first one lowest: whether it differs from zero. A NaN does.
+    fn nonzero(self, a: Self::Vector) -> u64;
     /// The nearest whole number.
     fn round(self, a: Self::Vector) -> Self::Vector;
     /// Two to the power of a whole number in -126..=127.

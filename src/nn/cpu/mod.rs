@@ -5,7 +5,7 @@
 //! algorithms. For anything but chains of linear layers, use Burn's own layers.
 //!
 //! # What it promises
-//! - **The same bits for any number of threads.** Work is cut by its shape into tasks (64 rows of a member, 64 columns
+//! - **The same bits for any number of threads.** Work is cut by its shape into tasks (128 rows of a member, 128 rows
 //!   of a weight, 16384 parameters), every sum lies within one task or is formed in the order of the tasks, and a row's
 //!   result does not depend on the other rows of its batch. Different [instruction sets](InstructionSet) differ in
 //!   the last bits.
@@ -16,7 +16,7 @@
 //! # How it is built
 //! `lanes` is a register of some instruction set; `avx512`, `avx2` and `portable` are the three that exist, chosen when
 //! the program runs. A kernel is written once over `Lanes`: `gemm` and `dots` multiply, `activation`, `norm`, `sums` and
-//! `transpose` do the rest of a layer, `adam` and `track` the optimizer's part. `forward`, `backward` and `flat` cut the
+//! `transpose` do the rest of a layer, `adam`, `descent` and `track` the optimizer's part. `forward`, `backward` and `flat` cut the
 //! work into tasks, `workers` run these on several threads, `disjoint` lets them write one buffer, and [`Kernels`] is the
 //! entrance to all of it. `unsafe` stays within this folder.
 //!
@@ -59,6 +59,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod backward;
+mod descent;
 mod disjoint;
 mod dots;
 mod error;
@@ -78,9 +79,11 @@ mod track;
 mod transpose;
 mod widest;
 mod workers;
+mod zeros;
 
 pub use activation::Activation;
 pub use adam::{Adam, AdamState, WeightDecay};
+pub use descent::{RmsProp, Sgd};
 pub use error::KernelError;
 pub use kernels::{Gradients, Input, Kernels};
 pub use lanes::InstructionSet;

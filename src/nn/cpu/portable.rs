@@ -108,6 +108,11 @@ impl Lanes for Portable {
         [pick(0), pick(1), pick(2), pick(3)]
     }
     #[inline(always)]
+    fn nonzero(self, a: [f32; 4]) -> u64 {
+        let bit = |lane: usize| u64::from(a[lane] != 0.0) << lane;
+        bit(0) | bit(1) | bit(2) | bit(3)
+    }
+    #[inline(always)]
     fn round(self, a: [f32; 4]) -> [f32; 4] {
         // Adding and taking away 1.5 * 2^23 leaves no room for a fraction; without SSE4.1 `round` is a library call.
         const SHIFT: f32 = 12_582_912.0;

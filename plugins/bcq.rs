@@ -1,0 +1,432 @@
+//! BCQ: Q-learning over actions that a generative model of the data proposes, each moved a little towards better values.
+//!
+//! Fujimoto, Meger & Precup 2019, "Off-Policy Deep Reinforcement Learning without Exploration",
+//! <https://arxiv.org/abs/1812.02900>. The file reads from top to bottom as algorithm 1 does: settings, networks, the
+//! generative model, the critics, the perturbation, targets, and how it acts. `docs/bcq.md` lists every difference from the
+//! authors' code and from robomimic's.
+
+use yarak::prelude::*;
+
+/// BCQ: Q-learning constrained to actions like the data's (Fujimoto et al. 2019, <https://arxiv.org/abs/1812.02900>).
+#[derive(Clone, Debug, Resource, Reflect)]
+#[reflect(@PluginKind::Algorithm)]
+pub struct Bcq {
+    /// w in the target w · min Q + (1 − w) · max Q over the critics: λ of the paper.
+    #[reflect(@Bounds::within(0.0, 1.0))]
+    pub ensemble_weight: f32,
+    /// How many critics.
+    #[reflect(@Bounds::within(1.0, 1_000.0))]
+    pub critics: usize,
+    /// Φ: how far the perturbation may move each element of an action, which lies in [−1, 1]. 0: there is none.
+    #[reflect(@Bounds::within(0.0, 2.0))]
+    pub perturbation_limit: f32,
+    /// Actions that are proposed for a next state, of which the best counts.
+    #[reflect(@Bounds::within(1.0, 10_000.0))]
+    pub target_samples: usize,
+    /// Actions that are proposed where it acts, of which the best is taken.
+    #[reflect(@Bounds::within(1.0, 10_000.0))]
+    pub act_samples: usize,
+    /// Width of the generative model's latent. None: twice the action's.
+    #[reflect(@Bounds::within(1.0, 65_536.0))]
+    pub latent: Option<usize>,
+    /// Latents are clipped to ± this where actions are proposed.
+    #[reflect(@Bounds::above(0.0))]
+    pub latent_clip: f32,
+    /// Weight of the divergence against the squared error in the generative model's loss.
+    #[reflect(@Bounds::at_least(0.0))]
+    pub divergence_weight: f32,
+    /// Discount γ of future rewards.
+    #[reflect(@Bounds::within(0.0, 1.0))]
+    pub discount: f32,
+    /// Rewards that are folded into one target, cut at the end of an episode.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub n_step: usize,
+    /// Whether a terminal step's reward counts as earned forever after: times 1 / (1 − γ). Never a truncated step's.
+    pub infinite_horizon: bool,
+    /// τ of the targets' soft updates, θ' ← τ θ + (1 − τ) θ'.
+    #[reflect(@Bounds::within(0.0, 1.0))]
+    pub target_tau: f32,
+    /// Rows in a minibatch.
+    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
+    pub batch: usize,
+    /// Gradient steps in an epoch. None: rows / batch, rounded up.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub steps_per_epoch: Option<u64>,
+    /// The generative model: encoder and decoder each have these layers.
+    pub vae: NetworkSettings,
+    /// The action values.
+    pub critic: NetworkSettings,
+    /// Whether the critics' loss is smooth L1 (β = 1) instead of squared.
+    pub huber: bool,
+    /// The range that values are squashed into by a tanh. None: unbounded.
+    pub value_bounds: Option<ValueBounds>,
+    /// The perturbation.
+    pub actor: NetworkSettings,
+}
+
+impl Default for Bcq {
+    /// The authors' code's.
+    fn default() -> Self {
+        let network = |layers: &[usize]| NetworkSettings {
+            layers: layers.to_vec(),
+            learning_rate: LearningRate::Constant(1e-3),
+            ..default()
+        };
+        Bcq {
+            ensemble_weight: 0.75,
+            critics: 2,
+            perturbation_limit: 0.05,
+            target_samples: 10,
+            act_samples: 100,
+            latent: None,
+            latent_clip: 0.5,
+            divergence_weight: 0.5,
+            discount: 0.99,
+            n_step: 1,
+            infinite_horizon: false,
+            target_tau: 0.005,
+            batch: 100,
+            steps_per_epoch: None,
+            vae: network(&[750, 750]),
+            critic: network(&[400, 300]),
+            huber: false,
+            value_bounds: None,
+            actor: network(&[400, 300]),
+        }
+    }
+}
+
+impl Settings for Bcq {
+    fn check(&self, problems: &mut FieldProblems) {
+        if self.infinite_horizon && self.discount == 1.0 {
+            problems.refuse(
+                "infinite_horizon",
+                "has no finite value with discount 1: give a `discount` below 1",
+            );
+        }
+        if self
+            .value_bounds
+            .is_some_and(|bounds| bounds.low >= bounds.high)
+        {
+            problems.refuse("value_bounds", "`low` must be below `high`");
+        }
+    }
+}
+
+/// The generative model of the data's actions.
+pub struct Sampler;
+
+impl Role for Sampler {
+    type Network = ActionVae;
+    const NAME: &'static str = "vae";
+}
+
+/// The policy: what moves a proposed action a little.
+pub struct Perturbing;
+
+impl Role for Perturbing {
+    type Network = Perturbation;
+    const NAME: &'static str = "actor";
+}
+
+/// The slot of the generative model's step, directly before that of the critics.
+#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SamplerStep;
+
+impl Plugin for Bcq {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(self.clone())
+            .add_plugins(MinibatchPlugin {
+                batch: self.batch,
+                steps_per_epoch: self.steps_per_epoch,
+                discount: self.discount,
+                n_step: self.n_step,
+                infinite_horizon: self.infinite_horizon,
+            })
+            .add_learner::<Sampler>(self.vae.learner())
+            .add_learner::<Critic>(self.critic.learner())
+            .add_learner::<Perturbing>(self.actor.learner())
+            .add_target::<Critic>()
+            .add_target::<Perturbing>()
+            .acts_by(act)
+            .add_random::<Init>()
+            .add_random::<Noise>()
+            .add_systems(Startup, build_networks)
+            .insert_before(Learn, LearnSystems::Critic, SamplerStep, update_sampler)
+            .add_systems(
+                Learn,
+                (
+                    update_critic.in_set(LearnSystems::Critic),
+                    update_actor.in_set(LearnSystems::Actor),
+                    track_targets.in_set(LearnSystems::Targets),
+                ),
+            )
+            .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
+    }
+}
+
+fn build_networks(
+    bcq: Res<Bcq>,
+    preprocessing: Res<Preprocessing>,
+    device: Res<ComputeDevice>,
+    mut init: ResMut<Random<Init>>,
+    mut commands: Commands,
+) {
+    let [observation, action] = preprocessing.widths();
+    let device = device.plain();
+    let latent = bcq.latent.unwrap_or(2 * action);
+    let vae = &bcq.vae.layers;
+    let vae = ActionVae::new(observation, action, latent, vae, &device, &mut init);
+    let critic = QEnsemble::new(
+        bcq.critics,
+        observation,
+        action,
+        &bcq.critic.layers,
+        bcq.value_bounds,
+        &device,
+        &mut init,
+    );
+    let limit = bcq.perturbation_limit;
+    let actor = &bcq.actor.layers;
+    let actor = Perturbation::new(observation, action, actor, limit, &device, &mut init);
+    let (critic, actor) = (Net::<Critic>::new(critic), Net::<Perturbing>::new(actor));
+    commands.insert_resource(Target::copy_of(&critic));
+    commands.insert_resource(Target::copy_of(&actor));
+    commands.insert_resource(critic);
+    commands.insert_resource(actor);
+    commands.insert_resource(Net::<Sampler>::new(vae));
+}
+
+/// The squared error of actions that went through the latent and back, and the divergence of the latent's Gaussian from the
+/// standard one, −½ (1 + ln σ² − μ² − σ²): means over the batch and the elements.
+fn vae_losses(vae: &ActionVae, batch: &Batch, noise: &mut Random<Noise>) -> (Tensor<1>, Tensor<1>) {
+    let code = vae.encode(batch.observation.clone(), batch.action.clone());
+    let latent = code.sample(noise);
+    let action = vae.decode(batch.observation.clone(), latent);
+    (losses::mse(action, batch.action.clone()), divergence(&code))
+}
+
+/// mean −½ (1 + ln σ² − μ² − σ²).
+fn divergence(code: &DiagonalGaussian) -> Tensor<1> {
+    let variance = code.std.clone().square();
+    let sum = variance.clone().log() - code.mean.clone().square() - variance;
+    (sum.mean() + 1.0) * -0.5
+}
+
+/// Each row `n` times, one copy after the other: `[batch, width]` to `[batch · n, width]`.
+fn each_row(rows: Tensor<2>, n: usize) -> Tensor<2> {
+    let [batch, width] = rows.dims();
+    let copies = rows.unsqueeze_dim::<3>(1).repeat_dim(1, n);
+    copies.reshape([batch * n, width])
+}
+
+/// Actions that the generative model proposes, one for each observation: decoded from a clipped normal latent.
+fn propose(
+    bcq: &Bcq,
+    vae: &ActionVae,
+    observation: Tensor<2>,
+    noise: &mut Random<Noise>,
+) -> Tensor<2> {
+    let latents: Tensor<2> =
+        Tensor::zeros([observation.dims()[0], vae.latent()], &observation.device());
+    let latents = noise.normal_like(&latents);
+    let latents = latents.clamp(-bcq.latent_clip, bcq.latent_clip);
+    vae.decode(observation, latents)
+}
+
+/// w · min + (1 − w) · max over the critics: `[members, rows]` to `[rows]`.
+fn mix(q: Tensor<2>, weight: f32) -> Tensor<1> {
+    let min = q.clone().min_dim(0).squeeze_dim::<1>(0);
+    let max = q.max_dim(0).squeeze_dim::<1>(0);
+    min * weight + max * (1.0 - weight)
+}
+
+/// y = r + γⁿ max over the proposed and perturbed actions of w · min Q' + (1 − w) · max Q', `[batch]`.
+fn q_target(
+    bcq: &Bcq,
+    batch: &Batch,
+    vae: &ActionVae,
+    actor: &Target<Perturbing>,
+    critic: &Target<Critic>,
+    noise: &mut Random<Noise>,
+) -> Tensor<1> {
+    let next = each_row(batch.next_observation.clone(), bcq.target_samples);
+    let action = propose(bcq, vae, next.clone(), noise);
+    let action = actor.perturb(next.clone(), action);
+    let q = mix(critic.q(next, action), bcq.ensemble_weight);
+    let best = q.reshape([batch.rows(), bcq.target_samples]).max_dim(1);
+    batch.reward.clone() + batch.bootstrap.clone() * best.squeeze_dim::<1>(1)
+}
+
+/// The loss of each critic, `[members]`.
+fn critic_losses(bcq: &Bcq, q: Tensor<2>, y: Tensor<1>) -> Tensor<1> {
+    if bcq.huber {
+        losses::smooth_l1_of_each(q, y)
+    } else {
+        losses::mse_of_each(q, y)
+    }
+}
+
+/// The generative model's step.
+pub fn update_sampler(
+    bcq: Res<Bcq>,
+    batch: Res<Batch>,
+    mut noise: ResMut<Random<Noise>>,
+    mut vae: Learning<Sampler>,
+    mut metrics: ResMut<Metrics>,
+) -> Result {
+    let (error, divergence) = vae_losses(&vae, &batch, &mut noise);
+    metrics.record("vae/error", error.clone());
+    metrics.record("vae/divergence", divergence.clone());
+    let loss = error + divergence * bcq.divergence_weight;
+    metrics.record("vae/loss", loss.clone());
+    let step = vae.descend(loss)?;
+    metrics.record("vae/gradient_norm", step.gradient_norm);
+    Ok(())
+}
+
+/// The critics' step: each regresses onto the best of the proposed actions.
+pub fn update_critic(
+    bcq: Res<Bcq>,
+    batch: Res<Batch>,
+    vae: Res<Net<Sampler>>,
+    target_actor: Res<Target<Perturbing>>,
+    target_critic: Res<Target<Critic>>,
+    mut noise: ResMut<Random<Noise>>,
+    mut critic: Learning<Critic>,
+    mut metrics: ResMut<Metrics>,
+) -> Result {
+    let y = q_target(
+        &bcq,
+        &batch,
+        &vae,
+        &target_actor,
+        &target_critic,
+        &mut noise,
+    );
+    metrics.record("critic/q_target", y.clone().mean());
+    metrics.record("critic/done_share", batch.terminal.clone().mean());
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    let losses = critic_losses(&bcq, q, y);
+    metrics.record_each("critic", "loss", losses.clone());
+    let loss = losses.sum();
+    metrics.record("critic/loss", loss.clone());
+    let step = critic.descend(loss)?;
+    metrics.record_each("critic", "gradient_norm", step.gradient_norm);
+    Ok(())
+}
+
+/// The perturbation's step: up the first critic's values, from proposed actions that stay as they are.
+pub fn update_actor(
+    bcq: Res<Bcq>,
+    batch: Res<Batch>,
+    vae: Res<Net<Sampler>>,
+    critic: Res<Net<Critic>>,
+    mut noise: ResMut<Random<Noise>>,
+    mut actor: Learning<Perturbing>,
+    mut metrics: ResMut<Metrics>,
+) -> Result {
+    let proposed = propose(&bcq, &vae, batch.observation.clone(), &mut noise);
+    let action = actor.perturb(batch.observation.clone(), proposed);
+    let q1 = critic.frozen().q1(batch.observation.clone(), action);
+    let loss = q1.mean().neg();
+    metrics.record("actor/loss", loss.clone());
+    let step = actor.descend(loss)?;
+    metrics.record("actor/gradient_norm", step.gradient_norm);
+    Ok(())
+}
+
+/// Both targets follow their networks softly: θ' ← τ θ + (1 − τ) θ'.
+pub fn track_targets(bcq: Res<Bcq>, mut critic: Tracking<Critic>, mut actor: Tracking<Perturbing>) {
+    critic.soft(bcq.target_tau);
+    actor.soft(bcq.target_tau);
+}
+
+/// argmax of the first critic over proposed and perturbed actions. The latents are the same for every observation and at every
+/// call, so that a policy is a function of its weights, the observation and the run's seed.
+fn act(world: &World, observation: Tensor<2>) -> Option<Tensor<2>> {
+    let bcq = world.get_resource::<Bcq>()?;
+    let vae = world.get_resource::<Net<Sampler>>()?;
+    let actor = world.get_resource::<Net<Perturbing>>()?;
+    let critic = world.get_resource::<Net<Critic>>()?;
+    let seed = *world.get_resource::<Seed>()?;
+    let ([rows, _], n) = (observation.dims(), bcq.act_samples);
+    let mut noise = Random::<Noise>::forked(seed, ACTING_STREAM);
+    let latents: Tensor<2> = Tensor::zeros([n, vae.latent()], &observation.device());
+    let latents = noise.normal_like(&latents);
+    let latents = latents.clamp(-bcq.latent_clip, bcq.latent_clip);
+    let observation = each_row(observation, n);
+    let action = vae.decode(observation.clone(), latents.repeat_dim(0, rows));
+    let action = actor.perturb(observation.clone(), action);
+    let width = action.dims()[1];
+    let best = critic.q1(observation, action.clone());
+    let best = best.reshape([rows, n]).argmax(1);
+    let best = best.unsqueeze_dim::<3>(2).repeat_dim(2, width);
+    let action = action.reshape([rows, n, width]).gather(1, best);
+    Some(action.squeeze_dim::<2>(1))
+}
+
+const ACTING_STREAM: u64 = 2;
+
+/// The same losses on held-out rows, with noise of its own.
+fn validate(
+    bcq: Res<Bcq>,
+    batch: Res<Batch>,
+    target_actor: Res<Target<Perturbing>>,
+    target_critic: Res<Target<Critic>>,
+    vae: Res<Net<Sampler>>,
+    actor: Res<Net<Perturbing>>,
+    critic: Res<Net<Critic>>,
+    mut metrics: ResMut<Metrics>,
+) {
+    let mut noise = Random::<Noise>::forked(Seed(0), 1);
+    let (error, divergence) = vae_losses(&vae, &batch, &mut noise);
+    let loss = error + divergence * bcq.divergence_weight;
+    metrics.record("validate/vae/loss", loss);
+    let y = q_target(
+        &bcq,
+        &batch,
+        &vae,
+        &target_actor,
+        &target_critic,
+        &mut noise,
+    );
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    metrics.record("validate/critic/loss", critic_losses(&bcq, q, y).sum());
+    let proposed = propose(&bcq, &vae, batch.observation.clone(), &mut noise);
+    let action = actor.perturb(batch.observation.clone(), proposed);
+    let q1 = critic.q1(batch.observation.clone(), action);
+    metrics.record("validate/actor/loss", q1.mean().neg());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_divergence_is_that_of_two_gaussians() {
+        let device = ComputeDevice::cpu().plain();
+        let code = |mean, std| DiagonalGaussian {
+            mean: Tensor::from_floats([[mean]], &device),
+            std: Tensor::from_floats([[std]], &device),
+        };
+        let found = |mean, std| divergence(&code(mean, std)).into_scalar::<f32>();
+        assert_eq!(found(0.0, 1.0), 0.0);
+        assert_eq!(found(2.0, 1.0), 2.0);
+        // -(1 + ln 0.25 - 1 - 0.25) / 2
+        assert!((found(1.0, 0.5) - 0.818_147_2).abs() < 1e-6);
+    }
+
+    #[test]
+    fn rows_stand_beside_their_own_copies() {
+        let rows = Tensor::<2>::from_floats([[1.0], [2.0]], &ComputeDevice::cpu().plain());
+        let copies: Vec<f32> = each_row(rows, 3).into_data().into_vec().unwrap();
+        assert_eq!(copies, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
+    }
+
+    #[test]
+    fn targets_mix_the_least_and_the_greatest_value() {
+        let q = Tensor::<2>::from_floats([[1.0], [3.0], [2.0]], &ComputeDevice::cpu().plain());
+        assert_eq!(mix(q, 0.75).into_scalar::<f32>(), 1.5);
+    }
+}

@@ -1,0 +1,349 @@
+//! IQL: values of the best actions in the data, without ever asking for an action outside it, and a policy that imitates
+//! the data's better actions more.
+//!
+//! Kostrikov, Nair & Levine 2021, "Offline Reinforcement Learning with Implicit Q-Learning", <https://arxiv.org/abs/2110.06169>.
+//! The file reads from top to bottom as the paper does: settings, networks, V (equation 5), Q (equation 6), policy (equation 7),
+//! targets. `docs/iql.md` lists every difference from the authors' code and from robomimic's.
+
+use yarak::prelude::*;
+
+/// IQL: implicit Q-learning, which never queries an action outside the data (Kostrikov et al. 2021, <https://arxiv.org/abs/2110.06169>).
+#[derive(Clone, Debug, Resource, Reflect)]
+#[reflect(@PluginKind::Algorithm)]
+pub struct Iql {
+    /// τ of the expectile that V is of Q: 0.5 is the mean over the data's actions, towards 1 the maximum.
+    #[reflect(@Bounds::above(0.0).under(1.0))]
+    pub expectile: f32,
+    /// β, an inverse temperature, of the weights exp(β (Q − V)): 0 is behaviour cloning.
+    #[reflect(@Bounds::at_least(0.0))]
+    pub temperature: f32,
+    /// The weights are clipped to this. None: not clipped.
+    #[reflect(@Bounds::above(0.0))]
+    pub max_weight: Option<f32>,
+    /// The advantages Q − V are clipped to this before they become weights. None: not clipped.
+    pub max_advantage: Option<f32>,
+    /// Discount γ of future rewards.
+    #[reflect(@Bounds::within(0.0, 1.0))]
+    pub discount: f32,
+    /// Rewards that are folded into one target, cut at the end of an episode.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub n_step: usize,
+    /// τ of the target critics' soft updates, θ' ← τ θ + (1 − τ) θ'.
+    #[reflect(@Bounds::within(0.0, 1.0))]
+    pub target_tau: f32,
+    /// Rows in a minibatch.
+    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
+    pub batch: usize,
+    /// Gradient steps in an epoch. None: rows / batch, rounded up.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub steps_per_epoch: Option<u64>,
+    /// The state values V.
+    pub value: NetworkSettings,
+    /// The action values Q.
+    pub critic: NetworkSettings,
+    /// How many critics; the least of the targets' values counts.
+    #[reflect(@Bounds::within(1.0, 1_000.0))]
+    pub critics: usize,
+    /// Whether the critics' loss is smooth L1 (β = 1) instead of squared.
+    pub huber: bool,
+    /// The policy.
+    pub actor: NetworkSettings,
+    /// What the policy's density is: a Gaussian or a mixture of Gaussians.
+    pub head: PolicyHead,
+    /// The Gaussian's deviation.
+    pub gaussian: GaussianSettings,
+    /// The mixture's components.
+    pub mixture: MixtureSettings,
+}
+
+impl Default for Iql {
+    /// The paper's for locomotion.
+    fn default() -> Self {
+        Iql {
+            expectile: 0.7,
+            temperature: 3.0,
+            max_weight: Some(100.0),
+            max_advantage: None,
+            discount: 0.99,
+            n_step: 1,
+            target_tau: 0.005,
+            batch: 256,
+            steps_per_epoch: None,
+            value: NetworkSettings::default(),
+            critic: NetworkSettings::default(),
+            critics: 2,
+            huber: false,
+            actor: NetworkSettings {
+                learning_rate: LearningRate::Cosine {
+                    initial: 3e-4,
+                    steps: 1_000_000,
+                    warm_up: None,
+                },
+                ..default()
+            },
+            head: PolicyHead::Gaussian,
+            gaussian: GaussianSettings {
+                deviation: Deviation::Learned,
+                initial_std: 1.0,
+                // e⁻⁵ and e².
+                min_std: 0.006_737_947,
+                max_std: 7.389_056,
+            },
+            mixture: MixtureSettings::default(),
+        }
+    }
+}
+
+impl Settings for Iql {
+    fn check(&self, problems: &mut FieldProblems) {
+        if self.gaussian.min_std > self.gaussian.max_std {
+            problems.refuse("gaussian.min_std", "must not be above `max_std`");
+        }
+    }
+}
+
+/// The slot of the step that fits V, directly before that of the critics.
+#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ValueStep;
+
+impl Plugin for Iql {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(self.clone())
+            .add_plugins(MinibatchPlugin {
+                batch: self.batch,
+                steps_per_epoch: self.steps_per_epoch,
+                discount: self.discount,
+                n_step: self.n_step,
+                infinite_horizon: false,
+            })
+            .add_learner::<Value>(self.value.learner())
+            .add_learner::<Critic>(self.critic.learner())
+            .add_learner::<DensityActor>(self.actor.learner())
+            .add_target::<Critic>()
+            .acts_with::<DensityActor>()
+            .add_random::<Init>()
+            .add_systems(Startup, build_networks)
+            .insert_before(Learn, LearnSystems::Critic, ValueStep, update_value)
+            .add_systems(
+                Learn,
+                (
+                    update_critic.in_set(LearnSystems::Critic),
+                    update_actor.in_set(LearnSystems::Actor),
+                    track_targets.in_set(LearnSystems::Targets),
+                ),
+            )
+            .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
+    }
+}
+
+fn build_networks(
+    iql: Res<Iql>,
+    preprocessing: Res<Preprocessing>,
+    device: Res<ComputeDevice>,
+    mut init: ResMut<Random<Init>>,
+    mut commands: Commands,
+) {
+    let [observation, action] = preprocessing.widths();
+    let device = device.plain();
+    let head = iql.head.with(&iql.gaussian, &iql.mixture);
+    let layers = &iql.actor.layers;
+    let actor = DensityPolicy::new(observation, action, layers, head, &device, &mut init);
+    let layers = &iql.critic.layers;
+    let critic = QEnsemble::new(
+        iql.critics,
+        observation,
+        action,
+        layers,
+        None,
+        &device,
+        &mut init,
+    );
+    let value = ValueFunction::new(observation, &iql.value.layers, &device, &mut init);
+    let critic = Net::<Critic>::new(critic);
+    commands.insert_resource(Target::copy_of(&critic));
+    commands.insert_resource(critic);
+    commands.insert_resource(Net::<DensityActor>::new(actor));
+    commands.insert_resource(Net::<Value>::new(value));
+}
+
+/// min Q'(s, a) over the target critics, `[batch]`: what V and the advantages are made of.
+fn least_q(batch: &Batch, critic: &Target<Critic>) -> Tensor<1> {
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    q.min_dim(0).squeeze_dim::<1>(0)
+}
+
+/// mean |τ − 1(u < 0)| u² with u = q − v: the loss whose minimum is the τ-expectile of q.
+fn expectile_loss(expectile: f32, q: Tensor<1>, v: Tensor<1>) -> Tensor<1> {
+    let u = q - v;
+    let above = u.clone().clamp_min(0.0).square() * expectile;
+    let below = u.clamp_max(0.0).square() * (1.0 - expectile);
+    (above + below).mean()
+}
+
+/// exp(β A), with the advantages and then the weights clipped; `[batch]`.
+fn weights(iql: &Iql, advantage: Tensor<1>) -> Tensor<1> {
+    let advantage = match iql.max_advantage {
+        Some(most) => advantage.clamp_max(most),
+        None => advantage,
+    };
+    let weight = (advantage * iql.temperature).exp();
+    match iql.max_weight {
+        Some(most) => weight.clamp_max(most),
+        None => weight,
+    }
+}
+
+/// The critics' target: r + γⁿ V(s').
+fn q_target(batch: &Batch, value: &Net<Value>) -> Tensor<1> {
+    batch.reward.clone() + batch.bootstrap.clone() * value.v(batch.next_observation.clone())
+}
+
+/// The loss of each critic, `[members]`.
+fn critic_losses(iql: &Iql, q: Tensor<2>, y: Tensor<1>) -> Tensor<1> {
+    if iql.huber {
+        losses::smooth_l1_of_each(q, y)
+    } else {
+        losses::mse_of_each(q, y)
+    }
+}
+
+/// V's step, towards the expectile of the target critics' values of the data's actions.
+pub fn update_value(
+    iql: Res<Iql>,
+    batch: Res<Batch>,
+    target_critic: Res<Target<Critic>>,
+    mut value: Learning<Value>,
+    mut metrics: ResMut<Metrics>,
+) -> Result {
+    let q = least_q(&batch, &target_critic);
+    let v = value.v(batch.observation.clone());
+    metrics.record("value/v", v.clone().mean());
+    let loss = expectile_loss(iql.expectile, q.stop_gradient(), v);
+    metrics.record("value/loss", loss.clone());
+    let step = value.descend(loss)?;
+    metrics.record("value/gradient_norm", step.gradient_norm);
+    Ok(())
+}
+
+/// The critics' step: each regresses onto the reward and the value of the next state.
+pub fn update_critic(
+    iql: Res<Iql>,
+    batch: Res<Batch>,
+    value: Res<Net<Value>>,
+    mut critic: Learning<Critic>,
+    mut metrics: ResMut<Metrics>,
+) -> Result {
+    let y = q_target(&batch, &value);
+    metrics.record("critic/q_target", y.clone().mean());
+    metrics.record("critic/done_share", batch.terminal.clone().mean());
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    let losses = critic_losses(&iql, q, y);
+    metrics.record_each("critic", "loss", losses.clone());
+    let loss = losses.sum();
+    metrics.record("critic/loss", loss.clone());
+    let step = critic.descend(loss)?;
+    metrics.record_each("critic", "gradient_norm", step.gradient_norm);
+    Ok(())
+}
+
+/// The actor's step: the likelihood of the data's actions, weighted by how much better than V they are.
+pub fn update_actor(
+    iql: Res<Iql>,
+    batch: Res<Batch>,
+    value: Res<Net<Value>>,
+    target_critic: Res<Target<Critic>>,
+    mut actor: Learning<DensityActor>,
+    mut metrics: ResMut<Metrics>,
+) -> Result {
+    let advantage = least_q(&batch, &target_critic) - value.v(batch.observation.clone());
+    metrics.record("actor/advantage", advantage.clone().mean());
+    let weight = weights(&iql, advantage);
+    metrics.record("actor/weight", weight.clone().mean());
+    let policy = actor.distribution(batch.observation.clone());
+    let log_probability = policy.log_probability(batch.action.clone());
+    metrics.record("actor/log_probability", log_probability.clone().mean());
+    let loss = (weight.stop_gradient() * log_probability).mean().neg();
+    metrics.record("actor/loss", loss.clone());
+    let step = actor.descend(loss)?;
+    metrics.record("actor/gradient_norm", step.gradient_norm);
+    Ok(())
+}
+
+/// The target critics follow softly: θ' ← τ θ + (1 − τ) θ'.
+pub fn track_targets(iql: Res<Iql>, mut critic: Tracking<Critic>) {
+    critic.soft(iql.target_tau);
+}
+
+/// The same losses on held-out rows.
+fn validate(
+    iql: Res<Iql>,
+    batch: Res<Batch>,
+    target_critic: Res<Target<Critic>>,
+    value: Res<Net<Value>>,
+    critic: Res<Net<Critic>>,
+    actor: Res<Net<DensityActor>>,
+    mut metrics: ResMut<Metrics>,
+) {
+    let q = least_q(&batch, &target_critic);
+    let v = value.v(batch.observation.clone());
+    let loss = expectile_loss(iql.expectile, q.clone(), v.clone());
+    metrics.record("validate/value/loss", loss);
+    let y = q_target(&batch, &value);
+    let losses = critic.q(batch.observation.clone(), batch.action.clone());
+    metrics.record("validate/critic/loss", critic_losses(&iql, losses, y).sum());
+    let policy = actor.distribution(batch.observation.clone());
+    let log_probability = policy.log_probability(batch.action.clone());
+    let loss = (weights(&iql, q - v) * log_probability).mean().neg();
+    metrics.record("validate/actor/loss", loss);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(values: &[f32]) -> Tensor<1> {
+        Tensor::from_floats(values, &ComputeDevice::cpu().plain())
+    }
+
+    #[test]
+    fn the_expectile_loss_weighs_values_above_by_tau_and_below_by_the_rest() {
+        let (q, v) = (tensor(&[2.0, -1.0]), tensor(&[0.0, 0.0]));
+        // (0.7 * 4 + 0.3 * 1) / 2, and (0.9 * 4 + 0.1 * 1) / 2.
+        let loss = |tau| expectile_loss(tau, q.clone(), v.clone()).into_scalar::<f32>();
+        assert!((loss(0.7) - 1.55).abs() < 1e-6);
+        assert!((loss(0.9) - 1.85).abs() < 1e-6);
+        // The median of expectiles is half the squared error.
+        assert_eq!(loss(0.5), 1.25);
+        // d/dv: -2 tau u above, -2 (1 - tau) u below; a mean over two rows.
+        let device = ComputeDevice::cpu().autodiff();
+        let v = Tensor::<1>::from_floats([0.0, 0.0], &device).require_grad();
+        let loss = expectile_loss(0.7, q.stop_gradient(), v.clone());
+        let gradient = v.grad(&loss.backward()).unwrap().into_data();
+        let gradient: Vec<f32> = gradient.into_vec().unwrap();
+        assert!((gradient[0] + 1.4).abs() < 1e-6 && (gradient[1] - 0.3).abs() < 1e-6);
+    }
+
+    #[test]
+    fn weights_are_exponentials_of_the_advantage_and_clipped() {
+        let mut iql = Iql::default();
+        let found = |iql: &Iql| -> Vec<f32> {
+            let weights = weights(iql, tensor(&[0.0, 1.0, -1.0, 2.0, 60.0]));
+            weights.into_data().into_vec().unwrap()
+        };
+        // e^0, e^3, e^-3, e^6 = 403 and e^180, which is infinite in 32 bits; the last two are clipped.
+        let clipped = found(&iql);
+        for (found, expected) in clipped
+            .iter()
+            .zip([1.0, 20.085_537, 0.049_787_07, 100.0, 100.0])
+        {
+            assert!((found - expected).abs() <= 1e-6 * expected, "{clipped:?}");
+        }
+        iql.max_weight = None;
+        assert_eq!(found(&iql)[4], f32::INFINITY);
+        iql.max_advantage = Some(0.5);
+        let clipped = found(&iql);
+        assert!((clipped[4] - 4.481_689).abs() < 1e-5 && clipped[4] == clipped[1]);
+        iql.temperature = 0.0;
+        assert_eq!(found(&iql), [1.0; 5]);
+    }
+}

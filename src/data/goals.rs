@@ -1,0 +1,107 @@
+//! Goals: what an episode came to, told to the networks beforehand.
+
+use bevy_app::{App, Plugin};
+use bevy_ecs::prelude::*;
+use bevy_reflect::Reflect;
+
+use super::{Episode, Transitions};
+
+/// Where the goal of a transition comes from (robomimic's `goal_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Reflect)]
+pub enum GoalMode {
+    /// The last observation of its episode, which is the next observation of the episode's last row.
+    Last,
+}
+
+/// Appends a goal to every observation that networks see. An algorithm adds it with what its settings say; `None` adds nothing.
+///
+/// Networks are then built for inputs `[observation, goal]`, which [`Preprocessing::widths`](super::Preprocessing::widths) counts,
+/// and [`Batch`](super::Batch) has them. A goal is normalised as observations are. No environment here gives goals, so such a
+/// policy is judged by [`Validation`](crate::evaluate::Validation).
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let mut app = App::new();
+/// app.add_plugins(GoalPlugin { mode: Some(GoalMode::Last) });
+/// assert!(app.world().contains_resource::<Goals>());
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GoalPlugin {
+    /// Where goals come from.
+    pub mode: Option<GoalMode>,
+}
+
+impl Plugin for GoalPlugin {
+    fn build(&self, app: &mut App) {
+        if let Some(mode) = self.mode {
+            app.insert_resource(Goals { mode });
+        }
+    }
+}
+
+/// That networks are given goals.
+#[derive(Resource, Clone, Copy, Debug)]
+pub struct Goals {
+    /// Where they come from.
+    pub mode: GoalMode,
+}
+
+impl Goals {
+    /// For each transition the row whose next observation is its goal, `[N]`.
+    pub fn rows(self, transitions: &Transitions) -> Vec<u32> {
+        transitions
+            .episodes()
+            .iter()
+            .flat_map(|episode| std::iter::repeat_n(self.row(episode), episode.rows.len()))
+            .collect()
+    }
+
+    /// The row whose next observation is the goal of all rows of an episode.
+    pub(super) fn row(self, episode: &Episode) -> u32 {
+        let GoalMode::Last = self.mode;
+        // `Transitions` holds at most `u32::MAX` rows.
+        (episode.rows.end - 1) as u32
+    }
+
+    /// Why a policy that needs goals cannot be played.
+    pub(crate) fn refusal(environment: &str) -> String {
+        format!(
+            "the policy is given goals (`goal_mode`) and {environment} gives none: take `Rollouts` out of the scene and judge the policy by \
+             `Validation`, or leave `goal_mode` out"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Column, End, Parts};
+
+    #[test]
+    fn every_row_of_an_episode_has_its_last_row_as_goal() {
+        let column = Column {
+            values: vec![0.0; 6],
+            width: 1,
+        };
+        let transitions = Transitions::new(Parts {
+            observation: column.clone(),
+            action: column.clone(),
+            reward: vec![0.0; 6],
+            next_observation: column,
+            terminal: vec![false, false, true, false, false, false],
+            episodes: [
+                (0..3, End::Terminal),
+                (3..4, End::Truncated),
+                (4..6, End::Unfinished),
+            ]
+            .map(|(rows, end)| Episode { rows, end })
+            .to_vec(),
+        })
+        .unwrap();
+        let goals = Goals {
+            mode: GoalMode::Last,
+        };
+        assert_eq!(goals.rows(&transitions), [2, 2, 2, 3, 5, 5]);
+    }
+}

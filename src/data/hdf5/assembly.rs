@@ -1,0 +1,363 @@
+//! Finding the episodes of a layout that keeps each in datasets of its own, and holding each against the first.
+
+use std::thread;
+
+use super::episodic::{Episodic, Next, Source};
+use super::recording::Key;
+use super::selection::MAX_COMPRESSION;
+use super::{DatasetInfo, Dtype, File, FileError, Layout, LoadError};
+use crate::data::{End, Episode, TransitionsError};
+
+/// How next observations are recorded, as an episode is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NextRule {
+    /// In datasets of their own.
+    Recorded,
+    /// Observations have one row more than actions.
+    OneMore,
+    /// Not at all: observations have as many rows as actions.
+    Absent,
+}
+
+/// Collects the episodes of a file, and holds each against the first.
+pub(super) struct Assembly<'a> {
+    file: &'a File,
+    layout: Layout,
+    next: NextRule,
+    path: Paths,
+    values: Episodic,
+    /// In transitions' rows.
+    pub(super) episodes: Vec<Episode>,
+    rows: usize,
+}
+
+/// The path of the named part of an episode's observation, next observation or action.
+pub(super) type Paths = Box<dyn Fn(Part, u64, &str) -> String>;
+
+/// A byte becomes four, and an observation is a next observation too.
+const MOST_WIDENING: u64 = 8;
+
+/// A part of an episode that has names below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Observation,
+    NextObservation,
+    Action,
+}
+
+impl<'a> Assembly<'a> {
+    pub(super) fn new(
+        file: &'a File,
+        layout: Layout,
+        next: NextRule,
+        path: Paths,
+        first: u64,
+        [observation, action]: [Vec<String>; 2],
+    ) -> Result<Self, LoadError> {
+        let keys = |part, names: Vec<String>| {
+            names
+                .into_iter()
+                .map(|name| key(file, layout, path(part, first, &name), name))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let values = Episodic {
+            observation: keys(Part::Observation, observation)?,
+            action: keys(Part::Action, action)?,
+            sources: Vec::new(),
+        };
+        Ok(Self {
+            file,
+            layout,
+            next,
+            path,
+            values,
+            episodes: Vec::new(),
+            rows: 0,
+        })
+    }
+
+    pub(super) fn action(&self) -> &[Key] {
+        &self.values.action
+    }
+
+    /// The steps of an episode: the rows of its actions. No more than transitions can have, so that sums of them do not overflow.
+    pub(super) fn steps(&self, number: u64) -> Result<usize, LoadError> {
+        let key = &self.values.action[0];
+        let path = (self.path)(Part::Action, number, &key.name);
+        let rows = dataset(self.file, self.layout, &path, "the actions")?.rows();
+        if u32::try_from(rows).is_err() {
+            return Err(LoadError::Transitions {
+                file: self.file.path().to_owned(),
+                source: TransitionsError::TooMany { rows },
+            });
+        }
+        Ok(rows)
+    }
+
+    /// Checks datasets of one number a step, of so many steps, and reads them as flags; many of them over two threads.
+    pub(super) fn flags(&self, wanted: &[(String, usize)]) -> Result<Vec<Vec<bool>>, LoadError> {
+        /// Starting a thread takes longer than reading this many.
+        const FEW: usize = 64;
+        let layout = self.layout;
+        let read = |file: &File, wanted: &[(String, usize)]| {
+            wanted
+                .iter()
+                .map(|(path, steps)| {
+                    vector(file, layout, path, *steps, "actions")?;
+                    Ok(file.read(path, ..)?)
+                })
+                .collect::<Result<Vec<_>, LoadError>>()
+        };
+        if wanted.len() < FEW {
+            return read(self.file, wanted);
+        }
+        let (first, second) = wanted.split_at(wanted.len() / 2);
+        thread::scope(|scope| {
+            let second = scope.spawn(|| self.file.with_other(|file| read(file, second)));
+            let mut flags = read(self.file, first)?;
+            match second.join() {
+                Ok(more) => flags.extend(more??),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+            Ok(flags)
+        })
+    }
+
+    /// Adds an episode. `terminals` are its terminal rows, in order; where none is the last, it ends with `end`.
+    pub(super) fn add(
+        &mut self,
+        number: u64,
+        reward: &str,
+        steps: usize,
+        terminals: &[usize],
+        end: End,
+    ) -> Result<(), LoadError> {
+        let ends_terminal = steps > 0 && terminals.last() == Some(&(steps - 1));
+        let rows = match self.next {
+            NextRule::Absent if !ends_terminal => steps.saturating_sub(1),
+            _ => steps,
+        };
+        let observed = steps + usize::from(self.next == NextRule::OneMore);
+        let find = |keys: &[Key], part: Part, rows: usize| {
+            keys.iter()
+                .map(|key| {
+                    let path = (self.path)(part, number, &key.name);
+                    self.part(key, &path, rows, rows > steps)
+                })
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let observation = find(&self.values.observation, Part::Observation, observed)?;
+        let action = find(&self.values.action, Part::Action, steps)?;
+        let next = match self.next {
+            NextRule::Recorded => Next::Recorded(find(
+                &self.values.observation,
+                Part::NextObservation,
+                steps,
+            )?),
+            NextRule::Absent if ends_terminal => Next::FollowingButLast,
+            NextRule::OneMore | NextRule::Absent => Next::Following,
+        };
+        vector(self.file, self.layout, reward, steps, "actions")?;
+        if rows == 0 {
+            return Ok(());
+        }
+        let first = self.rows;
+        self.rows += rows;
+        self.values.sources.push(Source {
+            number,
+            rows: first..self.rows,
+            observation,
+            next,
+            action,
+            reward: self.file.index_of(reward)?,
+        });
+        let mut start = first;
+        for row in terminals.iter().map(|row| first + row) {
+            self.episodes.push(Episode {
+                rows: start..row + 1,
+                end: End::Terminal,
+            });
+            start = row + 1;
+        }
+        if start < self.rows {
+            self.episodes.push(Episode {
+                rows: start..self.rows,
+                end,
+            });
+        }
+        Ok(())
+    }
+
+    /// The place of a dataset that has to be like the first episode's.
+    fn part(&self, key: &Key, path: &str, rows: usize, after: bool) -> Result<usize, LoadError> {
+        let info = dataset(
+            self.file,
+            self.layout,
+            path,
+            "a part that the first episode has",
+        )?;
+        let is_float = info.dtype.is_float();
+        if info.shape.get(1..) != Some(key.shape.as_slice())
+            || is_float != key.dtype.is_float()
+            || !info.dtype.is_numeric()
+        {
+            let kind = if key.dtype.is_float() {
+                "floating-point numbers"
+            } else {
+                "whole numbers"
+            };
+            return Err(LoadError::Form {
+                file: self.file.path().to_owned(),
+                dataset: path.to_owned(),
+                found: format!("{} of shape {:?}", info.dtype, info.shape),
+                expected: format!(
+                    "{kind} of shape {:?} at each step, as in the first episode",
+                    key.shape
+                ),
+            });
+        }
+        if info.rows() != rows {
+            return Err(LoadError::Rows {
+                file: self.file.path().to_owned(),
+                dataset: path.to_owned(),
+                found: info.rows(),
+                of: "actions".to_owned(),
+                expected: rows,
+                after,
+            });
+        }
+        Ok(self.file.index_of(path)?)
+    }
+
+    /// The finished index of values.
+    ///
+    /// Each dataset alone was found to be possible; but links can make many episodes of one, more than memory holds.
+    pub(super) fn finish(self) -> Result<(Vec<Episode>, Episodic), LoadError> {
+        let width = |keys: &[Key]| keys.iter().map(|key| key.width() as u64).sum::<u64>();
+        let numbers = 2 * width(&self.values.observation) + width(&self.values.action) + 1;
+        let bytes = numbers.saturating_mul(4 * self.rows as u64);
+        let limit = self
+            .file
+            .bytes()
+            .saturating_mul(MAX_COMPRESSION * MOST_WIDENING);
+        if bytes > limit {
+            return Err(LoadError::File(FileError::Oversized {
+                file: self.file.path().to_owned(),
+                dataset: "all episodes together".to_owned(),
+                what: format!("data of {bytes} bytes"),
+                limit,
+            }));
+        }
+        Ok((self.episodes, self.values))
+    }
+}
+
+/// The dataset at a path that the layout needs.
+pub(super) fn dataset<'a>(
+    file: &'a File,
+    layout: Layout,
+    path: &str,
+    expected: &str,
+) -> Result<&'a DatasetInfo, LoadError> {
+    let info = file.dataset(path).map_err(|error| match error {
+        FileError::NoDataset { file, found, .. } => LoadError::Missing {
+            file,
+            dataset: path.to_owned(),
+            layout,
+            expected: expected.to_owned(),
+            found,
+        },
+        error => LoadError::File(error),
+    })?;
+    match &info.unreadable {
+        Some(cause) => Err(LoadError::Form {
+            file: file.path().to_owned(),
+            dataset: path.to_owned(),
+            found: format!("unreadable ({cause})"),
+            expected: expected.to_owned(),
+        }),
+        None => Ok(info),
+    }
+}
+
+/// A part as the first episode has it.
+fn key(file: &File, layout: Layout, path: String, name: String) -> Result<Key, LoadError> {
+    let info = dataset(file, layout, &path, "numbers at each step")?;
+    let image = |what: String| LoadError::Image {
+        file: file.path().to_owned(),
+        dataset: path.clone(),
+        what,
+        remedy: match layout {
+            Layout::D3rlpy => "write vectors of numbers instead",
+            _ => {
+                "choose the other observations with `observations: [...]`, or write vectors of numbers instead"
+            }
+        },
+    };
+    let byte = Dtype::Integer {
+        bits: 8,
+        signed: false,
+    };
+    match info.dtype {
+        Dtype::Other("sequence") => {
+            return Err(image(
+                "compressed pictures (bytes of varying length)".to_owned(),
+            ));
+        }
+        dtype if dtype == byte && info.shape.len() >= 3 => {
+            return Err(image(format!(
+                "pictures ({dtype} of shape {:?})",
+                info.shape
+            )));
+        }
+        _ => {}
+    }
+    let shape = info.shape.get(1..).unwrap_or_default().to_vec();
+    if !info.dtype.is_numeric()
+        || info.shape.is_empty()
+        || shape.contains(&0)
+        || info.width().is_none()
+    {
+        return Err(LoadError::Form {
+            file: file.path().to_owned(),
+            dataset: path,
+            found: format!("{} of shape {:?}", info.dtype, info.shape),
+            expected: "numbers at each step".to_owned(),
+        });
+    }
+    Ok(Key {
+        name,
+        shape,
+        dtype: info.dtype,
+    })
+}
+
+/// Checks a dataset of one number a step: `[steps]` or `[steps, 1]`.
+fn vector(
+    file: &File,
+    layout: Layout,
+    path: &str,
+    steps: usize,
+    of: &str,
+) -> Result<(), LoadError> {
+    let info = dataset(file, layout, path, "one number at each step")?;
+    if !info.dtype.is_numeric() || !matches!(info.shape[..], [_] | [_, 1]) {
+        return Err(LoadError::Form {
+            file: file.path().to_owned(),
+            dataset: path.to_owned(),
+            found: format!("{} of shape {:?}", info.dtype, info.shape),
+            expected: "numbers of shape [N] or [N, 1]".to_owned(),
+        });
+    }
+    if info.rows() != steps {
+        return Err(LoadError::Rows {
+            file: file.path().to_owned(),
+            dataset: path.to_owned(),
+            found: info.rows(),
+            of: of.to_owned(),
+            expected: steps,
+            after: false,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The layout of d3rlpy's `ReplayBuffer.dump` (Seno & Imai 2022, <https://jmlr.org/papers/v23/22-0017.html>), version 2.1: numbered
+//! datasets at the top level.
+//!
+//! | dataset | shape | type |
+//! |---|---|---|
+//! | `num_episodes` | one number | whole number |
+//! | `observations_N`, or `observations_N_0`, `observations_N_1` and so on | `[T, ...]` | numbers |
+//! | `actions_N` | `[T, action]` | floats, or whole numbers `[T, 1]` that are choices |
+//! | `rewards_N` | `[T, 1]` or `[T]` | numbers |
+//! | `terminated_N` | one number | bool |
+//!
+//! **Ends.** An episode that is not terminated is truncated: d3rlpy writes no other end.
+//!
+//! **Next observations** are the following row's. The last row of a terminated episode gets its own observation, which is never
+//! used; that of any other episode is not a transition, because what followed was not recorded. These are d3rlpy's own transitions.
+//!
+//! Files that d3rlpy 1 wrote have D4RL's datasets and are read as such, with `episode_terminals` for `timeouts`.
+
+use super::assembly::{Assembly, NextRule, Part, dataset};
+use super::minari::choices;
+use super::recording::{Index, Values};
+use super::{File, Layout, LoadError, Reading, names};
+use crate::data::End;
+
+const COUNT: &str = "num_episodes";
+
+/// Whether the count and a part of an observation stand where d3rlpy puts them.
+pub(super) fn is_it(file: &File) -> bool {
+    file.listed(COUNT).is_some()
+        && ["observations_0", "observations_0_0", "actions_0"]
+            .iter()
+            .any(|path| file.listed(path).is_some())
+}
+
+pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
+    let layout = Layout::D3rlpy;
+    dataset(file, layout, COUNT, "the number of episodes")?;
+    let declared = match file.read::<i64>(COUNT, ..)?[..] {
+        [count] if count > 0 => count as u64,
+        ref other => {
+            return Err(LoadError::Form {
+                file: file.path().to_owned(),
+                dataset: COUNT.to_owned(),
+                found: format!("{other:?}"),
+                expected: "one number, at least 1".to_owned(),
+            });
+        }
+    };
+    let found = file
+        .datasets()
+        .iter()
+        .filter(|dataset| names::number(&dataset.path, "actions_").is_some())
+        .count() as u64;
+    if declared != found {
+        return Err(LoadError::Count {
+            file: file.path().to_owned(),
+            what: "episodes",
+            declared,
+            found,
+        });
+    }
+    let observation = if file.listed("observations_0").is_some() {
+        vec!["observations".to_owned()]
+    } else {
+        (0..)
+            .map(|part| format!("_index_{part}"))
+            .take_while(|name| file.listed(&part_path(0, name)).is_some())
+            .collect()
+    };
+    if observation.is_empty() {
+        dataset(file, layout, "observations_0", "numbers at each step")?;
+    }
+    let path = Box::new(|part: Part, number: u64, name: &str| match part {
+        Part::Action => format!("actions_{number}"),
+        Part::Observation | Part::NextObservation => part_path(number, name),
+    });
+    let action = vec!["actions".to_owned()];
+    let mut assembly = Assembly::new(
+        file,
+        layout,
+        NextRule::Absent,
+        path,
+        0,
+        [observation, action],
+    )?;
+    let choices = choices(file, assembly.action(), None)?;
+    for number in 0..declared {
+        let steps = assembly.steps(number)?;
+        let path = format!("terminated_{number}");
+        dataset(file, layout, &path, "whether the episode terminated")?;
+        let terminated = match file.read::<bool>(&path, ..)?[..] {
+            [terminated] => terminated && steps > 0,
+            _ => {
+                return Err(LoadError::Form {
+                    file: file.path().to_owned(),
+                    dataset: path,
+                    found: "several values".to_owned(),
+                    expected: "one truth value for the episode".to_owned(),
+                });
+            }
+        };
+        let terminals: &[usize] = if terminated { &[steps - 1] } else { &[] };
+        let reward = format!("rewards_{number}");
+        assembly.add(number, &reward, steps, terminals, End::Truncated)?;
+    }
+    let (episodes, values) = assembly.finish()?;
+    Ok(Index {
+        observation: values.observation.clone(),
+        action: values.action.clone(),
+        episodes,
+        recorded: declared as usize,
+        held_out: None,
+        choices,
+        environment: None,
+        values: Values::Episodic(values),
+    })
+}
+
+fn part_path(number: u64, name: &str) -> String {
+    match name.strip_prefix("_index_") {
+        Some(part) => format!("observations_{number}_{part}"),
+        None => format!("{name}_{number}"),
+    }
+}

@@ -1,0 +1,303 @@
+//! The Minari layout: a group an episode (Younis et al., <https://minari.farama.org>), in `main_data.hdf5`, with
+//! `metadata.json` beside it (Minari 0.5) or attributes in the file (Minari 0.4).
+//!
+//! | dataset of `episode_N/` | shape | type |
+//! |---|---|---|
+//! | `observations` | `[T + 1, ...]`, or a group of such | numbers |
+//! | `actions` | `[T, ...]`, or a group of such | floats, or whole numbers `[T]` that are choices |
+//! | `rewards` | `[T]` or `[T, 1]` | numbers |
+//! | `terminations`, `truncations` | `[T]` or `[T, 1]` | bool, or 0 and 1 of any type |
+//! | `infos/` (optional) | anything | anything |
+//!
+//! **Spaces.** The parts of a `Dict` come in the order of their names' bytes and those of a `Tuple`, `_index_0`, `_index_1`, in the
+//! order of their numbers, depth first; each is flattened row by row and all are joined. Gymnasium's `flatten` joins in the same
+//! order (its `Dict` sorts its keys), except that it writes a choice as one of several zeros and ones: here it is one number.
+//!
+//! **Ends.** An episode ends terminal where its last row of `terminations` is true, else truncated where that of `truncations` is,
+//! else it is unfinished. A flag before the last row is an error. Every row is a transition: observations have one row more.
+//!
+//! Episodes come in the order of their numbers, and none may be missing. Pictures, texts and Arrow's storage are not read.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::assembly::{Assembly, NextRule, Part};
+use super::recording::{Choices, Index, Key, Values};
+use super::space::{Space, parse_json};
+use super::{Dtype, File, Layout, LoadError, Reading, names};
+use crate::data::End;
+
+const METADATA: &str = "metadata.json";
+/// More than any space needs.
+const MAX_METADATA_BYTES: u64 = 64 << 20;
+
+/// Whether the first dataset of an episode stands where Minari puts it.
+pub(super) fn is_it(file: &File) -> bool {
+    file.datasets().iter().any(|dataset| {
+        dataset
+            .path
+            .split_once('/')
+            .is_some_and(|(group, _)| names::number(group, "episode_").is_some())
+    })
+}
+
+/// How a folder's values are stored, if it holds metadata that say so.
+pub(super) fn storage_format(folder: &Path) -> Result<Option<String>, LoadError> {
+    let metadata = Metadata::beside(&folder.join("main_data.hdf5"))?;
+    Ok(metadata.and_then(|metadata| metadata.format))
+}
+
+pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> {
+    let metadata = match Metadata::beside(file.path())? {
+        Some(metadata) => metadata,
+        None => Metadata::inside(file)?,
+    };
+    if let Some(format) = metadata
+        .format
+        .as_deref()
+        .filter(|format| *format != "hdf5")
+    {
+        return Err(LoadError::Storage {
+            path: file.path().to_owned(),
+            format: format.to_owned(),
+        });
+    }
+    let episodes = names::numbered(file, "", "episode_")?;
+    for (expected, number) in episodes.iter().enumerate() {
+        if expected as u64 != *number {
+            return Err(LoadError::Gap {
+                file: file.path().to_owned(),
+                episode: format!("episode_{expected}"),
+            });
+        }
+    }
+    let count = |what, declared: Option<u64>, found: usize| match declared {
+        Some(declared) if declared != found as u64 => Err(LoadError::Count {
+            file: file.path().to_owned(),
+            what,
+            declared,
+            found: found as u64,
+        }),
+        _ => Ok(()),
+    };
+    count("episodes", metadata.episodes, episodes.len())?;
+
+    let observation = names::below(file, "episode_0/observations");
+    let observation = names::choose(file, observation, &reading.observations)?;
+    let action = names::below(file, "episode_0/actions");
+    for name in &observation {
+        metadata.refuse_pictures(file, "observations", name)?;
+    }
+    let path = Box::new(|part: Part, number: u64, name: &str| {
+        let group = if part == Part::Action {
+            "actions"
+        } else {
+            "observations"
+        };
+        if name == group {
+            format!("episode_{number}/{group}")
+        } else {
+            format!("episode_{number}/{group}/{name}")
+        }
+    });
+    let mut assembly = Assembly::new(
+        file,
+        Layout::Minari,
+        NextRule::OneMore,
+        path,
+        0,
+        [observation, action],
+    )?;
+    let choices = choices(file, assembly.action(), metadata.action.as_ref())?;
+    let mut wanted = Vec::new();
+    let mut steps_found = 0;
+    for number in &episodes {
+        let steps = assembly.steps(*number)?;
+        steps_found += steps;
+        for name in ["terminations", "truncations"] {
+            wanted.push((format!("episode_{number}/{name}"), steps));
+        }
+    }
+    let flags = assembly.flags(&wanted)?;
+    let ends = |place: usize| {
+        let (path, steps) = &wanted[place];
+        match flags[place].iter().position(|flag| *flag) {
+            Some(row) if row + 1 < *steps => Err(LoadError::EndInside {
+                file: file.path().to_owned(),
+                dataset: path.clone(),
+                row,
+                rows: *steps,
+            }),
+            found => Ok(found.is_some()),
+        }
+    };
+    for (place, number) in episodes.iter().enumerate() {
+        let (number, steps) = (*number, wanted[2 * place].1);
+        let (terminal, truncated) = (ends(2 * place)?, ends(2 * place + 1)?);
+        let terminals: &[usize] = if terminal { &[steps - 1] } else { &[] };
+        let end = if truncated {
+            End::Truncated
+        } else {
+            End::Unfinished
+        };
+        let reward = format!("episode_{number}/rewards");
+        assembly.add(number, &reward, steps, terminals, end)?;
+    }
+    count("steps", metadata.steps, steps_found)?;
+    let (found, values) = assembly.finish()?;
+    Ok(Index {
+        observation: values.observation.clone(),
+        action: values.action.clone(),
+        episodes: found,
+        recorded: episodes.len(),
+        held_out: None,
+        choices,
+        environment: metadata.environment,
+        values: Values::Episodic(values),
+    })
+}
+
+/// What actions choose from, where they are whole numbers.
+pub(super) fn choices(
+    file: &File,
+    keys: &[Key],
+    space: Option<&Space>,
+) -> Result<Option<Choices>, LoadError> {
+    if keys.iter().all(|key| key.dtype.is_float()) {
+        return Ok(None);
+    }
+    match (keys, space) {
+        ([key], space) if key.width() == 1 && matches!(key.dtype, Dtype::Integer { .. }) => {
+            Ok(Some(match space {
+                Some(Space::Discrete { n, start }) => Choices {
+                    first: *start,
+                    count: Some(*n),
+                },
+                _ => Choices {
+                    first: 0,
+                    count: None,
+                },
+            }))
+        }
+        _ => Err(LoadError::Choices {
+            file: file.path().to_owned(),
+            dataset: "actions".to_owned(),
+            found: keys
+                .iter()
+                .map(|key| format!("{} of shape {:?} at each step", key.dtype, key.shape))
+                .collect::<Vec<_>>()
+                .join(" and "),
+            expected: "floating-point numbers, or one choice at each step".to_owned(),
+        }),
+    }
+}
+
+/// What Minari says about a dataset beside its values.
+#[derive(Default)]
+struct Metadata {
+    episodes: Option<u64>,
+    steps: Option<u64>,
+    format: Option<String>,
+    compresses: bool,
+    observation: Option<Space>,
+    action: Option<Space>,
+    environment: Option<String>,
+}
+
+impl Metadata {
+    /// Reads `metadata.json` in the folder of the data, if it is there.
+    fn beside(data: &Path) -> Result<Option<Self>, LoadError> {
+        let path = data.with_file_name(METADATA);
+        let broken = |cause: String| LoadError::Metadata {
+            file: path.clone(),
+            place: "the metadata".to_owned(),
+            cause,
+        };
+        let file = match fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(broken(error.to_string())),
+        };
+        let mut text = String::new();
+        file.take(MAX_METADATA_BYTES)
+            .read_to_string(&mut text)
+            .map_err(|error| broken(error.to_string()))?;
+        let value = parse_json(&text).map_err(broken)?;
+        let number = |name: &str| match &value[name] {
+            Value::Null => Ok(None),
+            number => number
+                .as_u64()
+                .map(Some)
+                .ok_or_else(|| broken(format!("`{name}` is no count"))),
+        };
+        let text = |name: &str| value[name].as_str();
+        let space = |name: &str| {
+            text(name)
+                .map(|text| {
+                    Space::parse(text).map_err(|cause| broken(format!("`{name}`: {cause}")))
+                })
+                .transpose()
+        };
+        Ok(Some(Self {
+            episodes: number("total_episodes")?,
+            steps: number("total_steps")?,
+            format: text("data_format").map(str::to_owned),
+            compresses: value["jpeg_encoding"].as_bool().unwrap_or(true),
+            observation: space("observation_space")?,
+            action: space("action_space")?,
+            environment: text("env_spec").map(environment_name),
+        }))
+    }
+
+    /// Reads the attributes that Minari 0.4 wrote into the file. Those that are numbers cannot be read.
+    fn inside(file: &File) -> Result<Self, LoadError> {
+        let space = |name: &str| {
+            let Some(text) = file.text_attribute("", name)? else {
+                return Ok(None);
+            };
+            Space::parse(&text)
+                .map(Some)
+                .map_err(|cause| LoadError::Metadata {
+                    file: file.path().to_owned(),
+                    place: format!("the attribute `{name}`"),
+                    cause,
+                })
+        };
+        Ok(Self {
+            observation: space("observation_space")?,
+            action: space("action_space")?,
+            environment: file
+                .text_attribute("", "env_spec")?
+                .map(|text| environment_name(&text)),
+            ..Self::default()
+        })
+    }
+
+    fn refuse_pictures(&self, file: &File, group: &str, name: &str) -> Result<(), LoadError> {
+        let space = self.observation.as_ref().and_then(|space| space.part(name));
+        match space {
+            Some(Space::Box { is_picture: true }) if self.compresses => Err(LoadError::Image {
+                file: file.path().to_owned(),
+                dataset: if name == group {
+                    group.to_owned()
+                } else {
+                    format!("{group}/{name}")
+                },
+                what: "pictures in JPEG".to_owned(),
+                remedy: "choose the other observations with `observations: [...]`",
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Gymnasium's name of an environment, out of its specification in JSON.
+fn environment_name(specification: &str) -> String {
+    parse_json(specification)
+        .ok()
+        .and_then(|value| value["id"].as_str().map(str::to_owned))
+        .unwrap_or_else(|| specification.to_owned())
+}

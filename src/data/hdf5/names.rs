@@ -1,0 +1,130 @@
+//! Names of groups and datasets: numbered ones in the order of their numbers, and those below a group.
+
+use super::{File, LoadError};
+
+/// The number of a name such as `demo_12`; none where it is written in another way, such as `demo_012`.
+pub(super) fn number(name: &str, prefix: &str) -> Option<u64> {
+    let digits = name.strip_prefix(prefix)?;
+    let number: u64 = digits.parse().ok()?;
+    (number.to_string() == digits).then_some(number)
+}
+
+/// The numbers of a group's numbered names, in order.
+pub(super) fn numbered(file: &File, group: &str, prefix: &str) -> Result<Vec<u64>, LoadError> {
+    let mut numbers: Vec<u64> = file
+        .names_in(group)?
+        .iter()
+        .filter_map(|name| number(name, prefix))
+        .collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(numbers)
+}
+
+/// The names of all datasets below a path, in the order of names, and of numbers where the parts of a tuple are numbered. Where
+/// a dataset stands at the path itself, its own last name.
+pub(super) fn below(file: &File, path: &str) -> Vec<String> {
+    let own = path.rsplit('/').next().unwrap_or(path);
+    let first = file
+        .datasets()
+        .partition_point(|dataset| dataset.path.as_str() < path);
+    let mut names: Vec<String> = file.datasets()[first..]
+        .iter()
+        .take_while(|dataset| dataset.path.starts_with(path))
+        .filter_map(|dataset| dataset.path[path.len()..].strip_prefix('/'))
+        .map(str::to_owned)
+        .collect();
+    if names.is_empty() {
+        names.push(own.to_owned());
+    }
+    names.sort_by_cached_key(|name| name.split('/').map(order).collect::<Vec<_>>());
+    names
+}
+
+/// Numbers before names, so that `_index_2` comes before `_index_10`.
+fn order(name: &str) -> (Option<u64>, String) {
+    (number(name, "_index_"), name.to_owned())
+}
+
+/// Those of the names that were asked for, in that order; all of them where nothing was.
+pub(super) fn choose(
+    file: &File,
+    names: Vec<String>,
+    wanted: &[String],
+) -> Result<Vec<String>, LoadError> {
+    if wanted.is_empty() {
+        return Ok(names);
+    }
+    let mut chosen = Vec::new();
+    for name in wanted {
+        let below = format!("{name}/");
+        let before = chosen.len();
+        chosen.extend(
+            names
+                .iter()
+                .filter(|found| *found == name || found.starts_with(&below))
+                .cloned(),
+        );
+        if chosen.len() == before {
+            return Err(LoadError::Unknown {
+                file: file.path().to_owned(),
+                what: "observation",
+                name: name.clone(),
+                found: list(&names),
+            });
+        }
+    }
+    Ok(chosen)
+}
+
+/// Names in a message, the first few of many.
+pub(super) fn list(names: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let quoted: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) if quoted.is_empty() => "none".to_owned(),
+        None | Some(0) => quoted.join(", "),
+        Some(more) => format!("{} and {more} more", quoted.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_numbers_are_numbers() {
+        assert_eq!(number("demo_12", "demo_"), Some(12));
+        for odd in [
+            "demo_012",
+            "demo_",
+            "demo_-1",
+            "demo_+1",
+            "Demo_1",
+            "demo_1a",
+            "demo_99999999999999999999",
+        ] {
+            assert_eq!(number(odd, "demo_"), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_tuple_come_in_the_order_of_their_numbers() {
+        let mut names = ["_index_10", "_index_2", "b", "a"];
+        names.sort_by_key(|name| order(name));
+        // A space is a tuple or has names, never both.
+        assert_eq!(names, ["a", "b", "_index_2", "_index_10"]);
+    }
+
+    #[test]
+    fn a_list_of_many_names_is_cut() {
+        assert_eq!(list(&[]), "none");
+        assert_eq!(list(&["a".into(), "b".into()]), "`a`, `b`");
+        let many: Vec<String> = (0..25).map(|n| n.to_string()).collect();
+        assert!(list(&many).ends_with("`19` and 5 more"));
+    }
+}

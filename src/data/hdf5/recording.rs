@@ -1,0 +1,376 @@
+//! A file of demonstrations whose layout, columns and episodes are known, and whose values are read when they are asked for.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::d4rl::D4rlRows;
+use super::episodic::Episodic;
+use super::{Dtype, File, FileError, Layout, LoadError, Reading, minari};
+use crate::data::{Bytes, Column, End, Episode, Parts, Transitions};
+
+/// A file of demonstrations, opened: its layout, the parts of its observations and actions, its episodes and how they end.
+/// Values are read by [`read`](Self::read), or a range of transitions at a time by [`read_rows`](Self::read_rows), which is
+/// how data larger than memory are used.
+///
+/// ```
+/// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/d4rl/contiguous.hdf5");
+/// use yarak::data::{Reading, Recording};
+///
+/// let recording = Recording::open(file, &Reading::default())?;
+/// println!("{} transitions in {} episodes", recording.len(), recording.episodes().len());
+/// let whole = recording.read()?;
+/// let part = recording.read_rows(10..20)?;
+/// assert_eq!(part.observation().row(0), whole.observation().row(10));
+/// # Ok::<(), yarak::data::LoadError>(())
+/// ```
+pub struct Recording {
+    file: File,
+    layout: Layout,
+    index: Index,
+}
+
+/// One named part of an observation or an action. Parts are joined in order, each flattened row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// Its name in the file: `observations` for a D4RL file, `achieved_goal` or `_index_0` for a part of a space.
+    pub name: String,
+    /// The shape at one step; empty for a single number.
+    pub shape: Vec<usize>,
+    /// The type in the file.
+    pub dtype: Dtype,
+}
+
+impl Key {
+    /// How many elements it has at one step.
+    pub fn width(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Actions that are one choice a step: `first..first + count` in the file, and `0..count` when read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choices {
+    /// The first choice's number in the file.
+    pub first: i64,
+    /// How many there are; `None` where the file does not say, and then one more than the greatest that was taken.
+    pub count: Option<usize>,
+}
+
+/// What a layout finds out about a file before it reads its values.
+pub(super) struct Index {
+    pub(super) observation: Vec<Key>,
+    pub(super) action: Vec<Key>,
+    /// In transitions' rows.
+    pub(super) episodes: Vec<Episode>,
+    /// How many episodes are recorded, before some were split at terminals or left out.
+    pub(super) recorded: usize,
+    /// For each episode, whether it is held out; `None` where nothing says so.
+    pub(super) held_out: Option<Vec<bool>>,
+    pub(super) choices: Option<Choices>,
+    pub(super) environment: Option<String>,
+    pub(super) values: Values,
+}
+
+/// Where the values stand.
+pub(super) enum Values {
+    D4rl(D4rlRows),
+    Episodic(Episodic),
+}
+
+/// The values of a range of transitions.
+pub(super) struct Block {
+    pub(super) observation: Vec<f32>,
+    pub(super) action: Vec<f32>,
+    pub(super) reward: Vec<f32>,
+    pub(super) next_observation: Vec<f32>,
+}
+
+impl Recording {
+    /// Opens a file, or a folder that Minari wrote, in whichever known layout it is, and finds its episodes.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, whose layout is unknown, or that breaks its layout's rules; always with the place.
+    pub fn open(path: impl AsRef<Path>, reading: &Reading) -> Result<Self, LoadError> {
+        let file = File::open(data_file(path.as_ref())?)?;
+        let layout = Layout::detect(&file)?;
+        Self::of(file, layout, reading)
+    }
+
+    /// Finds the episodes of an open file.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn of(file: File, layout: Layout, reading: &Reading) -> Result<Self, LoadError> {
+        reading.check(&file, layout)?;
+        let index = layout.index(&file, reading)?;
+        Ok(Self {
+            file,
+            layout,
+            index,
+        })
+    }
+
+    /// The same recording for another thread, without finding the episodes again.
+    ///
+    /// # Errors
+    ///
+    /// As [`File::reopen`].
+    pub fn file_for_thread(&self) -> Result<File, LoadError> {
+        Ok(self.file.reopen()?)
+    }
+
+    /// The file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Its layout.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The number of transitions.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a recording without transitions is refused"
+    )]
+    pub fn len(&self) -> usize {
+        self.index
+            .episodes
+            .last()
+            .map_or(0, |episode| episode.rows.end)
+    }
+
+    /// Elements of an observation and of an action.
+    pub fn widths(&self) -> [usize; 2] {
+        [&self.index.observation, &self.index.action]
+            .map(|keys| keys.iter().map(Key::width).sum::<usize>())
+    }
+
+    /// What all transitions take in memory: 4 bytes a number, 1 a flag. It is told from shapes, before anything is allocated.
+    pub fn memory_needed(&self) -> Bytes {
+        let [observation, action] = self.widths();
+        let row = 4 * (2 * observation as u64 + action as u64 + 1) + 1;
+        Bytes(row.saturating_mul(self.len() as u64))
+    }
+
+    /// The episodes, in transitions' rows, in order.
+    pub fn episodes(&self) -> &[Episode] {
+        &self.index.episodes
+    }
+
+    /// How many episodes the file records. [`episodes`](Self::episodes) are fewer where one has no transition, and more
+    /// where a demonstration goes on after a terminal.
+    pub fn recorded_episodes(&self) -> usize {
+        self.index.recorded
+    }
+
+    /// For each episode whether the file holds it out for validation; `None` where no filter key was asked for.
+    pub fn held_out(&self) -> Option<&[bool]> {
+        self.index.held_out.as_deref()
+    }
+
+    /// The parts of an observation, in the order in which they are joined.
+    pub fn observation(&self) -> &[Key] {
+        &self.index.observation
+    }
+
+    /// The parts of an action, in the order in which they are joined.
+    pub fn action(&self) -> &[Key] {
+        &self.index.action
+    }
+
+    /// What an action chooses from, where it is one choice.
+    pub fn choices(&self) -> Option<Choices> {
+        self.index.choices
+    }
+
+    /// What the file says of its environment, as it says it (a name, or JSON).
+    pub fn environment(&self) -> Option<&str> {
+        self.index.environment.as_deref()
+    }
+
+    /// The filter keys of a robomimic file, which name some of its demonstrations; none in other layouts.
+    ///
+    /// # Errors
+    ///
+    /// A damaged file.
+    pub fn filter_keys(&self) -> Result<Vec<String>, LoadError> {
+        match self.layout {
+            Layout::Robomimic => super::robomimic::filter_keys(&self.file),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Reads all transitions.
+    ///
+    /// # Errors
+    ///
+    /// Values that cannot be read or are not finite, with the place in the file.
+    pub fn read(&self) -> Result<Transitions, LoadError> {
+        self.read_rows(0..self.len())
+    }
+
+    /// Reads a range of transitions. An episode that goes on after the range is [`End::Unfinished`] there.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), or a range that is empty or passes the last transition.
+    pub fn read_rows(&self, rows: Range<usize>) -> Result<Transitions, LoadError> {
+        self.read_rows_with(&self.file, rows)
+    }
+
+    /// [`read_rows`](Self::read_rows) through a handle of the calling thread's own, from
+    /// [`file_for_thread`](Self::file_for_thread).
+    ///
+    /// # Errors
+    ///
+    /// As [`read_rows`](Self::read_rows).
+    pub fn read_rows_with(
+        &self,
+        file: &File,
+        rows: Range<usize>,
+    ) -> Result<Transitions, LoadError> {
+        if rows.start > rows.end || rows.end > self.len() {
+            return Err(LoadError::File(FileError::Rows {
+                file: self.file.path().to_owned(),
+                dataset: "transitions".to_owned(),
+                start: rows.start,
+                end: rows.end,
+                rows: self.len(),
+            }));
+        }
+        let block = match &self.index.values {
+            Values::D4rl(values) => values.read(file, &self.index.episodes, rows.clone())?,
+            Values::Episodic(values) => values.read(file, rows.clone())?,
+        };
+        let width = |keys: &[Key]| keys.iter().map(Key::width).sum::<usize>();
+        let (observation, action) = (width(&self.index.observation), width(&self.index.action));
+        let mut actions = block.action;
+        let choices = self
+            .index
+            .choices
+            .map(|choices| self.number_choices(choices, &mut actions))
+            .transpose()?;
+        let episodes: Vec<Episode> = overlapping(&self.index.episodes, &rows)
+            .map(|(episode, part)| Episode {
+                end: if part.end == episode.rows.end {
+                    episode.end
+                } else {
+                    End::Unfinished
+                },
+                rows: part.start - rows.start..part.end - rows.start,
+            })
+            .collect();
+        let mut terminal = vec![false; rows.len()];
+        for episode in &episodes {
+            terminal[episode.rows.end - 1] = episode.end == End::Terminal;
+        }
+        Transitions::from_finite(Parts {
+            observation: Column {
+                values: block.observation,
+                width: observation,
+            },
+            action: Column {
+                values: actions,
+                width: action,
+            },
+            reward: block.reward,
+            next_observation: Column {
+                values: block.next_observation,
+                width: observation,
+            },
+            terminal,
+            episodes,
+        })
+        .map(|transitions| transitions.with_choices(choices))
+        .map_err(|source| LoadError::Transitions {
+            file: self.file.path().to_owned(),
+            source,
+        })
+    }
+
+    /// Numbers choices from 0, and says how many there are.
+    fn number_choices(&self, choices: Choices, actions: &mut [f32]) -> Result<usize, LoadError> {
+        let first = choices.first as f32;
+        let mut greatest = 0.0;
+        for action in actions.iter_mut() {
+            *action -= first;
+            let limit = choices.count.map_or(16_777_216.0, |count| count as f32);
+            if !(0.0..limit).contains(action) {
+                return Err(LoadError::Choices {
+                    file: self.file.path().to_owned(),
+                    dataset: self.index.action[0].name.clone(),
+                    found: format!("the choice {}", *action + first),
+                    expected: format!("whole numbers from {first} to {}", first + limit - 1.0),
+                });
+            }
+            greatest = action.max(greatest);
+        }
+        Ok(choices.count.unwrap_or(greatest as usize + 1))
+    }
+
+    /// Reads any dataset that has a value for each step, such as `infos/qpos`, as a column with a row for each transition.
+    ///
+    /// # Errors
+    ///
+    /// No such dataset in an episode, or one of another length.
+    pub fn read_column(&self, name: &str) -> Result<Column, LoadError> {
+        match &self.index.values {
+            Values::D4rl(values) => values.read_column(&self.file, name),
+            Values::Episodic(values) => values.read_column(&self.file, self.layout, name),
+        }
+    }
+}
+
+/// The episodes that have rows in a range, each with those rows.
+pub(super) fn overlapping<'a>(
+    episodes: &'a [Episode],
+    rows: &Range<usize>,
+) -> impl Iterator<Item = (&'a Episode, Range<usize>)> {
+    let rows = rows.clone();
+    let first = episodes.partition_point(|episode| episode.rows.end <= rows.start);
+    episodes[first..]
+        .iter()
+        .map(move |episode| {
+            let part = episode.rows.start.max(rows.start)..episode.rows.end.min(rows.end);
+            (episode, part)
+        })
+        .take_while(|(_, part)| part.start < part.end)
+}
+
+/// The file that holds the values: the one named, or the one in a folder that Minari wrote.
+fn data_file(path: &Path) -> Result<PathBuf, LoadError> {
+    let stored_as = |format: String| LoadError::Storage {
+        path: path.to_owned(),
+        format,
+    };
+    let other_format = |path: &Path| {
+        let extension = path.extension()?.to_str()?;
+        ["arrow", "parquet"]
+            .contains(&extension)
+            .then(|| extension.to_owned())
+    };
+    if let Some(format) = other_format(path) {
+        return Err(stored_as(format));
+    }
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    for folder in [path.to_owned(), path.join("data")] {
+        let file = folder.join("main_data.hdf5");
+        if file.is_file() {
+            return Ok(file);
+        }
+        if let Some(format) = minari::storage_format(&folder)?
+            && format != "hdf5"
+        {
+            return Err(stored_as(format));
+        }
+    }
+    Err(LoadError::Folder {
+        folder: path.to_owned(),
+    })
+}

@@ -1,0 +1,179 @@
+//! What Minari's metadata say of a space: Gymnasium's spaces as JSON.
+
+use serde_json::Value;
+
+/// A space, as far as reading its values needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Space {
+    /// Numbers; `is_picture` by Minari's own rule, which then stores them compressed.
+    Box { is_picture: bool },
+    /// One of `n` choices, from `start`.
+    Discrete { n: usize, start: i64 },
+    /// Named parts: of a `Dict`, or `_index_0` and so on of a `Tuple`.
+    Parts(Vec<(String, Space)>),
+    /// Anything else, by its type's name.
+    Other(String),
+}
+
+impl Space {
+    /// Reads a space from its JSON text.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let value = parse_json(text)?;
+        Self::of(&value, 0)
+    }
+
+    fn of(value: &Value, depth: usize) -> Result<Self, String> {
+        const DEEPEST: usize = 64;
+        let name = value["type"].as_str().ok_or("a space without a `type`")?;
+        let whole = |field: &str| {
+            value[field]
+                .as_i64()
+                .ok_or_else(|| format!("`{field}` of a {name} space is no whole number"))
+        };
+        let part =
+            |(name, space): (String, &Value)| Self::of(space, depth + 1).map(|space| (name, space));
+        if depth > DEEPEST {
+            return Err("spaces within spaces within spaces".to_owned());
+        }
+        Ok(match name {
+            "Box" => Self::Box {
+                is_picture: is_picture(value),
+            },
+            "Discrete" => Self::Discrete {
+                n: usize::try_from(whole("n")?)
+                    .ok()
+                    .filter(|n| *n > 0)
+                    .ok_or("`n` of a Discrete space is below 1")?,
+                start: match &value["start"] {
+                    Value::Null => 0,
+                    _ => whole("start")?,
+                },
+            },
+            "Dict" => Self::Parts(
+                value["subspaces"]
+                    .as_object()
+                    .ok_or("a Dict space without `subspaces`")?
+                    .iter()
+                    .map(|(name, space)| part((name.clone(), space)))
+                    .collect::<Result<_, _>>()?,
+            ),
+            "Tuple" => Self::Parts(
+                value["subspaces"]
+                    .as_array()
+                    .ok_or("a Tuple space without `subspaces`")?
+                    .iter()
+                    .enumerate()
+                    .map(|(index, space)| part((format!("_index_{index}"), space)))
+                    .collect::<Result<_, _>>()?,
+            ),
+            name => Self::Other(name.to_owned()),
+        })
+    }
+
+    /// The part with this path; itself where it has no parts.
+    pub(super) fn part(&self, path: &str) -> Option<&Self> {
+        let Self::Parts(parts) = self else {
+            return Some(self);
+        };
+        let (name, rest) = path.split_once('/').unwrap_or((path, ""));
+        let (_, space) = parts.iter().find(|(found, _)| found == name)?;
+        space.part(rest)
+    }
+}
+
+/// Minari's rule for what it compresses as a picture: bytes from 0 to 255 of 2 or 3 axes, the first two at least 32 long.
+fn is_picture(value: &Value) -> bool {
+    let shape: Vec<u64> = value["shape"]
+        .as_array()
+        .map(|lengths| lengths.iter().filter_map(Value::as_u64).collect())
+        .unwrap_or_default();
+    matches!(shape[..], [height, width] | [height, width, _] if height >= 32 && width >= 32)
+        && value["dtype"] == "uint8"
+        && everywhere(&value["low"], 0)
+        && everywhere(&value["high"], 255)
+}
+
+fn everywhere(value: &Value, wanted: u64) -> bool {
+    match value {
+        Value::Array(values) => values.iter().all(|value| everywhere(value, wanted)),
+        value => value.as_u64() == Some(wanted),
+    }
+}
+
+/// Python's JSON, which writes `Infinity` and `NaN` where JSON has no number; they become `null`.
+pub(super) fn parse_json(text: &str) -> Result<Value, String> {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut in_text = false;
+    while let Some(character) = rest.chars().next() {
+        let token = ["-Infinity", "Infinity", "NaN"]
+            .into_iter()
+            .find(|token| !in_text && rest.starts_with(token));
+        let (taken, written) = match (token, character) {
+            (Some(token), _) => (token.len(), "null"),
+            (None, '\\') if in_text => {
+                let escaped = rest[1..].chars().next().map_or(0, char::len_utf8);
+                (1 + escaped, &rest[..1 + escaped])
+            }
+            (None, character) => {
+                in_text ^= character == '"';
+                (character.len_utf8(), &rest[..character.len_utf8()])
+            }
+        };
+        plain.push_str(written);
+        rest = &rest[taken..];
+    }
+    serde_json::from_str(&plain).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pythons_infinities_are_read_where_they_are_numbers_and_kept_where_they_are_text() {
+        let value =
+            parse_json(r#"{"low": [-Infinity, 1.5], "high": [Infinity, NaN], "a \" NaN": "NaN"}"#)
+                .unwrap();
+        assert_eq!(value["low"], serde_json::json!([null, 1.5]));
+        assert_eq!(value["high"], serde_json::json!([null, null]));
+        assert_eq!(value["a \" NaN"], "NaN");
+        assert!(parse_json("{\"a\": Inf}").is_err());
+        assert!(parse_json("\"\\").is_err());
+    }
+
+    #[test]
+    fn a_part_of_a_nested_space_is_found_by_its_path() {
+        let space = Space::parse(
+            r#"{"type": "Dict", "subspaces": {"a": {"type": "Tuple", "subspaces": [
+                {"type": "Discrete", "dtype": "int64", "start": 2, "n": 3},
+                {"type": "Text", "max_length": 4}]}}}"#,
+        )
+        .unwrap();
+        let choice = Space::Discrete { n: 3, start: 2 };
+        assert_eq!(space.part("a/_index_0"), Some(&choice));
+        assert_eq!(
+            space.part("a/_index_1"),
+            Some(&Space::Other("Text".to_owned()))
+        );
+        assert_eq!(space.part("a/_index_2"), None);
+        assert_eq!(space.part("b"), None);
+        assert!(Space::parse(r#"{"type": "Discrete", "n": 0}"#).is_err());
+    }
+
+    #[test]
+    fn pictures_are_told_by_minaris_rule() {
+        let space = |shape: &str, dtype: &str| {
+            Space::parse(&format!(
+                r#"{{"type": "Box", "dtype": "{dtype}", "shape": {shape}, "low": [[0]], "high": [[255, 255]]}}"#
+            ))
+            .unwrap()
+        };
+        let picture = Space::Box { is_picture: true };
+        assert_eq!(space("[32, 40, 3]", "uint8"), picture);
+        assert_eq!(space("[64, 64]", "uint8"), picture);
+        assert_ne!(space("[7, 7, 3]", "uint8"), picture);
+        assert_ne!(space("[64, 64, 3]", "float32"), picture);
+        assert_ne!(space("[4096]", "uint8"), picture);
+    }
+}

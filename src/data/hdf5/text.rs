@@ -1,0 +1,98 @@
+//! The texts and the names in a file, which are not numbers and few.
+
+use rust_hdf5::Hdf5Error;
+
+use super::element::Dtype;
+use super::error::FileError;
+use super::file::File;
+use super::selection::Selection;
+
+impl File {
+    /// A text attribute of a group, a dataset or, with an empty path, the file; `None` where there is none of that name.
+    ///
+    /// Ask only for what a layout defines as text: of a group's or the file's attribute the type cannot be seen, and a
+    /// number's bytes would be taken for characters.
+    ///
+    /// # Errors
+    ///
+    /// No such group or dataset, a dataset's attribute that is no text, or a damaged file.
+    pub fn text_attribute(&self, object: &str, name: &str) -> Result<Option<String>, FileError> {
+        let object = object.trim_matches('/');
+        let damaged = |error: Hdf5Error| FileError::Damaged {
+            file: self.path().to_owned(),
+            place: format!("attribute `{name}` of `/{object}`"),
+            cause: error.to_string(),
+        };
+        if let Some(info) = self.listed(object) {
+            let dataset = self.handle.dataset(&info.path).map_err(damaged)?;
+            if !dataset
+                .attr_names()
+                .map_err(damaged)?
+                .iter()
+                .any(|found| found == name)
+            {
+                return Ok(None);
+            }
+            let attribute = dataset.attr(name).map_err(damaged)?;
+            return match Dtype::of(&attribute.datatype().map_err(damaged)?) {
+                Dtype::Text => attribute.read_string().map(Some).map_err(damaged),
+                dtype => Err(damaged(Hdf5Error::TypeMismatch(format!(
+                    "it is {dtype}, not text"
+                )))),
+            };
+        }
+        let group = match object {
+            "" => self.handle.root_group(),
+            path => self.handle.root_group().group(path).map_err(damaged)?,
+        };
+        if !group
+            .attr_names()
+            .map_err(damaged)?
+            .iter()
+            .any(|found| found == name)
+        {
+            return Ok(None);
+        }
+        group.attr_string(name).map(Some).map_err(damaged)
+    }
+
+    /// All texts of a dataset, such as a list of names.
+    ///
+    /// # Errors
+    ///
+    /// Everything that [`FileError`] lists about datasets, and [`FileError::Conversion`] for one that holds no text.
+    pub fn read_texts(&self, dataset: &str) -> Result<Vec<String>, FileError> {
+        let info = self.dataset(dataset)?;
+        if info.dtype != Dtype::Text {
+            return Err(FileError::Conversion {
+                file: self.path().to_owned(),
+                dataset: info.path.clone(),
+                dtype: info.dtype,
+                wanted: "text",
+            });
+        }
+        let selection = Selection::new(self, info, self.source(info)?, 0..info.rows())?;
+        selection.texts().map_err(|error| self.damaged(info, error))
+    }
+
+    /// The names of what stands directly in a group, links included, in order; none where there is no such group.
+    ///
+    /// # Errors
+    ///
+    /// A damaged file.
+    pub fn names_in(&self, group: &str) -> Result<Vec<String>, FileError> {
+        let root = self.handle.root_group();
+        let group = match group.trim_matches('/') {
+            "" => root,
+            path => match root.group(path) {
+                Ok(group) => group,
+                Err(_) => return Ok(Vec::new()),
+            },
+        };
+        group.link_names().map_err(|error| FileError::Damaged {
+            file: self.path().to_owned(),
+            place: format!("group `{}`", group.name()),
+            cause: error.to_string(),
+        })
+    }
+}

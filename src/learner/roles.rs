@@ -1,0 +1,51 @@
+//! The roles that an app's algorithm has declared, for whoever looks at all of them: the checks of `yarak::testing`.
+
+use bevy_ecs::prelude::*;
+
+use super::{LearningRate, Net, Network, Optim, Optimizer, Rate, Role, Target};
+
+/// All roles with a learner or a target.
+#[derive(Resource, Default)]
+pub(crate) struct Roles(pub Vec<RoleEntry>);
+
+/// One of them.
+#[derive(Clone, Copy)]
+pub(crate) struct RoleEntry {
+    /// Its name in metrics and checkpoints.
+    pub name: &'static str,
+    /// Its type's name, as in `Net<Actor>`.
+    pub type_name: fn() -> String,
+    /// Whether it has a target.
+    pub has_target: bool,
+    /// How many members its network has; `None` before it was built.
+    pub members: fn(&World) -> Option<usize>,
+    /// Whether its target was built.
+    pub target_is_there: fn(&World) -> bool,
+    /// Makes its steps plain gradient descent with that rate: what changes then is the gradient.
+    pub descend_plainly: fn(&mut World, f64),
+}
+
+impl Roles {
+    pub fn declare<R: Role>(&mut self) -> &mut RoleEntry {
+        let place = self.0.iter().position(|entry| entry.name == R::NAME);
+        let place = place.unwrap_or_else(|| {
+            self.0.push(RoleEntry {
+                name: R::NAME,
+                type_name: || disqualified::ShortName::of::<R>().to_string(),
+                has_target: false,
+                members: |world| world.get_resource::<Net<R>>().map(|net| net.members()),
+                target_is_there: |world| world.contains_resource::<Target<R>>(),
+                descend_plainly: |world, rate| {
+                    if let Some(mut optim) = world.get_resource_mut::<Optim<R>>() {
+                        *optim = Optim::new(Optimizer::Sgd { momentum: None }, 0.0, None);
+                    }
+                    if let Some(mut current) = world.get_resource_mut::<Rate<R>>() {
+                        *current = Rate::new(LearningRate::Constant(rate));
+                    }
+                },
+            });
+            self.0.len() - 1
+        });
+        &mut self.0[place]
+    }
+}

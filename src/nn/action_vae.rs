@@ -1,0 +1,118 @@
+//! A generative model of the data's actions.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::q_ensemble::side_by_side;
+use super::{Activation, DiagonalGaussian, Mlp, MlpShape};
+use crate::learner::{Init, Network, Piece, Random};
+
+/// A conditional variational autoencoder of actions given observations (Kingma & Welling 2014,
+/// <https://arxiv.org/abs/1312.6114>; Sohn et al. 2015): an encoder of (s, a) into a Gaussian over a latent z, and a decoder of
+/// (s, z) into an action in [-1, 1].
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let device = ComputeDevice::cpu().plain();
+/// let init = &mut Random::<Init>::new(Seed(0));
+/// let vae = ActionVae::new(3, 1, 2, &[64, 64], &device, init);
+/// let action = vae.decode(Tensor::zeros([10, 3], &device), Tensor::zeros([10, 2], &device));
+/// assert_eq!(action.dims(), [10, 1]);
+/// ```
+#[derive(Module, Debug)]
+pub struct ActionVae {
+    encoder: Mlp,
+    decoder: Mlp,
+    #[module(skip)]
+    latent: usize,
+}
+
+/// ln σ of the latent is kept within these, as in BCQ's code, for the sake of the exponential.
+const LOG_STD: (f32, f32) = (-4.0, 15.0);
+
+impl ActionVae {
+    /// A model for observations and actions of the given widths, with a latent of width `latent`, and hidden layers of the
+    /// given widths and ReLU in both halves.
+    pub fn new(
+        observation: usize,
+        action: usize,
+        latent: usize,
+        layers: &[usize],
+        device: &Device,
+        init: &mut Random<Init>,
+    ) -> Self {
+        let mut half = |input, output, activation| {
+            let mut sizes = vec![input];
+            sizes.extend(layers);
+            sizes.push(output);
+            let shape = MlpShape {
+                members: 1,
+                sizes,
+                hidden: Activation::Relu,
+                output: activation,
+                layer_norm: None,
+            };
+            Mlp::new(shape, device, init)
+        };
+        ActionVae {
+            encoder: half(observation + action, 2 * latent, Activation::Identity),
+            decoder: half(observation + latent, action, Activation::Tanh),
+            latent,
+        }
+    }
+
+    /// q(z | s, a), over latents `[batch, latent]`.
+    pub fn encode(&self, observation: Tensor<2>, action: Tensor<2>) -> DiagonalGaussian {
+        let out = self.encoder.forward(side_by_side(observation, action));
+        let out = out.squeeze_dim::<2>(0);
+        let log_std = out.clone().narrow(1, self.latent, self.latent);
+        DiagonalGaussian {
+            mean: out.narrow(1, 0, self.latent),
+            std: log_std.clamp(LOG_STD.0, LOG_STD.1).exp(),
+        }
+    }
+
+    /// The actions `[batch, action]` in [-1, 1] of latents `[batch, latent]`.
+    pub fn decode(&self, observation: Tensor<2>, latent: Tensor<2>) -> Tensor<2> {
+        let out = self.decoder.forward(side_by_side(observation, latent));
+        out.squeeze_dim::<2>(0)
+    }
+
+    /// The latent's width.
+    pub fn latent(&self) -> usize {
+        self.latent
+    }
+}
+
+impl Network for ActionVae {
+    fn pieces(&self, path: &str) -> Vec<Piece> {
+        if path.starts_with("encoder") {
+            self.encoder.pieces(path)
+        } else {
+            self.decoder.pieces(path)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    #[test]
+    fn each_half_saves_its_pieces_under_its_own_name() {
+        let device = ComputeDevice::cpu().plain();
+        let vae = ActionVae::new(3, 1, 2, &[4], &device, &mut Random::<Init>::new(Seed(0)));
+        let names = |path| -> Vec<String> {
+            vae.pieces(path)
+                .into_iter()
+                .map(|piece| piece.name)
+                .collect()
+        };
+        assert_eq!(names("encoder.parameters")[0], "encoder.0.weight");
+        assert_eq!(names("decoder.parameters")[3], "decoder.1.bias");
+        assert_eq!(vae.pieces("encoder.parameters")[0].shape, [4, 4]);
+        assert_eq!(vae.pieces("decoder.parameters")[0].shape, [5, 4]);
+    }
+}

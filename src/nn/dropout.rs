@@ -1,0 +1,81 @@
+//! Dropout: which hidden values a training step leaves out.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::cpu::MlpShape;
+use crate::learner::{Dropout, Random};
+
+/// What each hidden value of a pass is multiplied by, in front of normalisation and activation: 0 where it is dropped,
+/// 1 / (1 − rate) where it is not (Srivastava et al. 2014). Each member and each row has a mask of its own.
+///
+/// Layer after layer `[members, batch, width]`, hidden layers only.
+#[derive(Clone, Debug)]
+pub(crate) struct Mask(Arc<Vec<f32>>);
+
+impl Mask {
+    /// A mask for a batch, drawn from the run's stream; `None` where nothing is dropped, and then nothing is drawn.
+    pub fn draw(
+        shape: &MlpShape,
+        rate: f32,
+        batch: usize,
+        random: &mut Random<Dropout>,
+    ) -> Option<Self> {
+        if rate == 0.0 {
+            return None;
+        }
+        let kept = 1.0 / (1.0 - rate);
+        let mut values = random.uniforms(shape.dropout_len(batch), 0.0, 1.0);
+        for value in &mut values {
+            *value = if *value < rate { 0.0 } else { kept };
+        }
+        Some(Mask(Arc::new(values)))
+    }
+
+    /// The values, as the kernels read them.
+    pub fn values(&self) -> &[f32] {
+        &self.0
+    }
+
+    /// A hidden layer's part `[members, batch, width]`.
+    pub fn layer(&self, shape: &MlpShape, layer: usize, device: &Device) -> Tensor<3> {
+        let rows = self.0.len() / shape.sizes[1..shape.sizes.len() - 1].iter().sum::<usize>();
+        let before: usize = shape.sizes[1..=layer].iter().sum();
+        let width = shape.sizes[layer + 1];
+        let values = self.0[rows * before..][..rows * width].to_vec();
+        let shape = [shape.members, rows / shape.members, width];
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learner::Seed;
+
+    #[test]
+    fn a_mask_keeps_the_mean_and_drops_its_share() {
+        let shape = MlpShape {
+            members: 2,
+            sizes: vec![3, 100, 50, 1],
+            ..MlpShape::default()
+        };
+        let mut random = Random::<Dropout>::new(Seed(0));
+        let mask = Mask::draw(&shape, 0.25, 40, &mut random).unwrap();
+        assert_eq!(mask.values().len(), 2 * 40 * 150);
+        let dropped = mask.values().iter().filter(|value| **value == 0.0).count();
+        let share = dropped as f32 / mask.values().len() as f32;
+        assert!((share - 0.25).abs() < 0.02, "{share}");
+        let mean = mask.values().iter().sum::<f32>() / mask.values().len() as f32;
+        assert!((mean - 1.0).abs() < 0.02, "{mean}");
+    }
+
+    #[test]
+    fn without_dropout_nothing_is_drawn() {
+        let mut random = Random::<Dropout>::new(Seed(0));
+        let before = random.state();
+        assert!(Mask::draw(&MlpShape::default(), 0.0, 4, &mut random).is_none());
+        assert_eq!(random.state(), before);
+    }
+}

@@ -1,0 +1,102 @@
+//! A policy that may only change an action a little.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::q_ensemble::side_by_side;
+use super::{Activation, Mlp, MlpShape};
+use crate::learner::{Init, Network, Piece, Random};
+
+/// ξ(s, a): an action that is at most `limit` away from the one it is given, element by element, and within [-1, 1]
+/// (Fujimoto et al. 2019, <https://arxiv.org/abs/1812.02900>, Φ there).
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let device = ComputeDevice::cpu().plain();
+/// let init = &mut Random::<Init>::new(Seed(0));
+/// let network = Perturbation::new(3, 1, &[64, 64], 0.05, &device, init);
+/// let action = Tensor::<2>::from_floats([[0.5]], &device);
+/// let moved = network.perturb(Tensor::zeros([1, 3], &device), action).into_scalar::<f32>();
+/// assert!((moved - 0.5).abs() <= 0.05);
+/// ```
+#[derive(Module, Debug)]
+pub struct Perturbation {
+    trunk: Mlp,
+    #[module(skip)]
+    limit: f32,
+}
+
+impl Perturbation {
+    /// A network for observations and actions of the given widths, with hidden layers of the given widths and ReLU.
+    pub fn new(
+        observation: usize,
+        action: usize,
+        layers: &[usize],
+        limit: f32,
+        device: &Device,
+        init: &mut Random<Init>,
+    ) -> Self {
+        let mut sizes = vec![observation + action];
+        sizes.extend(layers);
+        sizes.push(action);
+        let shape = MlpShape {
+            members: 1,
+            sizes,
+            hidden: Activation::Relu,
+            output: Activation::Tanh,
+            layer_norm: None,
+        };
+        Perturbation {
+            trunk: Mlp::new(shape, device, init),
+            limit,
+        }
+    }
+
+    /// The changed actions `[batch, action]` for observations `[batch, observation]` and actions `[batch, action]`.
+    pub fn perturb(&self, observation: Tensor<2>, action: Tensor<2>) -> Tensor<2> {
+        let out = self
+            .trunk
+            .forward(side_by_side(observation, action.clone()));
+        let change = out.squeeze_dim::<2>(0) * self.limit;
+        let action = if change.device().is_autodiff() && !action.device().is_autodiff() {
+            Tensor::from_inner(action)
+        } else {
+            action
+        };
+        (action + change).clamp(-1.0, 1.0)
+    }
+}
+
+impl Network for Perturbation {
+    fn pieces(&self, path: &str) -> Vec<Piece> {
+        self.trunk.pieces(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    #[test]
+    fn actions_move_by_no_more_than_the_limit_and_never_out_of_their_range() {
+        let device = ComputeDevice::cpu().plain();
+        let shape = MlpShape {
+            sizes: vec![2, 1],
+            output: Activation::Tanh,
+            ..default()
+        };
+        // tanh(100) = 1: the whole limit, upwards.
+        let network = Perturbation {
+            trunk: Mlp::from_values(shape, vec![0.0, 0.0, 100.0], &device),
+            limit: 0.05,
+        };
+        let action = Tensor::<2>::from_floats([[-1.0], [0.5], [0.98]], &device);
+        let moved = network.perturb(Tensor::zeros([3, 1], &device), action);
+        let moved: Vec<f32> = moved.into_data().into_vec().unwrap();
+        for (moved, expected) in moved.iter().zip([-0.95, 0.55, 1.0]) {
+            assert!((moved - expected).abs() < 1e-6, "{moved}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a check finds.
+
+/// A mistake in a plugin, as a check names it. Its text says what was seen and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mistake {
+    /// The schedules cannot be built.
+    #[error("the steps do not fit together: {0}")]
+    Schedule(String),
+    /// A system stands in `Learn` without a slot, so nothing says when it runs.
+    #[error(
+        "`{0}` stands in `Learn` in no slot, so nothing says when it runs: add it with `.in_set(LearnSystems::..)`"
+    )]
+    InNoSlot(String),
+    /// `Startup` failed.
+    #[error("`Startup` failed: {0}")]
+    Startup(String),
+    /// A step failed or panicked.
+    #[error("step {step} failed: {message}")]
+    Step {
+        /// Which step, from 1.
+        step: u64,
+        /// What it said.
+        message: String,
+    },
+    /// A role has a learner and no network.
+    #[error(
+        "`{0}` has a learner and no network: insert `Net::<..>::new(..)` with `Commands` in a system of `Startup`"
+    )]
+    NoNetwork(String),
+    /// A role has a target by declaration and none in the world.
+    #[error(
+        "`{0}` has a target by `add_target` and none in the world: insert `Target::copy_of(&net)` in the system of `Startup` that builds the network"
+    )]
+    NoTarget(String),
+    /// The declared roles are others than those that are expected.
+    #[error(
+        "the plugin declares the networks {declared:?}, and not {expected:?}: `add_learner` declares one"
+    )]
+    OtherNetworks {
+        /// What it has.
+        declared: Vec<String>,
+        /// What it should have.
+        expected: Vec<String>,
+    },
+    /// No loss was recorded.
+    #[error(
+        "no loss was recorded in {0} steps: `metrics.record(\"critic/loss\", loss.clone())` before the step that descends it"
+    )]
+    NoLoss(u64),
+    /// A loss is no finite number.
+    #[error("`{name}` is {value} at step {step}: look for a logarithm, a root or a quotient of 0")]
+    LossNotFinite {
+        /// The metric.
+        name: String,
+        /// NaN or an infinity.
+        value: String,
+        /// The step.
+        step: u64,
+    },
+    /// A slot changed a network that it should leave alone.
+    #[error(
+        "slot `{slot}` changed `{network}`, which is not its to change: {systems} stand there. Is a step in the wrong slot, or does it descend another network's loss?"
+    )]
+    ChangedAnother {
+        /// The slot.
+        slot: String,
+        /// What it changed: a network, or `target_..` for a target.
+        network: String,
+        /// The systems in the slot.
+        systems: String,
+    },
+    /// A slot left a network as it was that it should change.
+    #[error(
+        "slot `{slot}` never changed `{network}` in {steps} steps: {systems} stand there. Does the step descend its loss, and is its run condition ever true?"
+    )]
+    NeverChanged {
+        /// The slot.
+        slot: String,
+        /// What it should have changed.
+        network: String,
+        /// How many steps were taken.
+        steps: u64,
+        /// The systems in the slot.
+        systems: String,
+    },
+    /// Several systems write one network.
+    #[error(
+        "{} write `{network}`: one step trains a network, and the second undoes the first or doubles its rate. Keep one, or `replace` it",
+        systems.join(" and ")
+    )]
+    TwoWriters {
+        /// The network's resource.
+        network: String,
+        /// The systems, with their slots.
+        systems: Vec<String>,
+    },
+    /// A target moved otherwise than towards its network.
+    #[error(
+        "`target_{network}` moved in slot `{slot}`, and not by θ' ← θ' + τ (θ − θ') with τ = {tau}: targets follow by `Tracking`, and no gradient reaches them"
+    )]
+    TargetLeftItsRule {
+        /// The network.
+        network: String,
+        /// Where it moved.
+        slot: String,
+        /// The rule's τ.
+        tau: String,
+    },
+    /// A target stood still.
+    #[error(
+        "`target_{network}` never moved in {steps} steps: is there a step in `LearnSystems::Targets` that tracks it?"
+    )]
+    TargetNeverMoves {
+        /// The network.
+        network: String,
+        /// How many steps were taken.
+        steps: u64,
+    },
+    /// Gradients flow through a bootstrapped target.
+    #[error(
+        "the gradient of `{network}` depends on the next observation otherwise than by the size of its error: the loss's target is not detached. Compute it with `Res<Target<..>>`, or take `.stop_gradient()` of it"
+    )]
+    NotDetached {
+        /// The network.
+        network: String,
+    },
+    /// What comes after a terminal step counts.
+    #[error(
+        "`{network}` learned from the observation after a terminal step: multiply the next value by `batch.bootstrap`, which is 0 there"
+    )]
+    BootstrapsPastTheEnd {
+        /// The network.
+        network: String,
+    },
+    /// Looking changed something.
+    #[error(
+        "`{schedule}` changed {changed}: what only looks takes `Res<..>`, and draws from a stream of its own, `Random::forked(Seed(0), 1)`"
+    )]
+    LookingChanged {
+        /// The schedule.
+        schedule: String,
+        /// What differs.
+        changed: String,
+    },
+    /// A policy acts otherwise the second time.
+    #[error(
+        "the policy acts otherwise on the same observations when it is asked again: `act_deterministically` draws nothing and drops nothing"
+    )]
+    ActsAtRandom,
+    /// A policy's actions have the wrong shape or leave [-1, 1].
+    #[error("the policy's actions are {0}: they are `[batch, action]` and lie in [-1, 1]")]
+    BadActions(String),
+    /// Nothing acts.
+    #[error("nothing acts: `acts_with::<..>()` says which network does")]
+    NothingActs,
+    /// Two runs from one seed differ.
+    #[error(
+        "two runs from one seed differ in {0}: every random number comes from a `Random<..>` of the run, and no result from the order of a `HashMap`"
+    )]
+    NotDeterministic(String),
+    /// A run that was cut and resumed differs.
+    #[error(
+        "a run that was saved and resumed differs in {0}: something that its steps need is not saved. Implement `Persist` for it and register it with `persist::<..>()`"
+    )]
+    NotResumed(String),
+    /// Saving or restoring failed.
+    #[error("the run cannot be saved or restored: {0}")]
+    NotSaved(String),
+    /// The toy task was not learned.
+    #[error(
+        "after {steps} steps the toy task is not learned: {measured}. Is the loss's sign right, and does the step reach the network that acts?"
+    )]
+    NotLearned {
+        /// How many steps were taken.
+        steps: u64,
+        /// How far it came.
+        measured: String,
+    },
+}

@@ -1,0 +1,50 @@
+//! Checks for a plugin of one's own, one line each; yarak's own plugins use exactly these.
+//!
+//! A [`Trial`] runs a plugin on a small dataset that is made up, in a real app with the real schedules. Each check returns the
+//! first [`Mistake`] that it finds, in words that name it and its remedy, so a test is a line:
+//!
+//! ```
+//! use yarak::prelude::*;
+//! use yarak::testing::{Mistake, Trial};
+//!
+//! fn small() -> Trial {
+//!     let mut td3 = Td3Bc { batch: 32, ..default() };
+//!     (td3.actor.layers, td3.critic.layers) = (vec![16], vec![16]);
+//!     Trial::of(td3)
+//! }
+//!
+//! // Each of these is a test's body.
+//! small().networks_exist(&["actor", "critic"])?;
+//! small().losses_are_finite()?;
+//! small().changes(&[
+//!     (LearnSystems::Critic, &["critic"]),
+//!     (LearnSystems::Actor, &["actor"]),
+//!     (LearnSystems::Targets, &["target_actor", "target_critic"]),
+//! ])?;
+//! small().one_writer_for_each_network()?;
+//! small().targets_follow(0.005)?;
+//! small().targets_are_detached("critic")?;
+//! small().terminals_stop_the_bootstrap("critic")?;
+//! small().looking_changes_nothing()?;
+//! small().same_seed_same_bits()?;
+//! small().resumes_exactly()?;
+//! # Ok::<(), Mistake>(())
+//! ```
+//!
+//! and `learns_to_imitate`, `learns_from_rewards` for the whole. Steps and parts from elsewhere come in with
+//! [`Trial::with`], as they would in an app: `Trial::of(..).with(|app| { app.replace(Learn, LearnSystems::Actor, mine); })`.
+//!
+//! - `trial` builds the app and takes its steps; `toy` makes its data.
+//! - `structure` looks at what stands where: networks, slots, writers.
+//! - `gradients` at what the steps do to parameters; `repetition` at what must come out the same twice.
+//! - `mistake` is what they find.
+
+mod gradients;
+mod mistake;
+mod repetition;
+mod structure;
+mod toy;
+mod trial;
+
+pub use mistake::Mistake;
+pub use trial::Trial;

@@ -1,0 +1,153 @@
+//! Data for trials: small, made up, and with a known answer.
+
+use std::sync::Arc;
+
+use super::{Mistake, Trial};
+use crate::data::{Column, Data, End, Episode, Parts, Preprocessing, Split, Transitions};
+use crate::evaluate::Acting;
+use crate::learner::{ComputeDevice, Noise, Random, Seed};
+use bevy_app::App;
+use burn::tensor::{Tensor, TensorData};
+
+const ROWS: usize = 512;
+/// Steps in an episode.
+const LENGTH: usize = 8;
+
+/// The right action for an observation.
+fn right(observation: &[f32]) -> f32 {
+    0.8 * (2.0 * observation[0]).sin()
+}
+
+fn observations() -> Vec<f32> {
+    Random::<Noise>::new(Seed(11)).uniforms(2 * (ROWS + 1), -1.0, 1.0)
+}
+
+fn data(actions: Vec<f32>, rewards: Vec<f32>, length: usize) -> Option<Data> {
+    let seen = observations();
+    let column = |values: &[f32], width| Column {
+        values: values.to_vec(),
+        width,
+    };
+    let episodes = ROWS / length;
+    let transitions = Transitions::new(Parts {
+        observation: column(&seen[..2 * ROWS], 2),
+        action: column(&actions, 1),
+        reward: rewards,
+        next_observation: column(&seen[2..], 2),
+        terminal: (1..=ROWS).map(|row| row % length == 0).collect(),
+        episodes: (0..episodes)
+            .map(|episode| Episode {
+                rows: episode * length..(episode + 1) * length,
+                end: End::Terminal,
+            })
+            .collect(),
+    })
+    .ok()?;
+    let held_out = (ROWS - 2 * length) as u32;
+    Some(Data {
+        split: Arc::new(Split {
+            training: (0..held_out).collect(),
+            held_out: (held_out..ROWS as u32).collect(),
+        }),
+        transitions: Arc::new(transitions),
+        file: "made up".into(),
+    })
+}
+
+const WHOLE: &str = "the toy data are whole";
+
+/// An expert's steps: every action is the right one, and each earns 1.
+pub(super) fn imitation() -> Data {
+    let actions = observations().chunks(2).take(ROWS).map(right).collect();
+    data(actions, vec![1.0; ROWS], LENGTH).expect(WHOLE)
+}
+
+/// Random actions that earn the less the further they are from the right one; each ends its episode.
+fn bandit() -> Data {
+    let actions = Random::<Noise>::new(Seed(12)).uniforms(ROWS, -1.0, 1.0);
+    let seen = observations();
+    let earned = actions.iter().zip(seen.chunks(2));
+    let rewards = earned.map(|(action, seen)| -(action - right(seen)).powi(2));
+    data(actions.clone(), rewards.collect(), 1).expect(WHOLE)
+}
+
+/// The mean of (π(s) − a*)² over all rows, a* being the right action.
+fn error(app: &App) -> Result<f64, Mistake> {
+    let actions = act(app)?;
+    let errors = actions
+        .iter()
+        .zip(observations().chunks(2))
+        .map(|(action, seen)| f64::from(action - right(seen)).powi(2))
+        .collect::<Vec<_>>();
+    Ok(errors.iter().sum::<f64>() / errors.len() as f64)
+}
+
+/// The policy's actions on all rows of the data.
+pub(super) fn act(app: &App) -> Result<Vec<f32>, Mistake> {
+    let world = app.world();
+    let acting = world.get_resource::<Acting>().ok_or(Mistake::NothingActs)?;
+    let device = world.resource::<ComputeDevice>().plain();
+    let seen = TensorData::new(observations()[..2 * ROWS].to_vec(), [ROWS, 2]);
+    let [_, width] = world.resource::<Preprocessing>().widths();
+    let actions = acting
+        .act(world, Tensor::from_data(seen, &device))
+        .ok_or(Mistake::NothingActs)?;
+    if actions.dims() != [ROWS, width] {
+        return Err(Mistake::BadActions(format!(
+            "{:?} for {ROWS} observations and actions of width {width}",
+            actions.dims()
+        )));
+    }
+    let actions = actions.into_data().into_vec::<f32>();
+    let actions = actions.map_err(|error| Mistake::BadActions(format!("{error:?}")))?;
+    match actions
+        .iter()
+        .find(|action| !(-1.0..=1.0).contains(*action))
+    {
+        Some(action) => Err(Mistake::BadActions(action.to_string())),
+        None => Ok(actions),
+    }
+}
+
+impl Trial {
+    /// On an expert's steps the policy comes to act as the expert does: after `steps` steps its mean squared error is below a
+    /// tenth of what it was before the first.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn learns_to_imitate(&self, steps: u64) -> Result<(), Mistake> {
+        self.learns(imitation(), steps, |before| 0.1 * before)
+    }
+
+    /// On random actions, each of which ends its episode with a reward that says how near to the right one it was, the policy
+    /// comes to act better than the data: after `steps` steps its mean squared distance from the right action is below a
+    /// quarter of that of always choosing 0, the data's mean action.
+    ///
+    /// # Errors
+    /// When it does not, as imitation must not.
+    pub fn learns_from_rewards(&self, steps: u64) -> Result<(), Mistake> {
+        let squares = observations();
+        let squares = squares.chunks(2).take(ROWS).map(right);
+        let of_zero = squares.map(|right| f64::from(right).powi(2)).sum::<f64>() / ROWS as f64;
+        self.learns(bandit(), steps, move |_| 0.25 * of_zero)
+    }
+
+    fn learns(
+        &self,
+        data: Data,
+        steps: u64,
+        threshold: impl Fn(f64) -> f64,
+    ) -> Result<(), Mistake> {
+        let mut app = self.start_on(data, |_| ())?;
+        let before = error(&app)?;
+        super::trial::steps(&mut app, steps)?;
+        let (after, enough) = (error(&app)?, threshold(before));
+        if after < enough {
+            return Ok(());
+        }
+        let measured = format!(
+            "the policy's mean squared distance from the right action is {after:.4}; it was {before:.4}, and {enough:.4} would do"
+        );
+        Err(Mistake::NotLearned { steps, measured })
+    }
+}

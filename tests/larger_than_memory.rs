@@ -1,0 +1,383 @@
+//! Data that stay in their file: the same batches to the last bit as in memory, an exact resume, an end without waiting, and
+//! errors instead of numbers that nobody recorded.
+
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rust_hdf5::H5File;
+use yarak::data::convert::{self, Target};
+use yarak::data::{LoadError, Minibatches, StoredData};
+use yarak::prelude::*;
+
+const ROWS: usize = 6_000;
+
+/// How the file is written.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    has_next: bool,
+    /// Rows of a chunk that is compressed; none: one row after the other.
+    chunk: Option<usize>,
+    double: bool,
+}
+
+/// Numbers that look random and are the same everywhere.
+fn numbers(count: usize, mut seed: u64) -> Vec<f32> {
+    (0..count)
+        .map(|_| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 40) as f32 / (1u64 << 24) as f32 - 0.3
+        })
+        .collect()
+}
+
+fn write(path: &Path, form: Form) {
+    let file = H5File::create(path).unwrap();
+    let table = |name: &str, values: &[f32], width: usize| {
+        let shape = match width {
+            1 => vec![values.len()],
+            width => vec![values.len() / width, width],
+        };
+        let chunk = form.chunk.map(|rows| {
+            let mut chunk = shape.clone();
+            chunk[0] = rows;
+            chunk
+        });
+        if form.double {
+            let values: Vec<f64> = values.iter().map(|value| f64::from(*value)).collect();
+            let mut builder = file.new_dataset::<f64>().shape(&shape);
+            if let Some(chunk) = &chunk {
+                builder = builder.chunk(chunk).deflate(1);
+            }
+            builder.create(name).unwrap().write_raw(&values).unwrap();
+        } else {
+            let mut builder = file.new_dataset::<f32>().shape(&shape);
+            if let Some(chunk) = &chunk {
+                builder = builder.chunk(chunk).deflate(1);
+            }
+            builder.create(name).unwrap().write_raw(values).unwrap();
+        }
+    };
+    table("observations", &numbers(ROWS * 7, 1), 7);
+    table("actions", &numbers(ROWS * 2, 2), 2);
+    table("rewards", &numbers(ROWS, 3), 1);
+    if form.has_next {
+        table("next_observations", &numbers(ROWS * 7, 4), 7);
+    }
+    // Episodes of many lengths, of a single row too, with all ends.
+    let flags = |of: fn(usize) -> bool| (0..ROWS).map(|row| u8::from(of(row))).collect::<Vec<_>>();
+    for (name, values) in [
+        ("terminals", flags(|row| row % 97 == 40 || row % 97 == 41)),
+        ("timeouts", flags(|row| row % 61 == 60 || row % 97 == 41)),
+    ] {
+        let dataset = file.new_dataset::<u8>().shape([ROWS]).create(name).unwrap();
+        dataset.write_raw(&values).unwrap();
+    }
+    file.close().unwrap();
+}
+
+fn forms() -> Vec<Form> {
+    let form = |has_next, chunk, double| Form {
+        has_next,
+        chunk,
+        double,
+    };
+    vec![
+        form(true, None, false),
+        form(false, None, true),
+        form(true, Some(100), false),
+        form(false, Some(77), false),
+    ]
+}
+
+/// An app whose data are loaded, in GB of memory.
+fn app(file: &Path, memory: Option<f32>, n_step: usize) -> App {
+    app_with(file, memory, n_step, None)
+}
+
+fn app_with(file: &Path, memory: Option<f32>, n_step: usize, mode: Option<GoalMode>) -> App {
+    let mut app = App::new();
+    app.add_plugins((SchedulePlugin, FacilitatorPlugin))
+        .insert_resource(Seed(7))
+        .insert_resource(ComputeDevice::cpu())
+        .add_plugins((
+            GoalPlugin { mode },
+            Dataset {
+                path: file.to_owned(),
+                normalise: true,
+                validation: 0.2,
+                memory,
+                ..default()
+            },
+            MinibatchPlugin {
+                batch: 64,
+                discount: 0.9,
+                n_step,
+                ..default()
+            },
+        ));
+    app.finish();
+    app.cleanup();
+    app.world_mut().run_schedule(PreStartup);
+    app.world_mut().run_schedule(Startup);
+    assert_eq!(take_failure(), None);
+    assert_eq!(
+        app.world().contains_resource::<StoredData>(),
+        memory.is_some()
+    );
+    app
+}
+
+/// Less than the 6,000 rows take.
+const LITTLE: Option<f32> = Some(0.000_25);
+
+fn bits(batch: &Batch) -> Vec<u32> {
+    let tensors = [
+        batch.observation.to_data(),
+        batch.action.to_data(),
+        batch.next_observation.to_data(),
+        batch.reward.to_data(),
+        batch.bootstrap.to_data(),
+        batch.terminal.to_data(),
+    ];
+    let values = tensors
+        .iter()
+        .flat_map(|data| data.to_vec::<f32>().unwrap());
+    values.map(f32::to_bits).collect()
+}
+
+fn draw(app: &App, random: &mut Random<Sampling>) -> Result<Vec<u32>, LoadError> {
+    let minibatches = app.world().resource::<Minibatches>();
+    let batch = minibatches.draw(random.generator(), &ComputeDevice::cpu().plain())?;
+    Ok(bits(&batch))
+}
+
+#[test]
+fn batches_have_the_bits_that_they_have_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, form) in forms().into_iter().enumerate() {
+        let file = folder.path().join(format!("{index}.hdf5"));
+        write(&file, form);
+        let (small, whole) = (app(&file, LITTLE, 3), app(&file, None, 3));
+        assert_eq!(
+            small.world().resource::<Preprocessing>(),
+            whole.world().resource::<Preprocessing>(),
+            "{form:?}"
+        );
+        let (mut a, mut b) = (Random::new(Seed(1)), Random::new(Seed(1)));
+        for step in 0..150 {
+            assert_eq!(
+                draw(&small, &mut a).unwrap(),
+                draw(&whole, &mut b).unwrap(),
+                "{form:?}, step {step}"
+            );
+        }
+        // Rows of one's own choice, and those that are held out.
+        let device = ComputeDevice::cpu().plain();
+        let gather = |app: &App| {
+            let minibatches = app.world().resource::<Minibatches>();
+            bits(&minibatches.gather(&[5, 5, 3_000, 0], &device).unwrap())
+        };
+        assert_eq!(gather(&small), gather(&whole), "{form:?}");
+        let held_out = |mut app: App| {
+            app.world_mut().run_schedule(Validate);
+            assert_eq!(take_failure(), None);
+            bits(app.world().resource::<Batch>())
+        };
+        assert_eq!(held_out(small), held_out(whole), "{form:?}");
+    }
+}
+
+#[test]
+fn every_layout_stays_in_its_file_with_goals_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("data.hdf5");
+    write(&source, forms()[1]);
+    let transitions = yarak::data::load(&source).unwrap();
+    for (target, name) in [
+        (Target::Minari, "data-v0"),
+        (Target::Robomimic, "robomimic.hdf5"),
+    ] {
+        let file = folder.path().join(name);
+        convert::write(&transitions, &file, target, None, false).unwrap();
+        let mode = Some(GoalMode::Last);
+        let (small, whole) = (
+            app_with(&file, LITTLE, 2, mode),
+            app_with(&file, None, 2, mode),
+        );
+        let (mut a, mut b) = (Random::new(Seed(1)), Random::new(Seed(1)));
+        for step in 0..60 {
+            assert_eq!(
+                draw(&small, &mut a).unwrap(),
+                draw(&whole, &mut b).unwrap(),
+                "{target}, step {step}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_jumps_is_followed_and_goes_on_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("data.hdf5");
+    write(&file, forms()[0]);
+    let whole = app(&file, None, 1);
+    let mut random = Random::<Sampling>::new(Seed(1));
+    (0..37).for_each(|_| drop(draw(&whole, &mut random).unwrap()));
+    let place = random.state();
+    let expected: Vec<_> = (0..60)
+        .map(|_| draw(&whole, &mut random).unwrap())
+        .collect();
+
+    // As a resumed run does: from the beginning first, and then from where it was.
+    let small = app(&file, LITTLE, 1);
+    let mut resumed = Random::<Sampling>::new(Seed(99));
+    draw(&small, &mut resumed).unwrap();
+    for _ in 0..3 {
+        resumed.restore(place.clone());
+        for expected in &expected[..50] {
+            assert_eq!(&draw(&small, &mut resumed).unwrap(), expected);
+        }
+    }
+    for expected in &expected[50..] {
+        assert_eq!(&draw(&small, &mut resumed).unwrap(), expected);
+    }
+}
+
+#[test]
+fn threads_end_at_once_wherever_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("data.hdf5");
+    write(&file, forms()[3]);
+    for draws in [0, 1, 2, 30] {
+        let (ended, end) = std::sync::mpsc::channel();
+        let file = file.clone();
+        std::thread::spawn(move || {
+            let small = app(&file, LITTLE, 1);
+            let mut random = Random::new(Seed(1));
+            (0..draws).for_each(|_| drop(draw(&small, &mut random).unwrap()));
+            drop(small);
+            ended.send(()).unwrap();
+        });
+        end.recv_timeout(Duration::from_secs(20))
+            .unwrap_or_else(|_| panic!("still running after {draws} draws"));
+    }
+}
+
+#[test]
+fn a_file_that_changes_under_a_run_is_an_error_and_never_other_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, is_cut) in [(0, true), (1, false)] {
+        let file = folder.path().join(format!("{index}.hdf5"));
+        write(&file, forms()[0]);
+        let small = app(&file, LITTLE, 1);
+        let mut random = Random::new(Seed(1));
+        draw(&small, &mut random).unwrap();
+        let length = fs::metadata(&file).unwrap().len();
+        let mut handle = fs::OpenOptions::new().write(true).open(&file).unwrap();
+        if is_cut {
+            handle.set_len(length / 2).unwrap();
+        } else {
+            // Other numbers, of the same length.
+            handle.seek(SeekFrom::Start(length / 2)).unwrap();
+            handle.write_all(&[0; 1_000]).unwrap();
+        }
+        drop(handle);
+        let error = (0..2_000).find_map(|_| draw(&small, &mut random).err());
+        let error = error.expect("2,000 batches came from a file that is another");
+        let is_told = matches!(error, LoadError::Changed { .. });
+        assert!(
+            is_told || is_cut && matches!(error, LoadError::File(_)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn memory_that_holds_no_two_batches_is_refused_with_what_would_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("data.hdf5");
+    write(&file, forms()[0]);
+    let scene = folder.path().join("scene.ron");
+    let text = |memory: &str| {
+        format!(
+            "Scene(name: \"small\", seed: 0, device: \"cpu\", steps: 3, plugins: [Dataset(path: {file:?}, memory: {memory}), \
+             Bc(batch: 64, actor: (layers: [8]))])"
+        )
+    };
+    let train = |memory: &str, run: &str| {
+        fs::write(&scene, text(memory)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_yarak"));
+        command
+            .arg("train")
+            .arg(&scene)
+            .arg("--run")
+            .arg(folder.path().join(run));
+        command.output().unwrap()
+    };
+    let refused = train("0.00001", "a");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    let advice = told
+        .split("`memory: ")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{told}"));
+    let (enough, _) = advice.split_once('`').unwrap();
+    let done = train(enough, "b");
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
+fn asset() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/pendulum-medium-expert.hdf5")
+}
+
+#[test]
+fn a_run_from_the_file_that_was_cut_and_resumed_learns_what_one_in_memory_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = folder.path().join("scene.ron");
+    let text = format!(
+        "Scene(name: \"small\", seed: 3, device: \"cpu\", steps: 40, plugins: [Dataset(path: {:?}, validation: 0.1), \
+         Td3Bc(batch: 32, critic: (layers: [16]), actor: (layers: [16])), Validation(every: 20), Checkpoints(every: 20)])",
+        asset()
+    );
+    fs::write(&scene, text).unwrap();
+    let train = |run: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_yarak"));
+        command
+            .arg("train")
+            .arg(&scene)
+            .arg("--run")
+            .arg(folder.path().join(run));
+        let output = command.args(more).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{told}");
+        told
+    };
+    let told = train("whole", &[]);
+    assert!(!told.contains("read from the file"), "{told}");
+    let little = ["--set", "Dataset.memory=0.001"];
+    let told = train("small", &[&little[..], &["--steps", "20"]].concat());
+    assert!(told.contains("batches are read from the file"), "{told}");
+    train("small", &[&little[..], &["--resume", "auto"]].concat());
+    let weights = |run: &str| {
+        let checkpoint = folder.path().join(run).join("checkpoints/step_000000040");
+        let mut files: Vec<_> = fs::read_dir(checkpoint)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|it| it == "safetensors"))
+            .collect();
+        files.sort();
+        files
+            .into_iter()
+            .map(|file| fs::read(file).unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert!(!weights("whole").is_empty());
+    assert!(weights("whole") == weights("small"), "the weights differ");
+}
