@@ -3,13 +3,21 @@
 pub mod bc;
 pub mod bcq;
 pub mod cql;
+pub mod ddpg;
+pub mod dqn;
 pub mod iql;
+pub mod sac;
+pub mod td3;
 pub mod td3_bc;
 
 pub use bc::Bc;
 pub use bcq::Bcq;
 pub use cql::Cql;
+pub use ddpg::Ddpg;
+pub use dqn::Dqn;
 pub use iql::Iql;
+pub use sac::Sac;
+pub use td3::Td3;
 pub use td3_bc::Td3Bc;
 
 use yarak::prelude::*;
@@ -19,24 +27,40 @@ pub fn register(app: &mut App) {
     app.register_for_scenes::<Bc>()
         .register_for_scenes::<Bcq>()
         .register_for_scenes::<Cql>()
+        .register_for_scenes::<Ddpg>()
+        .register_for_scenes::<Dqn>()
         .register_for_scenes::<Iql>()
+        .register_for_scenes::<Sac>()
+        .register_for_scenes::<Td3>()
         .register_for_scenes::<Td3Bc>()
         .register_step("bc::clone_behaviour", bc::clone_behaviour)
         .register_step("bc::raise_likelihood", bc::raise_likelihood)
-        .register_step("bcq::update_sampler", bcq::update_sampler)
-        .register_step("bcq::update_critic", bcq::update_critic)
-        .register_step("bcq::update_actor", bcq::update_actor)
         .register_step("bcq::track_targets", bcq::track_targets)
-        .register_step("cql::update_critic", cql::update_critic)
-        .register_step("cql::update_conservatism", cql::update_conservatism)
-        .register_step("cql::update_actor", cql::update_actor)
-        .register_step("cql::update_temperature", cql::update_temperature)
+        .register_step("bcq::update_actor", bcq::update_actor)
+        .register_step("bcq::update_critic", bcq::update_critic)
+        .register_step("bcq::update_sampler", bcq::update_sampler)
         .register_step("cql::track_targets", cql::track_targets)
-        .register_step("iql::update_value", iql::update_value)
-        .register_step("iql::update_critic", iql::update_critic)
-        .register_step("iql::update_actor", iql::update_actor)
+        .register_step("cql::update_actor", cql::update_actor)
+        .register_step("cql::update_conservatism", cql::update_conservatism)
+        .register_step("cql::update_critic", cql::update_critic)
+        .register_step("cql::update_temperature", cql::update_temperature)
+        .register_step("ddpg::track_targets", ddpg::track_targets)
+        .register_step("ddpg::update_actor", ddpg::update_actor)
+        .register_step("ddpg::update_critic", ddpg::update_critic)
+        .register_step("dqn::track_target", dqn::track_target)
+        .register_step("dqn::update_critic", dqn::update_critic)
         .register_step("iql::track_targets", iql::track_targets)
-        .register_step("td3_bc::update_critic", td3_bc::update_critic)
+        .register_step("iql::update_actor", iql::update_actor)
+        .register_step("iql::update_critic", iql::update_critic)
+        .register_step("iql::update_value", iql::update_value)
+        .register_step("sac::track_targets", sac::track_targets)
+        .register_step("sac::update_actor", sac::update_actor)
+        .register_step("sac::update_critic", sac::update_critic)
+        .register_step("sac::update_temperature", sac::update_temperature)
+        .register_step("td3::track_targets", td3::track_targets)
+        .register_step("td3::update_actor", td3::update_actor)
+        .register_step("td3::update_critic", td3::update_critic)
+        .register_step("td3_bc::track_targets", td3_bc::track_targets)
         .register_step("td3_bc::update_actor", td3_bc::update_actor)
-        .register_step("td3_bc::track_targets", td3_bc::track_targets);
+        .register_step("td3_bc::update_critic", td3_bc::update_critic);
 }

@@ -26,24 +26,27 @@ pub use crate::collect::{
     StepCount, Steps,
 };
 pub use crate::data::{
-    Batch, Column, Data, Dataset, Dones, End, Episode, GoalMode, GoalPlugin, Goals,
-    MinibatchPlugin, Minibatches, Preprocessing, Rule, Spaces, StoredData, Transitions,
+    Batch, Column, Data, Dataset, Dones, End, Episode, ExperiencePlugin, Folding, GoalMode,
+    GoalPlugin, Goals, MinibatchPlugin, Minibatches, Preprocessing, Replay, ReplayBuffer,
+    ReplayRow, Rule, Spaces, StoredData, Transitions,
 };
 pub use crate::env::{Dynamics, Environment, NumpyRandom, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
-    Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, DensityActor, Descent,
-    DeviceError, Dropout, Init, Learner, LearnerError, Learning, LearningRate, Net, Network,
-    NetworkSettings, Noise, Optim, Optimizer, Purpose, Random, Rate, Role, Sampling, Seed,
-    StochasticActor, Target, TargetUpdate, Tracking, Value,
+    Actor, Annealed, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic,
+    DensityActor, Descent, DeviceError, DiscreteCritic, Dropout, Init, Learner, LearnerError,
+    Learning, LearningRate, Net, Network, NetworkSettings, Noise, Optim, Optimizer, Purpose,
+    Random, Rate, Role, Sampling, Seed, StochasticActor, Target, TargetUpdate, Tracking, Value,
 };
 pub use crate::nn::{
     ActionDistribution, ActionVae, Activation, DensityPolicy, Deviation, DiagonalGaussian,
-    DrawnAction, GaussianMixture, GaussianSettings, Head, MixtureSettings, Mlp, MlpSettings,
-    MlpShape, Perturbation, Policy, PolicyHead, QEnsemble, Scalar, SquashedGaussian,
+    DiscreteQ, DrawnAction, GaussianMixture, GaussianSettings, Head, MixtureSettings, Mlp,
+    MlpSettings, MlpShape, Perturbation, Policy, PolicyHead, QEnsemble, Scalar, SquashedGaussian,
     SquashedNormal, StopGradient, ValueBounds, ValueFunction, log_sum_exp, losses, measures,
 };
-pub use crate::plugins::{Bc, Bcq, Cql, Iql, Td3Bc, bc, bcq, cql, iql, td3_bc};
+pub use crate::plugins::{
+    Bc, Bcq, Cql, Ddpg, Dqn, Iql, Sac, Td3, Td3Bc, bc, bcq, cql, ddpg, dqn, iql, sac, td3, td3_bc,
+};
 pub use crate::report::{
     ConsolePlugin, EarlyStopping, Goal, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory,
     TensorBoard,
@@ -54,8 +57,8 @@ pub use crate::schedule::{
     Evaluate, EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder,
     LearnSystems, NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError,
     Save, SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry,
-    StepsPerCollect, Tick, TickPlugin, TimeBudget, Training, Validate, ValidateSystems, Window,
-    after, between, every, take_failure, training,
+    StepsPerCollect, Tick, TickPlugin, TimeBudget, Training, Validate, ValidateSystems, WarmUp,
+    Window, after, between, every, take_failure, training,
 };
 
 /// The default value of a type, where its name would be noise: `Window { start_epoch: Some(2), ..default() }`.

@@ -1,4 +1,4 @@
-//! TD3+BC and behaviour cloning against float64 references, for ten steps through the real systems of the real `Learn` schedule.
+//! TD3+BC, behaviour cloning, SAC and DQN against float64 references, for ten steps through the real systems of the real `Learn` schedule.
 //!
 //! Initial weights, batches and noise are the fixture's (`fixtures/parity/README.md`): the slot `Sample` puts the batch
 //! into [`Batch`] and gives the noise to the stream that the critic's step draws from. Everything else is the plugin's.
@@ -39,9 +39,13 @@ impl Reference {
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let read = |name: &str| {
             let view = tensors.tensor(name).unwrap();
-            assert_eq!(view.dtype(), Dtype::F64);
-            let numbers = view.data().chunks_exact(8);
-            let numbers = numbers.map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap()));
+            let number = |bytes: &[u8]| match view.dtype() {
+                Dtype::F64 => f64::from_le_bytes(bytes.try_into().unwrap()),
+                // DQN's actions.
+                Dtype::I64 => i64::from_le_bytes(bytes.try_into().unwrap()) as f64,
+                other => panic!("{name} is of {other:?}"),
+            };
+            let numbers = view.data().chunks_exact(8).map(number);
             (view.shape().to_vec(), numbers.collect())
         };
         let names = tensors.names().into_iter();
@@ -80,7 +84,8 @@ impl Reference {
                 next_observation: or_zeros(column("next_obs"), observation.len()),
                 bootstrap: terminal.iter().map(|done| 0.99 * (1.0 - done)).collect(),
                 terminal,
-                noise: column("eps"),
+                // Our critics' step, which looks at s', draws before the actor's.
+                noise: [column("eps"), column("eps_next"), column("eps_pi")].concat(),
                 observation,
             }
         };
@@ -112,6 +117,9 @@ impl Reference {
 
 /// `target_q2.0.weight` is `1.0.weight` in our `target_critic`.
 fn our_name(name: &str) -> (String, String) {
+    if name == "log_alpha" {
+        return ("temperature".to_owned(), "value".to_owned());
+    }
     let (net, place) = name.split_once('.').unwrap();
     let (target, net) = match net.strip_prefix("target_") {
         Some(net) => ("target_", net),
@@ -119,6 +127,7 @@ fn our_name(name: &str) -> (String, String) {
     };
     let (file, place) = match net {
         "actor" => ("actor", place.to_owned()),
+        "q" => ("critic", place.to_owned()),
         "q1" => ("critic", format!("0.{place}")),
         "q2" => ("critic", format!("1.{place}")),
         _ => panic!("no network of ours is called {net}"),
@@ -157,7 +166,8 @@ impl Differences {
     }
 
     fn loss(&mut self, step: usize, ours: f64, theirs: f64) {
-        let off = (ours - theirs).abs() / theirs.abs();
+        // A loss of exactly 0 (the temperature's first) is met exactly.
+        let off = (ours - theirs).abs() / theirs.abs().max(f64::MIN_POSITIVE);
         self.take("loss", step, off, RELATIVE);
     }
 
@@ -243,14 +253,14 @@ fn the_critics_target_agrees_with_the_reference_row_by_row() {
     let mut td3 = Td3Bc::default();
     small(&mut td3.critic.layers);
     small(&mut td3.actor.layers);
-    let mut app = at_the_beginning(td3.clone(), &reference);
+    let mut app = at_the_beginning(td3, &reference);
     // The target is made of the target networks alone, which step 1 leaves where they began.
     step(&mut app);
     let mut noise = Random::<Noise>::new(Seed(0));
     noise.give_normals(reference.f32("batch1/eps"));
     let world = app.world();
-    let y = td3_bc::q_target(
-        &td3,
+    let y = td3::q_target(
+        world.resource::<td3::TwinDelayed>(),
         world.resource::<Batch>(),
         world.resource::<Target<Actor>>(),
         world.resource::<Target<Critic>>(),
@@ -280,4 +290,110 @@ fn behaviour_cloning_agrees_with_the_reference_for_ten_steps() {
         }
     }
     println!("BC, largest differences: {:?}", differences.0);
+}
+
+#[test]
+fn sac_agrees_with_the_reference_for_ten_steps() {
+    let reference = Reference::read("ref_sac.safetensors");
+    let mut sac = Sac::default();
+    small(&mut sac.critic.network.layers);
+    small(&mut sac.actor.layers);
+    let mut app = at_the_beginning(sac, &reference);
+    let mut differences = Differences::default();
+    for t in 1..=STEPS {
+        step(&mut app);
+        let recorded = metrics(&mut app);
+        for (ours, theirs) in [
+            ("critic/loss", "critic_loss"),
+            ("actor/loss", "actor_loss"),
+            ("temperature/loss", "alpha_loss"),
+        ] {
+            differences.loss(t, recorded[ours], reference.get(theirs)[t - 1]);
+        }
+        if t == 1 {
+            differences.first_gradient::<Critic>(&app, &reference, "grad1/");
+            differences.first_gradient::<StochasticActor>(&app, &reference, "grad1/");
+        }
+        if [1, STEPS].contains(&t) {
+            differences.state(&app, &reference, t);
+        }
+    }
+    println!("SAC, largest differences: {:?}", differences.0);
+}
+
+#[test]
+fn sacs_probabilities_and_target_agree_with_the_reference_row_by_row() {
+    let reference = Reference::read("ref_sac.safetensors");
+    let mut sac = Sac::default();
+    small(&mut sac.critic.network.layers);
+    small(&mut sac.actor.layers);
+    let app = at_the_beginning(sac, &reference);
+    let world = app.world();
+    let rows = reference.rows().swap_remove(0);
+    let matrix = |values: Vec<f32>, width: usize| {
+        let shape = [values.len() / width, width];
+        let device = ComputeDevice::cpu().plain();
+        Tensor::<2>::from_data(TensorData::new(values, shape), &device)
+    };
+    let actor = world.resource::<Net<StochasticActor>>();
+    let drawn = actor
+        .distribution(matrix(rows.observation.clone(), 5))
+        .with_noise(matrix(reference.f32("batch1/eps_pi"), 2));
+    for (ours, theirs) in host(drawn.log_probability)
+        .iter()
+        .zip(reference.get("logp_pi1"))
+    {
+        assert_close(f64::from(*ours), *theirs, RELATIVE * theirs.abs().max(1.0));
+    }
+    let mut noise = Random::<Noise>::new(Seed(0));
+    noise.give_normals(reference.f32("batch1/eps_next"));
+    let y = sac::q_target(
+        &rows.batch(),
+        actor,
+        world.resource::<Target<Critic>>(),
+        world.resource::<Net<sac::Temperature>>(),
+        &mut noise,
+    );
+    for (ours, theirs) in host(y).iter().zip(reference.get("target_y1")) {
+        assert_close(f64::from(*ours), *theirs, RELATIVE * theirs.abs());
+    }
+}
+
+/// DQN in an environment with three choices.
+struct AmongThree(Dqn);
+
+impl Plugin for AmongThree {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(Spaces {
+            environment: "three choices".to_owned(),
+            observation: Space::from_bounds(&[(-1.0, 1.0); 5]),
+            action: Space::Discrete { n: 3 },
+        })
+        .add_plugins(self.0.clone());
+    }
+}
+
+#[test]
+fn double_dqn_agrees_with_the_reference_for_ten_steps() {
+    let reference = Reference::read("ref_dqn.safetensors");
+    let mut dqn = Dqn {
+        target_update: TargetUpdate::Soft,
+        ..default()
+    };
+    dqn.critic.learning_rate = LearningRate::Constant(3e-4);
+    small(&mut dqn.critic.layers);
+    let mut app = at_the_beginning(AmongThree(dqn), &reference);
+    let mut differences = Differences::default();
+    for t in 1..=STEPS {
+        step(&mut app);
+        let ours = metrics(&mut app)["critic/loss"];
+        differences.loss(t, ours, reference.get("loss")[t - 1]);
+        if t == 1 {
+            differences.first_gradient::<DiscreteCritic>(&app, &reference, "grad1/");
+        }
+        if [1, STEPS].contains(&t) {
+            differences.state(&app, &reference, t);
+        }
+    }
+    println!("DQN, largest differences: {:?}", differences.0);
 }

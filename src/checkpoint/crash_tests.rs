@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 
 use super::super::disk::{Disk, Fill, RealDisk};
 use super::super::step_folder::{BEST, names_in, pointed, step_folder_name, write_checkpoint};
-use super::super::{Snapshot, latest_good};
+use super::super::{Blob, Snapshot, latest_good};
 use super::{prune, tidy};
 
 /// The saves of the run, in order: the third comes by step 20 a second time, with other weights.
 fn saves() -> Vec<(Snapshot, bool)> {
+    // The same blob in all of them, and one that each has for itself.
+    let shared = Blob::new(|out| out.write_all(b"shared"));
     [
         (10, true),
         (20, false),
@@ -33,6 +35,9 @@ fn saves() -> Vec<(Snapshot, bool)> {
             .put_tensor("critic", "weight", &[1], vec![0.5])
             .unwrap();
         snapshot.put_state("save", &index).unwrap();
+        snapshot.put_blob("shared", shared.clone()).unwrap();
+        let own = Blob::new(move |out| write!(out, "save {index}"));
+        snapshot.put_blob("own", own).unwrap();
         (snapshot, is_best)
     })
     .collect()
@@ -123,6 +128,9 @@ impl Disk for StoppingDisk {
     }
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         self.at_once(|| RealDisk.rename(from, to))
+    }
+    fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.at_once(|| RealDisk.link(from, to))
     }
     fn remove(&mut self, path: &Path) -> io::Result<()> {
         if self.whole()? {
@@ -312,6 +320,14 @@ impl Disk for PoweredDisk {
         RealDisk.rename(from, to)?;
         let to = to.file_name().unwrap().to_str().unwrap().to_owned();
         self.change(from, |from| Change::Rename(from, to));
+        Ok(())
+    }
+    fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.spend()?;
+        RealDisk.link(from, to)?;
+        // The contents were flushed when they were written.
+        let bytes = fs::read(to)?;
+        self.change(to, |name| Change::Put(name, Entry::File(bytes)));
         Ok(())
     }
     fn remove(&mut self, path: &Path) -> io::Result<()> {

@@ -20,6 +20,8 @@ pub(super) trait Disk {
     fn sync_folder(&mut self, path: &Path) -> io::Result<()>;
     /// Gives a file or folder another name in the same folder, at once or not at all.
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name, on the same disk.
+    fn link(&mut self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file, or a folder with all that is in it; what is already gone is no error.
     fn remove(&mut self, path: &Path) -> io::Result<()>;
 }
@@ -52,6 +54,10 @@ impl Disk for RealDisk {
 
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
     }
 
     fn remove(&mut self, path: &Path) -> io::Result<()> {

@@ -205,6 +205,16 @@ pub enum CheckpointError {
         /// What is wrong with it.
         what: String,
     },
+    /// What was saved is sound and does not fit this run.
+    #[error(
+        "{place}: {what}; go on with the scene that it was saved by, or from another checkpoint"
+    )]
+    Unusable {
+        /// The file or the part of the run.
+        place: String,
+        /// What does not fit.
+        what: String,
+    },
     /// `keep: 0` would delete every checkpoint.
     #[error("{}: keeping 0 checkpoints would leave none to resume from; keep 1 or more", folder.display())]
     KeepsNothing {
@@ -239,6 +249,7 @@ impl CheckpointError {
             | Self::NotACheckpoint { .. }
             | Self::NewerFormat { .. }
             | Self::Damaged { .. }
+            | Self::Unusable { .. }
             | Self::KeepsNothing { .. }
             | Self::InUse { .. }
             | Self::OtherEnvironments { .. }
@@ -260,6 +271,14 @@ impl CheckpointError {
             action,
             path: path.to_path_buf(),
             source,
+        }
+    }
+
+    /// What a resource found in a checkpoint and cannot take over; `place` is the file or the part of the run.
+    pub fn unusable(place: &str, what: impl ToString) -> Self {
+        Self::Unusable {
+            place: place.to_owned(),
+            what: what.to_string(),
         }
     }
 

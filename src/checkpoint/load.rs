@@ -10,10 +10,10 @@ use std::path::Path;
 use super::digest::{open_regular, sum_of_file};
 use super::snapshot::check_file_name;
 use super::step_folder::{
-    CHECKSUMS, CHECKSUMS_LIMIT, Checksums, FORMAT, STATE, STATE_LIMIT, StateFile, TENSORS,
+    BLOB, CHECKSUMS, CHECKSUMS_LIMIT, Checksums, FORMAT, STATE, STATE_LIMIT, StateFile, TENSORS,
     TENSORS_LIMIT,
 };
-use super::{CheckpointError, Snapshot, tensor_file};
+use super::{Blob, CheckpointError, Snapshot, tensor_file};
 
 /// Reads the checkpoint in `folder`, such as `runs/a/checkpoints/step_000020000`, and checks every sum.
 ///
@@ -24,7 +24,9 @@ pub fn load(folder: impl AsRef<Path>) -> Result<Snapshot, CheckpointError> {
     let folder = folder.as_ref();
     let sums = read_checksums(folder)?;
     for (file, listed) in &sums.files {
-        let stem = file.strip_suffix(TENSORS);
+        let stem = file
+            .strip_suffix(TENSORS)
+            .or_else(|| file.strip_suffix(BLOB));
         if file != STATE && stem.is_none_or(|stem| check_file_name(stem).is_err()) {
             let what = format!("it lists {file:?}, which no checkpoint has");
             return Err(CheckpointError::damaged(folder, CHECKSUMS, what));
@@ -75,7 +77,12 @@ pub fn load(folder: impl AsRef<Path>) -> Result<Snapshot, CheckpointError> {
         .map(|(key, raw)| (key, raw.trim().get_ron().to_owned()))
         .collect();
     let mut files = BTreeMap::new();
-    for file in sums.files.keys() {
+    for (file, sum) in &sums.files {
+        if let Some(stem) = file.strip_suffix(BLOB) {
+            // Its sum was found right; its bytes are read by whoever needs them.
+            let blob = Blob::in_file(folder.join(file), sum.clone());
+            snapshot.blobs.insert(stem.to_owned(), blob);
+        }
         if let Some(stem) = file.strip_suffix(TENSORS) {
             files.insert(stem.to_owned(), tensor_file::read(folder, file)?);
         }

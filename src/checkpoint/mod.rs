@@ -4,6 +4,7 @@
 //! [`AppPersistExt::persist`]. [`Save`](crate::schedule::Save) gathers all of them into a [`Snapshot`] on the host; a
 //! thread writes it, so that learning does not wait for the disk; a crash at any instant leaves a checkpoint that loads.
 
+mod blob;
 mod digest;
 mod disk;
 mod error;
@@ -22,6 +23,7 @@ mod step_folder;
 mod tensor_file;
 mod writer;
 
+pub use blob::Blob;
 pub use error::CheckpointError;
 pub use load::load;
 pub use manifest::{DatasetRecord, Manifest, ManifestError, Versions};

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::CheckpointError;
 use super::exact_ron;
+use super::{Blob, CheckpointError};
 
 /// A tensor's shape and its values in row-major order.
 ///
@@ -32,7 +32,7 @@ impl PartialEq for HostTensor {
     }
 }
 
-/// Everything that a checkpoint holds: tensors by file and name, and small state by key.
+/// Everything that a checkpoint holds: tensors by file and name, small state by key, and blobs by name.
 ///
 /// Weights, moments and replay rows are tensors. Counters, positions of random streams and schedules are state: any type
 /// that serde knows, kept as RON text in which integers up to 128 bits and floats come back bit for bit (a NaN with its
@@ -62,13 +62,18 @@ pub struct Snapshot {
     pub files: BTreeMap<String, BTreeMap<String, HostTensor>>,
     /// RON text by key.
     pub state: BTreeMap<String, String>,
+    /// Bytes by name (`replay.3` becomes `replay.3.blob`), shared with the checkpoints that hold the same.
+    pub blobs: BTreeMap<String, Blob>,
     /// What messages call it: the folder that it was read from, or its step.
     origin: String,
 }
 
 impl PartialEq for Snapshot {
     fn eq(&self, other: &Self) -> bool {
-        self.step == other.step && self.files == other.files && self.state == other.state
+        self.step == other.step
+            && self.files == other.files
+            && self.state == other.state
+            && self.blobs == other.blobs
     }
 }
 
@@ -79,6 +84,7 @@ impl Snapshot {
             step,
             files: BTreeMap::new(),
             state: BTreeMap::new(),
+            blobs: BTreeMap::new(),
             origin: format!("snapshot of step {step}"),
         }
     }
@@ -203,6 +209,37 @@ impl Snapshot {
         })
     }
 
+    /// Adds the blob `name`.
+    ///
+    /// # Errors
+    /// A name that some disk could not hold, or one that is taken.
+    pub fn put_blob(&mut self, name: &str, blob: Blob) -> Result<(), CheckpointError> {
+        check_file_name(name)?;
+        if self.blobs.contains_key(name) {
+            let what = format!("blob `{name}`");
+            return Err(CheckpointError::PutTwice {
+                checkpoint: self.origin.clone(),
+                what,
+            });
+        }
+        self.blobs.insert(name.to_owned(), blob);
+        Ok(())
+    }
+
+    /// The blob `name`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn blob(&self, name: &str) -> Result<&Blob, CheckpointError> {
+        self.blobs
+            .get(name)
+            .ok_or_else(|| CheckpointError::MissingFile {
+                checkpoint: self.origin.clone(),
+                file: name.to_owned(),
+                present: self.blobs.keys().cloned().collect(),
+            })
+    }
+
     /// What messages call this snapshot.
     pub(super) fn origin(&self) -> &str {
         &self.origin
@@ -216,7 +253,7 @@ impl Snapshot {
                 self.check_tensor(file, name, tensor)?;
             }
         }
-        Ok(())
+        self.blobs.keys().try_for_each(|name| check_file_name(name))
     }
 
     fn check_tensor(

@@ -5,6 +5,7 @@
 //!   latest, best                 small text files, each naming a step folder
 //!   step_000020000/
 //!     actor.safetensors, ...     the tensors
+//!     replay.000000000.blob, ... bytes that several checkpoints hold: one file with a name in each of their folders
 //!     state.ron                  the step and the small state
 //!     checksums.ron              length and SHA-256 of the others, written last
 //!   .writing-PID-step_000040000  being written; means nothing until it is renamed
@@ -23,6 +24,7 @@ use ron::ser::PrettyConfig;
 use ron::value::RawValue;
 use serde::{Deserialize, Serialize};
 
+use super::blob::Stored;
 use super::digest::{Sum, Summing, open_regular};
 use super::disk::{Disk, draft_of, replace_file};
 use super::tensor_file::TensorFile;
@@ -33,6 +35,7 @@ pub(super) const BEST: &str = "best";
 pub(super) const CHECKSUMS: &str = "checksums.ron";
 pub(super) const STATE: &str = "state.ron";
 pub(super) const TENSORS: &str = ".safetensors";
+pub(super) const BLOB: &str = ".blob";
 pub(super) const REPLACED: &str = ".replaced-";
 
 /// The format that this program writes, and the newest that it reads.
@@ -104,13 +107,22 @@ pub(super) fn write_checkpoint(
     snapshot.check()?;
     let name = step_folder_name(snapshot.step);
     let draft = checkpoints.join(draft_of(&name));
-    let placed =
-        write_draft(disk, &draft, snapshot).and_then(|()| place(disk, checkpoints, &draft, &name));
+    let placed = write_draft(disk, &draft, snapshot)
+        .and_then(|sums| place(disk, checkpoints, &draft, &name).map(|()| sums));
     if placed.is_err() {
         // On a full disk the next save needs the room. The first error is the one to report.
         let _ = disk.remove(&draft);
     }
-    placed?;
+    let sums = placed?;
+    for (blob_name, blob) in &snapshot.blobs {
+        let file = format!("{blob_name}{BLOB}");
+        if let Some(sum) = sums.get(&file) {
+            blob.set_stored(Stored {
+                path: checkpoints.join(&name).join(file),
+                sum: sum.clone(),
+            });
+        }
+    }
     // `best` first: a run that stops in between goes on from the former `latest` and comes by here again. The other way
     // round it would go on from this one, and nobody would remember that it was the best.
     if is_best {
@@ -128,7 +140,7 @@ fn write_draft(
     disk: &mut dyn Disk,
     draft: &Path,
     snapshot: &Snapshot,
-) -> Result<(), CheckpointError> {
+) -> Result<BTreeMap<String, Sum>, CheckpointError> {
     disk.remove(draft).map_err(CheckpointError::io(
         "remove an unfinished checkpoint",
         draft,
@@ -143,6 +155,22 @@ fn write_draft(
         let sum = write_summed(disk, &draft.join(&name), &|out| file.write(out))?;
         check_size(snapshot, &name, sum.bytes, TENSORS_LIMIT)?;
         files.insert(name, sum);
+    }
+
+    for (name, blob) in &snapshot.blobs {
+        let file = format!("{name}{BLOB}");
+        let path = draft.join(&file);
+        // What an earlier checkpoint holds gets a second name. Where its file is gone, or the disk has no second names, it
+        // is written again.
+        let linked = blob
+            .stored()
+            .filter(|stored| disk.link(&stored.path, &path).is_ok());
+        let sum = match linked {
+            Some(stored) => stored.sum,
+            None => write_summed(disk, &path, &|out| blob.write(out))?,
+        };
+        check_size(snapshot, &file, sum.bytes, TENSORS_LIMIT)?;
+        files.insert(file, sum);
     }
 
     let unwritable = |key: &str, source: ron::Error| CheckpointError::UnwritableState {
@@ -181,7 +209,8 @@ fn write_draft(
         out.write_all(text.as_bytes())
     })?;
     disk.sync_folder(draft)
-        .map_err(CheckpointError::io("flush the folder", draft))
+        .map_err(CheckpointError::io("flush the folder", draft))?;
+    Ok(sums.files)
 }
 
 fn write_summed(

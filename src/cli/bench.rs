@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bevy_app::{App, AppExit, PostStartup, Startup};
+use bevy_app::{App, AppExit, Plugin, PostStartup, Startup};
 use bevy_ecs::prelude::*;
+use bevy_ecs::schedule::ScheduleLabel;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
@@ -14,13 +15,13 @@ use super::print;
 use crate::checkpoint::RestorePlugin;
 use crate::collect::{Actions, Environments, Exploration};
 use crate::data::{
-    ActionScale, Column, Data, End, Episode, Normaliser, Parts, Preprocessing, Transitions,
+    ActionScale, Column, Data, End, Episode, Normaliser, Parts, Preprocessing, Replay, Transitions,
     split_episodes,
 };
 use crate::learner::{ComputeDevice, Noise, Random, Seed};
 use crate::nn::cpu::{Activation, Input, Kernels, MlpShape};
 use crate::nn::set_threads;
-use crate::plugins::Td3Bc;
+use crate::plugins::{Sac, Td3, Td3Bc};
 use crate::report::{Metrics, Reports};
 use crate::schedule::{Clock, Collect, FacilitatorPlugin, Learn, SchedulePlugin, take_failure};
 
@@ -55,6 +56,10 @@ pub struct Bench {
 enum Name {
     /// One TD3+BC learner: gradient steps a second (1M transitions, 11 observations, 3 actions, batch 256, 256-256)
     Td3Bc,
+    /// TD3 on Pendulum-v1: one environment step and one gradient step, a second (batch 256, 256-256)
+    Td3Pendulum,
+    /// SAC on Pendulum-v1: one environment step and one gradient step, a second (batch 256, 256-256)
+    SacPendulum,
     /// Four TD3+BC learners of other seeds on the same data: gradient steps a second, together
     Td3BcFourSeeds,
     /// The roof: a float32 256x256x256 product on one thread, GFLOP a second
@@ -106,6 +111,8 @@ impl Bench {
             Name::Cartpole,
             Name::Td3Bc,
             Name::Td3BcFourSeeds,
+            Name::Td3Pendulum,
+            Name::SacPendulum,
         ];
         let names: Vec<Name> = match self.name {
             Some(name) => vec![name],
@@ -187,6 +194,20 @@ impl Bench {
                     values: self.windows_of(&mut app, 20),
                 }
             }
+            Name::Td3Pendulum => {
+                let algorithm = Td3 {
+                    warm_up: WARM_UP,
+                    ..Td3::default()
+                };
+                self.online("td3_pendulum", threads, algorithm)?
+            }
+            Name::SacPendulum => {
+                let algorithm = Sac {
+                    warm_up: WARM_UP,
+                    ..Sac::default()
+                };
+                self.online("sac_pendulum", threads, algorithm)?
+            }
             Name::Td3BcFourSeeds => Figure {
                 name: "td3_bc_four_seeds",
                 unit: "steps/s",
@@ -250,6 +271,37 @@ impl Bench {
             Some(failure) => Err(failure.into()),
             None => Ok(values),
         }
+    }
+
+    /// One environment, one gradient step for each of its steps, past the warm-up.
+    fn online(
+        &self,
+        name: &'static str,
+        threads: usize,
+        algorithm: impl Plugin,
+    ) -> Result<Figure, CliError> {
+        set_threads(threads);
+        let mut app = online_learner(algorithm)?;
+        let least = Duration::from_secs_f64(self.seconds);
+        take_rounds(&mut app, 2 * WARM_UP);
+        let mut values = Vec::new();
+        for _ in 0..self.windows {
+            let (started, mut steps) = (Instant::now(), 0);
+            while started.elapsed() < least {
+                take_rounds(&mut app, 20);
+                steps += 20;
+            }
+            values.push(steps as f64 / started.elapsed().as_secs_f64());
+        }
+        if let Some(failure) = take_failure() {
+            return Err(failure.into());
+        }
+        Ok(Figure {
+            name,
+            unit: "steps/s",
+            threads,
+            values,
+        })
     }
 
     /// Four learners share the threads, one thread each at a time.
@@ -321,6 +373,46 @@ fn take_steps(app: &mut App, steps: u64) {
         clock.step += 1;
         clock.gradient_steps += 1;
         world.run_schedule(Learn);
+    }
+}
+
+/// Steps at random before the first gradient step, as the peers' script has it.
+const WARM_UP: u64 = 200;
+
+/// Steps of the environment, each with the gradient step that follows it once the run is warm.
+fn take_rounds(app: &mut App, steps: u64) {
+    let world = app.world_mut();
+    for _ in 0..steps {
+        world.resource_mut::<Clock>().step += 1;
+        world.run_schedule(Collect);
+        if world.resource::<Clock>().step > WARM_UP {
+            world.resource_mut::<Clock>().gradient_steps += 1;
+            world.run_schedule(Learn);
+        }
+    }
+}
+
+/// A learner in one pendulum, before its first step.
+fn online_learner(algorithm: impl Plugin) -> Result<App, CliError> {
+    let mut app = App::new();
+    app.add_plugins((
+        SchedulePlugin,
+        FacilitatorPlugin,
+        RestorePlugin,
+        Reports::default(),
+    ))
+    .insert_resource(Seed(0))
+    .insert_resource(ComputeDevice::cpu())
+    .add_plugins((Environments::default(), Replay::default(), algorithm));
+    app.world_mut().resource_mut::<Clock>().steps = u64::MAX;
+    app.finish();
+    app.cleanup();
+    for schedule in [Startup.intern(), PostStartup.intern()] {
+        app.world_mut().run_schedule(schedule);
+    }
+    match take_failure() {
+        Some(failure) => Err(failure.into()),
+        None => Ok(app),
     }
 }
 

@@ -16,7 +16,8 @@ use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
     default_run_folder, finish_writing,
 };
-use crate::data::{MinibatchPlugin, SharedDataset, preload};
+use crate::collect::Steps;
+use crate::data::{ExperiencePlugin, MinibatchPlugin, SharedDataset, preload};
 use crate::evaluate::Episodes;
 use crate::learner::ComputeDevice;
 use crate::nn::set_threads;
@@ -359,6 +360,14 @@ fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Result<(
         let help = "add an algorithm; `yarak list algorithms` names them";
         let problem = scene.problem("plugins", "nothing in this scene learns", Some(help.into()));
         return Err(problem.into());
+    }
+    if !has_dataset && app.is_plugin_added::<ExperiencePlugin>() {
+        if app.world().contains_resource::<Steps>() {
+            return Ok(());
+        }
+        let message = "the algorithm learns from experience, and the scene has neither `Environments` nor a `Dataset`";
+        let help = "add Environments(env: \"Pendulum-v1\"), or Dataset(path: \"file.hdf5\")";
+        return Err(scene.problem("plugins", message, Some(help.into())).into());
     }
     if !has_dataset && app.is_plugin_added::<MinibatchPlugin>() {
         let message = "the algorithm learns from data, and the scene has no `Dataset`";

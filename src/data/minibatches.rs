@@ -410,22 +410,28 @@ fn vector(values: impl Iterator<Item = f32>, device: &Device) -> Tensor<1> {
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-fn draw_minibatch(
-    minibatches: Res<Minibatches>,
+/// Draws from the dataset. A run that learns from environments has none.
+pub(super) fn draw_minibatch(
+    minibatches: Option<Res<Minibatches>>,
     device: Res<ComputeDevice>,
     mut random: ResMut<Random<Sampling>>,
     mut batch: ResMut<Batch>,
 ) -> Result<(), BevyError> {
-    *batch = minibatches.draw(random.generator(), &device.plain())?;
+    if let Some(minibatches) = minibatches {
+        *batch = minibatches.draw(random.generator(), &device.plain())?;
+    }
     Ok(())
 }
 
 /// Puts held-out rows into [`Batch`].
 fn draw_held_out(
-    minibatches: Res<Minibatches>,
+    minibatches: Option<Res<Minibatches>>,
     device: Res<ComputeDevice>,
     mut batch: ResMut<Batch>,
 ) -> Result<(), BevyError> {
+    let Some(minibatches) = minibatches else {
+        return Ok(());
+    };
     if let Some(held_out) = minibatches.held_out(&device.plain())? {
         *batch = held_out;
     }

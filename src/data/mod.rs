@@ -10,6 +10,7 @@
 //! - [`check`] looks a file over, and says what is odd in it, with the places.
 //! - [`convert`] writes transitions in other layouts.
 //! - [`streaming`] leaves data in their file that are larger than memory.
+//! - [`Replay`] keeps what environments brought in a [`ReplayBuffer`], and [`ExperiencePlugin`] lets an algorithm learn from it.
 //! - [`Summary`] is what `yarak data info` prints.
 //!
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with
@@ -26,6 +27,7 @@ mod memory;
 mod minibatches;
 mod n_step;
 mod normaliser;
+mod replay;
 mod split;
 pub mod streaming;
 mod summary;
@@ -46,6 +48,7 @@ pub use memory::Bytes;
 pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use n_step::{FoldError, Folded, fold};
 pub use normaliser::Normaliser;
+pub use replay::{ExperiencePlugin, Folding, Replay, ReplayBuffer, ReplayRow};
 pub use split::{Split, SplitError, split_by, split_episodes};
 pub use summary::{ColumnInFile, ElementRange, Ends, Spread, Summary};
 pub use transitions::{Column, End, Episode, Parts, Transitions};

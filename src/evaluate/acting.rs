@@ -5,11 +5,11 @@ use bevy_ecs::prelude::*;
 use burn::tensor::Tensor;
 
 use crate::learner::{Net, Role};
-use crate::nn::{DensityPolicy, Policy, SquashedGaussian};
+use crate::nn::{DensityPolicy, DiscreteQ, Policy, SquashedGaussian};
 
 /// A network that chooses actions.
 pub trait Act {
-    /// The deterministic actions `[batch, action]` in [-1, 1] for preprocessed observations `[batch, observation]`.
+    /// The deterministic actions `[batch, action]`, in [-1, 1] for a box and indices for a discrete space, for preprocessed observations `[batch, observation]`.
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2>;
 }
 
@@ -28,6 +28,13 @@ impl Act for DensityPolicy {
 impl Act for SquashedGaussian {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.distribution(observation).mode()
+    }
+}
+
+/// The actions are indices, `[batch, 1]`.
+impl Act for DiscreteQ {
+    fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
+        self.greedy(observation)
     }
 }
 

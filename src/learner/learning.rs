@@ -81,6 +81,11 @@ pub struct Descent {
 }
 
 impl<R: Role> Learning<'_, R> {
+    /// The same network for inference: nothing that it computes is recorded.
+    pub fn plain(&self) -> &R::Network {
+        &self.net
+    }
+
     /// One step of the optimizer against the gradient of `loss` (one number).
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 //!
 //! This module and `nn/` are the only places that know Burn's modules and optimizers.
 
+mod annealed;
 mod device;
 mod learning;
 mod net;
@@ -26,6 +27,7 @@ mod roles;
 mod tracking;
 mod update;
 
+pub use annealed::Annealed;
 pub use device::{ComputeDevice, DeviceError};
 pub use learning::{AppLearnerExt, Descent, Learner, LearnerError, Learning};
 pub use net::{Net, Target};
@@ -35,6 +37,8 @@ pub use random::{
     AppRandomExt, Dropout, Init, Noise, Purpose, Random, RandomState, Sampling, Seed,
 };
 pub use rate::{LearningRate, Rate};
-pub use role::{Actor, Critic, DensityActor, Network, Piece, Role, StochasticActor, Value};
+pub use role::{
+    Actor, Critic, DensityActor, DiscreteCritic, Network, Piece, Role, StochasticActor, Value,
+};
 pub(crate) use roles::Roles;
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};

@@ -2,7 +2,7 @@
 
 use burn::module::AutodiffModule;
 
-use crate::nn::{DensityPolicy, Policy, QEnsemble, SquashedGaussian, ValueFunction};
+use crate::nn::{DensityPolicy, DiscreteQ, Policy, QEnsemble, SquashedGaussian, ValueFunction};
 
 /// What a network is for, and which module plays it.
 ///
@@ -63,6 +63,14 @@ pub struct StochasticActor;
 impl Role for StochasticActor {
     type Network = SquashedGaussian;
     const NAME: &'static str = "actor";
+}
+
+/// The action values of a few choices. A run has these or [`Critic`], so they share a name.
+pub struct DiscreteCritic;
+
+impl Role for DiscreteCritic {
+    type Network = DiscreteQ;
+    const NAME: &'static str = "critic";
 }
 
 /// The action values, an ensemble.

@@ -7,6 +7,7 @@
 mod action_vae;
 pub mod cpu;
 mod density_policy;
+mod discrete_q;
 mod dropout;
 mod fused;
 mod gaussian;
@@ -31,6 +32,7 @@ pub use density_policy::{
     ActionDistribution, DensityPolicy, Deviation, GaussianSettings, Head, MixtureSettings,
     PolicyHead,
 };
+pub use discrete_q::DiscreteQ;
 pub use gaussian::DiagonalGaussian;
 pub use gaussian_mixture::{GaussianMixture, log_sum_exp};
 pub use mlp::Mlp;

@@ -16,6 +16,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use bevy_ecs::prelude::Resource;
 use console::{Term, measure_text_width};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
@@ -25,7 +26,7 @@ use super::progress_line::{ProgressLine, clock, is_shown, one_line};
 const REDRAWS: u8 = 10;
 
 /// Where the progress of all learners of a process goes. Clones write to the same place.
-#[derive(Clone)]
+#[derive(Clone, Resource)]
 pub struct Console {
     output: Output,
     learners: Arc<Mutex<Learners>>,

@@ -142,7 +142,8 @@ impl Plugin for ConsolePlugin {
             let progress = Progress::new(&console, &name, clock.steps, clock.step);
             commands.insert_resource(ConsoleSink(progress));
         };
-        app.add_systems(PostStartup, open.after(crate::checkpoint::RestoreSystems))
+        app.insert_resource(self.console.clone())
+            .add_systems(PostStartup, open.after(crate::checkpoint::RestoreSystems))
             .add_systems(Report, show_progress.in_set(ReportSystems::Write));
     }
 }

@@ -33,6 +33,11 @@ impl Default for Cadence {
     }
 }
 
+/// Environment steps that are only collected: [`Learn`] does not run before more than these were taken. Algorithms that fill a
+/// replay buffer first set it. It means nothing offline.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WarmUp(pub u64);
+
 /// How long one `Update` may train before Bevy's other systems have their turn: 50 ms headless. An app that draws sets less.
 #[derive(Resource, Clone, Copy, Debug)]
 pub struct TimeBudget(pub Duration);
@@ -128,6 +133,7 @@ pub struct FacilitatorPlugin;
 impl Plugin for FacilitatorPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Cadence>()
+            .init_resource::<WarmUp>()
             .init_resource::<TimeBudget>()
             .init_resource::<Training>()
             .init_resource::<Stopwatch>()
@@ -191,7 +197,13 @@ fn round(world: &mut World) -> Option<Outcome> {
     if cadence.collect > 0 {
         world.run_schedule(Prepare);
     }
-    for _ in 0..cadence.learn {
+    let warmed_up = world.resource::<Clock>().step > world.resource::<WarmUp>().0;
+    let learn = if warmed_up || cadence.collect == 0 {
+        cadence.learn
+    } else {
+        0
+    };
+    for _ in 0..learn {
         let mut clock = world.resource_mut::<Clock>();
         clock.gradient_steps += 1;
         if cadence.collect == 0 {
@@ -390,6 +402,29 @@ mod tests {
         };
         assert!(failure.message.contains("give `steps`"), "{failure}");
         assert_eq!(failure.exit_status(), 2);
+    }
+
+    #[test]
+    fn nothing_is_learned_before_more_than_the_warm_up_was_collected() {
+        let mut app = app(8);
+        app.insert_resource(Cadence {
+            collect: 1,
+            learn: 2,
+        })
+        .insert_resource(WarmUp(5));
+        assert_eq!(run(&mut app), Outcome::Finished);
+        let log = &app.world().resource::<Log>().0;
+        let learned: Vec<u64> = log
+            .iter()
+            .filter(|(name, _)| *name == "learn")
+            .map(|(_, step)| *step)
+            .collect();
+        assert_eq!(learned, [6, 6, 7, 7, 8, 8]);
+        // Offline there is nothing to warm up with.
+        let mut app = super::tests::app(2);
+        app.insert_resource(WarmUp(5));
+        assert_eq!(run(&mut app), Outcome::Finished);
+        assert_eq!(app.world().resource::<Clock>().gradient_steps, 2);
     }
 
     #[test]

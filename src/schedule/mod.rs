@@ -33,7 +33,7 @@ pub(crate) use edit::after_every_slot;
 pub use edit::{AppScheduleExt, NamedEdit, ScheduleError, ScheduleErrors};
 pub use facilitate::{
     AppCadenceExt, Cadence, EndNow, FacilitatorPlugin, Outcome, SaveNow, Stopwatch, TimeBudget,
-    Training, request_stop, stop_requested,
+    Training, WarmUp, request_stop, stop_requested,
 };
 pub(crate) use failure::with_causes;
 pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};

@@ -5,6 +5,7 @@ mod determinism;
 mod invariants;
 mod layouts;
 mod offline_family;
+mod online;
 mod program;
 mod resume;
 mod scenes;

@@ -76,6 +76,11 @@ fn a_run_killed_again_and_again_while_it_saves_ends_like_the_uninterrupted_one()
         .replace("[8, 8]", "[96, 96]")
         .replace("every: 25", "every: 10");
     room.write("tiny.ron", &scene);
+    kill_again_and_again(&room);
+}
+
+/// Runs `tiny.ron` once whole and once killed while it saves, again and again, and compares their ends.
+pub fn kill_again_and_again(room: &Room) {
     room.yarak("train tiny.ron --run whole").ends_with(0);
 
     let folder = room.path("killed/checkpoints");

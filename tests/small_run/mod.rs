@@ -32,7 +32,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    fn batch(&self) -> Batch {
+    /// The rows as a batch.
+    pub fn batch(&self) -> Batch {
         let rows = self.reward.len();
         Batch {
             observation: matrix(&self.observation, rows),

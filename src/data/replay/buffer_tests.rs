@@ -1,0 +1,254 @@
+use std::path::Path;
+
+use rand::SeedableRng;
+
+use super::*;
+use crate::checkpoint::{CheckpointWriter, load};
+use crate::data::{ActionScale, Normaliser};
+use crate::learner::ComputeDevice;
+
+/// Environment e's step t observes 100 t + e, does -t, earns t + e / 10, and leads to 100 (t + 1) + e.
+fn steps(step: u64, environments: usize) -> Steps {
+    let mut steps = Steps::new(environments, 1, 1);
+    for environment in 0..environments {
+        let now = (100 * step + environment as u64) as f32;
+        steps.observation.values[environment] = now;
+        steps.next_observation.values[environment] = now + 100.0;
+        steps.action.values[environment] = -(step as f32);
+        steps.reward[environment] = step as f32 + environment as f32 / 10.0;
+        steps.valid[environment] = true;
+    }
+    steps
+}
+
+fn filled(capacity: usize, environments: usize, taken: u64) -> ReplayBuffer {
+    let mut buffer = ReplayBuffer::new(capacity, environments, 1, 1);
+    (0..taken).for_each(|step| buffer.push(&steps(step, environments)));
+    buffer
+}
+
+fn plain() -> Preprocessing {
+    Preprocessing {
+        observation: Normaliser::identity(1),
+        action: ActionScale::from_bounds(vec![-1.0], vec![1.0]).unwrap(),
+    }
+}
+
+fn fold(n_step: usize) -> Folding {
+    Folding {
+        discount: 0.5,
+        n_step,
+        infinite_horizon: false,
+    }
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().into_vec().unwrap()
+}
+
+/// reward, bootstrap, next observation and terminal of one row.
+fn folded(buffer: &ReplayBuffer, step: u64, environment: usize, folding: &Folding) -> [f32; 4] {
+    let row = ReplayRow { step, environment };
+    let device = ComputeDevice::cpu().plain();
+    let batch = buffer.gather(&[row], folding, &plain(), &device).unwrap();
+    [
+        numbers(batch.reward)[0],
+        numbers(batch.bootstrap)[0],
+        numbers(batch.next_observation)[0],
+        numbers(batch.terminal)[0],
+    ]
+}
+
+#[test]
+fn the_ring_keeps_the_newest_rows_and_draws_each_of_them() {
+    for (capacity, environments, taken) in [(10, 1, 7), (10, 1, 1_000), (12, 3, 50), (1, 1, 9)] {
+        let buffer = filled(capacity, environments, taken);
+        let kept = taken.min((capacity / environments) as u64);
+        assert_eq!(buffer.len(), kept * environments as u64);
+        let mut generator = ChaCha8Rng::seed_from_u64(0);
+        let mut counts = std::collections::BTreeMap::new();
+        let draws = 4_000;
+        for row in buffer.draw(draws, &mut generator).unwrap() {
+            *counts.entry((row.step, row.environment)).or_insert(0) += 1;
+        }
+        let expected: Vec<(u64, usize)> = (taken - kept..taken)
+            .flat_map(|step| (0..environments).map(move |environment| (step, environment)))
+            .collect();
+        assert!(counts.keys().eq(expected.iter()), "{counts:?}");
+        let even = draws as u64 / buffer.len();
+        assert!(counts.values().all(|count| *count > even / 2));
+    }
+}
+
+#[test]
+fn memory_is_bounded_however_long_a_run_is() {
+    let (capacity, environments) = (1_000, 4);
+    let bytes = ReplayBuffer::bytes(capacity, environments, 1, 1);
+    let buffer = filled(capacity, environments, 5_000);
+    let rows: usize = buffer.full.iter().map(|full| full.rows.rows()).sum();
+    let most = bytes / buffer.widths.row_bytes();
+    assert!((rows + buffer.tail.rows()) as u64 <= most);
+    assert!(most < 2 * capacity as u64);
+}
+
+#[test]
+fn rewards_are_folded_along_the_environments_own_rows() {
+    let buffer = filled(100, 3, 50);
+    // 10.2 + 11.2 / 2 + 12.2 / 4, bootstrapped from after step 12 of environment 2.
+    let [reward, bootstrap, next, terminal] = folded(&buffer, 20, 2, &fold(3));
+    assert!((reward - (20.2 + 21.2 / 2.0 + 22.2 / 4.0)).abs() < 1e-5);
+    assert_eq!([bootstrap, next, terminal], [0.125, 2302.0, 0.0]);
+    // The newest row has no following one yet.
+    let [reward, bootstrap, next, _] = folded(&buffer, 49, 0, &fold(3));
+    assert_eq!([reward, bootstrap, next], [49.0, 0.5, 5000.0]);
+}
+
+#[test]
+fn folding_stops_at_both_ends_and_a_timeout_is_never_taken_for_a_terminal() {
+    let mut buffer = ReplayBuffer::new(100, 2, 1, 1);
+    for step in 0..6 {
+        let mut now = steps(step, 2);
+        now.terminated[0] = step == 3;
+        now.truncated[1] = step == 3;
+        buffer.push(&now);
+    }
+    // 2 + 3 / 2, and nothing is bootstrapped.
+    assert_eq!(folded(&buffer, 2, 0, &fold(5)), [3.5, 0.0, 400.0, 1.0]);
+    // 2.1 + 3.1 / 2, bootstrapped from the true last observation.
+    let [reward, bootstrap, next, terminal] = folded(&buffer, 2, 1, &fold(5));
+    assert!((reward - 3.65).abs() < 1e-6);
+    assert_eq!([bootstrap, next, terminal], [0.25, 401.0, 0.0]);
+    let forever = Folding {
+        infinite_horizon: true,
+        ..fold(5)
+    };
+    // 2 + (3 / (1 - 1/2)) / 2
+    assert_eq!(folded(&buffer, 2, 0, &forever)[0], 5.0);
+    assert!((folded(&buffer, 2, 1, &forever)[0] - 3.65).abs() < 1e-6);
+}
+
+#[test]
+fn a_row_that_is_no_step_is_never_drawn_nor_folded_into() {
+    let mut buffer = ReplayBuffer::new(20, 1, 1, 1);
+    for step in 0..100 {
+        let mut now = steps(step, 1);
+        now.truncated[0] = step % 4 == 2;
+        now.valid[0] = step % 4 != 3;
+        buffer.push(&now);
+    }
+    assert_eq!(buffer.len(), 15);
+    let mut generator = ChaCha8Rng::seed_from_u64(1);
+    let rows = buffer.draw(1_000, &mut generator).unwrap();
+    assert!(rows.iter().all(|row| row.step % 4 != 3 && row.step >= 80));
+    // Step 82 is the end of its episode.
+    assert_eq!(folded(&buffer, 81, 0, &fold(9))[2], 8300.0);
+    assert!(
+        ReplayBuffer::new(5, 1, 1, 1)
+            .draw(1, &mut generator)
+            .is_none()
+    );
+}
+
+#[test]
+fn observations_are_preprocessed_and_actions_are_as_they_were_given() {
+    let buffer = filled(10, 1, 5);
+    let mut preprocessing = plain();
+    preprocessing.observation = Normaliser {
+        mean: vec![100.0],
+        std: vec![2.0 - Normaliser::EPSILON],
+    };
+    let row = ReplayRow {
+        step: 3,
+        environment: 0,
+    };
+    let device = ComputeDevice::cpu().plain();
+    let batch = buffer
+        .gather(&[row], &fold(1), &preprocessing, &device)
+        .unwrap();
+    assert_eq!(numbers(batch.observation), [100.0]);
+    assert_eq!(numbers(batch.next_observation), [150.0]);
+    assert_eq!(numbers(batch.action), [-3.0]);
+}
+
+/// Saves the buffer as a run does; what a fresh buffer restores from it.
+fn through_the_disk(buffer: &ReplayBuffer, folder: &Path, step: u64) -> ReplayBuffer {
+    let writer = CheckpointWriter::start(folder, 2).unwrap();
+    let mut snapshot = Snapshot::new(step);
+    buffer.save(&mut snapshot).unwrap();
+    writer.save(snapshot, false).unwrap();
+    writer.finish().unwrap();
+    let snapshot = load(folder.join(format!("step_{step:09}"))).unwrap();
+    let mut restored = ReplayBuffer::new(600, 2, 1, 1);
+    restored.load(&snapshot, &World::new()).unwrap();
+    restored
+}
+
+#[test]
+fn a_restored_buffer_goes_on_as_the_one_that_was_saved() {
+    // Before it is full, when it is, on a piece's border, and off it.
+    for taken in [0, 1, 37, 38, 76, 299, 300, 301, 1_000] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut whole = filled(600, 2, taken);
+        let mut restored = through_the_disk(&whole, folder.path(), taken + 1);
+        for step in taken..taken + 100 {
+            let now = steps(step, 2);
+            whole.push(&now);
+            restored.push(&now);
+        }
+        assert_eq!(whole.state(), restored.state());
+        assert_eq!((whole.valid, &whole.tail), (restored.valid, &restored.tail));
+        let pieces = |buffer: &ReplayBuffer| -> Vec<Chunk> {
+            buffer
+                .full
+                .iter()
+                .map(|full| (*full.rows).clone())
+                .collect()
+        };
+        assert_eq!(pieces(&whole), pieces(&restored));
+    }
+}
+
+#[test]
+fn a_save_writes_what_is_new_and_shares_the_rest_with_the_checkpoint_before() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().unwrap();
+    let mut buffer = filled(600, 2, 200);
+    let links = |step: u64| -> Vec<(String, u64)> {
+        let folder = folder.path().join(format!("step_{step:09}"));
+        let mut links: Vec<(String, u64)> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| {
+                let name = entry.file_name().into_string().unwrap();
+                (name, entry.metadata().unwrap().nlink())
+            })
+            .filter(|(name, _)| name.starts_with("replay."))
+            .collect();
+        links.sort();
+        links
+    };
+    through_the_disk(&buffer, folder.path(), 1);
+    let pieces = buffer.full.len();
+    assert!(links(1).len() == pieces + 1 && pieces >= 4);
+    // More is recorded, and a process that restored the buffer shares the files too.
+    (200..260).for_each(|step| buffer.push(&steps(step, 2)));
+    let restored = through_the_disk(&buffer, folder.path(), 2);
+    through_the_disk(&restored, folder.path(), 3);
+    let now = links(3);
+    let shared = now.iter().filter(|(_, links)| *links >= 2).count();
+    assert_eq!(shared, buffer.full.len());
+    assert_eq!(
+        now.iter().find(|(_, links)| *links == 1).unwrap().0,
+        "replay.tail.blob"
+    );
+}
+
+#[test]
+fn a_buffer_of_another_capacity_is_refused() {
+    let mut snapshot = Snapshot::new(1);
+    filled(600, 2, 10).save(&mut snapshot).unwrap();
+    let mut other = ReplayBuffer::new(700, 2, 1, 1);
+    let error = other.load(&snapshot, &World::new()).unwrap_err();
+    assert!(error.to_string().contains("the replay buffer"), "{error}");
+    assert!(other.is_empty());
+}

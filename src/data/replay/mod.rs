@@ -1,0 +1,12 @@
+//! Learning from what environments brought: the replay buffer and its part in a run.
+//!
+//! An off-policy algorithm adds [`ExperiencePlugin`]. In a scene with a [`Dataset`](super::Dataset) its minibatches come from
+//! there, and in one with environments from a [`ReplayBuffer`]: its steps read the same [`Batch`](super::Batch) either way. On-policy
+//! algorithms, which use what they collect once, need none of this.
+
+mod buffer;
+mod chunk;
+mod plugin;
+
+pub use buffer::{Folding, ReplayBuffer, ReplayRow};
+pub use plugin::{ExperiencePlugin, Replay};

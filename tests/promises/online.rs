@@ -1,0 +1,114 @@
+//! Runs that learn in environments: cut at any step, or killed, and resumed, they end like those that were not.
+
+use std::fs;
+
+use crate::program::{Room, checkpoint, copy, named, reports};
+use crate::resume::{assert_same_end, cut_after, kill_again_and_again};
+
+/// A scene that begins to learn after 60 steps, has episodes of 20 steps, and whose replay buffer is full after 150. What is
+/// saved every 25 steps lies before, on and after all of these.
+fn scene(environment: &str, algorithm: &str) -> String {
+    format!(
+        r#"Scene(
+    name: "tiny",
+    steps: 300,
+    plugins: [
+        Environments(env: "{environment}", count: 3, time_limit: Some(20)),
+        Replay(capacity: 150),
+        {algorithm},
+        Rollouts(env: "{environment}", every: 100, episodes: 1),
+        Reports(every: 30),
+        Checkpoints(every: 25, keep: 100),
+    ],
+)
+"#
+    )
+}
+
+const ALGORITHMS: [(&str, &str); 4] = [
+    (
+        "Pendulum-v1",
+        "Td3(batch: 8, n_step: 3, warm_up: 60, exploration_noise: Linear(start: 0.5, end: 0.1, steps: 200), \
+         critic: (layers: [8, 8]), actor: (layers: [8, 8]))",
+    ),
+    (
+        "Pendulum-v1",
+        "Sac(batch: 8, warm_up: 60, train_every: 2, gradient_steps: 3, critic: (network: (layers: [8])), actor: (layers: [8]))",
+    ),
+    (
+        "MountainCarContinuous-v0",
+        "Ddpg(batch: 8, warm_up: 60, critic: (layers: [8]), actor: (layers: [8]))",
+    ),
+    (
+        "CartPole-v1",
+        "Dqn(batch: 8, warm_up: 60, train_every: 1, target_update: Hard(7), \
+         exploration: Linear(start: 1.0, end: 0.1, steps: 200), critic: (dueling: true, layers: [8]))",
+    ),
+];
+
+#[test]
+fn an_online_run_cut_at_any_checkpoint_ends_like_the_uninterrupted_one() {
+    for (environment, algorithm) in ALGORITHMS {
+        let room = Room::new();
+        room.write("tiny.ron", &scene(environment, algorithm));
+        room.yarak("train tiny.ron --run whole").ends_with(0);
+        let whole = room.path("whole");
+        assert_eq!(reports(&whole).last().unwrap()["step"], 300);
+        // While warming up, early in learning, and with a buffer that has gone round.
+        for step in [51, 75, 225] {
+            let cut = room.path(&format!("cut_{step}"));
+            copy(&whole, &cut);
+            cut_after(&cut, step);
+            room.yarak(&format!("train tiny.ron --run cut_{step} --resume auto"))
+                .ends_with(0);
+            assert_same_end(&whole, &cut);
+        }
+    }
+}
+
+#[test]
+fn an_online_run_killed_again_and_again_while_it_saves_ends_like_the_uninterrupted_one() {
+    let room = Room::new();
+    let (environment, algorithm) = ALGORITHMS[0];
+    let text = scene(environment, algorithm)
+        .replace("[8, 8]", "[96, 96]")
+        .replace("Checkpoints(every: 25", "Checkpoints(every: 10");
+    room.write("tiny.ron", &text);
+    kill_again_and_again(&room);
+}
+
+#[test]
+fn nothing_is_learned_while_an_online_run_warms_up() {
+    let room = Room::new();
+    let (environment, algorithm) = ALGORITHMS[0];
+    room.write("tiny.ron", &scene(environment, algorithm));
+    room.yarak("train tiny.ron --run run --steps 60")
+        .ends_with(0);
+    let learned = |run: &str, name: &str| {
+        let files = checkpoint(&room.path(run), name);
+        files["actor.safetensors"].clone()
+    };
+    let run = room.path("run");
+    let before = learned("run", &named(&run, "latest"));
+    room.yarak("train tiny.ron --run run --steps 63 --resume auto")
+        .ends_with(0);
+    assert_eq!(named(&run, "latest"), "step_000000063");
+    // TD3's actor waits for the second gradient step.
+    assert_eq!(learned("run", "step_000000063"), before);
+    room.yarak("train tiny.ron --run run --steps 66 --resume auto")
+        .ends_with(0);
+    assert_ne!(learned("run", "step_000000066"), before);
+}
+
+#[test]
+fn the_replay_buffers_memory_is_said_and_one_that_cannot_fit_is_refused() {
+    let room = Room::new();
+    let (environment, algorithm) = ALGORITHMS[0];
+    room.write("tiny.ron", &scene(environment, algorithm));
+    let said = room.yarak("train tiny.ron --run run --steps 3");
+    let said = said.ends_with(0);
+    assert!(said.contains("replay buffer: 150 transitions"), "{said}");
+    room.yarak("train tiny.ron --run huge --set Replay.capacity=4000000000")
+        .refuses(&["replay buffer", "GB", "Replay.capacity"]);
+    assert!(fs::read_dir(room.path("run/checkpoints")).is_ok());
+}
