@@ -9,7 +9,7 @@ use super::error::CliError;
 use crate::app::{ConcludePlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormaliseObservations, NormaliseReturns};
-use crate::data::{Dataset, Preprocessing, SearchFolders};
+use crate::data::{Dataset, Preprocessing, Replay, SearchFolders};
 use crate::evaluate::{Rollouts, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::plugins;
@@ -62,6 +62,7 @@ impl Program {
         app.add_plugins(parts)
             .register_for_scenes::<Dataset>()
             .register_for_scenes::<Environments>()
+            .register_for_scenes::<Replay>()
             .register_for_scenes::<ActRandomly>()
             .register_for_scenes::<NormaliseObservations>()
             .register_for_scenes::<NormaliseReturns>()

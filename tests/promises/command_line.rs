@@ -171,9 +171,9 @@ fn a_scene_is_drawn_as_text_mermaid_and_dot() {
     );
     for drawing in [mermaid, dot] {
         for step in [
-            "td3::update_critic",
+            "td3_bc::update_critic",
             "td3_bc::update_actor",
-            "td3::track_targets",
+            "td3_bc::track_targets",
             "rollouts::play_episodes",
         ] {
             assert!(drawing.contains(step), "{step}: {drawing}");
@@ -380,7 +380,11 @@ fn a_file_that_is_no_good_dataset_is_refused_with_the_path_in_it() {
             room.yarak_with(arguments).refuses(parts);
         }
         let set = format!("Dataset.path={file}");
-        let mut parts = parts.to_vec();
+        // Widths are compared with the environment's before values are read, and this file's differ.
+        let mut parts = match parts {
+            ["NaN"] => vec!["2 elements"],
+            parts => parts.to_vec(),
+        };
         parts.push("error: Dataset.path: ");
         room.yarak_with(&["train", "tiny.ron", "--set", &set])
             .refuses(&parts);
