@@ -232,37 +232,6 @@ impl Bench {
         values
     }
 
-    /// One environment, one gradient step for each of its steps, past the warm-up.
-    fn online(
-        &self,
-        name: &'static str,
-        threads: usize,
-        algorithm: impl Plugin,
-    ) -> Result<Figure, CliError> {
-        set_threads(threads);
-        let mut app = online_learner(algorithm)?;
-        let least = Duration::from_secs_f64(self.seconds);
-        take_rounds(&mut app, 2 * WARM_UP);
-        let mut values = Vec::new();
-        for _ in 0..self.windows {
-            let (started, mut steps) = (Instant::now(), 0);
-            while started.elapsed() < least {
-                take_rounds(&mut app, 20);
-                steps += 20;
-            }
-            values.push(steps as f64 / started.elapsed().as_secs_f64());
-        }
-        if let Some(failure) = take_failure() {
-            return Err(failure.into());
-        }
-        Ok(Figure {
-            name,
-            unit: "steps/s",
-            threads,
-            values,
-        })
-    }
-
     /// Environment steps a second over each window. The actions were drawn before, as peers draw them.
     fn cart_poles(&self) -> Result<Vec<f64>, CliError> {
         const DRAWN: usize = 100;
@@ -302,6 +271,37 @@ impl Bench {
             Some(failure) => Err(failure.into()),
             None => Ok(values),
         }
+    }
+
+    /// One environment, one gradient step for each of its steps, past the warm-up.
+    fn online(
+        &self,
+        name: &'static str,
+        threads: usize,
+        algorithm: impl Plugin,
+    ) -> Result<Figure, CliError> {
+        set_threads(threads);
+        let mut app = online_learner(algorithm)?;
+        let least = Duration::from_secs_f64(self.seconds);
+        take_rounds(&mut app, 2 * WARM_UP);
+        let mut values = Vec::new();
+        for _ in 0..self.windows {
+            let (started, mut steps) = (Instant::now(), 0);
+            while started.elapsed() < least {
+                take_rounds(&mut app, 20);
+                steps += 20;
+            }
+            values.push(steps as f64 / started.elapsed().as_secs_f64());
+        }
+        if let Some(failure) = take_failure() {
+            return Err(failure.into());
+        }
+        Ok(Figure {
+            name,
+            unit: "steps/s",
+            threads,
+            values,
+        })
     }
 
     /// Four learners share the threads, one thread each at a time.

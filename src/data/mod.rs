@@ -7,10 +7,10 @@
 //!   and the episodes with how each of them ended. Terminal and truncated are different [`End`]s.
 //! - [`fold`] folds multi-step returns, [`split_episodes`] and [`split_by`] hold out whole episodes, [`Windows`] cuts padded
 //!   sequences, [`Goals`] are what an episode came to, [`Normaliser`] and [`ActionScale`] rescale.
-//! - [`Replay`] keeps what environments brought in a [`ReplayBuffer`], and [`ExperiencePlugin`] lets an algorithm learn from it.
 //! - [`check`] looks a file over, and says what is odd in it, with the places.
 //! - [`convert`] writes transitions in other layouts.
 //! - [`streaming`] leaves data in their file that are larger than memory.
+//! - [`Replay`] keeps what environments brought in a [`ReplayBuffer`], and [`ExperiencePlugin`] lets an algorithm learn from it.
 //! - [`Summary`] is what `yarak data info` prints.
 //!
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with

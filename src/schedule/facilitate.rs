@@ -395,6 +395,16 @@ mod tests {
     }
 
     #[test]
+    fn a_run_of_epochs_without_a_length_is_refused_and_not_endless() {
+        let mut app = app(u64::MAX);
+        let Outcome::Failed(failure) = run(&mut app) else {
+            panic!("it must fail")
+        };
+        assert!(failure.message.contains("give `steps`"), "{failure}");
+        assert_eq!(failure.exit_status(), 2);
+    }
+
+    #[test]
     fn nothing_is_learned_before_more_than_the_warm_up_was_collected() {
         let mut app = app(8);
         app.insert_resource(Cadence {
@@ -415,16 +425,6 @@ mod tests {
         app.insert_resource(WarmUp(5));
         assert_eq!(run(&mut app), Outcome::Finished);
         assert_eq!(app.world().resource::<Clock>().gradient_steps, 2);
-    }
-
-    #[test]
-    fn a_run_of_epochs_without_a_length_is_refused_and_not_endless() {
-        let mut app = app(u64::MAX);
-        let Outcome::Failed(failure) = run(&mut app) else {
-            panic!("it must fail")
-        };
-        assert!(failure.message.contains("give `steps`"), "{failure}");
-        assert_eq!(failure.exit_status(), 2);
     }
 
     #[test]

@@ -84,23 +84,23 @@ fn nothing_is_learned_while_an_online_run_warms_up() {
     room.write("tiny.ron", &scene(environment, algorithm));
     room.yarak("train tiny.ron --run run --steps 60")
         .ends_with(0);
-    // The header, which has the step in it, is left out.
-    let weights = |name: &str| {
-        let files = checkpoint(&room.path("run"), name);
+    let learned = |run: &str, name: &str| {
+        let files = checkpoint(&room.path(run), name);
         let bytes = &files["actor.safetensors"];
+        // The header names the step; what was learned lies behind it.
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap());
         bytes[8 + header as usize..].to_vec()
     };
     let run = room.path("run");
-    let before = weights(&named(&run, "latest"));
+    let before = learned("run", &named(&run, "latest"));
     room.yarak("train tiny.ron --run run --steps 63 --resume auto")
         .ends_with(0);
     assert_eq!(named(&run, "latest"), "step_000000063");
     // TD3's actor waits for the second gradient step.
-    assert!(weights("step_000000063") == before);
+    assert_eq!(learned("run", "step_000000063"), before);
     room.yarak("train tiny.ron --run run --steps 66 --resume auto")
         .ends_with(0);
-    assert!(weights("step_000000066") != before);
+    assert_ne!(learned("run", "step_000000066"), before);
 }
 
 #[test]

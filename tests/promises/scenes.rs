@@ -182,11 +182,11 @@ fn a_template_is_a_good_scene_and_resolves_to_the_defaults() {
         // The template against the empty settings, each in a scene that can start.
         let others = match name.as_str() {
             "Dataset" => "Bc(),".to_owned(),
-            "Dqn" => "Environments(env: \"CartPole-v1\"),".to_owned(),
             // What it watches has to be made.
             "EarlyStopping" => {
                 with_dataset("Dataset(path: \"DATASET\"), Bc(), Rollouts(every: 1, episodes: 1),")
             }
+            "Dqn" => "Environments(env: \"CartPole-v1\"),".to_owned(),
             _ if algorithms.contains(&name) => with_dataset("Dataset(path: \"DATASET\"),"),
             _ => with_dataset("Dataset(path: \"DATASET\", validation: 0.1), Bc(),"),
         };
