@@ -380,7 +380,11 @@ fn a_file_that_is_no_good_dataset_is_refused_with_the_path_in_it() {
             room.yarak_with(arguments).refuses(parts);
         }
         let set = format!("Dataset.path={file}");
-        let mut parts = parts.to_vec();
+        // Widths are compared with the environment's before values are read, and this file's differ.
+        let mut parts = match parts {
+            ["NaN"] => vec!["2 elements"],
+            parts => parts.to_vec(),
+        };
         parts.push("error: Dataset.path: ");
         room.yarak_with(&["train", "tiny.ron", "--set", &set])
             .refuses(&parts);
