@@ -55,6 +55,8 @@ mod environment;
 mod error;
 mod mountain_car;
 mod mountain_car_continuous;
+mod numpy_normal;
+mod numpy_normal_tables;
 mod numpy_power;
 mod numpy_random;
 mod pendulum;
