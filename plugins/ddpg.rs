@@ -38,32 +38,14 @@ pub struct Ddpg {
     #[reflect(@Bounds::within(0.0, 1.0))]
     pub exploration_theta: f32,
     /// The action values.
-    pub critic: DdpgNetwork,
+    pub critic: NetworkSettings,
     /// The policy.
-    pub actor: DdpgNetwork,
-}
-
-/// One of DDPG's networks.
-#[derive(Clone, Debug, Reflect)]
-pub struct DdpgNetwork {
-    /// Widths of the hidden layers (ReLU).
-    #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// The rule that turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The learning rate over time.
-    pub learning_rate: LearningRate,
-    /// Weight decay: in the gradient for Adam, decoupled for AdamW.
-    #[reflect(@Bounds::at_least(0.0))]
-    pub l2: f32,
-    /// The norm that the gradient is clipped to. None: not clipped.
-    #[reflect(@Bounds::above(0.0))]
-    pub max_gradient_norm: Option<f32>,
+    pub actor: NetworkSettings,
 }
 
 impl Default for Ddpg {
     fn default() -> Self {
-        let network = |rate: f64, l2: f32| DdpgNetwork {
+        let network = |rate: f64, l2: f32| NetworkSettings {
             layers: vec![400, 300],
             optimizer: Optimizer::Adam,
             learning_rate: LearningRate::Constant(rate),
@@ -88,18 +70,6 @@ impl Default for Ddpg {
 }
 
 impl Settings for Ddpg {}
-
-impl DdpgNetwork {
-    fn learner(&self) -> Learner {
-        Learner {
-            optimizer: self.optimizer,
-            learning_rate: self.learning_rate.clone(),
-            l2: self.l2,
-            max_gradient_norm: self.max_gradient_norm,
-            window: Window::default(),
-        }
-    }
-}
 
 impl Plugin for Ddpg {
     fn build(&self, app: &mut App) {
@@ -145,8 +115,14 @@ fn build_networks(
     mut commands: Commands,
 ) {
     let [observation, action] = preprocessing.widths();
-    let (device, layers) = (device.plain(), &ddpg.critic.layers);
-    let actor = Policy::new(observation, action, &ddpg.actor.layers, &device, &mut init);
+    let (device, layers) = (device.plain(), &ddpg.critic.layers[..]);
+    let actor = Policy::new(
+        observation,
+        action,
+        &ddpg.actor.layers[..],
+        &device,
+        &mut init,
+    );
     let critic = QEnsemble::new(1, observation, action, layers, None, &device, &mut init);
     let (actor, critic) = (Net::<Actor>::new(actor), Net::<Critic>::new(critic));
     commands.insert_resource(Target::copy_of(&actor));
@@ -175,29 +151,26 @@ impl Persist for Wandering {
 pub fn explore(
     ddpg: Res<Ddpg>,
     clock: Res<Clock>,
-    (observations, steps): (Res<Observations>, Res<Steps>),
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
+    steps: Res<Steps>,
     actor: Res<Net<Actor>>,
-    mut random: ResMut<Random<Exploration>>,
     mut wandering: ResMut<Wandering>,
-    mut actions: ResMut<Actions>,
+    mut exploring: Exploring,
 ) -> Result {
-    let n = actions.values.len();
+    let n = exploring.actions.values.len();
     wandering.0.resize(n, 0.0);
     if clock.step <= ddpg.warm_up {
-        actions.values = random.uniforms(n, -1.0, 1.0);
+        exploring.act_uniformly();
         return Ok(());
     }
-    let observation = observations.preprocessed(&preprocessing, &device.plain())?;
-    actions.take(actor.act(observation));
+    let observation = exploring.observation()?;
+    exploring.actions.take(actor.act(observation));
     let (theta, sigma) = (
         ddpg.exploration_theta,
         ddpg.exploration_noise.at(clock.step),
     );
-    let width = actions.width;
-    let draws = random.normals(n);
-    for (index, action) in actions.values.iter_mut().enumerate() {
+    let width = exploring.actions.width;
+    let draws = exploring.random.normals(n);
+    for (index, action) in exploring.actions.values.iter_mut().enumerate() {
         let x = &mut wandering.0[index];
         if steps.ended(index / width) {
             *x = 0.0;

@@ -177,26 +177,22 @@ const NOT_DISCRETE: &str = "DQN chooses among a few actions, and the scene names
 pub fn explore(
     dqn: Res<Dqn>,
     clock: Res<Clock>,
-    observations: Res<Observations>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
     critic: Res<Net<DiscreteCritic>>,
-    mut random: ResMut<Random<Exploration>>,
-    mut actions: ResMut<Actions>,
+    mut exploring: Exploring,
 ) -> Result {
-    let n = actions.values.len();
-    let choices = random.indices(n, critic.choices());
+    let n = exploring.actions.values.len();
+    let choices = exploring.random.indices(n, critic.choices());
     let epsilon = if clock.step <= dqn.warm_up {
         1.0
     } else {
         dqn.exploration.at(clock.step)
     };
-    let draws = random.uniforms(n, 0.0, 1.0);
+    let draws = exploring.random.uniforms(n, 0.0, 1.0);
     if draws.iter().any(|draw| *draw >= epsilon) {
-        let observation = observations.preprocessed(&preprocessing, &device.plain())?;
-        actions.take(critic.greedy(observation));
+        let observation = exploring.observation()?;
+        exploring.actions.take(critic.greedy(observation));
     }
-    for (index, action) in actions.values.iter_mut().enumerate() {
+    for (index, action) in exploring.actions.values.iter_mut().enumerate() {
         if draws[index] < epsilon {
             *action = choices[index] as f32;
         }

@@ -60,7 +60,5 @@ pub fn register(app: &mut App) {
         .register_step("td3::track_targets", td3::track_targets)
         .register_step("td3::update_actor", td3::update_actor)
         .register_step("td3::update_critic", td3::update_critic)
-        .register_step("td3_bc::track_targets", td3_bc::track_targets)
-        .register_step("td3_bc::update_actor", td3_bc::update_actor)
-        .register_step("td3_bc::update_critic", td3_bc::update_critic);
+        .register_step("td3_bc::update_actor", td3_bc::update_actor);
 }

@@ -38,7 +38,7 @@ pub struct Sac {
     /// The action values.
     pub critic: SacCritic,
     /// The policy.
-    pub actor: SacNetwork,
+    pub actor: NetworkSettings,
 }
 
 /// SAC's temperature α.
@@ -64,25 +64,7 @@ pub struct SacCritic {
     #[reflect(@Bounds::within(1.0, 1_000.0))]
     pub n: usize,
     /// Their networks.
-    pub network: SacNetwork,
-}
-
-/// One of SAC's networks.
-#[derive(Clone, Debug, Reflect)]
-pub struct SacNetwork {
-    /// Widths of the hidden layers (ReLU).
-    #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// The rule that turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The learning rate over time.
-    pub learning_rate: LearningRate,
-    /// Weight decay: in the gradient for Adam, decoupled for AdamW.
-    #[reflect(@Bounds::at_least(0.0))]
-    pub l2: f32,
-    /// The norm that the gradient is clipped to, each critic's on its own. None: not clipped.
-    #[reflect(@Bounds::above(0.0))]
-    pub max_gradient_norm: Option<f32>,
+    pub network: NetworkSettings,
 }
 
 impl Default for Sac {
@@ -105,21 +87,9 @@ impl Default for Sac {
             },
             critic: SacCritic {
                 n: 2,
-                network: SacNetwork::default(),
+                network: NetworkSettings::default(),
             },
-            actor: SacNetwork::default(),
-        }
-    }
-}
-
-impl Default for SacNetwork {
-    fn default() -> Self {
-        SacNetwork {
-            layers: vec![256, 256],
-            optimizer: Optimizer::Adam,
-            learning_rate: LearningRate::Constant(3e-4),
-            l2: 0.0,
-            max_gradient_norm: None,
+            actor: NetworkSettings::default(),
         }
     }
 }
@@ -133,18 +103,6 @@ pub struct Temperature;
 impl Role for Temperature {
     type Network = Scalar;
     const NAME: &'static str = "temperature";
-}
-
-impl SacNetwork {
-    fn learner(&self) -> Learner {
-        Learner {
-            optimizer: self.optimizer,
-            learning_rate: self.learning_rate.clone(),
-            l2: self.l2,
-            max_gradient_norm: self.max_gradient_norm,
-            window: Window::default(),
-        }
-    }
 }
 
 impl Plugin for Sac {
@@ -203,7 +161,7 @@ fn build_networks(
         sac.critic.n,
         observation,
         action,
-        &sac.critic.network.layers,
+        &sac.critic.network.layers[..],
         None,
         &device,
         &mut init,
@@ -221,20 +179,16 @@ fn build_networks(
 pub fn explore(
     sac: Res<Sac>,
     clock: Res<Clock>,
-    observations: Res<Observations>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
     actor: Res<Net<StochasticActor>>,
-    mut random: ResMut<Random<Exploration>>,
-    mut actions: ResMut<Actions>,
+    mut exploring: Exploring,
 ) -> Result {
     if clock.step <= sac.warm_up {
-        let n = actions.values.len();
-        actions.values = random.uniforms(n, -1.0, 1.0);
+        exploring.act_uniformly();
         return Ok(());
     }
-    let observation = observations.preprocessed(&preprocessing, &device.plain())?;
-    actions.take(actor.distribution(observation).draw(&mut random).action);
+    let distribution = actor.distribution(exploring.observation()?);
+    let drawn = distribution.draw(&mut exploring.random);
+    exploring.actions.take(drawn.action);
     Ok(())
 }
 

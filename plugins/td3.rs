@@ -49,14 +49,21 @@ pub struct Td3 {
 pub struct CriticSettings {
     /// How many critics there are and how their targets are mixed.
     pub ensemble: EnsembleSettings,
-    /// Widths of the hidden layers (ReLU).
+    /// Widths of the hidden layers.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub layers: Vec<usize>,
+    /// What stands behind each hidden layer.
+    pub activation: Activation,
+    /// The share of each hidden layer's values that a training step drops.
+    #[reflect(@Bounds::at_least(0.0).under(1.0))]
+    pub dropout: f32,
+    /// Whether hidden layers are normalised, in front of the activation.
+    pub layer_norm: bool,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
     /// The learning rate over time.
     pub learning_rate: LearningRate,
-    /// Weight decay: in the gradient for Adam, decoupled for AdamW.
+    /// Weight decay: decoupled for AdamW, in the gradient for the others.
     #[reflect(@Bounds::at_least(0.0))]
     pub l2: f32,
     /// The norm that each critic's gradient is clipped to. None: not clipped.
@@ -88,14 +95,21 @@ pub struct EnsembleSettings {
 /// The policy of TD3 and its descendants.
 #[derive(Clone, Debug, Reflect)]
 pub struct ActorSettings {
-    /// Widths of the hidden layers (ReLU).
+    /// Widths of the hidden layers.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub layers: Vec<usize>,
+    /// What stands behind each hidden layer.
+    pub activation: Activation,
+    /// The share of each hidden layer's values that a training step drops.
+    #[reflect(@Bounds::at_least(0.0).under(1.0))]
+    pub dropout: f32,
+    /// Whether hidden layers are normalised, in front of the activation.
+    pub layer_norm: bool,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
     /// The learning rate over time.
     pub learning_rate: LearningRate,
-    /// Weight decay: in the gradient for Adam, decoupled for AdamW.
+    /// Weight decay: decoupled for AdamW, in the gradient for the others.
     #[reflect(@Bounds::at_least(0.0))]
     pub l2: f32,
     /// The norm that the gradient is clipped to. None: not clipped.
@@ -142,6 +156,9 @@ impl Default for CriticSettings {
         CriticSettings {
             ensemble: EnsembleSettings { n: 2, weight: 1.0 },
             layers: vec![256, 256],
+            activation: Activation::Relu,
+            dropout: 0.0,
+            layer_norm: false,
             optimizer: Optimizer::Adam,
             learning_rate: LearningRate::Constant(3e-4),
             l2: 0.0,
@@ -158,6 +175,9 @@ impl Default for ActorSettings {
     fn default() -> Self {
         ActorSettings {
             layers: vec![256, 256],
+            activation: Activation::Relu,
+            dropout: 0.0,
+            layer_norm: false,
             optimizer: Optimizer::Adam,
             learning_rate: LearningRate::Constant(3e-4),
             l2: 0.0,
@@ -302,12 +322,24 @@ fn build_networks(
     let [observation, action] = preprocessing.widths();
     let device = device.plain();
     let (critic, actor) = (&td3.critic, &td3.actor);
-    let actor = Policy::new(observation, action, &actor.layers, &device, &mut init);
+    let hidden = MlpSettings {
+        layers: actor.layers.clone(),
+        activation: actor.activation,
+        dropout: actor.dropout,
+        layer_norm: actor.layer_norm,
+    };
+    let actor = Policy::new(observation, action, hidden, &device, &mut init);
+    let hidden = MlpSettings {
+        layers: critic.layers.clone(),
+        activation: critic.activation,
+        dropout: critic.dropout,
+        layer_norm: critic.layer_norm,
+    };
     let critic = QEnsemble::new(
         critic.ensemble.n,
         observation,
         action,
-        &critic.layers,
+        hidden,
         critic.value_bounds,
         &device,
         &mut init,
@@ -323,22 +355,19 @@ fn build_networks(
 pub fn explore(
     td3: Res<Td3>,
     clock: Res<Clock>,
-    observations: Res<Observations>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
     actor: Res<Net<Actor>>,
-    mut random: ResMut<Random<Exploration>>,
-    mut actions: ResMut<Actions>,
+    mut exploring: Exploring,
 ) -> Result {
-    let n = actions.values.len();
+    let n = exploring.actions.values.len();
     if clock.step <= td3.warm_up {
-        actions.values = random.uniforms(n, -1.0, 1.0);
+        exploring.act_uniformly();
         return Ok(());
     }
-    let observation = observations.preprocessed(&preprocessing, &device.plain())?;
-    actions.take(actor.act(observation));
+    let observation = exploring.observation()?;
+    exploring.actions.take(actor.act(observation));
     let std = td3.exploration_noise.at(clock.step);
-    for (action, draw) in actions.values.iter_mut().zip(random.normals(n)) {
+    let draws = exploring.random.normals(n);
+    for (action, draw) in exploring.actions.values.iter_mut().zip(draws) {
         *action = (*action + std * draw).clamp(-1.0, 1.0);
     }
     Ok(())
@@ -389,7 +418,7 @@ pub fn update_critic(
     batch: Res<Batch>,
     target_actor: Res<Target<Actor>>,
     target_critic: Res<Target<Critic>>,
-    mut noise: ResMut<Random<Noise>>,
+    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
@@ -397,7 +426,8 @@ pub fn update_critic(
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
 
-    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let q = critic.q_dropping(s, a, &mut dropout);
     let losses = critic_losses(&td3, q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -411,10 +441,11 @@ pub fn update_critic(
 pub fn update_actor(
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let action = actor.act(batch.observation.clone());
+    let action = actor.act_dropping(batch.observation.clone(), &mut dropout);
     let q1 = critic.frozen().q1(batch.observation.clone(), action);
     let loss = q1.mean().neg();
     metrics.record("actor/loss", loss.clone());

@@ -21,7 +21,7 @@ pub use crate::checkpoint::{
 pub use crate::collect::{
     ActRandomly, Action, Actions, Agent, AppEnvironmentExt, AppPersistAgentsExt, Autoreset,
     CollectError, Elements, Ended, EnvironmentSystems, Environments, EpisodeStatistics,
-    EquationsExt, Exploration, FinishedEpisode, FinishedEpisodes, NormaliseObservations,
+    EquationsExt, Exploration, Exploring, FinishedEpisode, FinishedEpisodes, NormaliseObservations,
     NormaliseReturns, Observation, Observations, OwnEnvironments, Restart, Reward, State,
     StepCount, Steps,
 };

@@ -259,8 +259,8 @@ fn the_critics_target_agrees_with_the_reference_row_by_row() {
     let mut noise = Random::<Noise>::new(Seed(0));
     noise.give_normals(reference.f32("batch1/eps"));
     let world = app.world();
-    let y = td3_bc::q_target(
-        world.resource::<Td3Bc>(),
+    let y = td3::q_target(
+        world.resource::<td3::TwinDelayed>(),
         world.resource::<Batch>(),
         world.resource::<Target<Actor>>(),
         world.resource::<Target<Critic>>(),

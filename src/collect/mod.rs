@@ -44,6 +44,7 @@ mod elements;
 mod entity;
 mod environments;
 mod error;
+mod exploring;
 mod persist;
 mod plugin;
 mod recording;
@@ -60,6 +61,7 @@ pub use entity::{
 };
 pub use environments::Environments;
 pub use error::CollectError;
+pub use exploring::Exploring;
 pub use persist::AppPersistAgentsExt;
 pub use plugin::{
     AppEnvironmentExt, Autoreset, EnvironmentSystems, EpisodeTimeLimit, FinishedEpisode,

@@ -171,9 +171,9 @@ fn a_scene_is_drawn_as_text_mermaid_and_dot() {
     );
     for drawing in [mermaid, dot] {
         for step in [
-            "td3_bc::update_critic",
+            "td3::update_critic",
             "td3_bc::update_actor",
-            "td3_bc::track_targets",
+            "td3::track_targets",
             "rollouts::play_episodes",
         ] {
             assert!(drawing.contains(step), "{step}: {drawing}");

@@ -8,7 +8,7 @@ use super::{Folding, ReplayBuffer};
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
 use crate::collect::{Exploration, Steps};
 use crate::data::minibatches::draw_minibatch;
-use crate::data::{Batch, Data, MinibatchPlugin, Preprocessing};
+use crate::data::{Batch, Data, MinibatchPlugin, Preprocessing, StoredData};
 use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
 use crate::report::console::Console;
 use crate::scene::{Bounds, Settings};
@@ -89,19 +89,25 @@ impl Plugin for ExperiencePlugin {
     }
 }
 
+/// What a run may learn from.
+type Sources<'w> = (
+    Option<Res<'w, Replay>>,
+    Option<Res<'w, Data>>,
+    Option<Res<'w, StoredData>>,
+    Option<Res<'w, Steps>>,
+);
+
 /// Where there are environments and no dataset: the buffer, and the cadence of collecting and learning.
 fn build_buffer(
     experience: Res<Experience>,
-    replay: Option<Res<Replay>>,
-    data: Option<Res<Data>>,
-    steps: Option<Res<Steps>>,
+    (replay, data, stored, steps): Sources,
     console: Option<Res<Console>>,
     resumed: Option<Res<ResumeFrom>>,
     device: Res<ComputeDevice>,
     mut clock: ResMut<Clock>,
     mut commands: Commands,
 ) -> Result<(), BevyError> {
-    let (None, Some(steps)) = (data, steps) else {
+    let (None, None, Some(steps)) = (data, stored, steps) else {
         return Ok(());
     };
     // A run that is over collects nothing more: its policy only acts.
@@ -130,7 +136,7 @@ fn build_buffer(
         console.message(&says);
     }
     let plugin = &experience.plugin;
-    clock.steps_per_epoch = plugin.minibatch.steps_per_epoch.unwrap_or(STEPS_PER_EPOCH);
+    clock.set_epoch(plugin.minibatch.steps_per_epoch.unwrap_or(STEPS_PER_EPOCH));
     commands.insert_resource(Cadence {
         collect: plugin.train_every.max(1),
         learn: plugin.gradient_steps,

@@ -1,0 +1,54 @@
+//! What a step that acts in the environments needs.
+
+use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemParam;
+use burn::tensor::Tensor;
+
+use super::{Actions, Exploration, Observations};
+use crate::data::{Preprocessing, ScaleError};
+use crate::learner::{ComputeDevice, Random};
+
+/// Everything that a step in [`CollectSystems::Act`](crate::schedule::CollectSystems::Act) needs besides its policy: what the
+/// environments show, the random stream of exploration, and where the actions go.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// /// The policy's actions with some noise.
+/// fn explore(actor: Res<Net<Actor>>, mut exploring: Exploring) -> Result {
+///     let action = actor.act(exploring.observation()?);
+///     exploring.actions.take(action);
+///     let draws = exploring.random.normals(exploring.actions.values.len());
+///     for (action, draw) in exploring.actions.values.iter_mut().zip(draws) {
+///         *action = (*action + 0.1 * draw).clamp(-1.0, 1.0);
+///     }
+///     Ok(())
+/// }
+/// ```
+#[derive(SystemParam)]
+pub struct Exploring<'w> {
+    observations: Res<'w, Observations>,
+    preprocessing: Res<'w, Preprocessing>,
+    device: Res<'w, ComputeDevice>,
+    /// The random stream.
+    pub random: ResMut<'w, Random<Exploration>>,
+    /// What the environments are to do.
+    pub actions: ResMut<'w, Actions>,
+}
+
+impl Exploring<'_> {
+    /// What networks see of the environments, `[environments, observation]`.
+    ///
+    /// # Errors
+    /// When the preprocessing was made for observations of another width.
+    pub fn observation(&self) -> Result<Tensor<2>, ScaleError> {
+        self.observations
+            .preprocessed(&self.preprocessing, &self.device.plain())
+    }
+
+    /// Uniform actions in [-1, 1], for boxes.
+    pub fn act_uniformly(&mut self) {
+        let n = self.actions.values.len();
+        self.actions.values = self.random.uniforms(n, -1.0, 1.0);
+    }
+}
