@@ -117,7 +117,7 @@ fn plays_as_one_by_one(environments: Environments, steps: usize) -> usize {
 
 #[test]
 fn entities_play_what_environments_play_one_by_one() {
-    for name in registry::names() {
+    for name in registry::built_in_names() {
         for autoreset in [Autoreset::SameStep, Autoreset::NextStep] {
             let environments = Environments {
                 autoreset,
@@ -231,7 +231,7 @@ fn resumed(environments: Environments, saved: &Snapshot) -> App {
 
 #[test]
 fn restored_environments_go_on_to_the_bit_in_every_state_of_an_episode() {
-    for name in registry::names() {
+    for name in registry::built_in_names() {
         for autoreset in [Autoreset::SameStep, Autoreset::NextStep] {
             let environments = Environments {
                 autoreset,
@@ -343,12 +343,12 @@ fn random_actions_reach_all_choices_and_both_ends() {
 }
 
 #[test]
-fn every_registered_environment_has_equations_that_are_stepped_without_a_pointer() {
+fn every_built_in_environment_has_equations_that_are_stepped_without_a_pointer() {
     let names: Vec<&str> = environments::BUILT_IN.iter().map(|it| it.0).collect();
     assert!(
         names
             .iter()
-            .eq(registry::names().collect::<Vec<_>>().iter())
+            .eq(registry::built_in_names().collect::<Vec<_>>().iter())
     );
 }
 

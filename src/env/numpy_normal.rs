@@ -59,13 +59,13 @@ mod tests {
         let right = |layer: usize| f64::from_bits(WIDTH[layer]) * (1_u64 << 52) as f64;
         let height = |layer: usize| f64::from_bits(HEIGHT[layer]);
         assert_eq!((right(255), height(0)), (R, 1.0));
-        for layer in 1..256 {
+        for (layer, below) in BELOW.iter().enumerate().skip(1) {
             let x = right(layer);
             assert!((height(layer) - (-x * x / 2.0).exp()).abs() < 1e-15);
             let area = x * (height(layer - 1) - height(layer));
             assert!((area - AREA).abs() < 1e-13, "layer {layer}: {area}");
             let inner = if layer == 1 { 0.0 } else { right(layer - 1) };
-            let share = BELOW[layer] as f64 / (1_u64 << 52) as f64;
+            let share = *below as f64 / (1_u64 << 52) as f64;
             assert!((share - inner / x).abs() < 1e-12, "layer {layer}");
         }
     }
