@@ -1,11 +1,12 @@
 //! Environments in threads of their own: what simulates a world takes so long for a step that several cores pay.
 //!
-//! Each thread owns a stretch of the environments. A step sends it the actions of its rows over a channel and takes their
-//! outcomes back over another; the buffers travel to and fro. Rows, seeds and errors come out as they would one after the
+//! Each thread owns a stretch of the environments, the calling one the first stretch. A step sends the others the actions of
+//! their rows over a channel and takes outcomes back over another; the buffers travel to and fro. Rows, seeds and errors come out as they would one after the
 //! other, whatever the number of threads, and so does what is saved: a run may be resumed with another number, or with none
 //! (`boxed`).
 
 use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use bevy_app::App;
@@ -30,11 +31,20 @@ pub(super) struct Workers {
 
 struct Worker {
     rows: Range<usize>,
-    orders: Option<Sender<Order>>,
-    answers: Receiver<Answer>,
+    hands: Hands,
     /// Where this step's actions are written and the last one's outcomes are read.
     rows_of_step: RowsOfStep,
-    thread: Option<JoinHandle<()>>,
+}
+
+enum Hands {
+    /// The calling thread's own, which does what it was ordered to when it is asked for the answer: by then the others work.
+    /// Environments may be sent to another thread and not shared, and nobody ever waits for this lock.
+    Here(Mutex<(Vec<Owned>, Option<Order>)>),
+    There {
+        orders: Option<Sender<Order>>,
+        answers: Receiver<Answer>,
+        thread: Option<JoinHandle<()>>,
+    },
 }
 
 enum Order {
@@ -104,14 +114,21 @@ pub(super) fn spawn(
             restart: vec![false; own.len()],
             outcomes: vec![NOTHING; own.len()],
         };
-        let (orders, taken) = unbounded();
-        let (given, answers) = unbounded();
+        let hands = if first == 0 {
+            Hands::Here(Mutex::new((own, None)))
+        } else {
+            let (orders, taken) = unbounded();
+            let (given, answers) = unbounded();
+            Hands::There {
+                orders: Some(orders),
+                answers,
+                thread: Some(thread::spawn(move || obey_all(own, &taken, &given))),
+            }
+        };
         each.push(Worker {
             rows,
-            orders: Some(orders),
-            answers,
+            hands,
             rows_of_step,
-            thread: Some(thread::spawn(move || obey(own, &taken, &given))),
         });
     }
     app.insert_resource(Workers { each, rows_each })
@@ -132,31 +149,34 @@ struct Owned {
 }
 
 /// What a worker's thread does until nobody sends orders any more.
-fn obey(mut own: Vec<Owned>, orders: &Receiver<Order>, answers: &Sender<Answer>) {
+fn obey_all(mut own: Vec<Owned>, orders: &Receiver<Order>, answers: &Sender<Answer>) {
     for order in orders {
-        let answer = match order {
-            Order::Step(mut rows) => {
-                let stepped = step_rows(&mut own, &mut rows);
-                Answer::Moved(rows, stepped)
-            }
-            Order::Restart(mut rows) => {
-                let restarted = restart_rows(&mut own, &mut rows);
-                Answer::Moved(rows, restarted)
-            }
-            Order::Save => {
-                let saved = own.iter().map(|one| one.environment.snapshot());
-                Answer::Saved(saved.collect())
-            }
-            Order::Load(saved) => Answer::Loaded(load_rows(&mut own, &saved)),
-            Order::Seed(first) => {
-                for (one, seed) in own.iter_mut().zip(first..) {
-                    one.seed = Some(seed);
-                }
-                Answer::Seeded
-            }
-        };
-        if answers.send(answer).is_err() {
+        if answers.send(obey(&mut own, order)).is_err() {
             return;
+        }
+    }
+}
+
+fn obey(own: &mut [Owned], order: Order) -> Answer {
+    match order {
+        Order::Step(mut rows) => {
+            let stepped = step_rows(own, &mut rows);
+            Answer::Moved(rows, stepped)
+        }
+        Order::Restart(mut rows) => {
+            let restarted = restart_rows(own, &mut rows);
+            Answer::Moved(rows, restarted)
+        }
+        Order::Save => {
+            let saved = own.iter().map(|one| one.environment.snapshot());
+            Answer::Saved(saved.collect())
+        }
+        Order::Load(saved) => Answer::Loaded(load_rows(own, &saved)),
+        Order::Seed(first) => {
+            for (one, seed) in own.iter_mut().zip(first..) {
+                one.seed = Some(seed);
+            }
+            Answer::Seeded
         }
     }
 }
@@ -198,13 +218,27 @@ fn load_rows(own: &mut [Owned], saved: &[env::Snapshot]) -> Result<(), (usize, E
 impl Worker {
     /// A worker that is gone answers nothing, which [`answer`](Self::answer) tells.
     fn order(&self, order: Order) {
-        if let Some(orders) = &self.orders {
-            let _ = orders.send(order);
+        match &self.hands {
+            Hands::Here(own) => lock(own).1 = Some(order),
+            Hands::There {
+                orders: Some(orders),
+                ..
+            } => {
+                let _ = orders.send(order);
+            }
+            Hands::There { orders: None, .. } => {}
         }
     }
 
     fn answer(&self) -> Result<Answer, CollectError> {
-        self.answers.recv().map_err(|_| self.gone())
+        match &self.hands {
+            Hands::Here(own) => {
+                let (own, order) = &mut *lock(own);
+                let order = order.take().ok_or_else(|| self.gone())?;
+                Ok(obey(own, order))
+            }
+            Hands::There { answers, .. } => answers.recv().map_err(|_| self.gone()),
+        }
     }
 
     fn gone(&self) -> CollectError {
@@ -269,14 +303,20 @@ impl Workers {
     }
 }
 
-impl Drop for Worker {
+impl Drop for Hands {
     fn drop(&mut self) {
-        // Without orders to come the thread ends; a panic in it was told when it happened.
-        self.orders = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if let Hands::There { orders, thread, .. } = self {
+            // Without orders to come the thread ends; a panic in it was told when it happened.
+            *orders = None;
+            if let Some(thread) = thread.take() {
+                let _ = thread.join();
+            }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn step(
