@@ -18,6 +18,7 @@ use crate::data::{
     ActionScale, Column, Data, End, Episode, Normaliser, Parts, Preprocessing, Replay, Transitions,
     split_episodes,
 };
+use crate::env::registry;
 use crate::learner::{ComputeDevice, Noise, Random, Seed};
 use crate::nn::cpu::{Activation, Input, Kernels, MlpShape};
 use crate::nn::set_threads;
@@ -36,7 +37,7 @@ pub struct Bench {
     /// Threads, the learner's own included; all cores if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
-    /// Environments that step together, for `cartpole`
+    /// Environments that step together, for `cartpole` and `hopper`
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     envs: u64,
     /// Windows to measure
@@ -66,6 +67,12 @@ enum Name {
     Gemm,
     /// CartPole-v1 with random actions: environment steps a second, of `--envs` environments on one thread
     Cartpole,
+    /// Hopper-v5 with random actions: environment steps a second, of `--envs` environments on all threads (needs MuJoCo)
+    Hopper,
+    /// TD3 on Hopper-v5: one environment step and one gradient step, a second (batch 256, 256-256; needs MuJoCo)
+    HopperTd3,
+    /// SAC on Hopper-v5: one environment step and one gradient step, a second (batch 256, 256-256; needs MuJoCo)
+    HopperSac,
     /// An empty step: runs of a schedule with TD3+BC's slots and systems that do nothing, a second
     Schedule,
 }
@@ -105,7 +112,7 @@ impl Bench {
         if !(self.seconds > 0.0 && self.seconds <= 3_600.0) {
             return Err(CliError::input("--seconds: more than 0 and at most 3600"));
         }
-        let all = [
+        let mut all = vec![
             Name::Gemm,
             Name::Schedule,
             Name::Cartpole,
@@ -114,9 +121,17 @@ impl Bench {
             Name::Td3Pendulum,
             Name::SacPendulum,
         ];
+        let hoppers = [Name::Hopper, Name::HopperTd3, Name::HopperSac];
+        if self.name.is_none_or(|name| hoppers.contains(&name)) {
+            match registry::check(HOPPER) {
+                Ok(()) => all.extend(hoppers),
+                Err(error) if self.name.is_some() => return Err(CliError::input(error)),
+                Err(error) => eprintln!("warning: the hopper is left out: {error}"),
+            }
+        }
         let names: Vec<Name> = match self.name {
             Some(name) => vec![name],
-            None => all.to_vec(),
+            None => all,
         };
         for name in names {
             let mut figure = self.measure(name)?;
@@ -139,8 +154,11 @@ impl Bench {
                     "max": max,
                     "threads": figure.threads,
                 });
-                if name == Name::Cartpole {
+                if matches!(name, Name::Cartpole | Name::Hopper) {
                     object["envs"] = json!(self.envs);
+                }
+                if hoppers.contains(&name) {
+                    object["library"] = json!(registry::library_of(HOPPER));
                 }
                 if let Some(roof) = roof {
                     object["share_of_gemm_roof"] = json!(roof);
@@ -181,8 +199,25 @@ impl Bench {
                 name: "cartpole",
                 unit: "environment steps/s",
                 threads: 1,
-                values: self.cart_poles()?,
+                values: self.stepping("CartPole-v1", |random, count| {
+                    random
+                        .indices(count, 2)
+                        .iter()
+                        .map(|it| *it as f32)
+                        .collect()
+                })?,
             },
+            Name::Hopper => {
+                set_threads(threads);
+                Figure {
+                    name: "hopper",
+                    unit: "environment steps/s",
+                    threads: threads.min(self.envs as usize),
+                    values: self.stepping(HOPPER, |random, count| {
+                        random.uniforms(3 * count, -1.0, 1.0)
+                    })?,
+                }
+            }
             Name::Td3Bc => {
                 set_threads(threads);
                 let mut app = learner(&random_data()?, 0)?;
@@ -194,20 +229,10 @@ impl Bench {
                     values: self.windows_of(&mut app, 20),
                 }
             }
-            Name::Td3Pendulum => {
-                let algorithm = Td3 {
-                    warm_up: WARM_UP,
-                    ..Td3::default()
-                };
-                self.online("td3_pendulum", threads, algorithm)?
-            }
-            Name::SacPendulum => {
-                let algorithm = Sac {
-                    warm_up: WARM_UP,
-                    ..Sac::default()
-                };
-                self.online("sac_pendulum", threads, algorithm)?
-            }
+            Name::Td3Pendulum => self.online("td3_pendulum", PENDULUM, threads, td3())?,
+            Name::SacPendulum => self.online("sac_pendulum", PENDULUM, threads, sac())?,
+            Name::HopperTd3 => self.online("hopper_td3", HOPPER, threads, td3())?,
+            Name::HopperSac => self.online("hopper_sac", HOPPER, threads, sac())?,
             Name::Td3BcFourSeeds => Figure {
                 name: "td3_bc_four_seeds",
                 unit: "steps/s",
@@ -233,23 +258,19 @@ impl Bench {
     }
 
     /// Environment steps a second over each window. The actions were drawn before, as peers draw them.
-    fn cart_poles(&self) -> Result<Vec<f64>, CliError> {
+    fn stepping(
+        &self,
+        env: &str,
+        draw: fn(&mut Random<Exploration>, usize) -> Vec<f32>,
+    ) -> Result<Vec<f64>, CliError> {
         const DRAWN: usize = 100;
         let count = self.envs as usize;
-        let mut app = cart_poles(count)?;
+        let mut app = stepped(env, count)?;
         let mut random = Random::<Exploration>::new(Seed(0));
-        let drawn: Vec<Vec<f32>> = (0..DRAWN)
-            .map(|_| {
-                random
-                    .indices(count, 2)
-                    .iter()
-                    .map(|it| *it as f32)
-                    .collect()
-            })
-            .collect();
+        let drawn: Vec<Vec<f32>> = (0..DRAWN).map(|_| draw(&mut random, count)).collect();
         let world = app.world_mut();
         // The clock is read seldom, and the window ends soon after its time.
-        let runs = 1 + 10_000 / count;
+        let runs = 1 + if env == HOPPER { 500 } else { 10_000 } / count;
         let least = Duration::from_secs_f64(self.seconds);
         let mut values = Vec::new();
         for window in 0..=self.windows {
@@ -277,11 +298,12 @@ impl Bench {
     fn online(
         &self,
         name: &'static str,
+        env: &str,
         threads: usize,
         algorithm: impl Plugin,
     ) -> Result<Figure, CliError> {
         set_threads(threads);
-        let mut app = online_learner(algorithm)?;
+        let mut app = online_learner(env, algorithm)?;
         let least = Duration::from_secs_f64(self.seconds);
         take_rounds(&mut app, 2 * WARM_UP);
         let mut values = Vec::new();
@@ -392,8 +414,29 @@ fn take_rounds(app: &mut App, steps: u64) {
     }
 }
 
-/// A learner in one pendulum, before its first step.
-fn online_learner(algorithm: impl Plugin) -> Result<App, CliError> {
+const PENDULUM: &str = "Pendulum-v1";
+const HOPPER: &str = "Hopper-v5";
+
+fn td3() -> Td3 {
+    Td3 {
+        warm_up: WARM_UP,
+        ..Td3::default()
+    }
+}
+
+fn sac() -> Sac {
+    Sac {
+        warm_up: WARM_UP,
+        ..Sac::default()
+    }
+}
+
+/// A learner in one environment, before its first step.
+fn online_learner(env: &str, algorithm: impl Plugin) -> Result<App, CliError> {
+    let environments = Environments {
+        env: env.to_owned(),
+        ..Environments::default()
+    };
     let mut app = App::new();
     app.add_plugins((
         SchedulePlugin,
@@ -403,7 +446,7 @@ fn online_learner(algorithm: impl Plugin) -> Result<App, CliError> {
     ))
     .insert_resource(Seed(0))
     .insert_resource(ComputeDevice::cpu())
-    .add_plugins((Environments::default(), Replay::default(), algorithm));
+    .add_plugins((environments, Replay::default(), algorithm));
     app.world_mut().resource_mut::<Clock>().steps = u64::MAX;
     app.finish();
     app.cleanup();
@@ -520,12 +563,12 @@ fn learner(data: &Data, seed: u64) -> Result<App, CliError> {
     }
 }
 
-/// Poles before their first step, as a run has them.
-fn cart_poles(count: usize) -> Result<App, CliError> {
+/// Environments before their first step, as a run has them.
+fn stepped(env: &str, count: usize) -> Result<App, CliError> {
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
         .add_plugins(Environments {
-            env: "CartPole-v1".to_owned(),
+            env: env.to_owned(),
             count,
             ..Environments::default()
         });

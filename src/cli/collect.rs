@@ -12,7 +12,7 @@ use super::eval::find;
 use super::print;
 use crate::collect::{
     Actions, Agent, Environments, Exploration, Generator, Recorded, RecordingPlugin, Restart,
-    act_deterministically,
+    act_deterministically, seed_environments,
 };
 use crate::data::Spaces;
 use crate::data::convert::{Target, write};
@@ -199,6 +199,7 @@ impl Collect {
                 generator.0 = NumpyRandom::new(self.seed.wrapping_add(agent.row as u64));
             }
         }
+        seed_environments(world, self.seed);
     }
 }
 

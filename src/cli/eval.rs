@@ -10,6 +10,7 @@ use super::building::{For, Program, folders_of};
 use super::error::CliError;
 use super::print;
 use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
+use crate::env::registry;
 use crate::evaluate::{Episodes, Rollouts, play, reference_scores};
 use crate::learner::ComputeDevice;
 use crate::scene::Scene;
@@ -79,6 +80,7 @@ impl Eval {
                 "checkpoint": checkpoint.display().to_string(),
                 "step": step,
                 "env": env,
+                "library": registry::library_of(&env),
                 "seed": seed,
                 "episodes": returns.len(),
                 "return": mean,
@@ -89,8 +91,10 @@ impl Eval {
             });
             print(&object.to_string());
         } else {
+            let library = registry::library_of(&env);
+            let library = library.map_or(String::new(), |library| format!(" ({library})"));
             print(&format!(
-                "{}, {env}, seeds from {seed}",
+                "{}, {env}{library}, seeds from {seed}",
                 checkpoint.display()
             ));
             for (index, score) in episodes.0.iter().enumerate() {

@@ -6,12 +6,13 @@ use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 
-use super::boxed;
 use super::dynamics::{Equations, EquationsExt};
 use super::plugin::{Autoreset, OwnEnvironments};
+use super::{boxed, workers};
 use crate::env::registry;
 use crate::env::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 use crate::learner::Seed;
+use crate::nn::threads;
 use crate::scene::{Bounds, FieldProblems, Settings};
 
 /// Environments to learn in, one entity each; a policy acts in all of them at once.
@@ -81,7 +82,11 @@ impl Plugin for Environments {
             Some((_, spawn)) => spawn(app, self.count, seed),
             None => {
                 let environments = (0..self.count).filter_map(|_| registry::make(&self.env).ok());
-                boxed::spawn(app, environments.collect(), seed);
+                let environments = environments.collect();
+                match threads().min(self.count) {
+                    0 | 1 => boxed::spawn(app, environments, seed),
+                    threads => workers::spawn(app, environments, seed, threads),
+                }
             }
         }
     }

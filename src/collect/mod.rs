@@ -52,6 +52,9 @@ mod rows;
 mod scaling;
 mod statistics;
 mod systems;
+mod workers;
+
+pub(crate) use boxed::seed_environments;
 
 pub use acting::{ActRandomly, Exploration, act_deterministically, act_randomly};
 pub use dynamics::{Equations, EquationsExt, Generator, State};

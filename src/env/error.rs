@@ -18,6 +18,11 @@ pub enum EnvironmentError {
         known: Vec<&'static str>,
     },
 
+    /// An environment of MuJoCo cannot be made here.
+    #[cfg(feature = "mujoco")]
+    #[error(transparent)]
+    Mujoco(#[from] super::mujoco::MujocoError),
+
     /// The action has the wrong number of elements.
     #[error(
         "{environment}: an action has {expected} number(s), this one has {found}; make the policy's output fit the action space"

@@ -15,9 +15,14 @@
 //! |---|---|---|---|---|
 //! | `Acrobot-v1` | 6 | one of 3 | the tip swings above the bar | 500 |
 //! | `CartPole-v1` | 4 | one of 2 | the pole or the cart leaves its range | 500 |
+//! | `HalfCheetah-v5` | 17 | 6 | never | 1000 |
+//! | `Hopper-v5` | 11 | 3 | it falls | 1000 |
 //! | `MountainCar-v0` | 2 | one of 3 | the flag is reached | 200 |
 //! | `MountainCarContinuous-v0` | 2 | 1 | the flag is reached | 999 |
 //! | `Pendulum-v1` | 3 | 1 | never | 200 |
+//! | `Walker2d-v5` | 17 | 6 | it falls | 1000 |
+//!
+//! The three walkers among them are computed by MuJoCo's library, which is loaded at run time: see [`mujoco`].
 //!
 //! ```
 //! use yarak::env::registry;
@@ -46,6 +51,7 @@
 //! # Where to look
 //! - [`Environment`] and [`Outcome`]: the interface; [`EnvironmentError`]: all that can go wrong.
 //! - [`registry`]: environments by name, with their time limits and reference scores.
+//! - [`mujoco`]: where MuJoCo's library is looked for.
 //! - [`Dynamics`] and [`Simulation`]: write the equations of a task, get an environment.
 //! - [`Snapshot`]: the exact state of an environment, to stop a run and go on later.
 
@@ -55,6 +61,10 @@ mod environment;
 mod error;
 mod mountain_car;
 mod mountain_car_continuous;
+#[cfg(feature = "mujoco")]
+pub mod mujoco;
+mod numpy_normal;
+mod numpy_normal_tables;
 mod numpy_power;
 mod numpy_random;
 mod pendulum;
