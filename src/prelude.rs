@@ -47,6 +47,7 @@ pub use crate::nn::{
 pub use crate::plugins::{
     Bc, Bcq, Cql, Ddpg, Dqn, Iql, Sac, Td3, Td3Bc, bc, bcq, cql, ddpg, dqn, iql, sac, td3, td3_bc,
 };
+pub use crate::policy;
 pub use crate::report::{
     ConsolePlugin, EarlyStopping, Goal, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory,
     TensorBoard,
