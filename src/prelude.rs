@@ -21,9 +21,9 @@ pub use crate::checkpoint::{
 pub use crate::collect::{
     ActRandomly, Action, Actions, Agent, AppEnvironmentExt, AppPersistAgentsExt, Autoreset,
     CollectError, Elements, Ended, EnvironmentSystems, Environments, EpisodeStatistics,
-    EquationsExt, Exploration, Exploring, FinishedEpisode, FinishedEpisodes, NormaliseObservations,
-    NormaliseReturns, Observation, Observations, OwnEnvironments, Restart, Reward, State,
-    StepCount, Steps,
+    EquationsExt, Exploration, Exploring, FinishedEpisode, FinishedEpisodes, GymnasiumWorkers,
+    NormaliseObservations, NormaliseReturns, Observation, Observations, OwnEnvironments, Restart,
+    Reward, State, StepCount, Steps,
 };
 pub use crate::data::{
     Batch, Column, Data, Dataset, Dones, End, Episode, ExperiencePlugin, Folding, GoalMode,

@@ -46,6 +46,7 @@
 //! # Where to look
 //! - [`Environment`] and [`Outcome`]: the interface; [`EnvironmentError`]: all that can go wrong.
 //! - [`registry`]: environments by name, with their time limits and reference scores.
+//! - [`gymnasium`]: whatever Python's Gymnasium can make, by the name `gymnasium:NAME`.
 //! - [`Dynamics`] and [`Simulation`]: write the equations of a task, get an environment.
 //! - [`Snapshot`]: the exact state of an environment, to stop a run and go on later.
 
@@ -53,6 +54,7 @@ mod acrobot;
 mod cartpole;
 mod environment;
 mod error;
+pub mod gymnasium;
 mod mountain_car;
 mod mountain_car_continuous;
 mod numpy_power;

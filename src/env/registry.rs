@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use super::{
     Acrobot, CartPole, Dynamics, Environment, EnvironmentError, MountainCar, MountainCarContinuous,
-    Pendulum, Simulation, Space, TimeLimit,
+    Pendulum, Simulation, Space, TimeLimit, gymnasium,
 };
 
 /// What is known about an environment before it is made.
@@ -132,9 +132,37 @@ static ENTRIES: [Entry; 5] = [
 /// ```
 ///
 /// # Errors
-/// [`EnvironmentError::Unknown`], with the known names and the nearest.
+/// [`EnvironmentError::Unknown`], with the known names and the nearest; [`EnvironmentError::Bridge`] for `gymnasium:NAME`.
 pub fn make(name: &str) -> Result<Box<dyn Environment>, EnvironmentError> {
-    entry(name).map(|entry| (entry.make)(entry.time_limit))
+    match gymnasium::name_of(name) {
+        Some(_) => {
+            let made = make_each(name, 1)?.pop();
+            made.ok_or_else(|| unknown(name))
+        }
+        None => entry(name).map(|entry| (entry.make)(entry.time_limit)),
+    }
+}
+
+/// Makes so many environments of a name. Those of Python's Gymnasium, `gymnasium:NAME`, share one process.
+///
+/// # Errors
+/// As [`make`], and what goes wrong with Python.
+pub fn make_each(name: &str, count: usize) -> Result<Vec<Box<dyn Environment>>, EnvironmentError> {
+    match gymnasium::name_of(name) {
+        Some(name) => gymnasium::make_each(name, count),
+        None => (0..count).map(|_| make(name)).collect(),
+    }
+}
+
+/// Whether [`make`] knows the name. Whether Gymnasium knows what follows `gymnasium:` is found when it is made.
+///
+/// # Errors
+/// [`EnvironmentError::Unknown`], with the known names and the nearest.
+pub fn check(name: &str) -> Result<(), EnvironmentError> {
+    match gymnasium::name_of(name) {
+        Some(_) => Ok(()),
+        None => entry(name).map(|_| ()),
+    }
 }
 
 /// The names that [`make`] knows, in alphabetical order.
@@ -174,11 +202,15 @@ fn entry(name: &str) -> Result<&'static Entry, EnvironmentError> {
     ENTRIES
         .iter()
         .find(|entry| entry.name == name)
-        .ok_or_else(|| EnvironmentError::Unknown {
-            name: name.to_owned(),
-            nearest: nearest(name),
-            known: names().collect(),
-        })
+        .ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> EnvironmentError {
+    EnvironmentError::Unknown {
+        name: name.to_owned(),
+        nearest: nearest(name),
+        known: names().collect(),
+    }
 }
 
 fn nearest(name: &str) -> Option<&'static str> {
