@@ -30,7 +30,7 @@ pub use crate::data::{
     GoalPlugin, Goals, MinibatchPlugin, Minibatches, Preprocessing, Replay, ReplayBuffer,
     ReplayRow, Rule, Spaces, StoredData, Transitions,
 };
-pub use crate::env::{Dynamics, Environment, NumpyRandom, Space};
+pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
     Actor, Annealed, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic,

@@ -48,10 +48,12 @@
 //! - [`registry`]: environments by name, with their time limits and reference scores.
 //! - [`gymnasium`]: whatever Python's Gymnasium can make, by the name `gymnasium:NAME`.
 //! - [`Dynamics`] and [`Simulation`]: write the equations of a task, get an environment.
+//! - [`Drawing`]: what it looks like, for films of episodes.
 //! - [`Snapshot`]: the exact state of an environment, to stop a run and go on later.
 
 mod acrobot;
 mod cartpole;
+mod drawing;
 mod environment;
 mod error;
 pub mod gymnasium;
@@ -69,6 +71,7 @@ mod time_limit;
 
 pub use acrobot::Acrobot;
 pub use cartpole::CartPole;
+pub use drawing::{Colour, Drawing, Shape};
 pub use environment::{Environment, Outcome};
 pub use error::EnvironmentError;
 pub use mountain_car::MountainCar;

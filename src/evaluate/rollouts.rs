@@ -177,6 +177,21 @@ pub fn play(
     episodes: usize,
     first_seed: u64,
 ) -> Result<Vec<Score>, RolloutError> {
+    watch(world, environment, episodes, first_seed, |_, _| {})
+}
+
+/// The same, and shows every moment of every episode to `look`: the episode's number, from 0, and its environment, after the reset
+/// and after each step.
+///
+/// # Errors
+/// As [`play`].
+pub fn watch(
+    world: &World,
+    environment: &str,
+    episodes: usize,
+    first_seed: u64,
+    mut look: impl FnMut(usize, &dyn Environment),
+) -> Result<Vec<Score>, RolloutError> {
     let acting = *world
         .get_resource::<Acting>()
         .ok_or(RolloutError::NoPolicy)?;
@@ -218,6 +233,7 @@ pub fn play(
             Some(first_seed.wrapping_add(index as u64)),
             &mut observation,
         )?;
+        look(index, &*made);
         environments.push(made);
         observations.push(observation);
     }
@@ -258,6 +274,7 @@ pub fn play(
             let outcome = environments[index].step(action, &mut observations[index])?;
             scores[index].total_reward += outcome.reward;
             scores[index].length += 1;
+            look(index, &*environments[index]);
             playing[index] = !outcome.ended();
         }
     }

@@ -42,7 +42,7 @@ fn every_subcommand_explains_itself() {
         ),
         (
             "eval --help",
-            &["--env", "--episodes", "--json", "--device"],
+            &["--env", "--episodes", "--record", "--json", "--device"],
         ),
         ("export --help", &["--to", "safetensors", "--force"]),
         ("graph --help", &["--format", "mermaid", "dot"]),
