@@ -38,16 +38,17 @@ fn trained(plugins: impl FnOnce(&mut App), folder: Option<PathBuf>) -> App {
     app
 }
 
+fn data() -> Dataset {
+    Dataset {
+        path: DATA.into(),
+        normalise: true,
+        ..default()
+    }
+}
+
 fn offline(algorithm: impl Plugin) -> App {
     let plugins = |app: &mut App| {
-        app.add_plugins((
-            Dataset {
-                path: DATA.into(),
-                normalise: true,
-                ..default()
-            },
-            algorithm,
-        ));
+        app.add_plugins((data(), algorithm));
     };
     trained(plugins, None)
 }
@@ -188,11 +189,7 @@ fn run_in(folder: &Path) -> PathBuf {
     let run = folder.join("run");
     let plugins = |app: &mut App| {
         app.add_plugins((
-            Dataset {
-                path: DATA.into(),
-                normalise: true,
-                ..default()
-            },
+            data(),
             Td3Bc {
                 batch: 8,
                 ..default()

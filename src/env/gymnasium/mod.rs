@@ -23,7 +23,7 @@ mod worker;
 
 pub use environment::Bridged;
 pub use error::BridgeError;
-pub(crate) use worker::{Answer, Worker};
+pub(crate) use worker::Worker;
 
 use super::{Environment, EnvironmentError};
 
@@ -35,6 +35,15 @@ pub fn name_of(environment: &str) -> Option<&str> {
     environment
         .strip_prefix(PREFIX)
         .filter(|name| !name.is_empty())
+}
+
+/// What one environment answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer<'a> {
+    pub reward: f64,
+    pub terminated: bool,
+    pub truncated: bool,
+    pub observation: &'a [f32],
 }
 
 /// What a worker is to do.

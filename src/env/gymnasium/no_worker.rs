@@ -1,16 +1,7 @@
 //! Where there are no Unix sockets there is no bridge.
 
-use super::{BridgeError, WorkerSettings};
+use super::{Answer, BridgeError, WorkerSettings};
 use crate::env::Space;
-
-/// What one environment answered.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer<'a> {
-    pub reward: f64,
-    pub terminated: bool,
-    pub truncated: bool,
-    pub observation: &'a [f32],
-}
 
 /// A process that cannot be.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::spaces::Announced;
-use super::{BridgeError, WorkerSettings};
+use super::{Answer, BridgeError, WorkerSettings};
 use crate::env::Space;
 
 /// What runs in Python.
@@ -20,15 +20,6 @@ const LONGEST: usize = 1 << 30;
 
 /// The head of an answer's row: reward, terminated, truncated.
 const HEAD: usize = 10;
-
-/// What one environment answered.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer<'a> {
-    pub reward: f64,
-    pub terminated: bool,
-    pub truncated: bool,
-    pub observation: &'a [f32],
-}
 
 /// A Python process with environments. Dropping it ends the process.
 #[derive(Debug)]
