@@ -296,6 +296,8 @@ fn an_exception_arrives_with_its_traceback_and_the_run_is_saved() {
             "RuntimeError: the door is locked",
         ];
         fails_saved_and_resumes("RaisesAtReset", &words);
+        let words = ["in step of environment 1", "ValueError: the second one"];
+        fails_saved_and_resumes("RaisesInTheSecond", &words);
         fails_saved_and_resumes("Exits", &["it called sys.exit('enough')"]);
         fails_saved_and_resumes("Poisons", &["observation[0] of environment 0 is NaN"]);
     }

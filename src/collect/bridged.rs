@@ -97,6 +97,7 @@ pub(super) fn spread(
             let to = |process| settings.count * process / processes;
             crate::env::gymnasium::WorkerSettings {
                 count: to(process + 1) - to(process),
+                first: to(process),
                 ..settings.clone()
             }
         })

@@ -127,6 +127,7 @@ impl Environments {
         let settings = WorkerSettings {
             name: name.to_owned(),
             count: self.count,
+            first: 0,
             time_limit: self.time_limit,
             seconds: self.gymnasium.seconds,
         };

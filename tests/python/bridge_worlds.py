@@ -75,6 +75,18 @@ class Talks(Walk):
         return super().step(action)
 
 
+class RaisesInTheSecond(Walk):
+    """Goes wrong where it was seeded with 1."""
+
+    def reset(self, *, seed=None, options=None):
+        self.is_second = getattr(self, "is_second", False) or seed == 1
+        return super().reset(seed=seed)
+
+    def go_wrong(self):
+        if self.is_second:
+            raise ValueError("the second one")
+
+
 class RaisesAtReset(Walk):
     resets = 0
 

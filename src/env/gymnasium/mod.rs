@@ -53,6 +53,8 @@ pub struct WorkerSettings {
     pub name: String,
     /// How many environments it holds, at least 1.
     pub count: usize,
+    /// The number of its first environment among those of all workers, for messages.
+    pub first: usize,
     /// Steps after which an episode is cut. None: as the environment is registered.
     pub time_limit: Option<u64>,
     /// How long an answer may take, in seconds.
@@ -65,6 +67,7 @@ impl WorkerSettings {
         WorkerSettings {
             name: name.to_owned(),
             count: count.max(1),
+            first: 0,
             time_limit: None,
             seconds: 60.0,
         }

@@ -1,6 +1,8 @@
 """A worker of yarak's bridge to Gymnasium: makes environments, and steps and resets them as it is told.
 
-    python worker.py SOCKET NAME COUNT TIME_LIMIT      (TIME_LIMIT 0: as the environment is registered)
+    python worker.py SOCKET NAME COUNT TIME_LIMIT FIRST
+
+TIME_LIMIT 0 is the one that the environment is registered with; FIRST is the number of its first environment in messages.
 
 It talks over a Unix socket of its own, so that nothing that an environment prints can come between. A frame is the length of the
 rest as a little-endian u32, a letter, and what the letter asks for:
@@ -127,7 +129,8 @@ class Link:
 def main():
     # Ctrl-C is for yarak, which finishes its step and then ends this.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    path, name, count, limit = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    path, name = sys.argv[1:3]
+    count, limit, first_number = map(int, sys.argv[3:6])
     link = Link(path)
     doing = "importing gymnasium"
     try:
@@ -150,14 +153,14 @@ def main():
             answer = bytearray()
             if letter == b"r":
                 for number, seeded, seed in struct.iter_unpack("<IBQ", asked):
-                    doing = f"in reset of environment {number}"
+                    doing = f"in reset of environment {first_number + number}"
                     observation, _ = worlds[number].reset(seed=seed if seeded else None)
                     answer += struct.pack("<dBB", 0.0, 0, 0) + flatten(observation).tobytes()
             else:
                 stride = 4 + 4 * width
                 for at in range(0, len(asked), stride):
                     (number,) = struct.unpack_from("<I", asked, at)
-                    doing = f"in step of environment {number}"
+                    doing = f"in step of environment {first_number + number}"
                     action = read(asked[at + 4 : at + stride])
                     observation, reward, terminated, truncated, _ = worlds[number].step(action)
                     answer += struct.pack("<dBB", reward, bool(terminated), bool(truncated))

@@ -90,6 +90,7 @@ impl Started {
             .arg(&settings.name)
             .arg(settings.count.to_string())
             .arg(settings.time_limit.unwrap_or(0).to_string())
+            .arg(settings.first.to_string())
             .stdin(Stdio::null())
             // Results of ours go to standard output, and an environment's prints must not stand among them.
             .stdout(Stdio::from(io::stderr()))
@@ -275,7 +276,7 @@ impl Worker {
                 self.sound = false;
                 return Err(BridgeError::NotFinite {
                     environment: self.settings.environment(),
-                    row: *row,
+                    row: self.settings.first + *row,
                     index,
                     value: self.row[index],
                 });
