@@ -21,16 +21,16 @@ pub use crate::checkpoint::{
 pub use crate::collect::{
     ActRandomly, Action, Actions, Agent, AppEnvironmentExt, AppPersistAgentsExt, Autoreset,
     CollectError, Elements, Ended, EnvironmentSystems, Environments, EpisodeStatistics,
-    EquationsExt, Exploration, Exploring, FinishedEpisode, FinishedEpisodes, NormaliseObservations,
-    NormaliseReturns, Observation, Observations, OwnEnvironments, Restart, Reward, State,
-    StepCount, Steps,
+    EquationsExt, Exploration, Exploring, FinishedEpisode, FinishedEpisodes, GymnasiumWorkers,
+    NormaliseObservations, NormaliseReturns, Observation, Observations, OwnEnvironments, Restart,
+    Reward, State, StepCount, Steps,
 };
 pub use crate::data::{
     Batch, Column, Data, Dataset, Dones, End, Episode, ExperiencePlugin, Folding, GoalMode,
     GoalPlugin, Goals, MinibatchPlugin, Minibatches, Preprocessing, Replay, ReplayBuffer,
     ReplayRow, Rule, Spaces, StoredData, Transitions,
 };
-pub use crate::env::{Dynamics, Environment, NumpyRandom, Space};
+pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
     Actor, Annealed, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic,
@@ -47,6 +47,7 @@ pub use crate::nn::{
 pub use crate::plugins::{
     Bc, Bcq, Cql, Ddpg, Dqn, Iql, Sac, Td3, Td3Bc, bc, bcq, cql, ddpg, dqn, iql, sac, td3, td3_bc,
 };
+pub use crate::policy;
 pub use crate::report::{
     ConsolePlugin, EarlyStopping, Goal, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory,
     TensorBoard,

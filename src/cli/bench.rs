@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::print;
-use crate::checkpoint::RestorePlugin;
+use crate::checkpoint::{AppPersistExt, RestorePlugin, gather};
 use crate::collect::{Actions, Environments, Exploration};
 use crate::data::{
     ActionScale, Column, Data, End, Episode, Normaliser, Parts, Preprocessing, Replay, Transitions,
@@ -23,6 +23,7 @@ use crate::learner::{ComputeDevice, Noise, Random, Seed};
 use crate::nn::cpu::{Activation, Input, Kernels, MlpShape};
 use crate::nn::set_threads;
 use crate::plugins::{Sac, Td3, Td3Bc};
+use crate::policy::Policy;
 use crate::report::{Metrics, Reports};
 use crate::schedule::{Clock, Collect, FacilitatorPlugin, Learn, SchedulePlugin, take_failure};
 
@@ -65,6 +66,8 @@ enum Name {
     Td3BcFourSeeds,
     /// The roof: a float32 256x256x256 product on one thread, GFLOP a second
     Gemm,
+    /// A trained policy's call, from a raw observation to an action: microseconds on one thread (11 observations, 3 actions, 256-256)
+    Policy,
     /// CartPole-v1 with random actions: environment steps a second, of `--envs` environments on one thread
     Cartpole,
     /// Hopper-v5 with random actions: environment steps a second, of `--envs` environments on all threads (needs MuJoCo)
@@ -116,6 +119,7 @@ impl Bench {
             Name::Gemm,
             Name::Schedule,
             Name::Cartpole,
+            Name::Policy,
             Name::Td3Bc,
             Name::Td3BcFourSeeds,
             Name::Td3Pendulum,
@@ -218,6 +222,12 @@ impl Bench {
                     })?,
                 }
             }
+            Name::Policy => Figure {
+                name: "policy",
+                unit: "us/call",
+                threads: 1,
+                values: self.calls()?,
+            },
             Name::Td3Bc => {
                 set_threads(threads);
                 let mut app = learner(&random_data()?, 0)?;
@@ -255,6 +265,33 @@ impl Bench {
             values.push(steps as f64 / started.elapsed().as_secs_f64());
         }
         values
+    }
+
+    /// Microseconds of a policy's call in each window; no two observations in a row are the same.
+    fn calls(&self) -> Result<Vec<f64>, CliError> {
+        const DRAWN: usize = 1_000;
+        let mut app = learner(&random_data()?, 0)?;
+        app.persist::<Preprocessing>();
+        let snapshot = gather(app.world(), 0)?;
+        let mut policy = Policy::of(&snapshot).map_err(CliError::failed)?;
+        let drawn = Random::<Noise>::new(Seed(0)).normals(DRAWN * OBSERVATION);
+        let least = Duration::from_secs_f64(self.seconds);
+        let mut values = Vec::new();
+        for window in 0..=self.windows {
+            let (started, mut calls) = (Instant::now(), 0);
+            while started.elapsed() < least {
+                for observation in drawn.chunks_exact(OBSERVATION) {
+                    let action = policy.act(observation).map_err(CliError::failed)?;
+                    std::hint::black_box(action);
+                }
+                calls += DRAWN;
+            }
+            // The first warms up.
+            if window > 0 {
+                values.push(started.elapsed().as_secs_f64() * 1e6 / calls as f64);
+            }
+        }
+        Ok(values)
     }
 
     /// Environment steps a second over each window. The actions were drawn before, as peers draw them.

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use super::building::{Program, whole_registry};
 use super::error::CliError;
 use super::print;
-use crate::env::registry as environments;
+use crate::env::{gymnasium, registry as environments};
 use crate::learner::ComputeDevice;
 use crate::scene::{PluginKind, SceneRegistry};
 
@@ -78,6 +78,10 @@ fn rows(registry: &SceneRegistry, what: What) -> Vec<(String, String)> {
         What::Environments => environments::names()
             .filter_map(|name| environments::specification(name).ok())
             .map(|known| (known.name.to_owned(), environment(&known)))
+            .chain([(
+                format!("{}NAME", gymnasium::PREFIX),
+                "whatever Python's Gymnasium can make; YARAK_PYTHON names the Python".to_owned(),
+            )])
             .collect(),
         What::Devices => ComputeDevice::available()
             .into_iter()

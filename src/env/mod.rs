@@ -52,13 +52,17 @@
 //! - [`Environment`] and [`Outcome`]: the interface; [`EnvironmentError`]: all that can go wrong.
 //! - [`registry`]: environments by name, with their time limits and reference scores.
 //! - [`mujoco`]: where MuJoCo's library is looked for.
+//! - [`gymnasium`]: whatever Python's Gymnasium can make, by the name `gymnasium:NAME`.
 //! - [`Dynamics`] and [`Simulation`]: write the equations of a task, get an environment.
+//! - [`Drawing`]: what it looks like, for films of episodes.
 //! - [`Snapshot`]: the exact state of an environment, to stop a run and go on later.
 
 mod acrobot;
 mod cartpole;
+mod drawing;
 mod environment;
 mod error;
+pub mod gymnasium;
 mod mountain_car;
 mod mountain_car_continuous;
 #[cfg(feature = "mujoco")]
@@ -77,6 +81,7 @@ mod time_limit;
 
 pub use acrobot::Acrobot;
 pub use cartpole::CartPole;
+pub use drawing::{Colour, Drawing, Shape};
 pub use environment::{Environment, Outcome};
 pub use error::EnvironmentError;
 pub use mountain_car::MountainCar;

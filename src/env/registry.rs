@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use super::mujoco;
 use super::{
     Acrobot, CartPole, Dynamics, Environment, EnvironmentError, MountainCar, MountainCarContinuous,
-    Pendulum, Simulation, Space, TimeLimit,
+    Pendulum, Simulation, Space, TimeLimit, gymnasium,
 };
 
 /// What is known about an environment before it is made.
@@ -206,19 +206,42 @@ static ENTRIES: &[Entry] = &[
 /// ```
 ///
 /// # Errors
-/// [`EnvironmentError::Unknown`], with the known names and the nearest; an environment of MuJoCo says where the library was
-/// looked for.
+/// [`EnvironmentError::Unknown`], with the known names and the nearest; [`EnvironmentError::Bridge`] for `gymnasium:NAME`; an
+/// environment of MuJoCo says where the library was looked for.
 pub fn make(name: &str) -> Result<Box<dyn Environment>, EnvironmentError> {
-    let entry = entry(name)?;
-    (entry.make)(entry.time_limit)
+    match gymnasium::name_of(name) {
+        Some(_) => {
+            let made = make_each(name, 1)?.pop();
+            made.ok_or_else(|| unknown(name))
+        }
+        None => {
+            let entry = entry(name)?;
+            (entry.make)(entry.time_limit)
+        }
+    }
 }
 
-/// Whether [`make`] can make it on this machine, where [`specification`] tells only what it would be.
+/// Makes so many environments of a name. Those of Python's Gymnasium, `gymnasium:NAME`, share one process.
+///
+/// # Errors
+/// As [`make`], and what goes wrong with Python.
+pub fn make_each(name: &str, count: usize) -> Result<Vec<Box<dyn Environment>>, EnvironmentError> {
+    match gymnasium::name_of(name) {
+        Some(name) => gymnasium::make_each(name, count),
+        None => (0..count).map(|_| make(name)).collect(),
+    }
+}
+
+/// Whether [`make`] can make it on this machine, where [`specification`] tells only what it would be. Whether Gymnasium knows
+/// what follows `gymnasium:` is found when it is made.
 ///
 /// # Errors
 /// As [`make`].
 pub fn check(name: &str) -> Result<(), EnvironmentError> {
-    make(name).map(drop)
+    match gymnasium::name_of(name) {
+        Some(_) => Ok(()),
+        None => make(name).map(drop),
+    }
 }
 
 /// The library that computes an environment, with its version: scores of one version are not those of another. `None` for what
@@ -302,11 +325,15 @@ fn entry(name: &str) -> Result<&'static Entry, EnvironmentError> {
     ENTRIES
         .iter()
         .find(|entry| entry.name == name)
-        .ok_or_else(|| EnvironmentError::Unknown {
-            name: name.to_owned(),
-            nearest: nearest(name),
-            known: names().collect(),
-        })
+        .ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> EnvironmentError {
+    EnvironmentError::Unknown {
+        name: name.to_owned(),
+        nearest: nearest(name),
+        known: names().collect(),
+    }
 }
 
 fn nearest(name: &str) -> Option<&'static str> {
