@@ -53,12 +53,12 @@ impl Plugin for Rollouts {
     fn build(&self, app: &mut App) {
         // What is trained in says more than what is evaluated in.
         if !app.world().contains_resource::<Spaces>()
-            && let Ok(environment) = registry::make(&self.env)
+            && let Ok(known) = registry::specification(&self.env)
         {
             app.insert_resource(Spaces {
                 environment: self.env.clone(),
-                observation: environment.observation_space().clone(),
-                action: environment.action_space().clone(),
+                observation: known.observation_space,
+                action: known.action_space,
             });
         }
         app.insert_resource(self.clone())
