@@ -11,7 +11,7 @@ use crate::data::check::{ActionBounds, Check as Checked};
 use crate::data::convert::{self, Origin, Target};
 use crate::data::{Layout, Reading, Recording, Summary, Transitions};
 use crate::env::Space;
-use crate::env::registry::make;
+use crate::env::registry::specification;
 use crate::report::dataset::DatasetPicture;
 
 /// Look into datasets, check, convert and draw them.
@@ -212,12 +212,12 @@ fn say_what_it_takes(path: &Path, recording: &Recording) {
 
 /// The bounds of an environment's actions; `None` where they are choices.
 fn action_bounds(name: &str) -> Result<Option<ActionBounds>, CliError> {
-    let environment = make(name).map_err(|error| CliError::of(true, &error))?;
-    Ok(match environment.action_space() {
+    let known = specification(name).map_err(|error| CliError::of(true, &error))?;
+    Ok(match known.action_space {
         Space::Box { low, high, .. } => Some(ActionBounds {
             of: name.to_owned(),
-            low: low.clone(),
-            high: high.clone(),
+            low,
+            high,
         }),
         Space::Discrete { .. } | Space::Dict { .. } => None,
     })

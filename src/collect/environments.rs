@@ -2,20 +2,20 @@
 
 use std::num::NonZeroU64;
 
-use bevy_app::{App, Plugin};
+use bevy_app::{App, Plugin, Startup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 
 use super::dynamics::{Equations, EquationsExt};
 use super::plugin::{Autoreset, OwnEnvironments};
-use super::{boxed, bridged, workers};
+use super::{CollectError, boxed, bridged, workers};
 use crate::env::gymnasium::{self, BridgeError, WorkerSettings};
 use crate::env::registry;
 use crate::env::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 use crate::learner::Seed;
 use crate::nn::threads;
 use crate::scene::{Bounds, FieldProblems, Settings};
-use crate::schedule::{ScheduleError, ScheduleErrors};
+use crate::schedule::{InputError, ScheduleError, ScheduleErrors};
 
 /// Environments to learn in, one entity each; a policy acts in all of them at once.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -77,7 +77,7 @@ impl Default for Environments {
 
 impl Settings for Environments {
     fn check(&self, problems: &mut FieldProblems) {
-        if let Err(error) = registry::check(&self.env) {
+        if let Err(error) = registry::check_name(&self.env) {
             problems.refuse("env", error.to_string());
         }
     }
@@ -114,8 +114,17 @@ impl Plugin for Environments {
         match BUILT_IN.iter().find(|(name, _)| *name == self.env) {
             Some((_, spawn)) => spawn(app, self.count, seed),
             None => {
-                let environments = (0..self.count).filter_map(|_| registry::make(&self.env).ok());
-                let environments = environments.collect();
+                let made = (0..self.count).map(|_| registry::make(&self.env));
+                let environments = match made.collect::<Result<Vec<_>, _>>() {
+                    Ok(environments) => environments,
+                    Err(error) => {
+                        // What it needs is not on this machine.
+                        app.add_systems(Startup, move || -> Result<(), BevyError> {
+                            Err(InputError::new(CollectError::from(error.clone())).into())
+                        });
+                        return;
+                    }
+                };
                 match threads().min(self.count) {
                     0 | 1 => boxed::spawn(app, environments, seed),
                     threads => workers::spawn(app, environments, seed, threads),

@@ -5,13 +5,15 @@
 //! other, whatever the number of threads, and so does what is saved: a run may be resumed with another number, or with none
 //! (`boxed`).
 
+use std::hint::spin_loop;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
-use crossbeam::channel::{Receiver, Sender, unbounded};
+use crossbeam::channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use super::boxed::{KEY, refused_row, wrong_count};
 use super::entity::{Action, Agent, Ended, Observation, Restart, Reward};
@@ -150,9 +152,26 @@ struct Owned {
 
 /// What a worker's thread does until nobody sends orders any more.
 fn obey_all(mut own: Vec<Owned>, orders: &Receiver<Order>, answers: &Sender<Answer>) {
-    for order in orders {
+    while let Some(order) = receive(orders) {
         if answers.send(obey(&mut own, order)).is_err() {
             return;
+        }
+    }
+}
+
+/// How long a thread looks for the next message before it sleeps: longer than the gaps between the steps of environments, and
+/// waking up takes as long as stepping a few of them.
+const SPIN: Duration = Duration::from_micros(100);
+
+/// The next message; `None` when there is nobody left to send one.
+fn receive<T>(messages: &Receiver<T>) -> Option<T> {
+    let started = Instant::now();
+    loop {
+        match messages.try_recv() {
+            Ok(message) => return Some(message),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) if started.elapsed() < SPIN => spin_loop(),
+            Err(TryRecvError::Empty) => return messages.recv().ok(),
         }
     }
 }
@@ -237,7 +256,7 @@ impl Worker {
                 let order = order.take().ok_or_else(|| self.gone())?;
                 Ok(obey(own, order))
             }
-            Hands::There { answers, .. } => answers.recv().map_err(|_| self.gone()),
+            Hands::There { answers, .. } => receive(answers).ok_or_else(|| self.gone()),
         }
     }
 

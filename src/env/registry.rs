@@ -232,6 +232,18 @@ pub fn make_each(name: &str, count: usize) -> Result<Vec<Box<dyn Environment>>, 
     }
 }
 
+/// Whether [`make`] knows the name, whatever this machine has. Whether Gymnasium knows what follows `gymnasium:` is found when
+/// it is made.
+///
+/// # Errors
+/// [`EnvironmentError::Unknown`], with the known names and the nearest.
+pub fn check_name(name: &str) -> Result<(), EnvironmentError> {
+    match gymnasium::name_of(name) {
+        Some(_) => Ok(()),
+        None => entry(name).map(|_| ()),
+    }
+}
+
 /// Whether [`make`] can make it on this machine, where [`specification`] tells only what it would be. Whether Gymnasium knows
 /// what follows `gymnasium:` is found when it is made.
 ///

@@ -43,7 +43,7 @@ impl Default for Rollouts {
 
 impl Settings for Rollouts {
     fn check(&self, problems: &mut crate::scene::FieldProblems) {
-        if let Err(error) = registry::check(&self.env) {
+        if let Err(error) = registry::check_name(&self.env) {
             problems.refuse("env", error.to_string());
         }
     }
@@ -53,12 +53,12 @@ impl Plugin for Rollouts {
     fn build(&self, app: &mut App) {
         // What is trained in says more than what is evaluated in.
         if !app.world().contains_resource::<Spaces>()
-            && let Ok(environment) = registry::make(&self.env)
+            && let Ok(known) = registry::specification(&self.env)
         {
             app.insert_resource(Spaces {
                 environment: self.env.clone(),
-                observation: environment.observation_space().clone(),
-                action: environment.action_space().clone(),
+                observation: known.observation_space,
+                action: known.action_space,
             });
         }
         app.insert_resource(self.clone())

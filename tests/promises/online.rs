@@ -75,6 +75,28 @@ fn a_run_in_mujoco_ends_the_same_cut_or_not_with_any_number_of_threads() {
     }
 }
 
+#[test]
+fn without_mujocos_library_whatever_needs_it_says_where_it_was_looked_for() {
+    let room = Room::new();
+    room.write("tiny.ron", &scene("Hopper-v5", ALGORITHMS[0].1));
+    let nowhere = [("MUJOCO_LIB", "/no/such/libmujoco.so")];
+    let run = |words: &str| room.yarak_within(&nowhere, words);
+    let remedies = [
+        "MUJOCO_LIB=/no/such/libmujoco.so",
+        "pip install mujoco",
+        "nothing was started",
+    ];
+    run("train tiny.ron --run none").refuses(&remedies);
+    assert!(!room.path("none").exists());
+    run("collect tiny.ron --out none.hdf5").refuses(&remedies[..2]);
+    run("bench hopper").refuses(&remedies[..2]);
+    // What a scene says can be checked anywhere.
+    run("scene check tiny.ron").ends_with(0);
+    let listed = run("list environments");
+    let hopper = listed.result().lines().find(|it| it.contains("Hopper-v5"));
+    assert!(hopper.unwrap().contains("is not here"), "{hopper:?}");
+}
+
 /// Runs `tiny.ron` once whole, and cut and resumed thrice, each with other words on the command line.
 fn cut_at_any_checkpoint(room: &Room, words: [&str; 4]) {
     let whole = room.path("whole");

@@ -116,6 +116,15 @@ impl Room {
         self.yarak_with(&words.split_whitespace().collect::<Vec<_>>())
     }
 
+    /// Runs the program in it with other environment variables.
+    pub fn yarak_within(&self, variables: &[(&str, &str)], words: &str) -> Told {
+        let mut command = Command::new(YARAK);
+        command
+            .args(words.split_whitespace())
+            .envs(variables.iter().copied());
+        told_by(command.current_dir(self.0.path()))
+    }
+
     /// Runs the program in it.
     pub fn yarak_with(&self, arguments: &[&str]) -> Told {
         run_in(self.0.path(), arguments)
@@ -135,12 +144,11 @@ impl Room {
 
 /// Runs the program in a folder.
 pub fn run_in(folder: &Path, arguments: &[&str]) -> Told {
-    let output = Command::new(YARAK)
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    told_by(Command::new(YARAK).args(arguments).current_dir(folder))
+}
+
+fn told_by(command: &mut Command) -> Told {
+    let output = command.stdin(Stdio::null()).output().unwrap();
     Told {
         status: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
