@@ -39,6 +39,7 @@ mod acting;
 mod boxed;
 #[cfg(test)]
 mod collect_tests;
+mod drawing;
 mod dynamics;
 mod elements;
 mod entity;
@@ -54,6 +55,7 @@ mod statistics;
 mod systems;
 
 pub use acting::{ActRandomly, Exploration, act_deterministically, act_randomly};
+pub use drawing::DrawnActions;
 pub use dynamics::{Equations, EquationsExt, Generator, State};
 pub use elements::Elements;
 pub use entity::{

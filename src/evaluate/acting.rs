@@ -5,7 +5,7 @@ use bevy_ecs::prelude::*;
 use burn::tensor::Tensor;
 
 use crate::learner::{Net, Role};
-use crate::nn::{DensityPolicy, DiscreteQ, Policy, SquashedGaussian};
+use crate::nn::{DensityPolicy, DiscreteQ, Policy, SpacePolicy, SquashedGaussian};
 
 /// A network that chooses actions.
 pub trait Act {
@@ -28,6 +28,13 @@ impl Act for DensityPolicy {
 impl Act for SquashedGaussian {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.distribution(observation).mode()
+    }
+}
+
+/// Numbers, or indices `[batch, 1]`.
+impl Act for SpacePolicy {
+    fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
+        self.act(observation)
     }
 }
 
