@@ -1,21 +1,27 @@
 //! The algorithms, one file each. A file here uses nothing but the prelude: it is what an outside crate would write.
 
+pub mod a2c;
 pub mod bc;
 pub mod bcq;
 pub mod cql;
 pub mod ddpg;
 pub mod dqn;
 pub mod iql;
+pub mod ppo;
+pub mod reinforce;
 pub mod sac;
 pub mod td3;
 pub mod td3_bc;
 
+pub use a2c::A2c;
 pub use bc::Bc;
 pub use bcq::Bcq;
 pub use cql::Cql;
 pub use ddpg::Ddpg;
 pub use dqn::Dqn;
 pub use iql::Iql;
+pub use ppo::Ppo;
+pub use reinforce::Reinforce;
 pub use sac::Sac;
 pub use td3::Td3;
 pub use td3_bc::Td3Bc;
@@ -24,15 +30,19 @@ use yarak::prelude::*;
 
 /// Makes every algorithm known to scenes, and their steps to `order: [...]`.
 pub fn register(app: &mut App) {
-    app.register_for_scenes::<Bc>()
+    app.register_for_scenes::<A2c>()
+        .register_for_scenes::<Bc>()
         .register_for_scenes::<Bcq>()
         .register_for_scenes::<Cql>()
         .register_for_scenes::<Ddpg>()
         .register_for_scenes::<Dqn>()
         .register_for_scenes::<Iql>()
+        .register_for_scenes::<Ppo>()
+        .register_for_scenes::<Reinforce>()
         .register_for_scenes::<Sac>()
         .register_for_scenes::<Td3>()
         .register_for_scenes::<Td3Bc>()
+        .register_step("a2c::update_critic", a2c::update_critic)
         .register_step("bc::clone_behaviour", bc::clone_behaviour)
         .register_step("bc::raise_likelihood", bc::raise_likelihood)
         .register_step("bcq::track_targets", bcq::track_targets)
@@ -53,6 +63,9 @@ pub fn register(app: &mut App) {
         .register_step("iql::update_actor", iql::update_actor)
         .register_step("iql::update_critic", iql::update_critic)
         .register_step("iql::update_value", iql::update_value)
+        .register_step("ppo::update_actor", ppo::update_actor)
+        .register_step("ppo::update_critic", ppo::update_critic)
+        .register_step("reinforce::update_actor", reinforce::update_actor)
         .register_step("sac::track_targets", sac::track_targets)
         .register_step("sac::update_actor", sac::update_actor)
         .register_step("sac::update_critic", sac::update_critic)

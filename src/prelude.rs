@@ -20,15 +20,17 @@ pub use crate::checkpoint::{
 };
 pub use crate::collect::{
     ActRandomly, Action, Actions, Agent, AppEnvironmentExt, AppPersistAgentsExt, Autoreset,
-    CollectError, Elements, Ended, EnvironmentSystems, Environments, EpisodeStatistics,
-    EquationsExt, Exploration, Exploring, FinishedEpisode, FinishedEpisodes, GymnasiumWorkers,
+    CollectError, DrawnActions, Elements, Ended, EnvironmentSystems, Environments,
+    EpisodeStatistics, EquationsExt, Exploration, Exploring, FinishedEpisode, FinishedEpisodes,
+    GymnasiumWorkers,
     NormaliseObservations, NormaliseReturns, Observation, Observations, OwnEnvironments, Restart,
     Reward, State, StepCount, Steps,
 };
 pub use crate::data::{
-    Batch, Column, Data, Dataset, Dones, End, Episode, ExperiencePlugin, Folding, GoalMode,
-    GoalPlugin, Goals, MinibatchPlugin, Minibatches, Preprocessing, Replay, ReplayBuffer,
-    ReplayRow, Rule, Spaces, StoredData, Transitions,
+    Batch, Column, Data, Dataset, Divergence, Dones, End, Episode, ExperiencePlugin, Folding,
+    GivenRows, GivenRowsError, GivenRowsPlugin, GoalMode, GoalPlugin, Goals, MinibatchPlugin,
+    Minibatches, Preprocessing, Replay, ReplayBuffer, ReplayRow, Rollout, RolloutBatch,
+    RolloutPlugin, Rule, Spaces, StoredData, Transitions,
 };
 pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
@@ -36,16 +38,19 @@ pub use crate::learner::{
     Actor, Annealed, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic,
     DensityActor, Descent, DeviceError, DiscreteCritic, Dropout, Init, Learner, LearnerError,
     Learning, LearningRate, Net, Network, NetworkSettings, Noise, Optim, Optimizer, Purpose,
-    Random, Rate, Role, Sampling, Seed, StochasticActor, Target, TargetUpdate, Tracking, Value,
+    Random, Rate, Role, Sampling, Seed, SpaceActor, StateCritic, StochasticActor, Target,
+    TargetUpdate, Tracking, Value,
 };
 pub use crate::nn::{
-    ActionDistribution, ActionVae, Activation, DensityPolicy, Deviation, DiagonalGaussian,
-    DiscreteQ, DrawnAction, GaussianMixture, GaussianSettings, Head, MixtureSettings, Mlp,
-    MlpSettings, MlpShape, Perturbation, Policy, PolicyHead, QEnsemble, Scalar, SquashedGaussian,
-    SquashedNormal, StopGradient, ValueBounds, ValueFunction, log_sum_exp, losses, measures,
+    ActionDistribution, ActionKind, ActionVae, Activation, Categorical, DensityPolicy, Deviation,
+    DiagonalGaussian, DiscreteQ, DrawnAction, GaussianMixture, GaussianSettings, Head,
+    MixtureSettings, Mlp, MlpSettings, MlpShape, Perturbation, Policy, PolicyHead, QEnsemble,
+    Scalar, SpaceDistribution, SpacePolicy, SquashedGaussian, SquashedNormal, StopGradient,
+    ValueBounds, ValueFunction, log_sum_exp, losses, measures,
 };
 pub use crate::plugins::{
-    Bc, Bcq, Cql, Ddpg, Dqn, Iql, Sac, Td3, Td3Bc, bc, bcq, cql, ddpg, dqn, iql, sac, td3, td3_bc,
+    A2c, Bc, Bcq, Cql, Ddpg, Dqn, Iql, Ppo, Reinforce, Sac, Td3, Td3Bc, a2c, bc, bcq, cql, ddpg,
+    dqn, iql, ppo, reinforce, sac, td3, td3_bc,
 };
 pub use crate::policy;
 pub use crate::report::{
@@ -55,7 +60,7 @@ pub use crate::report::{
 pub use crate::scene::{AppSceneExt, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
     AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, EndNow,
-    Evaluate, EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder,
+    Epochs, Evaluate, EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder,
     LearnSystems, NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError,
     Save, SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry,
     StepsPerCollect, Tick, TickPlugin, TimeBudget, Training, Validate, ValidateSystems, WarmUp,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bevy_app::{App, AppExit, Plugin, PostStartup, Startup};
+use bevy_app::{App, AppExit, Plugin, Plugins, PostStartup, Startup};
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::ScheduleLabel;
 use clap::{Args, ValueEnum};
@@ -19,13 +19,16 @@ use crate::data::{
     split_episodes,
 };
 use crate::env::registry;
-use crate::learner::{ComputeDevice, Noise, Random, Seed};
+use crate::learner::{ComputeDevice, LearningRate, Noise, Random, Seed};
 use crate::nn::cpu::{Activation, Input, Kernels, MlpShape};
 use crate::nn::set_threads;
-use crate::plugins::{Sac, Td3, Td3Bc};
+use crate::plugins::{Ppo, Sac, Td3, Td3Bc};
 use crate::policy::Policy;
 use crate::report::{Metrics, Reports};
-use crate::schedule::{Clock, Collect, FacilitatorPlugin, Learn, SchedulePlugin, take_failure};
+use crate::schedule::{
+    Cadence, Clock, Collect, FacilitatorPlugin, Learn, Prepare, SchedulePlugin, StepsPerCollect,
+    take_failure,
+};
 
 /// Measure what this machine reaches.
 ///
@@ -62,6 +65,9 @@ enum Name {
     Td3Pendulum,
     /// SAC on Pendulum-v1: one environment step and one gradient step, a second (batch 256, 256-256)
     SacPendulum,
+    /// PPO on CartPole-v1: environment steps a second, learning included (8 environments, rounds of 128 steps, 4 epochs of 4
+    /// minibatches, 64-64 tanh)
+    CartpolePpo,
     /// Four TD3+BC learners of other seeds on the same data: gradient steps a second, together
     Td3BcFourSeeds,
     /// The roof: a float32 256x256x256 product on one thread, GFLOP a second
@@ -124,6 +130,7 @@ impl Bench {
             Name::Td3BcFourSeeds,
             Name::Td3Pendulum,
             Name::SacPendulum,
+            Name::CartpolePpo,
         ];
         let hoppers = [Name::Hopper, Name::HopperTd3, Name::HopperSac];
         if self.name.is_none_or(|name| hoppers.contains(&name)) {
@@ -243,6 +250,12 @@ impl Bench {
             Name::SacPendulum => self.online("sac_pendulum", PENDULUM, threads, sac())?,
             Name::HopperTd3 => self.online("hopper_td3", HOPPER, threads, td3())?,
             Name::HopperSac => self.online("hopper_sac", HOPPER, threads, sac())?,
+            Name::CartpolePpo => Figure {
+                name: "cartpole_ppo",
+                unit: "environment steps/s",
+                threads,
+                values: self.rounds_of_ppo(threads)?,
+            },
             Name::Td3BcFourSeeds => Figure {
                 name: "td3_bc_four_seeds",
                 unit: "steps/s",
@@ -340,7 +353,11 @@ impl Bench {
         algorithm: impl Plugin,
     ) -> Result<Figure, CliError> {
         set_threads(threads);
-        let mut app = online_learner(env, algorithm)?;
+        let environments = Environments {
+            env: env.to_owned(),
+            ..Environments::default()
+        };
+        let mut app = online_learner((environments, Replay::default(), algorithm))?;
         let least = Duration::from_secs_f64(self.seconds);
         take_rounds(&mut app, 2 * WARM_UP);
         let mut values = Vec::new();
@@ -361,6 +378,59 @@ impl Bench {
             threads,
             values,
         })
+    }
+
+    /// Environment steps a second of whole rounds: acting, stepping, advantages and gradient steps. The settings are those of the
+    /// peers' script.
+    fn rounds_of_ppo(&self, threads: usize) -> Result<Vec<f64>, CliError> {
+        set_threads(threads);
+        let rate = LearningRate::Constant(2.5e-4);
+        let mut ppo = Ppo {
+            steps: 128,
+            epochs: 4,
+            minibatches: 4,
+            value_clip: Some(0.2),
+            entropy_coefficient: 0.01,
+            ..Ppo::default()
+        };
+        (ppo.actor.learning_rate, ppo.critic.learning_rate) = (rate.clone(), rate);
+        (ppo.actor.max_gradient_norm, ppo.critic.max_gradient_norm) = (Some(0.5), Some(0.5));
+        let mut app = online_learner((
+            Environments {
+                env: "CartPole-v1".to_owned(),
+                count: 8,
+                ..Environments::default()
+            },
+            ppo,
+        ))?;
+        let world = app.world_mut();
+        let cadence = *world.resource::<Cadence>();
+        let each = world.resource::<StepsPerCollect>().0;
+        let least = Duration::from_secs_f64(self.seconds);
+        let mut values = Vec::new();
+        for window in 0..=self.windows {
+            let (started, mut steps) = (Instant::now(), 0);
+            while started.elapsed() < least {
+                for _ in 0..cadence.collect {
+                    world.resource_mut::<Clock>().step += each;
+                    world.run_schedule(Collect);
+                }
+                world.run_schedule(Prepare);
+                for _ in 0..cadence.learn {
+                    world.resource_mut::<Clock>().gradient_steps += 1;
+                    world.run_schedule(Learn);
+                }
+                steps += cadence.collect * each;
+            }
+            // The first warms up.
+            if window > 0 {
+                values.push(steps as f64 / started.elapsed().as_secs_f64());
+            }
+        }
+        match take_failure() {
+            Some(failure) => Err(failure.into()),
+            None => Ok(values),
+        }
     }
 
     /// Four learners share the threads, one thread each at a time.
@@ -468,12 +538,8 @@ fn sac() -> Sac {
     }
 }
 
-/// A learner in one environment, before its first step.
-fn online_learner(env: &str, algorithm: impl Plugin) -> Result<App, CliError> {
-    let environments = Environments {
-        env: env.to_owned(),
-        ..Environments::default()
-    };
+/// A learner in its environments, before its first step.
+fn online_learner<M>(plugins: impl Plugins<M>) -> Result<App, CliError> {
     let mut app = App::new();
     app.add_plugins((
         SchedulePlugin,
@@ -483,7 +549,7 @@ fn online_learner(env: &str, algorithm: impl Plugin) -> Result<App, CliError> {
     ))
     .insert_resource(Seed(0))
     .insert_resource(ComputeDevice::cpu())
-    .add_plugins((environments, Replay::default(), algorithm));
+    .add_plugins(plugins);
     app.world_mut().resource_mut::<Clock>().steps = u64::MAX;
     app.finish();
     app.cleanup();

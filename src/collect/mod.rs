@@ -40,6 +40,7 @@ mod boxed;
 mod bridged;
 #[cfg(test)]
 mod collect_tests;
+mod drawing;
 mod dynamics;
 mod elements;
 mod entity;
@@ -59,6 +60,7 @@ pub(crate) use boxed::seed_environments;
 
 pub use acting::{ActRandomly, Exploration, act_deterministically, act_randomly};
 pub(crate) use bridged::seed_bridged;
+pub use drawing::DrawnActions;
 pub use dynamics::{Equations, EquationsExt, Generator, State};
 pub use elements::Elements;
 pub use entity::{

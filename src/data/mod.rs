@@ -11,6 +11,7 @@
 //! - [`convert`] writes transitions in other layouts.
 //! - [`streaming`] leaves data in their file that are larger than memory.
 //! - [`Replay`] keeps what environments brought in a [`ReplayBuffer`], and [`ExperiencePlugin`] lets an algorithm learn from it.
+//! - [`Rollout`] holds what a policy's own draws brought in a round, and [`RolloutPlugin`] lets an algorithm learn from it.
 //! - [`Summary`] is what `yarak data info` prints.
 //!
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with
@@ -28,6 +29,7 @@ mod minibatches;
 mod n_step;
 mod normaliser;
 mod replay;
+mod rollout;
 mod split;
 pub mod streaming;
 mod summary;
@@ -49,6 +51,10 @@ pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use n_step::{FoldError, Folded, fold};
 pub use normaliser::Normaliser;
 pub use replay::{ExperiencePlugin, Folding, Replay, ReplayBuffer, ReplayRow};
+pub use rollout::{
+    Divergence, Experienced, GivenRows, GivenRowsError, GivenRowsPlugin, Rollout, RolloutBatch,
+    RolloutPlugin, generalised_advantages,
+};
 pub use split::{Split, SplitError, split_by, split_episodes};
 pub use summary::{ColumnInFile, ElementRange, Ends, Spread, Summary};
 pub use transitions::{Column, End, Episode, Parts, Transitions};

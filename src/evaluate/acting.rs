@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use crate::checkpoint::{AppPersistExt, Snapshot};
 use crate::data::Goals;
 use crate::learner::{Net, Role};
-use crate::nn::{DensityPolicy, DiscreteQ, Head, Policy, SquashedGaussian};
+use crate::nn::{DensityPolicy, DiscreteQ, Head, Policy, SpacePolicy, SquashedGaussian};
 use crate::policy::{Form, KEY, Readout, Saved};
 
 /// A network that chooses actions.
@@ -58,6 +58,13 @@ impl Act for SquashedGaussian {
     fn form(&self) -> Option<Form> {
         let action = self.trunk().shape().outputs() / 2;
         Some(Form::of(self.trunk(), Readout::TanhOfMean { action }))
+    }
+}
+
+/// Numbers, or indices `[batch, 1]`.
+impl Act for SpacePolicy {
+    fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
+        self.act(observation)
     }
 }
 

@@ -38,7 +38,8 @@ pub use random::{
 };
 pub use rate::{LearningRate, Rate};
 pub use role::{
-    Actor, Critic, DensityActor, DiscreteCritic, Network, Piece, Role, StochasticActor, Value,
+    Actor, Critic, DensityActor, DiscreteCritic, Network, Piece, Role, SpaceActor, StateCritic,
+    StochasticActor, Value,
 };
 pub(crate) use roles::Roles;
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};

@@ -2,7 +2,9 @@
 
 use burn::module::AutodiffModule;
 
-use crate::nn::{DensityPolicy, DiscreteQ, Policy, QEnsemble, SquashedGaussian, ValueFunction};
+use crate::nn::{
+    DensityPolicy, DiscreteQ, Policy, QEnsemble, SpacePolicy, SquashedGaussian, ValueFunction,
+};
 
 /// What a network is for, and which module plays it.
 ///
@@ -95,4 +97,20 @@ pub struct Value;
 impl Role for Value {
     type Network = ValueFunction;
     const NAME: &'static str = "value";
+}
+
+/// A policy that learns from its own draws, over choices or numbers. A run has this one or [`Actor`], so they share a name.
+pub struct SpaceActor;
+
+impl Role for SpaceActor {
+    type Network = SpacePolicy;
+    const NAME: &'static str = "actor";
+}
+
+/// The state values that judge a [`SpaceActor`]. A run has these or [`Critic`], so they share a name.
+pub struct StateCritic;
+
+impl Role for StateCritic {
+    type Network = ValueFunction;
+    const NAME: &'static str = "critic";
 }

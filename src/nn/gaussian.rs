@@ -1,6 +1,6 @@
 //! A Gaussian with a diagonal covariance, over actions.
 
-use std::f32::consts::TAU;
+use std::f32::consts::{E, TAU};
 
 use burn::tensor::Tensor;
 
@@ -41,6 +41,13 @@ impl DiagonalGaussian {
     pub fn sample<P: Purpose>(&self, random: &mut Random<P>) -> Tensor<2> {
         let noise = random.normal_like(&self.mean);
         self.mean.clone() + self.std.clone() * noise
+    }
+
+    /// The entropy `[batch]`, summed over the action's elements: Σ ½ ln(2πe) + ln σ.
+    pub fn entropy(&self) -> Tensor<1> {
+        let elements = self.std.dims()[1] as f32;
+        let log_std = self.std.clone().log().sum_dim(1).squeeze_dim::<1>(1);
+        log_std + 0.5 * elements * (TAU * E).ln()
     }
 
     /// The most probable action of each row, `[batch, action]`: μ.
@@ -100,6 +107,19 @@ mod tests {
         assert_eq!(numbers(mean.grad(&gradients).unwrap()), [4.0]);
         assert_eq!(numbers(std.grad(&gradients).unwrap()), [6.0]);
         assert!(action.grad(&gradients).is_none());
+    }
+
+    #[test]
+    fn the_entropy_grows_with_the_logarithm_of_the_deviations_alone() {
+        let device = ComputeDevice::cpu().plain();
+        let gaussian = DiagonalGaussian {
+            mean: Tensor::from_floats([[0.5, -0.5], [9.0, 9.0]], &device),
+            std: Tensor::from_floats([[1.0, 1.0], [0.5, 4.0]], &device),
+        };
+        let found = numbers(gaussian.entropy());
+        // ln(2 pi e), and ln 2 more.
+        assert!((found[0] - 2.837_877).abs() < 1e-6, "{found:?}");
+        assert!((found[1] - 3.531_024).abs() < 1e-6, "{found:?}");
     }
 
     #[test]

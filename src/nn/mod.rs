@@ -5,6 +5,7 @@
 //! worth knowing besides. Any module of Burn's layers can stand beside them.
 
 mod action_vae;
+mod categorical;
 pub mod cpu;
 mod density_policy;
 mod discrete_q;
@@ -15,18 +16,21 @@ mod gaussian_mixture;
 pub mod losses;
 pub mod measures;
 mod mlp;
+mod orthogonal;
 mod perturbation;
 mod policy;
 mod q_ensemble;
 mod reference;
 mod scalar;
 mod settings;
+mod space_policy;
 mod squashed_gaussian;
 mod stop_gradient;
 mod threads;
 mod value_function;
 
 pub use action_vae::ActionVae;
+pub use categorical::Categorical;
 pub use cpu::{Activation, MlpShape};
 pub use density_policy::{
     ActionDistribution, DensityPolicy, Deviation, GaussianSettings, Head, MixtureSettings,
@@ -41,6 +45,7 @@ pub use policy::Policy;
 pub use q_ensemble::{QEnsemble, ValueBounds};
 pub use scalar::Scalar;
 pub use settings::MlpSettings;
+pub use space_policy::{ActionKind, SpaceDistribution, SpacePolicy};
 pub use squashed_gaussian::{DrawnAction, SquashedGaussian, SquashedNormal};
 pub use stop_gradient::StopGradient;
 pub use threads::{set_threads, threads};

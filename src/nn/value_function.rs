@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::{Activation, Mlp, MlpShape};
+use super::{Activation, Mlp, MlpSettings};
 use crate::learner::{Init, Network, Piece, Random};
 
 /// A state-value network V(s): a perceptron over the observation.
@@ -21,25 +21,29 @@ pub struct ValueFunction {
 }
 
 impl ValueFunction {
-    /// A network for observations of the given width, with hidden layers of the given widths and ReLU.
+    /// A network for observations of the given width, with the given hidden layers: their widths, or [`MlpSettings`].
     pub fn new(
         observation: usize,
-        layers: &[usize],
+        hidden: impl Into<MlpSettings>,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Self {
-        let mut sizes = vec![observation];
-        sizes.extend(layers);
-        sizes.push(1);
-        let shape = MlpShape {
-            members: 1,
-            sizes,
-            hidden: Activation::Relu,
-            output: Activation::Identity,
-            layer_norm: None,
-        };
+        let shape = hidden.into().shape(1, observation, 1, Activation::Identity);
         ValueFunction {
             trunk: Mlp::new(shape, device, init),
+        }
+    }
+
+    /// The same with [orthogonal](Mlp::orthogonal) initial weights, the last layer's with gain 1.
+    pub fn orthogonal(
+        observation: usize,
+        hidden: impl Into<MlpSettings>,
+        device: &Device,
+        init: &mut Random<Init>,
+    ) -> Self {
+        let shape = hidden.into().shape(1, observation, 1, Activation::Identity);
+        ValueFunction {
+            trunk: Mlp::orthogonal(shape, 1.0, device, init),
         }
     }
 

@@ -47,6 +47,24 @@ impl Metrics {
         self.add(name, Sum::Device(value.no_grad()), 1.0);
     }
 
+    /// Adds a term `[1]` to a sum that another step has recorded or will record once: the loss of a step whose terms belong to
+    /// several networks. A name that has nothing but such terms has no mean.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// let device = ComputeDevice::cpu().plain();
+    /// let mut metrics = Metrics::default();
+    /// for actor in [1.0, 3.0] {
+    ///     metrics.record_term("loss", Tensor::from_floats([0.5], &device));
+    ///     metrics.record("loss", Tensor::from_floats([actor], &device));
+    /// }
+    /// assert_eq!(metrics.read(), [("loss".to_owned(), 2.5)]);
+    /// ```
+    pub fn record_term(&mut self, name: &str, term: Tensor<1>) {
+        self.add(name, Sum::Device(term.no_grad()), 0.0);
+    }
+
     /// Records a number for each member of an ensemble, `[members]`: `critic` and `loss` make `critic/0/loss`, `critic/1/loss`, ...
     pub fn record_each(&mut self, role: &str, what: &str, values: Tensor<1>) {
         let same = |entry: &&mut Entry| {
@@ -103,6 +121,10 @@ impl Metrics {
                 Sum::Host(sum) => vec![*sum],
                 Sum::Device(sums) => device_sums.by_ref().take(sums.dims()[0]).collect(),
             };
+            // Terms of a sum that nobody began.
+            if entry.weight == 0.0 {
+                continue;
+            }
             match entry.name.split_once("/*/") {
                 None => means.extend(sums.first().map(|sum| (entry.name, sum / entry.weight))),
                 Some((role, what)) => {

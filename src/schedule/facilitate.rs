@@ -38,6 +38,32 @@ impl Default for Cadence {
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WarmUp(pub u64);
 
+/// The epochs of a round of [`Learn`], for algorithms that may end a round early: PPO does so at a target KL divergence.
+///
+/// Before each epoch it is asked whether the epochs so far are enough; the rest of the round is then left out. This is where a
+/// value may be read back from the device: no step of `Learn` does.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// #[derive(Resource)]
+/// struct Divergence(f32);
+///
+/// let mut app = App::new();
+/// app.insert_resource(Cadence { collect: 128, learn: 4 * 8 })
+///     .insert_resource(Epochs {
+///         steps: 8,
+///         are_enough: |world| world.resource::<Divergence>().0 > 0.02,
+///     });
+/// ```
+#[derive(Resource, Clone, Copy, Debug)]
+pub struct Epochs {
+    /// Runs of [`Learn`] in an epoch, at least 1.
+    pub steps: u64,
+    /// Whether the round is over. It is asked before each epoch, the first included.
+    pub are_enough: fn(&mut World) -> bool,
+}
+
 /// How long one `Update` may train before Bevy's other systems have their turn: 50 ms headless. An app that draws sets less.
 #[derive(Resource, Clone, Copy, Debug)]
 pub struct TimeBudget(pub Duration);
@@ -201,16 +227,17 @@ fn round(world: &mut World) -> Option<Outcome> {
         world.resource_mut::<Clock>().step += steps;
         world.run_schedule(Collect);
     }
-    if cadence.collect > 0 {
-        world.run_schedule(Prepare);
-    }
+    world.run_schedule(Prepare);
     let warmed_up = world.resource::<Clock>().step > world.resource::<WarmUp>().0;
     let learn = if warmed_up || cadence.collect == 0 {
         cadence.learn
     } else {
         0
     };
-    for _ in 0..learn {
+    for taken in 0..learn {
+        if epochs_are_enough(world, taken) {
+            break;
+        }
         let mut clock = world.resource_mut::<Clock>();
         clock.gradient_steps += 1;
         if cadence.collect == 0 {
@@ -226,6 +253,12 @@ fn round(world: &mut World) -> Option<Outcome> {
     // A step that failed is never saved: the last checkpoint stands.
     if let Some(failure) = take_failure() {
         return Some(Outcome::Failed(failure));
+    }
+    if clock.step == before {
+        return Some(Outcome::Failed(Failure {
+            message: NOTHING_LEARNED.to_owned(),
+            input: true,
+        }));
     }
     let finished = clock.step >= clock.steps;
     let broken = world.resource::<FailSaved>().0.clone();
@@ -251,6 +284,17 @@ fn round(world: &mut World) -> Option<Outcome> {
         None
     }
 }
+
+/// Whether the round's epochs end here, after so many of its gradient steps.
+fn epochs_are_enough(world: &mut World, taken: u64) -> bool {
+    let Some(epochs) = world.get_resource::<Epochs>().copied() else {
+        return false;
+    };
+    taken.is_multiple_of(epochs.steps.max(1)) && (epochs.are_enough)(world)
+}
+
+const NOTHING_LEARNED: &str =
+    "a round had no environment to collect from and no row to learn from: give it rows";
 
 const ENDLESS: &str =
     "the run has `epochs` and no `steps`, and nothing here says how long an epoch is: give `steps`";
@@ -418,6 +462,60 @@ mod tests {
         assert_eq!(run(&mut app), Outcome::Finished);
         assert_eq!(app.world().resource::<Clock>().step, 8);
         assert_eq!(app.world().resource::<Clock>().gradient_steps, 4);
+    }
+
+    #[test]
+    fn a_round_is_collected_then_prepared_once_then_learned_from() {
+        for collect in [2, 0] {
+            let mut app = app(2 * collect.max(3));
+            app.add_systems(Collect, log("collect"))
+                .add_systems(Prepare, log("prepare"))
+                .insert_resource(Cadence { collect, learn: 3 });
+            assert_eq!(run(&mut app), Outcome::Finished);
+            let log = &app.world().resource::<Log>().0;
+            let of = ["collect", "prepare", "learn"];
+            let ran = log.iter().map(|it| it.0).filter(|name| of.contains(name));
+            let round: Vec<&str> = std::iter::repeat_n("collect", collect as usize)
+                .chain(["prepare", "learn", "learn", "learn"])
+                .collect();
+            let rounds = if collect == 0 { 2 } else { 3 };
+            assert_eq!(ran.collect::<Vec<_>>(), round.repeat(rounds), "{collect}");
+        }
+    }
+
+    #[test]
+    fn epochs_that_are_enough_end_the_round_and_never_within_an_epoch() {
+        let mut app = app(3);
+        app.insert_resource(Cadence {
+            collect: 1,
+            learn: 6,
+        })
+        .insert_resource(Epochs {
+            steps: 2,
+            // From the middle of the first round's second epoch on, until the third round.
+            are_enough: |world| {
+                let clock = world.resource::<Clock>();
+                clock.gradient_steps >= 3 && clock.step < 3
+            },
+        });
+        assert_eq!(run(&mut app), Outcome::Finished);
+        let log = &app.world().resource::<Log>().0;
+        let learned = |step| log.iter().filter(|it| **it == ("learn", step)).count();
+        // Two epochs; none, as it was enough before the first; all three.
+        assert_eq!([learned(1), learned(2), learned(3)], [4, 0, 6]);
+    }
+
+    #[test]
+    fn a_round_that_neither_collects_nor_learns_is_refused_and_not_endless() {
+        let mut app = app(3);
+        app.insert_resource(Epochs {
+            steps: 1,
+            are_enough: |_| true,
+        });
+        let Outcome::Failed(failure) = run(&mut app) else {
+            panic!("it must fail")
+        };
+        assert!(failure.message.contains("give it rows"), "{failure}");
     }
 
     #[test]

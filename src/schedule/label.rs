@@ -17,7 +17,7 @@ pub enum CollectSystems {
     Record,
 }
 
-/// Once a round, between collecting and learning: on-policy returns, advantages and minibatches.
+/// Once a round, between collecting, if anything is collected, and learning: on-policy returns, advantages and minibatches.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Prepare;
 

@@ -7,8 +7,8 @@
 //! 2. `Startup` (Bevy): networks are built, now that observation and action sizes are known.
 //! 3. `PostStartup` (Bevy): a checkpoint is restored, where the run resumes.
 //! 4. [`Collect`]: one step of the environments. Online only, [`Cadence::collect`] times a round.
-//! 5. [`Prepare`]: once a round, online only: returns, advantages, minibatches.
-//! 6. [`Learn`]: one gradient step, [`Cadence::learn`] times a round. Its slots are [`LearnSystems`], in [`LearnOrder`].
+//! 5. [`Prepare`]: once a round: returns, advantages, minibatches.
+//! 6. [`Learn`]: one gradient step, [`Cadence::learn`] times a round, unless [`Epochs`] end it. Its slots are [`LearnSystems`], in [`LearnOrder`].
 //! 7. [`Validate`]: every N steps: the losses on held-out rows, nothing updated.
 //! 8. [`Evaluate`]: every N steps: episodes with the deterministic policy.
 //! 9. [`Report`]: every N steps, and after each of the two above: metrics are read back and written.
@@ -32,7 +32,7 @@ pub use condition::{after, between, every, training};
 pub(crate) use edit::after_every_slot;
 pub use edit::{AppScheduleExt, NamedEdit, ScheduleError, ScheduleErrors};
 pub use facilitate::{
-    AppCadenceExt, Cadence, EndNow, FacilitatorPlugin, FailSaved, Outcome, SaveNow, Stopwatch,
+    AppCadenceExt, Cadence, EndNow, Epochs, FacilitatorPlugin, FailSaved, Outcome, SaveNow, Stopwatch,
     TimeBudget, Training, WarmUp, request_stop, stop_requested,
 };
 pub(crate) use failure::with_causes;

@@ -31,14 +31,15 @@
 //! # Ok::<(), Mistake>(())
 //! ```
 //!
-//! and `learns_to_imitate`, `learns_from_rewards` for the whole. Steps and parts from elsewhere come in with
+//! and `learns_to_imitate`, `learns_from_rewards`, `learns_by_acting` for the whole. Steps and parts from elsewhere come in with
 //! [`Trial::with`], as they would in an app: `Trial::of(..).with(|app| { app.replace(Learn, LearnSystems::Actor, mine); })`.
 //!
-//! - `trial` builds the app and takes its steps; `toy` makes its data.
+//! - `trial` builds the app and takes its steps; `toy` makes its data, `acting` a task to act in.
 //! - `structure` looks at what stands where: networks, slots, writers.
 //! - `gradients` at what the steps do to parameters; `repetition` at what must come out the same twice.
 //! - `mistake` is what they find.
 
+mod acting;
 mod gradients;
 mod mistake;
 mod repetition;

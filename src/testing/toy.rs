@@ -14,7 +14,7 @@ const ROWS: usize = 512;
 const LENGTH: usize = 8;
 
 /// The right action for an observation.
-fn right(observation: &[f32]) -> f32 {
+pub(super) fn right(observation: &[f32]) -> f32 {
     0.8 * (2.0 * observation[0]).sin()
 }
 
@@ -72,7 +72,7 @@ fn bandit() -> Data {
 }
 
 /// The mean of (π(s) − a*)² over all rows, a* being the right action.
-fn error(app: &App) -> Result<f64, Mistake> {
+pub(super) fn error(app: &App) -> Result<f64, Mistake> {
     let actions = act(app)?;
     let errors = actions
         .iter()
@@ -80,6 +80,13 @@ fn error(app: &App) -> Result<f64, Mistake> {
         .map(|(action, seen)| f64::from(action - right(seen)).powi(2))
         .collect::<Vec<_>>();
     Ok(errors.iter().sum::<f64>() / errors.len() as f64)
+}
+
+/// The same of always choosing 0.
+pub(super) fn error_of_zero() -> f64 {
+    let squares = observations();
+    let squares = squares.chunks(2).take(ROWS).map(right);
+    squares.map(|right| f64::from(right).powi(2)).sum::<f64>() / ROWS as f64
 }
 
 /// The policy's actions on all rows of the data.
@@ -126,10 +133,7 @@ impl Trial {
     /// # Errors
     /// When it does not, as imitation must not.
     pub fn learns_from_rewards(&self, steps: u64) -> Result<(), Mistake> {
-        let squares = observations();
-        let squares = squares.chunks(2).take(ROWS).map(right);
-        let of_zero = squares.map(|right| f64::from(right).powi(2)).sum::<f64>() / ROWS as f64;
-        self.learns(bandit(), steps, move |_| 0.25 * of_zero)
+        self.learns(bandit(), steps, move |_| 0.25 * error_of_zero())
     }
 
     fn learns(

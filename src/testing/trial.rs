@@ -11,8 +11,8 @@ use crate::data::{ActionScale, Batch, Data, Normaliser, Preprocessing};
 use crate::learner::{ComputeDevice, Seed};
 use crate::report::{Reported, Reports};
 use crate::schedule::{
-    AppScheduleExt, Clock, FacilitatorPlugin, Learn, LearnSystems, Outcome, Report, ScheduleErrors,
-    SchedulePlugin, Training, learn_steps, take_failure,
+    AppScheduleExt, Cadence, Clock, FacilitatorPlugin, Learn, LearnSystems, Outcome, Prepare,
+    Report, ScheduleErrors, SchedulePlugin, Training, learn_steps, take_failure,
 };
 
 /// Widths of the observations and actions of a trial's data.
@@ -114,8 +114,13 @@ impl Trial {
     }
 }
 
-/// Takes one gradient step, as the facilitator does.
+/// Takes one gradient step, as the facilitator does: a round begins with `Prepare`.
 pub(super) fn step(app: &mut App) -> Result<(), Mistake> {
+    let of_a_round = app.world().resource::<Cadence>().learn.max(1);
+    let taken = app.world().resource::<Clock>().gradient_steps;
+    if taken.is_multiple_of(of_a_round) {
+        app.world_mut().run_schedule(Prepare);
+    }
     let mut clock = app.world_mut().resource_mut::<Clock>();
     clock.gradient_steps += 1;
     clock.step += 1;

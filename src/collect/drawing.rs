@@ -1,0 +1,161 @@
+//! Actions drawn from a policy, in host memory: one pass of the network for all environments, and no tensor besides.
+
+use burn::tensor::Tensor;
+
+use super::Exploring;
+use crate::data::ScaleError;
+use crate::nn::SpacePolicy;
+
+/// What was seen when actions were drawn, and how probable they were.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DrawnActions {
+    /// What the network saw, `[environments, observation]`.
+    pub observation: Vec<f32>,
+    /// The actions, `[environments, action]`: indices of choices, or numbers that are not clipped.
+    pub action: Vec<f32>,
+    /// ln π(a|s) of each action, `[environments]`.
+    pub log_probability: Vec<f32>,
+}
+
+impl Exploring<'_> {
+    /// Draws an action of the policy for each environment, and takes it.
+    ///
+    /// # Errors
+    /// When the preprocessing was made for observations of another width.
+    pub fn draw(&mut self, policy: &SpacePolicy) -> Result<DrawnActions, ScaleError> {
+        let observation = self.observation()?;
+        let outputs = policy.outputs(observation.clone());
+        let [batch, width] = outputs.dims();
+        let outputs = host(outputs);
+        let mut drawn = match policy.log_std() {
+            None => draw_choices(&outputs, width, &self.random.uniforms(batch, 0.0, 1.0)),
+            Some(log_std) => {
+                let draws = self.random.normals(batch * width);
+                draw_numbers(&outputs, &host(log_std), &draws)
+            }
+        };
+        drawn.observation = host(observation);
+        self.actions.values.clone_from(&drawn.action);
+        Ok(drawn)
+    }
+}
+
+/// The choice of each row of logits that a uniform draw in [0, 1) falls on.
+fn draw_choices(logits: &[f32], choices: usize, draws: &[f32]) -> DrawnActions {
+    let mut drawn = DrawnActions::default();
+    for (logits, draw) in logits.chunks_exact(choices.max(1)).zip(draws) {
+        let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let total: f32 = logits.iter().map(|logit| (logit - most).exp()).sum();
+        let mut left = draw * total;
+        let passed = |logit: &f32| {
+            left -= (logit - most).exp();
+            left < 0.0
+        };
+        // Rounding may leave a little behind the last.
+        let choice = logits.iter().position(passed).unwrap_or(choices - 1);
+        drawn.action.push(choice as f32);
+        drawn
+            .log_probability
+            .push(logits[choice] - most - total.ln());
+    }
+    drawn
+}
+
+/// μ + σ ε for each row of means.
+fn draw_numbers(means: &[f32], log_std: &[f32], draws: &[f32]) -> DrawnActions {
+    let half_log_tau = 0.5 * std::f32::consts::TAU.ln();
+    let mut drawn = DrawnActions::default();
+    let rows = means.chunks_exact(log_std.len().max(1));
+    for (means, draws) in rows.zip(draws.chunks_exact(log_std.len().max(1))) {
+        let mut log_probability = 0.0;
+        for ((mean, log_std), draw) in means.iter().zip(log_std).zip(draws) {
+            drawn.action.push(mean + log_std.exp() * draw);
+            log_probability -= 0.5 * draw * draw + log_std + half_log_tau;
+        }
+        drawn.log_probability.push(log_probability);
+    }
+    drawn
+}
+
+fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor
+        .into_data()
+        .into_vec()
+        .expect("yarak's tensors are of f32")
+}
+
+#[cfg(test)]
+mod tests {
+    use bevy_ecs::system::RunSystemOnce;
+
+    use super::*;
+    use crate::data::{ActionScale, Normaliser};
+    use crate::prelude::*;
+
+    const ROWS: usize = 20_000;
+
+    /// What a policy with preferences draws for observations, and the distribution that it draws from.
+    fn drawn(kind: ActionKind, alike: bool) -> (DrawnActions, SpaceDistribution) {
+        let device = ComputeDevice::cpu().plain();
+        let init = &mut Random::<Init>::new(Seed(3));
+        let policy = SpacePolicy::new(4, kind, &[8], -0.5, &device, init);
+        let mut app = App::new();
+        app.insert_resource(ComputeDevice::cpu())
+            .insert_resource(Preprocessing {
+                observation: Normaliser::identity(4),
+                action: ActionScale::identity(1),
+            });
+        let mut observations = Observations::new(ROWS, 4);
+        // Far from 0, so that the outputs of a fresh policy differ.
+        let rows = if alike { 1 } else { ROWS };
+        let values = init.normals(rows * 4).into_iter().map(|x| 50.0 * x);
+        observations.values = values.collect::<Vec<_>>().repeat(ROWS / rows);
+        let seen = TensorData::new(observations.values.clone(), [ROWS, 4]);
+        let distribution = policy.distribution(Tensor::from_data(seen, &device));
+        app.insert_resource(observations)
+            .insert_resource(Actions::new(ROWS, 1))
+            .add_random::<Exploration>();
+        let draw = move |mut exploring: Exploring| exploring.draw(&policy);
+        let drawn = app.world_mut().run_system_once(draw).unwrap().unwrap();
+        assert_eq!(app.world().resource::<Actions>().values, drawn.action);
+        (drawn, distribution)
+    }
+
+    #[test]
+    fn what_is_drawn_has_the_log_probability_that_the_distribution_gives_it() {
+        for kind in [ActionKind::Choices(3), ActionKind::Numbers(2)] {
+            let (drawn, distribution) = drawn(kind, false);
+            let action = TensorData::new(drawn.action.clone(), [ROWS, drawn.action.len() / ROWS]);
+            let action = Tensor::from_data(action, &ComputeDevice::cpu().plain());
+            let log_p = host(distribution.log_probability(action));
+            for (drawn, log_p) in drawn.log_probability.iter().zip(log_p) {
+                assert!((drawn - log_p).abs() < 2e-5, "{drawn} {log_p}");
+            }
+        }
+    }
+
+    #[test]
+    fn choices_are_drawn_as_often_as_they_are_probable() {
+        let (drawn, distribution) = drawn(ActionKind::Choices(3), true);
+        let SpaceDistribution::Choices(categorical) = distribution else {
+            panic!("choices were asked for")
+        };
+        let log_p = host(categorical.log_probabilities);
+        assert!((log_p[0] - log_p[1]).abs() > 0.05, "the test sees nothing");
+        for choice in 0..3 {
+            let found = drawn.action.iter().filter(|it| **it == choice as f32);
+            let (found, expected) = (found.count() as f32 / ROWS as f32, log_p[choice].exp());
+            assert!(
+                (found - expected).abs() < 0.012,
+                "{choice}: {found} {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_draw_at_either_end_is_a_choice_and_never_beyond_the_last() {
+        let logits = [0.0, 1.0, -1.0];
+        let drawn = draw_choices(&logits.repeat(2), 3, &[0.0, 0.999_999_94]);
+        assert_eq!(drawn.action, [0.0, 2.0]);
+    }
+}

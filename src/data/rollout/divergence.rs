@@ -1,0 +1,66 @@
+//! How far a policy has moved in an epoch, for rounds that end when it has moved far enough.
+
+use bevy_ecs::prelude::*;
+use burn::tensor::Tensor;
+
+use super::Rollout;
+
+/// The KL divergence of the policy from the one that drew the round's actions, over the minibatches of the epoch. It is read back
+/// between epochs, and only where there is a target.
+#[derive(Resource, Debug)]
+pub struct Divergence {
+    target: Option<f32>,
+    /// The sum over minibatches, `[1]`.
+    sum: Option<Tensor<1>>,
+    minibatches: u16,
+}
+
+impl Divergence {
+    pub(super) fn new(target: Option<f32>) -> Self {
+        Divergence {
+            target,
+            sum: None,
+            minibatches: 0,
+        }
+    }
+
+    /// Takes a minibatch's divergence `[1]` in.
+    pub fn add(&mut self, divergence: Tensor<1>) {
+        if self.target.is_some() {
+            let divergence = divergence.no_grad();
+            self.sum = Some(match self.sum.take() {
+                Some(sum) => sum + divergence,
+                None => divergence,
+            });
+            self.minibatches += 1;
+        }
+    }
+
+    /// A new epoch begins, and nothing of the one before counts for it.
+    pub(super) fn begin(&mut self) {
+        (self.sum, self.minibatches) = (None, 0);
+    }
+
+    /// Whether the mean of the epoch is above the target. An epoch begins.
+    fn is_reached(&mut self) -> bool {
+        let minibatches = f32::from(self.minibatches);
+        let sum = self.sum.take();
+        self.begin();
+        match (self.target, sum) {
+            (Some(target), Some(sum)) => sum.into_scalar::<f32>() > target * minibatches,
+            _ => false,
+        }
+    }
+}
+
+/// Between epochs: a round is over where there is nothing to learn from, or the policy has moved far enough.
+pub(super) fn are_enough(world: &mut World) -> bool {
+    let reached = world.resource_mut::<Divergence>().is_reached();
+    let Some(mut rollout) = world.get_resource_mut::<Rollout>() else {
+        return false;
+    };
+    if reached {
+        rollout.finish();
+    }
+    reached || rollout.valid_rows() == 0
+}

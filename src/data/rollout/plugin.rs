@@ -1,0 +1,156 @@
+//! Rollouts in a run.
+
+use bevy_app::{App, Plugin, PreStartup, Startup};
+use bevy_ecs::prelude::*;
+
+use super::divergence::are_enough;
+use super::{Divergence, Rollout, RolloutBatch};
+use crate::checkpoint::{AppPersistExt, ResumeFrom};
+use crate::collect::{Exploration, Steps};
+use crate::data::dataset::load_dataset;
+use crate::data::{Data, Preprocessing};
+use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
+use crate::schedule::{
+    Cadence, Clock, Collect, CollectSystems, Epochs, InputError, Learn, LearnSystems, Prepare,
+    PrepareSystems,
+};
+
+/// Learns in rounds from a [`Rollout`]: of what the run's environments bring, or of rows that are given
+/// ([`GivenRows`](super::GivenRows)), or, where there is neither, of the run's data. An algorithm that learns from its own draws adds it with what its settings say, draws actions in
+/// [`CollectSystems::Act`], and estimates advantages in [`PrepareSystems::Advantages`].
+///
+/// Without environments a round is all rows that are given, or all training rows of the data.
+#[derive(Clone, Debug)]
+pub struct RolloutPlugin {
+    /// Steps of every environment in a round, at least 1.
+    pub steps: usize,
+    /// How often a round's rows are learned from, at least 1.
+    pub epochs: usize,
+    /// The parts that the rows are cut into, a gradient step each; at least 1.
+    pub minibatches: usize,
+    /// Whether a minibatch's advantages are brought to mean 0 and deviation 1.
+    pub normalise_advantages: bool,
+    /// The mean of the [`Divergence`] over an epoch's minibatches after which the round is over. `None`: all epochs are taken.
+    pub target_kl: Option<f32>,
+}
+
+/// What [`RolloutPlugin`] says, at run time.
+#[derive(Resource, Clone, Debug)]
+struct Rounds(RolloutPlugin);
+
+impl Plugin for RolloutPlugin {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(Rounds(self.clone()))
+            .insert_resource(Epochs {
+                steps: self.minibatches as u64,
+                are_enough,
+            })
+            .insert_resource(Divergence::new(self.target_kl))
+            .add_random::<Exploration>()
+            .add_random::<Sampling>()
+            .persist::<Rollout>()
+            .add_systems(PreStartup, find_experience.after(load_dataset))
+            .add_systems(Startup, build_rollout)
+            .add_systems(Collect, record_rollout.in_set(CollectSystems::Record))
+            .add_systems(Prepare, shuffle_rollout.in_set(PrepareSystems::Shuffle))
+            .add_systems(Learn, draw_from_rollout.in_set(LearnSystems::Sample));
+    }
+}
+
+/// Before any network is built, whose plugin would miss the environments in words of its own.
+fn find_experience(
+    data: Option<Res<Data>>,
+    steps: Option<Res<Steps>>,
+    acting_only: Option<Res<Preprocessing>>,
+) -> Result<(), BevyError> {
+    match (data, steps, acting_only) {
+        (None, None, None) => Err(InputError::new(NOTHING).into()),
+        _ => Ok(()),
+    }
+}
+
+const NOTHING: &str = "there is nothing to learn from: add `Environments(env: \"...\")` to the plugins, or `Dataset(path: \"...\")` \
+    to learn from rows that are given";
+
+fn build_rollout(
+    rounds: Res<Rounds>,
+    steps: Option<Res<Steps>>,
+    data: Option<Res<Data>>,
+    given: Option<Res<Rollout>>,
+    resumed: Option<Res<ResumeFrom>>,
+    device: Res<ComputeDevice>,
+    mut clock: ResMut<Clock>,
+    mut commands: Commands,
+) -> Result<(), BevyError> {
+    // A run that is over collects nothing more: its policy only acts.
+    if resumed.is_some_and(|resumed| resumed.0.step >= clock.steps) {
+        return Ok(());
+    }
+    let rounds = &rounds.0;
+    let rollout = match (given, steps, data) {
+        (Some(given), ..) => given.clone(),
+        (None, Some(steps), _) => Rollout::new(
+            rounds.steps.max(1),
+            steps.rows(),
+            steps.observation.width,
+            steps.action.width,
+        ),
+        (None, None, Some(data)) => Rollout::of_data(&data),
+        _ => return Ok(()),
+    };
+    let online = rollout.rows() == 0;
+    let rows = rollout.valid.len();
+    if rows < rounds.minibatches {
+        let minibatches = rounds.minibatches;
+        return Err(InputError::new(format!(
+            "{minibatches} minibatches cannot be made of the {rows} row(s) of a round: raise `steps`, or lower `minibatches`"
+        ))
+        .into());
+    }
+    clock.set_epoch(rounds.minibatches as u64);
+    commands.insert_resource(Cadence {
+        collect: if online {
+            rounds.steps.max(1) as u64
+        } else {
+            0
+        },
+        learn: (rounds.epochs * rounds.minibatches) as u64,
+    });
+    let widths = [rollout.observation.width, rollout.action.width];
+    commands.insert_resource(RolloutBatch::empty(widths[0], widths[1], &device.plain()));
+    commands.insert_resource(rollout);
+    Ok(())
+}
+
+fn record_rollout(
+    steps: Option<Res<Steps>>,
+    preprocessing: Option<Res<Preprocessing>>,
+    rollout: Option<ResMut<Rollout>>,
+) -> Result<(), BevyError> {
+    if let (Some(steps), Some(preprocessing), Some(mut rollout)) = (steps, preprocessing, rollout) {
+        rollout.record(&steps, &preprocessing)?;
+    }
+    Ok(())
+}
+
+fn shuffle_rollout(
+    rounds: Res<Rounds>,
+    rollout: Option<ResMut<Rollout>>,
+    mut divergence: ResMut<Divergence>,
+    mut random: ResMut<Random<Sampling>>,
+) {
+    divergence.begin();
+    if let Some(mut rollout) = rollout {
+        let (epochs, minibatches) = (rounds.0.epochs, rounds.0.minibatches);
+        rollout.shuffle(epochs, minibatches, random.generator());
+    }
+}
+
+fn draw_from_rollout(
+    rounds: Res<Rounds>,
+    device: Res<ComputeDevice>,
+    mut rollout: ResMut<Rollout>,
+    mut batch: ResMut<RolloutBatch>,
+) {
+    *batch = rollout.next_minibatch(rounds.0.normalise_advantages, &device.plain());
+}
