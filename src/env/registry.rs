@@ -36,7 +36,6 @@ pub enum Engine {
     /// Equations that are part of yarak: it runs everywhere.
     BuiltIn,
     /// MuJoCo's library, which has to be on the machine: [`check`] says whether it is.
-    #[cfg(feature = "mujoco")]
     Mujoco,
 }
 
@@ -273,6 +272,8 @@ pub fn library_of(name: &str) -> Option<String> {
         Engine::BuiltIn => None,
         #[cfg(feature = "mujoco")]
         Engine::Mujoco => Some(format!("MuJoCo {}", mujoco::version().ok()?)),
+        #[cfg(not(feature = "mujoco"))]
+        Engine::Mujoco => None,
     }
 }
 
