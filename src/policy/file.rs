@@ -248,9 +248,9 @@ mod tests {
         let mut flipped = bytes.clone();
         *flipped.last_mut().unwrap() ^= 1;
         assert!(refused(&flipped).contains("not those that were written"));
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let place = text.find("format").unwrap();
-        let at = place + text[place..].find('1').unwrap();
+        let word = b"format";
+        let place = bytes.windows(word.len()).position(|it| it == word).unwrap();
+        let at = place + bytes[place..].iter().position(|it| *it == b'1').unwrap();
         let mut later = bytes.clone();
         later[at] = b'9';
         assert!(refused(&later).contains("format 9"), "{}", refused(&later));
