@@ -248,7 +248,8 @@ mod tests {
         let mut flipped = bytes.clone();
         *flipped.last_mut().unwrap() ^= 1;
         assert!(refused(&flipped).contains("not those that were written"));
-        let place = bytes.windows(6).position(|it| it == b"format").unwrap();
+        let word = b"format";
+        let place = bytes.windows(word.len()).position(|it| it == word).unwrap();
         let at = place + bytes[place..].iter().position(|it| *it == b'1').unwrap();
         let mut later = bytes.clone();
         later[at] = b'9';
