@@ -22,9 +22,8 @@ pub use crate::collect::{
     ActRandomly, Action, Actions, Agent, AppEnvironmentExt, AppPersistAgentsExt, Autoreset,
     CollectError, DrawnActions, Elements, Ended, EnvironmentSystems, Environments,
     EpisodeStatistics, EquationsExt, Exploration, Exploring, FinishedEpisode, FinishedEpisodes,
-    GymnasiumWorkers,
-    NormaliseObservations, NormaliseReturns, Observation, Observations, OwnEnvironments, Restart,
-    Reward, State, StepCount, Steps,
+    GymnasiumWorkers, NormaliseObservations, NormaliseReturns, Observation, Observations,
+    OwnEnvironments, Restart, Reward, State, StepCount, Steps,
 };
 pub use crate::data::{
     Batch, Column, Data, Dataset, Divergence, Dones, End, Episode, ExperiencePlugin, Folding,

@@ -9,9 +9,9 @@ use yarak::env::registry;
 use yarak::policy::{Policy, PolicyError};
 use yarak::prelude::{
     Acting, Activation, App, AppExit, Bc, Bcq, Checkpoints, ComputeDevice, Cql, Dataset, Ddpg, Dqn,
-    Environments, Iql, Noise, Plugin, PluginGroup, PolicyHead, Preprocessing, Random, Replay,
-    RunPlugin, Sac, ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor, TensorData, World,
-    YarakPlugins, default, gather,
+    Environments, Iql, LearningRate, Noise, Plugin, PluginGroup, PolicyHead, Ppo, Preprocessing,
+    Random, Replay, RunPlugin, Sac, ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor, TensorData,
+    World, YarakPlugins, default, gather,
 };
 
 const DATA: &str = concat!(
@@ -158,6 +158,29 @@ fn every_policy_that_learns_in_environments_acts_alike_when_it_travels() {
         let mut policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();
         assert_eq!(policy.choices(), Some(2));
         assert!(policy.choose(&[0.1, -0.2, 0.3, 0.4]).unwrap() < 2);
+    }
+}
+
+#[test]
+fn every_policy_that_learns_from_its_own_rounds_acts_alike_when_it_travels() {
+    for (env, choices) in [("CartPole-v1", Some(2)), ("Pendulum-v1", None)] {
+        let mut ppo = Ppo {
+            steps: 16,
+            minibatches: 2,
+            ..default()
+        };
+        // Far enough to clip.
+        ppo.actor.learning_rate = LearningRate::Constant(0.3);
+        let app = trained(
+            |app| {
+                let env = env.to_owned();
+                app.add_plugins((Environments { env, ..default() }, ppo));
+            },
+            None,
+        );
+        assert_acts_alike(&app);
+        let policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();
+        assert_eq!(policy.choices(), choices);
     }
 }
 

@@ -7,7 +7,9 @@ use burn::tensor::Tensor;
 use crate::checkpoint::{AppPersistExt, Snapshot};
 use crate::data::Goals;
 use crate::learner::{Net, Role};
-use crate::nn::{DensityPolicy, DiscreteQ, Head, Policy, SpacePolicy, SquashedGaussian};
+use crate::nn::{
+    ActionKind, DensityPolicy, DiscreteQ, Head, Policy, SpacePolicy, SquashedGaussian,
+};
 use crate::policy::{Form, KEY, Readout, Saved};
 
 /// A network that chooses actions.
@@ -65,6 +67,14 @@ impl Act for SquashedGaussian {
 impl Act for SpacePolicy {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.act(observation)
+    }
+
+    fn form(&self) -> Option<Form> {
+        let readout = match self.kind() {
+            ActionKind::Choices(choices) => Readout::Greatest { choices },
+            ActionKind::Numbers(_) => Readout::ClippedOutputs,
+        };
+        Some(Form::of(self.trunk(), readout))
     }
 }
 

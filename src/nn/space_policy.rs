@@ -80,6 +80,20 @@ impl SpacePolicy {
         }
     }
 
+    /// What it draws from.
+    pub fn kind(&self) -> ActionKind {
+        let outputs = self.trunk.shape().outputs();
+        match self.log_std {
+            None => ActionKind::Choices(outputs),
+            Some(_) => ActionKind::Numbers(outputs),
+        }
+    }
+
+    /// The perceptron whose outputs the distributions are made of.
+    pub fn trunk(&self) -> &Mlp {
+        &self.trunk
+    }
+
     /// The distributions for observations `[batch, observation]`.
     pub fn distribution(&self, observation: Tensor<2>) -> SpaceDistribution {
         let out = self.outputs(observation);

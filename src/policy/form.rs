@@ -39,6 +39,8 @@ pub struct Form {
 pub enum Readout {
     /// They are it.
     Outputs,
+    /// They are it, clipped to [-1, 1]: the mean of a Gaussian that is not squashed.
+    ClippedOutputs,
     /// The hyperbolic tangent of the first `action` of them: the mean of a Gaussian.
     TanhOfMean {
         /// The action's width.
@@ -104,7 +106,7 @@ impl Readout {
     /// The action's width for so many outputs; `None` where they do not fit.
     pub(super) fn width(self, outputs: usize) -> Option<usize> {
         let (fits, width) = match self {
-            Readout::Outputs => (true, outputs),
+            Readout::Outputs | Readout::ClippedOutputs => (true, outputs),
             Readout::TanhOfMean { action } => (action <= outputs, action),
             Readout::TanhOfBestMode { modes, action } => {
                 let each = action.checked_mul(2).and_then(|both| both.checked_add(1));

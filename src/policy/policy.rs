@@ -110,6 +110,11 @@ impl Policy {
         let action = &mut self.action;
         match self.readout {
             Readout::Outputs => action.copy_from_slice(outputs),
+            Readout::ClippedOutputs => {
+                for (action, output) in action.iter_mut().zip(outputs) {
+                    *action = output.clamp(-1.0, 1.0);
+                }
+            }
             Readout::TanhOfMean { .. } => tanh_of(outputs, action),
             Readout::TanhOfBestMode {
                 modes,
