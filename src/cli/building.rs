@@ -15,7 +15,10 @@ use crate::learner::{ComputeDevice, Seed};
 use crate::plugins;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
 use crate::scene::{AppSceneExt, OrderEdit, PluginKind, Scene, SceneRegistry};
-use crate::schedule::{AppScheduleExt, Clock, LearnOrder, NamedEdit, ScheduleErrors, StepRegistry};
+use crate::schedule::{
+    AppScheduleExt, Clock, FailSaved, Failure, LearnOrder, NamedEdit, Outcome, ScheduleErrors,
+    StepRegistry, Training, take_failure,
+};
 
 /// This binary's plugins: ours and those of whoever calls [`run`](super::run).
 #[derive(Clone)]
@@ -180,6 +183,16 @@ impl Program {
         }
         Ok(app)
     }
+}
+
+/// What went wrong in an app that is updated by hand: in a step just now, before the first step, or in an environment that went away.
+pub fn failure(app: &App) -> Option<Failure> {
+    let ended = || match &app.world().get_resource::<Training>()?.outcome {
+        Some(Outcome::Failed(failure)) => Some(failure.clone()),
+        _ => None,
+    };
+    let gone = || app.world().get_resource::<FailSaved>()?.0.clone();
+    take_failure().or_else(ended).or_else(gone)
 }
 
 /// The folders in which a scene's relative paths are looked for besides the working directory.

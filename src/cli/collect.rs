@@ -6,7 +6,7 @@ use bevy_app::{App, AppExit};
 use bevy_ecs::prelude::*;
 use clap::Args;
 
-use super::building::{For, Program, folders_of};
+use super::building::{For, Program, failure, folders_of};
 use super::error::CliError;
 use super::eval::find;
 use super::print;
@@ -20,8 +20,7 @@ use crate::env::{NumpyRandom, Space};
 use crate::evaluate::Rollouts;
 use crate::learner::{AppRandomExt, Random};
 use crate::schedule::{
-    AppScheduleExt, Collect as Collecting, CollectSystems, FailSaved, Failure, Outcome, Training,
-    take_failure,
+    AppScheduleExt, Collect as Collecting, CollectSystems, Failure, Outcome, Training,
 };
 
 /// Write a dataset of what a policy does, in D4RL's layout.
@@ -179,7 +178,7 @@ impl Collect {
         let mut app = program.app(&scene, scene.seed, folders_of(&scene_file), purpose)?;
         // Networks are built and restored; all steps are taken already, so nothing is learned.
         app.update();
-        check(take_failure())?;
+        check(failure(&app))?;
         self.begin_anew(app.world_mut());
         app.world_mut().run_schedule(Collecting);
         check(failure(&app))?;
@@ -203,12 +202,6 @@ impl Collect {
         }
         seed_environments(world, self.seed);
     }
-}
-
-/// What ended the collecting: a step's error, or an environment that went away.
-fn failure(app: &App) -> Option<Failure> {
-    let gone = app.world().get_resource::<FailSaved>();
-    take_failure().or_else(|| gone.and_then(|gone| gone.0.clone()))
 }
 
 fn check(failure: Option<Failure>) -> Result<(), CliError> {

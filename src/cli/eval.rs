@@ -6,7 +6,7 @@ use bevy_app::AppExit;
 use clap::Args;
 use serde_json::json;
 
-use super::building::{For, Program, folders_of};
+use super::building::{For, Program, failure, folders_of};
 use super::error::CliError;
 use super::print;
 use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
@@ -15,7 +15,6 @@ use crate::evaluate::recording::{Film, RecordError};
 use crate::evaluate::{Episodes, Rollouts, reference_scores, watch};
 use crate::learner::ComputeDevice;
 use crate::scene::Scene;
-use crate::schedule::take_failure;
 
 /// Play episodes with a trained policy, deterministically.
 ///
@@ -75,7 +74,7 @@ impl Eval {
         let step = snapshot.step;
         // Networks are built and restored; all steps are taken already, so nothing is learned.
         app.update();
-        if let Some(failure) = take_failure() {
+        if let Some(failure) = failure(&app) {
             return Err(failure.into());
         }
         let mut film = Film::default();

@@ -212,8 +212,10 @@ fn step(
         })
     } else {
         // The run is about to end.
-        scratch.asked.fill(false);
-        Ok(())
+        Err(BridgeError::Died {
+            environment: workers.name.clone(),
+            status: "it was ended after an error".to_owned(),
+        })
     };
     if let Err(error) = done {
         fail(&mut ending, error);
