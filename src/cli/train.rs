@@ -17,7 +17,7 @@ use crate::checkpoint::{
     default_run_folder, finish_writing,
 };
 use crate::collect::{Environments, Steps};
-use crate::data::{ExperiencePlugin, MinibatchPlugin, SharedDataset, preload};
+use crate::data::{ExperiencePlugin, MinibatchPlugin, RolloutPlugin, SharedDataset, preload};
 use crate::env::registry;
 use crate::evaluate::{Episodes, Rollouts};
 use crate::learner::ComputeDevice;
@@ -363,7 +363,9 @@ fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Result<(
         let problem = scene.problem("plugins", "nothing in this scene learns", Some(help.into()));
         return Err(problem.into());
     }
-    if !has_dataset && app.is_plugin_added::<ExperiencePlugin>() {
+    let learns_from_experience =
+        app.is_plugin_added::<ExperiencePlugin>() || app.is_plugin_added::<RolloutPlugin>();
+    if !has_dataset && learns_from_experience {
         if app.world().contains_resource::<Steps>() {
             return Ok(());
         }

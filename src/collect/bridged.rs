@@ -8,9 +8,7 @@
 use bevy_app::{App, PostStartup};
 use bevy_ecs::prelude::*;
 
-use super::entity::{
-    Action, Agent, Ended, EpisodeStatistics, Observation, Restart, Reward, StepCount,
-};
+use super::entity::{Action, Agent, Ended, Observation, Restart, Reward};
 use super::plugin::{AppEnvironmentExt, EnvironmentSystems};
 use super::{CollectError, Elements};
 use crate::checkpoint::{RestoreSystems, ResumeFrom};
@@ -273,24 +271,16 @@ fn see_whether_it_resumes(from: Option<Res<ResumeFrom>>, mut workers: ResMut<Wor
     workers.resumes = from.is_some();
 }
 
-/// After a checkpoint was restored: first states of new episodes, from seeds that the run has not had.
+/// After a checkpoint was restored: the next step begins new episodes, from seeds that the run has not had. It is no step to
+/// learn from, so that no return is summed over the cut.
 fn begin_anew(
     mut workers: ResMut<Workers>,
     clock: Res<Clock>,
-    mut scratch: Local<Scratch>,
-    mut agents: Query<(
-        &Agent,
-        &mut Observation,
-        &mut Restart,
-        &mut Ended,
-        &mut StepCount,
-        &mut EpisodeStatistics,
-    )>,
+    mut agents: Query<(&mut Restart, &mut Ended)>,
     seed: Res<crate::learner::Seed>,
-) -> Result<(), BevyError> {
-    let workers = &mut *workers;
+) {
     if !workers.resumes {
-        return Ok(());
+        return;
     }
     if clock.step < clock.steps {
         eprintln!(
@@ -298,24 +288,14 @@ fn begin_anew(
             workers.name
         );
     }
-    let rows = workers.seeds.len();
-    let first = seed.0.wrapping_add(clock.step);
-    workers.seeds = (0..rows as u64)
-        .map(|row| Some(first.wrapping_add(row)))
-        .collect();
-    scratch.asked = vec![true; rows];
-    workers
-        .reset(&mut scratch)
-        .map_err(|error| RunError::new(EnvironmentError::from(error)))?;
-    let width = workers.observation_width();
-    for (agent, mut seen, mut restart, mut ended, mut steps, mut statistics) in &mut agents {
-        let row = agent.row;
-        seen.0
-            .set(&scratch.observations[row * width..(row + 1) * width]);
-        (restart.0, *ended, steps.0) = (false, Ended::default(), 0);
-        statistics.total_reward = 0.0;
+    // Beyond all that a run counts from its seed on.
+    let first = seed.0.wrapping_add((clock.step + 1) << 32);
+    for (row, seed) in workers.seeds.iter_mut().enumerate() {
+        *seed = Some(first.wrapping_add(row as u64));
     }
-    Ok(())
+    for (mut restart, mut ended) in &mut agents {
+        (restart.0, *ended) = (true, Ended::default());
+    }
 }
 
 /// The spaces of observations and actions.

@@ -191,8 +191,12 @@ fn scale_rewards(
     let (steps, returns) = (&mut *steps, &mut *returns);
     returns.running.resize(steps.rows(), 0.0);
     let mut seen = Vec::with_capacity(steps.rows());
-    for row in (0..steps.rows()).filter(|row| steps.valid[*row]) {
+    for row in 0..steps.rows() {
         let running = &mut returns.running[row];
+        if !steps.valid[row] {
+            *running = 0.0;
+            continue;
+        }
         *running = *running * settings.discount + f64::from(steps.reward[row]);
         seen.push(*running);
         if steps.terminated[row] || steps.truncated[row] {

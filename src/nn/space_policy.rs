@@ -119,9 +119,10 @@ impl SpacePolicy {
 
     /// The actions without noise, `[batch, action]`: the likeliest choice, or the mean, clipped to [-1, 1].
     pub fn act(&self, observation: Tensor<2>) -> Tensor<2> {
-        match self.distribution(observation) {
-            SpaceDistribution::Choices(categorical) => categorical.mode(),
-            SpaceDistribution::Numbers(gaussian) => gaussian.mode().clamp(-1.0, 1.0),
+        let outputs = self.outputs(observation);
+        match self.kind() {
+            ActionKind::Choices(_) => outputs.argmax(1).float(),
+            ActionKind::Numbers(_) => outputs.clamp(-1.0, 1.0),
         }
     }
 }

@@ -185,6 +185,9 @@ impl Rollout {
             let (terminated, ended) = (steps.terminated[environment], steps.ended(environment));
             // Nothing that comes after counts for a row in which an episode only begins, either.
             self.ended[row] = ended || !steps.valid[environment];
+            if !steps.valid[environment] && self.taken > 0 {
+                self.cut_before(row);
+            }
             // Only these have a next observation that no other row shows.
             if steps.valid[environment] && !terminated && (ended || last) {
                 let place = self.cut(row, steps.next_observation.row(environment));
@@ -194,6 +197,17 @@ impl Rollout {
         }
         self.taken += 1;
         Ok(())
+    }
+
+    /// Where an environment failed in the middle of an episode, the row before `row` is the last of it.
+    fn cut_before(&mut self, row: usize) {
+        let before = row - self.environments;
+        if self.valid[before] && !self.ended[before] {
+            self.ended[before] = true;
+            let width = self.observation.width;
+            let next = self.observation.values[row * width..(row + 1) * width].to_vec();
+            self.cut(before, &next);
+        }
     }
 
     /// Keeps a row's next observation; its place in the column.

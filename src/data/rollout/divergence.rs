@@ -12,7 +12,7 @@ pub struct Divergence {
     target: Option<f32>,
     /// The sum over minibatches, `[1]`.
     sum: Option<Tensor<1>>,
-    minibatches: u16,
+    minibatches: u32,
 }
 
 impl Divergence {
@@ -43,7 +43,7 @@ impl Divergence {
 
     /// Whether the mean of the epoch is above the target. An epoch begins.
     fn is_reached(&mut self) -> bool {
-        let minibatches = f32::from(self.minibatches);
+        let minibatches = self.minibatches as f32;
         let sum = self.sum.take();
         self.begin();
         match (self.target, sum) {

@@ -73,6 +73,32 @@ pub enum GivenRowsError {
         /// The rows of the column.
         found: usize,
     },
+    /// The next observations are of another width than the observations.
+    #[error("the given `next_observation` has {found} column(s), and `observation` {expected}")]
+    Width {
+        /// The columns of the observations.
+        expected: usize,
+        /// The columns of the next observations.
+        found: usize,
+    },
+    /// A number is none to learn from.
+    #[error("the given `{column}` has a NaN or an infinity in row {row}")]
+    NotFinite {
+        /// The column.
+        column: &'static str,
+        /// The row.
+        row: usize,
+    },
+    /// An action is none of the choices.
+    #[error(
+        "the given `action` of row {row} is none of {choices} choices, which are counted from 0, one column"
+    )]
+    NoChoice {
+        /// The row.
+        row: usize,
+        /// How many choices there are.
+        choices: usize,
+    },
     /// Somewhere there is no next value.
     #[error(
         "row {0} ends no episode, and what comes after it is not given: give `next_observation`, or the `advantage` of each row"
@@ -95,6 +121,46 @@ impl GivenRows {
             advantage: None,
             returns: None,
         }
+    }
+
+    /// Whether every action is one of `choices`.
+    fn check_choices(&self, choices: usize) -> Result<(), GivenRowsError> {
+        let is_none = |value: &f32| !(0..choices).any(|choice| choice as f32 == *value);
+        let row = match self.action.width {
+            1 => self.action.values.iter().position(is_none),
+            _ => Some(0),
+        };
+        row.map_or(Ok(()), |row| Err(GivenRowsError::NoChoice { row, choices }))
+    }
+
+    /// Whether everything is a finite number.
+    fn check_finite(&self) -> Result<(), GivenRowsError> {
+        let vector = |values: &Option<Vec<f32>>| values.clone().unwrap_or_default();
+        let next = self.next_observation.as_ref();
+        for (column, values, width) in [
+            (
+                "observation",
+                self.observation.values.clone(),
+                self.observation.width,
+            ),
+            ("action", self.action.values.clone(), self.action.width),
+            ("reward", self.reward.clone(), 1),
+            (
+                "next_observation",
+                next.map_or_else(Vec::new, |next| next.values.clone()),
+                self.observation.width,
+            ),
+            ("log_probability", vector(&self.log_probability), 1),
+            ("value", vector(&self.value), 1),
+            ("advantage", vector(&self.advantage), 1),
+            ("returns", vector(&self.returns), 1),
+        ] {
+            if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+                let row = place / width.max(1);
+                return Err(GivenRowsError::NotFinite { column, row });
+            }
+        }
+        Ok(())
     }
 
     /// A plugin that trains on them, whose actions are choices among `n`.
@@ -135,7 +201,8 @@ impl Plugin for GivenRowsPlugin {
                 action: Space::Discrete { n },
             });
         }
-        match Rollout::given(&self.rows) {
+        let choices = self.choices.map_or(Ok(()), |n| self.rows.check_choices(n));
+        match choices.and_then(|()| Rollout::given(&self.rows)) {
             Ok(rollout) => {
                 app.insert_resource(rollout);
             }
@@ -192,6 +259,15 @@ impl Rollout {
                 found,
             });
         }
+        if let Some(next) = &rows.next_observation
+            && next.width != rows.observation.width
+        {
+            return Err(GivenRowsError::Width {
+                expected: rows.observation.width,
+                found: next.width,
+            });
+        }
+        rows.check_finite()?;
         let mut rollout = Rollout::new(n, 1, rows.observation.width, rows.action.width);
         rollout.taken = n;
         rollout

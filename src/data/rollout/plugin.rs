@@ -8,7 +8,7 @@ use super::{Divergence, Rollout, RolloutBatch};
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
 use crate::collect::{Exploration, Steps};
 use crate::data::dataset::load_dataset;
-use crate::data::{Data, Preprocessing};
+use crate::data::{Data, Preprocessing, StoredData};
 use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
 use crate::schedule::{
     Cadence, Clock, Collect, CollectSystems, Epochs, InputError, Learn, LearnSystems, Prepare,
@@ -60,9 +60,16 @@ impl Plugin for RolloutPlugin {
 /// Before any network is built, whose plugin would miss the environments in words of its own.
 fn find_experience(
     data: Option<Res<Data>>,
+    stored: Option<Res<StoredData>>,
     steps: Option<Res<Steps>>,
     acting_only: Option<Res<Preprocessing>>,
 ) -> Result<(), BevyError> {
+    if let Some(choices) = data.as_ref().and_then(|data| data.transitions.choices()) {
+        return Err(InputError::new(choices_refused(choices)).into());
+    }
+    if stored.is_some() {
+        return Err(InputError::new(STORED).into());
+    }
     match (data, steps, acting_only) {
         (None, None, None) => Err(InputError::new(NOTHING).into()),
         _ => Ok(()),
@@ -71,6 +78,15 @@ fn find_experience(
 
 const NOTHING: &str = "there is nothing to learn from: add `Environments(env: \"...\")` to the plugins, or `Dataset(path: \"...\")` \
     to learn from rows that are given";
+
+const STORED: &str = "a round is all rows of the data, which `Dataset(memory: ..)` leaves in their file: raise `memory`, or leave it out";
+
+fn choices_refused(choices: usize) -> String {
+    format!(
+        "an action of the data is one of {choices} choices, and on-policy algorithms take vectors of real numbers from data; in an app, \
+         `GivenRows::of_choices` takes choices"
+    )
+}
 
 fn build_rollout(
     rounds: Res<Rounds>,
@@ -107,7 +123,16 @@ fn build_rollout(
         ))
         .into());
     }
-    clock.set_epoch(rounds.minibatches as u64);
+    let minibatches = rounds.minibatches as u64;
+    match clock.epochs {
+        // A run's length counts environment steps, and an epoch is a part of a round.
+        Some(epochs) if online => {
+            clock.steps_per_epoch = minibatches;
+            let needed = epochs.div_ceil(rounds.epochs as u64);
+            clock.steps = clock.steps.min(needed.saturating_mul(rows as u64));
+        }
+        _ => clock.set_epoch(minibatches),
+    }
     commands.insert_resource(Cadence {
         collect: if online {
             rounds.steps.max(1) as u64

@@ -96,6 +96,18 @@ pub enum BridgeError {
         /// Its value.
         value: f32,
     },
+    /// A reward that is NaN or infinite.
+    #[error(
+        "{environment}: the reward of environment {row} is {value}; mend the environment, as no network learns from it"
+    )]
+    RewardNotFinite {
+        /// The environment.
+        environment: String,
+        /// Which of the environments.
+        row: usize,
+        /// Its value.
+        value: f64,
+    },
     /// The bridge is made of Unix's sockets.
     #[error("{environment}: the bridge to Python's Gymnasium works on Unix alone")]
     NotHere {

@@ -22,6 +22,8 @@ import signal
 import socket
 import struct
 import sys
+import threading
+import time
 import traceback
 
 FLAT = "<f4"
@@ -102,6 +104,17 @@ def reader(space, gym):
     raise TypeError(f"actions of the kind {type(space).__name__}; a Box or a Discrete is what can be acted in")
 
 
+class Gone(Exception):
+    """Whoever started this has closed the socket, or has gone."""
+
+
+def end_with(parent):
+    """An environment that hangs is not left behind by whoever was killed."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
 class Link:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -112,8 +125,7 @@ class Link:
         while len(data) < count:
             part = self.socket.recv(min(count - len(data), 1 << 20))
             if not part:
-                # Whoever started this has gone.
-                os._exit(0)
+                raise Gone
             data += part
         return bytes(data)
 
@@ -129,10 +141,12 @@ class Link:
 def main():
     # Ctrl-C is for yarak, which finishes its step and then ends this.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     path, name = sys.argv[1:3]
     count, limit, first_number = map(int, sys.argv[3:6])
     link = Link(path)
     doing = "importing gymnasium"
+    worlds = []
     try:
         import gymnasium as gym
 
@@ -166,6 +180,10 @@ def main():
                     answer += struct.pack("<dBB", reward, bool(terminated), bool(truncated))
                     answer += flatten(observation).tobytes()
             link.send(b"R", bytes(answer))
+    except Gone:
+        for world in worlds:
+            world.close()
+        os._exit(0)
     except BaseException as problem:
         if isinstance(problem, SystemExit):
             doing += f" (it called sys.exit({problem.code!r}))"

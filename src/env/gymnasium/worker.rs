@@ -41,7 +41,8 @@ pub(crate) struct Worker {
 struct Started {
     settings: WorkerSettings,
     python: String,
-    child: Child,
+    /// `None` once it is a worker's.
+    child: Option<Child>,
     listener: UnixListener,
     // The socket's folder goes once the process has connected.
     _folder: tempfile::TempDir,
@@ -49,7 +50,31 @@ struct Started {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        // It closes its environments when nobody is there any more.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        wait_for(&mut self.child, if self.sound { CLOSING } else { 0 });
         end(&mut self.child);
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            end(child);
+        }
+    }
+}
+
+/// How long a process may take to close its environments, in milliseconds.
+const CLOSING: u64 = 2_000;
+
+/// Waits until the process has ended, for so many milliseconds at most.
+fn wait_for(child: &mut Child, milliseconds: u64) {
+    for _ in 0..milliseconds / 5 {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -103,7 +128,7 @@ impl Started {
         Ok(Started {
             settings: settings.clone(),
             python,
-            child,
+            child: Some(child),
             listener,
             _folder: folder,
         })
@@ -121,12 +146,9 @@ impl Started {
             match self.listener.accept() {
                 Ok((stream, _)) => break stream,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => {
-                    end(&mut self.child);
-                    return Err(silent(&self.python, &self.settings, error.to_string()));
-                }
+                Err(error) => return Err(silent(&self.python, &self.settings, error.to_string())),
             }
-            if let Ok(Some(status)) = self.child.try_wait() {
+            if let Some(Ok(Some(status))) = self.child.as_mut().map(Child::try_wait) {
                 return Err(silent(
                     &self.python,
                     &self.settings,
@@ -134,16 +156,18 @@ impl Started {
                 ));
             }
             if Instant::now() >= deadline {
-                end(&mut self.child);
                 let what = format!("said nothing for {} s", START.as_secs());
                 return Err(silent(&self.python, &self.settings, what));
             }
             std::thread::sleep(Duration::from_millis(5));
         };
+        let Some(child) = self.child.take() else {
+            return Err(silent(&self.python, &self.settings, "has gone".to_owned()));
+        };
         let none = Space::Discrete { n: 1 };
         let mut worker = Worker {
-            settings: self.settings,
-            child: self.child,
+            settings: self.settings.clone(),
+            child,
             stream,
             observation: none.clone(),
             action: none,
@@ -182,19 +206,10 @@ impl Worker {
         }
         let deadline = Instant::now() + START;
         let mut workers = Vec::new();
-        let mut failed = None;
         for process in started {
-            match (&failed, process) {
-                (None, process) => match process.greet(deadline) {
-                    Ok(worker) => workers.push(worker),
-                    Err(error) => failed = Some(error),
-                },
-                (Some(_), mut process) => {
-                    end(&mut process.child);
-                }
-            }
+            workers.push(process.greet(deadline)?);
         }
-        failed.map_or(Ok(workers), Err)
+        Ok(workers)
     }
 
     /// Of observations and of actions.
@@ -281,8 +296,17 @@ impl Worker {
                     value: self.row[index],
                 });
             }
+            let reward = f64::from_le_bytes(reward);
+            if !(reward as f32).is_finite() {
+                self.sound = false;
+                return Err(BridgeError::RewardNotFinite {
+                    environment: self.settings.environment(),
+                    row: self.settings.first + *row,
+                    value: reward,
+                });
+            }
             let answer = Answer {
-                reward: f64::from_le_bytes(reward),
+                reward,
                 terminated: head[8] != 0,
                 truncated: head[9] != 0,
                 observation: &self.row,
@@ -376,12 +400,7 @@ impl Worker {
             };
         }
         // Its end is seen a moment after its socket's.
-        for _ in 0..200 {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for(&mut self.child, 1_000);
         BridgeError::Died {
             environment,
             status: end(&mut self.child),
