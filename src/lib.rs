@@ -163,6 +163,7 @@
 //! - [`learner`]: networks by role, optimizers, rates, targets, random streams, devices. [`nn`]: networks and losses.
 //! - [`collect`]: environments as entities, and what passes between them and an algorithm.
 //! - [`data`]: HDF5 files into transitions, normalising, n-step, minibatches. [`env`](mod@env): environments.
+//! - [`policy`]: what was trained, as a product: it loads a checkpoint and acts.
 //! - [`evaluate`]: episodes and scores. [`checkpoint`]: what persists, and exact resume. [`report`]: metrics and where they go.
 //! - [`testing`]: checks for a plugin of one's own, a line each.
 //! - [`scene`]: RON to plugins, with every mistake found before anything is allocated. [`cli`]: the program.
@@ -206,6 +207,7 @@ pub mod learner;
 pub mod nn;
 #[path = "../plugins/mod.rs"]
 pub mod plugins;
+pub mod policy;
 pub mod prelude;
 pub mod report;
 pub mod scene;

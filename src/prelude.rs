@@ -22,8 +22,8 @@ pub use crate::collect::{
     ActRandomly, Action, Actions, Agent, AppEnvironmentExt, AppPersistAgentsExt, Autoreset,
     CollectError, DrawnActions, Elements, Ended, EnvironmentSystems, Environments,
     EpisodeStatistics, EquationsExt, Exploration, Exploring, FinishedEpisode, FinishedEpisodes,
-    NormaliseObservations, NormaliseReturns, Observation, Observations, OwnEnvironments, Restart,
-    Reward, State, StepCount, Steps,
+    GymnasiumWorkers, NormaliseObservations, NormaliseReturns, Observation, Observations,
+    OwnEnvironments, Restart, Reward, State, StepCount, Steps,
 };
 pub use crate::data::{
     Batch, Column, Data, Dataset, Divergence, Dones, End, Episode, ExperiencePlugin, Folding,
@@ -31,7 +31,7 @@ pub use crate::data::{
     Minibatches, Preprocessing, Replay, ReplayBuffer, ReplayRow, Rollout, RolloutBatch,
     RolloutPlugin, Rule, Spaces, StoredData, Transitions,
 };
-pub use crate::env::{Dynamics, Environment, NumpyRandom, Space};
+pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
     Actor, Annealed, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic,
@@ -51,6 +51,7 @@ pub use crate::plugins::{
     A2c, Bc, Bcq, Cql, Ddpg, Dqn, Iql, Ppo, Reinforce, Sac, Td3, Td3Bc, a2c, bc, bcq, cql, ddpg,
     dqn, iql, ppo, reinforce, sac, td3, td3_bc,
 };
+pub use crate::policy;
 pub use crate::report::{
     ConsolePlugin, EarlyStopping, Goal, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory,
     TensorBoard,

@@ -261,6 +261,7 @@ fn the_pages_name_files_that_exist() {
         "docs/custom_algorithm.md",
         "docs/data.md",
         "docs/environments.md",
+        "docs/policies.md",
     ] {
         let text = read(page);
         let named = text.split('`').skip(1).step_by(2).filter(|name| {

@@ -117,7 +117,7 @@ fn new_observation(environment: &dyn Environment) -> Vec<f32> {
 
 #[test]
 fn seeded_episodes_run_freely_as_in_gymnasium() {
-    for name in registry::names() {
+    for name in registry::built_in_names() {
         let mut environment = registry::make(name).unwrap();
         let mut observation = new_observation(&*environment);
         for episode in episodes(name) {
@@ -153,7 +153,7 @@ fn seeded_episodes_run_freely_as_in_gymnasium() {
 
 #[test]
 fn every_recorded_state_steps_to_the_next_one() {
-    for name in registry::names() {
+    for name in registry::built_in_names() {
         // A rounding of the state's own precision, which is single for this one.
         let tolerance = match name {
             "MountainCarContinuous-v0" => 2.0 * f64::from(f32::EPSILON),
@@ -189,7 +189,7 @@ fn every_recorded_state_steps_to_the_next_one() {
 
 #[test]
 fn recordings_meet_every_end_and_every_kind_of_reset() {
-    for name in registry::names() {
+    for name in registry::built_in_names() {
         let limit = registry::specification(name).unwrap().time_limit.get();
         let episodes = episodes(name);
         assert!(episodes.len() >= 5, "{name}");
@@ -225,7 +225,7 @@ fn recordings_meet_every_end_and_every_kind_of_reset() {
 
 #[test]
 fn restored_environment_finishes_the_episode_and_starts_the_same_next_one() {
-    for name in registry::names() {
+    for name in registry::built_in_names() {
         let episode = &episodes(name)[0];
         let mut environment = registry::make(name).unwrap();
         let mut observation = new_observation(&*environment);

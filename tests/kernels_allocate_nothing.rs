@@ -1,20 +1,32 @@
-//! A training step on the CPU kernels allocates nothing once its buffers have grown.
+//! A training step on the CPU kernels allocates nothing once its buffers have grown, and a loaded policy's call never does.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
     sync::atomic::{AtomicUsize, Ordering},
 };
+use yarak::data::{ActionScale, Normaliser};
 use yarak::nn::cpu::{Activation, Adam, AdamState, Gradients, Input, Kernels, MlpShape, Saved};
+use yarak::prelude::{
+    Actor, App, AppActingExt, AppLearnerExt, AppPersistExt, ComputeDevice, FacilitatorPlugin, Init,
+    Learner, Net, Policy, Preprocessing, Random, Reports, SchedulePlugin, Seed, gather, policy,
+};
 
 /// The system's allocator, which counts.
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
+thread_local! {
+    /// Those of this thread.
+    static HERE: Cell<usize> = const { Cell::new(0) };
+}
+
 // SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        HERE.set(HERE.get() + 1);
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
@@ -24,6 +36,7 @@ unsafe impl GlobalAlloc for Counting {
     }
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        HERE.set(HERE.get() + 1);
         // SAFETY: the caller's promise.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -99,4 +112,28 @@ fn a_steady_step_allocates_nothing() {
             "{threads} threads"
         );
     }
+}
+
+#[test]
+fn a_policys_call_allocates_nothing() {
+    let mut init = Random::<Init>::new(Seed(0));
+    let device = ComputeDevice::cpu().plain();
+    let network = Policy::new(11, 3, &[256, 256], &device, &mut init);
+    let mut app = App::new();
+    app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
+        .add_learner::<Actor>(Learner::default())
+        .acts_with::<Actor>()
+        .insert_resource(Net::<Actor>::new(network))
+        .insert_resource(Preprocessing {
+            observation: Normaliser::identity(11),
+            action: ActionScale::identity(3),
+        })
+        .persist::<Preprocessing>();
+    let snapshot = gather(app.world(), 0).unwrap();
+    let mut policy = policy::Policy::of(&snapshot).unwrap();
+    let before = HERE.get();
+    for call in 0..10 {
+        policy.act(&[call as f32; 11]).unwrap();
+    }
+    assert_eq!(HERE.get(), before);
 }

@@ -40,6 +40,7 @@ fn app(name: &str, autoreset: Autoreset) -> App {
             time_limit: Some(12),
             rescale_actions: false,
             clip_actions: false,
+            ..default()
         },
     ));
     app

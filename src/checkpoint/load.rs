@@ -21,8 +21,21 @@ use super::{Blob, CheckpointError, Snapshot, tensor_file};
 /// [`CheckpointError::NotACheckpoint`] where there is none, [`CheckpointError::Damaged`] with the file and what is wrong
 /// with it, [`CheckpointError::NewerFormat`], and [`CheckpointError::Io`].
 pub fn load(folder: impl AsRef<Path>) -> Result<Snapshot, CheckpointError> {
-    let folder = folder.as_ref();
-    let sums = read_checksums(folder)?;
+    load_some(folder.as_ref(), |_| true)
+}
+
+/// The same of the state, and of those tensors and blobs whose name is `wanted`: the others may be missing.
+pub(crate) fn load_some(
+    folder: &Path,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Snapshot, CheckpointError> {
+    let mut sums = read_checksums(folder)?;
+    sums.files.retain(|file, _| {
+        let stem = file
+            .strip_suffix(TENSORS)
+            .or_else(|| file.strip_suffix(BLOB));
+        stem.is_none_or(&wanted)
+    });
     for (file, listed) in &sums.files {
         let stem = file
             .strip_suffix(TENSORS)

@@ -19,6 +19,9 @@ pub struct Versions {
     pub burn: String,
     /// Of Bevy, which schedules.
     pub bevy: String,
+    /// Of libraries that compute the run's environments, such as `MuJoCo 4.0.0`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub libraries: Vec<String>,
 }
 
 /// A dataset by its contents: paths change their meaning, sums do not.
@@ -50,7 +53,7 @@ impl DatasetRecord {
 /// ```
 /// use yarak::checkpoint::{Manifest, Versions};
 ///
-/// let versions = Versions { yarak: "0.1.0".into(), burn: "0.22".into(), bevy: "0.20".into() };
+/// let versions = Versions { yarak: "0.1.0".into(), burn: "0.22".into(), bevy: "0.20".into(), libraries: Vec::new() };
 /// let manifest = Manifest::of_this_process(versions, "cpu", vec![0], None);
 ///
 /// let folder = tempfile::tempdir()?;
@@ -193,6 +196,7 @@ mod tests {
             yarak: "1".into(),
             burn: "2".into(),
             bevy: "3".into(),
+            libraries: vec!["MuJoCo 4.0.0".into()],
         };
         Manifest::of_this_process(versions, "cuda:0", vec![0, u64::MAX], dataset)
     }

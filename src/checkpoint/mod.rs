@@ -21,11 +21,13 @@ mod search;
 mod snapshot;
 mod step_folder;
 mod tensor_file;
+mod whole_file;
 mod writer;
 
 pub use blob::Blob;
 pub use error::CheckpointError;
 pub use load::load;
+pub(crate) use load::load_some;
 pub use manifest::{DatasetRecord, Manifest, ManifestError, Versions};
 pub use origin::git_revision;
 pub use plugin::{
@@ -33,8 +35,10 @@ pub use plugin::{
 };
 pub use run_error::RunFolderError;
 pub use run_folder::{Opened, ParseResumeError, Resume, RunFolder, Start, default_run_folder};
+pub(crate) use search::resolve;
 pub use search::{LatestGood, Skipped, follow, latest_good};
 pub use snapshot::{HostTensor, Snapshot};
+pub(crate) use whole_file::write_whole;
 pub use writer::CheckpointWriter;
 
 use bevy_app::App;

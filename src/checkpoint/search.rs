@@ -128,6 +128,17 @@ pub fn follow(path: impl AsRef<Path>) -> Result<PathBuf, CheckpointError> {
     }
 }
 
+/// The step folder that a run's folder or a path in it means: of a run the best if one is named so, else the latest.
+pub(crate) fn resolve(path: &Path) -> Result<PathBuf, CheckpointError> {
+    let checkpoints = path.join("checkpoints");
+    if !checkpoints.is_dir() {
+        return follow(path);
+    }
+    let best = checkpoints.join(BEST);
+    let pointer = if best.exists() { BEST } else { LATEST };
+    follow(checkpoints.join(pointer))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::disk::RealDisk;

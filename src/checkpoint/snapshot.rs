@@ -241,7 +241,7 @@ impl Snapshot {
     }
 
     /// What messages call this snapshot.
-    pub(super) fn origin(&self) -> &str {
+    pub(crate) fn origin(&self) -> &str {
         &self.origin
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bevy_app::{App, AppExit, Plugin, Plugins, PostStartup, Startup};
+use bevy_app::{App, AppExit, Plugin, PostStartup, Startup};
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::ScheduleLabel;
 use clap::{Args, ValueEnum};
@@ -12,16 +12,18 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::print;
-use crate::checkpoint::RestorePlugin;
+use crate::checkpoint::{AppPersistExt, RestorePlugin, gather};
 use crate::collect::{Actions, Environments, Exploration};
 use crate::data::{
     ActionScale, Column, Data, End, Episode, Normaliser, Parts, Preprocessing, Replay, Transitions,
     split_episodes,
 };
+use crate::env::registry;
 use crate::learner::{ComputeDevice, LearningRate, Noise, Random, Seed};
 use crate::nn::cpu::{Activation, Input, Kernels, MlpShape};
 use crate::nn::set_threads;
 use crate::plugins::{Ppo, Sac, Td3, Td3Bc};
+use crate::policy::Policy;
 use crate::report::{Metrics, Reports};
 use crate::schedule::{
     Cadence, Clock, Collect, FacilitatorPlugin, Learn, Prepare, SchedulePlugin, StepsPerCollect,
@@ -39,7 +41,7 @@ pub struct Bench {
     /// Threads, the learner's own included; all cores if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
-    /// Environments that step together, for `cartpole`
+    /// Environments that step together, for `cartpole` and `hopper`
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     envs: u64,
     /// Windows to measure
@@ -70,8 +72,16 @@ enum Name {
     Td3BcFourSeeds,
     /// The roof: a float32 256x256x256 product on one thread, GFLOP a second
     Gemm,
+    /// A trained policy's call, from a raw observation to an action: microseconds on one thread (11 observations, 3 actions, 256-256)
+    Policy,
     /// CartPole-v1 with random actions: environment steps a second, of `--envs` environments on one thread
     Cartpole,
+    /// Hopper-v5 with random actions: environment steps a second, of `--envs` environments on all threads (needs MuJoCo)
+    Hopper,
+    /// TD3 on Hopper-v5: one environment step and one gradient step, a second (batch 256, 256-256; needs MuJoCo)
+    HopperTd3,
+    /// SAC on Hopper-v5: one environment step and one gradient step, a second (batch 256, 256-256; needs MuJoCo)
+    HopperSac,
     /// An empty step: runs of a schedule with TD3+BC's slots and systems that do nothing, a second
     Schedule,
 }
@@ -111,19 +121,28 @@ impl Bench {
         if !(self.seconds > 0.0 && self.seconds <= 3_600.0) {
             return Err(CliError::input("--seconds: more than 0 and at most 3600"));
         }
-        let all = [
+        let mut all = vec![
             Name::Gemm,
             Name::Schedule,
             Name::Cartpole,
+            Name::Policy,
             Name::Td3Bc,
             Name::Td3BcFourSeeds,
             Name::Td3Pendulum,
             Name::SacPendulum,
             Name::CartpolePpo,
         ];
+        let hoppers = [Name::Hopper, Name::HopperTd3, Name::HopperSac];
+        if self.name.is_none_or(|name| hoppers.contains(&name)) {
+            match registry::check(HOPPER) {
+                Ok(()) => all.extend(hoppers),
+                Err(error) if self.name.is_some() => return Err(CliError::input(error)),
+                Err(error) => eprintln!("warning: the hopper is left out: {error}"),
+            }
+        }
         let names: Vec<Name> = match self.name {
             Some(name) => vec![name],
-            None => all.to_vec(),
+            None => all,
         };
         for name in names {
             let mut figure = self.measure(name)?;
@@ -146,8 +165,11 @@ impl Bench {
                     "max": max,
                     "threads": figure.threads,
                 });
-                if name == Name::Cartpole {
+                if matches!(name, Name::Cartpole | Name::Hopper) {
                     object["envs"] = json!(self.envs);
+                }
+                if hoppers.contains(&name) {
+                    object["library"] = json!(registry::library_of(HOPPER));
                 }
                 if let Some(roof) = roof {
                     object["share_of_gemm_roof"] = json!(roof);
@@ -188,7 +210,30 @@ impl Bench {
                 name: "cartpole",
                 unit: "environment steps/s",
                 threads: 1,
-                values: self.cart_poles()?,
+                values: self.stepping("CartPole-v1", |random, count| {
+                    random
+                        .indices(count, 2)
+                        .iter()
+                        .map(|it| *it as f32)
+                        .collect()
+                })?,
+            },
+            Name::Hopper => {
+                set_threads(threads);
+                Figure {
+                    name: "hopper",
+                    unit: "environment steps/s",
+                    threads: threads.min(self.envs as usize),
+                    values: self.stepping(HOPPER, |random, count| {
+                        random.uniforms(3 * count, -1.0, 1.0)
+                    })?,
+                }
+            }
+            Name::Policy => Figure {
+                name: "policy",
+                unit: "us/call",
+                threads: 1,
+                values: self.calls()?,
             },
             Name::Td3Bc => {
                 set_threads(threads);
@@ -201,20 +246,10 @@ impl Bench {
                     values: self.windows_of(&mut app, 20),
                 }
             }
-            Name::Td3Pendulum => {
-                let algorithm = Td3 {
-                    warm_up: WARM_UP,
-                    ..Td3::default()
-                };
-                self.online("td3_pendulum", threads, algorithm)?
-            }
-            Name::SacPendulum => {
-                let algorithm = Sac {
-                    warm_up: WARM_UP,
-                    ..Sac::default()
-                };
-                self.online("sac_pendulum", threads, algorithm)?
-            }
+            Name::Td3Pendulum => self.online("td3_pendulum", PENDULUM, threads, td3())?,
+            Name::SacPendulum => self.online("sac_pendulum", PENDULUM, threads, sac())?,
+            Name::HopperTd3 => self.online("hopper_td3", HOPPER, threads, td3())?,
+            Name::HopperSac => self.online("hopper_sac", HOPPER, threads, sac())?,
             Name::CartpolePpo => Figure {
                 name: "cartpole_ppo",
                 unit: "environment steps/s",
@@ -245,24 +280,47 @@ impl Bench {
         values
     }
 
+    /// Microseconds of a policy's call in each window; no two observations in a row are the same.
+    fn calls(&self) -> Result<Vec<f64>, CliError> {
+        const DRAWN: usize = 1_000;
+        let mut app = learner(&random_data()?, 0)?;
+        app.persist::<Preprocessing>();
+        let snapshot = gather(app.world(), 0)?;
+        let mut policy = Policy::of(&snapshot).map_err(CliError::failed)?;
+        let drawn = Random::<Noise>::new(Seed(0)).normals(DRAWN * OBSERVATION);
+        let least = Duration::from_secs_f64(self.seconds);
+        let mut values = Vec::new();
+        for window in 0..=self.windows {
+            let (started, mut calls) = (Instant::now(), 0);
+            while started.elapsed() < least {
+                for observation in drawn.chunks_exact(OBSERVATION) {
+                    let action = policy.act(observation).map_err(CliError::failed)?;
+                    std::hint::black_box(action);
+                }
+                calls += DRAWN;
+            }
+            // The first warms up.
+            if window > 0 {
+                values.push(started.elapsed().as_secs_f64() * 1e6 / calls as f64);
+            }
+        }
+        Ok(values)
+    }
+
     /// Environment steps a second over each window. The actions were drawn before, as peers draw them.
-    fn cart_poles(&self) -> Result<Vec<f64>, CliError> {
+    fn stepping(
+        &self,
+        env: &str,
+        draw: fn(&mut Random<Exploration>, usize) -> Vec<f32>,
+    ) -> Result<Vec<f64>, CliError> {
         const DRAWN: usize = 100;
         let count = self.envs as usize;
-        let mut app = cart_poles(count)?;
+        let mut app = stepped(env, count)?;
         let mut random = Random::<Exploration>::new(Seed(0));
-        let drawn: Vec<Vec<f32>> = (0..DRAWN)
-            .map(|_| {
-                random
-                    .indices(count, 2)
-                    .iter()
-                    .map(|it| *it as f32)
-                    .collect()
-            })
-            .collect();
+        let drawn: Vec<Vec<f32>> = (0..DRAWN).map(|_| draw(&mut random, count)).collect();
         let world = app.world_mut();
         // The clock is read seldom, and the window ends soon after its time.
-        let runs = 1 + 10_000 / count;
+        let runs = 1 + if env == HOPPER { 500 } else { 10_000 } / count;
         let least = Duration::from_secs_f64(self.seconds);
         let mut values = Vec::new();
         for window in 0..=self.windows {
@@ -290,11 +348,12 @@ impl Bench {
     fn online(
         &self,
         name: &'static str,
+        env: &str,
         threads: usize,
         algorithm: impl Plugin,
     ) -> Result<Figure, CliError> {
         set_threads(threads);
-        let mut app = online_learner((Environments::default(), Replay::default(), algorithm))?;
+        let mut app = online_learner(env, 1, algorithm)?;
         let least = Duration::from_secs_f64(self.seconds);
         take_rounds(&mut app, 2 * WARM_UP);
         let mut values = Vec::new();
@@ -332,14 +391,7 @@ impl Bench {
         };
         (ppo.actor.learning_rate, ppo.critic.learning_rate) = (rate.clone(), rate);
         (ppo.actor.max_gradient_norm, ppo.critic.max_gradient_norm) = (Some(0.5), Some(0.5));
-        let mut app = online_learner((
-            Environments {
-                env: "CartPole-v1".to_owned(),
-                count: 8,
-                ..Environments::default()
-            },
-            ppo,
-        ))?;
+        let mut app = online_learner("CartPole-v1", 8, ppo)?;
         let world = app.world_mut();
         let cadence = *world.resource::<Cadence>();
         let each = world.resource::<StepsPerCollect>().0;
@@ -458,8 +510,30 @@ fn take_rounds(app: &mut App, steps: u64) {
     }
 }
 
+const PENDULUM: &str = "Pendulum-v1";
+const HOPPER: &str = "Hopper-v5";
+
+fn td3() -> Td3 {
+    Td3 {
+        warm_up: WARM_UP,
+        ..Td3::default()
+    }
+}
+
+fn sac() -> Sac {
+    Sac {
+        warm_up: WARM_UP,
+        ..Sac::default()
+    }
+}
+
 /// A learner in its environments, before its first step.
-fn online_learner<M>(plugins: impl Plugins<M>) -> Result<App, CliError> {
+fn online_learner(env: &str, count: usize, algorithm: impl Plugin) -> Result<App, CliError> {
+    let environments = Environments {
+        env: env.to_owned(),
+        count,
+        ..Environments::default()
+    };
     let mut app = App::new();
     app.add_plugins((
         SchedulePlugin,
@@ -469,7 +543,7 @@ fn online_learner<M>(plugins: impl Plugins<M>) -> Result<App, CliError> {
     ))
     .insert_resource(Seed(0))
     .insert_resource(ComputeDevice::cpu())
-    .add_plugins(plugins);
+    .add_plugins((environments, Replay::default(), algorithm));
     app.world_mut().resource_mut::<Clock>().steps = u64::MAX;
     app.finish();
     app.cleanup();
@@ -586,12 +660,12 @@ fn learner(data: &Data, seed: u64) -> Result<App, CliError> {
     }
 }
 
-/// Poles before their first step, as a run has them.
-fn cart_poles(count: usize) -> Result<App, CliError> {
+/// Environments before their first step, as a run has them.
+fn stepped(env: &str, count: usize) -> Result<App, CliError> {
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
         .add_plugins(Environments {
-            env: "CartPole-v1".to_owned(),
+            env: env.to_owned(),
             count,
             ..Environments::default()
         });

@@ -12,7 +12,7 @@ use super::eval::find;
 use super::print;
 use crate::collect::{
     Actions, Agent, Environments, Exploration, Generator, Recorded, RecordingPlugin, Restart,
-    act_deterministically,
+    act_deterministically, seed_bridged, seed_environments,
 };
 use crate::data::Spaces;
 use crate::data::convert::{Target, write};
@@ -20,7 +20,8 @@ use crate::env::{NumpyRandom, Space};
 use crate::evaluate::Rollouts;
 use crate::learner::{AppRandomExt, Random};
 use crate::schedule::{
-    AppScheduleExt, Collect as Collecting, CollectSystems, Outcome, Training, take_failure,
+    AppScheduleExt, Collect as Collecting, CollectSystems, FailSaved, Failure, Outcome, Training,
+    take_failure,
 };
 
 /// Write a dataset of what a policy does, in D4RL's layout.
@@ -181,17 +182,18 @@ impl Collect {
         check(take_failure())?;
         self.begin_anew(app.world_mut());
         app.world_mut().run_schedule(Collecting);
-        check(take_failure())?;
+        check(failure(&app))?;
         let steps = self.steps.unwrap_or(10_000) as usize;
         while app.world().resource::<Recorded>().steps() < steps {
             app.world_mut().run_schedule(Collecting);
-            check(take_failure())?;
+            check(failure(&app))?;
         }
         Ok(app)
     }
 
     /// Every environment begins a first episode, from the seed that was asked for.
     fn begin_anew(&self, world: &mut World) {
+        seed_bridged(world, self.seed);
         let mut agents = world.query::<(&Agent, &mut Restart, Option<&mut Generator>)>();
         for (agent, mut restart, generator) in agents.iter_mut(world) {
             restart.0 = true;
@@ -199,10 +201,17 @@ impl Collect {
                 generator.0 = NumpyRandom::new(self.seed.wrapping_add(agent.row as u64));
             }
         }
+        seed_environments(world, self.seed);
     }
 }
 
-fn check(failure: Option<crate::schedule::Failure>) -> Result<(), CliError> {
+/// What ended the collecting: a step's error, or an environment that went away.
+fn failure(app: &App) -> Option<Failure> {
+    let gone = app.world().get_resource::<FailSaved>();
+    take_failure().or_else(|| gone.and_then(|gone| gone.0.clone()))
+}
+
+fn check(failure: Option<Failure>) -> Result<(), CliError> {
     failure.map_or(Ok(()), |failure| Err(failure.into()))
 }
 

@@ -10,7 +10,9 @@ use super::building::{For, Program, folders_of};
 use super::error::CliError;
 use super::print;
 use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
-use crate::evaluate::{Episodes, Rollouts, play, reference_scores};
+use crate::env::{Environment, registry};
+use crate::evaluate::recording::{Film, RecordError};
+use crate::evaluate::{Episodes, Rollouts, reference_scores, watch};
 use crate::learner::ComputeDevice;
 use crate::scene::Scene;
 use crate::schedule::take_failure;
@@ -32,6 +34,12 @@ pub struct Eval {
     /// The first episode's seed; the others count on from it
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Write a film of the first episode; the built-in environments can be drawn
+    #[arg(long, value_name = "FILE.gif")]
+    record: Option<PathBuf>,
+    /// Replace the film's file
+    #[arg(long, requires = "record")]
+    force: bool,
     /// Where to compute; the scene's device if not given, or the CPU where this machine does not have it
     #[arg(long, value_name = "cpu|cuda[:N]|auto")]
     device: Option<String>,
@@ -59,6 +67,9 @@ impl Eval {
             .and_then(|episodes| usize::try_from(episodes).ok())
             .unwrap_or(rollouts.episodes);
         let seed = self.seed.unwrap_or(scene.seed.wrapping_add(rollouts.seed));
+        if let Some(film) = &self.record {
+            check_film(film, self.force, &env, seed)?;
+        }
         let folders = folders_of(&scene_file);
         let mut app = program.app(&scene, scene.seed, folders, For::Evaluation(&snapshot))?;
         let step = snapshot.step;
@@ -67,7 +78,18 @@ impl Eval {
         if let Some(failure) = take_failure() {
             return Err(failure.into());
         }
-        let scores = play(app.world(), &env, episodes, seed).map_err(CliError::input)?;
+        let mut film = Film::default();
+        let look = |index: usize, environment: &dyn Environment| {
+            if let (Some(_), 0) = (&self.record, index) {
+                film.take_of(environment);
+            }
+        };
+        let scores = watch(app.world(), &env, episodes, seed, look).map_err(CliError::input)?;
+        if let Some(path) = &self.record {
+            film.write(path, self.force).map_err(|error| {
+                CliError::of(matches!(error, RecordError::Exists { .. }), &error)
+            })?;
+        }
         let episodes = Episodes(scores);
         let mean = episodes.mean_return().unwrap_or(f64::NAN);
         let std = episodes.std_of_returns().unwrap_or(f64::NAN);
@@ -79,6 +101,7 @@ impl Eval {
                 "checkpoint": checkpoint.display().to_string(),
                 "step": step,
                 "env": env,
+                "library": registry::library_of(&env),
                 "seed": seed,
                 "episodes": returns.len(),
                 "return": mean,
@@ -86,11 +109,14 @@ impl Eval {
                 "normalized_score": normalized,
                 "returns": returns,
                 "lengths": lengths,
+                "film": self.record.as_ref().map(|path| path.display().to_string()),
             });
             print(&object.to_string());
         } else {
+            let library = registry::library_of(&env);
+            let library = library.map_or(String::new(), |library| format!(" ({library})"));
             print(&format!(
-                "{}, {env}, seeds from {seed}",
+                "{}, {env}{library}, seeds from {seed}",
                 checkpoint.display()
             ));
             for (index, score) in episodes.0.iter().enumerate() {
@@ -107,9 +133,51 @@ impl Eval {
                 line.push_str(&format!(", normalized score {normalized:.1}"));
             }
             print(&line);
+            if let Some(path) = &self.record {
+                print(&format!(
+                    "{}: the first episode in {} pictures",
+                    path.display(),
+                    film.pictures()
+                ));
+            }
         }
         Ok(AppExit::Success)
     }
+}
+
+/// Refuses a film that could not be made, before anything is played.
+fn check_film(path: &Path, force: bool, env: &str, seed: u64) -> Result<(), CliError> {
+    if path
+        .extension()
+        .is_none_or(|ending| !ending.eq_ignore_ascii_case("gif"))
+    {
+        return Err(CliError::input(format!(
+            "--record {}: films are GIFs, so give a name that ends in .gif",
+            path.display()
+        )));
+    }
+    if path.exists() && !force {
+        return Err(CliError::input(RecordError::Exists {
+            path: path.to_path_buf(),
+        }));
+    }
+    let can_be_drawn = |name: &str| -> Result<bool, CliError> {
+        let mut made = registry::make(name).map_err(CliError::input)?;
+        let mut observation = vec![0.0; made.observation_space().size()];
+        made.reset(Some(seed), &mut observation)
+            .map_err(CliError::input)?;
+        Ok(made.drawing().is_some())
+    };
+    if can_be_drawn(env)? {
+        return Ok(());
+    }
+    let known: Vec<&str> = registry::names()
+        .filter(|name| can_be_drawn(name).unwrap_or(false))
+        .collect();
+    Err(CliError::input(format!(
+        "--record: `{env}` does not say what it looks like; these do: {}",
+        known.join(", ")
+    )))
 }
 
 impl Eval {

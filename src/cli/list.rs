@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use super::building::{Program, whole_registry};
 use super::error::CliError;
 use super::print;
-use crate::env::registry as environments;
+use crate::env::{gymnasium, registry as environments};
 use crate::learner::ComputeDevice;
 use crate::scene::{PluginKind, SceneRegistry};
 
@@ -77,7 +77,11 @@ fn rows(registry: &SceneRegistry, what: What) -> Vec<(String, String)> {
         What::Plugins => of_kind(PluginKind::Part),
         What::Environments => environments::names()
             .filter_map(|name| environments::specification(name).ok())
-            .map(|known| (known.name.to_owned(), known.description.to_owned()))
+            .map(|known| (known.name.to_owned(), environment(&known)))
+            .chain([(
+                format!("{}NAME", gymnasium::PREFIX),
+                "whatever Python's Gymnasium can make; YARAK_PYTHON names the Python".to_owned(),
+            )])
             .collect(),
         What::Devices => ComputeDevice::available()
             .into_iter()
@@ -86,6 +90,18 @@ fn rows(registry: &SceneRegistry, what: What) -> Vec<(String, String)> {
                 Err(error) => (name, error.to_string()),
             })
             .collect(),
+    }
+}
+
+/// What it is, and whether it can be made here.
+fn environment(known: &environments::Specification) -> String {
+    let about = known.description;
+    match (known.engine, environments::library_of(known.name)) {
+        (environments::Engine::BuiltIn, _) => about.to_owned(),
+        (_, Some(library)) => format!("{about}; {library} is here"),
+        (_, None) => format!(
+            "{about}; the library is not here: `pip install mujoco`, or name its file in MUJOCO_LIB"
+        ),
     }
 }
 

@@ -18,6 +18,7 @@ mod collect;
 mod data;
 mod error;
 mod eval;
+mod export;
 mod graph;
 mod list;
 mod report;
@@ -57,6 +58,7 @@ struct Cli {
 enum Command {
     Train(train::Train),
     Eval(eval::Eval),
+    Export(export::Export),
     Collect(collect::Collect),
     Graph(graph::Graph),
     /// Check scenes, or print templates for them
@@ -93,6 +95,7 @@ pub fn run_with(
     let run = || match cli.command {
         Command::Train(train) => train.run(&program),
         Command::Eval(eval) => eval.run(&program),
+        Command::Export(export) => export.run(),
         Command::Collect(collect) => collect.run(&program),
         Command::Graph(graph) => graph.run(&program),
         Command::Scene(scene) => scene.run(&program),

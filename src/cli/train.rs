@@ -16,9 +16,10 @@ use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
     default_run_folder, finish_writing,
 };
-use crate::collect::Steps;
+use crate::collect::{Environments, Steps};
 use crate::data::{ExperiencePlugin, MinibatchPlugin, SharedDataset, preload};
-use crate::evaluate::Episodes;
+use crate::env::registry;
+use crate::evaluate::{Episodes, Rollouts};
 use crate::learner::ComputeDevice;
 use crate::nn::set_threads;
 use crate::report::console::Console;
@@ -192,6 +193,7 @@ impl Train {
             scene.problem(error.setting(), with_causes(&error), help)
         })?;
         check_that_it_learns(&app, scene, dataset.is_some())?;
+        check_that_environments_are_there(scene)?;
         let resolved = scene.to_ron();
         let differences = |old: &str| {
             let old = program
@@ -225,7 +227,7 @@ impl Train {
         let finished = resumed_from >= scene.steps;
         if !finished {
             let device = app.world().resource::<ComputeDevice>().to_string();
-            write_manifest(&opened.folder, &device, scene.seed, dataset.as_ref())?;
+            write_manifest(&opened.folder, &device, scene, dataset.as_ref())?;
         }
         app.insert_resource(RunDirectory {
             path: folder.to_path_buf(),
@@ -377,16 +379,40 @@ fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Result<(
     Ok(())
 }
 
+/// An environment may need what this machine does not have.
+fn check_that_environments_are_there(scene: &Scene) -> Result<(), CliError> {
+    for (setting, env) in environments_of(scene) {
+        if let Err(error) = registry::check(env) {
+            return Err(scene.problem(setting, error.to_string(), None).into());
+        }
+    }
+    Ok(())
+}
+
+/// The environments that a scene names, and by which settings.
+fn environments_of(scene: &Scene) -> impl Iterator<Item = (&'static str, &str)> {
+    let learned_in = scene.settings::<Environments>();
+    let learned_in = learned_in.map(|settings| ("Environments.env", &*settings.env));
+    let played_in = scene.settings::<Rollouts>();
+    let played_in = played_in.map(|settings| ("Rollouts.env", &*settings.env));
+    learned_in.into_iter().chain(played_in)
+}
+
 fn write_manifest(
     folder: &RunFolder,
     device: &str,
-    seed: u64,
+    scene: &Scene,
     dataset: Option<&SharedDataset>,
 ) -> Result<(), CliError> {
+    let mut libraries: Vec<String> = environments_of(scene)
+        .filter_map(|(_, env)| registry::library_of(env))
+        .collect();
+    libraries.dedup();
     let versions = Versions {
         yarak: env!("CARGO_PKG_VERSION").to_owned(),
         burn: BURN.to_owned(),
         bevy: BEVY.to_owned(),
+        libraries,
     };
     let record = match dataset {
         Some(dataset) => {
@@ -394,7 +420,7 @@ fn write_manifest(
         }
         None => None,
     };
-    Manifest::of_this_process(versions, device, vec![seed], record)
+    Manifest::of_this_process(versions, device, vec![scene.seed], record)
         .write(&folder.manifest())
         .map_err(|error| CliError::of(false, &error))
 }

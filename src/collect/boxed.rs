@@ -8,9 +8,10 @@ use bevy_ecs::prelude::*;
 
 use super::entity::{Action, Agent, Ended, Observation, Restart, Reward};
 use super::plugin::AppEnvironmentExt;
+use super::workers::Workers;
 use super::{CollectError, Elements};
 use crate::checkpoint::{AppPersistExt, CheckpointError, Snapshot};
-use crate::env::{self, Environment};
+use crate::env::{self, Environment, EnvironmentError};
 use crate::schedule::RunError;
 
 /// An environment behind a pointer, and the seed of its first reset until it had one.
@@ -41,7 +42,7 @@ pub(super) fn spawn(app: &mut App, environments: Vec<Box<dyn Environment>>, seed
             },
         ));
     }
-    app.persist_with("environments/boxed", save, load)
+    app.persist_with(KEY, save, load)
         .steps_environments(step, restart);
 }
 
@@ -83,7 +84,37 @@ fn restart(mut agents: Query<(&Restart, &mut Boxed, &mut Observation)>) -> Resul
     Ok(())
 }
 
-const KEY: &str = "environments/boxed";
+/// Under which environments are saved, by this module and by `workers`.
+pub(super) const KEY: &str = "environments/boxed";
+
+/// Another number of environments was saved than there is.
+pub(super) fn wrong_count(found: usize, expected: usize) -> CheckpointError {
+    CheckpointError::OtherEnvironments {
+        key: KEY.to_owned(),
+        found,
+        expected,
+    }
+}
+
+/// An environment does not take the state that was saved.
+pub(super) fn refused_row(row: usize, error: EnvironmentError) -> CheckpointError {
+    CheckpointError::Refused {
+        what: format!("environment {row}"),
+        source: Box::new(error),
+    }
+}
+
+/// Lets every environment begin its next episode from a seed, the first row's being `first`; those of equations have a
+/// [`Generator`](super::Generator) of their own.
+pub(crate) fn seed_environments(world: &mut World, first: u64) {
+    let mut agents = world.query::<(&Agent, &mut Boxed)>();
+    for (agent, mut boxed) in agents.iter_mut(world) {
+        boxed.seed = Some(first.wrapping_add(agent.row as u64));
+    }
+    if let Some(workers) = world.get_resource::<Workers>() {
+        workers.seed(first);
+    }
+}
 
 fn save(world: &World, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
     let Some(query) = world.try_query::<(&Agent, &Boxed)>() else {
@@ -111,20 +142,13 @@ fn load(world: &mut World, snapshot: &Snapshot) -> Result<(), CheckpointError> {
     rows.sort_by_key(|(row, _)| *row);
     let saved: Vec<env::Snapshot> = snapshot.state(KEY)?;
     if saved.len() != rows.len() {
-        return Err(CheckpointError::OtherEnvironments {
-            key: KEY.to_owned(),
-            found: saved.len(),
-            expected: rows.len(),
-        });
+        return Err(wrong_count(saved.len(), rows.len()));
     }
     for ((row, mut boxed), state) in rows.into_iter().zip(saved) {
         boxed
             .environment()
             .restore(&state)
-            .map_err(|error| CheckpointError::Refused {
-                what: format!("environment {row}"),
-                source: Box::new(error),
-            })?;
+            .map_err(|error| refused_row(row, error))?;
         boxed.seed = None;
     }
     Ok(())

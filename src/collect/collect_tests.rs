@@ -1,11 +1,14 @@
 //! One step of all environments, in the small: order, ends, restarts, rows, and that entities play what environments play.
 
+use std::num::NonZeroU64;
+
 use bevy_app::{App, PostStartup};
+use bevy_ecs::prelude::*;
 
 use super::*;
 use crate::checkpoint::{RestorePlugin, ResumeFrom, Snapshot, gather, restore};
 use crate::data::Column;
-use crate::env::{Space, registry};
+use crate::env::{self, Environment, EnvironmentError, Outcome, Space, registry};
 use crate::learner::{Random, Seed};
 use crate::report::Metrics;
 use crate::schedule::{Collect, FacilitatorPlugin, SchedulePlugin, take_failure};
@@ -117,7 +120,7 @@ fn plays_as_one_by_one(environments: Environments, steps: usize) -> usize {
 
 #[test]
 fn entities_play_what_environments_play_one_by_one() {
-    for name in registry::names() {
+    for name in registry::built_in_names() {
         for autoreset in [Autoreset::SameStep, Autoreset::NextStep] {
             let environments = Environments {
                 autoreset,
@@ -231,7 +234,7 @@ fn resumed(environments: Environments, saved: &Snapshot) -> App {
 
 #[test]
 fn restored_environments_go_on_to_the_bit_in_every_state_of_an_episode() {
-    for name in registry::names() {
+    for name in registry::built_in_names() {
         for autoreset in [Autoreset::SameStep, Autoreset::NextStep] {
             let environments = Environments {
                 autoreset,
@@ -343,35 +346,167 @@ fn random_actions_reach_all_choices_and_both_ends() {
 }
 
 #[test]
-fn every_registered_environment_has_equations_that_are_stepped_without_a_pointer() {
+fn every_built_in_environment_has_equations_that_are_stepped_without_a_pointer() {
     let names: Vec<&str> = environments::BUILT_IN.iter().map(|it| it.0).collect();
     assert!(
         names
             .iter()
-            .eq(registry::names().collect::<Vec<_>>().iter())
+            .eq(registry::built_in_names().collect::<Vec<_>>().iter())
     );
 }
 
-#[test]
-fn environments_behind_a_pointer_play_the_same() {
-    let mut fast = app(settings("Acrobot-v1", 3));
-    let mut slow = App::new();
+/// Acrobots that are not stepped as equations: behind pointers in this thread, or in so many others.
+fn acrobots(count: usize, threads: usize, resume: Option<Snapshot>) -> App {
+    let mut app = App::new();
     let known = registry::specification("Acrobot-v1").unwrap();
-    slow.add_plugins((
+    app.add_plugins((
         SchedulePlugin,
         FacilitatorPlugin,
+        RestorePlugin,
         OwnEnvironments {
             name: "Acrobot-v1".to_owned(),
             observation: known.observation_space,
             action: known.action_space,
-            count: 3,
+            count,
+            time_limit: NonZeroU64::new(50),
             ..OwnEnvironments::default()
         },
     ))
     .init_resource::<Metrics>();
-    let made = (0..3).map(|_| registry::make("Acrobot-v1").unwrap());
-    boxed::spawn(&mut slow, made.collect(), 7);
-    begin(&mut slow);
+    let made = (0..count).map(|_| registry::make("Acrobot-v1").unwrap());
+    match threads {
+        0 => boxed::spawn(&mut app, made.collect(), 7),
+        threads => workers::spawn(&mut app, made.collect(), 7, threads),
+    }
+    if let Some(snapshot) = resume {
+        app.insert_resource(ResumeFrom(snapshot));
+    }
+    begin(&mut app);
+    app
+}
+
+#[test]
+fn environments_in_threads_play_and_resume_the_same_whatever_their_number() {
+    let mut alone = acrobots(5, 0, None);
+    let mut threaded: Vec<App> = [1, 2, 3, 5, 9].map(|it| acrobots(5, it, None)).into();
+    let mut random = Random::<Exploration>::new(Seed(1));
+    for t in 0..160 {
+        let actions = draw(&mut random, &Space::Discrete { n: 3 }, 5);
+        step(&mut alone, &actions);
+        for app in &mut threaded {
+            step(app, &actions);
+            let (one, two) = (alone.world(), app.world());
+            assert_eq!(one.resource::<Steps>(), two.resource::<Steps>(), "{t}");
+            let seen = one.resource::<Observations>();
+            assert_eq!(seen, two.resource::<Observations>(), "{t}");
+        }
+        if t == 70 {
+            let saved = gather(alone.world(), 0).unwrap();
+            for app in &threaded {
+                assert_eq!(gather(app.world(), 0).unwrap(), saved);
+            }
+            // What one number of threads saved, any other goes on from.
+            threaded.push(acrobots(5, 2, Some(saved.clone())));
+            let of_threads = gather(threaded[2].world(), 0).unwrap();
+            alone = acrobots(5, 0, Some(of_threads));
+        }
+    }
+    let finished = |app: &mut App| {
+        let mut statistics = app.world_mut().query::<&EpisodeStatistics>();
+        let episodes = statistics.iter(app.world()).map(|it| it.episodes);
+        episodes.sum::<u64>()
+    };
+    assert!(finished(&mut alone) >= 15);
+}
+
+#[test]
+fn environments_in_threads_tell_the_first_refusal_and_other_numbers_of_them() {
+    let mut app = acrobots(4, 2, None);
+    let saved = gather(app.world(), 0).unwrap();
+    let mut fewer = acrobots(3, 2, None);
+    let told = restore(fewer.world_mut(), &saved).unwrap_err().to_string();
+    assert!(told.contains('4') && told.contains('3'), "{told}");
+
+    // An entity's row says nothing else than the check of all actions does, so the environment itself is asked wrongly.
+    app.world_mut().resource_mut::<Actions>().values = vec![1.0, 2.0, 0.0, 1.0];
+    app.add_systems(
+        Collect,
+        (|mut agents: Query<(&Agent, &mut Action)>| {
+            for (agent, mut action) in &mut agents {
+                action.0.set(&[agent.row as f32 + 2.0]);
+            }
+        })
+        .after(EnvironmentSystems::ScatterActions)
+        .before(EnvironmentSystems::Step),
+    );
+    app.world_mut().run_schedule(Collect);
+    let failure = take_failure().unwrap();
+    assert!(failure.message.contains("3 is not an action"), "{failure}");
+}
+
+#[test]
+fn a_thread_that_is_gone_ends_the_run_with_the_environments_that_it_had() {
+    struct Fragile(Box<dyn Environment>);
+    impl Environment for Fragile {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn observation_space(&self) -> &Space {
+            self.0.observation_space()
+        }
+        fn action_space(&self) -> &Space {
+            self.0.action_space()
+        }
+        fn reset(&mut self, seed: Option<u64>, seen: &mut [f32]) -> Result<(), EnvironmentError> {
+            self.0.reset(seed, seen)
+        }
+        fn step(&mut self, action: &[f32], _: &mut [f32]) -> Result<Outcome, EnvironmentError> {
+            panic!("this one breaks on purpose at {action:?}")
+        }
+        fn snapshot(&self) -> env::Snapshot {
+            self.0.snapshot()
+        }
+        fn restore(&mut self, snapshot: &env::Snapshot) -> Result<(), EnvironmentError> {
+            self.0.restore(snapshot)
+        }
+    }
+    let mut app = App::new();
+    let known = registry::specification("Pendulum-v1").unwrap();
+    app.add_plugins((
+        SchedulePlugin,
+        FacilitatorPlugin,
+        OwnEnvironments {
+            observation: known.observation_space,
+            action: known.action_space,
+            count: 4,
+            ..OwnEnvironments::default()
+        },
+    ))
+    .init_resource::<Metrics>();
+    let made = (0..4).map(|row| -> Box<dyn Environment> {
+        let environment = registry::make("Pendulum-v1").unwrap();
+        match row {
+            3 => Box::new(Fragile(environment)),
+            _ => environment,
+        }
+    });
+    workers::spawn(&mut app, made.collect(), 0, 2);
+    begin(&mut app);
+    for _ in 0..2 {
+        app.world_mut().run_schedule(Collect);
+        let failure = take_failure().unwrap();
+        assert!(failure.message.contains("environments 2 to 3"), "{failure}");
+    }
+    assert!(gather(app.world(), 0).is_err());
+}
+
+#[test]
+fn environments_behind_a_pointer_play_the_same() {
+    let mut fast = app(Environments {
+        time_limit: Some(50),
+        ..settings("Acrobot-v1", 3)
+    });
+    let mut slow = acrobots(3, 0, None);
     let mut random = Random::<Exploration>::new(Seed(1));
     for t in 0..1_200 {
         let actions = draw(&mut random, &Space::Discrete { n: 3 }, 3);

@@ -6,13 +6,16 @@ use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 
-use super::boxed;
 use super::dynamics::{Equations, EquationsExt};
 use super::plugin::{Autoreset, OwnEnvironments};
+use super::{boxed, bridged, workers};
+use crate::env::gymnasium::{self, BridgeError, WorkerSettings};
 use crate::env::registry;
 use crate::env::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 use crate::learner::Seed;
+use crate::nn::threads;
 use crate::scene::{Bounds, FieldProblems, Settings};
+use crate::schedule::{ScheduleError, ScheduleErrors};
 
 /// Environments to learn in, one entity each; a policy acts in all of them at once.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -33,6 +36,28 @@ pub struct Environments {
     pub rescale_actions: bool,
     /// Whether actions beyond the bounds of the action space are clipped.
     pub clip_actions: bool,
+    /// The Python processes, for an `env` of Python's Gymnasium such as `gymnasium:Hopper-v5`.
+    pub gymnasium: GymnasiumWorkers,
+}
+
+/// The Python processes that Gymnasium's environments run in.
+#[derive(Clone, Debug, Reflect)]
+pub struct GymnasiumWorkers {
+    /// Over how many processes the environments are spread.
+    #[reflect(@Bounds::within(1.0, 1_024.0))]
+    pub workers: usize,
+    /// How long a step or a reset of all environments of a process may take, in seconds.
+    #[reflect(@Bounds::above(0.0).up_to(86_400.0))]
+    pub seconds: f64,
+}
+
+impl Default for GymnasiumWorkers {
+    fn default() -> Self {
+        GymnasiumWorkers {
+            workers: 1,
+            seconds: 60.0,
+        }
+    }
 }
 
 impl Default for Environments {
@@ -45,13 +70,14 @@ impl Default for Environments {
             time_limit: None,
             rescale_actions: true,
             clip_actions: true,
+            gymnasium: GymnasiumWorkers::default(),
         }
     }
 }
 
 impl Settings for Environments {
     fn check(&self, problems: &mut FieldProblems) {
-        if let Err(error) = registry::specification(&self.env) {
+        if let Err(error) = registry::check(&self.env) {
             problems.refuse("env", error.to_string());
         }
     }
@@ -59,6 +85,14 @@ impl Settings for Environments {
 
 impl Plugin for Environments {
     fn build(&self, app: &mut App) {
+        if let Some(name) = gymnasium::name_of(&self.env) {
+            if let Err(error) = self.build_bridged(app, name) {
+                let cause = error.to_string();
+                let mut errors = app.world_mut().get_resource_or_init::<ScheduleErrors>();
+                errors.0.push(ScheduleError::Prepare { cause });
+            }
+            return;
+        }
         // A scene was checked; in an app, whoever comes first and misses the environments says so.
         let Ok(known) = registry::specification(&self.env) else {
             return;
@@ -81,9 +115,44 @@ impl Plugin for Environments {
             Some((_, spawn)) => spawn(app, self.count, seed),
             None => {
                 let environments = (0..self.count).filter_map(|_| registry::make(&self.env).ok());
-                boxed::spawn(app, environments.collect(), seed);
+                let environments = environments.collect();
+                match threads().min(self.count) {
+                    0 | 1 => boxed::spawn(app, environments, seed),
+                    threads => workers::spawn(app, environments, seed, threads),
+                }
             }
         }
+    }
+}
+
+impl Environments {
+    /// Environments of Python's Gymnasium, which cuts its episodes itself.
+    fn build_bridged(&self, app: &mut App, name: &str) -> Result<(), BridgeError> {
+        let settings = WorkerSettings {
+            name: name.to_owned(),
+            count: self.count,
+            first: 0,
+            time_limit: self.time_limit,
+            seconds: self.gymnasium.seconds,
+        };
+        let workers = bridged::spread(&settings, self.gymnasium.workers)?;
+        let Some([observation, action]) = bridged::spaces(&workers) else {
+            return Ok(());
+        };
+        let first = app.world_mut().get_resource_or_init::<Seed>().0;
+        app.insert_resource(self.clone())
+            .add_plugins(OwnEnvironments {
+                name: self.env.clone(),
+                observation,
+                action,
+                count: self.count,
+                time_limit: None,
+                autoreset: self.autoreset,
+                rescale_actions: self.rescale_actions,
+                clip_actions: self.clip_actions,
+            });
+        bridged::spawn(app, workers, first.wrapping_add(self.seed));
+        Ok(())
     }
 }
 

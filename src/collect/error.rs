@@ -47,6 +47,16 @@ pub enum CollectError {
         /// The first row that nobody has.
         row: Option<usize>,
     },
+    /// A thread that steps environments panicked.
+    #[error(
+        "the thread that steps environments {first} to {last} is gone; its own message stands above, and a run with --threads 1 tells more of it"
+    )]
+    WorkerEnded {
+        /// The first environment of the thread.
+        first: usize,
+        /// The last one.
+        last: usize,
+    },
     /// Actions that cannot be rescaled.
     #[error("{environment}: {error}")]
     Scale {

@@ -37,6 +37,7 @@
 
 mod acting;
 mod boxed;
+mod bridged;
 #[cfg(test)]
 mod collect_tests;
 mod drawing;
@@ -53,15 +54,19 @@ mod rows;
 mod scaling;
 mod statistics;
 mod systems;
+mod workers;
+
+pub(crate) use boxed::seed_environments;
 
 pub use acting::{ActRandomly, Exploration, act_deterministically, act_randomly};
+pub(crate) use bridged::seed_bridged;
 pub use drawing::DrawnActions;
 pub use dynamics::{Equations, EquationsExt, Generator, State};
 pub use elements::Elements;
 pub use entity::{
     Action, Agent, Ended, EpisodeStatistics, Observation, Restart, Reward, StepCount,
 };
-pub use environments::Environments;
+pub use environments::{Environments, GymnasiumWorkers};
 pub use error::CollectError;
 pub use exploring::Exploring;
 pub use persist::AppPersistAgentsExt;

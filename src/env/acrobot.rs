@@ -2,8 +2,9 @@
 
 use std::f64::consts::PI;
 
+use super::drawing::{BODY, GOAL, JOINT, LIMB, Shape};
 use super::numpy_power::square;
-use super::{Dynamics, NumpyRandom, Space};
+use super::{Drawing, Dynamics, NumpyRandom, Space};
 
 const TIME_STEP: f64 = 0.2;
 const GRAVITY: f64 = 9.8;
@@ -84,6 +85,26 @@ impl Dynamics for Acrobot {
             speed_2,
         ];
         observation.copy_from_slice(&seen.map(|value| value as f32));
+    }
+
+    fn drawing(&self, state: &Self::State) -> Option<Drawing> {
+        let [first, second, ..] = *state;
+        let elbow = [LENGTH_1 * first.sin(), -LENGTH_1 * first.cos()];
+        let both = first + second;
+        let tip = [elbow[0] + both.sin(), elbow[1] - both.cos()];
+        Some(Drawing {
+            low: [-2.2; 2],
+            high: [2.2; 2],
+            // It is far too fast to look at as it is: as slow as Gymnasium shows it.
+            seconds: 1.0 / 15.0,
+            shapes: vec![
+                Shape::line([-2.2, 1.0], [2.2, 1.0], 0.03, GOAL),
+                Shape::line([0.0; 2], elbow, 0.2, BODY),
+                Shape::line(elbow, tip, 0.2, LIMB),
+                Shape::disc([0.0; 2], 0.07, JOINT),
+                Shape::disc(elbow, 0.07, JOINT),
+            ],
+        })
     }
 }
 

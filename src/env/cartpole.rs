@@ -2,8 +2,9 @@
 
 use std::f64::consts::PI;
 
+use super::drawing::{BODY, GROUND, JOINT, LIMB, Shape};
 use super::sine::{LANES, sines_and_cosines};
-use super::{Dynamics, NumpyRandom, Space};
+use super::{Drawing, Dynamics, NumpyRandom, Space};
 use crate::nn::cpu::{Wide, widest};
 
 const GRAVITY: f64 = 9.8;
@@ -84,6 +85,27 @@ impl Dynamics for CartPole {
 
     fn observe(&self, state: &Self::State, observation: &mut [f32]) {
         observation.copy_from_slice(&state.map(|value| value as f32));
+    }
+
+    fn drawing(&self, state: &Self::State) -> Option<Drawing> {
+        let [position, _, angle, _] = *state;
+        let ends = [[-MAX_POSITION, 0.0], [MAX_POSITION, 0.0]];
+        let axle = [position, 0.18];
+        let tip = [
+            axle[0] + 2.0 * LENGTH * angle.sin(),
+            axle[1] + 2.0 * LENGTH * angle.cos(),
+        ];
+        Some(Drawing {
+            low: [-2.6, -0.25],
+            high: [2.6, 1.55],
+            seconds: TIME_STEP,
+            shapes: vec![
+                Shape::line(ends[0], ends[1], 0.025, GROUND),
+                Shape::turned_box([position, 0.08], [0.5, 0.25], 0.0, BODY),
+                Shape::line(axle, tip, 0.09, LIMB),
+                Shape::disc(axle, 0.045, JOINT),
+            ],
+        })
     }
 }
 

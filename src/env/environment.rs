@@ -1,6 +1,6 @@
 //! The interface of an environment: reset, step, and what a step answers.
 
-use super::{EnvironmentError, Snapshot, Space};
+use super::{Drawing, EnvironmentError, Snapshot, Space};
 
 /// What one step brought, next to the observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,6 +87,12 @@ pub trait Environment: Send {
     /// # Errors
     /// [`EnvironmentError::Snapshot`] when it was taken from another environment or was damaged.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvironmentError>;
+
+    /// What there is to see now, for [films](crate::evaluate::recording) of episodes. `None`, unless said otherwise: it cannot be
+    /// drawn, or no episode was started.
+    fn drawing(&self) -> Option<Drawing> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! All that can go wrong with an environment, each with its remedy.
 
+use super::gymnasium::BridgeError;
+
 /// Why an environment refused a name, an action, a call or a snapshot.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum EnvironmentError {
@@ -17,6 +19,11 @@ pub enum EnvironmentError {
         /// Every known name.
         known: Vec<&'static str>,
     },
+
+    /// An environment of MuJoCo cannot be made here.
+    #[cfg(feature = "mujoco")]
+    #[error(transparent)]
+    Mujoco(#[from] super::mujoco::MujocoError),
 
     /// The action has the wrong number of elements.
     #[error(
@@ -95,6 +102,10 @@ pub enum EnvironmentError {
         /// The environment's name.
         environment: String,
     },
+
+    /// Python at the other end of the bridge.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
 
     /// A snapshot does not fit this environment.
     #[error(

@@ -15,9 +15,14 @@
 //! |---|---|---|---|---|
 //! | `Acrobot-v1` | 6 | one of 3 | the tip swings above the bar | 500 |
 //! | `CartPole-v1` | 4 | one of 2 | the pole or the cart leaves its range | 500 |
+//! | `HalfCheetah-v5` | 17 | 6 | never | 1000 |
+//! | `Hopper-v5` | 11 | 3 | it falls | 1000 |
 //! | `MountainCar-v0` | 2 | one of 3 | the flag is reached | 200 |
 //! | `MountainCarContinuous-v0` | 2 | 1 | the flag is reached | 999 |
 //! | `Pendulum-v1` | 3 | 1 | never | 200 |
+//! | `Walker2d-v5` | 17 | 6 | it falls | 1000 |
+//!
+//! The three walkers among them are computed by MuJoCo's library, which is loaded at run time: see [`mujoco`].
 //!
 //! ```
 //! use yarak::env::registry;
@@ -46,15 +51,24 @@
 //! # Where to look
 //! - [`Environment`] and [`Outcome`]: the interface; [`EnvironmentError`]: all that can go wrong.
 //! - [`registry`]: environments by name, with their time limits and reference scores.
+//! - [`mujoco`]: where MuJoCo's library is looked for.
+//! - [`gymnasium`]: whatever Python's Gymnasium can make, by the name `gymnasium:NAME`.
 //! - [`Dynamics`] and [`Simulation`]: write the equations of a task, get an environment.
+//! - [`Drawing`]: what it looks like, for films of episodes.
 //! - [`Snapshot`]: the exact state of an environment, to stop a run and go on later.
 
 mod acrobot;
 mod cartpole;
+mod drawing;
 mod environment;
 mod error;
+pub mod gymnasium;
 mod mountain_car;
 mod mountain_car_continuous;
+#[cfg(feature = "mujoco")]
+pub mod mujoco;
+mod numpy_normal;
+mod numpy_normal_tables;
 mod numpy_power;
 mod numpy_random;
 mod pendulum;
@@ -67,6 +81,7 @@ mod time_limit;
 
 pub use acrobot::Acrobot;
 pub use cartpole::CartPole;
+pub use drawing::{Colour, Drawing, Shape};
 pub use environment::{Environment, Outcome};
 pub use error::EnvironmentError;
 pub use mountain_car::MountainCar;

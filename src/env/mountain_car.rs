@@ -1,6 +1,7 @@
 //! `MountainCar-v0`: drive a weak car out of a valley by swinging it up.
 
-use super::{Dynamics, NumpyRandom, Space};
+use super::drawing::mountain_car;
+use super::{Drawing, Dynamics, NumpyRandom, Space};
 
 const MIN_POSITION: f64 = -1.2;
 const MAX_POSITION: f64 = 0.6;
@@ -52,6 +53,10 @@ impl Dynamics for MountainCar {
 
     fn observe(&self, state: &Self::State, observation: &mut [f32]) {
         observation.copy_from_slice(&state.map(|value| value as f32));
+    }
+
+    fn drawing(&self, &[position, _]: &Self::State) -> Option<Drawing> {
+        Some(mountain_car(position, GOAL))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `MountainCarContinuous-v0`: drive a weak car out of a valley, with as little force as will do.
 
-use super::{Dynamics, NumpyRandom, Space};
+use super::drawing::mountain_car;
+use super::{Drawing, Dynamics, NumpyRandom, Space};
 
 const MIN_POSITION: f64 = -1.2;
 const MAX_POSITION: f64 = 0.6;
@@ -72,6 +73,10 @@ impl Dynamics for MountainCarContinuous {
 
     fn observe(&self, state: &Self::State, observation: &mut [f32]) {
         observation.copy_from_slice(&state.map(|value| value as f32));
+    }
+
+    fn drawing(&self, &[position, _]: &Self::State) -> Option<Drawing> {
+        Some(mountain_car(position, GOAL))
     }
 }
 

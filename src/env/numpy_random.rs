@@ -4,6 +4,8 @@ use rand::Rng;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
+use super::numpy_normal;
+
 /// `numpy.random.default_rng(seed)`: a `SeedSequence` feeding PCG64 (XSL RR 128/64), which is what Gymnasium seeds environments with.
 ///
 /// Use it for what must agree with Python, and nothing else: training has its own counter-based streams.
@@ -35,8 +37,20 @@ impl NumpyRandom {
 
     /// `Generator.uniform(low, high)`: one draw from `[low, high)`, with 53 random bits.
     pub fn uniform(&mut self, low: f64, high: f64) -> f64 {
-        let unit = (self.0.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64);
-        low + (high - low) * unit
+        low + (high - low) * numpy_normal::unit(self.0.next_u64())
+    }
+
+    /// `Generator.standard_normal()`: one draw from N(0, 1).
+    ///
+    /// ```
+    /// use yarak::env::NumpyRandom;
+    ///
+    /// // >>> numpy.random.default_rng(42).standard_normal()
+    /// // 0.30471707975443135
+    /// assert_eq!(NumpyRandom::new(42).standard_normal(), 0.30471707975443135);
+    /// ```
+    pub fn standard_normal(&mut self) -> f64 {
+        numpy_normal::standard_normal(|| self.0.next_u64())
     }
 }
 
@@ -234,6 +248,45 @@ mod tests {
                 draws,
                 "seed {seed}"
             );
+        }
+    }
+
+    /// Made with NumPy 2.4.6: `draws = default_rng(seed).standard_normal(1_000_000)`, its first two, and
+    /// `(draws.view(uint64) * arange(1, 1_000_001, dtype=uint64)).sum()`. Some 270 of each million are from the tail.
+    #[test]
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+    fn normal_draws_equal_numpy_through_every_branch() {
+        for (seed, first, digest) in [
+            (
+                0,
+                [0.1257302210933933, -0.1321048632913019],
+                0xf56d8288f41eb5ac,
+            ),
+            (
+                1,
+                [0.345584192064786, 0.8216181435011584],
+                0xfb1770728385320a,
+            ),
+            (
+                42,
+                [0.30471707975443135, -1.0399841062404955],
+                0x776ef272e40de96f,
+            ),
+            (
+                4294967301,
+                [0.4260411206160647, -1.1913522497965605],
+                0x1d4f36fc3985a342,
+            ),
+        ] {
+            let mut generator = NumpyRandom::new(seed);
+            let draws: Vec<f64> = (0..1_000_000)
+                .map(|_| generator.standard_normal())
+                .collect();
+            assert_eq!(draws[..2], first, "seed {seed}");
+            let found = draws.iter().zip(1_u64..).fold(0_u64, |sum, (draw, place)| {
+                sum.wrapping_add(draw.to_bits().wrapping_mul(place))
+            });
+            assert_eq!(found, digest, "seed {seed}");
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::f64::consts::PI;
 
+use super::drawing::{JOINT, LIMB, Shape};
 use super::numpy_power::{square, square_single};
-use super::{Dynamics, NumpyRandom, Space};
+use super::{Drawing, Dynamics, NumpyRandom, Space};
 
 const MAX_SPEED: f64 = 8.0;
 const MAX_TORQUE: f32 = 2.0;
@@ -60,6 +61,20 @@ impl Dynamics for Pendulum {
 
     fn observe(&self, &[angle, velocity]: &Self::State, observation: &mut [f32]) {
         observation.copy_from_slice(&[angle.cos() as f32, angle.sin() as f32, velocity as f32]);
+    }
+
+    fn drawing(&self, &[angle, _]: &Self::State) -> Option<Drawing> {
+        // Angles grow counterclockwise.
+        let tip = [-LENGTH * angle.sin(), LENGTH * angle.cos()];
+        Some(Drawing {
+            low: [-1.25; 2],
+            high: [1.25; 2],
+            seconds: TIME_STEP,
+            shapes: vec![
+                Shape::line([0.0; 2], tip, 0.2, LIMB),
+                Shape::disc([0.0; 2], 0.06, JOINT),
+            ],
+        })
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::num::NonZeroU64;
 
+#[cfg(feature = "mujoco")]
+use super::mujoco;
 use super::{
     Acrobot, CartPole, Dynamics, Environment, EnvironmentError, MountainCar, MountainCarContinuous,
-    Pendulum, Simulation, Space, TimeLimit,
+    Pendulum, Simulation, Space, TimeLimit, gymnasium,
 };
 
 /// What is known about an environment before it is made.
@@ -24,6 +26,18 @@ pub struct Specification {
     pub reward_threshold: Option<f64>,
     /// Returns to normalise scores by, where they are known.
     pub reference: Option<ReferenceScores>,
+    /// What computes it.
+    pub engine: Engine,
+}
+
+/// What computes an environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Equations that are part of yarak: it runs everywhere.
+    BuiltIn,
+    /// MuJoCo's library, which has to be on the machine: [`check`] says whether it is.
+    #[cfg(feature = "mujoco")]
+    Mujoco,
 }
 
 /// Mean returns of two policies that scores are compared with.
@@ -59,7 +73,8 @@ struct Entry {
     time_limit: NonZeroU64,
     reward_threshold: Option<f64>,
     reference: Option<ReferenceScores>,
-    make: fn(NonZeroU64) -> Box<dyn Environment>,
+    engine: Engine,
+    make: fn(NonZeroU64) -> Result<Box<dyn Environment>, EnvironmentError>,
 }
 
 const fn limit(steps: u64) -> NonZeroU64 {
@@ -67,19 +82,44 @@ const fn limit(steps: u64) -> NonZeroU64 {
     NonZeroU64::new(steps).expect("a time limit of at least one step")
 }
 
-fn limited<D: Dynamics + Default + 'static>(limit: NonZeroU64) -> Box<dyn Environment> {
-    Box::new(TimeLimit::new(Simulation::new(D::default()), limit))
+fn limited(environment: impl Environment + 'static, limit: NonZeroU64) -> Box<dyn Environment> {
+    Box::new(TimeLimit::new(environment, limit))
 }
 
+fn simulation<D: Dynamics + Default + 'static>(
+    limit: NonZeroU64,
+) -> Result<Box<dyn Environment>, EnvironmentError> {
+    Ok(limited(Simulation::new(D::default()), limit))
+}
+
+/// D4RL's own, of the tasks' earlier versions (<https://github.com/Farama-Foundation/D4RL>, `infos.py`): what its papers
+/// normalise by, and so what theirs are compared with.
+#[cfg(feature = "mujoco")]
+const D4RL_HOPPER: ReferenceScores = ReferenceScores {
+    random: -20.272305,
+    expert: 3234.3,
+};
+#[cfg(feature = "mujoco")]
+const D4RL_HALF_CHEETAH: ReferenceScores = ReferenceScores {
+    random: -280.178953,
+    expert: 12135.0,
+};
+#[cfg(feature = "mujoco")]
+const D4RL_WALKER: ReferenceScores = ReferenceScores {
+    random: 1.629008,
+    expert: 4592.3,
+};
+
 /// In the order of their names.
-static ENTRIES: [Entry; 5] = [
+static ENTRIES: &[Entry] = &[
     Entry {
         name: "Acrobot-v1",
         description: "swing the tip of a two-link arm above its bar by a motor in the middle joint",
         time_limit: limit(500),
         reward_threshold: Some(-100.0),
         reference: None,
-        make: limited::<Acrobot>,
+        engine: Engine::BuiltIn,
+        make: simulation::<Acrobot>,
     },
     Entry {
         name: "CartPole-v1",
@@ -87,7 +127,28 @@ static ENTRIES: [Entry; 5] = [
         time_limit: limit(500),
         reward_threshold: Some(475.0),
         reference: None,
-        make: limited::<CartPole>,
+        engine: Engine::BuiltIn,
+        make: simulation::<CartPole>,
+    },
+    #[cfg(feature = "mujoco")]
+    Entry {
+        name: "HalfCheetah-v5",
+        description: "run in a plane on two legs",
+        time_limit: limit(1000),
+        reward_threshold: Some(4800.0),
+        reference: Some(D4RL_HALF_CHEETAH),
+        engine: Engine::Mujoco,
+        make: |limit| Ok(limited(mujoco::half_cheetah()?, limit)),
+    },
+    #[cfg(feature = "mujoco")]
+    Entry {
+        name: "Hopper-v5",
+        description: "hop in a plane on one leg without falling",
+        time_limit: limit(1000),
+        reward_threshold: Some(3800.0),
+        reference: Some(D4RL_HOPPER),
+        engine: Engine::Mujoco,
+        make: |limit| Ok(limited(mujoco::hopper()?, limit)),
     },
     Entry {
         name: "MountainCar-v0",
@@ -95,7 +156,8 @@ static ENTRIES: [Entry; 5] = [
         time_limit: limit(200),
         reward_threshold: Some(-110.0),
         reference: None,
-        make: limited::<MountainCar>,
+        engine: Engine::BuiltIn,
+        make: simulation::<MountainCar>,
     },
     Entry {
         name: "MountainCarContinuous-v0",
@@ -103,7 +165,8 @@ static ENTRIES: [Entry; 5] = [
         time_limit: limit(999),
         reward_threshold: Some(90.0),
         reference: None,
-        make: limited::<MountainCarContinuous>,
+        engine: Engine::BuiltIn,
+        make: simulation::<MountainCarContinuous>,
     },
     Entry {
         name: "Pendulum-v1",
@@ -114,7 +177,18 @@ static ENTRIES: [Entry; 5] = [
             random: -1297.0,
             expert: -160.0,
         }),
-        make: limited::<Pendulum>,
+        engine: Engine::BuiltIn,
+        make: simulation::<Pendulum>,
+    },
+    #[cfg(feature = "mujoco")]
+    Entry {
+        name: "Walker2d-v5",
+        description: "walk in a plane on two legs without falling",
+        time_limit: limit(1000),
+        reward_threshold: None,
+        reference: Some(D4RL_WALKER),
+        engine: Engine::Mujoco,
+        make: |limit| Ok(limited(mujoco::walker2d()?, limit)),
     },
 ];
 
@@ -132,14 +206,75 @@ static ENTRIES: [Entry; 5] = [
 /// ```
 ///
 /// # Errors
-/// [`EnvironmentError::Unknown`], with the known names and the nearest.
+/// [`EnvironmentError::Unknown`], with the known names and the nearest; [`EnvironmentError::Bridge`] for `gymnasium:NAME`; an
+/// environment of MuJoCo says where the library was looked for.
 pub fn make(name: &str) -> Result<Box<dyn Environment>, EnvironmentError> {
-    entry(name).map(|entry| (entry.make)(entry.time_limit))
+    match gymnasium::name_of(name) {
+        Some(_) => {
+            let made = make_each(name, 1)?.pop();
+            made.ok_or_else(|| unknown(name))
+        }
+        None => {
+            let entry = entry(name)?;
+            (entry.make)(entry.time_limit)
+        }
+    }
+}
+
+/// Makes so many environments of a name. Those of Python's Gymnasium, `gymnasium:NAME`, share one process.
+///
+/// # Errors
+/// As [`make`], and what goes wrong with Python.
+pub fn make_each(name: &str, count: usize) -> Result<Vec<Box<dyn Environment>>, EnvironmentError> {
+    match gymnasium::name_of(name) {
+        Some(name) => gymnasium::make_each(name, count),
+        None => (0..count).map(|_| make(name)).collect(),
+    }
+}
+
+/// Whether [`make`] can make it on this machine, where [`specification`] tells only what it would be. Whether Gymnasium knows
+/// what follows `gymnasium:` is found when it is made.
+///
+/// # Errors
+/// As [`make`].
+pub fn check(name: &str) -> Result<(), EnvironmentError> {
+    match gymnasium::name_of(name) {
+        Some(_) => Ok(()),
+        None => make(name).map(drop),
+    }
+}
+
+/// The library that computes an environment, with its version: scores of one version are not those of another. `None` for what
+/// is built in, and where the library is not there.
+///
+/// ```
+/// use yarak::env::registry;
+///
+/// assert_eq!(registry::library_of("Pendulum-v1"), None);
+/// if registry::check("Hopper-v5").is_ok() {
+///     assert!(registry::library_of("Hopper-v5").unwrap().starts_with("MuJoCo "));
+/// }
+/// ```
+#[must_use]
+pub fn library_of(name: &str) -> Option<String> {
+    match entry(name).ok()?.engine {
+        Engine::BuiltIn => None,
+        #[cfg(feature = "mujoco")]
+        Engine::Mujoco => Some(format!("MuJoCo {}", mujoco::version().ok()?)),
+    }
 }
 
 /// The names that [`make`] knows, in alphabetical order.
 pub fn names() -> impl ExactSizeIterator<Item = &'static str> {
     ENTRIES.iter().map(|entry| entry.name)
+}
+
+/// Those of them that run everywhere, in alphabetical order.
+pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+    let built_in = ENTRIES
+        .iter()
+        .filter(|entry| entry.engine == Engine::BuiltIn);
+    built_in.map(|entry| entry.name)
 }
 
 /// What is known about an environment: spaces, time limit, reference scores.
@@ -158,27 +293,47 @@ pub fn names() -> impl ExactSizeIterator<Item = &'static str> {
 /// [`EnvironmentError::Unknown`], with the known names and the nearest.
 pub fn specification(name: &str) -> Result<Specification, EnvironmentError> {
     let entry = entry(name)?;
-    let environment = (entry.make)(entry.time_limit);
+    let (observation_space, action_space) = entry.spaces()?;
     Ok(Specification {
         name: entry.name,
         description: entry.description,
-        observation_space: environment.observation_space().clone(),
-        action_space: environment.action_space().clone(),
+        observation_space,
+        action_space,
         time_limit: entry.time_limit,
         reward_threshold: entry.reward_threshold,
         reference: entry.reference,
+        engine: entry.engine,
     })
+}
+
+impl Entry {
+    /// Those of the walkers are known without the library that moves them.
+    fn spaces(&self) -> Result<(Space, Space), EnvironmentError> {
+        #[cfg(feature = "mujoco")]
+        if let Some(spaces) = mujoco::spaces(self.name) {
+            return Ok(spaces);
+        }
+        let environment = (self.make)(self.time_limit)?;
+        Ok((
+            environment.observation_space().clone(),
+            environment.action_space().clone(),
+        ))
+    }
 }
 
 fn entry(name: &str) -> Result<&'static Entry, EnvironmentError> {
     ENTRIES
         .iter()
         .find(|entry| entry.name == name)
-        .ok_or_else(|| EnvironmentError::Unknown {
-            name: name.to_owned(),
-            nearest: nearest(name),
-            known: names().collect(),
-        })
+        .ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> EnvironmentError {
+    EnvironmentError::Unknown {
+        name: name.to_owned(),
+        nearest: nearest(name),
+        known: names().collect(),
+    }
 }
 
 fn nearest(name: &str) -> Option<&'static str> {
@@ -202,7 +357,15 @@ mod tests {
     fn every_name_makes_an_environment_of_its_specification() {
         assert!(names().is_sorted());
         for name in names() {
-            let mut environment = make(name).unwrap();
+            let mut environment = match make(name) {
+                Ok(environment) => environment,
+                #[cfg(feature = "mujoco")]
+                Err(EnvironmentError::Mujoco(error)) => {
+                    eprintln!("skipped {name}: {error}");
+                    continue;
+                }
+                Err(error) => panic!("{error}"),
+            };
             let specification = specification(name).unwrap();
             assert_eq!(environment.name(), name);
             assert_eq!(specification.name, name);
@@ -245,6 +408,8 @@ mod tests {
             ("CartPole-v0", Some("CartPole-v1")),
             ("MountainCarContinous-v0", Some("MountainCarContinuous-v0")),
             ("MountainCar", Some("MountainCar-v0")),
+            ("hopper", Some("Hopper-v5")),
+            ("Walker2d-v4", Some("Walker2d-v5")),
             ("Humanoid-v5", None),
             ("", None),
         ] {

@@ -1,6 +1,6 @@
 //! An environment from equations: the part that every simulated task shares.
 
-use super::{Environment, EnvironmentError, NumpyRandom, Outcome, Snapshot, Space};
+use super::{Drawing, Environment, EnvironmentError, NumpyRandom, Outcome, Snapshot, Space};
 
 /// The equations of a task: how it starts, how it moves, what is seen of it.
 ///
@@ -89,6 +89,11 @@ pub trait Dynamics: Send {
 
     /// Writes what the agent sees of the state; `observation` has the length of the observation space.
     fn observe(&self, state: &Self::State, observation: &mut [f32]);
+
+    /// What the state looks like, for [films](crate::evaluate::recording) of episodes. `None`, unless said otherwise.
+    fn drawing(&self, _state: &Self::State) -> Option<Drawing> {
+        None
+    }
 }
 
 /// The [`Environment`] of some [`Dynamics`], without a time limit; [`TimeLimit`](super::TimeLimit) adds one.
@@ -203,6 +208,11 @@ impl<D: Dynamics> Environment for Simulation<D> {
             terminated,
             truncated: false,
         })
+    }
+
+    fn drawing(&self) -> Option<Drawing> {
+        let episode = self.episode.as_ref()?;
+        self.dynamics.drawing(&episode.state)
     }
 
     fn snapshot(&self) -> Snapshot {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use super::{Environment, EnvironmentError, Outcome, Snapshot, Space};
+use super::{Drawing, Environment, EnvironmentError, Outcome, Snapshot, Space};
 
 /// An environment whose episodes are truncated after so many steps (Gymnasium's `TimeLimit`).
 ///
@@ -87,6 +87,10 @@ impl<E: Environment> Environment for TimeLimit<E> {
         let mut snapshot = self.inner.snapshot();
         snapshot.over |= self.cut;
         snapshot
+    }
+
+    fn drawing(&self) -> Option<Drawing> {
+        self.inner.drawing()
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvironmentError> {

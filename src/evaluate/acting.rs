@@ -4,18 +4,31 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use burn::tensor::Tensor;
 
+use crate::checkpoint::{AppPersistExt, Snapshot};
+use crate::data::Goals;
 use crate::learner::{Net, Role};
-use crate::nn::{DensityPolicy, DiscreteQ, Policy, SpacePolicy, SquashedGaussian};
+use crate::nn::{DensityPolicy, DiscreteQ, Head, Policy, SpacePolicy, SquashedGaussian};
+use crate::policy::{Form, KEY, Readout, Saved};
 
 /// A network that chooses actions.
 pub trait Act {
     /// The deterministic actions `[batch, action]`, in [-1, 1] for a box and indices for a discrete space, for preprocessed observations `[batch, observation]`.
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2>;
+
+    /// What a [`policy::Policy`](crate::policy::Policy) has to know to act as this network does, without its algorithm: written
+    /// into every checkpoint. `None`, unless said otherwise: the network is no perceptron, and does not travel.
+    fn form(&self) -> Option<Form> {
+        None
+    }
 }
 
 impl Act for Policy {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.act(observation)
+    }
+
+    fn form(&self) -> Option<Form> {
+        Some(Form::of(self.trunk(), Readout::Outputs))
     }
 }
 
@@ -23,11 +36,28 @@ impl Act for DensityPolicy {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.act(observation)
     }
+
+    fn form(&self) -> Option<Form> {
+        let action = self.action_size();
+        let readout = match self.head() {
+            Head::Gaussian(_) => Readout::TanhOfMean { action },
+            Head::Mixture(settings) => Readout::TanhOfBestMode {
+                modes: settings.modes,
+                action,
+            },
+        };
+        Some(Form::of(self.trunk(), readout))
+    }
 }
 
 impl Act for SquashedGaussian {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.distribution(observation).mode()
+    }
+
+    fn form(&self) -> Option<Form> {
+        let action = self.trunk().shape().outputs() / 2;
+        Some(Form::of(self.trunk(), Readout::TanhOfMean { action }))
     }
 }
 
@@ -36,6 +66,16 @@ impl Act for SpacePolicy {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.act(observation)
     }
+
+    fn form(&self) -> Option<Form> {
+        let readout = match self.log_std() {
+            Some(_) => Readout::Clipped,
+            None => Readout::Greatest {
+                choices: self.trunk().shape().outputs(),
+            },
+        };
+        Some(Form::of(self.trunk(), readout))
+    }
 }
 
 /// The actions are indices, `[batch, 1]`.
@@ -43,12 +83,19 @@ impl Act for DiscreteQ {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.greedy(observation)
     }
+
+    fn form(&self) -> Option<Form> {
+        let choices = self.choices();
+        Some(Form::of(self.trunk(), Readout::Greatest { choices }))
+    }
 }
 
 /// Which network acts at evaluation.
 #[derive(Resource, Clone, Copy)]
 pub struct Acting {
     act: fn(&World, Tensor<2>) -> Option<Tensor<2>>,
+    /// What a checkpoint says of it; `None` before the network was built.
+    describe: fn(&World) -> Option<Saved>,
 }
 
 impl Acting {
@@ -85,15 +132,62 @@ pub trait AppActingExt {
 
 impl AppActingExt for App {
     fn acts_with<R: Role<Network: Act>>(&mut self) -> &mut Self {
-        self.insert_resource(Acting {
+        self.acts_as(Acting {
             act: |world, observation| {
                 let net = world.get_resource::<Net<R>>()?;
                 Some(net.act_deterministically(observation))
+            },
+            describe: |world| {
+                let net = world.get_resource::<Net<R>>()?;
+                Some(match net.form() {
+                    // What a goal is appended to is not what an environment shows.
+                    _ if world.contains_resource::<Goals>() => own("its policy needs a goal"),
+                    Some(form) => Saved::Network {
+                        file: R::NAME.to_owned(),
+                        form,
+                    },
+                    None => own(&format!(
+                        "its policy `{}` does not say its `Act::form`",
+                        disqualified::ShortName::of::<R::Network>()
+                    )),
+                })
             },
         })
     }
 
     fn acts_by(&mut self, act: fn(&World, Tensor<2>) -> Option<Tensor<2>>) -> &mut Self {
-        self.insert_resource(Acting { act })
+        self.acts_as(Acting {
+            act,
+            describe: |_| {
+                Some(own(
+                    "its actions take more than one network, and its algorithm",
+                ))
+            },
+        })
+    }
+}
+
+fn own(why: &str) -> Saved {
+    Saved::Own {
+        why: why.to_owned(),
+    }
+}
+
+trait ActsAs {
+    fn acts_as(&mut self, acting: Acting) -> &mut Self;
+}
+
+impl ActsAs for App {
+    /// Also lets checkpoints say what acts, for whoever loads the policy alone.
+    fn acts_as(&mut self, acting: Acting) -> &mut Self {
+        let save = |world: &World, snapshot: &mut Snapshot| {
+            let acting = world.get_resource::<Acting>();
+            match acting.and_then(|acting| (acting.describe)(world)) {
+                Some(saved) => snapshot.put_state(KEY, &saved),
+                None => Ok(()),
+            }
+        };
+        self.insert_resource(acting)
+            .persist_with(KEY, save, |_, _| Ok(()))
     }
 }

@@ -4,9 +4,10 @@
 //! same, bit for bit.
 
 mod acting;
+pub mod recording;
 mod rollouts;
 mod validation;
 
 pub use acting::{Act, Acting, AppActingExt};
-pub use rollouts::{Episodes, RolloutError, Rollouts, Score, play, reference_scores};
+pub use rollouts::{Episodes, RolloutError, Rollouts, Score, play, reference_scores, watch};
 pub use validation::Validation;

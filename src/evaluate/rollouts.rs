@@ -12,7 +12,7 @@ use crate::env::{Environment, EnvironmentError};
 use crate::learner::{ComputeDevice, Seed};
 use crate::report::Metrics;
 use crate::scene::{Bounds, Settings};
-use crate::schedule::{AppCadenceExt, Evaluate, EvaluateSystems};
+use crate::schedule::{AppCadenceExt, Evaluate, EvaluateSystems, FailSaved, Failure, with_causes};
 
 /// Plays episodes with the deterministic policy every so many steps, and reports their returns.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -43,7 +43,7 @@ impl Default for Rollouts {
 
 impl Settings for Rollouts {
     fn check(&self, problems: &mut crate::scene::FieldProblems) {
-        if let Err(error) = registry::specification(&self.env) {
+        if let Err(error) = registry::check(&self.env) {
             problems.refuse("env", error.to_string());
         }
     }
@@ -152,7 +152,17 @@ pub enum RolloutError {
 fn play_episodes(world: &mut World) -> Result<(), BevyError> {
     let settings = world.resource::<Rollouts>().clone();
     let first_seed = world.resource::<Seed>().0.wrapping_add(settings.seed);
-    let scores = play(world, &settings.env, settings.episodes, first_seed)?;
+    let scores = match play(world, &settings.env, settings.episodes, first_seed) {
+        // What was learned has taken no harm.
+        Err(RolloutError::Environment(EnvironmentError::Bridge(error))) => {
+            let message = with_causes(&error);
+            let input = false;
+            world.resource_mut::<FailSaved>().0 = Some(Failure { message, input });
+            world.resource_mut::<Episodes>().0.clear();
+            return Ok(());
+        }
+        scores => scores?,
+    };
     world.resource_mut::<Episodes>().0 = scores;
     Ok(())
 }
@@ -166,6 +176,21 @@ pub fn play(
     environment: &str,
     episodes: usize,
     first_seed: u64,
+) -> Result<Vec<Score>, RolloutError> {
+    watch(world, environment, episodes, first_seed, |_, _| {})
+}
+
+/// The same, and shows every moment of every episode to `look`: the episode's number, from 0, and its environment, after the reset
+/// and after each step.
+///
+/// # Errors
+/// As [`play`].
+pub fn watch(
+    world: &World,
+    environment: &str,
+    episodes: usize,
+    first_seed: u64,
+    mut look: impl FnMut(usize, &dyn Environment),
 ) -> Result<Vec<Score>, RolloutError> {
     let acting = *world
         .get_resource::<Acting>()
@@ -183,10 +208,12 @@ pub fn play(
         environment: environment.to_owned(),
         error,
     };
-    let mut environments = Vec::new();
+    let mut environments: Vec<Box<dyn Environment>> = Vec::new();
     let mut observations: Vec<Vec<f32>> = Vec::new();
-    for index in 0..episodes {
-        let mut made: Box<dyn Environment> = registry::make(environment)?;
+    for (index, mut made) in registry::make_each(environment, episodes)?
+        .into_iter()
+        .enumerate()
+    {
         let [observations_found, actions_found] = preprocessing.widths();
         for (what, space, found) in [
             ("observations", made.observation_space(), observations_found),
@@ -206,6 +233,7 @@ pub fn play(
             Some(first_seed.wrapping_add(index as u64)),
             &mut observation,
         )?;
+        look(index, &*made);
         environments.push(made);
         observations.push(observation);
     }
@@ -246,6 +274,7 @@ pub fn play(
             let outcome = environments[index].step(action, &mut observations[index])?;
             scores[index].total_reward += outcome.reward;
             scores[index].length += 1;
+            look(index, &*environments[index]);
             playing[index] = !outcome.ended();
         }
     }

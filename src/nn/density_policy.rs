@@ -266,6 +266,21 @@ impl DensityPolicy {
         }
     }
 
+    /// The perceptron underneath.
+    pub fn trunk(&self) -> &Mlp {
+        &self.trunk
+    }
+
+    /// The head.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Elements of an action.
+    pub fn action_size(&self) -> usize {
+        self.action
+    }
+
     /// The actions without noise, `[batch, action]`, in [-1, 1].
     pub fn act(&self, observation: Tensor<2>) -> Tensor<2> {
         self.distribution(observation).mode()

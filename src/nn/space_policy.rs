@@ -103,6 +103,11 @@ impl SpacePolicy {
         self.log_std.as_ref().map(Param::val)
     }
 
+    /// The perceptron underneath.
+    pub fn trunk(&self) -> &Mlp {
+        &self.trunk
+    }
+
     /// The actions without noise, `[batch, action]`: the likeliest choice, or the mean, clipped to [-1, 1].
     pub fn act(&self, observation: Tensor<2>) -> Tensor<2> {
         match self.distribution(observation) {

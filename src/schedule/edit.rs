@@ -83,6 +83,12 @@ pub enum ScheduleError {
         /// Bevy's words, which name the systems.
         cause: String,
     },
+    /// A plugin could not prepare what it stands for, such as an environment that did not start.
+    #[error("{cause}")]
+    Prepare {
+        /// The plugin's words.
+        cause: String,
+    },
 }
 
 /// What went wrong when the schedules were finished. A run with any of these does not start.

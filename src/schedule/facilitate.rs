@@ -110,6 +110,11 @@ pub struct SaveNow(pub bool);
 #[derive(Resource, Clone, Debug, Default)]
 pub struct EndNow(pub Option<String>);
 
+/// Ends the run after this round with a failure that the round itself took no harm from, such as a simulator that went away: it is
+/// saved first, where the run saves at all.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct FailSaved(pub Option<Failure>);
+
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Asks every run of this process to finish its step, save and end.
@@ -166,10 +171,12 @@ impl Plugin for FacilitatorPlugin {
             .init_resource::<SaveNow>()
             .init_resource::<StepsPerCollect>()
             .init_resource::<EndNow>()
+            .init_resource::<FailSaved>()
             .init_resource::<Periods>()
             .add_systems(Update, facilitate);
         // Whoever asks for a checkpoint sets it, and nobody in a schedule takes that back: their order does not matter.
         app.allow_ambiguous_resource::<SaveNow>();
+        app.allow_ambiguous_resource::<FailSaved>();
     }
 }
 
@@ -254,8 +261,19 @@ fn round(world: &mut World) -> Option<Outcome> {
         }));
     }
     let finished = clock.step >= clock.steps;
-    let interrupted = !finished && stop_requested();
+    let broken = world.resource::<FailSaved>().0.clone();
+    let interrupted = !finished && (stop_requested() || broken.is_some());
     if let Err(failure) = run_due(world, before, clock.step, finished, interrupted) {
+        return Some(Outcome::Failed(failure));
+    }
+    // An evaluation may have met it as well.
+    if let Some(mut failure) = world.resource::<FailSaved>().0.clone() {
+        if world.resource::<Periods>().of(Save.intern()).is_some() {
+            let step = clock.step;
+            failure.message += &format!(
+                "\nthe run was saved at step {step}; when this is mended, go on with `--resume auto`"
+            );
+        }
         return Some(Outcome::Failed(failure));
     }
     if finished || world.resource::<EndNow>().0.is_some() {
@@ -307,7 +325,8 @@ fn run_due(
     }
     let saves = world.resource::<Periods>().of(Save.intern()).is_some();
     let asked = std::mem::take(&mut world.resource_mut::<SaveNow>().0);
-    if due(world, Save.intern()) || (saves && (interrupted || asked)) {
+    let broken = world.resource::<FailSaved>().0.is_some();
+    if due(world, Save.intern()) || (saves && (interrupted || asked || broken)) {
         world.run_schedule(Save);
         take_failure().map_or(Ok(()), Err)?;
     }
@@ -358,6 +377,31 @@ mod tests {
             }
         }
         panic!("the run never ended")
+    }
+
+    #[test]
+    fn a_failure_that_harmed_nothing_is_saved_before_the_run_ends() {
+        let mut app = app(5);
+        let go_away = |clock: Res<Clock>, mut fail: ResMut<FailSaved>| {
+            if clock.step == 2 {
+                let message = "it went away".to_owned();
+                fail.0 = Some(Failure {
+                    message,
+                    input: false,
+                });
+            }
+        };
+        app.add_systems(Learn, go_away.in_set(LearnSystems::Actor));
+        let Outcome::Failed(failure) = run(&mut app) else {
+            panic!("it failed");
+        };
+        assert!(
+            failure
+                .message
+                .starts_with("it went away\nthe run was saved at step 2")
+        );
+        let log = &app.world().resource::<Log>().0;
+        assert_eq!(log.last(), Some(&("save", 2)));
     }
 
     #[test]

@@ -25,6 +25,7 @@ fn every_subcommand_explains_itself() {
             &[
                 "train",
                 "eval",
+                "export",
                 "graph",
                 "scene",
                 "list",
@@ -41,8 +42,9 @@ fn every_subcommand_explains_itself() {
         ),
         (
             "eval --help",
-            &["--env", "--episodes", "--json", "--device"],
+            &["--env", "--episodes", "--record", "--json", "--device"],
         ),
+        ("export --help", &["--to", "safetensors", "--force"]),
         ("graph --help", &["--format", "mermaid", "dot"]),
         ("scene --help", &["check", "template", "schema"]),
         ("scene check --help", &["SCENES"]),

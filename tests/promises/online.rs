@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use yarak::env::registry;
+
 use crate::program::{Room, checkpoint, copy, named, reports};
 use crate::resume::{assert_same_end, cut_after, kill_again_and_again};
 
@@ -51,18 +53,44 @@ fn an_online_run_cut_at_any_checkpoint_ends_like_the_uninterrupted_one() {
     for (environment, algorithm) in ALGORITHMS {
         let room = Room::new();
         room.write("tiny.ron", &scene(environment, algorithm));
-        room.yarak("train tiny.ron --run whole").ends_with(0);
-        let whole = room.path("whole");
-        assert_eq!(reports(&whole).last().unwrap()["step"], 300);
-        // While warming up, early in learning, and with a buffer that has gone round.
-        for step in [51, 75, 225] {
-            let cut = room.path(&format!("cut_{step}"));
-            copy(&whole, &cut);
-            cut_after(&cut, step);
-            room.yarak(&format!("train tiny.ron --run cut_{step} --resume auto"))
-                .ends_with(0);
-            assert_same_end(&whole, &cut);
+        cut_at_any_checkpoint(&room, ["", "", "", ""]);
+    }
+}
+
+#[test]
+fn a_run_in_mujoco_ends_the_same_cut_or_not_with_any_number_of_threads() {
+    let algorithm = ALGORITHMS[0].1;
+    for environment in ["Hopper-v5", "Walker2d-v5", "HalfCheetah-v5"] {
+        if let Err(error) = registry::check(environment) {
+            eprintln!("skipped: {error}");
+            return;
         }
+        let room = Room::new();
+        room.write("tiny.ron", &scene(environment, algorithm));
+        let threads = ["--threads 1", "--threads 2", "--threads 3", "--threads 1"];
+        cut_at_any_checkpoint(&room, threads);
+        let manifest = fs::read_to_string(room.path("whole/manifest.ron")).unwrap();
+        let library = registry::library_of(environment).unwrap();
+        assert!(manifest.contains(&library), "{manifest}");
+    }
+}
+
+/// Runs `tiny.ron` once whole, and cut and resumed thrice, each with other words on the command line.
+fn cut_at_any_checkpoint(room: &Room, words: [&str; 4]) {
+    let whole = room.path("whole");
+    let train = |run: &str, words: &str| {
+        room.yarak(&format!("train tiny.ron --run {run} {words}"))
+            .ends_with(0);
+    };
+    train("whole", words[0]);
+    assert_eq!(reports(&whole).last().unwrap()["step"], 300);
+    // While warming up, early in learning, and with a buffer that has gone round.
+    for (step, words) in [51, 75, 225].into_iter().zip(&words[1..]) {
+        let cut = room.path(&format!("cut_{step}"));
+        copy(&whole, &cut);
+        cut_after(&cut, step);
+        train(&format!("cut_{step}"), &format!("--resume auto {words}"));
+        assert_same_end(&whole, &cut);
     }
 }
 

@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::d4rl_rules::{episodes, qlearning_rows, without_last};
+use super::huge_pages::zeros;
 use super::recording::{Block, Index, Key, Values, overlapping};
 use super::{DatasetInfo, File, FileError, Layout, LoadError, Reading, Rule};
 use crate::data::transitions::first_not_finite;
@@ -236,15 +237,21 @@ impl D4rlRows {
             .collect();
         let width = self.width;
         if follows {
-            let mut next = Vec::with_capacity(rows.len() * width);
+            let mut next = zeros(rows.len() * width);
             let values = &block.observation;
+            let mut rest = &mut next[..];
             for (piece, (_, ends_here)) in kept.iter().zip(&pieces) {
+                let (out, others) = rest.split_at_mut(piece.len() * width);
+                rest = others;
                 if *ends_here && self.next == NextRule::FollowingButTerminal {
-                    next.extend_from_slice(&values[(piece.start + 1) * width..piece.end * width]);
-                    next.extend_from_slice(&values[(piece.end - 1) * width..piece.end * width]);
+                    let (following, last) = out.split_at_mut((piece.len() - 1) * width);
+                    following
+                        .copy_from_slice(&values[(piece.start + 1) * width..piece.end * width]);
+                    last.copy_from_slice(&values[(piece.end - 1) * width..piece.end * width]);
                 } else {
-                    let following = (piece.start + 1) * width..(piece.end + 1) * width;
-                    next.extend_from_slice(&values[following]);
+                    out.copy_from_slice(
+                        &values[(piece.start + 1) * width..(piece.end + 1) * width],
+                    );
                 }
             }
             block.next_observation = next;

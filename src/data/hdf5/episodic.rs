@@ -6,6 +6,7 @@ use std::thread;
 
 use super::assembly::dataset;
 use super::d4rl::not_finite;
+use super::huge_pages::zeros;
 use super::recording::{Block, Key};
 use super::{File, Layout, LoadError};
 use crate::data::Column;
@@ -47,10 +48,10 @@ impl Episodic {
         let widths = [width(&self.observation), width(&self.action)];
         let count = rows.len();
         let mut block = Block {
-            observation: vec![0.0; count * widths[0]],
-            action: vec![0.0; count * widths[1]],
-            reward: vec![0.0; count],
-            next_observation: vec![0.0; count * widths[0]],
+            observation: zeros(count * widths[0]),
+            action: zeros(count * widths[1]),
+            reward: zeros(count),
+            next_observation: zeros(count * widths[0]),
         };
         let first = self
             .sources

@@ -12,6 +12,7 @@ mod element;
 mod episodic;
 mod error;
 mod file;
+mod huge_pages;
 mod load_error;
 pub mod minari;
 mod names;

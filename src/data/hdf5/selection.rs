@@ -8,6 +8,7 @@ use rust_hdf5::{H5Dataset, Hdf5Error, StorageLayout};
 use super::element::{Dtype, Element, Unfit};
 use super::error::FileError;
 use super::file::{DatasetInfo, File};
+use super::huge_pages::zeros;
 
 /// The most bytes that the rows of one reading may take in memory: 32 GiB.
 const MAX_READ_BYTES: u64 = 32 << 30;
@@ -136,7 +137,17 @@ impl<'a> Selection<'a> {
                 |source, starts, counts| source.read_numeric_slice_as(starts, counts),
                 T::from_f32s,
             ),
-            Dtype::Float32 => self.read_as(T::from_f32s),
+            Dtype::Float32 => self.read_by(
+                |source, starts, counts| match starts {
+                    [] => source.read_raw(),
+                    starts => {
+                        let mut values = zeros(counts.iter().product());
+                        source.read_slice_into(&mut values, starts, counts)?;
+                        Ok(values)
+                    }
+                },
+                T::from_f32s,
+            ),
             Dtype::Float64 => self.read_as(T::from_f64s),
             Dtype::Bool => self.read_as(T::from_integers::<u8>),
             Dtype::Integer {

@@ -1,11 +1,12 @@
 //! What a layer does to each of its values, and the derivative of that.
 
 use bevy_reflect::Reflect;
+use serde::{Deserialize, Serialize};
 
 use super::lanes::{Kernel, Lanes, read, write};
 
 /// A function of one value, applied to each output of a layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect, Serialize, Deserialize)]
 pub enum Activation {
     /// `x`.
     #[default]

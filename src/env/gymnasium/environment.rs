@@ -1,0 +1,186 @@
+//! Environments of a worker, one at a time: for evaluation, and for whoever wants an [`Environment`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{BridgeError, Worker, WorkerSettings};
+use crate::env::{Environment, EnvironmentError, Outcome, Snapshot, Space};
+
+/// Workers that nobody uses just now. Starting Python takes a second, and an evaluation comes again and again.
+static IDLE: Mutex<Vec<Worker>> = Mutex::new(Vec::new());
+
+/// Workers of finished evaluations that are kept.
+const KEPT: usize = 4;
+
+/// A worker that several environments share; the last one gives it back.
+#[derive(Debug)]
+struct Shared(Mutex<Option<Worker>>);
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let worker = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(worker) = worker.take().filter(Worker::is_sound) {
+            let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < KEPT {
+                idle.push(worker);
+            }
+        }
+    }
+}
+
+/// One environment of a Python process. Each step is a question and an answer, some twenty microseconds besides the step itself;
+/// [`Environments`](crate::collect::Environments) asks for all of its environments at once.
+#[derive(Debug)]
+pub struct Bridged {
+    shared: Arc<Shared>,
+    row: usize,
+    name: String,
+    observation: Space,
+    action: Space,
+    seeded: bool,
+    episode: Option<bool>,
+    steps: u64,
+}
+
+/// The environments of a worker.
+pub(super) fn share(settings: &WorkerSettings) -> Result<Vec<Bridged>, BridgeError> {
+    let found = {
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = idle.iter().position(|it| it.settings() == settings);
+        place.map(|place| idle.swap_remove(place))
+    };
+    let worker = match found {
+        Some(worker) => worker,
+        None => {
+            let started = Worker::start(std::slice::from_ref(settings))?.pop();
+            started.ok_or_else(|| BridgeError::NotHere {
+                environment: settings.environment(),
+            })?
+        }
+    };
+    let [observation, action] = worker.spaces().map(Clone::clone);
+    let shared = Arc::new(Shared(Mutex::new(Some(worker))));
+    let environments = (0..settings.count).map(|row| Bridged {
+        shared: shared.clone(),
+        row,
+        name: settings.environment(),
+        observation: observation.clone(),
+        action: action.clone(),
+        seeded: false,
+        episode: None,
+        steps: 0,
+    });
+    Ok(environments.collect())
+}
+
+impl Bridged {
+    /// Asks and takes the one answer.
+    fn ask(
+        &self,
+        observation: &mut [f32],
+        question: impl FnOnce(&mut Worker) -> Result<(), BridgeError>,
+    ) -> Result<Outcome, EnvironmentError> {
+        let mut worker = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = || BridgeError::Died {
+            environment: self.name.clone(),
+            status: "it was ended after an error".to_owned(),
+        };
+        let worker = worker
+            .as_mut()
+            .filter(|it| it.is_sound())
+            .ok_or_else(gone)?;
+        question(worker)?;
+        let mut outcome = None;
+        worker.receive(|_, answer| {
+            observation.copy_from_slice(answer.observation);
+            outcome = Some(Outcome {
+                reward: answer.reward,
+                terminated: answer.terminated,
+                truncated: answer.truncated,
+            });
+        })?;
+        Ok(outcome.ok_or_else(gone)?)
+    }
+}
+
+impl Environment for Bridged {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn observation_space(&self) -> &Space {
+        &self.observation
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.action
+    }
+
+    fn reset(
+        &mut self,
+        seed: Option<u64>,
+        observation: &mut [f32],
+    ) -> Result<(), EnvironmentError> {
+        self.observation
+            .check_observation(&self.name, observation)?;
+        if seed.is_none() && !self.seeded {
+            return Err(EnvironmentError::Unseeded {
+                environment: self.name.clone(),
+            });
+        }
+        let row = self.row;
+        self.ask(observation, |worker| {
+            worker.ask_reset(std::iter::once((row, seed)))
+        })?;
+        (self.seeded, self.episode, self.steps) = (true, Some(false), 0);
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        action: &[f32],
+        observation: &mut [f32],
+    ) -> Result<Outcome, EnvironmentError> {
+        self.action.check_action(&self.name, action)?;
+        self.observation
+            .check_observation(&self.name, observation)?;
+        let environment = || self.name.clone();
+        match self.episode {
+            None => {
+                return Err(EnvironmentError::NotReset {
+                    environment: environment(),
+                });
+            }
+            Some(true) => {
+                return Err(EnvironmentError::EpisodeOver {
+                    environment: environment(),
+                });
+            }
+            Some(false) => {}
+        }
+        let row = self.row;
+        let outcome = self.ask(observation, |worker| {
+            worker.ask_step(std::iter::once((row, action)))
+        })?;
+        self.steps += 1;
+        self.episode = Some(outcome.ended());
+        Ok(outcome)
+    }
+
+    /// The name and the steps: what Python holds cannot be seen.
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            environment: self.name.clone(),
+            generator: None,
+            state: Vec::new(),
+            steps: self.steps,
+            over: self.episode == Some(true),
+        }
+    }
+
+    fn restore(&mut self, _: &Snapshot) -> Result<(), EnvironmentError> {
+        Err(EnvironmentError::Snapshot {
+            environment: self.name.clone(),
+            problem: "the state of an environment in Python cannot be saved".to_owned(),
+        })
+    }
+}

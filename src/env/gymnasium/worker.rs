@@ -1,0 +1,390 @@
+//! One Python process, and the frames that pass between it and us.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::spaces::Announced;
+use super::{Answer, BridgeError, WorkerSettings};
+use crate::env::Space;
+
+/// What runs in Python.
+const SCRIPT: &str = include_str!("worker.py");
+
+/// How long Python may take to import Gymnasium and to make the environments.
+const START: Duration = Duration::from_secs(180);
+
+/// Frames are believed up to this length.
+const LONGEST: usize = 1 << 30;
+
+/// The head of an answer's row: reward, terminated, truncated.
+const HEAD: usize = 10;
+
+/// A Python process with environments. Dropping it ends the process.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    settings: WorkerSettings,
+    child: Child,
+    stream: UnixStream,
+    observation: Space,
+    action: Space,
+    /// The environments that the last question was about.
+    asked: Vec<usize>,
+    doing: &'static str,
+    frame: Vec<u8>,
+    row: Vec<f32>,
+    sound: bool,
+}
+
+/// A process that has not said anything yet.
+struct Started {
+    settings: WorkerSettings,
+    python: String,
+    child: Child,
+    listener: UnixListener,
+    // The socket's folder goes once the process has connected.
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+fn end(child: &mut Child) -> String {
+    // Where it has ended by itself, that is its status.
+    let gone = child.try_wait().ok().flatten();
+    if gone.is_none() {
+        let _ = child.kill();
+    }
+    let status = child.wait().ok();
+    status.map_or_else(|| "status unknown".to_owned(), |status| status.to_string())
+}
+
+impl Started {
+    fn new(settings: &WorkerSettings) -> Result<Self, BridgeError> {
+        let environment = || settings.environment();
+        let io = |action| {
+            move |error: io::Error| BridgeError::Io {
+                environment: environment(),
+                action,
+                what: error.to_string(),
+            }
+        };
+        let python = std::env::var("YARAK_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        // Nobody else may look into it.
+        let folder = tempfile::Builder::new()
+            .prefix("yarak")
+            .tempdir()
+            .map_err(io("make a folder for a socket"))?;
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).map_err(io("make a socket"))?;
+        listener
+            .set_nonblocking(true)
+            .map_err(io("set a socket up"))?;
+        let child = Command::new(&python)
+            .args(["-u", "-c", SCRIPT])
+            .arg(&path)
+            .arg(&settings.name)
+            .arg(settings.count.to_string())
+            .arg(settings.time_limit.unwrap_or(0).to_string())
+            .arg(settings.first.to_string())
+            .stdin(Stdio::null())
+            // Results of ours go to standard output, and an environment's prints must not stand among them.
+            .stdout(Stdio::from(io::stderr()))
+            .spawn();
+        let child = child.map_err(|error| BridgeError::NoPython {
+            environment: environment(),
+            python: python.clone(),
+            what: error.to_string(),
+        })?;
+        Ok(Started {
+            settings: settings.clone(),
+            python,
+            child,
+            listener,
+            _folder: folder,
+        })
+    }
+
+    /// Waits for its first words.
+    fn greet(mut self, deadline: Instant) -> Result<Worker, BridgeError> {
+        let silent =
+            |python: &str, settings: &WorkerSettings, what: String| BridgeError::NoGreeting {
+                environment: settings.environment(),
+                python: python.to_owned(),
+                what,
+            };
+        let stream = loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    end(&mut self.child);
+                    return Err(silent(&self.python, &self.settings, error.to_string()));
+                }
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(silent(
+                    &self.python,
+                    &self.settings,
+                    format!("ended ({status})"),
+                ));
+            }
+            if Instant::now() >= deadline {
+                end(&mut self.child);
+                let what = format!("said nothing for {} s", START.as_secs());
+                return Err(silent(&self.python, &self.settings, what));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let none = Space::Discrete { n: 1 };
+        let mut worker = Worker {
+            settings: self.settings,
+            child: self.child,
+            stream,
+            observation: none.clone(),
+            action: none,
+            asked: Vec::new(),
+            doing: "while it was made",
+            frame: Vec::new(),
+            row: Vec::new(),
+            sound: true,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        worker.wait_at_most(left.max(Duration::from_millis(1)))?;
+        let letter = worker.read_frame(START.as_secs_f64())?;
+        let announced: Announced = match letter {
+            b'S' => serde_json::from_slice(&worker.frame)
+                .map_err(|error| worker.answered(error.to_string()))?,
+            letter => return Err(worker.other(letter)),
+        };
+        let spaces = announced.spaces();
+        let [observation, action] = spaces.map_err(|what| worker.answered(what))?;
+        worker.row = vec![0.0; observation.size()];
+        (worker.observation, worker.action) = (observation, action);
+        worker.wait_at_most(Duration::from_secs_f64(worker.settings.seconds.max(1e-3)))?;
+        Ok(worker)
+    }
+}
+
+impl Worker {
+    /// Starts processes side by side.
+    ///
+    /// # Errors
+    /// The first that does not start; the others are ended.
+    pub fn start(all: &[WorkerSettings]) -> Result<Vec<Self>, BridgeError> {
+        let mut started = Vec::new();
+        for settings in all {
+            started.push(Started::new(settings)?);
+        }
+        let deadline = Instant::now() + START;
+        let mut workers = Vec::new();
+        let mut failed = None;
+        for process in started {
+            match (&failed, process) {
+                (None, process) => match process.greet(deadline) {
+                    Ok(worker) => workers.push(worker),
+                    Err(error) => failed = Some(error),
+                },
+                (Some(_), mut process) => {
+                    end(&mut process.child);
+                }
+            }
+        }
+        failed.map_or(Ok(workers), Err)
+    }
+
+    /// Of observations and of actions.
+    pub fn spaces(&self) -> [&Space; 2] {
+        [&self.observation, &self.action]
+    }
+
+    /// What it was started with.
+    pub fn settings(&self) -> &WorkerSettings {
+        &self.settings
+    }
+
+    /// Whether it answers still.
+    pub fn is_sound(&self) -> bool {
+        self.sound
+    }
+
+    /// Asks for first observations of these environments, with a seed or from where their generators stand.
+    ///
+    /// # Errors
+    /// The process has ended, or does not listen.
+    pub fn ask_reset(
+        &mut self,
+        rows: impl Iterator<Item = (usize, Option<u64>)>,
+    ) -> Result<(), BridgeError> {
+        self.begin(b'r', "in reset");
+        for (row, seed) in rows {
+            self.asked.push(row);
+            self.frame.extend((row as u32).to_le_bytes());
+            self.frame.push(u8::from(seed.is_some()));
+            self.frame.extend(seed.unwrap_or(0).to_le_bytes());
+        }
+        self.ask()
+    }
+
+    /// Asks for a step of each of these environments.
+    ///
+    /// # Errors
+    /// As [`ask_reset`](Self::ask_reset).
+    pub fn ask_step<'a>(
+        &mut self,
+        rows: impl Iterator<Item = (usize, &'a [f32])>,
+    ) -> Result<(), BridgeError> {
+        self.begin(b's', "in step");
+        for (row, action) in rows {
+            self.asked.push(row);
+            self.frame.extend((row as u32).to_le_bytes());
+            self.frame
+                .extend(action.iter().flat_map(|it| it.to_le_bytes()));
+        }
+        self.ask()
+    }
+
+    /// The answers to what was asked last, with the environments' numbers; none where nothing was asked.
+    ///
+    /// # Errors
+    /// An exception, an end, a silence, or an observation that is not finite.
+    pub fn receive(&mut self, mut each: impl FnMut(usize, Answer<'_>)) -> Result<(), BridgeError> {
+        if self.asked.is_empty() {
+            return Ok(());
+        }
+        match self.read_frame(self.settings.seconds)? {
+            b'R' => {}
+            letter => return Err(self.other(letter)),
+        }
+        let stride = HEAD + 4 * self.row.len();
+        if self.frame.len() != stride * self.asked.len() {
+            let what = format!("{} bytes for {} rows", self.frame.len(), self.asked.len());
+            return Err(self.answered(what));
+        }
+        for (row, answer) in self.asked.iter().zip(self.frame.chunks_exact(stride)) {
+            let (head, numbers) = answer.split_at(HEAD);
+            let mut reward = [0; 8];
+            reward.copy_from_slice(&head[..8]);
+            for (value, bytes) in self.row.iter_mut().zip(numbers.as_chunks().0) {
+                *value = f32::from_le_bytes(*bytes);
+            }
+            if let Some(index) = self.row.iter().position(|value| !value.is_finite()) {
+                self.sound = false;
+                return Err(BridgeError::NotFinite {
+                    environment: self.settings.environment(),
+                    row: self.settings.first + *row,
+                    index,
+                    value: self.row[index],
+                });
+            }
+            let answer = Answer {
+                reward: f64::from_le_bytes(reward),
+                terminated: head[8] != 0,
+                truncated: head[9] != 0,
+                observation: &self.row,
+            };
+            each(*row, answer);
+        }
+        self.asked.clear();
+        Ok(())
+    }
+
+    fn begin(&mut self, letter: u8, doing: &'static str) {
+        self.asked.clear();
+        self.doing = doing;
+        self.frame.clear();
+        // The length comes last.
+        self.frame.extend([0, 0, 0, 0, letter]);
+    }
+
+    fn ask(&mut self) -> Result<(), BridgeError> {
+        if self.asked.is_empty() {
+            return Ok(());
+        }
+        let length = (self.frame.len() - 4) as u32;
+        self.frame[..4].copy_from_slice(&length.to_le_bytes());
+        let written = self.stream.write_all(&self.frame);
+        written.map_err(|error| self.lost(&error, self.settings.seconds))
+    }
+
+    fn wait_at_most(&mut self, time: Duration) -> Result<(), BridgeError> {
+        let set = self.stream.set_nonblocking(false);
+        let set = set.and_then(|()| self.stream.set_read_timeout(Some(time)));
+        let set = set.and_then(|()| self.stream.set_write_timeout(Some(time)));
+        set.map_err(|error| self.lost(&error, time.as_secs_f64()))
+    }
+
+    /// The next frame's letter; the rest of it is in `frame`.
+    fn read_frame(&mut self, seconds: f64) -> Result<u8, BridgeError> {
+        let mut head = [0; 5];
+        let read = self.stream.read_exact(&mut head);
+        read.map_err(|error| self.lost(&error, seconds))?;
+        let [a, b, c, d, letter] = head;
+        let length = u32::from_le_bytes([a, b, c, d]) as usize;
+        if !(1..=LONGEST).contains(&length) {
+            return Err(self.answered(format!("a frame of {length} bytes")));
+        }
+        let mut frame = std::mem::take(&mut self.frame);
+        frame.resize(length - 1, 0);
+        let read = self.stream.read_exact(&mut frame);
+        self.frame = frame;
+        read.map_err(|error| self.lost(&error, seconds))?;
+        Ok(letter)
+    }
+
+    /// What a letter means that is not the answer.
+    fn other(&mut self, letter: u8) -> BridgeError {
+        if letter != b'E' {
+            return self.answered(format!("with a frame `{}`", char::from(letter)));
+        }
+        self.sound = false;
+        let text = String::from_utf8_lossy(&self.frame);
+        let (doing, traceback) = text.split_once('\n').unwrap_or((&text, ""));
+        BridgeError::Raised {
+            environment: self.settings.environment(),
+            doing: doing.to_owned(),
+            traceback: traceback.trim_end().to_owned(),
+        }
+    }
+
+    fn answered(&mut self, what: String) -> BridgeError {
+        self.sound = false;
+        BridgeError::Answer {
+            environment: self.settings.environment(),
+            what,
+        }
+    }
+
+    /// The socket is closed, or nothing came in time. The process is ended either way.
+    fn lost(&mut self, error: &io::Error, seconds: f64) -> BridgeError {
+        self.sound = false;
+        let environment = self.settings.environment();
+        let late = matches!(
+            error.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+        );
+        if late {
+            end(&mut self.child);
+            return BridgeError::Hangs {
+                environment,
+                seconds,
+                doing: self.doing,
+            };
+        }
+        // Its end is seen a moment after its socket's.
+        for _ in 0..200 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        BridgeError::Died {
+            environment,
+            status: end(&mut self.child),
+        }
+    }
+}

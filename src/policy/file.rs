@@ -1,0 +1,260 @@
+//! A policy as one file: safetensors, with the network's form in its notes.
+//!
+//! The tensors are the network's (`0.weight` is `[in, out]`, `0.bias`, and so on), `observation.mean`, `observation.std`, `action.low` and
+//! `action.high`; the note `policy` says the rest. Whatever reads safetensors reads it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView, serialize};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::policy::Parts;
+use super::{Form, PolicyError};
+use crate::checkpoint::write_whole;
+use crate::data::{ActionScale, Normaliser, Preprocessing};
+
+/// The note's name.
+const NOTE: &str = "policy";
+
+/// The format that is written, and the newest that is read.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    format: u32,
+    step: u64,
+    form: Form,
+    /// Of all tensors' bytes, in the order of their names: a copy that lost some bits on the way is found out.
+    sha256: String,
+}
+
+/// A tensor's name, shape and values.
+type Named = (String, Vec<usize>, Vec<f32>);
+
+impl Parts {
+    fn tensors(&self) -> Vec<Named> {
+        let mut tensors: Vec<Named> = Vec::new();
+        let mut rest = &self.parameters[..];
+        for (name, shape) in self.form.pieces() {
+            let (values, after) = rest.split_at(shape.iter().product());
+            rest = after;
+            tensors.push((name, shape, values.to_vec()));
+        }
+        let Preprocessing {
+            observation,
+            action,
+        } = &self.preprocessing;
+        for (name, values) in [
+            ("observation.mean", &observation.mean[..]),
+            ("observation.std", &observation.std),
+            ("action.low", action.low()),
+            ("action.high", action.high()),
+        ] {
+            tensors.push((name.to_owned(), vec![values.len()], values.to_vec()));
+        }
+        tensors.sort_by(|one, other| one.0.cmp(&other.0));
+        tensors
+    }
+
+    /// The file's bytes.
+    fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        let tensors = self.tensors();
+        let bytes: Vec<Vec<u8>> = tensors.iter().map(|it| bytes_of(&it.2)).collect();
+        let note = Note {
+            format: FORMAT,
+            step: self.step,
+            form: self.form.clone(),
+            sha256: sum(bytes.iter().map(Vec::as_slice)),
+        };
+        let note = serde_json::to_string(&note).map_err(|error| error.to_string())?;
+        let mut views = Vec::new();
+        for ((name, shape, _), bytes) in tensors.iter().zip(&bytes) {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+            views.push((name.clone(), view.map_err(|error| error.to_string())?));
+        }
+        let notes = HashMap::from([(NOTE.to_owned(), note)]);
+        serialize(views, Some(notes)).map_err(|error| error.to_string())
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) made.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
+        let note = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|notes| notes.get(NOTE));
+        let Some(note) = note else {
+            return Err("there is no note `policy` in it".to_owned());
+        };
+        // What a later format says is not known, so its number is looked at before the rest.
+        let any: serde_json::Value =
+            serde_json::from_str(note).map_err(|error| error.to_string())?;
+        if any["format"]
+            .as_u64()
+            .is_some_and(|format| format > u64::from(FORMAT))
+        {
+            return Err(format!(
+                "it has format {}, and this yarak reads {FORMAT}; use a newer one",
+                any["format"]
+            ));
+        }
+        let note: Note = serde_json::from_value(any).map_err(|error| error.to_string())?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+        let mut names = file.names();
+        names.sort_unstable();
+        let views = names.iter().filter_map(|name| file.tensor(name).ok());
+        let views: Vec<TensorView<'_>> = views.collect();
+        if sum(views.iter().map(TensorView::data)) != note.sha256 {
+            return Err("its numbers are not those that were written".to_owned());
+        }
+        let read = |name: &str, shape: Option<&[usize]>| -> Result<Vec<f32>, String> {
+            let view = file.tensor(name).map_err(|error| error.to_string())?;
+            if view.dtype() != Dtype::F32 || shape.is_some_and(|shape| shape != view.shape()) {
+                return Err(format!("`{name}` is not what its form says"));
+            }
+            let values = view.data().as_chunks().0.iter();
+            Ok(values.map(|it| f32::from_le_bytes(*it)).collect())
+        };
+        let mut parameters = Vec::new();
+        for (name, shape) in note.form.pieces() {
+            parameters.extend(read(&name, Some(&shape))?);
+        }
+        let (low, high) = (read("action.low", None)?, read("action.high", None)?);
+        let bounds = serde_json::json!({ "low": low, "high": high });
+        // The way that looks at the bounds, and lets an element be constant.
+        let action: ActionScale =
+            serde_json::from_value(bounds).map_err(|error| error.to_string())?;
+        Ok(Parts {
+            form: note.form,
+            parameters,
+            preprocessing: Preprocessing {
+                observation: Normaliser {
+                    mean: read("observation.mean", None)?,
+                    std: read("observation.std", None)?,
+                },
+                action,
+            },
+            step: note.step,
+            place: "bytes".to_owned(),
+        })
+    }
+
+    /// Writes the file, whole or not at all; `force` replaces what stands there.
+    pub(super) fn write(&self, path: &Path, force: bool) -> Result<(), PolicyError> {
+        let io = |source: io::Error| PolicyError::Io {
+            path: path.to_path_buf(),
+            source,
+        };
+        let bytes = self.to_bytes().map_err(|what| io(io::Error::other(what)))?;
+        let written = write_whole(path, force, |file| file.write_all(&bytes));
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => PolicyError::Exists {
+                path: path.to_path_buf(),
+            },
+            _ => io(error),
+        })
+    }
+}
+
+/// Reads a policy's file.
+pub(super) fn read(path: &Path) -> Result<Parts, PolicyError> {
+    let bytes = fs::read(path).map_err(|source| PolicyError::Io {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let place = path.display().to_string();
+    match Parts::from_bytes(&bytes) {
+        Ok(parts) => Ok(Parts { place, ..parts }),
+        Err(what) => Err(PolicyError::NotAPolicy { place, what }),
+    }
+}
+
+fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}
+
+fn sum<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let digest = hasher.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Activation;
+    use crate::policy::Readout;
+
+    fn parts() -> Parts {
+        let form = Form {
+            sizes: vec![2, 3, 1],
+            hidden: Activation::Elu,
+            output: Activation::Tanh,
+            layer_norm: Some(1e-5),
+            readout: Readout::Outputs,
+        };
+        let count = form
+            .pieces()
+            .iter()
+            .map(|it| it.1.iter().product::<usize>())
+            .sum();
+        Parts {
+            form,
+            parameters: (0..count).map(|it: usize| it as f32 / 3.0 - 2.0).collect(),
+            preprocessing: Preprocessing {
+                observation: Normaliser {
+                    mean: vec![0.1, f32::MIN_POSITIVE],
+                    std: vec![1.0 / 3.0, 7e30],
+                },
+                action: ActionScale::from_bounds(vec![-0.3], vec![1.7]).unwrap(),
+            },
+            step: u64::MAX,
+            place: "bytes".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_policy_comes_back_from_its_bytes_to_the_bit() {
+        let parts = parts();
+        let bytes = parts.to_bytes().unwrap();
+        let back = Parts::from_bytes(&bytes).unwrap();
+        assert_eq!(format!("{back:?}"), format!("{parts:?}"));
+        assert_eq!(
+            bytes,
+            parts.to_bytes().unwrap(),
+            "the same policy, the same bytes"
+        );
+        assert!(back.build().is_ok());
+    }
+
+    #[test]
+    fn bytes_that_are_not_a_policys_are_refused() {
+        let bytes = parts().to_bytes().unwrap();
+        let refused = |bytes: &[u8]| Parts::from_bytes(bytes).unwrap_err();
+        for length in [0, 7, 8, 100, bytes.len() - 1] {
+            refused(&bytes[..length]);
+        }
+        let mut flipped = bytes.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        assert!(refused(&flipped).contains("not those that were written"));
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let place = text.find("format").unwrap();
+        let at = place + text[place..].find('1').unwrap();
+        let mut later = bytes.clone();
+        later[at] = b'9';
+        assert!(refused(&later).contains("format 9"), "{}", refused(&later));
+        let other = serialize(Vec::<(String, TensorView<'_>)>::new(), None).unwrap();
+        assert!(refused(&other).contains("no note"));
+    }
+}

@@ -1,0 +1,487 @@
+//! The policy that acts.
+
+use std::path::Path;
+
+use bevy_ecs::prelude::*;
+
+use super::form::{KEY, Readout, Saved};
+use super::{Form, PolicyError};
+use crate::checkpoint::{Snapshot, load_some, resolve};
+use crate::data::{ActionScale, Normaliser, Preprocessing};
+use crate::nn::cpu::Single;
+
+/// A trained policy that acts, and does nothing else.
+///
+/// [The module](super) shows it at work. Acting changes no weight; `&mut` is for the memory that a call computes in, so that it
+/// allocates nothing. A clone shares the weights and has memory of its own: give each thread one.
+#[derive(Resource, Clone, Debug)]
+pub struct Policy {
+    network: Single,
+    readout: Readout,
+    /// Subtracted from observations, `[observation]`.
+    mean: Vec<f32>,
+    /// What they are then divided by, `[observation]`.
+    divisor: Vec<f32>,
+    scale: ActionScale,
+    /// A preprocessed observation.
+    input: Vec<f32>,
+    action: Vec<f32>,
+    step: u64,
+}
+
+impl Policy {
+    /// Loads the policy of a run's folder, of a checkpoint in it such as `runs/hopper/checkpoints/step_000300000`, or of a file that
+    /// [`export`](Self::export) wrote. Of a run it is the best checkpoint if one is named so, else the latest; one that is damaged is
+    /// an error, never silently another one.
+    ///
+    /// Only the policy's own files are read, and their sums checked: a checkpoint on a robot may leave the others behind.
+    ///
+    /// # Errors
+    /// [`PolicyError`] for what is missing, damaged, of a later format, diverged, or needs its algorithm to act.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, PolicyError> {
+        Parts::load(path.as_ref())?.build()
+    }
+
+    /// The policy of a snapshot, such as one that [`gather`](crate::checkpoint::gather) took of an app that trains.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn of(snapshot: &Snapshot) -> Result<Self, PolicyError> {
+        Parts::of(snapshot)?.build()
+    }
+
+    /// The policy of an exported file's bytes, such as those that `include_bytes!` puts into a program.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PolicyError> {
+        let parts = Parts::from_bytes(bytes).map_err(|what| PolicyError::NotAPolicy {
+            place: "bytes".to_owned(),
+            what,
+        })?;
+        parts.build()
+    }
+
+    /// Writes the policy of a run or a checkpoint as one file, in the safetensors format, and loads it. What stands at `to` stays
+    /// unless `force` is given.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); [`PolicyError::Exists`] and [`PolicyError::Io`].
+    pub fn export(
+        from: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+        force: bool,
+    ) -> Result<Self, PolicyError> {
+        let parts = Parts::load(from.as_ref())?;
+        let policy = parts.clone().build()?;
+        parts.write(to.as_ref(), force)?;
+        Ok(policy)
+    }
+
+    /// The action for a raw observation `[observation]`: `[action]` in the environment's own unit, or the index of the choice as
+    /// one number.
+    ///
+    /// # Errors
+    /// An observation of another length, or one that is not finite; then nothing has changed.
+    pub fn act(&mut self, observation: &[f32]) -> Result<&[f32], PolicyError> {
+        let length = |_| PolicyError::ObservationLength {
+            expected: self.mean.len(),
+            found: observation.len(),
+        };
+        if observation.len() != self.mean.len() {
+            return Err(length(()));
+        }
+        if let Some(index) = observation.iter().position(|value| !value.is_finite()) {
+            return Err(PolicyError::ObservationNotFinite {
+                index,
+                value: observation[index],
+            });
+        }
+        let statistics = self.mean.iter().zip(&self.divisor);
+        for ((input, raw), (mean, divisor)) in
+            self.input.iter_mut().zip(observation).zip(statistics)
+        {
+            *input = (raw - mean) / divisor;
+        }
+        // The lengths were checked when it was built.
+        let Ok(outputs) = self.network.forward(&self.input) else {
+            return Err(length(()));
+        };
+        let action = &mut self.action;
+        match self.readout {
+            Readout::Outputs => action.copy_from_slice(outputs),
+            Readout::Clipped => {
+                let clipped = outputs.iter().map(|output| output.clamp(-1.0, 1.0));
+                action.iter_mut().zip(clipped).for_each(|(to, it)| *to = it);
+            }
+            Readout::TanhOfMean { .. } => tanh_of(outputs, action),
+            Readout::TanhOfBestMode {
+                modes,
+                action: width,
+            } => {
+                let weights = &outputs[2 * modes * width..];
+                let best = place_of_greatest(weights.iter().copied());
+                tanh_of(&outputs[best * width..], action);
+            }
+            Readout::Greatest { choices } => {
+                let best = match outputs {
+                    [value, advantages @ ..] if advantages.len() == choices => {
+                        let mean = advantages.iter().sum::<f32>() / choices as f32;
+                        place_of_greatest(advantages.iter().map(|it| value + it - mean))
+                    }
+                    values => place_of_greatest(values.iter().copied()),
+                };
+                action[0] = best as f32;
+                return Ok(action);
+            }
+        }
+        // The widths are equal, as was checked when it was built.
+        let _ = self.scale.from_unit(action);
+        Ok(action)
+    }
+
+    /// The index of the choice for a raw observation `[observation]`.
+    ///
+    /// # Errors
+    /// As [`act`](Self::act), and [`PolicyError::NotAChoice`] where actions are real numbers.
+    pub fn choose(&mut self, observation: &[f32]) -> Result<usize, PolicyError> {
+        if self.choices().is_none() {
+            return Err(PolicyError::NotAChoice {
+                action: self.action.len(),
+            });
+        }
+        Ok(self.act(observation)?[0] as usize)
+    }
+
+    /// The actions `[rows, action]` for raw observations `[rows, observation]`, a row after the other.
+    ///
+    /// # Errors
+    /// As [`act`](Self::act), and [`PolicyError::ActionLength`]; rows before the one at fault are written.
+    pub fn act_each(
+        &mut self,
+        observations: &[f32],
+        actions: &mut [f32],
+    ) -> Result<(), PolicyError> {
+        let (width, out) = (self.mean.len(), self.action.len());
+        let rows = observations.len() / width;
+        if !observations.len().is_multiple_of(width) {
+            return Err(PolicyError::ObservationLength {
+                expected: width,
+                found: observations.len() % width,
+            });
+        }
+        if actions.len() != rows * out {
+            return Err(PolicyError::ActionLength {
+                rows,
+                expected: rows * out,
+                found: actions.len(),
+            });
+        }
+        let rows = observations.chunks_exact(width);
+        for (observation, action) in rows.zip(actions.chunks_exact_mut(out)) {
+            action.copy_from_slice(self.act(observation)?);
+        }
+        Ok(())
+    }
+
+    /// Numbers in an observation.
+    pub fn observation_size(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// Numbers in an action; 1 for a choice.
+    pub fn action_size(&self) -> usize {
+        self.action.len()
+    }
+
+    /// How many choices it has; `None` where actions are real numbers.
+    pub fn choices(&self) -> Option<usize> {
+        match self.readout {
+            Readout::Greatest { choices } => Some(choices),
+            _ => None,
+        }
+    }
+
+    /// The least and the greatest value of each element of an action, `[action]` each; `None` for choices.
+    pub fn action_bounds(&self) -> Option<(&[f32], &[f32])> {
+        let is_box = self.choices().is_none();
+        is_box.then(|| (self.scale.low(), self.scale.high()))
+    }
+
+    /// The step of training at which it was saved.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+}
+
+/// All that a policy is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Parts {
+    pub form: Form,
+    /// As they lie in a perceptron, `[parameters]`.
+    pub parameters: Vec<f32>,
+    pub preprocessing: Preprocessing,
+    pub step: u64,
+    /// Where they came from, for messages.
+    pub place: String,
+}
+
+impl Parts {
+    fn load(path: &Path) -> Result<Self, PolicyError> {
+        if !path.exists() {
+            return Err(PolicyError::NotThere {
+                path: path.to_path_buf(),
+            });
+        }
+        let folder = match resolve(path) {
+            Ok(folder) => folder,
+            // Neither a folder nor a file that names one.
+            Err(_) if path.is_file() => return super::file::read(path),
+            Err(error) => return Err(error.into()),
+        };
+        // The state says which tensors the policy consists of.
+        let state = load_some(&folder, |_| false)?;
+        match saved(&state)? {
+            Saved::Network { file, .. } => Self::of(&load_some(&folder, |it| it == file)?),
+            Saved::Own { .. } => Self::of(&state),
+        }
+    }
+
+    fn of(snapshot: &Snapshot) -> Result<Self, PolicyError> {
+        let place = snapshot.origin().to_owned();
+        let (file, form) = match saved(snapshot)? {
+            Saved::Network { file, form } => (file, form),
+            Saved::Own { why } => {
+                return Err(PolicyError::NotPortable {
+                    checkpoint: place,
+                    why,
+                });
+            }
+        };
+        let mut parameters = Vec::new();
+        for (name, shape) in form.pieces() {
+            parameters.extend(&snapshot.tensor(&file, &name, &shape)?.values);
+        }
+        Ok(Parts {
+            form,
+            parameters,
+            preprocessing: snapshot.state("preprocessing")?,
+            step: snapshot.step,
+            place,
+        })
+    }
+
+    /// Whether the parts fit each other, and the policy if they do.
+    pub fn build(self) -> Result<Policy, PolicyError> {
+        let Parts {
+            form,
+            parameters,
+            preprocessing,
+            step,
+            place,
+        } = self;
+        if let Some(value) = parameters.iter().find(|value| !value.is_finite()) {
+            return Err(PolicyError::NotFinite {
+                checkpoint: place,
+                value: *value,
+            });
+        }
+        let misfit = |what: String| PolicyError::Inconsistent {
+            checkpoint: place.clone(),
+            what,
+        };
+        let network = Single::new(&form.shape(), &parameters)
+            .map_err(|error| misfit(format!("its policy's network is broken: {error}")))?;
+        let (inputs, outputs) = (network.shape().inputs(), network.shape().outputs());
+        let readout = form.readout;
+        let action = readout.width(outputs);
+        let action = action.ok_or_else(|| {
+            misfit(format!(
+                "{outputs} outputs of the policy's network cannot be read as {readout:?}"
+            ))
+        })?;
+        let [observation_known, action_known] = preprocessing.widths();
+        for (what, network, known) in [
+            ("observations", inputs, observation_known),
+            ("actions", action, action_known),
+        ] {
+            if network != known {
+                return Err(misfit(format!(
+                    "the policy's {what} have {network} elements, and its preprocessing {known}"
+                )));
+            }
+        }
+        let Normaliser { mean, std } = &preprocessing.observation;
+        // Looks at the statistics, too.
+        let probe = preprocessing
+            .observation
+            .apply_to_row(&mut vec![0.0; inputs]);
+        probe.map_err(|source| PolicyError::Preprocessing {
+            checkpoint: place.clone(),
+            source,
+        })?;
+        Ok(Policy {
+            network,
+            readout,
+            mean: mean.clone(),
+            divisor: std.iter().map(|std| std + Normaliser::EPSILON).collect(),
+            scale: preprocessing.action,
+            input: vec![0.0; inputs],
+            action: vec![0.0; action],
+            step,
+        })
+    }
+}
+
+fn saved(snapshot: &Snapshot) -> Result<Saved, PolicyError> {
+    if !snapshot.state.contains_key(KEY) {
+        return Err(PolicyError::NotDescribed {
+            checkpoint: snapshot.origin().to_owned(),
+        });
+    }
+    Ok(snapshot.state(KEY)?)
+}
+
+fn tanh_of(outputs: &[f32], action: &mut [f32]) {
+    for (action, output) in action.iter_mut().zip(outputs) {
+        *action = output.tanh();
+    }
+}
+
+/// The first place of the greatest value.
+fn place_of_greatest(values: impl Iterator<Item = f32>) -> usize {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (place, value) in values.enumerate() {
+        if value > best.1 {
+            best = (place, value);
+        }
+    }
+    best.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Activation;
+
+    fn form(sizes: &[usize], readout: Readout) -> Form {
+        Form {
+            sizes: sizes.to_vec(),
+            hidden: Activation::Relu,
+            output: Activation::Identity,
+            layer_norm: None,
+            readout,
+        }
+    }
+
+    fn preprocessing(observation: usize, action: usize) -> Preprocessing {
+        Preprocessing {
+            observation: Normaliser {
+                mean: vec![1.0; observation],
+                std: vec![2.0 - Normaliser::EPSILON; observation],
+            },
+            action: ActionScale::from_bounds(vec![-2.0; action], vec![2.0; action]).unwrap(),
+        }
+    }
+
+    fn parts(form: &Form, parameters: Vec<f32>, preprocessing: Preprocessing) -> Parts {
+        Parts {
+            form: form.clone(),
+            parameters,
+            preprocessing,
+            step: 5,
+            place: "here".to_owned(),
+        }
+    }
+
+    /// A network without hidden layers whose outputs are the biases plus the first input.
+    fn policy(readout: Readout, biases: &[f32], action: usize) -> Policy {
+        let form = form(&[2, biases.len()], readout);
+        let mut parameters = vec![1.0; biases.len()];
+        parameters.extend(vec![0.0; biases.len()]);
+        parameters.extend(biases);
+        parts(&form, parameters, preprocessing(2, action))
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn observations_are_normalised_and_actions_scaled() {
+        let mut policy = policy(Readout::Outputs, &[0.0], 1);
+        // (1.5 - 1) / 2 = 0.25, twice of which is the action.
+        assert_eq!(policy.act(&[1.5, 9.0]).unwrap(), [0.5]);
+        let mut actions = [0.0; 2];
+        policy
+            .act_each(&[1.5, 9.0, 2.0, 9.0], &mut actions)
+            .unwrap();
+        assert_eq!(actions, [0.5, 1.0]);
+        assert_eq!(policy.action_bounds(), Some((&[-2.0][..], &[2.0][..])));
+        assert_eq!((policy.step(), policy.choices()), (5, None));
+    }
+
+    #[test]
+    fn each_readout_takes_its_part_of_the_outputs() {
+        let observation = [1.0, 1.0];
+        for (bias, expected) in [(0.25, 0.5), (9.0, 2.0), (-9.0, -2.0)] {
+            let mut clipped = policy(Readout::Clipped, &[bias], 1);
+            assert_eq!(clipped.act(&observation).unwrap(), [expected]);
+        }
+        let mut mean = policy(Readout::TanhOfMean { action: 1 }, &[0.5, 9.0], 1);
+        assert_eq!(mean.act(&observation).unwrap(), [2.0 * 0.5_f32.tanh()]);
+        let mixture = Readout::TanhOfBestMode {
+            modes: 2,
+            action: 1,
+        };
+        let mut mixture = policy(mixture, &[0.5, -0.25, 9.0, 9.0, 1.0, 2.0], 1);
+        assert_eq!(
+            mixture.act(&observation).unwrap(),
+            [2.0 * (-0.25_f32).tanh()]
+        );
+        let greatest = Readout::Greatest { choices: 3 };
+        assert_eq!(
+            policy(greatest, &[0.0, 7.0, 7.0], 1)
+                .choose(&observation)
+                .unwrap(),
+            1
+        );
+        // In a dueling network the first output is the state's value.
+        let mut dueling = policy(greatest, &[9.0, 0.0, 1.0, 3.0], 1);
+        assert_eq!(dueling.choose(&observation).unwrap(), 2);
+        assert_eq!(
+            dueling.act(&observation).unwrap(),
+            [2.0],
+            "no scale for choices"
+        );
+        assert_eq!(
+            (dueling.choices(), dueling.action_bounds()),
+            (Some(3), None)
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let mut policy = policy(Readout::Outputs, &[0.0], 1);
+        let said = |error: PolicyError| error.to_string();
+        assert!(said(policy.act(&[0.0]).unwrap_err()).contains("of 2 number(s), this one has 1"));
+        let error = said(policy.act(&[0.0, f32::NAN]).unwrap_err());
+        assert!(error.contains("observation[1] is NaN"), "{error}");
+        assert!(said(policy.choose(&[0.0; 2]).unwrap_err()).contains("1 real number(s)"));
+        let error = said(policy.act_each(&[0.0; 4], &mut [0.0]).unwrap_err());
+        assert!(error.contains("lead to 2 number(s)"), "{error}");
+        assert!(policy.act_each(&[0.0; 3], &mut [0.0]).is_err());
+
+        let form = form(&[2, 1], Readout::Outputs);
+        for (form, parameters, preprocessing) in [
+            (&form, 2, preprocessing(2, 1)),
+            (&form, 3, preprocessing(3, 1)),
+            (&form, 3, preprocessing(2, 2)),
+        ] {
+            let refused = parts(form, vec![0.0; parameters], preprocessing).build();
+            assert!(matches!(refused, Err(PolicyError::Inconsistent { .. })));
+        }
+        let mut broken = preprocessing(2, 1);
+        broken.observation.std[0] = -1.0;
+        let refused = parts(&form, vec![0.0; 3], broken).build();
+        assert!(matches!(refused, Err(PolicyError::Preprocessing { .. })));
+    }
+}
