@@ -161,8 +161,20 @@ pub fn update_critic(
     mut critic: Learning<StateCritic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let loss = losses::mse(critic.v(batch.observation.clone()), batch.returns.clone());
-    metrics.record("critic/loss", loss.clone());
+    let value = critic.v(batch.observation.clone());
+    let loss = losses::mse(value, batch.returns.clone());
+    descend(&mut critic, loss, 1.0, &mut metrics)
+}
+
+/// A step of the critic against its loss `[1]`, whose weight among all losses is given.
+pub fn descend(
+    critic: &mut Learning<StateCritic>,
+    value_loss: Tensor<1>,
+    weight: f32,
+    metrics: &mut Metrics,
+) -> Result {
+    metrics.record("critic/loss", value_loss.clone());
+    let loss = value_loss * weight;
     metrics.record_term("loss", loss.clone());
     let step = critic.descend(loss)?;
     metrics.record("critic/gradient_norm", step.gradient_norm);

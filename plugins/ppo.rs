@@ -147,13 +147,7 @@ pub fn update_critic(
     let value = critic.v(batch.observation.clone());
     let (old, returns) = (batch.value.clone(), batch.returns.clone());
     let loss = value_loss(value, old, returns, ppo.value_clip);
-    metrics.record("critic/loss", loss.clone());
-
-    let loss = loss * ppo.value_coefficient;
-    metrics.record_term("loss", loss.clone());
-    let step = critic.descend(loss)?;
-    metrics.record("critic/gradient_norm", step.gradient_norm);
-    Ok(())
+    a2c::descend(&mut critic, loss, ppo.value_coefficient, &mut metrics)
 }
 
 /// −mean(min(r · A, clip(r, 1 ± ε) · A)), r being the ratio of the policies, `[batch]` (equation 7); `[1]`.
@@ -167,6 +161,7 @@ pub fn policy_loss(ratio: Tensor<1>, advantage: Tensor<1>, clip: f32) -> Tensor<
 /// The actor's step: towards what came to more than was expected, as long as the policy has not moved far, −L − c · mean(H).
 pub fn update_actor(
     ppo: Res<Ppo>,
+    settings: Res<reinforce::PolicyGradient>,
     batch: Res<RolloutBatch>,
     mut divergence: ResMut<Divergence>,
     mut actor: Learning<SpaceActor>,
@@ -182,16 +177,8 @@ pub fn update_actor(
     let ratio = (log_probability - old.stop_gradient()).exp();
     let moved = (ratio.clone().no_grad() - 1.0).abs();
     metrics.record("clip_fraction", moved.greater_elem(ppo.clip).float().mean());
-    let policy_loss = policy_loss(ratio, batch.advantage.clone(), ppo.clip);
-    metrics.record("actor/loss", policy_loss.clone());
-
-    let entropy = policy.entropy().mean();
-    metrics.record("entropy", entropy.clone());
-    let loss = policy_loss - entropy * ppo.entropy_coefficient;
-    metrics.record("loss", loss.clone());
-    let step = actor.descend(loss)?;
-    metrics.record("actor/gradient_norm", step.gradient_norm);
-    Ok(())
+    let loss = policy_loss(ratio, batch.advantage.clone(), ppo.clip);
+    settings.descend(&mut actor, loss, policy.entropy(), &mut metrics)
 }
 
 #[cfg(test)]

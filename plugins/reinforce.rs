@@ -228,16 +228,28 @@ pub fn update_actor(
 ) -> Result {
     let policy = actor.distribution(batch.observation.clone());
     let log_probability = policy.log_probability(batch.action.clone());
-    let policy_loss = policy_loss(log_probability, batch.advantage.clone());
-    metrics.record("actor/loss", policy_loss.clone());
+    let loss = policy_loss(log_probability, batch.advantage.clone());
+    settings.descend(&mut actor, loss, policy.entropy(), &mut metrics)
+}
 
-    let entropy = policy.entropy().mean();
-    metrics.record("entropy", entropy.clone());
-    let loss = policy_loss - entropy * settings.entropy_coefficient;
-    metrics.record("loss", loss.clone());
-    let step = actor.descend(loss)?;
-    metrics.record("actor/gradient_norm", step.gradient_norm);
-    Ok(())
+impl PolicyGradient {
+    /// A step of the policy against its loss `[1]` less what its entropy `[batch]` is worth.
+    pub fn descend(
+        &self,
+        actor: &mut Learning<SpaceActor>,
+        policy_loss: Tensor<1>,
+        entropy: Tensor<1>,
+        metrics: &mut Metrics,
+    ) -> Result {
+        metrics.record("actor/loss", policy_loss.clone());
+        let entropy = entropy.mean();
+        metrics.record("entropy", entropy.clone());
+        let loss = policy_loss - entropy * self.entropy_coefficient;
+        metrics.record("loss", loss.clone());
+        let step = actor.descend(loss)?;
+        metrics.record("actor/gradient_norm", step.gradient_norm);
+        Ok(())
+    }
 }
 
 #[cfg(test)]

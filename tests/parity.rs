@@ -1,4 +1,5 @@
-//! TD3+BC, behaviour cloning, SAC and DQN against float64 references, for ten steps through the real systems of the real `Learn` schedule.
+//! TD3+BC, behaviour cloning, SAC and DQN against float64 references, for ten steps through the real systems of the real `Learn` schedule;
+//! and PPO's first.
 //!
 //! Initial weights, batches and noise are the fixture's (`fixtures/parity/README.md`): the slot `Sample` puts the batch
 //! into [`Batch`] and gives the noise to the stream that the critic's step draws from. Everything else is the plugin's.
@@ -18,7 +19,11 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
-use small_run::{Rows, assert_close, fed, host, metrics, norm, set, snapshot, step, tensor};
+use small_run::{
+    Rows, assert_close, column, fed, given, host, metrics, norm, prepare, set, snapshot, step,
+    tensor,
+};
+use yarak::data::{Experienced, generalised_advantages};
 use yarak::learner::Piece;
 use yarak::prelude::*;
 
@@ -117,6 +122,9 @@ impl Reference {
 
 /// `target_q2.0.weight` is `1.0.weight` in our `target_critic`.
 fn our_name(name: &str) -> (String, String) {
+    if name == "log_std" {
+        return ("actor".to_owned(), name.to_owned());
+    }
     if name == "log_alpha" {
         return ("temperature".to_owned(), "value".to_owned());
     }
@@ -127,7 +135,7 @@ fn our_name(name: &str) -> (String, String) {
     };
     let (file, place) = match net {
         "actor" => ("actor", place.to_owned()),
-        "q" => ("critic", place.to_owned()),
+        "q" | "critic" => ("critic", place.to_owned()),
         "q1" => ("critic", format!("0.{place}")),
         "q2" => ("critic", format!("1.{place}")),
         _ => panic!("no network of ours is called {net}"),
@@ -205,6 +213,13 @@ impl Differences {
             let place = (R::NAME.to_owned(), name);
             let theirs = theirs.remove(&place).unwrap();
             self.take("gradient", place, relative(&gradient, &theirs), RELATIVE);
+        }
+        // A deviation that is the same for every observation is a parameter of its own.
+        if let Some(theirs) = theirs.remove(&(R::NAME.to_owned(), "log_std".to_owned())) {
+            let moment = tensor(app, &format!("optimizer_{}", R::NAME), "1.first_moment");
+            let gradient: Vec<f32> = moment.iter().map(|moment| moment / 0.1).collect();
+            let off = relative(&gradient, &theirs);
+            self.take("gradient", "log_std", off, RELATIVE);
         }
         assert!(
             rest.is_empty() && theirs.is_empty(),
@@ -396,4 +411,118 @@ fn double_dqn_agrees_with_the_reference_for_ten_steps() {
         }
     }
     println!("DQN, largest differences: {:?}", differences.0);
+}
+
+#[test]
+fn advantages_and_returns_agree_with_the_reference() {
+    let reference = Reference::read("ref_ppo.safetensors");
+    let (value, done) = (reference.f32("gae/values"), reference.f32("gae/dones"));
+    let after = [&value[3..], &reference.f32("gae/last_value")].concat();
+    let next = after
+        .iter()
+        .zip(&done)
+        .map(|(next, done)| next * (1.0 - done));
+    let experienced = Experienced {
+        environments: 3,
+        reward: &reference.f32("gae/rewards"),
+        value: &value,
+        next_value: &next.collect::<Vec<_>>(),
+        ended: &done.iter().map(|done| *done == 1.0).collect::<Vec<_>>(),
+    };
+    let mut advantage = vec![0.0; 36];
+    generalised_advantages(experienced, 0.99, 0.95, &mut advantage);
+    assert!(relative(&advantage, reference.get("gae/advantages")) < 1e-6);
+    let returns = advantage.iter().zip(&value).map(|(a, v)| a + v);
+    let returns: Vec<f32> = returns.collect();
+    assert!(relative(&returns, reference.get("gae/returns")) < 1e-6);
+}
+
+/// PPO before its first step on the reference's batch, whose log-probabilities, values, advantages and returns are given.
+fn ppo(reference: &Reference, kind: &str, change: impl FnOnce(&mut Ppo)) -> App {
+    let read = |name: &str| reference.f32(&format!("{kind}/{name}"));
+    let act = read("act");
+    let width = act.len() / 16;
+    let rows = GivenRows {
+        log_probability: Some(read("old_logp")),
+        value: Some(read("old_value")),
+        advantage: Some(read("adv")),
+        returns: Some(read("ret")),
+        ..GivenRows::new(column(&read("obs"), 5), column(&act, width), vec![0.0; 16])
+    };
+    let rows = match kind {
+        "discrete" => rows.of_choices(3),
+        _ => rows.of_numbers(),
+    };
+    let mut ppo = Ppo {
+        epochs: 1,
+        minibatches: 1,
+        value_clip: Some(0.2),
+        entropy_coefficient: 0.01,
+        ..default()
+    };
+    small(&mut ppo.actor.layers);
+    small(&mut ppo.critic.layers);
+    (ppo.actor.activation, ppo.critic.activation) = (Activation::Relu, Activation::Relu);
+    change(&mut ppo);
+    let mut app = given(ppo, rows);
+    let init = reference.state(&format!("{kind}/init/"));
+    let init = init.iter().map(|((file, name), values)| {
+        let values = values.iter().map(|value| *value as f32).collect();
+        (file.as_str(), name.as_str(), values)
+    });
+    set(&mut app, init);
+    prepare(&mut app);
+    app
+}
+
+/// Takes PPO's first step and compares it with the reference's.
+#[track_caller]
+fn ppos_first_step_agrees(kind: &str, change: impl FnOnce(&mut Ppo)) -> Differences {
+    let reference = Reference::read("ref_ppo.safetensors");
+    let mut app = ppo(&reference, kind, change);
+    step(&mut app);
+    let recorded = metrics(&mut app);
+    let mut differences = Differences::default();
+    for (ours, theirs) in [
+        ("actor/loss", "policy_loss"),
+        ("critic/loss", "value_loss"),
+        ("entropy", "entropy"),
+        ("loss", "total"),
+        ("approx_kl", "approx_kl"),
+        ("clip_fraction", "clip_fraction"),
+    ] {
+        let theirs = reference.get(&format!("{kind}/{theirs}"))[0];
+        differences.loss(1, recorded[ours], theirs);
+    }
+    // The reference differentiates the weighed sum of all losses, as we do.
+    let prefix = format!("{kind}/grad/");
+    differences.first_gradient::<SpaceActor>(&app, &reference, &prefix);
+    differences.first_gradient::<StateCritic>(&app, &reference, &prefix);
+    differences
+}
+
+#[test]
+fn ppos_losses_measures_and_gradients_agree_with_the_reference() {
+    for kind in ["discrete", "gaussian"] {
+        let differences = ppos_first_step_agrees(kind, |_| {});
+        println!("PPO, {kind}, largest differences: {:?}", differences.0);
+    }
+}
+
+#[test]
+fn a_setting_of_ppo_that_is_a_little_off_is_seen_by_the_comparison() {
+    let changes: [fn(&mut Ppo); 6] = [
+        |ppo| ppo.clip = 0.21,
+        |ppo| ppo.value_clip = Some(0.21),
+        |ppo| ppo.value_clip = None,
+        |ppo| ppo.entropy_coefficient = 0.011,
+        |ppo| ppo.value_coefficient = 0.51,
+        |ppo| ppo.normalise_advantages = false,
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        for kind in ["discrete", "gaussian"] {
+            let compared = std::panic::catch_unwind(|| ppos_first_step_agrees(kind, change));
+            assert!(compared.is_err(), "change {index}, {kind}");
+        }
+    }
 }

@@ -72,7 +72,7 @@ impl Act for SpacePolicy {
     fn form(&self) -> Option<Form> {
         let readout = match self.kind() {
             ActionKind::Choices(choices) => Readout::Greatest { choices },
-            ActionKind::Numbers(_) => Readout::ClippedOutputs,
+            ActionKind::Numbers(_) => Readout::Clipped,
         };
         Some(Form::of(self.trunk(), readout))
     }

@@ -89,11 +89,6 @@ impl SpacePolicy {
         }
     }
 
-    /// The perceptron whose outputs the distributions are made of.
-    pub fn trunk(&self) -> &Mlp {
-        &self.trunk
-    }
-
     /// The distributions for observations `[batch, observation]`.
     pub fn distribution(&self, observation: Tensor<2>) -> SpaceDistribution {
         let out = self.outputs(observation);
@@ -115,6 +110,11 @@ impl SpacePolicy {
     /// ln σ of each element of the action, `[action]`; `None` over choices.
     pub fn log_std(&self) -> Option<Tensor<1>> {
         self.log_std.as_ref().map(Param::val)
+    }
+
+    /// The perceptron underneath.
+    pub fn trunk(&self) -> &Mlp {
+        &self.trunk
     }
 
     /// The actions without noise, `[batch, action]`: the likeliest choice, or the mean, clipped to [-1, 1].

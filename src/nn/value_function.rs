@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::{Activation, Mlp, MlpSettings};
+use super::{Activation, Mlp, MlpSettings, MlpShape};
 use crate::learner::{Init, Network, Piece, Random};
 
 /// A state-value network V(s): a perceptron over the observation.
@@ -28,7 +28,7 @@ impl ValueFunction {
         device: &Device,
         init: &mut Random<Init>,
     ) -> Self {
-        let shape = hidden.into().shape(1, observation, 1, Activation::Identity);
+        let shape = shape(observation, hidden);
         ValueFunction {
             trunk: Mlp::new(shape, device, init),
         }
@@ -41,7 +41,7 @@ impl ValueFunction {
         device: &Device,
         init: &mut Random<Init>,
     ) -> Self {
-        let shape = hidden.into().shape(1, observation, 1, Activation::Identity);
+        let shape = shape(observation, hidden);
         ValueFunction {
             trunk: Mlp::orthogonal(shape, 1.0, device, init),
         }
@@ -57,6 +57,11 @@ impl ValueFunction {
     pub fn trunk(&self) -> &Mlp {
         &self.trunk
     }
+}
+
+fn shape(observation: usize, hidden: impl Into<MlpSettings>) -> MlpShape {
+    let hidden = hidden.into();
+    hidden.shape(1, observation, 1, Activation::Identity)
 }
 
 impl Network for ValueFunction {

@@ -40,7 +40,7 @@ pub enum Readout {
     /// They are it.
     Outputs,
     /// They are it, clipped to [-1, 1]: the mean of a Gaussian that is not squashed.
-    ClippedOutputs,
+    Clipped,
     /// The hyperbolic tangent of the first `action` of them: the mean of a Gaussian.
     TanhOfMean {
         /// The action's width.
@@ -106,7 +106,7 @@ impl Readout {
     /// The action's width for so many outputs; `None` where they do not fit.
     pub(super) fn width(self, outputs: usize) -> Option<usize> {
         let (fits, width) = match self {
-            Readout::Outputs | Readout::ClippedOutputs => (true, outputs),
+            Readout::Outputs | Readout::Clipped => (true, outputs),
             Readout::TanhOfMean { action } => (action <= outputs, action),
             Readout::TanhOfBestMode { modes, action } => {
                 let each = action.checked_mul(2).and_then(|both| both.checked_add(1));
@@ -147,6 +147,7 @@ mod tests {
     fn a_readout_fits_its_own_number_of_outputs_alone() {
         for (readout, outputs, width) in [
             (Readout::Outputs, 3, Some(3)),
+            (Readout::Clipped, 3, Some(3)),
             (Readout::TanhOfMean { action: 3 }, 6, Some(3)),
             (Readout::TanhOfMean { action: 3 }, 2, None),
             (Readout::TanhOfMean { action: 0 }, 2, None),

@@ -110,10 +110,9 @@ impl Policy {
         let action = &mut self.action;
         match self.readout {
             Readout::Outputs => action.copy_from_slice(outputs),
-            Readout::ClippedOutputs => {
-                for (action, output) in action.iter_mut().zip(outputs) {
-                    *action = output.clamp(-1.0, 1.0);
-                }
+            Readout::Clipped => {
+                let clipped = outputs.iter().map(|output| output.clamp(-1.0, 1.0));
+                action.iter_mut().zip(clipped).for_each(|(to, it)| *to = it);
             }
             Readout::TanhOfMean { .. } => tanh_of(outputs, action),
             Readout::TanhOfBestMode {
@@ -423,6 +422,10 @@ mod tests {
     #[test]
     fn each_readout_takes_its_part_of_the_outputs() {
         let observation = [1.0, 1.0];
+        for (bias, expected) in [(0.25, 0.5), (9.0, 2.0), (-9.0, -2.0)] {
+            let mut clipped = policy(Readout::Clipped, &[bias], 1);
+            assert_eq!(clipped.act(&observation).unwrap(), [expected]);
+        }
         let mut mean = policy(Readout::TanhOfMean { action: 1 }, &[0.5, 9.0], 1);
         assert_eq!(mean.act(&observation).unwrap(), [2.0 * 0.5_f32.tanh()]);
         let mixture = Readout::TanhOfBestMode {

@@ -182,6 +182,32 @@ pub fn learning(algorithm: impl Plugin, data: Data) -> App {
     app
 }
 
+/// A column of the given numbers.
+pub fn column(values: &[f32], width: usize) -> Column {
+    Column {
+        values: values.to_vec(),
+        width,
+    }
+}
+
+/// A started app with an on-policy algorithm, which learns from given rows.
+pub fn given(algorithm: impl Plugin, rows: GivenRowsPlugin) -> App {
+    let mut app = App::new();
+    app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
+        .insert_resource(ComputeDevice::cpu())
+        .insert_resource(Seed(0))
+        .add_plugins(rows)
+        .add_plugins(algorithm);
+    start(&mut app);
+    app
+}
+
+/// Begins a round.
+pub fn prepare(app: &mut App) {
+    app.world_mut().run_schedule(Prepare);
+    assert_eq!(take_failure(), None);
+}
+
 /// Finishes the app and runs `Startup`.
 pub fn start(app: &mut App) {
     app.finish();
