@@ -122,6 +122,17 @@ fn a_round_takes_its_steps_in_all_environments_and_then_its_minibatches() {
 }
 
 #[test]
+fn a_run_of_epochs_takes_as_many_rounds_as_have_them() {
+    // Three epochs a round.
+    let mut app = edited(small_ppo(), u64::MAX, |app| {
+        app.world_mut().resource_mut::<Clock>().epochs = Some(5);
+    });
+    run(&mut app);
+    let clock = app.world().resource::<Clock>();
+    assert_eq!((clock.step, clock.epoch()), (2 * 64, 6));
+}
+
+#[test]
 fn a_rounds_preparation_and_its_steps_are_replaced_like_any_other() {
     fn sum_rewards(mut rollout: ResMut<Rollout>) {
         rollout.sum_rewards(0.9);
@@ -295,6 +306,36 @@ fn rows_that_cannot_be_a_round_are_refused_in_words() {
     assert!(
         said.contains("the given `advantage` has 1 row(s), and `observation` 2"),
         "{said}"
+    );
+    let broken = GivenRows {
+        value: Some(vec![0.0, f32::NAN]),
+        ..rows()
+    };
+    assert!(refusal(broken).contains("the given `value` has a NaN or an infinity in row 1"));
+    let wide = GivenRows {
+        next_observation: Some(column(&[0.0; 4], 2)),
+        ..rows()
+    };
+    assert!(refusal(wide).contains("`next_observation` has 2 column(s), and `observation` 1"));
+    let mut app = App::new();
+    let third = GivenRows::new(
+        column(&[0.1, 0.2], 1),
+        column(&[1.0, 2.0], 1),
+        vec![1.0, 0.0],
+    );
+    app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
+        .insert_resource(ComputeDevice::cpu())
+        .add_plugins((third.of_choices(2), Ppo::default()));
+    app.world_mut().resource_mut::<Clock>().steps = 1;
+    app.finish();
+    app.update();
+    let outcome = app.world().resource::<Training>().outcome.clone();
+    let Some(Outcome::Failed(failure)) = outcome else {
+        panic!("2 is no choice of two")
+    };
+    assert!(
+        failure.message.contains("row 1 is none of 2 choices"),
+        "{failure}"
     );
     let cut = GivenRows {
         truncated: Some(vec![true, false]),

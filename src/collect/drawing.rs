@@ -142,7 +142,7 @@ mod tests {
         };
         let log_p = host(categorical.log_probabilities);
         assert!((log_p[0] - log_p[1]).abs() > 0.05, "the test sees nothing");
-        for (choice, log_p) in log_p.iter().enumerate() {
+        for (choice, log_p) in log_p[..3].iter().enumerate() {
             let found = drawn.action.iter().filter(|it| **it == choice as f32);
             let (found, expected) = (found.count() as f32 / ROWS as f32, log_p.exp());
             assert!(

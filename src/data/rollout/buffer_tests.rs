@@ -126,6 +126,23 @@ fn advantages_bootstrap_from_the_true_last_observation_and_never_across_an_end()
 }
 
 #[test]
+fn an_episode_in_which_an_environment_failed_is_bootstrapped_from_what_it_showed_last() {
+    let mut rollout = Rollout::new(2, 1, 1, 1);
+    let mut step = Steps::new(1, 1, 1);
+    (step.observation.values, step.next_observation.values) = (vec![1.0], vec![3.0]);
+    (step.reward, step.valid) = (vec![0.5], vec![true]);
+    rollout.record(&step, &preprocessing()).unwrap();
+    let mut failed = Steps::new(1, 1, 1);
+    failed.observation.values = vec![3.0];
+    rollout.record(&failed, &preprocessing()).unwrap();
+    evaluate(&mut rollout);
+    rollout.estimate(0.9, 1.0);
+    let expected = 0.5 + 0.9 * v(1.5) - v(0.5);
+    assert!((rollout.advantage()[0] - expected).abs() < 1e-6);
+    assert_eq!(rollout.valid_rows(), 1);
+}
+
+#[test]
 fn without_values_an_episodes_rewards_are_summed_and_an_unfinished_one_is_left_out() {
     let mut rollout = Rollout::new(3, 1, 1, 1);
     for (reward, terminated) in [(1.0, false), (2.0, true), (5.0, false)] {
