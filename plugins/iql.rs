@@ -172,14 +172,6 @@ fn least_q(batch: &Batch, critic: &Target<Critic>) -> Tensor<1> {
     q.min_dim(0).squeeze_dim::<1>(0)
 }
 
-/// mean |τ − 1(u < 0)| u² with u = q − v: the loss whose minimum is the τ-expectile of q.
-fn expectile_loss(expectile: f32, q: Tensor<1>, v: Tensor<1>) -> Tensor<1> {
-    let u = q - v;
-    let above = u.clone().clamp_min(0.0).square() * expectile;
-    let below = u.clamp_max(0.0).square() * (1.0 - expectile);
-    (above + below).mean()
-}
-
 /// exp(β A), with the advantages and then the weights clipped; `[batch]`.
 fn weights(iql: &Iql, advantage: Tensor<1>) -> Tensor<1> {
     let advantage = match iql.max_advantage {
@@ -207,7 +199,7 @@ fn critic_losses(iql: &Iql, q: Tensor<2>, y: Tensor<1>) -> Tensor<1> {
     }
 }
 
-/// V's step, towards the expectile of the target critics' values of the data's actions.
+/// V's step, towards the expectile of the target critics' values of the data's actions: mean |τ − 1(u < 0)| u² with u = q − v.
 pub fn update_value(
     iql: Res<Iql>,
     batch: Res<Batch>,
@@ -218,7 +210,7 @@ pub fn update_value(
     let q = least_q(&batch, &target_critic);
     let v = value.v(batch.observation.clone());
     metrics.record("value/v", v.clone().mean());
-    let loss = expectile_loss(iql.expectile, q.stop_gradient(), v);
+    let loss = losses::expectile(v, q.stop_gradient(), iql.expectile);
     metrics.record("value/loss", loss.clone());
     let step = value.descend(loss)?;
     metrics.record("value/gradient_norm", step.gradient_norm);
@@ -286,7 +278,7 @@ fn validate(
 ) {
     let q = least_q(&batch, &target_critic);
     let v = value.v(batch.observation.clone());
-    let loss = expectile_loss(iql.expectile, q.clone(), v.clone());
+    let loss = losses::expectile(v.clone(), q.clone(), iql.expectile);
     metrics.record("validate/value/loss", loss);
     let y = q_target(&batch, &value);
     let losses = critic.q(batch.observation.clone(), batch.action.clone());
@@ -309,7 +301,7 @@ mod tests {
     fn the_expectile_loss_weighs_values_above_by_tau_and_below_by_the_rest() {
         let (q, v) = (tensor(&[2.0, -1.0]), tensor(&[0.0, 0.0]));
         // (0.7 * 4 + 0.3 * 1) / 2, and (0.9 * 4 + 0.1 * 1) / 2.
-        let loss = |tau| expectile_loss(tau, q.clone(), v.clone()).into_scalar::<f32>();
+        let loss = |tau| losses::expectile(v.clone(), q.clone(), tau).into_scalar::<f32>();
         assert!((loss(0.7) - 1.55).abs() < 1e-6);
         assert!((loss(0.9) - 1.85).abs() < 1e-6);
         // The median of expectiles is half the squared error.
@@ -317,7 +309,7 @@ mod tests {
         // d/dv: -2 tau u above, -2 (1 - tau) u below; a mean over two rows.
         let device = ComputeDevice::cpu().autodiff();
         let v = Tensor::<1>::from_floats([0.0, 0.0], &device).require_grad();
-        let loss = expectile_loss(0.7, q.stop_gradient(), v.clone());
+        let loss = losses::expectile(v.clone(), q.stop_gradient(), 0.7);
         let gradient = v.grad(&loss.backward()).unwrap().into_data();
         let gradient: Vec<f32> = gradient.into_vec().unwrap();
         assert!((gradient[0] + 1.4).abs() < 1e-6 && (gradient[1] - 0.3).abs() < 1e-6);
