@@ -33,7 +33,7 @@ pub struct Eval {
     /// The first episode's seed; the others count on from it
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Write a film of the first episode; the built-in environments can be drawn
+    /// Write a film of the first episode; all environments can be drawn but those of Python's Gymnasium
     #[arg(long, value_name = "FILE.gif")]
     record: Option<PathBuf>,
     /// Replace the film's file

@@ -23,11 +23,14 @@
 //!
 //! # Where to look
 //! - `binding`: the functions of the library, and all `unsafe` code; `library`: where it is looked for.
-//! - `task`: what differs between the three; `walker`: the [`Environment`].
+//! - `task`: what differs between the three; `walker`: the [`Environment`]; `drawing`: what they look like, `limbs`: where
+//!   their positions put them.
 
 mod binding;
+mod drawing;
 mod error;
 mod library;
+mod limbs;
 mod task;
 mod version;
 mod walker;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::binding::{CompiledModel, Simulated};
 use super::error::MujocoError;
 use super::library::engine;
+use super::limbs::{self, Limb};
 use crate::env::Space;
 
 /// How an episode of a task starts, is rewarded and ends: Gymnasium's definition, version 5.
@@ -12,7 +13,9 @@ pub(super) struct Task {
     /// Gymnasium's name.
     pub name: &'static str,
     /// The model, in MJCF.
-    model: &'static str,
+    pub model: &'static str,
+    /// What the model looks like.
+    pub limbs: &'static [Limb],
     /// Steps of the physics in one of the environment.
     pub frames: u32,
     /// Seconds in a step of the physics; the model says the same.
@@ -56,6 +59,7 @@ const ANY: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
 pub(super) static HOPPER: Task = Task {
     name: "Hopper-v5",
     model: include_str!("../../../assets/mujoco/hopper.xml"),
+    limbs: &limbs::HOPPER,
     frames: 4,
     time_step: 0.002,
     joints: 6,
@@ -75,6 +79,7 @@ pub(super) static HOPPER: Task = Task {
 pub(super) static WALKER: Task = Task {
     name: "Walker2d-v5",
     model: include_str!("../../../assets/mujoco/walker2d.xml"),
+    limbs: &limbs::WALKER,
     frames: 4,
     time_step: 0.002,
     joints: 9,
@@ -94,6 +99,7 @@ pub(super) static WALKER: Task = Task {
 pub(super) static HALF_CHEETAH: Task = Task {
     name: "HalfCheetah-v5",
     model: include_str!("../../../assets/mujoco/half_cheetah.xml"),
+    limbs: &limbs::HALF_CHEETAH,
     frames: 5,
     time_step: 0.01,
     joints: 9,

@@ -1,8 +1,9 @@
 //! A planar walker as an environment: seeding, stepping, rewards, snapshots.
 
 use super::binding::{Parts, Simulated};
+use super::drawing::drawing;
 use super::task::{FirstVelocities, Task};
-use crate::env::{Environment, EnvironmentError, NumpyRandom, Outcome, Snapshot, Space};
+use crate::env::{Drawing, Environment, EnvironmentError, NumpyRandom, Outcome, Snapshot, Space};
 
 /// One planar walker, simulated by MuJoCo.
 pub(super) struct Walker {
@@ -180,6 +181,12 @@ impl Environment for Walker {
             terminated: !healthy,
             truncated: false,
         })
+    }
+
+    fn drawing(&self) -> Option<Drawing> {
+        self.episode.as_ref()?;
+        let task = self.task;
+        Some(drawing(task.limbs, &self.positions, task.seconds()))
     }
 
     fn snapshot(&self) -> Snapshot {

@@ -226,11 +226,12 @@ mod tests {
     fn episode(name: &str, steps: usize) -> Film {
         let mut environment: Box<dyn Environment> = registry::make(name).unwrap();
         let mut observation = vec![0.0; environment.observation_space().size()];
+        let action = vec![0.0; environment.action_space().size()];
         environment.reset(Some(1), &mut observation).unwrap();
         let mut film = Film::default();
         film.take(&environment.drawing().unwrap());
         for _ in 0..steps {
-            environment.step(&[0.0], &mut observation).unwrap();
+            environment.step(&action, &mut observation).unwrap();
             film.take(&environment.drawing().unwrap());
         }
         film
@@ -262,7 +263,11 @@ mod tests {
     #[test]
     fn a_gif_shows_the_last_moment_exactly_after_the_right_time() {
         let folder = tempfile::tempdir().unwrap();
-        for name in registry::built_in_names() {
+        for name in registry::names() {
+            if let Err(error) = registry::check(name) {
+                eprintln!("skipped {name}: {error}");
+                continue;
+            }
             let film = episode(name, 8);
             let path = folder.path().join(format!("{name}.gif"));
             film.write(&path, false).unwrap();
