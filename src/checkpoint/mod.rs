@@ -101,6 +101,15 @@ struct Entry {
 #[derive(Resource, Default)]
 struct Persisted(Vec<Entry>);
 
+/// Adds something of which a checkpoint knows nothing: none of it is asked for when one is restored.
+pub(crate) fn without_persisting(app: &mut App, add: impl FnOnce(&mut App)) {
+    let world = app.world_mut();
+    let before = world.get_resource_or_init::<Persisted>().0.len();
+    add(app);
+    let mut persisted = app.world_mut().get_resource_or_init::<Persisted>();
+    persisted.0.truncate(before);
+}
+
 /// Registers what persists.
 pub trait AppPersistExt {
     /// Saves resource `T` with the run, if it is there when a checkpoint is made. Once is enough.

@@ -10,6 +10,7 @@ use super::building::{For, Program, failure, folders_of};
 use super::error::CliError;
 use super::eval::find;
 use super::print;
+use crate::checkpoint::without_persisting;
 use crate::collect::{
     Actions, Agent, Environments, Exploration, Generator, Recorded, RecordingPlugin, Restart,
     act_deterministically, seed_bridged, seed_environments,
@@ -155,7 +156,7 @@ impl Collect {
             noise: self.noise,
             random: self.random,
         };
-        let prepare = |app: &mut App| {
+        let add = |app: &mut App| {
             app.insert_resource(straying)
                 .add_random::<Exploration>()
                 .add_plugins(RecordingPlugin);
@@ -171,6 +172,7 @@ impl Collect {
                 .add_systems(Collecting, act.in_set(CollectSystems::Act));
             }
         };
+        let prepare = |app: &mut App| without_persisting(app, add);
         let purpose = For::Collecting {
             policy: Some(&snapshot),
             prepare: &prepare,
