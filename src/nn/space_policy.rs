@@ -4,7 +4,7 @@ use burn::module::{AutodiffModule, Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::{Activation, Categorical, DiagonalGaussian, Mlp, MlpSettings};
-use crate::learner::{Init, Network, Piece, Random};
+use crate::learner::{Dropout, Init, Network, Piece, Random};
 
 /// What a [`SpacePolicy`] draws from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +46,8 @@ pub enum SpaceDistribution {
 }
 
 impl SpacePolicy {
-    /// A policy for observations of width `observation`, with the given hidden layers and orthogonal initial weights. Numbers
-    /// have deviation e to the `log_std` at the beginning.
+    /// A policy for observations of width `observation`, with the given hidden layers, their widths or [`MlpSettings`], and
+    /// orthogonal initial weights. Numbers have deviation e to the `log_std` at the beginning.
     pub fn new(
         observation: usize,
         action: ActionKind,
@@ -69,7 +69,7 @@ impl SpacePolicy {
             device.clone().autodiff()
         };
         let policy = SpacePolicy {
-            trunk: Mlp::orthogonal(shape, 0.01, &recorded, init),
+            trunk: Mlp::orthogonal(shape, 0.01, &recorded, init).with_dropout(hidden.dropout),
             log_std: log_std
                 .map(|log_std| Param::from_tensor(Tensor::from_floats(&log_std[..], &recorded))),
         };
@@ -91,7 +91,21 @@ impl SpacePolicy {
 
     /// The distributions for observations `[batch, observation]`.
     pub fn distribution(&self, observation: Tensor<2>) -> SpaceDistribution {
-        let out = self.outputs(observation);
+        self.distribution_of(self.outputs(observation))
+    }
+
+    /// The distributions of a training step: where the policy has dropout, it drops. See [`Mlp::forward_dropping`].
+    pub fn distribution_dropping(
+        &self,
+        observation: Tensor<2>,
+        dropout: &mut Random<Dropout>,
+    ) -> SpaceDistribution {
+        let out = self.trunk.forward_dropping(observation, dropout);
+        self.distribution_of(out.squeeze_dim::<2>(0))
+    }
+
+    /// The distributions of the perceptron's outputs `[batch, outputs]`.
+    fn distribution_of(&self, out: Tensor<2>) -> SpaceDistribution {
         match self.log_std() {
             None => SpaceDistribution::Choices(Categorical::of_logits(out)),
             Some(log_std) => {
