@@ -206,4 +206,32 @@ mod tests {
         }
         assert!(outputs.iter().any(|mean| mean.abs() > 1.0));
     }
+
+    #[test]
+    fn orthogonal_networks_drop_in_training_steps_where_their_settings_say_so_and_nowhere_else() {
+        let device = ComputeDevice::cpu().plain();
+        let hidden = |dropout| MlpSettings {
+            layers: vec![32],
+            dropout,
+            ..default()
+        };
+        let rows = || Tensor::<2>::ones([4, 3], &device);
+        for rate in [0.0, 0.5] {
+            let init = &mut Random::<Init>::new(Seed(3));
+            let action = ActionKind::Choices(3);
+            let policy = SpacePolicy::new(3, action, hidden(rate), 0.0, &device, init);
+            let values = ValueFunction::orthogonal(3, hidden(rate), &device, init);
+            let dropout = &mut Random::<Dropout>::new(Seed(3));
+            let entropy = numbers(policy.distribution(rows()).entropy());
+            let dropped = numbers(policy.distribution_dropping(rows(), dropout).entropy());
+            assert_eq!(dropped == entropy, rate == 0.0);
+            assert_eq!(numbers(policy.distribution(rows()).entropy()), entropy);
+            let v = numbers(values.v(rows()));
+            assert_eq!(
+                numbers(values.v_dropping(rows(), dropout)) == v,
+                rate == 0.0
+            );
+            assert_eq!(numbers(values.v(rows())), v);
+        }
+    }
 }

@@ -62,3 +62,22 @@ fn a_target_that_is_copied_at_another_step_is_caught() {
         &["`target_critic`", "slot `Targets`", "τ = 1"],
     );
 }
+
+#[test]
+fn a_bootstrap_past_a_terminal_is_caught_in_a_huber_loss_too() {
+    let endless = |batch: Res<Batch>,
+                   target: Res<Target<DiscreteCritic>>,
+                   mut critic: Learning<DiscreteCritic>|
+     -> Result {
+        let next = batch.next_observation.clone();
+        let best = target.greedy(next.clone());
+        let y = batch.reward.clone() + target.q_of(next, best) * 0.99;
+        let q = critic.q_of(batch.observation.clone(), batch.action.clone());
+        critic.descend(losses::smooth_l1_of_each(q.unsqueeze::<2>(), y))?;
+        Ok(())
+    };
+    caught(
+        dqn(LearnSystems::Critic, endless).terminals_stop_the_bootstrap("critic"),
+        &["after a terminal step", "`batch.bootstrap`"],
+    );
+}

@@ -151,3 +151,23 @@ fn a_policys_step_that_moves_the_value_function_is_caught() {
         &["slot `Actor` changed `critic`", "another network's loss"],
     );
 }
+
+#[test]
+fn a_policys_step_that_asks_for_the_values_in_training_is_caught() {
+    // `Learning<..>` is a writer, whether it descends or not: what only reads takes `Res<Net<..>>`.
+    let reads = |batch: Res<RolloutBatch>,
+                 mut actor: Learning<SpaceActor>,
+                 critic: Learning<StateCritic>|
+     -> Result {
+        let policy = actor.distribution(batch.observation.clone());
+        let log_probability = policy.log_probability(batch.action.clone());
+        let returns = batch.returns.clone().stop_gradient();
+        let advantage = returns - critic.v(batch.observation.clone());
+        actor.descend((log_probability * advantage).mean().neg())?;
+        Ok(())
+    };
+    caught(
+        policy_step(reads).one_writer_for_each_network(),
+        &["ppo::update_critic", "slot `Actor`", "`Net<StateCritic>`"],
+    );
+}
