@@ -94,6 +94,7 @@ impl Trial {
             .insert_resource(Preprocessing {
                 observation: Normaliser::identity(2),
                 action: scale,
+                frames: 1,
             })
             .insert_resource(self.actions)
             .insert_resource(data);
