@@ -175,20 +175,19 @@ fn build_networks(
     let [observation, action] = preprocessing.widths();
     let device = device.plain();
     let latent = bcq.latent.unwrap_or(2 * action);
-    let vae = &bcq.vae.layers;
-    let vae = ActionVae::new(observation, action, latent, vae, &device, &mut init);
+    let hidden = bcq.vae.hidden();
+    let vae = ActionVae::new(observation, action, latent, hidden, &device, &mut init);
     let critic = QEnsemble::new(
         bcq.critics,
         observation,
         action,
-        &bcq.critic.layers,
+        bcq.critic.hidden(),
         bcq.value_bounds,
         &device,
         &mut init,
     );
-    let limit = bcq.perturbation_limit;
-    let actor = &bcq.actor.layers;
-    let actor = Perturbation::new(observation, action, actor, limit, &device, &mut init);
+    let (hidden, limit) = (bcq.actor.hidden(), bcq.perturbation_limit);
+    let actor = Perturbation::new(observation, action, hidden, limit, &device, &mut init);
     let (critic, actor) = (Net::<Critic>::new(critic), Net::<Perturbing>::new(actor));
     commands.insert_resource(Target::copy_of(&critic));
     commands.insert_resource(Target::copy_of(&actor));
@@ -197,16 +196,7 @@ fn build_networks(
     commands.insert_resource(Net::<Sampler>::new(vae));
 }
 
-/// The squared error of actions that went through the latent and back, and the divergence of the latent's Gaussian from the
-/// standard one, −½ (1 + ln σ² − μ² − σ²): means over the batch and the elements.
-fn vae_losses(vae: &ActionVae, batch: &Batch, noise: &mut Random<Noise>) -> (Tensor<1>, Tensor<1>) {
-    let code = vae.encode(batch.observation.clone(), batch.action.clone());
-    let latent = code.sample(noise);
-    let action = vae.decode(batch.observation.clone(), latent);
-    (losses::mse(action, batch.action.clone()), divergence(&code))
-}
-
-/// mean −½ (1 + ln σ² − μ² − σ²).
+/// The divergence of the latent's Gaussian from the standard one, −½ (1 + ln σ² − μ² − σ²): a mean over the batch and the elements.
 fn divergence(code: &DiagonalGaussian) -> Tensor<1> {
     let variance = code.std.clone().square();
     let sum = variance.clone().log() - code.mean.clone().square() - variance;
@@ -267,15 +257,18 @@ fn critic_losses(bcq: &Bcq, q: Tensor<2>, y: Tensor<1>) -> Tensor<1> {
     }
 }
 
-/// The generative model's step.
+/// The generative model's step: the squared error of actions that went through the latent and back, and the latent's divergence.
 pub fn update_sampler(
     bcq: Res<Bcq>,
     batch: Res<Batch>,
-    mut noise: ResMut<Random<Noise>>,
+    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
     mut vae: Learning<Sampler>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let (error, divergence) = vae_losses(&vae, &batch, &mut noise);
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let code = vae.encode_dropping(s.clone(), a.clone(), &mut dropout);
+    let action = vae.decode_dropping(s, code.sample(&mut noise), &mut dropout);
+    let (error, divergence) = (losses::mse(action, a), divergence(&code));
     metrics.record("vae/error", error.clone());
     metrics.record("vae/divergence", divergence.clone());
     let loss = error + divergence * bcq.divergence_weight;
@@ -292,7 +285,7 @@ pub fn update_critic(
     vae: Res<Net<Sampler>>,
     target_actor: Res<Target<Perturbing>>,
     target_critic: Res<Target<Critic>>,
-    mut noise: ResMut<Random<Noise>>,
+    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
@@ -306,7 +299,8 @@ pub fn update_critic(
     );
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
-    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let q = critic.q_dropping(s, a, &mut dropout);
     let losses = critic_losses(&bcq, q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -322,12 +316,12 @@ pub fn update_actor(
     batch: Res<Batch>,
     vae: Res<Net<Sampler>>,
     critic: Res<Net<Critic>>,
-    mut noise: ResMut<Random<Noise>>,
+    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
     mut actor: Learning<Perturbing>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let proposed = propose(&bcq, &vae, batch.observation.clone(), &mut noise);
-    let action = actor.perturb(batch.observation.clone(), proposed);
+    let action = actor.perturb_dropping(batch.observation.clone(), proposed, &mut dropout);
     let q1 = critic.frozen().q1(batch.observation.clone(), action);
     let loss = q1.mean().neg();
     metrics.record("actor/loss", loss.clone());
@@ -380,8 +374,10 @@ fn validate(
     mut metrics: ResMut<Metrics>,
 ) {
     let mut noise = Random::<Noise>::forked(Seed(0), 1);
-    let (error, divergence) = vae_losses(&vae, &batch, &mut noise);
-    let loss = error + divergence * bcq.divergence_weight;
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let code = vae.encode(s.clone(), a.clone());
+    let error = losses::mse(vae.decode(s, code.sample(&mut noise)), a);
+    let loss = error + divergence(&code) * bcq.divergence_weight;
     metrics.record("validate/vae/loss", loss);
     let y = q_target(
         &bcq,

@@ -88,10 +88,8 @@ impl Default for Cql {
 
 impl Settings for Cql {
     fn check(&self, problems: &mut FieldProblems) {
-        if self
-            .value_bounds
-            .is_some_and(|bounds| bounds.low >= bounds.high)
-        {
+        let is_empty = |bounds: ValueBounds| bounds.low >= bounds.high;
+        if self.value_bounds.is_some_and(is_empty) {
             problems.refuse("value_bounds", "`low` must be below `high`");
         }
     }
@@ -190,13 +188,13 @@ fn build_networks(
 ) {
     let [observation, action] = preprocessing.widths();
     let device = device.plain();
-    let layers = &cql.actor.layers;
-    let actor = SquashedGaussian::new(observation, action, layers, &device, &mut init);
+    let hidden = cql.actor.hidden();
+    let actor = SquashedGaussian::new(observation, action, hidden, &device, &mut init);
     let critic = QEnsemble::new(
         cql.critics,
         observation,
         action,
-        &cql.critic.layers,
+        cql.critic.hidden(),
         cql.value_bounds,
         &device,
         &mut init,
@@ -313,21 +311,21 @@ fn q_target(
     batch.reward.clone() + batch.bootstrap.clone() * q
 }
 
-/// Each critic's squared temporal difference and its weighted gap, both `[members]`.
+/// Each critic's squared temporal difference and its weighted gap, both `[members]`; `q_of` gives the critics' values.
 fn critic_terms(
     cql: &Cql,
     batch: &Batch,
-    critic: &QEnsemble,
+    mut q_of: impl FnMut(Tensor<2>, Tensor<2>) -> Tensor<2>,
     y: Tensor<1>,
     broad: Vec<(Tensor<2>, Tensor<2>)>,
 ) -> (Tensor<1>, Tensor<1>) {
-    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    let q = q_of(batch.observation.clone(), batch.action.clone());
     let copies = each_row(batch.observation.clone(), cql.actions);
     let recorded = q.device().is_autodiff();
     let constant = |x: Tensor<2>| if recorded { x.stop_gradient() } else { x };
     let kinds = broad.into_iter().map(|(action, log_density)| {
         (
-            critic.q(copies.clone(), action),
+            q_of(copies.clone(), action),
             constant(log_density.repeat_dim(0, cql.critics)),
         )
     });
@@ -348,8 +346,8 @@ pub fn update_critic(
     actor: Res<Net<StochasticActor>>,
     target_critic: Res<Target<Critic>>,
     weights: Weights,
-    mut noise: ResMut<Random<Noise>>,
-    mut uniform: ResMut<Random<Uniform>>,
+    (mut noise, mut uniform): (ResMut<Random<Noise>>, ResMut<Random<Uniform>>),
+    mut dropout: ResMut<Random<Dropout>>,
     mut critic: Learning<Critic>,
     mut gap_found: Option<ResMut<Gap>>,
     mut metrics: ResMut<Metrics>,
@@ -361,7 +359,8 @@ pub fn update_critic(
     metrics.record("critic/done_share", batch.terminal.clone().mean());
 
     let broad = broad_actions(&cql, &here, &there, &mut noise, &mut uniform);
-    let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
+    let q_of = |s, a| critic.q_dropping(s, a, &mut dropout);
+    let (difference, gap) = critic_terms(&cql, &batch, q_of, y, broad);
     let mean_gap = gap.clone().mean().no_grad();
     metrics.record("critic/gap", mean_gap.clone());
     let multiplier = weights.conservatism(&batch);
@@ -401,12 +400,12 @@ pub fn update_actor(
     tick: Res<Tick<StochasticActor>>,
     critic: Res<Net<Critic>>,
     weights: Weights,
-    mut noise: ResMut<Random<Noise>>,
+    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
     mut actor: Learning<StochasticActor>,
     mut found: ResMut<LogProbability>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let policy = actor.distribution(batch.observation.clone());
+    let policy = actor.distribution_dropping(batch.observation.clone(), &mut dropout);
     let drawn = policy.draw(&mut noise);
     let goal = if tick.count <= cql.imitation_steps {
         policy.log_probability(batch.action.clone())
@@ -464,7 +463,7 @@ fn validate(
     let there = actor.distribution(batch.next_observation.clone());
     let y = q_target(&cql, &batch, &there, &target_critic, &weights, &mut noise);
     let broad = broad_actions(&cql, &here, &there, &mut noise, &mut uniform);
-    let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
+    let (difference, gap) = critic_terms(&cql, &batch, |s, a| critic.q(s, a), y, broad);
     let multiplier = weights.conservatism(&batch);
     let losses = difference + multiplier * (gap - cql.lagrange.unwrap_or(0.0));
     metrics.record("validate/critic/loss", losses.sum());

@@ -47,10 +47,9 @@ impl Default for Ddpg {
     fn default() -> Self {
         let network = |rate: f64, l2: f32| NetworkSettings {
             layers: vec![400, 300],
-            optimizer: Optimizer::Adam,
             learning_rate: LearningRate::Constant(rate),
             l2,
-            max_gradient_norm: None,
+            ..default()
         };
         Ddpg {
             discount: 0.99,
@@ -115,15 +114,10 @@ fn build_networks(
     mut commands: Commands,
 ) {
     let [observation, action] = preprocessing.widths();
-    let (device, layers) = (device.plain(), &ddpg.critic.layers[..]);
-    let actor = Policy::new(
-        observation,
-        action,
-        &ddpg.actor.layers[..],
-        &device,
-        &mut init,
-    );
-    let critic = QEnsemble::new(1, observation, action, layers, None, &device, &mut init);
+    let (device, hidden) = (device.plain(), ddpg.actor.hidden());
+    let actor = Policy::new(observation, action, hidden, &device, &mut init);
+    let hidden = ddpg.critic.hidden();
+    let critic = QEnsemble::new(1, observation, action, hidden, None, &device, &mut init);
     let (actor, critic) = (Net::<Actor>::new(actor), Net::<Critic>::new(critic));
     commands.insert_resource(Target::copy_of(&actor));
     commands.insert_resource(Target::copy_of(&critic));
@@ -186,6 +180,7 @@ pub fn update_critic(
     batch: Res<Batch>,
     target_actor: Res<Target<Actor>>,
     target_critic: Res<Target<Critic>>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
@@ -194,7 +189,8 @@ pub fn update_critic(
     let y = batch.reward.clone() + batch.bootstrap.clone() * q;
     metrics.record("critic/q_target", y.clone().mean());
 
-    let q = critic.q1(batch.observation.clone(), batch.action.clone());
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let q = critic.q_dropping(s, a, &mut dropout).squeeze_dim::<1>(0);
     let loss = losses::mse(q, y);
     metrics.record("critic/loss", loss.clone());
     let step = critic.descend(loss)?;
@@ -206,10 +202,11 @@ pub fn update_critic(
 pub fn update_actor(
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let action = actor.act(batch.observation.clone());
+    let action = actor.act_dropping(batch.observation.clone(), &mut dropout);
     let q = critic.frozen().q1(batch.observation.clone(), action);
     let loss = q.mean().neg();
     metrics.record("actor/loss", loss.clone());

@@ -39,30 +39,12 @@ pub struct Dqn {
     pub gradient_steps: u64,
     /// ε: the share of actions that are random, over the environment steps.
     pub exploration: Annealed,
-    /// The action values.
-    pub critic: DqnCritic,
-}
-
-/// DQN's action values.
-#[derive(Clone, Debug, Reflect)]
-pub struct DqnCritic {
     /// Whether the network has a stream for the state's value and one for the actions' advantages.
     pub dueling: bool,
-    /// Widths of the hidden layers (ReLU).
-    #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// The rule that turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The learning rate over time.
-    pub learning_rate: LearningRate,
-    /// Weight decay: in the gradient for Adam, decoupled for AdamW.
-    #[reflect(@Bounds::at_least(0.0))]
-    pub l2: f32,
-    /// The norm that the gradient is clipped to. None: not clipped.
-    #[reflect(@Bounds::above(0.0))]
-    pub max_gradient_norm: Option<f32>,
     /// Whether the loss is smooth L1 (β = 1), the paper's clipped error, instead of squared.
     pub huber: bool,
+    /// The action values.
+    pub critic: NetworkSettings,
 }
 
 impl Default for Dqn {
@@ -83,14 +65,11 @@ impl Default for Dqn {
                 end: 0.1,
                 steps: 1_000_000,
             },
-            critic: DqnCritic {
-                dueling: false,
-                layers: vec![256, 256],
-                optimizer: Optimizer::Adam,
+            dueling: false,
+            huber: true,
+            critic: NetworkSettings {
                 learning_rate: LearningRate::Constant(1e-4),
-                l2: 0.0,
-                max_gradient_norm: None,
-                huber: true,
+                ..default()
             },
         }
     }
@@ -107,7 +86,6 @@ impl Settings for Dqn {
 
 impl Plugin for Dqn {
     fn build(&self, app: &mut App) {
-        let critic = &self.critic;
         app.insert_resource(self.clone())
             .add_plugins(ExperiencePlugin {
                 minibatch: MinibatchPlugin {
@@ -121,13 +99,7 @@ impl Plugin for Dqn {
                 gradient_steps: self.gradient_steps,
                 warm_up: self.warm_up,
             })
-            .add_learner::<DiscreteCritic>(Learner {
-                optimizer: critic.optimizer,
-                learning_rate: critic.learning_rate.clone(),
-                l2: critic.l2,
-                max_gradient_norm: critic.max_gradient_norm,
-                window: Window::default(),
-            })
+            .add_learner::<DiscreteCritic>(self.critic.learner())
             .add_target::<DiscreteCritic>()
             .acts_with::<DiscreteCritic>()
             .add_random::<Init>()
@@ -155,15 +127,8 @@ fn build_network(
         return Err(InputError::new(NOT_DISCRETE).into());
     };
     let [observation, _] = preprocessing.widths();
-    let (critic, device) = (&dqn.critic, device.plain());
-    let q = DiscreteQ::new(
-        observation,
-        n,
-        &critic.layers,
-        critic.dueling,
-        &device,
-        &mut init,
-    );
+    let (hidden, device) = (dqn.critic.hidden(), device.plain());
+    let q = DiscreteQ::new(observation, n, hidden, dqn.dueling, &device, &mut init);
     let critic = Net::<DiscreteCritic>::new(q);
     commands.insert_resource(Target::copy_of(&critic));
     commands.insert_resource(critic);
@@ -221,14 +186,16 @@ pub fn update_critic(
     dqn: Res<Dqn>,
     batch: Res<Batch>,
     target: Res<Target<DiscreteCritic>>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut critic: Learning<DiscreteCritic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let y = q_target(dqn.double, &batch, critic.plain(), &target);
     metrics.record("critic/q_target", y.clone().mean());
 
-    let q = critic.q_of(batch.observation.clone(), batch.action.clone());
-    let loss = if dqn.critic.huber {
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let q = critic.q_of_dropping(s, a, &mut dropout);
+    let loss = if dqn.huber {
         losses::smooth_l1_of_each(q.unsqueeze::<2>(), y)
     } else {
         losses::mse(q, y)

@@ -146,19 +146,18 @@ fn build_networks(
     let [observation, action] = preprocessing.widths();
     let device = device.plain();
     let head = iql.head.with(&iql.gaussian, &iql.mixture);
-    let layers = &iql.actor.layers;
-    let actor = DensityPolicy::new(observation, action, layers, head, &device, &mut init);
-    let layers = &iql.critic.layers;
+    let hidden = iql.actor.hidden();
+    let actor = DensityPolicy::new(observation, action, hidden, head, &device, &mut init);
     let critic = QEnsemble::new(
         iql.critics,
         observation,
         action,
-        layers,
+        iql.critic.hidden(),
         None,
         &device,
         &mut init,
     );
-    let value = ValueFunction::new(observation, &iql.value.layers, &device, &mut init);
+    let value = ValueFunction::new(observation, iql.value.hidden(), &device, &mut init);
     let critic = Net::<Critic>::new(critic);
     commands.insert_resource(Target::copy_of(&critic));
     commands.insert_resource(critic);
@@ -204,11 +203,12 @@ pub fn update_value(
     iql: Res<Iql>,
     batch: Res<Batch>,
     target_critic: Res<Target<Critic>>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut value: Learning<Value>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let q = least_q(&batch, &target_critic);
-    let v = value.v(batch.observation.clone());
+    let v = value.v_dropping(batch.observation.clone(), &mut dropout);
     metrics.record("value/v", v.clone().mean());
     let loss = losses::expectile(v, q.stop_gradient(), iql.expectile);
     metrics.record("value/loss", loss.clone());
@@ -222,13 +222,15 @@ pub fn update_critic(
     iql: Res<Iql>,
     batch: Res<Batch>,
     value: Res<Net<Value>>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let y = q_target(&batch, &value);
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
-    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let q = critic.q_dropping(s, a, &mut dropout);
     let losses = critic_losses(&iql, q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -244,6 +246,7 @@ pub fn update_actor(
     batch: Res<Batch>,
     value: Res<Net<Value>>,
     target_critic: Res<Target<Critic>>,
+    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<DensityActor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
@@ -251,7 +254,7 @@ pub fn update_actor(
     metrics.record("actor/advantage", advantage.clone().mean());
     let weight = weights(&iql, advantage);
     metrics.record("actor/weight", weight.clone().mean());
-    let policy = actor.distribution(batch.observation.clone());
+    let policy = actor.distribution_dropping(batch.observation.clone(), &mut dropout);
     let log_probability = policy.log_probability(batch.action.clone());
     metrics.record("actor/log_probability", log_probability.clone().mean());
     let loss = (weight.stop_gradient() * log_probability).mean().neg();

@@ -156,12 +156,12 @@ fn build_networks(
 ) {
     let [observation, action] = preprocessing.widths();
     let device = device.plain();
-    let actor = SquashedGaussian::new(observation, action, &sac.actor.layers, &device, &mut init);
+    let actor = SquashedGaussian::new(observation, action, sac.actor.hidden(), &device, &mut init);
     let critic = QEnsemble::new(
         sac.critic.n,
         observation,
         action,
-        &sac.critic.network.layers[..],
+        sac.critic.network.hidden(),
         None,
         &device,
         &mut init,
@@ -215,14 +215,15 @@ pub fn update_critic(
     actor: Res<Net<StochasticActor>>,
     target_critic: Res<Target<Critic>>,
     temperature: Res<Net<Temperature>>,
-    mut noise: ResMut<Random<Noise>>,
+    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let y = q_target(&batch, &actor, &target_critic, &temperature, &mut noise);
     metrics.record("critic/q_target", y.clone().mean());
 
-    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let q = critic.q_dropping(s, a, &mut dropout);
     let losses = losses::mse_of_each(q, y) * 0.5;
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -241,14 +242,13 @@ pub fn update_actor(
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,
     temperature: Res<Net<Temperature>>,
-    mut noise: ResMut<Random<Noise>>,
+    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
     mut actor: Learning<StochasticActor>,
     mut entropy: ResMut<PolicyEntropy>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let drawn = actor
-        .distribution(batch.observation.clone())
-        .draw(&mut noise);
+    let policy = actor.distribution_dropping(batch.observation.clone(), &mut dropout);
+    let drawn = policy.draw(&mut noise);
     let log_probability = drawn.log_probability;
     entropy.0 = log_probability.clone().no_grad().mean().neg();
     metrics.record("actor/entropy", entropy.0.clone());

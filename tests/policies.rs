@@ -9,9 +9,9 @@ use yarak::env::registry;
 use yarak::policy::{Policy, PolicyError};
 use yarak::prelude::{
     Acting, Activation, App, AppExit, Bc, Bcq, Checkpoints, ComputeDevice, Cql, Dataset, Ddpg, Dqn,
-    Environments, Iql, LearningRate, Noise, Plugin, PluginGroup, PolicyHead, Ppo, Preprocessing,
-    Random, Replay, RunPlugin, Sac, ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor, TensorData,
-    World, YarakPlugins, default, gather,
+    Environments, Iql, LearningRate, NetworkSettings, Noise, Plugin, PluginGroup, PolicyHead, Ppo,
+    Preprocessing, Random, Replay, RunPlugin, Sac, ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor,
+    TensorData, World, YarakPlugins, default, gather,
 };
 
 const DATA: &str = concat!(
@@ -68,8 +68,14 @@ fn online(env: &str, algorithm: impl Plugin) -> App {
 /// The policy of the app's own snapshot against the app's own network, on observations in the raw.
 #[track_caller]
 fn assert_acts_alike(app: &App) {
-    let mut policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();
+    let policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();
     assert_eq!(policy.step(), 7);
+    assert_acts_as(app, policy);
+}
+
+/// A policy that was loaded against the app's own network.
+#[track_caller]
+fn assert_acts_as(app: &App, mut policy: Policy) {
     let (rows, width) = (64, policy.observation_size());
     let raw = Random::<Noise>::new(Seed(1)).normals(rows * width);
     let preprocessing = app.world().resource::<Preprocessing>();
@@ -119,6 +125,79 @@ fn every_policy_that_learns_from_data_acts_alike_when_it_travels() {
     }));
 }
 
+/// Adds an algorithm whose policy has the settings.
+type WithActor = fn(&mut App, NetworkSettings);
+
+#[test]
+fn an_exported_policy_has_the_activation_and_the_normalisation_of_its_settings() {
+    let network = || NetworkSettings {
+        layers: vec![17, 9],
+        activation: Activation::Tanh,
+        dropout: 0.2,
+        layer_norm: true,
+        ..default()
+    };
+    let algorithms: [(&str, WithActor); 4] = [
+        ("sac", |app, actor| {
+            let batch = 8;
+            app.add_plugins(Sac {
+                batch,
+                actor,
+                ..default()
+            });
+        }),
+        ("iql", |app, actor| {
+            let batch = 8;
+            app.add_plugins(Iql {
+                batch,
+                actor,
+                ..default()
+            });
+        }),
+        ("cql", |app, actor| {
+            let batch = 8;
+            app.add_plugins(Cql {
+                batch,
+                actor,
+                ..default()
+            });
+        }),
+        ("ddpg", |app, actor| {
+            let batch = 8;
+            app.add_plugins(Ddpg {
+                batch,
+                actor,
+                ..default()
+            });
+        }),
+    ];
+    for (name, algorithm) in algorithms {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let plugins = |app: &mut App| {
+            app.add_plugins((data(), Checkpoints::default()));
+            algorithm(app, network());
+        };
+        let app = trained(plugins, Some(run.clone()));
+        let file = folder.path().join("policy.safetensors");
+        Policy::export(&run, &file, false).unwrap();
+        // As its note says, which whoever reads the file elsewhere goes by.
+        let note = String::from_utf8_lossy(&fs::read(&file).unwrap()).replace('\\', "");
+        for word in ["\"hidden\":\"Tanh\"", "0.gain", "1.offset"] {
+            assert!(note.contains(word), "{name}: {word}");
+        }
+        assert_acts_as(&app, Policy::load(&file).unwrap());
+    }
+    let mut dqn = Dqn {
+        batch: 8,
+        warm_up: 20,
+        dueling: true,
+        ..default()
+    };
+    dqn.critic = network();
+    assert_acts_alike(&online("CartPole-v1", dqn));
+}
+
 #[test]
 fn every_policy_that_learns_in_environments_acts_alike_when_it_travels() {
     let (batch, warm_up) = (8, 20);
@@ -152,7 +231,7 @@ fn every_policy_that_learns_in_environments_acts_alike_when_it_travels() {
             warm_up,
             ..default()
         };
-        dqn.critic.dueling = dueling;
+        dqn.dueling = dueling;
         let app = online("CartPole-v1", dqn);
         assert_acts_alike(&app);
         let mut policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();

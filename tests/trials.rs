@@ -5,30 +5,35 @@ use yarak::testing::{Mistake, Trial};
 
 const RATE: LearningRate = LearningRate::Constant(3e-3);
 
-fn network() -> NetworkSettings {
+fn network(dropout: f32) -> NetworkSettings {
     NetworkSettings {
         layers: vec![32],
+        dropout,
         learning_rate: RATE,
         ..default()
     }
 }
 
-/// The checks that ask nothing of what a plugin learns.
-fn stands(trial: impl Fn() -> Trial, networks: &[&str]) -> Result<(), Mistake> {
-    trial().networks_exist(networks)?;
-    trial().one_writer_for_each_network()?;
-    trial().losses_are_finite()?;
-    trial().looking_changes_nothing()?;
-    trial().same_seed_same_bits()?;
-    trial().resumes_exactly()
+/// The checks that ask nothing of what a plugin learns, of networks that drop values and of such that do not.
+fn stands(trial: impl Fn(f32) -> Trial, networks: &[&str]) -> Result<(), Mistake> {
+    trial(0.0).networks_exist(networks)?;
+    trial(0.0).one_writer_for_each_network()?;
+    for dropout in [0.0, 0.3] {
+        trial(dropout).losses_are_finite()?;
+        trial(dropout).looking_changes_nothing()?;
+        trial(dropout).same_seed_same_bits()?;
+        trial(dropout).resumes_exactly()?;
+    }
+    Ok(())
 }
 
-fn td3() -> Trial {
+fn td3(dropout: f32) -> Trial {
     let mut td3 = Td3 {
         batch: 64,
         ..default()
     };
     (td3.actor.layers, td3.critic.layers) = (vec![32], vec![32]);
+    (td3.actor.dropout, td3.critic.dropout) = (dropout, dropout);
     (td3.actor.learning_rate, td3.critic.learning_rate) = (RATE, RATE);
     Trial::of(td3)
 }
@@ -36,22 +41,22 @@ fn td3() -> Trial {
 #[test]
 fn td3_stands() -> Result<(), Mistake> {
     stands(td3, &["actor", "critic"])?;
-    td3().changes(&[
+    td3(0.0).changes(&[
         (LearnSystems::Critic, &["critic"]),
         (LearnSystems::Actor, &["actor"]),
         (LearnSystems::Targets, &["target_actor", "target_critic"]),
     ])?;
-    td3().targets_follow(0.005)?;
-    td3().targets_are_detached("critic")?;
-    td3().terminals_stop_the_bootstrap("critic")?;
-    td3().learns_from_rewards(1_500)
+    td3(0.0).targets_follow(0.005)?;
+    td3(0.0).targets_are_detached("critic")?;
+    td3(0.0).terminals_stop_the_bootstrap("critic")?;
+    td3(0.0).learns_from_rewards(1_500)
 }
 
-fn ddpg() -> Trial {
+fn ddpg(dropout: f32) -> Trial {
     Trial::of(Ddpg {
         batch: 64,
-        actor: network(),
-        critic: network(),
+        actor: network(dropout),
+        critic: network(dropout),
         ..default()
     })
 }
@@ -59,24 +64,24 @@ fn ddpg() -> Trial {
 #[test]
 fn ddpg_stands() -> Result<(), Mistake> {
     stands(ddpg, &["actor", "critic"])?;
-    ddpg().changes(&[
+    ddpg(0.0).changes(&[
         (LearnSystems::Critic, &["critic"]),
         (LearnSystems::Actor, &["actor"]),
         (LearnSystems::Targets, &["target_actor", "target_critic"]),
     ])?;
-    ddpg().targets_follow(0.001)?;
-    ddpg().targets_are_detached("critic")?;
-    ddpg().terminals_stop_the_bootstrap("critic")?;
-    ddpg().learns_from_rewards(1_500)
+    ddpg(0.0).targets_follow(0.001)?;
+    ddpg(0.0).targets_are_detached("critic")?;
+    ddpg(0.0).terminals_stop_the_bootstrap("critic")?;
+    ddpg(0.0).learns_from_rewards(1_500)
 }
 
-fn sac() -> Trial {
+fn sac(dropout: f32) -> Trial {
     let mut sac = Sac {
         batch: 64,
-        actor: network(),
+        actor: network(dropout),
         ..default()
     };
-    sac.critic.network = network();
+    sac.critic.network = network(dropout);
     sac.temperature.learning_rate = RATE;
     Trial::of(sac)
 }
@@ -84,18 +89,18 @@ fn sac() -> Trial {
 #[test]
 fn sac_stands() -> Result<(), Mistake> {
     stands(sac, &["actor", "critic", "temperature"])?;
-    sac().targets_follow(0.005)?;
-    sac().targets_are_detached("critic")?;
-    sac().terminals_stop_the_bootstrap("critic")?;
-    sac().learns_from_rewards(1_500)
+    sac(0.0).targets_follow(0.005)?;
+    sac(0.0).targets_are_detached("critic")?;
+    sac(0.0).terminals_stop_the_bootstrap("critic")?;
+    sac(0.0).learns_from_rewards(1_500)
 }
 
-fn iql() -> Trial {
+fn iql(dropout: f32) -> Trial {
     Trial::of(Iql {
         batch: 64,
-        actor: network(),
-        critic: network(),
-        value: network(),
+        actor: network(dropout),
+        critic: network(dropout),
+        value: network(dropout),
         ..default()
     })
 }
@@ -103,18 +108,18 @@ fn iql() -> Trial {
 #[test]
 fn iql_stands() -> Result<(), Mistake> {
     stands(iql, &["actor", "critic", "value"])?;
-    iql().targets_follow(0.005)?;
-    iql().targets_are_detached("critic")?;
-    iql().learns_from_rewards(1_500)
+    iql(0.0).targets_follow(0.005)?;
+    iql(0.0).targets_are_detached("critic")?;
+    iql(0.0).learns_from_rewards(1_500)
 }
 
-fn cql() -> Trial {
+fn cql(dropout: f32) -> Trial {
     Trial::of(Cql {
         batch: 64,
         actions: 4,
         imitation_steps: 100,
-        actor: network(),
-        critic: network(),
+        actor: network(dropout),
+        critic: network(dropout),
         ..default()
     })
 }
@@ -122,17 +127,17 @@ fn cql() -> Trial {
 #[test]
 fn cql_stands() -> Result<(), Mistake> {
     stands(cql, &["actor", "conservatism", "critic", "temperature"])?;
-    cql().targets_follow(0.005)?;
-    cql().targets_are_detached("critic")?;
-    cql().learns_from_rewards(1_500)
+    cql(0.0).targets_follow(0.005)?;
+    cql(0.0).targets_are_detached("critic")?;
+    cql(0.0).learns_from_rewards(1_500)
 }
 
-fn bcq() -> Trial {
+fn bcq(dropout: f32) -> Trial {
     Trial::of(Bcq {
         batch: 64,
-        actor: network(),
-        critic: network(),
-        vae: network(),
+        actor: network(dropout),
+        critic: network(dropout),
+        vae: network(dropout),
         ..default()
     })
 }
@@ -140,6 +145,109 @@ fn bcq() -> Trial {
 #[test]
 fn bcq_stands() -> Result<(), Mistake> {
     stands(bcq, &["actor", "critic", "vae"])?;
-    bcq().targets_follow(0.005)?;
-    bcq().targets_are_detached("critic")
+    bcq(0.0).targets_follow(0.005)?;
+    bcq(0.0).targets_are_detached("critic")
+}
+
+fn dqn(dropout: f32, target_update: TargetUpdate) -> Trial {
+    let dqn = Dqn {
+        batch: 64,
+        warm_up: 200,
+        train_every: 1,
+        exploration: Annealed::Constant(0.2),
+        target_update,
+        critic: network(dropout),
+        ..default()
+    };
+    Trial::of(dqn).with_choices(5)
+}
+
+#[test]
+fn dqn_stands() -> Result<(), Mistake> {
+    for target_update in [TargetUpdate::Hard(5), TargetUpdate::Soft] {
+        let dqn = |dropout| dqn(dropout, target_update);
+        stands(dqn, &["critic"])?;
+        dqn(0.0).changes(&[
+            (LearnSystems::Critic, &["critic"]),
+            (LearnSystems::Targets, &["target_critic"]),
+        ])?;
+        dqn(0.0).targets_are_detached("critic")?;
+        dqn(0.0).terminals_stop_the_bootstrap("critic")?;
+        dqn(0.0).learns_from_rewards(1_500)?;
+        dqn(0.0).learns_by_acting(64_000)?;
+    }
+    dqn(0.0, TargetUpdate::Hard(5)).targets_are_copied(5)?;
+    dqn(0.0, TargetUpdate::Soft).targets_follow(0.005)
+}
+
+fn policy() -> reinforce::PolicySettings {
+    reinforce::PolicySettings {
+        layers: vec![32],
+        learning_rate: LearningRate::Constant(5e-3),
+        ..default()
+    }
+}
+
+fn values() -> reinforce::ValueSettings {
+    reinforce::ValueSettings {
+        layers: vec![32],
+        learning_rate: LearningRate::Constant(5e-3),
+        ..default()
+    }
+}
+
+/// The checks of what learns from rounds of its own draws, of choices and of numbers.
+fn learns_in_rounds(trial: impl Fn() -> Trial) -> Result<(), Mistake> {
+    for of in [|trial: Trial| trial, |trial: Trial| trial.with_choices(5)] {
+        let trial = || of(trial());
+        stands(|_| trial(), &["actor", "critic"])?;
+        trial().changes(&[
+            (LearnSystems::Critic, &["critic"]),
+            (LearnSystems::Actor, &["actor"]),
+        ])?;
+        trial().advantages_are_detached("critic")?;
+        trial().old_probabilities_are_detached("actor")?;
+    }
+    trial().with_choices(5).learns_by_acting(100_000)
+}
+
+#[test]
+fn reinforce_with_a_baseline_stands() -> Result<(), Mistake> {
+    learns_in_rounds(|| {
+        Trial::of(Reinforce {
+            steps: 8,
+            baseline: true,
+            actor: policy(),
+            critic: values(),
+            ..default()
+        })
+    })
+}
+
+#[test]
+fn a2c_stands() -> Result<(), Mistake> {
+    learns_in_rounds(|| {
+        Trial::of(A2c {
+            steps: 8,
+            actor: policy(),
+            critic: values(),
+            ..default()
+        })
+    })
+}
+
+#[test]
+fn ppo_stands() -> Result<(), Mistake> {
+    learns_in_rounds(|| {
+        Trial::of(Ppo {
+            steps: 8,
+            epochs: 4,
+            minibatches: 4,
+            value_clip: Some(0.2),
+            entropy_coefficient: 0.01,
+            actor: policy(),
+            critic: values(),
+            ..default()
+        })
+    })
 }

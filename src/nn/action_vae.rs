@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::q_ensemble::side_by_side;
-use super::{Activation, DiagonalGaussian, Mlp, MlpShape};
-use crate::learner::{Init, Network, Piece, Random};
+use super::{Activation, DiagonalGaussian, Mlp, MlpSettings};
+use crate::learner::{Dropout, Init, Network, Piece, Random};
 
 /// A conditional variational autoencoder of actions given observations (Kingma & Welling 2014,
 /// <https://arxiv.org/abs/1312.6114>; Sohn et al. 2015): an encoder of (s, a) into a Gaussian over a latent z, and a decoder of
@@ -32,28 +32,20 @@ pub struct ActionVae {
 const LOG_STD: (f32, f32) = (-4.0, 15.0);
 
 impl ActionVae {
-    /// A model for observations and actions of the given widths, with a latent of width `latent`, and hidden layers of the
-    /// given widths and ReLU in both halves.
+    /// A model for observations and actions of the given widths, with a latent of width `latent`, and the given hidden layers in
+    /// both halves: their widths, or [`MlpSettings`].
     pub fn new(
         observation: usize,
         action: usize,
         latent: usize,
-        layers: &[usize],
+        hidden: impl Into<MlpSettings>,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Self {
+        let hidden = hidden.into();
         let mut half = |input, output, activation| {
-            let mut sizes = vec![input];
-            sizes.extend(layers);
-            sizes.push(output);
-            let shape = MlpShape {
-                members: 1,
-                sizes,
-                hidden: Activation::Relu,
-                output: activation,
-                layer_norm: None,
-            };
-            Mlp::new(shape, device, init)
+            let shape = hidden.shape(1, input, output, activation);
+            Mlp::new(shape, device, init).with_dropout(hidden.dropout)
         };
         ActionVae {
             encoder: half(observation + action, 2 * latent, Activation::Identity),
@@ -64,7 +56,23 @@ impl ActionVae {
 
     /// q(z | s, a), over latents `[batch, latent]`.
     pub fn encode(&self, observation: Tensor<2>, action: Tensor<2>) -> DiagonalGaussian {
-        let out = self.encoder.forward(side_by_side(observation, action));
+        let input = side_by_side(observation, action);
+        self.code_of(self.encoder.forward(input))
+    }
+
+    /// The same in a training step: where the model has dropout, it drops. See [`Mlp::forward_dropping`].
+    pub fn encode_dropping(
+        &self,
+        observation: Tensor<2>,
+        action: Tensor<2>,
+        dropout: &mut Random<Dropout>,
+    ) -> DiagonalGaussian {
+        let input = side_by_side(observation, action);
+        self.code_of(self.encoder.forward_dropping(input, dropout))
+    }
+
+    /// The Gaussians of the encoder's outputs `[1, batch, outputs]`.
+    fn code_of(&self, out: Tensor<3>) -> DiagonalGaussian {
         let out = out.squeeze_dim::<2>(0);
         let log_std = out.clone().narrow(1, self.latent, self.latent);
         DiagonalGaussian {
@@ -76,6 +84,18 @@ impl ActionVae {
     /// The actions `[batch, action]` in [-1, 1] of latents `[batch, latent]`.
     pub fn decode(&self, observation: Tensor<2>, latent: Tensor<2>) -> Tensor<2> {
         let out = self.decoder.forward(side_by_side(observation, latent));
+        out.squeeze_dim::<2>(0)
+    }
+
+    /// The same in a training step: where the model has dropout, it drops.
+    pub fn decode_dropping(
+        &self,
+        observation: Tensor<2>,
+        latent: Tensor<2>,
+        dropout: &mut Random<Dropout>,
+    ) -> Tensor<2> {
+        let input = side_by_side(observation, latent);
+        let out = self.decoder.forward_dropping(input, dropout);
         out.squeeze_dim::<2>(0)
     }
 

@@ -3,8 +3,8 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Activation, Mlp, MlpShape, StopGradient};
-use crate::learner::{Init, Network, Piece, Random};
+use super::{Activation, Mlp, MlpSettings, StopGradient};
+use crate::learner::{Dropout, Init, Network, Piece, Random};
 
 /// Q(s, ·) for each of n choices, as one perceptron over the observation (Mnih et al. 2015).
 ///
@@ -29,35 +29,34 @@ pub struct DiscreteQ {
 }
 
 impl DiscreteQ {
-    /// A network for observations of width `observation` and so many choices, with hidden layers of the given widths and ReLU.
+    /// A network for observations of width `observation` and so many choices, with the given hidden layers: their widths, or
+    /// [`MlpSettings`].
     pub fn new(
         observation: usize,
         choices: usize,
-        layers: &[usize],
+        hidden: impl Into<MlpSettings>,
         dueling: bool,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Self {
-        let mut sizes = vec![observation];
-        sizes.extend(layers);
+        let hidden = hidden.into();
         // In a dueling network the state's value comes first.
-        sizes.push(choices + usize::from(dueling));
-        let shape = MlpShape {
-            members: 1,
-            sizes,
-            hidden: Activation::Relu,
-            output: Activation::Identity,
-            layer_norm: None,
-        };
+        let outputs = choices + usize::from(dueling);
+        let shape = hidden.shape(1, observation, outputs, Activation::Identity);
         DiscreteQ {
-            trunk: Mlp::new(shape, device, init),
+            trunk: Mlp::new(shape, device, init).with_dropout(hidden.dropout),
             choices,
         }
     }
 
     /// The values `[batch, choices]` for observations `[batch, observation]`.
     pub fn q(&self, observation: Tensor<2>) -> Tensor<2> {
-        let out = self.trunk.forward(observation).squeeze_dim::<2>(0);
+        self.values_of(self.trunk.forward(observation))
+    }
+
+    /// The values of the perceptron's outputs `[1, batch, outputs]`.
+    fn values_of(&self, out: Tensor<3>) -> Tensor<2> {
+        let out = out.squeeze_dim::<2>(0);
         if self.trunk.shape().outputs() == self.choices {
             return out;
         }
@@ -69,7 +68,22 @@ impl DiscreteQ {
 
     /// The values `[batch]` of the given choices `[batch, 1]`, which are indices from 0 as numbers.
     pub fn q_of(&self, observation: Tensor<2>, choice: Tensor<2>) -> Tensor<1> {
-        let q = self.q(observation);
+        self.chosen(self.q(observation), choice)
+    }
+
+    /// The same values in a training step: where the network has dropout, it drops. See [`Mlp::forward_dropping`].
+    pub fn q_of_dropping(
+        &self,
+        observation: Tensor<2>,
+        choice: Tensor<2>,
+        dropout: &mut Random<Dropout>,
+    ) -> Tensor<1> {
+        let q = self.values_of(self.trunk.forward_dropping(observation, dropout));
+        self.chosen(q, choice)
+    }
+
+    /// Of the values `[batch, choices]` those of the given choices.
+    fn chosen(&self, q: Tensor<2>, choice: Tensor<2>) -> Tensor<1> {
         let choices: Vec<f32> = (0..self.choices).map(|index| index as f32).collect();
         let choices = TensorData::new(choices, [1, self.choices]);
         let choice = choice.no_grad();

@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::q_ensemble::side_by_side;
-use super::{Activation, Mlp, MlpShape};
-use crate::learner::{Init, Network, Piece, Random};
+use super::{Activation, Mlp, MlpSettings};
+use crate::learner::{Dropout, Init, Network, Piece, Random};
 
 /// ξ(s, a): an action that is at most `limit` away from the one it is given, element by element, and within [-1, 1]
 /// (Fujimoto et al. 2019, <https://arxiv.org/abs/1812.02900>, Φ there).
@@ -28,36 +28,43 @@ pub struct Perturbation {
 }
 
 impl Perturbation {
-    /// A network for observations and actions of the given widths, with hidden layers of the given widths and ReLU.
+    /// A network for observations and actions of the given widths, with the given hidden layers: their widths, or
+    /// [`MlpSettings`].
     pub fn new(
         observation: usize,
         action: usize,
-        layers: &[usize],
+        hidden: impl Into<MlpSettings>,
         limit: f32,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Self {
-        let mut sizes = vec![observation + action];
-        sizes.extend(layers);
-        sizes.push(action);
-        let shape = MlpShape {
-            members: 1,
-            sizes,
-            hidden: Activation::Relu,
-            output: Activation::Tanh,
-            layer_norm: None,
-        };
+        let hidden = hidden.into();
+        let shape = hidden.shape(1, observation + action, action, Activation::Tanh);
         Perturbation {
-            trunk: Mlp::new(shape, device, init),
+            trunk: Mlp::new(shape, device, init).with_dropout(hidden.dropout),
             limit,
         }
     }
 
     /// The changed actions `[batch, action]` for observations `[batch, observation]` and actions `[batch, action]`.
     pub fn perturb(&self, observation: Tensor<2>, action: Tensor<2>) -> Tensor<2> {
-        let out = self
-            .trunk
-            .forward(side_by_side(observation, action.clone()));
+        let input = side_by_side(observation, action.clone());
+        self.moved(action, self.trunk.forward(input))
+    }
+
+    /// The same in a training step: where the network has dropout, it drops. See [`Mlp::forward_dropping`].
+    pub fn perturb_dropping(
+        &self,
+        observation: Tensor<2>,
+        action: Tensor<2>,
+        dropout: &mut Random<Dropout>,
+    ) -> Tensor<2> {
+        let input = side_by_side(observation, action.clone());
+        self.moved(action, self.trunk.forward_dropping(input, dropout))
+    }
+
+    /// The actions, moved by the perceptron's outputs `[1, batch, action]`.
+    fn moved(&self, action: Tensor<2>, out: Tensor<3>) -> Tensor<2> {
         let change = out.squeeze_dim::<2>(0) * self.limit;
         let action = if change.device().is_autodiff() && !action.device().is_autodiff() {
             Tensor::from_inner(action)

@@ -4,7 +4,7 @@ use burn::module::{AutodiffModule, Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::{Activation, Categorical, DiagonalGaussian, Mlp, MlpSettings};
-use crate::learner::{Init, Network, Piece, Random};
+use crate::learner::{Dropout, Init, Network, Piece, Random};
 
 /// What a [`SpacePolicy`] draws from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +46,8 @@ pub enum SpaceDistribution {
 }
 
 impl SpacePolicy {
-    /// A policy for observations of width `observation`, with the given hidden layers and orthogonal initial weights. Numbers
-    /// have deviation e to the `log_std` at the beginning.
+    /// A policy for observations of width `observation`, with the given hidden layers, their widths or [`MlpSettings`], and
+    /// orthogonal initial weights. Numbers have deviation e to the `log_std` at the beginning.
     pub fn new(
         observation: usize,
         action: ActionKind,
@@ -69,7 +69,7 @@ impl SpacePolicy {
             device.clone().autodiff()
         };
         let policy = SpacePolicy {
-            trunk: Mlp::orthogonal(shape, 0.01, &recorded, init),
+            trunk: Mlp::orthogonal(shape, 0.01, &recorded, init).with_dropout(hidden.dropout),
             log_std: log_std
                 .map(|log_std| Param::from_tensor(Tensor::from_floats(&log_std[..], &recorded))),
         };
@@ -91,7 +91,21 @@ impl SpacePolicy {
 
     /// The distributions for observations `[batch, observation]`.
     pub fn distribution(&self, observation: Tensor<2>) -> SpaceDistribution {
-        let out = self.outputs(observation);
+        self.distribution_of(self.outputs(observation))
+    }
+
+    /// The distributions of a training step: where the policy has dropout, it drops. See [`Mlp::forward_dropping`].
+    pub fn distribution_dropping(
+        &self,
+        observation: Tensor<2>,
+        dropout: &mut Random<Dropout>,
+    ) -> SpaceDistribution {
+        let out = self.trunk.forward_dropping(observation, dropout);
+        self.distribution_of(out.squeeze_dim::<2>(0))
+    }
+
+    /// The distributions of the perceptron's outputs `[batch, outputs]`.
+    fn distribution_of(&self, out: Tensor<2>) -> SpaceDistribution {
         match self.log_std() {
             None => SpaceDistribution::Choices(Categorical::of_logits(out)),
             Some(log_std) => {
@@ -191,5 +205,33 @@ mod tests {
             assert_eq!(*action, mean.clamp(-1.0, 1.0));
         }
         assert!(outputs.iter().any(|mean| mean.abs() > 1.0));
+    }
+
+    #[test]
+    fn orthogonal_networks_drop_in_training_steps_where_their_settings_say_so_and_nowhere_else() {
+        let device = ComputeDevice::cpu().plain();
+        let hidden = |dropout| MlpSettings {
+            layers: vec![32],
+            dropout,
+            ..default()
+        };
+        let rows = || Tensor::<2>::ones([4, 3], &device);
+        for rate in [0.0, 0.5] {
+            let init = &mut Random::<Init>::new(Seed(3));
+            let action = ActionKind::Choices(3);
+            let policy = SpacePolicy::new(3, action, hidden(rate), 0.0, &device, init);
+            let values = ValueFunction::orthogonal(3, hidden(rate), &device, init);
+            let dropout = &mut Random::<Dropout>::new(Seed(3));
+            let entropy = numbers(policy.distribution(rows()).entropy());
+            let dropped = numbers(policy.distribution_dropping(rows(), dropout).entropy());
+            assert_eq!(dropped == entropy, rate == 0.0);
+            assert_eq!(numbers(policy.distribution(rows()).entropy()), entropy);
+            let v = numbers(values.v(rows()));
+            assert_eq!(
+                numbers(values.v_dropping(rows(), dropout)) == v,
+                rate == 0.0
+            );
+            assert_eq!(numbers(values.v(rows())), v);
+        }
     }
 }

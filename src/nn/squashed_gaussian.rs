@@ -6,8 +6,8 @@ use burn::module::Module;
 use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Device, Tensor};
 
-use super::{Activation, Mlp, MlpShape, StopGradient};
-use crate::learner::{Init, Network, Piece, Purpose, Random};
+use super::{Activation, Mlp, MlpSettings, StopGradient};
+use crate::learner::{Dropout, Init, Network, Piece, Purpose, Random};
 
 /// The least and the greatest logarithm of a deviation, as in SAC's code.
 const LOG_STD: (f32, f32) = (-20.0, 2.0);
@@ -34,34 +34,40 @@ pub struct SquashedGaussian {
 }
 
 impl SquashedGaussian {
-    /// A policy from observations of width `observation` to actions of width `action`, with hidden layers of the given
-    /// widths and ReLU.
+    /// A policy from observations of width `observation` to actions of width `action`, with the given hidden layers: their
+    /// widths, or [`MlpSettings`].
     pub fn new(
         observation: usize,
         action: usize,
-        layers: &[usize],
+        hidden: impl Into<MlpSettings>,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Self {
-        let mut sizes = vec![observation];
-        sizes.extend(layers);
+        let hidden = hidden.into();
         // The means come first, then the logarithms of the deviations.
-        sizes.push(2 * action);
-        let shape = MlpShape {
-            members: 1,
-            sizes,
-            hidden: Activation::Relu,
-            output: Activation::Identity,
-            layer_norm: None,
-        };
+        let shape = hidden.shape(1, observation, 2 * action, Activation::Identity);
         SquashedGaussian {
-            trunk: Mlp::new(shape, device, init),
+            trunk: Mlp::new(shape, device, init).with_dropout(hidden.dropout),
         }
     }
 
     /// The distributions of the actions for observations `[batch, observation]`.
     pub fn distribution(&self, observation: Tensor<2>) -> SquashedNormal {
-        let out = self.trunk.forward(observation).squeeze_dim::<2>(0);
+        self.distribution_of(self.trunk.forward(observation))
+    }
+
+    /// The distributions of a training step: where the policy has dropout, it drops. See [`Mlp::forward_dropping`].
+    pub fn distribution_dropping(
+        &self,
+        observation: Tensor<2>,
+        dropout: &mut Random<Dropout>,
+    ) -> SquashedNormal {
+        self.distribution_of(self.trunk.forward_dropping(observation, dropout))
+    }
+
+    /// The distributions of the perceptron's outputs `[1, batch, outputs]`.
+    fn distribution_of(&self, out: Tensor<3>) -> SquashedNormal {
+        let out = out.squeeze_dim::<2>(0);
         let action = self.trunk.shape().outputs() / 2;
         SquashedNormal {
             mean: out.clone().narrow(1, 0, action),

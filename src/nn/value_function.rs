@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::{Activation, Mlp, MlpSettings, MlpShape};
-use crate::learner::{Init, Network, Piece, Random};
+use crate::learner::{Dropout, Init, Network, Piece, Random};
 
 /// A state-value network V(s): a perceptron over the observation.
 ///
@@ -28,9 +28,9 @@ impl ValueFunction {
         device: &Device,
         init: &mut Random<Init>,
     ) -> Self {
-        let shape = shape(observation, hidden);
+        let hidden = hidden.into();
         ValueFunction {
-            trunk: Mlp::new(shape, device, init),
+            trunk: Mlp::new(shape(&hidden, observation), device, init).with_dropout(hidden.dropout),
         }
     }
 
@@ -41,9 +41,10 @@ impl ValueFunction {
         device: &Device,
         init: &mut Random<Init>,
     ) -> Self {
-        let shape = shape(observation, hidden);
+        let hidden = hidden.into();
+        let trunk = Mlp::orthogonal(shape(&hidden, observation), 1.0, device, init);
         ValueFunction {
-            trunk: Mlp::orthogonal(shape, 1.0, device, init),
+            trunk: trunk.with_dropout(hidden.dropout),
         }
     }
 
@@ -53,14 +54,19 @@ impl ValueFunction {
         v.squeeze_dim::<1>(1)
     }
 
+    /// The values of a training step: where the network has dropout, it drops. See [`Mlp::forward_dropping`].
+    pub fn v_dropping(&self, observation: Tensor<2>, dropout: &mut Random<Dropout>) -> Tensor<1> {
+        let v = self.trunk.forward_dropping(observation, dropout);
+        v.squeeze_dim::<2>(0).squeeze_dim::<1>(1)
+    }
+
     /// The perceptron underneath.
     pub fn trunk(&self) -> &Mlp {
         &self.trunk
     }
 }
 
-fn shape(observation: usize, hidden: impl Into<MlpSettings>) -> MlpShape {
-    let hidden = hidden.into();
+fn shape(hidden: &MlpSettings, observation: usize) -> MlpShape {
     hidden.shape(1, observation, 1, Activation::Identity)
 }
 

@@ -18,9 +18,12 @@ const ENVIRONMENTS: usize = 32;
 struct Draws(Random<Noise>);
 
 /// An action earns the less the further it is from the right one, and ends its episode.
-fn step(mut agents: Query<(&Action, &Observation, &mut Reward, &mut Ended)>) {
+fn step(
+    actions: Res<toy::Actions>,
+    mut agents: Query<(&Action, &Observation, &mut Reward, &mut Ended)>,
+) {
     for (action, seen, mut reward, mut ended) in &mut agents {
-        let off = action.0[0] - toy::right(&seen.0);
+        let off = actions.number(action.0[0]) - toy::right(&seen.0);
         reward.0 = -f64::from(off * off);
         ended.terminated = true;
     }
@@ -42,13 +45,12 @@ impl Trial {
     /// # Errors
     /// When it does not.
     pub fn learns_by_acting(&self, steps: u64) -> Result<(), Mistake> {
-        let mut app = self.app(toy::imitation(), |app| {
-            let interval = |width| Space::from_bounds(&vec![(-1.0, 1.0); width]);
+        let mut app = self.app(toy::imitation(self.actions), |app| {
             app.world_mut().remove_resource::<Data>();
             app.add_plugins(OwnEnvironments {
                 name: "the toy task".to_owned(),
-                observation: interval(2),
-                action: interval(1),
+                observation: Space::from_bounds(&[(-1.0, 1.0); 2]),
+                action: self.actions.space(),
                 count: ENVIRONMENTS,
                 ..OwnEnvironments::default()
             })

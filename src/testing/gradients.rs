@@ -6,6 +6,7 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use burn::tensor::{Tensor, TensorData};
 
+use super::toy::Actions;
 use super::{Mistake, Trial, trial};
 use crate::checkpoint::Snapshot;
 use crate::data::Batch;
@@ -141,7 +142,20 @@ impl Trial {
     /// # Errors
     /// The first target that stands still, or moves otherwise.
     pub fn targets_follow(&self, tau: f32) -> Result<(), Mistake> {
+        self.targets_move(tau, None)
+    }
+
+    /// Every target that is declared becomes a copy of its network every so many gradient steps, and stands still between them.
+    ///
+    /// # Errors
+    /// The first target that moves when it should not, stands still when it should not, or becomes something else.
+    pub fn targets_are_copied(&self, every: u64) -> Result<(), Mistake> {
+        self.targets_move(1.0, Some(every.max(1)))
+    }
+
+    fn targets_move(&self, tau: f32, copied_every: Option<u64>) -> Result<(), Mistake> {
         let mut app = self.start(watch)?;
+        let steps = STEPS.max(2 * copied_every.unwrap_or(0));
         let roles = app.world().get_resource::<Roles>();
         let roles = roles.map(|roles| roles.0.clone()).unwrap_or_default();
         let mut still: BTreeSet<&str> = roles
@@ -149,7 +163,8 @@ impl Trial {
             .filter(|role| role.has_target)
             .map(|role| role.name)
             .collect();
-        for _ in 0..STEPS {
+        for step in 1..=steps {
+            let mut moved: BTreeSet<&str> = BTreeSet::new();
             for change in watched_step(&mut app)? {
                 for role in &roles {
                     let target = format!("target_{}", role.name);
@@ -157,6 +172,7 @@ impl Trial {
                         continue;
                     }
                     still.remove(role.name);
+                    moved.insert(role.name);
                     if !followed(&change, role.name, &target, tau) {
                         return Err(Mistake::TargetLeftItsRule {
                             network: role.name.to_owned(),
@@ -166,12 +182,24 @@ impl Trial {
                     }
                 }
             }
+            let Some(every) = copied_every else { continue };
+            let is_due = step.is_multiple_of(every);
+            let mut targets = roles.iter().filter(|role| role.has_target);
+            let wrong = targets.find(|role| moved.contains(role.name) != is_due);
+            if let Some(role) = wrong {
+                return Err(Mistake::TargetCopiedAtAnotherStep {
+                    network: role.name.to_owned(),
+                    did: if is_due { "stood still" } else { "moved" }.to_owned(),
+                    step,
+                    every,
+                });
+            }
         }
         match still.first() {
             None => Ok(()),
             Some(network) => Err(Mistake::TargetNeverMoves {
                 network: (*network).to_owned(),
-                steps: STEPS,
+                steps,
             }),
         }
     }
@@ -186,8 +214,11 @@ impl Trial {
     /// When the direction depends on it.
     pub fn targets_are_detached(&self, critic: &str) -> Result<(), Mistake> {
         for seed in 0..3 {
-            let without = self.descent(critic, row(seed, seed, 0.0))?;
-            let with = self.descent(critic, row(seed, seed, 0.99))?;
+            let step = |bootstrap| {
+                let row = row(self.actions, [seed, seed], 1.5, bootstrap);
+                self.descent(critic, |app| trial::feed(app, row.clone()))
+            };
+            let (without, with) = (step(0.0)?, step(0.99)?);
             for (a, b) in without.iter().zip(&with) {
                 let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
                 let lengths = (dot(a, a) * dot(b, b)).sqrt();
@@ -207,19 +238,28 @@ impl Trial {
     /// # Errors
     /// When the critic's step depends on it.
     pub fn terminals_stop_the_bootstrap(&self, critic: &str) -> Result<(), Mistake> {
-        let one = self.descent(critic, row(0, 1, 0.0))?;
-        let other = self.descent(critic, row(0, 2, 0.0))?;
-        if one == other {
-            return Ok(());
+        // A small error and a large one, whose gradient a Huber loss makes the same whatever it is.
+        for reward in [0.1, 1.5] {
+            let step = |next| {
+                let row = row(self.actions, [0, next], reward, 0.0);
+                self.descent(critic, |app| trial::feed(app, row.clone()))
+            };
+            if step(1)? != step(2)? {
+                return Err(Mistake::BootstrapsPastTheEnd {
+                    network: critic.to_owned(),
+                });
+            }
         }
-        Err(Mistake::BootstrapsPastTheEnd {
-            network: critic.to_owned(),
-        })
+        Ok(())
     }
 
-    /// How a network's parameters move in one step of plain gradient descent on a batch, for each member.
-    fn descent(&self, network: &str, batch: Batch) -> Result<Vec<Vec<f64>>, Mistake> {
-        let mut app = self.start(|app| trial::feed(app, batch.clone()))?;
+    /// How a network's parameters move in one step of plain gradient descent, for each member, in an app that was edited.
+    pub(super) fn descent(
+        &self,
+        network: &str,
+        edit: impl Fn(&mut App),
+    ) -> Result<Vec<Vec<f64>>, Mistake> {
+        let mut app = self.start(edit)?;
         let roles = app.world().get_resource::<Roles>();
         let roles = roles.map(|roles| roles.0.clone()).unwrap_or_default();
         let role = roles.iter().find(|role| role.name == network);
@@ -251,7 +291,7 @@ impl Trial {
 }
 
 /// One row: an observation and an action of one seed, a next observation of another.
-fn row(seed: u64, next: u64, bootstrap: f32) -> Batch {
+fn row(actions: Actions, [seed, next]: [u64; 2], reward: f32, bootstrap: f32) -> Batch {
     let device = ComputeDevice::cpu().plain();
     let wave = |seed: u64, speed: f32| (0.7 + speed * (seed + 1) as f32).sin();
     let matrix = |values: Vec<f32>| {
@@ -261,8 +301,8 @@ fn row(seed: u64, next: u64, bootstrap: f32) -> Batch {
     let vector = |value: f32| Tensor::<1>::from_floats([value], &device);
     Batch {
         observation: matrix(vec![wave(seed, 1.3), wave(seed, 2.9)]),
-        action: matrix(vec![0.9 * wave(seed, 2.1)]),
-        reward: vector(1.5),
+        action: matrix(vec![actions.nearest(0.9 * wave(seed, 2.1))]),
+        reward: vector(reward),
         next_observation: matrix(vec![wave(next, 0.4), -wave(next, 1.9)]),
         bootstrap: vector(bootstrap),
         terminal: vector(f32::from(u8::from(bootstrap == 0.0))),

@@ -116,12 +116,42 @@ pub enum Mistake {
         /// How many steps were taken.
         steps: u64,
     },
+    /// A target was copied, or was not, at a step at which its rule says otherwise.
+    #[error(
+        "`target_{network}` {did} at step {step}, and it is copied every {every} steps: `Tracking::follow` counts updates from 1, and so does `Tick::count`"
+    )]
+    TargetCopiedAtAnotherStep {
+        /// The network.
+        network: String,
+        /// Whether it moved or stood still.
+        did: String,
+        /// At which step, from 1.
+        step: u64,
+        /// The rule's steps.
+        every: u64,
+    },
     /// Gradients flow through a bootstrapped target.
     #[error(
         "the gradient of `{network}` depends on the next observation otherwise than by the size of its error: the loss's target is not detached. Compute it with `Res<Target<..>>`, or take `.stop_gradient()` of it"
     )]
     NotDetached {
         /// The network.
+        network: String,
+    },
+    /// The policy's loss reaches the state values.
+    #[error(
+        "the step of `{network}` depends on which actions were taken and how probable they were, though state values learn from returns alone: the policy's loss reaches it through an advantage that is not detached. Take `batch.advantage`, or `.stop_gradient()` of it"
+    )]
+    AdvantageNotDetached {
+        /// The network of state values.
+        network: String,
+    },
+    /// The policy's loss does not depend on the advantages.
+    #[error(
+        "the step of `{network}` is the same for advantages of 1 and of -1: the probability that its ratio is taken against is not detached, so that both gradients cancel, or the loss leaves the advantages out. Take `batch.log_probability`, or `.stop_gradient()` of the old one"
+    )]
+    OldProbabilityNotDetached {
+        /// The policy.
         network: String,
     },
     /// What comes after a terminal step counts.

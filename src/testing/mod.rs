@@ -22,7 +22,7 @@
 //!     (LearnSystems::Targets, &["target_actor", "target_critic"]),
 //! ])?;
 //! small().one_writer_for_each_network()?;
-//! small().targets_follow(0.005)?;
+//! small().targets_follow(0.005)?; // copies now and then: `targets_are_copied(every)`
 //! small().targets_are_detached("critic")?;
 //! small().terminals_stop_the_bootstrap("critic")?;
 //! small().looking_changes_nothing()?;
@@ -31,18 +31,22 @@
 //! # Ok::<(), Mistake>(())
 //! ```
 //!
-//! and `learns_to_imitate`, `learns_from_rewards`, `learns_by_acting` for the whole. Steps and parts from elsewhere come in with
-//! [`Trial::with`], as they would in an app: `Trial::of(..).with(|app| { app.replace(Learn, LearnSystems::Actor, mine); })`.
+//! and `learns_to_imitate`, `learns_from_rewards`, `learns_by_acting` for the whole; of an algorithm that learns from rounds of its own
+//! draws, `advantages_are_detached` and `old_probabilities_are_detached`. Steps and parts from elsewhere come in with [`Trial::with`], as
+//! they would in an app: `Trial::of(..).with(|app| { app.replace(Learn, LearnSystems::Actor, mine); })`. Actions are a number, or with
+//! [`Trial::with_choices`] one of a few choices.
 //!
 //! - `trial` builds the app and takes its steps; `toy` makes its data, `acting` a task to act in.
 //! - `structure` looks at what stands where: networks, slots, writers.
-//! - `gradients` at what the steps do to parameters; `repetition` at what must come out the same twice.
+//! - `gradients` at what the steps do to parameters, `rounds` at what those do that learn from rounds; `repetition` at what must come
+//!   out the same twice.
 //! - `mistake` is what they find.
 
 mod acting;
 mod gradients;
 mod mistake;
 mod repetition;
+mod rounds;
 mod structure;
 mod toy;
 mod trial;

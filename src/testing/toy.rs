@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use super::{Mistake, Trial};
-use crate::data::{Column, Data, End, Episode, Parts, Preprocessing, Split, Transitions};
+use crate::data::{ActionScale, Column, Data, End, Episode, Parts, Preprocessing};
+use crate::data::{ScaleError, Split, Transitions};
+use crate::env::Space;
 use crate::evaluate::Acting;
 use crate::learner::{ComputeDevice, Noise, Random, Seed};
 use bevy_app::App;
+use bevy_ecs::prelude::Resource;
 use burn::tensor::{Tensor, TensorData};
 
 const ROWS: usize = 512;
@@ -16,6 +19,57 @@ const LENGTH: usize = 8;
 /// The right action for an observation.
 pub(super) fn right(observation: &[f32]) -> f32 {
     0.8 * (2.0 * observation[0]).sin()
+}
+
+/// What the toy's actions look like. The task is the same: a choice stands for a number.
+#[derive(Resource, Clone, Copy)]
+pub(super) enum Actions {
+    /// A number in [-1, 1].
+    Numbers,
+    /// One of so many choices, at least 2, which stand for numbers evenly spread from -1 to 1.
+    Choices(usize),
+}
+
+impl Actions {
+    /// The number that an action stands for.
+    pub fn number(self, action: f32) -> f32 {
+        match self {
+            Actions::Numbers => action,
+            Actions::Choices(n) => 2.0 * action / (n - 1) as f32 - 1.0,
+        }
+    }
+
+    /// The action that comes nearest to a number in [-1, 1].
+    pub fn nearest(self, number: f32) -> f32 {
+        match self {
+            Actions::Numbers => number,
+            Actions::Choices(n) => ((number + 1.0) / 2.0 * (n - 1) as f32).round(),
+        }
+    }
+
+    /// The action space.
+    pub fn space(self) -> Space {
+        match self {
+            Actions::Numbers => Space::from_bounds(&[(-1.0, 1.0)]),
+            Actions::Choices(n) => Space::Discrete { n },
+        }
+    }
+
+    /// How an environment's actions become a policy's.
+    pub fn scale(self) -> Result<ActionScale, ScaleError> {
+        match self {
+            Actions::Numbers => ActionScale::from_bounds(vec![-1.0], vec![1.0]),
+            Actions::Choices(_) => Ok(ActionScale::identity(1)),
+        }
+    }
+
+    /// Whether a policy may act so.
+    fn contains(self, action: f32) -> bool {
+        match self {
+            Actions::Numbers => (-1.0..=1.0).contains(&action),
+            Actions::Choices(n) => action.fract() == 0.0 && (0.0..n as f32).contains(&action),
+        }
+    }
 }
 
 fn observations() -> Vec<f32> {
@@ -56,28 +110,33 @@ fn data(actions: Vec<f32>, rewards: Vec<f32>, length: usize) -> Option<Data> {
 
 const WHOLE: &str = "the toy data are whole";
 
-/// An expert's steps: every action is the right one, and each earns 1.
-pub(super) fn imitation() -> Data {
-    let actions = observations().chunks(2).take(ROWS).map(right).collect();
-    data(actions, vec![1.0; ROWS], LENGTH).expect(WHOLE)
+/// An expert's steps: every action is the right one, or the choice that comes nearest to it, and each earns 1.
+pub(super) fn imitation(actions: Actions) -> Data {
+    let seen = observations();
+    let right = seen.chunks(2).take(ROWS).map(right);
+    let taken = right.map(|number| actions.nearest(number)).collect();
+    data(taken, vec![1.0; ROWS], LENGTH).expect(WHOLE)
 }
 
 /// Random actions that earn the less the further they are from the right one; each ends its episode.
-fn bandit() -> Data {
-    let actions = Random::<Noise>::new(Seed(12)).uniforms(ROWS, -1.0, 1.0);
+fn bandit(actions: Actions) -> Data {
+    let drawn = Random::<Noise>::new(Seed(12)).uniforms(ROWS, -1.0, 1.0);
+    let taken: Vec<f32> = drawn.into_iter().map(|it| actions.nearest(it)).collect();
     let seen = observations();
-    let earned = actions.iter().zip(seen.chunks(2));
-    let rewards = earned.map(|(action, seen)| -(action - right(seen)).powi(2));
-    data(actions.clone(), rewards.collect(), 1).expect(WHOLE)
+    let earned = taken.iter().zip(seen.chunks(2));
+    let rewards = earned.map(|(action, seen)| -(actions.number(*action) - right(seen)).powi(2));
+    let rewards = rewards.collect();
+    data(taken, rewards, 1).expect(WHOLE)
 }
 
 /// The mean of (π(s) − a*)² over all rows, a* being the right action.
 pub(super) fn error(app: &App) -> Result<f64, Mistake> {
-    let actions = act(app)?;
-    let errors = actions
+    let actions = *app.world().resource::<Actions>();
+    let acted = act(app)?;
+    let errors = acted
         .iter()
         .zip(observations().chunks(2))
-        .map(|(action, seen)| f64::from(action - right(seen)).powi(2))
+        .map(|(action, seen)| f64::from(actions.number(*action) - right(seen)).powi(2))
         .collect::<Vec<_>>();
     Ok(errors.iter().sum::<f64>() / errors.len() as f64)
 }
@@ -107,10 +166,8 @@ pub(super) fn act(app: &App) -> Result<Vec<f32>, Mistake> {
     }
     let actions = actions.into_data().into_vec::<f32>();
     let actions = actions.map_err(|error| Mistake::BadActions(format!("{error:?}")))?;
-    match actions
-        .iter()
-        .find(|action| !(-1.0..=1.0).contains(*action))
-    {
+    let allowed = *world.resource::<Actions>();
+    match actions.iter().find(|action| !allowed.contains(**action)) {
         Some(action) => Err(Mistake::BadActions(action.to_string())),
         None => Ok(actions),
     }
@@ -123,7 +180,7 @@ impl Trial {
     /// # Errors
     /// When it does not.
     pub fn learns_to_imitate(&self, steps: u64) -> Result<(), Mistake> {
-        self.learns(imitation(), steps, |before| 0.1 * before)
+        self.learns(imitation(self.actions), steps, |before| 0.1 * before)
     }
 
     /// On random actions, each of which ends its episode with a reward that says how near to the right one it was, the policy
@@ -133,7 +190,8 @@ impl Trial {
     /// # Errors
     /// When it does not, as imitation must not.
     pub fn learns_from_rewards(&self, steps: u64) -> Result<(), Mistake> {
-        self.learns(bandit(), steps, move |_| 0.25 * error_of_zero())
+        let enough = 0.25 * error_of_zero();
+        self.learns(bandit(self.actions), steps, move |_| enough)
     }
 
     fn learns(

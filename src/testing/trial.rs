@@ -5,18 +5,17 @@ use std::collections::BTreeSet;
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 
-use super::{Mistake, toy};
+use super::Mistake;
+use super::toy::{self, Actions};
 use crate::checkpoint::{HostTensor, Snapshot, gather};
-use crate::data::{ActionScale, Batch, Data, Normaliser, Preprocessing};
+use crate::data::{Batch, Data, Normaliser, Preprocessing, Spaces};
+use crate::env::Space;
 use crate::learner::{ComputeDevice, Seed};
 use crate::report::{Reported, Reports};
 use crate::schedule::{
     AppScheduleExt, Cadence, Clock, FacilitatorPlugin, Learn, LearnSystems, Outcome, Prepare,
     Report, ScheduleErrors, SchedulePlugin, Training, learn_steps, take_failure,
 };
-
-/// Widths of the observations and actions of a trial's data.
-pub(super) const WIDTHS: [usize; 2] = [2, 1];
 
 /// A plugin on trial. Its checks are this type's methods.
 ///
@@ -38,6 +37,7 @@ pub(super) const WIDTHS: [usize; 2] = [2, 1];
 /// ```
 pub struct Trial {
     build: Vec<Build>,
+    pub(super) actions: Actions,
 }
 
 /// Adds something to an app of the trial.
@@ -50,7 +50,30 @@ impl Trial {
             build: vec![Box::new(move |app| {
                 app.add_plugins(plugin.clone());
             })],
+            actions: Actions::Numbers,
         }
+    }
+
+    /// Makes an action one of `n` choices, at least 2, instead of a number in [-1, 1]. The tasks stay what they are: the choices
+    /// stand for numbers that are evenly spread from -1 to 1.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    /// use yarak::testing::{Mistake, Trial};
+    ///
+    /// let mut dqn = Dqn { batch: 64, target_update: TargetUpdate::Hard(3), ..default() };
+    /// dqn.critic.layers = vec![32];
+    /// dqn.critic.learning_rate = LearningRate::Constant(3e-3);
+    /// let trial = Trial::of(dqn).with_choices(5);
+    /// trial.networks_exist(&["critic"])?;
+    /// trial.targets_are_copied(3)?;
+    /// trial.targets_are_detached("critic")?;
+    /// # Ok::<(), Mistake>(())
+    /// ```
+    #[must_use]
+    pub fn with_choices(mut self, n: usize) -> Self {
+        self.actions = Actions::Choices(n.max(2));
+        self
     }
 
     /// Adds to every app of the trial: other plugins, steps that are replaced.
@@ -62,19 +85,27 @@ impl Trial {
 
     /// A finished app, before its first update.
     pub(super) fn app(&self, data: Data, edit: impl Fn(&mut App)) -> Result<App, Mistake> {
-        let [observation, action] = WIDTHS;
-        let bounds = ActionScale::from_bounds(vec![-1.0; action], vec![1.0; action]);
-        let bounds = bounds.map_err(|error| Mistake::Startup(error.to_string()))?;
+        let scale = self.actions.scale();
+        let scale = scale.map_err(|error| Mistake::Startup(error.to_string()))?;
         let mut app = App::new();
         app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
             .insert_resource(Seed(1))
             .insert_resource(ComputeDevice::cpu())
             .insert_resource(Preprocessing {
-                observation: Normaliser::identity(observation),
-                action: bounds,
+                observation: Normaliser::identity(2),
+                action: scale,
                 frames: 1,
             })
+            .insert_resource(self.actions)
             .insert_resource(data);
+        // The rows themselves do not say that they are choices: then algorithms would refuse them that learn from choices as well.
+        if let Actions::Choices(_) = self.actions {
+            app.insert_resource(Spaces {
+                environment: "the toy task".to_owned(),
+                observation: Space::from_bounds(&[(-1.0, 1.0); 2]),
+                action: self.actions.space(),
+            });
+        }
         for build in &self.build {
             build(&mut app);
         }
@@ -91,7 +122,7 @@ impl Trial {
 
     /// A started app: its networks are built, and no step is taken.
     pub(super) fn start(&self, edit: impl Fn(&mut App)) -> Result<App, Mistake> {
-        self.start_on(toy::imitation(), edit)
+        self.start_on(toy::imitation(self.actions), edit)
     }
 
     /// The same on other data.
@@ -179,7 +210,7 @@ pub(super) fn values<'a>(
 }
 
 /// What one step learns from, in place of minibatches.
-#[derive(Resource, Clone)]
+#[derive(Resource)]
 struct Feed(Batch);
 
 /// Makes every step learn from the given rows.

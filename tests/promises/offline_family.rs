@@ -9,23 +9,26 @@ use crate::resume::{assert_same_end, cut_after};
 const ALGORITHMS: [(&str, &str); 6] = [
     (
         "gaussian",
-        "Bc(batch: 16, head: Gaussian, actor: (layers: [8]))",
+        "Bc(batch: 16, head: Gaussian, actor: (layers: [8], dropout: 0.2))",
     ),
     (
         "mixture",
-        "Bc(batch: 16, head: Mixture, mixture: (modes: 2), actor: (layers: [8]))",
+        "Bc(batch: 16, head: Mixture, mixture: (modes: 2), actor: (layers: [8], dropout: 0.2))",
     ),
     (
         "iql",
-        "Iql(batch: 16, n_step: 3, value: (layers: [8]), critic: (layers: [8]), actor: (layers: [8]))",
+        "Iql(batch: 16, n_step: 3, value: (layers: [8], dropout: 0.2), critic: (layers: [8], dropout: 0.2), \
+         actor: (layers: [8], activation: Tanh, dropout: 0.2, layer_norm: true))",
     ),
     (
         "bcq",
-        "Bcq(batch: 16, act_samples: 5, vae: (layers: [8]), critic: (layers: [8]), actor: (layers: [8]))",
+        "Bcq(batch: 16, act_samples: 5, vae: (layers: [8], dropout: 0.2), critic: (layers: [8], dropout: 0.2), \
+         actor: (layers: [8], dropout: 0.2))",
     ),
     (
         "cql",
-        "Cql(batch: 16, actions: 2, imitation_steps: 20, critic: (layers: [8]), actor: (layers: [8]))",
+        "Cql(batch: 16, actions: 2, imitation_steps: 20, critic: (layers: [8], dropout: 0.2, layer_norm: true), \
+         actor: (layers: [8], dropout: 0.2))",
     ),
     (
         "plain cql",

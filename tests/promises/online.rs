@@ -35,16 +35,17 @@ const ALGORITHMS: [(&str, &str); 4] = [
     ),
     (
         "Pendulum-v1",
-        "Sac(batch: 8, warm_up: 60, train_every: 2, gradient_steps: 3, critic: (network: (layers: [8])), actor: (layers: [8]))",
+        "Sac(batch: 8, warm_up: 60, train_every: 2, gradient_steps: 3, critic: (network: (layers: [8], dropout: 0.2)), \
+         actor: (layers: [8], activation: Tanh, dropout: 0.2, layer_norm: true))",
     ),
     (
         "MountainCarContinuous-v0",
-        "Ddpg(batch: 8, warm_up: 60, critic: (layers: [8]), actor: (layers: [8]))",
+        "Ddpg(batch: 8, warm_up: 60, critic: (layers: [8], dropout: 0.2), actor: (layers: [8], dropout: 0.2))",
     ),
     (
         "CartPole-v1",
         "Dqn(batch: 8, warm_up: 60, train_every: 1, target_update: Hard(7), \
-         exploration: Linear(start: 1.0, end: 0.1, steps: 200), critic: (dueling: true, layers: [8]))",
+         exploration: Linear(start: 1.0, end: 0.1, steps: 200), dueling: true, critic: (layers: [8], dropout: 0.2))",
     ),
 ];
 

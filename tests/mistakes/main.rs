@@ -1,5 +1,8 @@
 //! Deliberate mistakes in a plugin, each of which a check of `yarak::testing` catches, with a message that names it.
 
+mod choices;
+mod rounds;
+
 use bevy_ecs::system::ScheduleSystem;
 use yarak::prelude::*;
 use yarak::testing::{Mistake, Trial};
