@@ -5,6 +5,7 @@
 //! To add a layout: a module with an `is_it` and an `index` function, and a variant of [`Layout`].
 
 mod assembly;
+mod bounds;
 pub mod d3rlpy;
 pub mod d4rl;
 mod d4rl_rules;
@@ -30,6 +31,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub use bounds::ActionBounds;
 pub use element::{Dtype, Element};
 pub use error::FileError;
 pub use file::{DatasetInfo, File};
