@@ -169,6 +169,34 @@ pub(super) fn action_space(file: &File) -> Result<Option<Space>, LoadError> {
     Ok(metadata.action)
 }
 
+/// What the metadata say of the dataset as a whole: every entry of `metadata.json`, or those of the `known` names that the file
+/// has as attributes, which are texts.
+pub(in crate::data) fn fields<const N: usize>(
+    file: &File,
+    known: [&str; N],
+) -> Result<Vec<(String, Value)>, LoadError> {
+    let path = file.path().with_file_name(METADATA);
+    let broken = |cause: String| LoadError::Metadata {
+        file: path.clone(),
+        place: "the metadata".to_owned(),
+        cause,
+    };
+    if let Some(text) = Metadata::text(&path).map_err(|error| broken(error.to_string()))? {
+        let fields = match parse_json(&text).map_err(broken)? {
+            Value::Object(fields) => fields.into_iter().collect(),
+            _ => Vec::new(),
+        };
+        return Ok(fields);
+    }
+    let mut fields = Vec::new();
+    for name in known.into_iter().filter(|name| !name.starts_with("ref_")) {
+        if let Some(text) = file.text_attribute("", name)? {
+            fields.push((name.to_owned(), Value::String(text)));
+        }
+    }
+    Ok(fields)
+}
+
 /// What actions choose from, where they are whole numbers.
 pub(super) fn choices(
     file: &File,

@@ -214,6 +214,11 @@ impl<'a> Selection<'a> {
             .map_err(|error| self.file.damaged(self.info, error))
     }
 
+    /// Reads all bytes as they stand, whatever the rows.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, Hdf5Error> {
+        self.source.read_raw_bytes()
+    }
+
     /// Reads all texts, whatever the rows.
     pub(super) fn texts(&self) -> Result<Vec<String>, Hdf5Error> {
         self.source.read_strings()
