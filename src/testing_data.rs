@@ -63,6 +63,7 @@ pub fn learner(algorithm: impl Plugin, steps: u64) -> App {
         .insert_resource(Preprocessing {
             observation: Normaliser::identity(11),
             action: ActionScale::from_bounds(vec![-1.0; 3], vec![1.0; 3]).unwrap(),
+            frames: 1,
         })
         .add_plugins(algorithm);
     app.finish();

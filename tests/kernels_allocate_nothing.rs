@@ -127,6 +127,7 @@ fn a_policys_call_allocates_nothing() {
         .insert_resource(Preprocessing {
             observation: Normaliser::identity(11),
             action: ActionScale::identity(3),
+            frames: 1,
         })
         .persist::<Preprocessing>();
     let snapshot = gather(app.world(), 0).unwrap();

@@ -94,10 +94,16 @@ fn forms() -> Vec<Form> {
 
 /// An app whose data are loaded, in GB of memory.
 fn app(file: &Path, memory: Option<f32>, n_step: usize) -> App {
-    app_with(file, memory, n_step, None)
+    app_with(file, memory, n_step, None, 1)
 }
 
-fn app_with(file: &Path, memory: Option<f32>, n_step: usize, mode: Option<GoalMode>) -> App {
+fn app_with(
+    file: &Path,
+    memory: Option<f32>,
+    n_step: usize,
+    mode: Option<GoalMode>,
+    frames: usize,
+) -> App {
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin))
         .insert_resource(Seed(7))
@@ -106,6 +112,7 @@ fn app_with(file: &Path, memory: Option<f32>, n_step: usize, mode: Option<GoalMo
             GoalPlugin { mode },
             Dataset {
                 path: file.to_owned(),
+                frames,
                 normalise: true,
                 validation: 0.2,
                 memory,
@@ -191,7 +198,7 @@ fn batches_have_the_bits_that_they_have_in_memory() {
 }
 
 #[test]
-fn every_layout_stays_in_its_file_with_goals_too() {
+fn every_layout_stays_in_its_file_with_goals_and_frames_too() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("data.hdf5");
     write(&source, forms()[1]);
@@ -204,9 +211,12 @@ fn every_layout_stays_in_its_file_with_goals_too() {
         convert::write(&transitions, &file, target, None, false).unwrap();
         let mode = Some(GoalMode::Last);
         let (small, whole) = (
-            app_with(&file, LITTLE, 2, mode),
-            app_with(&file, None, 2, mode),
+            app_with(&file, LITTLE, 2, mode, 3),
+            app_with(&file, None, 2, mode, 3),
         );
+        let minibatches = small.world().resource::<Minibatches>();
+        let batch = minibatches.gather(&[0], &ComputeDevice::cpu().plain());
+        assert_eq!(batch.unwrap().observation.dims(), [1, (3 + 1) * 7]);
         let (mut a, mut b) = (Random::new(Seed(1)), Random::new(Seed(1)));
         for step in 0..60 {
             assert_eq!(

@@ -655,6 +655,7 @@ fn learner(data: &Data, seed: u64) -> Result<App, CliError> {
     .insert_resource(Preprocessing {
         observation: Normaliser::identity(OBSERVATION),
         action: scale.map_err(CliError::failed)?,
+        frames: 1,
     })
     .add_plugins(Td3Bc::default());
     app.finish();

@@ -6,8 +6,8 @@ use bevy_reflect::Reflect;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Actions, Observations};
-use crate::data::{Preprocessing, Spaces};
+use super::{Actions, Observations, Steps};
+use crate::data::{FrameStack, Preprocessing, Spaces};
 use crate::env::Space;
 use crate::evaluate::{Acting, RolloutError};
 use crate::learner::{AppRandomExt, ComputeDevice, Purpose, Random};
@@ -71,13 +71,41 @@ pub fn act_deterministically(world: &mut World) -> Result<(), BevyError> {
     let preprocessing = world
         .get_resource::<Preprocessing>()
         .ok_or(RunError::new(RolloutError::NoPreprocessing))?;
-    let observations = world.resource::<Observations>();
-    let observation = observations
-        .preprocessed(preprocessing, &device)
-        .map_err(RunError::new)?;
+    let preprocessing = preprocessing.clone();
+    let observation = if preprocessing.frames > 1 {
+        stacked(world, preprocessing.frames).preprocessed(&preprocessing, &device)
+    } else {
+        let observations = world.resource::<Observations>();
+        observations.preprocessed(&preprocessing, &device)
+    };
+    let observation = observation.map_err(RunError::new)?;
     let actions = acting
         .act(world, observation)
         .ok_or(RunError::new(RolloutError::NoPolicy))?;
     world.resource_mut::<Actions>().take(actions);
     Ok(())
+}
+
+/// The frames of each environment's episode.
+#[derive(Resource, Default)]
+struct Frames(Vec<FrameStack>);
+
+/// What the environments show now and showed before, `[environments, frames * observation]`.
+fn stacked(world: &mut World, frames: usize) -> Observations {
+    let mut stacks = world.remove_resource::<Frames>().unwrap_or_default();
+    let (observations, steps) = (world.resource::<Observations>(), world.resource::<Steps>());
+    let rows = observations.rows();
+    stacks.0.resize(rows, FrameStack::new(frames));
+    let mut stacked = Observations::new(rows, frames * observations.width);
+    for (row, stack) in stacks.0.iter_mut().enumerate() {
+        // What is shown after an episode's end, or after what was no step, begins an episode.
+        if steps.valid[row] && !steps.ended(row) {
+            stack.push(observations.row(row));
+        } else {
+            stack.begin(observations.row(row));
+        }
+        stacked.row_mut(row).copy_from_slice(stack.values());
+    }
+    world.insert_resource(stacks);
+    stacked
 }

@@ -104,6 +104,7 @@ mod tests {
             .insert_resource(Preprocessing {
                 observation: Normaliser::identity(4),
                 action: ActionScale::identity(1),
+                frames: 1,
             });
         let mut observations = Observations::new(ROWS, 4);
         // Far from 0, so that the outputs of a fresh policy differ.

@@ -169,6 +169,7 @@ impl Plugin for OwnEnvironments {
             world.insert_resource(Preprocessing {
                 observation: Normaliser::identity(observation),
                 action: action_scale(&self.action),
+                frames: 1,
             });
         }
         let mut cadence = world.get_resource_or_init::<Cadence>();

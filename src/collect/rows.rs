@@ -38,6 +38,13 @@ impl Observations {
         preprocessing: &Preprocessing,
         device: &Device,
     ) -> Result<Tensor<2>, ScaleError> {
+        let [expected, _] = preprocessing.widths();
+        if expected != self.width {
+            return Err(ScaleError::Width {
+                expected,
+                found: self.width,
+            });
+        }
         let mut values = self.values.clone();
         preprocessing.observation.apply_to_row(&mut values)?;
         let shape = [values.len() / self.width, self.width];

@@ -19,6 +19,7 @@ use super::{
     ScaleError, Split, SplitError, Transitions,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
+use crate::collect::Steps;
 use crate::env::Space;
 use crate::learner::Seed;
 use crate::scene::{Bounds, FieldProblems, Settings};
@@ -42,6 +43,10 @@ pub struct Dataset {
     pub filter: Option<String>,
     /// robomimic: the filter key whose demonstrations are held out for validation.
     pub validation_filter: Option<String>,
+    /// The observations that a network sees side by side: those of the last so many steps of the episode, oldest first. Its first
+    /// one stands for those before it.
+    #[reflect(@Bounds::within(1.0, 1_000.0))]
+    pub frames: usize,
     /// Whether observations are normalised: (s − μ) / (σ + 1e-3), with the mean and deviation of the training data.
     pub normalise: bool,
     /// The smallest and largest action, mapped to −1 and 1. None: those of the environment, or else of the data.
@@ -65,6 +70,7 @@ impl Default for Dataset {
             dones: Dones::Terminal,
             filter: None,
             validation_filter: None,
+            frames: 1,
             normalise: true,
             action_bounds: None,
             validation: 0.0,
@@ -161,10 +167,13 @@ pub struct Preprocessing {
     pub observation: Normaliser,
     /// Raw actions to [-1, 1] and back.
     pub action: ActionScale,
+    /// How many observations a network sees side by side, at least 1; [`observation`](Self::observation) has statistics for all of
+    /// them.
+    pub frames: usize,
 }
 
 impl Preprocessing {
-    /// The widths of observations and of actions.
+    /// The widths of what networks see, all frames of it, and of actions.
     pub fn widths(&self) -> [usize; 2] {
         [self.observation.mean.len(), self.action.low().len()]
     }
@@ -301,13 +310,20 @@ impl DatasetError {
     }
 }
 
+const FRAMES_ONLINE: &str = "`Dataset.frames` is for learning from data: what is collected in `Environments` is learned from one \
+    observation at a time, so leave one of the two out";
+
 pub(super) fn load_dataset(
     dataset: Res<Dataset>,
     folders: Option<Res<SearchFolders>>,
     spaces: Option<Res<Spaces>>,
     goals: Option<Res<Goals>>,
+    online: Option<Res<Steps>>,
     mut commands: Commands,
 ) -> Result<(), BevyError> {
+    if online.is_some() && dataset.frames > 1 {
+        return Err(InputError::new(FRAMES_ONLINE).into());
+    }
     if let (Some(_), Some(spaces)) = (&goals, &spaces) {
         return Err(InputError::new(Goals::refusal(&spaces.environment)).into());
     }
@@ -317,10 +333,12 @@ pub(super) fn load_dataset(
     );
     let loaded = shared(&dataset, &file, spaces.as_deref()).map_err(InputError::new)?;
     let mut preprocessing = loaded.preprocessing.clone();
-    if goals.is_some() {
-        // What networks see is the observation and the goal, one after the other.
-        preprocessing.observation = preprocessing.observation.twice();
-    }
+    // What networks see is the frames and the goal, one after the other.
+    let frames = dataset.frames.max(1);
+    preprocessing.frames = frames;
+    preprocessing.observation = preprocessing
+        .observation
+        .repeated(frames + usize::from(goals.is_some()));
     commands.insert_resource(preprocessing);
     let (split, file) = (loaded.split.clone(), loaded.file.clone());
     match &loaded.rows {
@@ -451,6 +469,7 @@ fn prepare(
             preprocessing: Preprocessing {
                 observation,
                 action,
+                frames: 1,
             },
         });
     }
@@ -470,6 +489,7 @@ fn prepare(
         preprocessing: Preprocessing {
             observation,
             action,
+            frames: 1,
         },
     })
 }

@@ -5,16 +5,16 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bevy_app::{App, Plugin, PreStartup, Startup};
 use bevy_ecs::prelude::*;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::dataset::load_dataset;
+use super::gathering::{Shown, gather, matrix, vector, with_goals};
 use super::n_step::{check as check_fold, fold_row};
 use super::streaming::{Drawing, ReadAhead, Rows};
 use super::{
-    Batch, Bytes, Column, Data, FoldError, Folded, Goals, LoadError, Preprocessing, Split,
-    StoredData, Transitions, fold,
+    Batch, Bytes, Data, FoldError, Folded, Goals, LoadError, Preprocessing, Split, StoredData, fold,
 };
 use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling, Seed};
 use crate::schedule::{Clock, InputError, Learn, LearnSystems, Validate, ValidateSystems};
@@ -54,10 +54,12 @@ impl Plugin for MinibatchPlugin {
                           stored: Option<Res<StoredData>>,
                           device: Res<ComputeDevice>,
                           goals: Option<Res<Goals>>,
+                          preprocessing: Option<Res<Preprocessing>>,
                           mut clock: ResMut<Clock>,
                           mut commands: Commands|
               -> Result<(), BevyError> {
             let goals = goals.map(|goals| *goals);
+            let frames = preprocessing.map_or(1, |preprocessing| preprocessing.frames.max(1));
             let choices = match (&data, &stored) {
                 (Some(data), _) => data.transitions.choices().map(|count| (&data.file, count)),
                 // How many are counted when they are read.
@@ -72,10 +74,10 @@ impl Plugin for MinibatchPlugin {
             }
             let minibatches = match (&data, &stored) {
                 (Some(data), _) => {
-                    Minibatches::new(&settings, data, goals).map_err(InputError::new)?
+                    Minibatches::new(&settings, data, frames, goals).map_err(InputError::new)?
                 }
                 (None, Some(stored)) => {
-                    Minibatches::ahead(&settings, stored, goals).map_err(InputError::new)?
+                    Minibatches::ahead(&settings, stored, frames, goals).map_err(InputError::new)?
                 }
                 (None, None) => return Ok(()),
             };
@@ -86,7 +88,7 @@ impl Plugin for MinibatchPlugin {
                     .unwrap_or_else(|| rows.div_ceil(settings.batch.max(1)) as u64),
             );
             let [observation, action] = minibatches.source.widths();
-            let given = 1 + usize::from(goals.is_some());
+            let given = frames + usize::from(goals.is_some());
             let observation = given * observation;
             commands.insert_resource(Batch::empty(observation, action, &device.plain()));
             commands.insert_resource(minibatches);
@@ -134,8 +136,7 @@ enum Source {
     InMemory {
         data: Data,
         folded: Folded,
-        /// For each row the row whose next observation is its goal, where networks are given goals.
-        goals: Option<Vec<u32>>,
+        shown: Shown,
     },
     Ahead(Box<Ahead>),
 }
@@ -173,6 +174,7 @@ impl Minibatches {
     fn new(
         settings: &MinibatchPlugin,
         data: &Data,
+        frames: usize,
         goals: Option<Goals>,
     ) -> Result<Self, FoldError> {
         let folded = fold(
@@ -185,7 +187,10 @@ impl Minibatches {
             source: Source::InMemory {
                 folded,
                 data: data.clone(),
-                goals: goals.map(|goals| goals.rows(&data.transitions)),
+                shown: Shown {
+                    frames,
+                    goals: goals.map(|goals| goals.rows(&data.transitions)),
+                },
             },
             batch: settings.batch.max(1),
         })
@@ -194,6 +199,7 @@ impl Minibatches {
     fn ahead(
         settings: &MinibatchPlugin,
         data: &StoredData,
+        frames: usize,
         goals: Option<Goals>,
     ) -> Result<Self, AheadError> {
         let (discount, n_step) = (f64::from(settings.discount), settings.n_step);
@@ -202,6 +208,7 @@ impl Minibatches {
         let drawing = Drawing {
             batch,
             n_step,
+            frames,
             goals,
         };
         let read_ahead = ReadAhead::new(
@@ -264,8 +271,8 @@ impl Minibatches {
             Source::InMemory {
                 data,
                 folded,
-                goals,
-            } => Ok(gather(data, folded, goals.as_deref(), rows, device)),
+                shown,
+            } => Ok(gather(&data.transitions, folded, shown, rows, device)),
             Source::Ahead(ahead) => Ok(ahead.batch(rows, ahead.read(rows)?, device)),
         }
     }
@@ -331,13 +338,12 @@ impl Ahead {
 
     fn batch(&self, rows: &[usize], read: Rows, device: &Device) -> Batch {
         let stored = &self.data.stored;
-        let [observation, action] = stored.recording().widths();
-        let observed = |values| with_goals(values, &read.goal, observation, device);
+        let observed = |values| with_goals(values, &read.goal, rows.len(), device);
         let folded: Vec<_> = rows.iter().map(|row| self.folded(*row)).collect();
         let terminal = |last: u32| f32::from(u8::from(stored.is_terminal(last as usize)));
         Batch {
             observation: observed(read.observation),
-            action: matrix(read.action, action, device),
+            action: matrix(read.action, rows.len(), device),
             reward: vector(folded.iter().map(|(reward, ..)| *reward), device),
             next_observation: observed(read.next_observation),
             bootstrap: vector(folded.iter().map(|(_, bootstrap, _)| *bootstrap), device),
@@ -351,63 +357,6 @@ pub(super) fn draw_rows(rows: &[u32], count: usize, generator: &mut ChaCha8Rng) 
     (0..count)
         .map(|_| rows[generator.random_range(0..rows.len() as u32) as usize])
         .collect()
-}
-
-fn gather(
-    data: &Data,
-    folded: &Folded,
-    goals: Option<&[u32]>,
-    rows: &[usize],
-    device: &Device,
-) -> Batch {
-    let transitions: &Transitions = &data.transitions;
-    let last = |row: &usize| folded.last[*row] as usize;
-    let of_rows = |column: &Column, rows: &mut dyn Iterator<Item = usize>| {
-        let mut values = Vec::with_capacity(rows.size_hint().0 * column.width);
-        rows.for_each(|row| values.extend_from_slice(column.row(row)));
-        values
-    };
-    let (observation, action) = (transitions.observation(), transitions.action());
-    let next = transitions.next_observation();
-    let goal = goals.map_or_else(Vec::new, |goals| {
-        of_rows(next, &mut rows.iter().map(|row| goals[*row] as usize))
-    });
-    let observed = |values| with_goals(values, &goal, observation.width, device);
-    let terminal = |row| f32::from(u8::from(transitions.terminal()[last(row)]));
-    Batch {
-        observation: observed(of_rows(observation, &mut rows.iter().copied())),
-        action: matrix(
-            of_rows(action, &mut rows.iter().copied()),
-            action.width,
-            device,
-        ),
-        reward: vector(rows.iter().map(|row| folded.reward[*row]), device),
-        next_observation: observed(of_rows(next, &mut rows.iter().map(last))),
-        bootstrap: vector(rows.iter().map(|row| folded.bootstrap[*row]), device),
-        terminal: vector(rows.iter().map(terminal), device),
-    }
-}
-
-/// Observations, each with its goal behind it where there are goals.
-fn with_goals(values: Vec<f32>, goal: &[f32], width: usize, device: &Device) -> Tensor<2> {
-    if goal.is_empty() {
-        return matrix(values, width, device);
-    }
-    let width = width.max(1);
-    let pairs = values.chunks_exact(width).zip(goal.chunks_exact(width));
-    let joined = pairs.flat_map(|(value, goal)| value.iter().chain(goal));
-    matrix(joined.copied().collect(), 2 * width, device)
-}
-
-fn matrix(values: Vec<f32>, width: usize, device: &Device) -> Tensor<2> {
-    let shape = [values.len() / width.max(1), width];
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
-
-fn vector(values: impl Iterator<Item = f32>, device: &Device) -> Tensor<1> {
-    let values: Vec<f32> = values.collect();
-    let shape = [values.len()];
-    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 /// Draws from the dataset. A run that learns from environments has none.
@@ -445,7 +394,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::data::{Column, End, Episode, GoalMode, Parts, split_episodes};
+    use burn::tensor::Tensor;
+
+    use crate::data::{Column, End, Episode, GoalMode, Parts, Transitions, split_episodes};
 
     /// Episodes of 2 and 3 rows; observations are `[row, -row]` and next observations `[row + 0.5, 7]`.
     fn data() -> Data {
@@ -485,7 +436,7 @@ mod tests {
         let goals = Goals {
             mode: GoalMode::Last,
         };
-        let minibatches = Minibatches::new(&settings, &data, Some(goals)).unwrap();
+        let minibatches = Minibatches::new(&settings, &data, 1, Some(goals)).unwrap();
         let device = ComputeDevice::cpu().plain();
         let batch = minibatches.gather(&[0, 1, 2], &device).unwrap();
         let values = |tensor: Tensor<2>| tensor.into_data().into_vec::<f32>().unwrap();

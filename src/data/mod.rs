@@ -6,7 +6,7 @@
 //! - [`Transitions`] is the columns that learners sample from: observations, actions, rewards, next observations, terminals,
 //!   and the episodes with how each of them ended. Terminal and truncated are different [`End`]s.
 //! - [`fold`] folds multi-step returns, [`split_episodes`] and [`split_by`] hold out whole episodes, [`Windows`] cuts padded
-//!   sequences, [`Goals`] are what an episode came to, [`Normaliser`] and [`ActionScale`] rescale.
+//!   sequences, [`FrameStack`] is an episode's last observations, [`Goals`] are what an episode came to, [`Normaliser`] and [`ActionScale`] rescale.
 //! - [`check`] looks a file over, and says what is odd in it, with the places.
 //! - [`convert`] writes transitions in other layouts.
 //! - [`streaming`] leaves data in their file that are larger than memory.
@@ -22,6 +22,8 @@ mod batch;
 pub mod check;
 pub mod convert;
 mod dataset;
+mod frames;
+mod gathering;
 mod goals;
 pub mod hdf5;
 mod memory;
@@ -44,6 +46,7 @@ pub use dataset::{
     Data, Dataset, DatasetError, Preprocessing, ScoredEpisode, SearchFolders, SharedDataset,
     Spaces, StoredData, preload,
 };
+pub use frames::FrameStack;
 pub use goals::{GoalMode, GoalPlugin, Goals};
 pub use hdf5::{Choices, Dones, Key, Layout, LoadError, Reading, Recording, Rule, load};
 pub use memory::Bytes;

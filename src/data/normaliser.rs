@@ -87,12 +87,12 @@ impl Normaliser {
         }
     }
 
-    /// For two observations side by side, each standardised as one.
+    /// For so many observations side by side, each standardised as one.
     #[must_use]
-    pub fn twice(&self) -> Self {
+    pub fn repeated(&self, times: usize) -> Self {
         Self {
-            mean: self.mean.repeat(2),
-            std: self.std.repeat(2),
+            mean: self.mean.repeat(times),
+            std: self.std.repeat(times),
         }
     }
 

@@ -6,7 +6,7 @@ use bevy_reflect::Reflect;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Acting;
-use crate::data::{Goals, Preprocessing, ScaleError, Spaces};
+use crate::data::{FrameStack, Goals, Preprocessing, ScaleError, Spaces};
 use crate::env::registry::{self, ReferenceScores};
 use crate::env::{Environment, EnvironmentError};
 use crate::learner::{ComputeDevice, Seed};
@@ -210,21 +210,28 @@ pub fn watch(
     };
     let mut environments: Vec<Box<dyn Environment>> = Vec::new();
     let mut observations: Vec<Vec<f32>> = Vec::new();
+    let mut stacks = vec![FrameStack::new(preprocessing.frames); episodes];
+    let frames = preprocessing.frames.max(1);
     for (index, mut made) in registry::make_each(environment, episodes)?
         .into_iter()
         .enumerate()
     {
         let [observations_found, actions_found] = preprocessing.widths();
-        for (what, space, found) in [
-            ("observations", made.observation_space(), observations_found),
-            ("actions", made.action_space(), actions_found),
+        for (what, space, side_by_side, found) in [
+            (
+                "observations",
+                made.observation_space(),
+                frames,
+                observations_found,
+            ),
+            ("actions", made.action_space(), 1, actions_found),
         ] {
-            if space.size() != found {
+            if space.size() * side_by_side != found {
                 return Err(RolloutError::OtherTask {
                     environment: environment.to_owned(),
                     what,
                     expected: space.size(),
-                    found,
+                    found: found / side_by_side,
                 });
             }
         }
@@ -234,6 +241,7 @@ pub fn watch(
             &mut observation,
         )?;
         look(index, &*made);
+        stacks[index].begin(&observation);
         environments.push(made);
         observations.push(observation);
     }
@@ -247,7 +255,11 @@ pub fn watch(
     let mut playing = vec![true; episodes];
     while playing.contains(&true) {
         // Episodes that are over stay in the batch, so that an action never depends on how many others still play.
-        let mut rows = observations.concat();
+        let mut rows: Vec<f32> = stacks
+            .iter()
+            .flat_map(FrameStack::values)
+            .copied()
+            .collect();
         preprocessing
             .observation
             .apply_to_row(&mut rows)
@@ -272,6 +284,7 @@ pub fn watch(
             }
             let action = &actions[index * width..(index + 1) * width];
             let outcome = environments[index].step(action, &mut observations[index])?;
+            stacks[index].push(&observations[index]);
             scores[index].total_reward += outcome.reward;
             scores[index].length += 1;
             look(index, &*environments[index]);

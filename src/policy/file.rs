@@ -28,6 +28,8 @@ const FORMAT: u32 = 1;
 struct Note {
     format: u32,
     step: u64,
+    /// How many observations it sees side by side.
+    frames: usize,
     form: Form,
     /// Of all tensors' bytes, in the order of their names: a copy that lost some bits on the way is found out.
     sha256: String,
@@ -48,6 +50,7 @@ impl Parts {
         let Preprocessing {
             observation,
             action,
+            frames: _,
         } = &self.preprocessing;
         for (name, values) in [
             ("observation.mean", &observation.mean[..]),
@@ -68,6 +71,7 @@ impl Parts {
         let note = Note {
             format: FORMAT,
             step: self.step,
+            frames: self.preprocessing.frames,
             form: self.form.clone(),
             sha256: sum(bytes.iter().map(Vec::as_slice)),
         };
@@ -138,6 +142,7 @@ impl Parts {
                     std: read("observation.std", None)?,
                 },
                 action,
+                frames: note.frames,
             },
             step: note.step,
             place: "bytes".to_owned(),
@@ -218,6 +223,7 @@ mod tests {
                     std: vec![1.0 / 3.0, 7e30],
                 },
                 action: ActionScale::from_bounds(vec![-0.3], vec![1.7]).unwrap(),
+                frames: 2,
             },
             step: u64::MAX,
             place: "bytes".to_owned(),

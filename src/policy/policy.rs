@@ -26,6 +26,8 @@ pub struct Policy {
     /// A preprocessed observation.
     input: Vec<f32>,
     action: Vec<f32>,
+    /// How many observations it sees side by side, which divides the observation's length.
+    frames: usize,
     step: u64,
 }
 
@@ -78,7 +80,8 @@ impl Policy {
         Ok(policy)
     }
 
-    /// The action for a raw observation `[observation]`: `[action]` in the environment's own unit, or the index of the choice as
+    /// The action for a raw observation `[observation]`, or for as many of them side by side as it sees [frames](Self::frames), oldest
+    /// first (a [`FrameStack`](crate::data::FrameStack) keeps them): `[action]` in the environment's own unit, or the index of the choice as
     /// one number.
     ///
     /// # Errors
@@ -184,7 +187,12 @@ impl Policy {
         Ok(())
     }
 
-    /// Numbers in an observation.
+    /// How many observations of its episode it sees side by side: 1, or what [`Dataset::frames`](crate::data::Dataset::frames) was.
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// Numbers in what it acts on: one observation, or all frames of it.
     pub fn observation_size(&self) -> usize {
         self.mean.len()
     }
@@ -311,6 +319,12 @@ impl Parts {
                 )));
             }
         }
+        let frames = preprocessing.frames;
+        if frames == 0 || !inputs.is_multiple_of(frames) {
+            return Err(misfit(format!(
+                "{inputs} elements cannot be {frames} observations side by side"
+            )));
+        }
         let Normaliser { mean, std } = &preprocessing.observation;
         // Looks at the statistics, too.
         let probe = preprocessing
@@ -325,6 +339,7 @@ impl Parts {
             readout,
             mean: mean.clone(),
             divisor: std.iter().map(|std| std + Normaliser::EPSILON).collect(),
+            frames: preprocessing.frames,
             scale: preprocessing.action,
             input: vec![0.0; inputs],
             action: vec![0.0; action],
@@ -381,6 +396,7 @@ mod tests {
                 std: vec![2.0 - Normaliser::EPSILON; observation],
             },
             action: ActionScale::from_bounds(vec![-2.0; action], vec![2.0; action]).unwrap(),
+            frames: 1,
         }
     }
 

@@ -72,6 +72,7 @@ impl Trial {
             .insert_resource(Preprocessing {
                 observation: Normaliser::identity(observation),
                 action: bounds,
+                frames: 1,
             })
             .insert_resource(data);
         for build in &self.build {

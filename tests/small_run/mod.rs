@@ -84,6 +84,7 @@ pub fn bare(widths: [usize; 2]) -> App {
         .insert_resource(Preprocessing {
             observation: Normaliser::identity(widths[0]),
             action: ActionScale::from_bounds(vec![-1.0; widths[1]], vec![1.0; widths[1]]).unwrap(),
+            frames: 1,
         });
     app
 }

@@ -111,28 +111,27 @@ impl File {
         })
     }
 
-    /// A second handle on the same file, for another thread.
+    /// A second handle on the same file, for another thread, which may keep it for as long as it likes: it reads by calls and not
+    /// through a map of the file, where reading what was cut off meanwhile would end the process.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open), where the file has changed since.
     pub fn reopen(&self) -> Result<Self, FileError> {
-        let spare = self
-            .spares
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        Ok(Self {
-            handle: match spare {
-                Some(spare) => spare,
-                None => open_handle(&self.path)?,
-            },
+        // The library maps what it has locked; this file stays locked by the first handle.
+        let handle = H5File::options().no_locking().open(&self.path);
+        Ok(self.with_handle(handle.map_err(|error| cannot_open(&self.path, error))?))
+    }
+
+    fn with_handle(&self, handle: H5File) -> Self {
+        Self {
+            handle,
             path: self.path.clone(),
             bytes: self.bytes,
             datasets: self.datasets.clone(),
             spares: Mutex::default(),
             is_one_of_several: true,
-        })
+        }
     }
 
     /// Whether reading is worth more threads: the file is large, and its reader is not one of several already.
@@ -142,12 +141,14 @@ impl File {
 
     /// Does some work with a second handle, and keeps it for the next that asks: opening one walks over the whole file.
     pub(super) fn with_other<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, FileError> {
-        let other = self.reopen()?;
+        let spares = || self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = spares().pop();
+        let other = self.with_handle(match spare {
+            Some(spare) => spare,
+            None => open_handle(&self.path)?,
+        });
         let done = work(&other);
-        self.spares
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(other.handle);
+        spares().push(other.handle);
         Ok(done)
     }
 
@@ -365,7 +366,11 @@ impl File {
 }
 
 fn open_handle(path: &Path) -> Result<H5File, FileError> {
-    H5File::open(path).map_err(|error| match error {
+    H5File::open(path).map_err(|error| cannot_open(path, error))
+}
+
+fn cannot_open(path: &Path, error: Hdf5Error) -> FileError {
+    match error {
         Hdf5Error::Io(source) => FileError::Io {
             file: path.to_owned(),
             source,
@@ -375,7 +380,7 @@ fn open_handle(path: &Path) -> Result<H5File, FileError> {
             place: "the file's structure".to_owned(),
             cause: error.to_string(),
         },
-    })
+    }
 }
 
 /// One handle, and for larger files a second one, opened at the same time.

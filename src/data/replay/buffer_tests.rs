@@ -31,6 +31,7 @@ fn plain() -> Preprocessing {
     Preprocessing {
         observation: Normaliser::identity(1),
         action: ActionScale::from_bounds(vec![-1.0], vec![1.0]).unwrap(),
+        frames: 1,
     }
 }
 

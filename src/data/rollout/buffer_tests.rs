@@ -13,6 +13,7 @@ fn preprocessing() -> Preprocessing {
             std: vec![2.0 - Normaliser::EPSILON],
         },
         action: ActionScale::identity(1),
+        frames: 1,
     }
 }
 

@@ -4,6 +4,7 @@ use bevy_app::{App, Plugin};
 
 use super::Rollout;
 use super::buffer::Given;
+use crate::data::gathering::{seen_after, seen_at};
 use crate::data::{ActionScale, Column, Data, End, Normaliser, Preprocessing, Spaces};
 use crate::env::Space;
 use crate::schedule::InputError;
@@ -193,6 +194,7 @@ impl Plugin for GivenRowsPlugin {
         app.insert_resource(Preprocessing {
             observation: Normaliser::identity(observation),
             action: ActionScale::identity(action),
+            frames: 1,
         });
         if let Some(n) = self.choices {
             app.insert_resource(Spaces {
@@ -316,15 +318,15 @@ impl Rollout {
         Ok(rollout)
     }
 
-    /// The training rows of recorded experience as one round of one environment. What its policy's log-probabilities were is not
+    /// The training rows of recorded experience as one round of one environment, with so many frames side by side. What its policy's log-probabilities were is not
     /// known: they are the learner's own when the round is prepared.
-    pub fn of_data(data: &Data) -> Self {
+    pub fn of_data(data: &Data, frames: usize) -> Self {
         let transitions = &data.transitions;
         let (observation, action) = (transitions.observation(), transitions.action());
         let rows = transitions.len();
-        let mut rollout = Rollout::new(rows, 1, observation.width, action.width);
+        let mut rollout = Rollout::new(rows, 1, frames * observation.width, action.width);
         rollout.taken = rows;
-        rollout.observation.values.clone_from(&observation.values);
+        rollout.observation.values = seen_at(transitions, 0..rows, frames);
         rollout.action.values.clone_from(&action.values);
         rollout.reward.copy_from_slice(transitions.reward());
         rollout.terminated.copy_from_slice(transitions.terminal());
@@ -335,7 +337,8 @@ impl Rollout {
             let last = episode.rows.end - 1;
             rollout.ended[last] = true;
             if episode.end != End::Terminal {
-                rollout.cut(last, transitions.next_observation().row(last));
+                let after = seen_after(transitions, std::iter::once(last), frames);
+                rollout.cut(last, &after);
             }
         }
         rollout

@@ -92,7 +92,7 @@ fn build_rollout(
     rounds: Res<Rounds>,
     steps: Option<Res<Steps>>,
     data: Option<Res<Data>>,
-    given: Option<Res<Rollout>>,
+    (given, preprocessing): (Option<Res<Rollout>>, Option<Res<Preprocessing>>),
     resumed: Option<Res<ResumeFrom>>,
     device: Res<ComputeDevice>,
     mut clock: ResMut<Clock>,
@@ -111,7 +111,9 @@ fn build_rollout(
             steps.observation.width,
             steps.action.width,
         ),
-        (None, None, Some(data)) => Rollout::of_data(&data),
+        (None, None, Some(data)) => {
+            Rollout::of_data(&data, preprocessing.map_or(1, |it| it.frames.max(1)))
+        }
         _ => return Ok(()),
     };
     let online = rollout.rows() == 0;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use rand_chacha::ChaCha8Rng;
 
 use super::stored::{Rows, Stored};
+use crate::data::frames::frames_of;
 use crate::data::minibatches::draw_rows;
 use crate::data::{Goals, LoadError};
 
@@ -15,6 +16,8 @@ pub struct Drawing {
     pub batch: usize,
     /// The steps that are folded into one, at least 1.
     pub n_step: usize,
+    /// The observations that networks see side by side, at least 1.
+    pub frames: usize,
     /// The goals that networks are given.
     pub goals: Option<Goals>,
 }
@@ -24,6 +27,20 @@ impl Drawing {
     pub(super) fn last(&self, stored: &Stored, row: usize) -> usize {
         let end = stored.episode_of(row).rows.end;
         row.saturating_add(self.n_step).min(end) - 1
+    }
+
+    /// The rows whose observations are seen at a row.
+    pub(super) fn seen_at(&self, stored: &Stored, row: usize) -> impl Iterator<Item = usize> {
+        frames_of(row, &stored.episode_of(row).rows, self.frames)
+    }
+
+    /// The rows whose observations are seen after the step of a row, in front of its next observation.
+    pub(super) fn seen_before_next(
+        &self,
+        stored: &Stored,
+        row: usize,
+    ) -> impl Iterator<Item = usize> {
+        frames_of(row, &stored.episode_of(row).rows, self.frames - 1)
     }
 
     /// The row whose next observation is the goal.
@@ -70,10 +87,13 @@ impl Plan {
             .collect();
         let mut needed = Needed::default();
         for row in batches.iter().flatten() {
-            needed.here.push(*row);
             let row = *row as usize;
+            let last = drawing.last(stored, row);
             // A recording's rows are at most `u32::MAX`, or nothing would have been drawn from them.
-            needed.next.push(drawing.last(stored, row) as u32);
+            let seen = drawing.seen_at(stored, row);
+            let seen = seen.chain(drawing.seen_before_next(stored, last));
+            needed.here.extend(seen.map(|row| row as u32));
+            needed.next.push(last as u32);
             needed
                 .next
                 .extend(drawing.goal(stored, row).map(|goal| goal as u32));
@@ -137,30 +157,32 @@ impl Window {
     pub(super) fn take(&mut self, stored: &Stored, drawing: &Drawing) -> Result<Rows, LoadError> {
         let rows = self.rows().unwrap_or_default();
         let [observation, action] = stored.recording().widths();
-        let gather =
-            |needed: &[u32], values: &[f32], width: usize, at: &dyn Fn(usize) -> Option<usize>| {
-                let mut gathered = Vec::with_capacity(rows.len() * width);
-                for row in rows.iter().filter_map(|row| at(*row as usize)) {
-                    // Every row of a batch was planned for, so that it is there.
-                    if let Ok(at) = needed.binary_search(&(row as u32)) {
-                        gathered.extend_from_slice(&values[at * width..(at + 1) * width]);
-                    }
-                }
-                gathered
-            };
         let (needed, values) = (&self.plan.needed, &self.values);
-        let next = &values.next_observation;
-        let gathered = Rows {
-            observation: gather(&needed.here, &values.observation, observation, &Some),
-            action: gather(&needed.here, &values.action, action, &Some),
-            next_observation: gather(&needed.next, next, observation, &|row| {
-                Some(drawing.last(stored, row))
-            }),
-            goal: gather(&needed.next, next, observation, &|row| {
-                drawing.goal(stored, row)
-            }),
-        };
+        let here = |row| numbers(&needed.here, &values.observation, observation, row);
+        let next = |row| numbers(&needed.next, &values.next_observation, observation, row);
+        let mut gathered = Rows::default();
+        for row in rows.iter().map(|row| *row as usize) {
+            for frame in drawing.seen_at(stored, row) {
+                gathered.observation.extend_from_slice(here(frame));
+            }
+            let acted = numbers(&needed.here, &values.action, action, row);
+            gathered.action.extend_from_slice(acted);
+            let last = drawing.last(stored, row);
+            for frame in drawing.seen_before_next(stored, last) {
+                gathered.next_observation.extend_from_slice(here(frame));
+            }
+            gathered.next_observation.extend_from_slice(next(last));
+            if let Some(goal) = drawing.goal(stored, row) {
+                gathered.goal.extend_from_slice(next(goal));
+            }
+        }
         self.next += 1;
         stored.rescaled(gathered)
     }
+}
+
+/// The numbers of one of the needed rows. Every row of a batch was planned for, so that it is there.
+fn numbers<'a>(needed: &[u32], values: &'a [f32], width: usize, row: usize) -> &'a [f32] {
+    let at = needed.binary_search(&(row as u32));
+    at.map_or(&[], |at| &values[at * width..(at + 1) * width])
 }

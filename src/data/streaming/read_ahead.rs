@@ -53,9 +53,14 @@ impl ReadAhead {
         memory: Bytes,
     ) -> Result<Self, Bytes> {
         let [observation, action] = stored.recording().widths();
-        let vectors = 2 + usize::from(drawing.goals.is_some());
+        // Frames at a row and those before its next observation are different rows where steps are folded.
+        let (here, next) = (
+            2 * drawing.frames - 1,
+            1 + usize::from(drawing.goals.is_some()),
+        );
         // The numbers, which rows they are of, and which were drawn.
-        let row = 4 * (vectors * observation + action) as u64 + 4 * (vectors as u64 + 1);
+        let numbers = here * (observation + action) + next * observation;
+        let row = 4 * (numbers + here + next + 1) as u64;
         let each = row.saturating_mul(drawing.batch as u64);
         // What a worker reads at once, and what waits in the channels.
         let span = 4 * (2 * observation + action + 1) as u64 * stored.reading().span as u64;

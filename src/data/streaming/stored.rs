@@ -48,13 +48,13 @@ impl Stamp {
 }
 
 /// The numbers of some transitions, in the order in which they were asked for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
-    /// `[rows, observation]`.
+    /// `[rows, frames * observation]`.
     pub observation: Vec<f32>,
     /// `[rows, action]`.
     pub action: Vec<f32>,
-    /// `[rows, observation]`, those after the steps that are folded into one.
+    /// `[rows, frames * observation]`, those after the steps that are folded into one.
     pub next_observation: Vec<f32>,
     /// `[rows, observation]`, and empty where networks are given no goals.
     pub goal: Vec<f32>,
@@ -159,20 +159,19 @@ impl Stored {
     pub fn read(&self, rows: &[usize], drawing: &Drawing) -> Result<Rows, LoadError> {
         self.unchanged()?;
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut read = Rows {
-            observation: Vec::new(),
-            action: Vec::new(),
-            next_observation: Vec::new(),
-            goal: Vec::new(),
-        };
+        let mut read = Rows::default();
         let one = |row: usize| self.recording.read_rows_with(&file, row..row + 1);
         for row in rows {
-            let here = one(*row)?;
-            read.observation.extend(&here.observation().values);
-            read.action.extend(&here.action().values);
-            let last = one(drawing.last(self, *row))?;
-            read.next_observation
-                .extend(&last.next_observation().values);
+            for frame in drawing.seen_at(self, *row) {
+                read.observation.extend(&one(frame)?.observation().values);
+            }
+            read.action.extend(&one(*row)?.action().values);
+            let last = drawing.last(self, *row);
+            let next = &mut read.next_observation;
+            for frame in drawing.seen_before_next(self, last) {
+                next.extend(&one(frame)?.observation().values);
+            }
+            next.extend(&one(last)?.next_observation().values);
             if let Some(goal) = drawing.goal(self, *row) {
                 read.goal.extend(&one(goal)?.next_observation().values);
             }

@@ -1,0 +1,129 @@
+//! Stacked frames: what a network sees is the last few observations of its episode, side by side.
+//!
+//! The oldest comes first. Where an episode has begun too recently, its first observation stands for those before it, in data as
+//! in environments (Mnih et al. 2015, <https://doi.org/10.1038/nature14236>; robomimic's `FrameStackWrapper`).
+
+use std::ops::Range;
+
+/// The rows whose observations are the frames of `row`, in an episode of `rows`: `[frames]`, oldest first.
+pub(super) fn frames_of(
+    row: usize,
+    rows: &Range<usize>,
+    frames: usize,
+) -> impl Iterator<Item = usize> {
+    let first = rows.start;
+    (0..frames)
+        .rev()
+        .map(move |back| row.saturating_sub(back).max(first))
+}
+
+/// The frames of one episode that is played: what a policy trained with [`Dataset::frames`](super::Dataset::frames) acts on.
+///
+/// ```
+/// use yarak::data::FrameStack;
+///
+/// let mut stack = FrameStack::new(3);
+/// stack.begin(&[1.0, 10.0]);
+/// assert_eq!(stack.values(), [1.0, 10.0, 1.0, 10.0, 1.0, 10.0]);
+/// stack.push(&[2.0, 20.0]);
+/// assert_eq!(stack.values(), [1.0, 10.0, 1.0, 10.0, 2.0, 20.0]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrameStack {
+    frames: usize,
+    values: Vec<f32>,
+}
+
+impl FrameStack {
+    /// A stack of so many frames, at least 1, that waits for an episode.
+    pub fn new(frames: usize) -> Self {
+        FrameStack {
+            frames: frames.max(1),
+            values: Vec::new(),
+        }
+    }
+
+    /// An episode begins with this observation.
+    pub fn begin(&mut self, observation: &[f32]) {
+        self.values.clear();
+        for _ in 0..self.frames {
+            self.values.extend_from_slice(observation);
+        }
+    }
+
+    /// The observation after one more step of the episode, as wide as the first. Without a first it is one.
+    pub fn push(&mut self, observation: &[f32]) {
+        let kept = (self.frames - 1) * observation.len();
+        if self.values.len() != kept + observation.len() {
+            return self.begin(observation);
+        }
+        self.values.copy_within(observation.len().., 0);
+        self.values[kept..].copy_from_slice(observation);
+    }
+
+    /// The frames, oldest first, `[frames * observation]`; empty before the first episode.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Column, End, Episode, Parts, Transitions, Windows};
+
+    #[test]
+    fn frames_of_a_row_are_those_of_its_window() {
+        let column = Column {
+            values: vec![0.0; 7],
+            width: 1,
+        };
+        let transitions = Transitions::new(Parts {
+            observation: column.clone(),
+            action: column.clone(),
+            reward: vec![0.0; 7],
+            next_observation: column,
+            terminal: vec![false; 7],
+            episodes: [0..1, 1..3, 3..7]
+                .map(|rows| Episode {
+                    rows,
+                    end: End::Truncated,
+                })
+                .to_vec(),
+        })
+        .unwrap();
+        for frames in 1..6 {
+            let windows = Windows {
+                frames,
+                ..Windows::default()
+            };
+            for episode in transitions.episodes() {
+                for row in episode.rows.clone() {
+                    let found: Vec<usize> = frames_of(row, &episode.rows, frames).collect();
+                    assert_eq!(found, windows.at(&transitions, row).rows);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_stack_that_is_played_shows_what_the_same_episode_shows_in_data() {
+        let observations: Vec<[f32; 2]> = (0..6).map(|step| [step as f32, -1.0]).collect();
+        for frames in 1..5 {
+            let mut stack = FrameStack::new(frames);
+            // Two episodes, so that nothing of the first is left in the second.
+            for rows in [0..2, 2..6] {
+                for row in rows.clone() {
+                    match row == rows.start {
+                        true => stack.begin(&observations[row]),
+                        false => stack.push(&observations[row]),
+                    }
+                    let expected: Vec<f32> = frames_of(row, &rows, frames)
+                        .flat_map(|row| observations[row])
+                        .collect();
+                    assert_eq!(stack.values(), expected);
+                }
+            }
+        }
+    }
+}
