@@ -1,15 +1,15 @@
 //! Files that were converted and converted back, with what they hold beside the transitions; and what the tools that people have
 //! read of them (tests/python/read_with_robomimic.py and read_with_minari.py, where `YARAK_PYTHON` names a Python with these tools).
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
 use yarak::data::check::{Check, Kind};
-use yarak::data::convert::{ConvertError, Converted, Origin, Target, convert};
+use yarak::data::convert::{ConvertError, Converted, Origin, Target, convert, write};
 use yarak::data::hdf5::File;
-use yarak::data::{Column, End, Parts, Reading, Recording, Transitions, Windows};
+use yarak::data::{Column, End, Episode, Parts, Reading, Recording, Transitions, Windows};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -396,6 +396,9 @@ fn every_item_of_robomimics_own_dataset_is_our_window_to_the_last_bit() {
         sequence: 3,
         ..Windows::default()
     };
+    let with_states = |source: &str| source.contains("robomimic");
+    let mut files = Vec::new();
+    let mut arguments: Vec<OsString> = Vec::new();
     for (index, (source, filter)) in [
         ("d4rl/contiguous.hdf5", None),
         ("layouts/minari/box", None),
@@ -415,29 +418,29 @@ fn every_item_of_robomimics_own_dataset_is_our_window_to_the_last_bit() {
             ..Reading::default()
         };
         let recording = Recording::open(&out, &reading).unwrap();
-        let keys: Vec<&str> = recording
-            .observation()
-            .iter()
-            .map(|key| key.name.as_str())
-            .collect();
-        let with_states = source.contains("robomimic");
-        let columns = if with_states {
+        let keys = recording.observation().iter().map(|key| key.name.as_str());
+        let keys = keys.collect::<Vec<_>>().join(",");
+        let columns = if with_states(source) {
             "actions,rewards,dones,states"
         } else {
             "actions,rewards,dones"
         };
-        let keys = keys.join(",");
-        let arguments = [
-            out.as_os_str(),
-            keys.as_ref(),
-            columns.as_ref(),
-            filter.unwrap_or("").as_ref(),
-        ];
-        let Some(read) = python("read_with_robomimic.py", "robomimic", &arguments) else {
-            return;
-        };
+        arguments.extend([
+            out.into(),
+            keys.into(),
+            columns.into(),
+            filter.unwrap_or("").into(),
+        ]);
+        files.push((source, filter, recording));
+    }
+    let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    let Some(read) = python("read_with_robomimic.py", "robomimic", &arguments) else {
+        return;
+    };
+    assert_eq!(read.as_array().unwrap().len(), files.len());
+    for ((source, filter, recording), read) in files.iter().zip(read.as_array().unwrap()) {
         let transitions = recording.read().unwrap();
-        let states = with_states.then(|| recording.read_column("states").unwrap());
+        let states = with_states(source).then(|| recording.read_column("states").unwrap());
         let steps = windows.steps(&transitions);
         assert_eq!(read.as_array().unwrap().len(), steps.len(), "{source}");
         for (item, step) in read.as_array().unwrap().iter().zip(steps) {
@@ -528,5 +531,68 @@ fn minaris_own_loader_reads_choices_infos_and_metadata() {
             Value::Null
         };
         assert_eq!(read["algorithm_name"], algorithm);
+    }
+}
+
+/// As many episodes, of one row and two in turn.
+fn short_episodes(count: usize) -> Transitions {
+    let mut episodes = Vec::new();
+    let mut start = 0;
+    for index in 0..count {
+        let end = start + 1 + index % 2;
+        let how = [End::Terminal, End::Truncated][index % 2];
+        episodes.push(Episode {
+            rows: start..end,
+            end: how,
+        });
+        start = end;
+    }
+    let column = |scale: f32| Column {
+        values: (0..start).map(|row| row as f32 * scale).collect(),
+        width: 1,
+    };
+    let mut terminal = vec![false; start];
+    for episode in &episodes {
+        terminal[episode.rows.end - 1] = episode.end == End::Terminal;
+    }
+    Transitions::new(Parts {
+        observation: column(0.5),
+        action: column(-0.25),
+        reward: column(3.0).values,
+        next_observation: Column {
+            values: (1..=start).map(|row| row as f32 * 0.5).collect(),
+            width: 1,
+        },
+        terminal,
+        episodes,
+    })
+    .unwrap()
+}
+
+/// A group's names stand in tables of 8, and 32 tables in one node of a tree: these numbers of episodes are at the edges of one
+/// table, of one node, and of a node of nodes.
+#[test]
+fn any_number_of_episodes_is_found_again_by_us_and_by_h5py() {
+    let folder = tempfile::tempdir().unwrap();
+    for count in [1, 7, 8, 9, 255, 256, 257, 1030] {
+        let data = short_episodes(count);
+        for (target, name) in [(Target::Robomimic, "robomimic"), (Target::Minari, "minari")] {
+            let out = folder.path().join(format!("{name}-{count}-v0"));
+            write(&data, &out, target, None, false).unwrap();
+            let back = read(&out);
+            assert!(
+                back.into_parts() == data.clone().into_parts(),
+                "{name}, {count}"
+            );
+            if target == Target::Robomimic {
+                let arguments = ["robomimic".as_ref(), out.as_os_str()];
+                let Some(found) = python("read_converted.py", "h5py", &arguments) else {
+                    continue;
+                };
+                let lengths: Vec<usize> = data.episodes().iter().map(|e| e.rows.len()).collect();
+                assert_eq!(found["lengths"], json!(lengths));
+                assert_eq!(found["bits"][1], bits(&data.action().values));
+            }
+        }
     }
 }

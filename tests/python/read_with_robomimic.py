@@ -1,6 +1,6 @@
-"""Reads a file with robomimic's own SequenceDataset, frames of 2 and sequences of 3, and prints every item as JSON.
+"""Reads files with robomimic's own SequenceDataset, frames of 2 and sequences of 3, and prints every item of each as JSON.
 
-read_with_robomimic.py PATH OBSERVATION,KEYS DATASET,KEYS FILTER (an empty FILTER reads all demonstrations)
+read_with_robomimic.py (PATH OBSERVATION,KEYS DATASET,KEYS FILTER)... (an empty FILTER reads all demonstrations)
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import numpy as np
 from read_converted import bits
 
 
-def main(path, observations, columns, key):
+def read(path, observations, columns, key):
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         import robomimic.utils.obs_utils as ObsUtils
         from robomimic.utils.dataset import SequenceDataset
@@ -34,11 +34,11 @@ def main(path, observations, columns, key):
         cached = SequenceDataset(path, hdf5_cache_mode="low_dim", **asked)
         items = []
         for index in range(len(direct)):
-            read = [item(dataset[index], observations, columns) for dataset in (direct, cached)]
-            assert read[0] == read[1], index
-            items.append(read[0])
+            both = [item(dataset[index], observations, columns) for dataset in (direct, cached)]
+            assert both[0] == both[1], index
+            items.append(both[0])
         ask_as_trainers_do(path, observations, direct[0]["actions"].shape[-1])
-    print(json.dumps(items))
+    return items
 
 
 def ask_as_trainers_do(path, observations, width):
@@ -54,12 +54,13 @@ def ask_as_trainers_do(path, observations, width):
     assert shapes["ac_dim"] == width and set(shapes["all_shapes"]) == set(observations), shapes
 
 
-def item(read, observations, columns):
-    rows = len(read["pad_mask"])
-    join = lambda group: np.concatenate([np.reshape(read[group][key], (rows, -1)) for key in observations], -1)
-    parts = {"obs": join("obs"), "next_obs": join("next_obs"), "pad_mask": read["pad_mask"]}
-    return {name: bits(values) for name, values in (parts | {name: read[name] for name in columns}).items()}
+def item(found, observations, columns):
+    rows = len(found["pad_mask"])
+    join = lambda group: np.concatenate([np.reshape(found[group][key], (rows, -1)) for key in observations], -1)
+    parts = {"obs": join("obs"), "next_obs": join("next_obs"), "pad_mask": found["pad_mask"]}
+    return {name: bits(values) for name, values in (parts | {name: found[name] for name in columns}).items()}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2].split(","), sys.argv[3].split(","), sys.argv[4])
+    files = zip(*[iter(sys.argv[1:])] * 4)
+    print(json.dumps([read(path, keys.split(","), columns.split(","), key) for path, keys, columns, key in files]))
