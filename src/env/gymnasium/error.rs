@@ -62,7 +62,7 @@ pub enum BridgeError {
     },
     /// No answer in time.
     #[error(
-        "{environment}: no answer for {seconds} s {doing}, so its Python process was ended; if it may take so long, raise `Environments.gymnasium.seconds`"
+        "{environment}: no answer for {seconds} s {doing}, so its Python process was ended; environments that are learned in may take as long as `Environments.gymnasium.seconds` says"
     )]
     Hangs {
         /// The environment.
