@@ -233,8 +233,8 @@ fn short_episodes(count: usize) -> Transitions {
     .unwrap()
 }
 
-/// A group's names stand in tables of 8, and 32 tables in one node of a tree: these numbers of episodes are at the edges of one
-/// table, of one node, and of a node of nodes.
+/// HDF5 keeps the names of a group in tables of 8, and 32 tables in one node of a tree: these numbers of episodes are at the edges
+/// of one table, of one node, and of a node of nodes.
 #[test]
 fn any_number_of_episodes_is_found_again_by_us_and_by_h5py() {
     let folder = tempfile::tempdir().unwrap();

@@ -13,7 +13,6 @@ mod element;
 mod episodic;
 mod error;
 mod file;
-mod format;
 mod huge_pages;
 mod listing;
 mod load_error;
