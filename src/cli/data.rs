@@ -95,7 +95,7 @@ impl Check {
     }
 }
 
-/// Write a dataset in another layout.
+/// Write a dataset in another layout, with what its file holds beside it, and say what had to be left behind.
 #[derive(Args)]
 pub struct Convert {
     /// The HDF5 file to read, or Minari's folder
@@ -110,6 +110,9 @@ pub struct Convert {
     /// The environment that the data are of, such as Pendulum-v1, for layouts that name it
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
+    /// Print one JSON object, with what had to be left behind
+    #[arg(long)]
+    json: bool,
     /// Replace what stands at OUT
     #[arg(long)]
     force: bool,
@@ -130,33 +133,50 @@ impl Convert {
             To::Minari => Target::Minari,
         };
         refuse_what_stands(&self.output, self.force)?;
-        let (_, transitions) = read(&self.input)?;
+        let wrong = |error| CliError::of(true, &error);
+        let recording = Recording::open(&self.input, &Reading::default()).map_err(wrong)?;
+        say_what_it_takes(&self.input, &recording);
         let origin = match &self.env {
             None => None,
-            Some(name) => {
-                let width = transitions.action().width;
-                let (action_low, action_high) = match action_bounds(name)? {
-                    Some(ActionBounds { low, high, .. }) => (low, high),
-                    None => (vec![f32::NEG_INFINITY; width], vec![f32::INFINITY; width]),
-                };
-                Some(Origin {
-                    environment: name.clone(),
-                    action_low,
-                    action_high,
-                })
-            }
+            Some(name) => Some(origin(name, recording.widths()[1])?),
         };
-        let converted = convert::write(
-            &transitions,
+        let converted = convert::convert(
+            &recording,
             &self.output,
             target,
             origin.as_ref(),
             self.force,
         )
         .map_err(|error| CliError::of(true, &error))?;
-        print(&converted.to_string());
+        if self.json {
+            print(&serde_json::to_string(&converted).map_err(CliError::failed)?);
+        } else {
+            print(&converted.to_string());
+        }
         Ok(AppExit::Success)
     }
+}
+
+/// What is known of an environment that data are said to be of.
+fn origin(name: &str, width: usize) -> Result<Origin, CliError> {
+    let known = specification(name).map_err(|error| CliError::of(true, &error))?;
+    let (action_low, action_high, choices) = match known.action_space {
+        Space::Box { low, high, .. } => (low, high, None),
+        space => {
+            let choices = match space {
+                Space::Discrete { n } => Some(n),
+                _ => None,
+            };
+            let unbounded = (vec![f32::NEG_INFINITY; width], vec![f32::INFINITY; width]);
+            (unbounded.0, unbounded.1, choices)
+        }
+    };
+    Ok(Origin {
+        environment: name.to_owned(),
+        action_low,
+        action_high,
+        choices,
+    })
 }
 
 /// Draw a dataset: returns, lengths, and how each element is spread.

@@ -14,21 +14,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use super::hdf5::ActionBounds;
 pub use finding::{Finding, Kind, MOST_PLACES, Place, Severity};
 
 use super::hdf5::File;
 use super::{Layout, LoadError, Reading, Recording};
-
-/// The bounds of actions, `[action]` each.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ActionBounds {
-    /// Whose they are, such as an environment's name.
-    pub of: String,
-    /// The least; infinite where there is none.
-    pub low: Vec<f32>,
-    /// The greatest.
-    pub high: Vec<f32>,
-}
 
 /// Everything that was found in a file. `Display` is a page to read; `Serialize` is the same for a script.
 ///
@@ -54,6 +44,8 @@ pub struct Check {
 
 impl Check {
     /// Looks a file over. Whatever is wrong with it is a finding, never an error of the check.
+    ///
+    /// Without `bounds`, actions are held against those that the file gives ([`Recording::action_bounds`]), if it does.
     pub fn of(path: impl AsRef<Path>, bounds: Option<&ActionBounds>) -> Self {
         let mut check = Self {
             file: path.as_ref().to_owned(),
@@ -91,7 +83,9 @@ impl Check {
         let transitions = recording.read()?;
         self.episodes = Some(transitions.episodes().len());
         self.transitions = Some(transitions.len());
-        self.findings.extend(actions::look(&transitions, bounds));
+        let own = recording.action_bounds()?;
+        self.findings
+            .extend(actions::look(&transitions, bounds.or(own.as_ref())));
         self.findings.extend(episodes::look(&transitions));
         self.findings
             .extend(numbers::look_for_constants(&transitions));

@@ -1,21 +1,32 @@
-//! Writing the D4RL layout: `observations`, `actions`, `rewards`, `next_observations`, `terminals` and `timeouts`.
+//! Writing the D4RL layout: `observations`, `actions`, `rewards`, `next_observations`, `terminals` and `timeouts`, with `infos/` and
+//! `metadata/`.
 
 use std::path::Path;
 
-use super::{ConvertError, count};
+use super::account::Account;
+use super::beside::{FIELDS, field_text, plain_name};
+use super::{ConvertError, Job, count};
 use crate::data::hdf5::Writer;
-use crate::data::{End, Transitions};
+use crate::data::{End, Layout};
 
 /// Writes a file. Every row keeps its true next observation; the last row of a truncated or unfinished episode times out.
-pub(super) fn write(transitions: &Transitions, to: &Path) -> Result<Vec<String>, ConvertError> {
+pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(), ConvertError> {
+    let transitions = job.transitions;
     let writer = Writer::create(to)?;
     let root = writer.root();
     for (name, column) in [
         ("observations", transitions.observation()),
-        ("actions", transitions.action()),
         ("next_observations", transitions.next_observation()),
     ] {
         root.matrix(name, &column.values, column.width)?;
+    }
+    let action = transitions.action();
+    match job.choices {
+        None => root.matrix("actions", &action.values, action.width)?,
+        Some(choices) => {
+            let attributes = [("n", choices.count as i64), ("start", choices.first)];
+            root.wholes("actions", &choices.numbers(&action.values), &attributes)?;
+        }
     }
     root.vector("rewards", transitions.reward())?;
     root.flags("terminals", transitions.terminal().iter().copied())?;
@@ -24,13 +35,57 @@ pub(super) fn write(transitions: &Transitions, to: &Path) -> Result<Vec<String>,
         timeouts[episode.rows.end - 1] = episode.end != End::Terminal;
     }
     root.flags("timeouts", timeouts)?;
+    if let Some(environment) = job.environment() {
+        root.text("env", environment)?;
+    }
+    if let Some(beside) = job.beside {
+        let layout = beside.recording.layout();
+        let is_d4rl = layout == Layout::D4rl;
+        let mut cut_off = 0;
+        beside.write_columns(
+            account,
+            |name| {
+                Ok(match layout {
+                    Layout::D4rl => name.to_owned(),
+                    _ => format!("infos/{}", plain_name(name)),
+                })
+            },
+            |_, path, column| {
+                cut_off += column.after.iter().flatten().count();
+                Ok(root.raw(path, &column.rows)?)
+            },
+        )?;
+        if cut_off > 0 {
+            account.leave(
+                "infos/",
+                "D4RL has a row a step, and none for what there is after the last step of an episode",
+            );
+        }
+        for info in &beside.singles {
+            if is_d4rl {
+                beside.copy(account, &root, info)?;
+            } else {
+                account.leave(
+                    &info.path,
+                    format!("{layout}'s own, which D4RL does not have"),
+                );
+            }
+        }
+        if !is_d4rl {
+            for (field, name) in FIELDS {
+                if let Some(value) = beside.fields.get(field) {
+                    root.single_text(&format!("metadata/{name}"), &field_text(value))?;
+                    account.carry(field);
+                }
+            }
+        }
+    }
     writer.close()?;
     let unfinished = count(transitions, End::Unfinished);
-    let mut notes = Vec::new();
     if unfinished > 0 {
-        notes.push(format!(
+        account.note(format!(
             "D4RL knows no unfinished episodes: {unfinished} of them now end with a timeout, which bootstraps in the same way"
         ));
     }
-    Ok(notes)
+    Ok(())
 }

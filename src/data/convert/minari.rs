@@ -3,9 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use super::{ConvertError, Origin, count};
-use crate::data::hdf5::Writer;
-use crate::data::{End, Episode, Transitions};
+use serde_json::Value;
+
+use super::account::Account;
+use super::beside::{Beside, FIELDS, plain_name};
+use super::{Choices, ConvertError, Job, count};
+use crate::data::hdf5::{GroupWriter, Writer};
+use crate::data::{End, Episode, Layout, Transitions};
 
 /// The version of the layout: every Minari 0.5 reads it.
 const VERSION: &str = "0.5.0";
@@ -14,11 +18,12 @@ const VERSION: &str = "0.5.0";
 ///
 /// An episode of T transitions has T + 1 observations, so that each next observation must be the following observation.
 pub(super) fn write(
-    transitions: &Transitions,
+    job: &Job<'_>,
     folder: &Path,
     to: &Path,
-    origin: Option<&Origin>,
-) -> Result<Vec<String>, ConvertError> {
+    account: &mut Account,
+) -> Result<(), ConvertError> {
+    let transitions = job.transitions;
     let name = name(to)?;
     for (index, episode) in transitions.episodes().iter().enumerate() {
         follows(transitions, index, episode)?;
@@ -31,6 +36,7 @@ pub(super) fn write(
     fs::create_dir_all(&data).map_err(io)?;
     let main = data.join("main_data.hdf5");
     let writer = Writer::create(&main)?;
+    let mut groups = Vec::new();
     for (index, episode) in transitions.episodes().iter().enumerate() {
         let rows = episode.rows.clone();
         let group = writer.root().group(&format!("episode_{index}"))?;
@@ -41,7 +47,11 @@ pub(super) fn write(
         let observations = [observation.rows_between(&rows), last].concat();
         group.matrix("observations", &observations, observation.width)?;
         let action = transitions.action();
-        group.matrix("actions", action.rows_between(&rows), action.width)?;
+        let taken = action.rows_between(&rows);
+        match job.choices {
+            None => group.matrix("actions", taken, action.width)?,
+            Some(choices) => group.wholes("actions", &choices.numbers(taken), &[])?,
+        }
         group.vector("rewards", &transitions.reward()[rows.clone()])?;
         let at_end = |end| {
             let (length, is_it) = (rows.len(), episode.end == end);
@@ -49,39 +59,148 @@ pub(super) fn write(
         };
         group.flags("terminations", at_end(End::Terminal))?;
         group.flags("truncations", at_end(End::Truncated))?;
+        groups.push(group);
+    }
+    if let Some(beside) = job.beside {
+        write_infos(job, beside, &groups, account)?;
+        leave_singles(beside, account);
     }
     writer.close()?;
     let size = fs::metadata(&main).map_err(io)?.len();
-    let unbounded = |width| (vec![f32::NEG_INFINITY; width], vec![f32::INFINITY; width]);
-    let (low, high) = unbounded(transitions.observation().width);
-    let (action_low, action_high) = match origin {
-        Some(origin) => (origin.action_low.clone(), origin.action_high.clone()),
-        None => unbounded(transitions.action().width),
-    };
-    let metadata = serde_json::json!({
+    let action_space = action_space(job, account)?;
+    let width = transitions.observation().width;
+    let unbounded = space(&vec![f32::NEG_INFINITY; width], &vec![f32::INFINITY; width]);
+    let mut metadata = serde_json::json!({
         "dataset_id": name,
         "minari_version": VERSION,
         "data_format": "hdf5",
         "total_episodes": transitions.episodes().len(),
         "total_steps": transitions.len(),
         "dataset_size": size as f64 / 1e6,
-        "observation_space": space(&low, &high),
-        "action_space": space(&action_low, &action_high),
+        "observation_space": unbounded,
+        "action_space": action_space,
     });
+    for (field, value) in fields(job, account) {
+        metadata[field] = value;
+    }
     fs::write(data.join("metadata.json"), metadata.to_string()).map_err(io)?;
-    let mut notes = Vec::new();
-    if origin.is_none() {
-        notes.push(
-            "the spaces are without bounds: give --env NAME to have that environment's".to_owned(),
-        );
+    if let Some([first, .., last]) = job.beside.map(|beside| beside.recording.observation()) {
+        account.note(format!(
+            "the observation's parts, from `{}` to `{}`, are joined to one Box",
+            first.name, last.name
+        ));
     }
     let unfinished = count(transitions, End::Unfinished);
     if unfinished > 0 {
-        notes.push(format!(
+        account.note(format!(
             "neither a termination nor a truncation ends unfinished episodes, of which there are {unfinished}"
         ));
     }
-    Ok(notes)
+    Ok(())
+}
+
+/// The bounds of the environment that was named, or those that the file itself gives.
+fn action_space(job: &Job<'_>, account: &mut Account) -> Result<String, ConvertError> {
+    if let Some(choices) = job.choices {
+        return Ok(discrete(choices));
+    }
+    if let Some(origin) = job.origin {
+        return Ok(space(&origin.action_low, &origin.action_high));
+    }
+    if let Some(beside) = job.beside
+        && let Some(bounds) = beside.recording.action_bounds()?
+    {
+        return Ok(space(&bounds.low, &bounds.high));
+    }
+    account.note("the spaces are without bounds: give --env NAME to have that environment's");
+    let width = job.transitions.action().width;
+    Ok(space(
+        &vec![f32::NEG_INFINITY; width],
+        &vec![f32::INFINITY; width],
+    ))
+}
+
+/// Columns become `infos`, which have T + 1 rows as observations have. Where the file does not say what there is after an
+/// episode's last step, its last value stands there again.
+fn write_infos(
+    job: &Job<'_>,
+    beside: &Beside<'_>,
+    groups: &[GroupWriter<'_>],
+    account: &mut Account,
+) -> Result<(), ConvertError> {
+    let mut repeated = false;
+    beside.write_columns(
+        account,
+        |name| Ok(format!("infos/{}", plain_name(name))),
+        |_, path, column| {
+            let width = column.rows.row_bytes();
+            for ((episode, after), group) in job
+                .transitions
+                .episodes()
+                .iter()
+                .zip(&column.after)
+                .zip(groups)
+            {
+                let rows = &episode.rows;
+                let own = &column.rows.bytes[rows.start * width..rows.end * width];
+                let last = after.as_deref().unwrap_or(&own[own.len() - width..]);
+                repeated |= after.is_none();
+                group.raw(path, &column.rows.with_rows([own, last].concat()))?;
+            }
+            Ok(())
+        },
+    )?;
+    if repeated {
+        account.note(
+            "Minari's `infos` have a value after an episode's last step too: where the file has none, the last one stands there again",
+        );
+    }
+    Ok(())
+}
+
+/// Minari has a place for what its metadata name, and for no other single dataset.
+fn leave_singles(beside: &Beside<'_>, account: &mut Account) {
+    for info in &beside.singles {
+        let name = info.path.strip_prefix("metadata/");
+        let is_field = FIELDS
+            .iter()
+            .any(|(field, d4rl)| Some(*d4rl) == name && beside.fields.contains_key(*field));
+        if is_field && beside.recording.layout() == Layout::D4rl {
+            account.carry(&info.path);
+        } else {
+            account.leave(&info.path, "Minari has no place for it");
+        }
+    }
+}
+
+/// What the file says of itself. The specification of an environment is another's where --env names one.
+fn fields(job: &Job<'_>, account: &mut Account) -> Vec<(String, Value)> {
+    let Some(beside) = job.beside else {
+        return Vec::new();
+    };
+    let is_minari = beside.recording.layout() == Layout::Minari;
+    let mut fields = Vec::new();
+    for (field, value) in &beside.fields {
+        if field.ends_with("env_spec") && job.origin.is_some() {
+            account.leave(field, "--env names the environment");
+            continue;
+        }
+        if is_minari {
+            account.carry(field);
+        }
+        fields.push((field.clone(), value.clone()));
+    }
+    if let (Some(name), None) = (job.environment(), beside.fields.get("env_spec")) {
+        account.note(format!(
+            "Minari keeps an environment's whole specification, which is not known of {name}: its name is not in the metadata"
+        ));
+    }
+    fields
+}
+
+/// A Discrete as Minari writes spaces.
+fn discrete(Choices { first, count }: Choices) -> String {
+    format!(r#"{{"type": "Discrete", "dtype": "int64", "start": {first}, "n": {count}}}"#)
 }
 
 /// A Box of float32 as Minari writes spaces: JSON in which Python's `Infinity` may stand.

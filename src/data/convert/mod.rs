@@ -4,23 +4,34 @@
 //! there: an interruption leaves nothing half-written, and what stood there before is replaced only where that was asked for.
 //!
 //! - [`d4rl`] and [`robomimic`] are single files; [`minari`] is a folder, as Minari keeps its datasets.
+//! - What a file holds beside its transitions goes along where the new layout has a place for it, and is told in
+//!   [`Converted::left_behind`] where it has none.
+//!
+//! The transitions are in memory while they are written, and one column of what goes along at a time.
 
+mod account;
+mod beside;
 pub mod d4rl;
+mod error;
 pub mod minari;
 pub mod robomimic;
 
 use std::fmt;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use thiserror::Error;
+use serde::Serialize;
 
-use super::hdf5::FileError;
-use super::{End, LoadError, Transitions, load};
+pub use account::{Converted, LeftBehind};
+pub use error::ConvertError;
+
+use super::{End, Reading, Recording, Transitions};
+use account::Account;
+use beside::Beside;
 
 /// A layout that files can be converted to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Target {
     /// One dataset per column at the top level.
     D4rl,
@@ -49,117 +60,44 @@ pub struct Origin {
     pub action_low: Vec<f32>,
     /// The greatest of each action element, `[action]`.
     pub action_high: Vec<f32>,
+    /// How many choices an action is one of; `None` where actions are vectors of real numbers.
+    pub choices: Option<usize>,
 }
 
-/// What was written.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Converted {
-    /// The file or folder.
-    pub path: PathBuf,
-    /// Its layout.
-    pub target: Target,
-    /// How many episodes.
-    pub episodes: usize,
-    /// How many transitions.
-    pub transitions: usize,
-    /// What the new layout cannot say, or says in another way.
-    pub notes: Vec<String>,
-}
-
-impl fmt::Display for Converted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{}: {} layout, {} episodes, {} transitions, read back and compared",
-            self.path.display(),
-            self.target,
-            self.episodes,
-            self.transitions
-        )?;
-        for note in &self.notes {
-            writeln!(f, "  note: {note}")?;
-        }
-        Ok(())
-    }
-}
-
-/// Why nothing was converted.
-#[derive(Debug, Error)]
-pub enum ConvertError {
-    /// The file to convert.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The new file.
-    #[error(transparent)]
-    Write(#[from] FileError),
-    /// Something stands where the new file would.
-    #[error("{}: there is something already; choose another name, or give --force to replace it", .path.display())]
-    Exists {
-        /// The place.
-        path: PathBuf,
-    },
-    /// The place cannot be written.
-    #[error("{}: it cannot be written; check that its folder exists and may be written to", .path.display())]
-    Io {
-        /// The place.
-        path: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// A folder's name that is no dataset's name to Minari.
-    #[error(
-        "{}: Minari's names end in a version and have letters, digits, `_` and `-` before it; name the folder such as `{suggestion}`",
-        .path.display()
-    )]
-    Name {
-        /// The place.
-        path: PathBuf,
-        /// A name that would do.
-        suggestion: String,
-    },
-    /// An environment whose actions are others.
-    #[error(
-        "{environment} has actions of {expected} elements, and those of the data have {found}; name the data's own environment"
-    )]
-    OtherActions {
-        /// The environment.
-        environment: String,
-        /// Elements of its actions.
-        expected: usize,
-        /// Elements of the data's.
-        found: usize,
-    },
-    /// Actions that are one choice a step, which are written as such nowhere yet.
-    #[error(
-        "an action is one of {choices} choices; only actions that are vectors of real numbers are converted"
-    )]
-    Choices {
-        /// How many choices there are.
-        choices: usize,
-    },
-    /// An episode that T + 1 observations cannot hold.
-    #[error(
-        "episode {episode}, row {row}: its next observation is not the observation of row {}, and Minari keeps one \
-         observation for both; convert to robomimic or d4rl, which keep the two apart",
-        row + 1
-    )]
-    DoesNotFollow {
-        /// The episode, from 0.
-        episode: usize,
-        /// The row within the data, from 0.
-        row: usize,
-    },
-    /// The new file does not read as what was written.
-    #[error(
-        "{}: what was written reads back differently ({what}), and it was thrown away; please report this, with the file that was read",
-        .path.display()
-    )]
-    Differs {
-        /// The place.
-        path: PathBuf,
-        /// What differs first.
-        what: &'static str,
-    },
+/// Writes a recording in another layout, with what its file holds beside the transitions.
+///
+/// `force` replaces what stands at `to`. For Minari `to` is the dataset's folder, whose name is the dataset's.
+///
+/// # Errors
+///
+/// A file that cannot be read, what stands at `to` already, a place that cannot be written, and transitions that the layout
+/// cannot hold.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let out = folder.path().join("copy-v0");
+/// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/d4rl/contiguous.hdf5");
+/// use yarak::data::convert::{Target, convert};
+/// use yarak::data::{Reading, Recording};
+///
+/// let recording = Recording::open(file, &Reading::default())?;
+/// let converted = convert(&recording, &out, Target::Minari, None, false)?;
+/// assert_eq!(converted.carried, ["`infos/qpos`", "`metadata/algorithm`"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn convert(
+    recording: &Recording,
+    to: &Path,
+    target: Target,
+    origin: Option<&Origin>,
+    force: bool,
+) -> Result<Converted, ConvertError> {
+    refuse_what_stands(to, force)?;
+    let mut account = Account::default();
+    let beside = Beside::of(recording, &mut account)?;
+    let transitions = recording.read()?;
+    let job = Job::new(&transitions, Some(&beside), origin)?;
+    job.run(to, target, account, force)
 }
 
 /// Writes transitions in another layout.
@@ -188,50 +126,193 @@ pub fn write(
     origin: Option<&Origin>,
     force: bool,
 ) -> Result<Converted, ConvertError> {
-    let io = |source| ConvertError::Io {
-        path: to.to_owned(),
-        source,
-    };
+    refuse_what_stands(to, force)?;
+    Job::new(transitions, None, origin)?.run(to, target, Account::default(), force)
+}
+
+/// What is to be written.
+struct Job<'a> {
+    transitions: &'a Transitions,
+    /// What goes along, where the transitions are a file's.
+    beside: Option<&'a Beside<'a>>,
+    origin: Option<&'a Origin>,
+    choices: Option<Choices>,
+}
+
+/// Actions that are `first..first + count`.
+#[derive(Clone, Copy)]
+struct Choices {
+    first: i64,
+    count: usize,
+}
+
+impl Choices {
+    /// The choices as the file numbered them.
+    fn numbers(self, actions: &[f32]) -> Vec<i64> {
+        actions
+            .iter()
+            .map(|action| *action as i64 + self.first)
+            .collect()
+    }
+}
+
+impl<'a> Job<'a> {
+    /// Holds the data against the environment that they are said to be of.
+    fn new(
+        transitions: &'a Transitions,
+        beside: Option<&'a Beside<'a>>,
+        origin: Option<&'a Origin>,
+    ) -> Result<Self, ConvertError> {
+        let width = transitions.action().width;
+        let mut count = transitions.choices();
+        if let Some(origin) = origin {
+            let kind = |choices: Option<usize>| match choices {
+                Some(n) => format!("actions that are one of {n} choices"),
+                None => "actions that are real numbers".to_owned(),
+            };
+            match (origin.choices, count) {
+                (None, None) if origin.action_low.len() != width => {
+                    return Err(ConvertError::OtherActions {
+                        environment: origin.environment.clone(),
+                        expected: origin.action_low.len(),
+                        found: width,
+                    });
+                }
+                (None, None) => {}
+                // Data that do not say how many choices there are have as many as were taken.
+                (Some(all), Some(taken)) if all >= taken => count = Some(all),
+                (expected, found) => {
+                    return Err(ConvertError::OtherKind {
+                        environment: origin.environment.clone(),
+                        expected: kind(expected),
+                        found: kind(found),
+                    });
+                }
+            }
+        }
+        let first = beside.and_then(|beside| beside.recording.choices());
+        Ok(Self {
+            transitions,
+            beside,
+            origin,
+            choices: count.map(|count| Choices {
+                first: first.map_or(0, |choices| choices.first),
+                count,
+            }),
+        })
+    }
+
+    /// The environment's name.
+    fn environment(&self) -> Option<&str> {
+        match self.origin {
+            Some(origin) => Some(&origin.environment),
+            None => self.beside.and_then(|beside| beside.environment.as_deref()),
+        }
+    }
+
+    fn run(
+        &self,
+        to: &Path,
+        target: Target,
+        mut account: Account,
+        force: bool,
+    ) -> Result<Converted, ConvertError> {
+        let io = |source| ConvertError::Io {
+            path: to.to_owned(),
+            source,
+        };
+        let folder = match to.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let begun = tempfile::Builder::new()
+            .prefix(".yarak-convert-")
+            .tempdir_in(folder)
+            .map_err(io)?;
+        let fresh = begun.path().join(to.file_name().unwrap_or(to.as_os_str()));
+        match target {
+            Target::D4rl => d4rl::write(self, &fresh, &mut account)?,
+            Target::Robomimic => robomimic::write(self, &fresh, &mut account)?,
+            Target::Minari => minari::write(self, &fresh, to, &mut account)?,
+        }
+        self.compare(&fresh, to, &account)?;
+        put(&fresh, to, begun.path(), force)?;
+        account.left_behind.sort();
+        Ok(Converted {
+            path: to.to_owned(),
+            target,
+            episodes: self.transitions.episodes().len(),
+            transitions: self.transitions.len(),
+            carried: account.carried,
+            left_behind: account.left_behind,
+            notes: account.notes,
+        })
+    }
+
+    /// Reads back what was written.
+    fn compare(&self, fresh: &Path, to: &Path, account: &Account) -> Result<(), ConvertError> {
+        let differs = |what: String| ConvertError::Differs {
+            path: to.to_owned(),
+            what,
+        };
+        let recording = Recording::open(fresh, &Reading::default())?;
+        let back = recording.read()?;
+        let transitions = self.transitions;
+        let same = |a: &[f32], b: &[f32]| {
+            a.iter()
+                .map(|v| v.to_bits())
+                .eq(b.iter().map(|v| v.to_bits()))
+        };
+        let (observation, next) = (transitions.observation(), transitions.next_observation());
+        let checks = [
+            (
+                "observations",
+                same(&back.observation().values, &observation.values),
+            ),
+            (
+                "next observations",
+                same(&back.next_observation().values, &next.values),
+            ),
+            (
+                "actions",
+                same(&back.action().values, &transitions.action().values),
+            ),
+            (
+                "choices",
+                back.choices() == self.choices.map(|choices| choices.count),
+            ),
+            ("rewards", same(back.reward(), transitions.reward())),
+            ("terminals", back.terminal() == transitions.terminal()),
+            (
+                "episodes",
+                back.episodes()
+                    .iter()
+                    .map(|episode| &episode.rows)
+                    .eq(transitions.episodes().iter().map(|episode| &episode.rows)),
+            ),
+        ];
+        if let Some((what, _)) = checks.into_iter().find(|(_, same)| !same) {
+            return Err(differs(what.to_owned()));
+        }
+        let Some(beside) = self.beside else {
+            return Ok(());
+        };
+        for (from, place) in &account.columns {
+            if beside.recording.step_column(from)?.rows != recording.step_column(place)?.rows {
+                return Err(differs(format!("`{place}`")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refuse_what_stands(to: &Path, force: bool) -> Result<(), ConvertError> {
     if fs::symlink_metadata(to).is_ok() && !force {
         return Err(ConvertError::Exists {
             path: to.to_owned(),
         });
     }
-    if let Some(origin) = origin
-        && origin.action_low.len() != transitions.action().width
-    {
-        return Err(ConvertError::OtherActions {
-            environment: origin.environment.clone(),
-            expected: origin.action_low.len(),
-            found: transitions.action().width,
-        });
-    }
-    if let Some(choices) = transitions.choices() {
-        return Err(ConvertError::Choices { choices });
-    }
-    let folder = match to.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let begun = tempfile::Builder::new()
-        .prefix(".yarak-convert-")
-        .tempdir_in(folder)
-        .map_err(io)?;
-    let fresh = begun.path().join(to.file_name().unwrap_or(to.as_os_str()));
-    let notes = match target {
-        Target::D4rl => d4rl::write(transitions, &fresh)?,
-        Target::Robomimic => robomimic::write(transitions, &fresh, origin)?,
-        Target::Minari => minari::write(transitions, &fresh, to, origin)?,
-    };
-    compare(transitions, &fresh, to)?;
-    put(&fresh, to, begun.path(), force)?;
-    Ok(Converted {
-        path: to.to_owned(),
-        target,
-        episodes: transitions.episodes().len(),
-        transitions: transitions.len(),
-        notes,
-    })
+    Ok(())
 }
 
 /// Moves what was written to its place. What stood there is moved aside first and deleted last.
@@ -257,47 +338,6 @@ fn put(fresh: &Path, to: &Path, begun: &Path, force: bool) -> Result<(), Convert
         }
         io(source)
     })
-}
-
-/// Reads back what was written.
-fn compare(transitions: &Transitions, fresh: &Path, to: &Path) -> Result<(), ConvertError> {
-    let back = load(fresh)?;
-    let same = |a: &[f32], b: &[f32]| {
-        a.iter()
-            .map(|v| v.to_bits())
-            .eq(b.iter().map(|v| v.to_bits()))
-    };
-    let (observation, next) = (transitions.observation(), transitions.next_observation());
-    let checks = [
-        (
-            "observations",
-            same(&back.observation().values, &observation.values),
-        ),
-        (
-            "next observations",
-            same(&back.next_observation().values, &next.values),
-        ),
-        (
-            "actions",
-            same(&back.action().values, &transitions.action().values),
-        ),
-        ("rewards", same(back.reward(), transitions.reward())),
-        ("terminals", back.terminal() == transitions.terminal()),
-        (
-            "episodes",
-            back.episodes()
-                .iter()
-                .map(|episode| &episode.rows)
-                .eq(transitions.episodes().iter().map(|episode| &episode.rows)),
-        ),
-    ];
-    match checks.into_iter().find(|(_, same)| !same) {
-        None => Ok(()),
-        Some((what, _)) => Err(ConvertError::Differs {
-            path: to.to_owned(),
-            what,
-        }),
-    }
 }
 
 /// How many episodes end in this way.

@@ -3,7 +3,7 @@
 //! | dataset | shape | type |
 //! |---|---|---|
 //! | `observations` | `[N, observation]` | float |
-//! | `actions` | `[N, action]` | float |
+//! | `actions` | `[N, action]`, or `[N]` or `[N, 1]` of choices | float, or whole numbers that are choices |
 //! | `rewards` | `[N]` or `[N, 1]` | float |
 //! | `terminals` | `[N]` or `[N, 1]` | bool, or 0 and 1 of any type |
 //! | `timeouts` (optional) | like `terminals` | like `terminals` |
@@ -11,6 +11,9 @@
 //!
 //! Everything else in the file, such as `infos/` and `metadata/`, is left alone. Where `timeouts` is missing, `episode_terminals`
 //! stands for it, as d3rlpy 1 wrote it.
+//!
+//! **Choices.** How many there are, and the first one's number, D4RL says nowhere. The attributes `n` and `start` of `actions`, which
+//! converted files have, say it in the words of Gymnasium's `Discrete`; without them choices count from 0 to the greatest that was taken.
 //!
 //! **Ends.** A row of `terminals` ends its episode as terminal, a row of `timeouts` as truncated, and where both are set the
 //! terminal wins. Without `timeouts` only terminals end episodes. The last episode of the file is unfinished unless its last
@@ -31,8 +34,8 @@ use std::thread;
 
 use super::d4rl_rules::{episodes, qlearning_rows, without_last};
 use super::huge_pages::zeros;
-use super::recording::{Block, Index, Key, Values, overlapping};
-use super::{DatasetInfo, File, FileError, Layout, LoadError, Reading, Rule};
+use super::recording::{Block, Choices, Index, Key, Values, overlapping};
+use super::{DatasetInfo, Dtype, File, FileError, Layout, LoadError, Reading, Rule};
 use crate::data::transitions::first_not_finite;
 use crate::data::{Column, End, Episode};
 
@@ -61,7 +64,11 @@ pub(super) fn is_it(file: &File) -> bool {
 
 pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> {
     let width = matrix_width(file, "observations")?;
-    let action = matrix_width(file, "actions")?;
+    let choices = choices(file)?;
+    let action = match choices {
+        Some(_) => 1,
+        None => matrix_width(file, "actions")?,
+    };
     vector(file, "rewards", VECTOR)?;
     vector(file, "terminals", FLAGS)?;
     let mut timeouts = None;
@@ -138,7 +145,11 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         let info = file.dataset(name)?;
         Ok::<_, LoadError>(vec![Key {
             name: name.to_owned(),
-            shape: vec![width],
+            shape: if info.shape.len() > 1 {
+                vec![width]
+            } else {
+                Vec::new()
+            },
             dtype: info.dtype,
         }])
     };
@@ -148,7 +159,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         recorded: transitions.len(),
         episodes: transitions,
         held_out: None,
-        choices: None,
+        choices,
         environment: file.text_attribute("", "env")?,
         values: Values::D4rl(D4rlRows {
             kept: kept.into_iter().map(|episode| episode.rows).collect(),
@@ -163,19 +174,19 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
 /// Where the values of every transition stand.
 pub(super) struct D4rlRows {
     /// The file's rows of each episode's transitions.
-    kept: Vec<Range<usize>>,
-    next: NextRule,
+    pub(super) kept: Vec<Range<usize>>,
+    pub(super) next: NextRule,
     /// Columns of the observations.
     width: usize,
     /// Columns of the actions.
     action: usize,
     /// Rows of the file.
-    rows: usize,
+    pub(super) rows: usize,
 }
 
 /// Where next observations stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NextRule {
+pub(super) enum NextRule {
     /// In `next_observations`.
     Recorded,
     /// In the following row, but for a terminal row, which gets its own observation.
@@ -297,6 +308,25 @@ fn matrix_width(file: &File, dataset: &'static str) -> Result<usize, LoadError> 
         is_float && shape.len() == 2 && !shape.contains(&0)
     })?;
     Ok(shape[1])
+}
+
+/// What actions choose from, where they are one whole number a row.
+fn choices(file: &File) -> Result<Option<Choices>, LoadError> {
+    let Ok(info) = file.dataset("actions") else {
+        return Ok(None);
+    };
+    let is_one = matches!(info.shape[..], [_] | [_, 1]);
+    if !is_one || !matches!(info.dtype, Dtype::Integer { .. }) {
+        return Ok(None);
+    }
+    let count = file
+        .whole_attribute("actions", "n")?
+        .and_then(|n| usize::try_from(n).ok())
+        .filter(|n| *n > 0);
+    Ok(Some(Choices {
+        first: file.whole_attribute("actions", "start")?.unwrap_or(0),
+        count,
+    }))
 }
 
 /// Checks a dataset of shape `[N]` or `[N, 1]`.

@@ -10,52 +10,14 @@ use std::thread;
 
 use rust_hdf5::{H5Dataset, H5File, Hdf5Error, LinkClass};
 
-use super::element::{Dtype, Element};
+use super::element::Element;
 use super::error::FileError;
+use super::listing::{DatasetInfo, describe_all};
 use super::selection::Selection;
 use super::vetting;
 
 /// Soft links followed before they are taken for a circle; the HDF5 library's own limit.
 const MAX_SOFT_LINKS: usize = 16;
-
-/// One dataset, as the file declares it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DatasetInfo {
-    /// The path inside the file, without a leading `/`.
-    pub path: String,
-    /// The shape; empty for a single value.
-    pub shape: Vec<usize>,
-    /// The type of an element.
-    pub dtype: Dtype,
-    /// Bytes of one element.
-    pub element_bytes: usize,
-    /// Why it cannot be read, where that is known already.
-    pub unreadable: Option<String>,
-}
-
-impl DatasetInfo {
-    /// The length of the first axis; 1 for a single value.
-    pub fn rows(&self) -> usize {
-        self.shape.first().copied().unwrap_or(1)
-    }
-
-    /// Elements in one row; `None` where the declared number is beyond all bounds.
-    pub fn width(&self) -> Option<usize> {
-        self.shape
-            .iter()
-            .skip(1)
-            .try_fold(1usize, |product, &length| product.checked_mul(length))
-    }
-
-    /// Bytes of all elements in memory, `u64::MAX` where the declared number is beyond all bounds.
-    pub fn bytes(&self) -> u64 {
-        self.shape
-            .iter()
-            .fold(self.element_bytes as u64, |product, &length| {
-                product.saturating_mul(length as u64)
-            })
-    }
-}
 
 /// An HDF5 file, open for reading.
 ///
@@ -398,58 +360,6 @@ fn open_handles(path: &Path, bytes: u64) -> Result<(H5File, Option<H5File>), Fil
     })
 }
 
-/// Describes datasets, half of them by each handle.
-fn describe_all(handle: &H5File, spare: Option<&H5File>, names: Vec<String>) -> Vec<DatasetInfo> {
-    /// Starting a thread takes longer than describing this many.
-    const FEW: usize = 256;
-    let describe_each = |handle: &H5File, names: &[String]| {
-        names
-            .iter()
-            .map(|name| describe(handle, name.clone()))
-            .collect::<Vec<_>>()
-    };
-    match spare {
-        Some(spare) if names.len() > FEW => thread::scope(|scope| {
-            let (first, second) = names.split_at(names.len() / 2);
-            let second = scope.spawn(move || describe_each(spare, second));
-            let mut described = describe_each(handle, first);
-            match second.join() {
-                Ok(more) => described.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-            described
-        }),
-        _ => describe_each(handle, &names),
-    }
-}
-
-fn describe(handle: &H5File, path: String) -> DatasetInfo {
-    match handle
-        .dataset(&path)
-        .and_then(|dataset| Ok((dataset.datatype()?, dataset)))
-    {
-        Ok((datatype, dataset)) => DatasetInfo {
-            path,
-            // The null dataspace holds nothing, although its shape looks like that of a single value.
-            shape: if dataset.is_null() {
-                vec![0]
-            } else {
-                dataset.shape()
-            },
-            dtype: Dtype::of(&datatype),
-            element_bytes: dataset.element_size(),
-            unreadable: None,
-        },
-        Err(error) => DatasetInfo {
-            path,
-            shape: Vec::new(),
-            dtype: Dtype::Other("unreadable"),
-            element_bytes: 0,
-            unreadable: Some(error.to_string()),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -523,21 +433,6 @@ mod tests {
                 .1,
             "there is no dataset `action`; the file has `actions` [60, 2] float32, `observations` [60, 3] float32, \
              `rewards` [60] float32, `terminals` [60] bool"
-        );
-    }
-
-    #[test]
-    fn sizes_beyond_all_bounds_saturate() {
-        let info = DatasetInfo {
-            path: String::new(),
-            shape: vec![usize::MAX, usize::MAX, 2],
-            dtype: Dtype::Float32,
-            element_bytes: 4,
-            unreadable: None,
-        };
-        assert_eq!(
-            (info.bytes(), info.width(), info.rows()),
-            (u64::MAX, None, usize::MAX)
         );
     }
 }

@@ -19,7 +19,7 @@
 //! Episodes come in the order of their numbers, and none may be missing. Pictures, texts and Arrow's storage are not read.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde_json::Value;
@@ -160,6 +160,43 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     })
 }
 
+/// What the metadata say of actions.
+pub(super) fn action_space(file: &File) -> Result<Option<Space>, LoadError> {
+    let metadata = match Metadata::beside(file.path())? {
+        Some(metadata) => metadata,
+        None => Metadata::inside(file)?,
+    };
+    Ok(metadata.action)
+}
+
+/// What the metadata say of the dataset as a whole: every entry of `metadata.json`, or those of the `known` names that the file
+/// has as attributes, which are texts.
+pub(in crate::data) fn fields<const N: usize>(
+    file: &File,
+    known: [&str; N],
+) -> Result<Vec<(String, Value)>, LoadError> {
+    let path = file.path().with_file_name(METADATA);
+    let broken = |cause: String| LoadError::Metadata {
+        file: path.clone(),
+        place: "the metadata".to_owned(),
+        cause,
+    };
+    if let Some(text) = Metadata::text(&path).map_err(|error| broken(error.to_string()))? {
+        let fields = match parse_json(&text).map_err(broken)? {
+            Value::Object(fields) => fields.into_iter().collect(),
+            _ => Vec::new(),
+        };
+        return Ok(fields);
+    }
+    let mut fields = Vec::new();
+    for name in known.into_iter().filter(|name| !name.starts_with("ref_")) {
+        if let Some(text) = file.text_attribute("", name)? {
+            fields.push((name.to_owned(), Value::String(text)));
+        }
+    }
+    Ok(fields)
+}
+
 /// What actions choose from, where they are whole numbers.
 pub(super) fn choices(
     file: &File,
@@ -216,15 +253,9 @@ impl Metadata {
             place: "the metadata".to_owned(),
             cause,
         };
-        let file = match fs::File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(broken(error.to_string())),
+        let Some(text) = Self::text(&path).map_err(|error| broken(error.to_string()))? else {
+            return Ok(None);
         };
-        let mut text = String::new();
-        file.take(MAX_METADATA_BYTES)
-            .read_to_string(&mut text)
-            .map_err(|error| broken(error.to_string()))?;
         let value = parse_json(&text).map_err(broken)?;
         let number = |name: &str| match &value[name] {
             Value::Null => Ok(None),
@@ -250,6 +281,18 @@ impl Metadata {
             action: space("action_space")?,
             environment: text("env_spec").map(environment_name),
         }))
+    }
+
+    /// The text of `metadata.json`, if it is there.
+    fn text(path: &Path) -> io::Result<Option<String>> {
+        let file = match fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut text = String::new();
+        file.take(MAX_METADATA_BYTES).read_to_string(&mut text)?;
+        Ok(Some(text))
     }
 
     /// Reads the attributes that Minari 0.4 wrote into the file. Those that are numbers cannot be read.
@@ -279,7 +322,9 @@ impl Metadata {
     fn refuse_pictures(&self, file: &File, group: &str, name: &str) -> Result<(), LoadError> {
         let space = self.observation.as_ref().and_then(|space| space.part(name));
         match space {
-            Some(Space::Box { is_picture: true }) if self.compresses => Err(LoadError::Image {
+            Some(Space::Box {
+                is_picture: true, ..
+            }) if self.compresses => Err(LoadError::Image {
                 file: file.path().to_owned(),
                 dataset: if name == group {
                     group.to_owned()

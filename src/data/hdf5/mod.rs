@@ -5,6 +5,7 @@
 //! To add a layout: a module with an `is_it` and an `index` function, and a variant of [`Layout`].
 
 mod assembly;
+mod bounds;
 pub mod d3rlpy;
 pub mod d4rl;
 mod d4rl_rules;
@@ -13,14 +14,17 @@ mod episodic;
 mod error;
 mod file;
 mod huge_pages;
+mod listing;
 mod load_error;
 pub mod minari;
 mod names;
+mod raw;
 mod reading;
 mod recording;
 pub mod robomimic;
 mod selection;
 mod space;
+mod step_column;
 mod text;
 mod vetting;
 mod writer;
@@ -30,13 +34,16 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub use bounds::ActionBounds;
 pub use element::{Dtype, Element};
 pub use error::FileError;
-pub use file::{DatasetInfo, File};
+pub use file::File;
+pub use listing::DatasetInfo;
 pub use load_error::LoadError;
 pub use reading::{Dones, Reading, Rule};
 pub use recording::{Choices, Key, Recording};
-pub(in crate::data) use writer::Writer;
+pub(in crate::data) use step_column::StepColumn;
+pub(in crate::data) use writer::{GroupWriter, Writer};
 
 use super::Transitions;
 use recording::Index;

@@ -26,7 +26,7 @@ use crate::data::{Bytes, Column, End, Episode, Parts, Transitions};
 pub struct Recording {
     file: File,
     layout: Layout,
-    index: Index,
+    pub(super) index: Index,
 }
 
 /// One named part of an observation or an action. Parts are joined in order, each flattened row by row.

@@ -7,8 +7,9 @@ use rust_hdf5::{H5Dataset, Hdf5Error, StorageLayout};
 
 use super::element::{Dtype, Element, Unfit};
 use super::error::FileError;
-use super::file::{DatasetInfo, File};
+use super::file::File;
 use super::huge_pages::zeros;
+use super::listing::DatasetInfo;
 
 /// The most bytes that the rows of one reading may take in memory: 32 GiB.
 const MAX_READ_BYTES: u64 = 32 << 30;
@@ -212,6 +213,11 @@ impl<'a> Selection<'a> {
         self.source
             .read_slice_into(out, &starts, &counts)
             .map_err(|error| self.file.damaged(self.info, error))
+    }
+
+    /// Reads all bytes as they stand, whatever the rows.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, Hdf5Error> {
+        self.source.read_raw_bytes()
     }
 
     /// Reads all texts, whatever the rows.

@@ -5,8 +5,13 @@ use serde_json::Value;
 /// A space, as far as reading its values needs it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Space {
-    /// Numbers; `is_picture` by Minari's own rule, which then stores them compressed.
-    Box { is_picture: bool },
+    /// Numbers between bounds, flattened row by row and infinite where there are none; `is_picture` by Minari's own rule,
+    /// which then stores them compressed.
+    Box {
+        is_picture: bool,
+        low: Vec<f32>,
+        high: Vec<f32>,
+    },
     /// One of `n` choices, from `start`.
     Discrete { n: usize, start: i64 },
     /// Named parts: of a `Dict`, or `_index_0` and so on of a `Tuple`.
@@ -38,6 +43,8 @@ impl Space {
         Ok(match name {
             "Box" => Self::Box {
                 is_picture: is_picture(value),
+                low: bounds(&value["low"], f32::NEG_INFINITY),
+                high: bounds(&value["high"], f32::INFINITY),
             },
             "Discrete" => Self::Discrete {
                 n: usize::try_from(whole("n")?)
@@ -91,6 +98,17 @@ fn is_picture(value: &Value) -> bool {
         && value["dtype"] == "uint8"
         && everywhere(&value["low"], 0)
         && everywhere(&value["high"], 255)
+}
+
+/// Numbers, flattened; what is none, as Python's infinities were, is `unbounded`.
+fn bounds(value: &Value, unbounded: f32) -> Vec<f32> {
+    match value {
+        Value::Array(values) => values
+            .iter()
+            .flat_map(|value| bounds(value, unbounded))
+            .collect(),
+        value => vec![value.as_f64().map_or(unbounded, |bound| bound as f32)],
+    }
 }
 
 fn everywhere(value: &Value, wanted: u64) -> bool {
@@ -169,11 +187,36 @@ mod tests {
             ))
             .unwrap()
         };
-        let picture = Space::Box { is_picture: true };
-        assert_eq!(space("[32, 40, 3]", "uint8"), picture);
-        assert_eq!(space("[64, 64]", "uint8"), picture);
-        assert_ne!(space("[7, 7, 3]", "uint8"), picture);
-        assert_ne!(space("[64, 64, 3]", "float32"), picture);
-        assert_ne!(space("[4096]", "uint8"), picture);
+        let is_picture = |space: Space| {
+            matches!(
+                space,
+                Space::Box {
+                    is_picture: true,
+                    ..
+                }
+            )
+        };
+        assert!(is_picture(space("[32, 40, 3]", "uint8")));
+        assert!(is_picture(space("[64, 64]", "uint8")));
+        assert!(!is_picture(space("[7, 7, 3]", "uint8")));
+        assert!(!is_picture(space("[64, 64, 3]", "float32")));
+        assert!(!is_picture(space("[4096]", "uint8")));
+    }
+
+    #[test]
+    fn bounds_are_flattened_and_infinite_where_python_wrote_infinity() {
+        let space = Space::parse(
+            r#"{"type": "Box", "dtype": "float32", "shape": [2, 2], "low": [[-1.5, -Infinity], [0.0, -0.1]],
+                "high": [[1.5, Infinity], [Infinity, 0.1]]}"#,
+        );
+        let infinite = f32::INFINITY;
+        assert_eq!(
+            space.unwrap(),
+            Space::Box {
+                is_picture: false,
+                low: vec![-1.5, -infinite, 0.0, -0.1],
+                high: vec![1.5, infinite, infinite, 0.1],
+            }
+        );
     }
 }

@@ -56,6 +56,56 @@ impl File {
         group.attr_string(name).map(Some).map_err(damaged)
     }
 
+    /// A dataset's attribute that is a whole number; `None` where there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// No such dataset, an attribute that is no whole number, or a damaged file.
+    pub fn whole_attribute(&self, dataset: &str, name: &str) -> Result<Option<i64>, FileError> {
+        let info = self.dataset(dataset)?;
+        let damaged = |error: Hdf5Error| FileError::Damaged {
+            file: self.path().to_owned(),
+            place: format!("attribute `{name}` of `{}`", info.path),
+            cause: error.to_string(),
+        };
+        let source = self.source(info)?;
+        if !source
+            .attr_names()
+            .map_err(damaged)?
+            .iter()
+            .any(|found| found == name)
+        {
+            return Ok(None);
+        }
+        let values = source
+            .attr(name)
+            .and_then(|attribute| attribute.read_numeric_as::<i64>())
+            .map_err(damaged)?;
+        Ok(values.first().copied())
+    }
+
+    /// The names of the attributes of a group, a dataset or, with an empty path, the file, in order.
+    ///
+    /// # Errors
+    ///
+    /// No such group or dataset, or a damaged file.
+    pub fn attribute_names(&self, object: &str) -> Result<Vec<String>, FileError> {
+        let object = object.trim_matches('/');
+        let root = self.handle.root_group();
+        let names = match self.listed(object) {
+            Some(info) => self.source(info)?.attr_names(),
+            None if object.is_empty() => root.attr_names(),
+            None => root.group(object).and_then(|group| group.attr_names()),
+        };
+        let mut names = names.map_err(|error| FileError::Damaged {
+            file: self.path().to_owned(),
+            place: format!("the attributes of `/{object}`"),
+            cause: error.to_string(),
+        })?;
+        names.sort();
+        Ok(names)
+    }
+
     /// All texts of a dataset, such as a list of names.
     ///
     /// # Errors

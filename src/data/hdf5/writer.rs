@@ -1,18 +1,24 @@
-//! The seam to the HDF5 library for writing: groups, tables of numbers, flags and attributes of a new file.
+//! The seam to the HDF5 library for writing: groups, tables of numbers, flags, texts and attributes of a new file.
 //!
-//! What is written is what h5py reads back as the same: float32, its own boolean type, 64-bit numbers and Unicode text.
+//! What is written is what h5py reads back as the same: float32, its own boolean type, 64-bit numbers and Unicode text, and
+//! whatever type a copied dataset had.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rust_hdf5::types::H5Type;
-use rust_hdf5::{H5File, H5Group, HBool, Hdf5Error};
+use rust_hdf5::{DatatypeMessage, H5Dataset, H5File, H5Group, HBool, Hdf5Error};
 
 use super::FileError;
+use super::raw::Raw;
 
 /// A new HDF5 file.
 pub(in crate::data) struct Writer {
     handle: H5File,
     path: PathBuf,
+    /// The groups that names with a `/` asked for.
+    parents: RefCell<BTreeSet<String>>,
 }
 
 impl Writer {
@@ -23,20 +29,21 @@ impl Writer {
         Ok(Self {
             handle,
             path: path.to_owned(),
+            parents: RefCell::default(),
         })
     }
 
     /// The top level.
     pub(in crate::data) fn root(&self) -> GroupWriter<'_> {
         GroupWriter {
+            writer: self,
             group: self.handle.root_group(),
-            path: &self.path,
         }
     }
 
     /// Writes what is left and waits until it is on the disk.
     pub(in crate::data) fn close(self) -> Result<(), FileError> {
-        let Self { handle, path } = self;
+        let Self { handle, path, .. } = self;
         handle
             .close()
             .map_err(|error| unwritable(&path, "the file's structure", error))
@@ -45,8 +52,8 @@ impl Writer {
 
 /// A group of a new file.
 pub(in crate::data) struct GroupWriter<'a> {
+    writer: &'a Writer,
     group: H5Group,
-    path: &'a Path,
 }
 
 impl GroupWriter<'_> {
@@ -57,8 +64,8 @@ impl GroupWriter<'_> {
             .create_group(name)
             .map_err(|error| self.unwritable(name, error))?;
         Ok(Self {
+            writer: self.writer,
             group,
-            path: self.path,
         })
     }
 
@@ -69,13 +76,43 @@ impl GroupWriter<'_> {
         values: &[f32],
         width: usize,
     ) -> Result<(), FileError> {
-        let rows = values.len().checked_div(width).unwrap_or(0);
-        self.write(name, &[rows, width], values)
+        self.table(name, values, &[width])
+    }
+
+    /// float32 of shape `[rows, ...]`, with the shape of one row.
+    pub(in crate::data) fn table(
+        &self,
+        name: &str,
+        values: &[f32],
+        row: &[usize],
+    ) -> Result<(), FileError> {
+        let rows = values.len().checked_div(row.iter().product()).unwrap_or(0);
+        self.write(name, &[&[rows], row].concat(), values)
+            .map(|_| ())
     }
 
     /// float32 of shape `[rows]`.
     pub(in crate::data) fn vector(&self, name: &str, values: &[f32]) -> Result<(), FileError> {
-        self.write(name, &[values.len()], values)
+        self.write(name, &[values.len()], values).map(|_| ())
+    }
+
+    /// Whole numbers of 64 bits and shape `[rows]`, with attributes that are such numbers too.
+    pub(in crate::data) fn wholes(
+        &self,
+        name: &str,
+        values: &[i64],
+        attributes: &[(&str, i64)],
+    ) -> Result<(), FileError> {
+        let dataset = self.write(name, &[values.len()], values)?;
+        for (attribute, value) in attributes {
+            dataset
+                .new_attr::<i64>()
+                .shape(())
+                .create(attribute)
+                .and_then(|attribute| attribute.write_numeric(value))
+                .map_err(|error| self.unwritable(name, error))?;
+        }
+        Ok(())
     }
 
     /// Truth values of shape `[rows]`.
@@ -85,7 +122,59 @@ impl GroupWriter<'_> {
         values: impl IntoIterator<Item = bool>,
     ) -> Result<(), FileError> {
         let values: Vec<HBool> = values.into_iter().map(HBool::from).collect();
-        self.write(name, &[values.len()], &values)
+        self.write(name, &[values.len()], &values).map(|_| ())
+    }
+
+    /// A list of texts, in groups that are made where the name asks for them.
+    pub(in crate::data) fn texts<T: AsRef<str>>(
+        &self,
+        name: &str,
+        values: &[T],
+    ) -> Result<(), FileError> {
+        self.make_parents(name)?;
+        let values: Vec<&str> = values.iter().map(AsRef::as_ref).collect();
+        self.writer
+            .handle
+            .write_vlen_strings(&self.path(name), &values)
+            .map(|_| ())
+            .map_err(|error| self.unwritable(name, error))
+    }
+
+    /// A single text, which has no rows, in groups that are made where the name asks for them.
+    pub(in crate::data) fn single_text(&self, name: &str, value: &str) -> Result<(), FileError> {
+        let mut bytes = value.as_bytes().to_vec();
+        // No text is of no length, and the last byte says that it is over.
+        bytes.push(0);
+        let size = u32::try_from(bytes.len()).map_err(|_| {
+            let error = Hdf5Error::InvalidState("a text of more than 4 GiB".to_owned());
+            self.unwritable(name, error)
+        })?;
+        self.raw(
+            name,
+            &Raw {
+                datatype: DatatypeMessage::fixed_string_utf8(size),
+                shape: Vec::new(),
+                bytes,
+            },
+        )
+    }
+
+    /// A dataset as it stood in another file, in groups that are made where the name asks for them.
+    pub(in crate::data) fn raw(&self, name: &str, raw: &Raw) -> Result<(), FileError> {
+        self.make_parents(name)?;
+        let builder = self
+            .writer
+            .handle
+            .new_dataset::<u8>()
+            .datatype(raw.datatype.clone());
+        let builder = match raw.shape.as_slice() {
+            [] => builder.scalar(),
+            shape => builder.shape(shape),
+        };
+        builder
+            .create(&self.path(name))
+            .and_then(|dataset| dataset.write_raw_bytes(&raw.bytes))
+            .map_err(|error| self.unwritable(name, error))
     }
 
     /// An attribute that is a whole number.
@@ -102,18 +191,45 @@ impl GroupWriter<'_> {
             .map_err(|error| self.unwritable(name, error))
     }
 
-    fn write<T: H5Type>(&self, name: &str, shape: &[usize], values: &[T]) -> Result<(), FileError> {
-        self.group
+    /// Datasets are made by their whole path, in which further groups may stand.
+    fn write<T: H5Type>(
+        &self,
+        name: &str,
+        shape: &[usize],
+        values: &[T],
+    ) -> Result<H5Dataset, FileError> {
+        self.writer
+            .handle
             .new_dataset::<T>()
             .shape(shape)
-            .create(name)
-            .and_then(|dataset| dataset.write_raw(values))
+            .create(&self.path(name))
+            .and_then(|dataset| dataset.write_raw(values).map(|()| dataset))
             .map_err(|error| self.unwritable(name, error))
     }
 
+    /// Makes the groups that stand in a name and are not there yet.
+    fn make_parents(&self, name: &str) -> Result<(), FileError> {
+        for (at, _) in name.match_indices('/') {
+            let parent = &name[..at];
+            if self.writer.parents.borrow_mut().insert(self.path(parent)) {
+                self.group
+                    .create_group(parent)
+                    .map_err(|error| self.unwritable(parent, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole path of what is in this group.
+    fn path(&self, name: &str) -> String {
+        match self.group.name().trim_matches('/') {
+            "" => name.to_owned(),
+            group => format!("{group}/{name}"),
+        }
+    }
+
     fn unwritable(&self, name: &str, error: Hdf5Error) -> FileError {
-        let group = self.group.name().trim_end_matches('/');
-        unwritable(self.path, &format!("`{group}/{name}`"), error)
+        unwritable(&self.writer.path, &format!("`/{}`", self.path(name)), error)
     }
 }
 
