@@ -18,13 +18,16 @@ fn network(dropout: f32) -> NetworkSettings {
 fn stands(trial: impl Fn(f32) -> Trial, networks: &[&str]) -> Result<(), Mistake> {
     trial(0.0).networks_exist(networks)?;
     trial(0.0).one_writer_for_each_network()?;
-    for dropout in [0.0, 0.3] {
-        trial(dropout).losses_are_finite()?;
-        trial(dropout).looking_changes_nothing()?;
-        trial(dropout).same_seed_same_bits()?;
-        trial(dropout).resumes_exactly()?;
-    }
-    Ok(())
+    repeats(|| trial(0.0))?;
+    repeats(|| trial(0.3))
+}
+
+/// The checks that take steps.
+fn repeats(trial: impl Fn() -> Trial) -> Result<(), Mistake> {
+    trial().losses_are_finite()?;
+    trial().looking_changes_nothing()?;
+    trial().same_seed_same_bits()?;
+    trial().resumes_exactly()
 }
 
 fn td3(dropout: f32) -> Trial {
@@ -176,6 +179,10 @@ fn dqn_stands() -> Result<(), Mistake> {
         dqn(0.0).learns_from_rewards(1_500)?;
         dqn(0.0).learns_by_acting(64_000)?;
     }
+    for few in [2, 3] {
+        let dqn = dqn(0.0, TargetUpdate::Soft).with_choices(few);
+        dqn.learns_from_rewards(1_500)?;
+    }
     dqn(0.0, TargetUpdate::Hard(5)).targets_are_copied(5)?;
     dqn(0.0, TargetUpdate::Soft).targets_follow(0.005)
 }
@@ -200,7 +207,9 @@ fn values() -> reinforce::ValueSettings {
 fn learns_in_rounds(trial: impl Fn() -> Trial) -> Result<(), Mistake> {
     for of in [|trial: Trial| trial, |trial: Trial| trial.with_choices(5)] {
         let trial = || of(trial());
-        stands(|_| trial(), &["actor", "critic"])?;
+        trial().networks_exist(&["actor", "critic"])?;
+        trial().one_writer_for_each_network()?;
+        repeats(trial)?;
         trial().changes(&[
             (LearnSystems::Critic, &["critic"]),
             (LearnSystems::Actor, &["actor"]),

@@ -73,7 +73,7 @@ impl Trial {
                 Some(_) => break,
             }
         }
-        let (after, enough) = (toy::error(&app)?, 0.25 * toy::error_of_zero());
+        let (after, enough) = (toy::error(&app)?, 0.25 * toy::error_of_zero(self.actions));
         if after < enough {
             return Ok(());
         }

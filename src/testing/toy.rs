@@ -16,7 +16,7 @@ const ROWS: usize = 512;
 /// Steps in an episode.
 const LENGTH: usize = 8;
 
-/// The right action for an observation.
+/// The right number for an observation.
 pub(super) fn right(observation: &[f32]) -> f32 {
     0.8 * (2.0 * observation[0]).sin()
 }
@@ -45,6 +45,11 @@ impl Actions {
             Actions::Numbers => number,
             Actions::Choices(n) => ((number + 1.0) / 2.0 * (n - 1) as f32).round(),
         }
+    }
+
+    /// The number of the right action for an observation.
+    fn right(self, observation: &[f32]) -> f32 {
+        self.number(self.nearest(right(observation)))
     }
 
     /// The action space.
@@ -136,16 +141,17 @@ pub(super) fn error(app: &App) -> Result<f64, Mistake> {
     let errors = acted
         .iter()
         .zip(observations().chunks(2))
-        .map(|(action, seen)| f64::from(actions.number(*action) - right(seen)).powi(2))
+        .map(|(action, seen)| f64::from(actions.number(*action) - actions.right(seen)).powi(2))
         .collect::<Vec<_>>();
     Ok(errors.iter().sum::<f64>() / errors.len() as f64)
 }
 
-/// The same of always choosing 0.
-pub(super) fn error_of_zero() -> f64 {
-    let squares = observations();
-    let squares = squares.chunks(2).take(ROWS).map(right);
-    squares.map(|right| f64::from(right).powi(2)).sum::<f64>() / ROWS as f64
+/// The same of always choosing 0, or the choice that comes nearest to it.
+pub(super) fn error_of_zero(actions: Actions) -> f64 {
+    let zero = actions.number(actions.nearest(0.0));
+    let seen = observations();
+    let right = seen.chunks(2).take(ROWS).map(|seen| actions.right(seen));
+    right.map(|it| f64::from(zero - it).powi(2)).sum::<f64>() / ROWS as f64
 }
 
 /// The policy's actions on all rows of the data.
@@ -190,7 +196,7 @@ impl Trial {
     /// # Errors
     /// When it does not, as imitation must not.
     pub fn learns_from_rewards(&self, steps: u64) -> Result<(), Mistake> {
-        let enough = 0.25 * error_of_zero();
+        let enough = 0.25 * error_of_zero(self.actions);
         self.learns(bandit(self.actions), steps, move |_| enough)
     }
 

@@ -55,7 +55,7 @@ impl Trial {
     }
 
     /// Makes an action one of `n` choices, at least 2, instead of a number in [-1, 1]. The tasks stay what they are: the choices
-    /// stand for numbers that are evenly spread from -1 to 1.
+    /// stand for numbers that are evenly spread from -1 to 1, and the right one is that which comes nearest to the right number.
     ///
     /// ```
     /// use yarak::prelude::*;
