@@ -102,6 +102,7 @@ impl Plugin for Dqn {
             .add_learner::<DiscreteCritic>(self.critic.learner())
             .add_target::<DiscreteCritic>()
             .acts_with::<DiscreteCritic>()
+            .init_resource::<LearnsChoices>()
             .add_random::<Init>()
             .add_systems(Startup, build_network)
             .add_systems(Collect, explore.in_set(CollectSystems::Act))
@@ -135,8 +136,8 @@ fn build_network(
     Ok(())
 }
 
-const NOT_DISCRETE: &str = "DQN chooses among a few actions, and the scene names no environment that has them: \
-    add `Environments(env: \"CartPole-v1\")`, or take Td3 or Sac for actions that are numbers";
+const NOT_DISCRETE: &str = "DQN chooses among a few actions, and neither the data nor an environment has such actions: \
+    add `Environments(env: \"CartPole-v1\")` or a `Dataset` of choices, or take Td3 or Sac for actions that are numbers";
 
 /// The actions that are tried out: uniform among the choices with probability ε, and always while warming up, else the best.
 pub fn explore(

@@ -27,9 +27,9 @@ pub use crate::collect::{
 };
 pub use crate::data::{
     Batch, Column, Data, Dataset, Divergence, Dones, End, Episode, ExperiencePlugin, Folding,
-    GivenRows, GivenRowsError, GivenRowsPlugin, GoalMode, GoalPlugin, Goals, MinibatchPlugin,
-    Minibatches, Preprocessing, Replay, ReplayBuffer, ReplayRow, Rollout, RolloutBatch,
-    RolloutPlugin, Rule, Spaces, StoredData, Transitions,
+    GivenRows, GivenRowsError, GivenRowsPlugin, GoalMode, GoalPlugin, Goals, LearnsChoices,
+    MinibatchPlugin, Minibatches, Preprocessing, Replay, ReplayBuffer, ReplayRow, Rollout,
+    RolloutBatch, RolloutPlugin, Rule, Spaces, StoredData, Transitions,
 };
 pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};

@@ -5,7 +5,8 @@ use bevy_ecs::prelude::*;
 
 use super::Steps;
 use super::entity::{Action, Agent, Reward};
-use crate::data::{Column, End, Episode, Parts, Transitions, TransitionsError};
+use crate::data::{Column, End, Episode, Parts, Spaces, Transitions, TransitionsError};
+use crate::env::Space;
 use crate::schedule::{Collect, CollectSystems};
 
 /// Keeps every step of every environment in [`Recorded`], from the beginning of the run.
@@ -24,6 +25,8 @@ pub struct Recorded {
     ended: Vec<(Rows, End)>,
     running: Vec<Rows>,
     widths: [usize; 2],
+    /// How many choices an action is one of, where it is one.
+    choices: Option<usize>,
     steps: usize,
 }
 
@@ -75,18 +78,23 @@ impl Recorded {
                 end,
             });
         }
-        Transitions::new(parts)
+        Transitions::new(parts).map(|transitions| transitions.with_choices(self.choices))
     }
 }
 
 fn record(
     steps: Res<Steps>,
+    spaces: Res<Spaces>,
     mut recorded: ResMut<Recorded>,
     agents: Query<(&Agent, &Action, &Reward)>,
 ) {
     let recorded = &mut *recorded;
     recorded.running.resize_with(steps.rows(), Default::default);
     recorded.widths[0] = steps.observation.width;
+    recorded.choices = match spaces.action {
+        Space::Discrete { n } => Some(n),
+        _ => None,
+    };
     let mut over = Vec::new();
     for (agent, action, reward) in &agents {
         let row = agent.row;

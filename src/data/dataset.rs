@@ -145,6 +145,11 @@ pub struct Spaces {
     pub action: Space,
 }
 
+/// That the algorithm learns which of a few choices to take: data whose actions are choices are its own, and are refused by an
+/// algorithm that does not say so.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub struct LearnsChoices;
+
 /// Folders in which relative paths are looked for besides the working directory: the scene's.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct SearchFolders(pub Vec<PathBuf>);
@@ -162,6 +167,7 @@ impl SearchFolders {
 /// What is done to observations before a network sees them, and to actions before an environment does. It is saved with the
 /// networks and used at evaluation and export.
 #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
 pub struct Preprocessing {
     /// Raw observations to what networks see.
     pub observation: Normaliser,
@@ -170,6 +176,39 @@ pub struct Preprocessing {
     /// How many observations a network sees side by side, at least 1; [`observation`](Self::observation) has statistics for all of
     /// them.
     pub frames: usize,
+}
+
+/// What a file says, before it was held against itself: memory is taken for so many frames.
+#[derive(Deserialize)]
+struct Saved {
+    observation: Normaliser,
+    action: ActionScale,
+    frames: usize,
+}
+
+impl TryFrom<Saved> for Preprocessing {
+    type Error = String;
+
+    fn try_from(saved: Saved) -> Result<Self, String> {
+        let Saved {
+            observation,
+            action,
+            frames,
+        } = saved;
+        let width = observation.mean.len();
+        // A goal is as wide as one of the frames.
+        let fits = |parts: usize| width.is_multiple_of(parts);
+        if frames == 0 || frames > width || !(fits(frames) || fits(frames.saturating_add(1))) {
+            return Err(format!(
+                "{width} elements cannot be {frames} observations side by side"
+            ));
+        }
+        Ok(Preprocessing {
+            observation,
+            action,
+            frames,
+        })
+    }
 }
 
 impl Preprocessing {
@@ -262,6 +301,20 @@ pub enum DatasetError {
         /// What is wrong.
         error: ScaleError,
     },
+    /// Actions of another kind than the environment's.
+    #[error(
+        "{file}: {found}, and an action of {environment} is {expected}; train on data of that environment, or name the data's own in `Rollouts(env: ..)`"
+    )]
+    OtherActions {
+        /// The file.
+        file: String,
+        /// What its actions are.
+        found: String,
+        /// The environment.
+        environment: String,
+        /// What the environment's are.
+        expected: String,
+    },
     /// Data of another task than the environment.
     #[error(
         "{file}: its {what} have {found} elements, and those of {environment} have {expected}; train on data of that environment, or name the data's own in `Rollouts(env: ..)`"
@@ -295,9 +348,10 @@ impl DatasetError {
                 _ => "Dataset.validation_filter",
             },
             DatasetError::Load(LoadError::NoStepLimit { .. }) => "Dataset.max_episode_steps",
-            DatasetError::Load(_) | DatasetError::Scale { .. } | DatasetError::OtherTask { .. } => {
-                "Dataset.path"
-            }
+            DatasetError::Load(_)
+            | DatasetError::Scale { .. }
+            | DatasetError::OtherActions { .. }
+            | DatasetError::OtherTask { .. } => "Dataset.path",
         }
     }
 
@@ -339,6 +393,16 @@ pub(super) fn load_dataset(
     preprocessing.observation = preprocessing
         .observation
         .repeated(frames + usize::from(goals.is_some()));
+    if let (Some(n), None) = (loaded.choices, &spaces) {
+        commands.insert_resource(Spaces {
+            environment: loaded.file.display().to_string(),
+            observation: Space::from_bounds(&vec![
+                (f32::MIN, f32::MAX);
+                preprocessing.observation.mean.len()
+            ]),
+            action: Space::Discrete { n },
+        });
+    }
     commands.insert_resource(preprocessing);
     let (split, file) = (loaded.split.clone(), loaded.file.clone());
     match &loaded.rows {
@@ -389,6 +453,8 @@ struct Loaded {
     rows: LoadedRows,
     split: Arc<Split>,
     preprocessing: Preprocessing,
+    /// How many choices an action is one of, where it is one.
+    choices: Option<usize>,
 }
 
 enum LoadedRows {
@@ -460,7 +526,11 @@ fn prepare(
         );
         let (mut stored, observation, extremes) =
             Stored::sweep(recording, budget, &split, dataset.normalise)?;
-        let action = action_scale(dataset, spaces, &extremes).map_err(scale_error)?;
+        let choices = stored.recording().choices();
+        let greatest = extremes.values.iter().copied().fold(0.0, f32::max) as usize;
+        let choices = choices.map(|choices| choices.count.unwrap_or(greatest + 1));
+        of_the_same_kind(&name, choices, spaces)?;
+        let action = action_scale(dataset, spaces, &extremes, choices).map_err(scale_error)?;
         stored.rescale(observation.clone(), action.clone());
         return Ok(Loaded {
             file: place,
@@ -471,6 +541,7 @@ fn prepare(
                 action,
                 frames: 1,
             },
+            choices,
         });
     }
     let mut transitions = recording.read()?;
@@ -479,7 +550,10 @@ fn prepare(
     } else {
         Normaliser::identity(transitions.observation().width)
     };
-    let action = action_scale(dataset, spaces, transitions.action()).map_err(scale_error)?;
+    let choices = transitions.choices();
+    of_the_same_kind(&name, choices, spaces)?;
+    let action = transitions.action();
+    let action = action_scale(dataset, spaces, action, choices).map_err(scale_error)?;
     observation.apply(&mut transitions).map_err(scale_error)?;
     action.apply(&mut transitions).map_err(scale_error)?;
     Ok(Loaded {
@@ -491,6 +565,7 @@ fn prepare(
             action,
             frames: 1,
         },
+        choices,
     })
 }
 
@@ -518,13 +593,47 @@ fn of_the_same_task(
     Ok(())
 }
 
-/// How actions are scaled: by the settings, the environment, or the extremes of the data, in this order.
+/// Refuses choices where the environment takes numbers, more choices than it has, and numbers where it has choices.
+fn of_the_same_kind(
+    name: &str,
+    choices: Option<usize>,
+    spaces: Option<&Spaces>,
+) -> Result<(), DatasetError> {
+    let Some(spaces) = spaces else { return Ok(()) };
+    let fits = match (choices, &spaces.action) {
+        (Some(choices), Space::Discrete { n }) => choices <= *n,
+        (choices, space) => choices.is_none() && !matches!(space, Space::Discrete { .. }),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(DatasetError::OtherActions {
+        file: name.to_owned(),
+        found: match choices {
+            Some(choices) => format!("an action is one of {choices} choices"),
+            None => {
+                "its actions are real numbers and no choices, which are whole numbers".to_owned()
+            }
+        },
+        environment: spaces.environment.clone(),
+        expected: match &spaces.action {
+            Space::Discrete { n } => format!("one of {n} choices"),
+            space => format!("{} real number(s)", space.size()),
+        },
+    })
+}
+
+/// How actions are scaled: by the settings, the environment, or the extremes of the data, in this order. Choices are not.
 fn action_scale(
     dataset: &Dataset,
     spaces: Option<&Spaces>,
     actions: &Column,
+    choices: Option<usize>,
 ) -> Result<ActionScale, ScaleError> {
     let width = actions.width;
+    if choices.is_some() {
+        return Ok(ActionScale::identity(width));
+    }
     match (dataset.action_bounds, spaces.map(|spaces| &spaces.action)) {
         (Some((low, high)), _) => ActionScale::from_bounds(vec![low; width], vec![high; width]),
         (None, Some(Space::Box { low, high, .. }))
@@ -555,6 +664,26 @@ fn training_rows<'a>(column: &'a Column, split: &Split) -> Cow<'a, Column> {
 mod tests {
     use super::*;
     use crate::data::{End, Episode, Parts};
+
+    #[test]
+    fn preprocessing_whose_frames_do_not_fit_is_not_read() {
+        let with = |width: usize, frames: usize| {
+            let said = serde_json::to_value(Preprocessing {
+                observation: Normaliser::identity(width),
+                action: ActionScale::identity(1),
+                frames,
+            });
+            serde_json::from_value::<Preprocessing>(said.unwrap())
+        };
+        // Alone, three side by side, and two with a goal behind them.
+        for (width, frames) in [(3, 1), (9, 3), (9, 2)] {
+            assert_eq!(with(width, frames).unwrap().frames, frames);
+        }
+        for (width, frames) in [(3, 0), (3, 1 << 40), (9, 5), (3, usize::MAX - 1)] {
+            let error = with(width, frames).unwrap_err().to_string();
+            assert!(error.contains("side by side"), "{error}");
+        }
+    }
 
     #[test]
     fn held_out_episodes_are_not_among_those_that_are_trained_on() {

@@ -14,7 +14,8 @@ use super::gathering::{Shown, gather, matrix, vector, with_goals};
 use super::n_step::{check as check_fold, fold_row};
 use super::streaming::{Drawing, ReadAhead, Rows};
 use super::{
-    Batch, Bytes, Data, FoldError, Folded, Goals, LoadError, Preprocessing, Split, StoredData, fold,
+    Batch, Bytes, Data, FoldError, Folded, Goals, LearnsChoices, LoadError, Preprocessing, Split,
+    StoredData, fold,
 };
 use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling, Seed};
 use crate::schedule::{Clock, InputError, Learn, LearnSystems, Validate, ValidateSystems};
@@ -55,6 +56,7 @@ impl Plugin for MinibatchPlugin {
                           device: Res<ComputeDevice>,
                           goals: Option<Res<Goals>>,
                           preprocessing: Option<Res<Preprocessing>>,
+                          learns_choices: Option<Res<LearnsChoices>>,
                           mut clock: ResMut<Clock>,
                           mut commands: Commands|
               -> Result<(), BevyError> {
@@ -69,7 +71,7 @@ impl Plugin for MinibatchPlugin {
                 }
                 (None, None) => None,
             };
-            if let Some((file, choices)) = choices {
+            if let (Some((file, choices)), None) = (choices, learns_choices) {
                 return Err(InputError::new(choices_refused(file, choices)).into());
             }
             let minibatches = match (&data, &stored) {
@@ -120,7 +122,7 @@ const NO_DATASET: &str =
 
 fn choices_refused(file: &Path, choices: usize) -> String {
     format!(
-        "{}: an action is one of {choices} choices, and the algorithm learns vectors of real numbers; take data with such actions",
+        "{}: an action is one of {choices} choices, and the algorithm learns vectors of real numbers; take data with such actions, or an algorithm of choices such as Dqn",
         file.display()
     )
 }

@@ -43,8 +43,8 @@ mod windows;
 pub use action_scale::{ActionScale, ScaleError};
 pub use batch::Batch;
 pub use dataset::{
-    Data, Dataset, DatasetError, Preprocessing, ScoredEpisode, SearchFolders, SharedDataset,
-    Spaces, StoredData, preload,
+    Data, Dataset, DatasetError, LearnsChoices, Preprocessing, ScoredEpisode, SearchFolders,
+    SharedDataset, Spaces, StoredData, preload,
 };
 pub use frames::FrameStack;
 pub use goals::{GoalMode, GoalPlugin, Goals};

@@ -318,8 +318,8 @@ impl Rollout {
         Ok(rollout)
     }
 
-    /// The training rows of recorded experience as one round of one environment, with so many frames side by side. What its policy's log-probabilities were is not
-    /// known: they are the learner's own when the round is prepared.
+    /// The training rows of recorded experience as one round of one environment, with so many frames side by side. What its
+    /// policy's log-probabilities were is not known: they are the learner's own when the round is prepared.
     pub fn of_data(data: &Data, frames: usize) -> Self {
         let transitions = &data.transitions;
         let (observation, action) = (transitions.observation(), transitions.action());
@@ -342,5 +342,50 @@ impl Rollout {
             }
         }
         rollout
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::{Episode, Parts, Split, Transitions};
+
+    #[test]
+    fn rounds_of_data_show_the_frames_of_each_row_and_of_what_followed_a_cut() {
+        let column = |add: f32| Column {
+            values: (0..4).map(|row| row as f32 + add).collect(),
+            width: 1,
+        };
+        // A terminal episode of one row, and three rows that were cut.
+        let transitions = Transitions::new(Parts {
+            observation: column(0.0),
+            action: column(0.0),
+            reward: vec![0.0; 4],
+            next_observation: column(0.5),
+            terminal: vec![true, false, false, false],
+            episodes: [(0..1, End::Terminal), (1..4, End::Truncated)]
+                .map(|(rows, end)| Episode { rows, end })
+                .to_vec(),
+        });
+        let data = Data {
+            transitions: Arc::new(transitions.unwrap()),
+            split: Arc::new(Split {
+                training: vec![0, 1, 2, 3],
+                held_out: Vec::new(),
+            }),
+            file: "made_up.hdf5".into(),
+        };
+        let rollout = Rollout::of_data(&data, 2);
+        assert_eq!(
+            rollout.observation.values,
+            [0.0, 0.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0]
+        );
+        assert_eq!(rollout.final_observation.values, [3.0, 3.5]);
+        assert_eq!(rollout.cut, [3]);
+        let rollout = Rollout::of_data(&data, 1);
+        assert_eq!(rollout.observation.values, [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(rollout.final_observation.values, [3.5]);
     }
 }

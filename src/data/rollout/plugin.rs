@@ -64,9 +64,6 @@ fn find_experience(
     steps: Option<Res<Steps>>,
     acting_only: Option<Res<Preprocessing>>,
 ) -> Result<(), BevyError> {
-    if let Some(choices) = data.as_ref().and_then(|data| data.transitions.choices()) {
-        return Err(InputError::new(choices_refused(choices)).into());
-    }
     if stored.is_some() {
         return Err(InputError::new(STORED).into());
     }
@@ -80,13 +77,6 @@ const NOTHING: &str = "there is nothing to learn from: add `Environments(env: \"
     to learn from rows that are given";
 
 const STORED: &str = "a round is all rows of the data, which `Dataset(memory: ..)` leaves in their file: raise `memory`, or leave it out";
-
-fn choices_refused(choices: usize) -> String {
-    format!(
-        "an action of the data is one of {choices} choices, and on-policy algorithms take vectors of real numbers from data; in an app, \
-         `GivenRows::of_choices` takes choices"
-    )
-}
 
 fn build_rollout(
     rounds: Res<Rounds>,
