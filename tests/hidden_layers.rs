@@ -193,7 +193,7 @@ fn the_steps_that_train_a_network_drop_its_values_and_nothing_else_does() {
 }
 
 #[test]
-fn a_networks_activation_and_normalisation_are_those_of_its_settings_and_of_no_other() {
+fn a_network_takes_activation_and_normalisation_from_its_settings_and_no_other_is_normalised() {
     for (algorithm, network, _, build) in NETWORKS {
         let plain = stepped(algorithm, build, layers());
         let activation = Activation::Tanh;
