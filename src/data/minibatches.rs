@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use super::dataset::load_dataset;
 use super::gathering::{Shown, gather, matrix, vector, with_goals};
 use super::n_step::{check as check_fold, fold_row};
+use super::replay::{in_words, memory_of_the_machine};
 use super::streaming::{Drawing, ReadAhead, Rows};
 use super::{
     Batch, Bytes, Data, FoldError, Folded, Goals, LearnsChoices, LoadError, Preprocessing, Split,
@@ -92,6 +93,7 @@ impl Plugin for MinibatchPlugin {
             let [observation, action] = minibatches.source.widths();
             let given = frames + usize::from(goals.is_some());
             let observation = given * observation;
+            fits_the_machine(settings.batch, observation, action).map_err(InputError::new)?;
             commands.insert_resource(Batch::empty(observation, action, &device.plain()));
             commands.insert_resource(minibatches);
             Ok(())
@@ -119,6 +121,30 @@ fn find_data(
 
 const NO_DATASET: &str =
     "there is no data to learn from: add `Dataset(path: \"...\")` to the plugins";
+
+/// Enough for so many bytes, with two digits: a scene's number.
+fn in_gigabytes(enough: Bytes) -> String {
+    // A little more, as a scene's number is rounded to 32 bits.
+    let gigabytes = 1.01 * enough.0.max(1) as f64 / 1e9;
+    let unit = 10f64.powf(gigabytes.log10().floor() - 1.0);
+    let digits = (-unit.log10()).round().max(0.0) as usize;
+    format!("{:.digits$}", (gigabytes / unit).ceil() * unit)
+}
+
+/// Refuses a batch that would take more memory than there is.
+fn fits_the_machine(batch: usize, observation: usize, action: usize) -> Result<(), String> {
+    let row = 4 * (2 * observation as u64 + action as u64 + 3);
+    let bytes = row.saturating_mul(batch as u64);
+    match memory_of_the_machine() {
+        Some(machine) if bytes > machine => Err(format!(
+            "a batch of {batch} rows takes {}, with {observation} numbers in what networks see, and this machine has {}: lower `batch` \
+             or `Dataset.frames`",
+            in_words(bytes),
+            in_words(machine)
+        )),
+        _ => Ok(()),
+    }
+}
 
 fn choices_refused(file: &Path, choices: usize) -> String {
     format!(
@@ -162,13 +188,13 @@ enum AheadError {
     Fold(#[from] FoldError),
     #[error(
         "`Dataset.memory` of {given} is too little: batches of {batch} rows of this file need {enough}; give at least \
-         `memory: {gigabytes:.2}`, or a smaller `batch`"
+         `memory: {gigabytes}`, or a smaller `batch`"
     )]
     Memory {
         given: Bytes,
         batch: usize,
         enough: Bytes,
-        gigabytes: f64,
+        gigabytes: String,
     },
 }
 
@@ -223,8 +249,7 @@ impl Minibatches {
             given: data.memory,
             batch,
             enough,
-            // A little more than enough, so that rounding does not make it too little again.
-            gigabytes: enough.0 as f64 / 1e9 + 0.01,
+            gigabytes: in_gigabytes(enough),
         })?;
         Ok(Minibatches {
             source: Source::Ahead(Box::new(Ahead {
@@ -452,6 +477,29 @@ mod tests {
             values(batch.next_observation),
             [1.5, 7.0, 1.5, 7.0, 1.5, 7.0, 1.5, 7.0, 3.5, 7.0, 4.5, 7.0]
         );
+    }
+
+    #[test]
+    fn what_is_enough_is_told_in_two_digits_and_never_too_little() {
+        for (bytes, told) in [
+            (41_400, "0.000042"),
+            (1_000_000, "0.0011"),
+            (1_010_000, "0.0011"),
+            (999_999_999, "1.1"),
+            (25_300_000_000, "26"),
+            (1, "0.0000000011"),
+        ] {
+            let said = in_gigabytes(Bytes(bytes));
+            assert_eq!(said, told, "{bytes}");
+            assert!(f64::from(said.parse::<f32>().unwrap()) * 1e9 >= bytes as f64);
+        }
+    }
+
+    #[test]
+    fn a_batch_beyond_the_machines_memory_is_refused() {
+        let refused = fits_the_machine(10_000_000, 3_000_000, 1).unwrap_err();
+        assert!(refused.contains("10000000 rows") && refused.contains("Dataset.frames"));
+        assert_eq!(fits_the_machine(256, 11, 3), Ok(()));
     }
 
     #[test]

@@ -10,3 +10,5 @@ mod plugin;
 
 pub use buffer::{Folding, ReplayBuffer, ReplayRow};
 pub use plugin::{ExperiencePlugin, Replay};
+
+pub(in crate::data) use plugin::{in_words, memory_of_the_machine};

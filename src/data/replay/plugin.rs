@@ -149,14 +149,14 @@ fn build_buffer(
 }
 
 /// The machine's memory in bytes, where it tells.
-fn memory_of_the_machine() -> Option<u64> {
+pub(in crate::data) fn memory_of_the_machine() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     kibibytes.checked_mul(1024)
 }
 
-fn in_words(bytes: u64) -> String {
+pub(in crate::data) fn in_words(bytes: u64) -> String {
     let megabytes = bytes as f64 / 1e6;
     if megabytes < 1_000.0 {
         format!("{megabytes:.1} MB")
