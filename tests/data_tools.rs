@@ -196,6 +196,42 @@ fn what_stands_is_never_replaced_unless_asked_for_and_nothing_else_is_left_behin
 }
 
 #[test]
+fn a_folder_is_replaced_only_where_it_is_a_dataset() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("mine-v0");
+    let stranger = [out.join("thesis.txt"), out.join("data/notes.txt")];
+    for stranger in stranger {
+        for (target, _, _) in TARGETS {
+            fs::create_dir_all(stranger.parent().unwrap()).unwrap();
+            fs::write(&stranger, "years of work").unwrap();
+            let refused = write(&transitions(), &out, target, None, true).unwrap_err();
+            let said = refused.to_string();
+            assert!(said.contains(text(&stranger)), "{said}");
+            assert_eq!(fs::read_to_string(&stranger).unwrap(), "years of work");
+        }
+        fs::remove_file(&stranger).unwrap();
+    }
+    // An empty folder, then a dataset, then the dataset by a file.
+    for target in [Target::Minari, Target::Minari, Target::D4rl] {
+        write(&transitions(), &out, target, None, true).unwrap();
+    }
+    assert!(out.is_file());
+}
+
+#[test]
+fn zeros_of_both_signs_follow_each_other_in_minaris_layout() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("zeros-v0");
+    let mut parts = parts();
+    // Rows 1 and 2 are of one episode.
+    parts.observation.values[2 * 2] = 0.0;
+    parts.next_observation.values[2] = -0.0;
+    let data = Transitions::new(parts).unwrap();
+    write(&data, &out, Target::Minari, None, false).unwrap();
+    assert!(load(&out).unwrap().next_observation().values == data.next_observation().values);
+}
+
+#[test]
 fn a_place_that_cannot_be_written_and_an_environment_of_other_actions_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = folder.path().join("no/such/folder.hdf5");
@@ -275,6 +311,10 @@ fn actions_beyond_the_bounds_are_errors_with_their_rows_and_elements() {
         .collect();
     assert_eq!(rows, [(Some(2), Some(0)), (Some(5), Some(0))]);
     assert_eq!(check.errors(), 1);
+    // What lies beyond is not at the bound as well.
+    let far = self::check(|parts| parts.action.values[..4].fill(1.0), Some(&bounds));
+    assert_eq!(far.findings[0].kind, Kind::OutOfBounds);
+    assert!(far.findings.iter().all(|f| f.kind != Kind::Saturated));
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn beyond(actions: &Column, ActionBounds { of, low, high }: &ActionBounds) -> Op
     for (row, action) in actions.values.chunks_exact(actions.width).enumerate() {
         for (element, &value) in action.iter().enumerate() {
             let (low, high) = (low[element], high[element]);
-            let slack = SLACK * (1.0 + low.abs().min(high.abs()));
+            let slack = slack(low, high);
             if value < low - slack || value > high + slack {
                 finding.at(|| Place {
                     row: Some(row),
@@ -73,13 +73,22 @@ fn beyond(actions: &Column, ActionBounds { of, low, high }: &ActionBounds) -> Op
     (finding.count > 0).then_some(finding)
 }
 
+/// How far beyond a bound rounding may bring an action.
+fn slack(low: f32, high: f32) -> f32 {
+    SLACK * (1.0 + low.abs().min(high.abs()))
+}
+
 fn saturated(actions: &Column, low: &[f32], high: &[f32], at_what: &str) -> Option<Finding> {
     let mut counts = vec![0usize; actions.width];
     for action in actions.values.chunks_exact(actions.width) {
         for (element, value) in action.iter().enumerate() {
-            let at_bound = *value <= low[element] || *value >= high[element];
+            let (low, high) = (low[element], high[element]);
+            // What lies beyond is another finding, but for rounding.
+            let slack = slack(low, high);
+            let at_bound =
+                (low - slack..=low).contains(value) || (high..=high + slack).contains(value);
             // An element that never changes is another finding.
-            counts[element] += usize::from(at_bound && low[element] < high[element]);
+            counts[element] += usize::from(at_bound && low < high);
         }
     }
     let rows = actions.rows();

@@ -23,6 +23,17 @@ pub enum ConvertError {
         /// The place.
         path: PathBuf,
     },
+    /// A folder with other things in it stands where the new file would.
+    #[error(
+        "{}: --force replaces a file or a Minari dataset, and this folder holds `{}`, which is neither; choose another name",
+        .path.display(), .holds.display()
+    )]
+    NotADataset {
+        /// The place.
+        path: PathBuf,
+        /// What is no part of a dataset.
+        holds: PathBuf,
+    },
     /// The place cannot be written.
     #[error("{}: it cannot be written; check that its folder exists and may be written to", .path.display())]
     Io {

@@ -18,7 +18,7 @@ pub mod robomimic;
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -235,7 +235,7 @@ impl<'a> Job<'a> {
             Target::Robomimic => robomimic::write(self, &fresh, &mut account)?,
             Target::Minari => minari::write(self, &fresh, to, &mut account)?,
         }
-        self.compare(&fresh, to, &account)?;
+        self.compare(&fresh, to, target, &account)?;
         put(&fresh, to, begun.path(), force)?;
         account.left_behind.sort();
         Ok(Converted {
@@ -250,7 +250,13 @@ impl<'a> Job<'a> {
     }
 
     /// Reads back what was written.
-    fn compare(&self, fresh: &Path, to: &Path, account: &Account) -> Result<(), ConvertError> {
+    fn compare(
+        &self,
+        fresh: &Path,
+        to: &Path,
+        target: Target,
+        account: &Account,
+    ) -> Result<(), ConvertError> {
         let differs = |what: String| ConvertError::Differs {
             path: to.to_owned(),
             what,
@@ -271,7 +277,13 @@ impl<'a> Job<'a> {
             ),
             (
                 "next observations",
-                same(&back.next_observation().values, &next.values),
+                match target {
+                    // The following observation stands for it, where -0.0 and 0.0 are the same.
+                    Target::Minari => back.next_observation().values == next.values,
+                    Target::D4rl | Target::Robomimic => {
+                        same(&back.next_observation().values, &next.values)
+                    }
+                },
             ),
             (
                 "actions",
@@ -306,13 +318,40 @@ impl<'a> Job<'a> {
     }
 }
 
+/// Nothing is replaced unasked, and no folder that holds anything but a Minari dataset.
 fn refuse_what_stands(to: &Path, force: bool) -> Result<(), ConvertError> {
-    if fs::symlink_metadata(to).is_ok() && !force {
-        return Err(ConvertError::Exists {
-            path: to.to_owned(),
-        });
+    let Ok(there) = fs::symlink_metadata(to) else {
+        return Ok(());
+    };
+    let path = to.to_owned();
+    if !force {
+        return Err(ConvertError::Exists { path });
     }
-    Ok(())
+    match there.is_dir().then(|| stranger_in(to)).flatten() {
+        Some(holds) => Err(ConvertError::NotADataset { path, holds }),
+        None => Ok(()),
+    }
+}
+
+/// The first thing in a folder that is no part of a Minari dataset; `None` where there is none.
+fn stranger_in(folder: &Path) -> Option<PathBuf> {
+    let entries = |folder: &Path| -> Vec<PathBuf> {
+        match fs::read_dir(folder) {
+            Ok(entries) => entries
+                .map(|entry| entry.map_or_else(|_| folder.to_owned(), |entry| entry.path()))
+                .collect(),
+            Err(_) => vec![folder.to_owned()],
+        }
+    };
+    let data = folder.join("data");
+    let mut strangers = entries(folder);
+    strangers.retain(|path| *path != data || !path.is_dir());
+    if data.is_dir() {
+        let known = ["main_data.hdf5", "metadata.json"].map(|name| data.join(name));
+        let others = entries(&data).into_iter();
+        strangers.extend(others.filter(|path| !known.contains(path) || path.is_dir()));
+    }
+    strangers.into_iter().min()
 }
 
 /// Moves what was written to its place. What stood there is moved aside first and deleted last.
@@ -322,12 +361,8 @@ fn put(fresh: &Path, to: &Path, begun: &Path, force: bool) -> Result<(), Convert
         source,
     };
     let aside = begun.join("replaced");
+    refuse_what_stands(to, force)?;
     let there = fs::symlink_metadata(to);
-    if there.is_ok() && !force {
-        return Err(ConvertError::Exists {
-            path: to.to_owned(),
-        });
-    }
     // A folder takes no file's place, nor another folder's.
     let in_the_way = there.is_ok_and(|there| there.is_dir()) || fresh.is_dir();
     let moved = in_the_way && fs::rename(to, &aside).is_ok();
