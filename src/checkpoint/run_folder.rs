@@ -27,7 +27,7 @@ const CHECKPOINTS: &str = "checkpoints";
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Resume {
-    /// From the beginning, in a folder that is new or empty.
+    /// From the beginning, in a folder that is new or empty, or whose run ended before its first report and its first checkpoint.
     #[default]
     Never,
     /// From the latest good checkpoint, or from the beginning where there is none.
@@ -260,13 +260,29 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn refuse_unless_empty(path: &Path) -> Result<(), RunFolderError> {
-    if contents(path)?.is_empty() {
+    let names = contents(path)?;
+    if names.is_empty() || reached_nothing(path, &names) {
         Ok(())
     } else {
         Err(RunFolderError::NotEmpty {
             path: path.to_path_buf(),
         })
     }
+}
+
+/// Whether all there is was written by a run that ended before its first report and its first checkpoint, such as one whose
+/// input was wrong: nothing is lost where the next one begins.
+fn reached_nothing(path: &Path, names: &[String]) -> bool {
+    let begun = ["scene.ron", "manifest.ron", "checkpoints", "metrics.jsonl"];
+    let of_a_beginning =
+        |name: &String| begun.contains(&&**name) || name.starts_with("events.out.tfevents");
+    let no_report = fs::metadata(path.join("metrics.jsonl")).map_or(true, |file| file.len() == 0);
+    let no_checkpoint =
+        fs::read_dir(path.join(CHECKPOINTS)).map_or(true, |mut steps| steps.next().is_none());
+    names.iter().any(|name| name == SCENE)
+        && names.iter().all(of_a_beginning)
+        && no_report
+        && no_checkpoint
 }
 
 fn refuse_strangers(path: &Path) -> Result<(), RunFolderError> {

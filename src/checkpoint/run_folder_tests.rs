@@ -104,6 +104,42 @@ fn a_start_that_failed_before_the_scene_was_written_does_not_block_the_next() {
 }
 
 #[test]
+fn a_run_that_reached_nothing_does_not_block_the_next() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    let begin = || {
+        fs::write(at("scene.ron"), "Scene(wrong: 1)").unwrap();
+        fs::write(at("manifest.ron"), "()").unwrap();
+        fs::write(at("metrics.jsonl"), "").unwrap();
+        fs::write(at("events.out.tfevents.1.here.2"), "header").unwrap();
+        fs::create_dir_all(at(CHECKPOINTS)).unwrap();
+    };
+    begin();
+    let opened = open(root.path(), "never").unwrap();
+    assert_eq!(resumed_step(&opened), None);
+    assert_eq!(
+        fs::read_to_string(opened.folder.scene()).unwrap(),
+        SCENE_TEXT
+    );
+    // While it runs, nobody else may begin.
+    assert!(open(root.path(), "never").is_err());
+    drop(opened);
+    // A report, a checkpoint, or something of somebody else's is not nothing.
+    for (name, text) in [
+        ("metrics.jsonl", "{}"),
+        ("checkpoints/step_000000001", ""),
+        ("notes.txt", "mine"),
+        ("report.html", ""),
+    ] {
+        begin();
+        fs::write(at(name), text).unwrap();
+        let refused = open(root.path(), "never").unwrap_err();
+        assert!(matches!(refused, RunFolderError::NotEmpty { .. }), "{name}");
+        fs::remove_file(at(name)).unwrap();
+    }
+}
+
+#[test]
 fn auto_goes_on_from_the_latest_good_checkpoint_and_reports_the_broken() {
     let root = tempfile::tempdir().unwrap();
     let run = root.path().join("run");
