@@ -323,10 +323,8 @@ fn choices(file: &File) -> Result<Option<Choices>, LoadError> {
         .whole_attribute("actions", "n")?
         .and_then(|n| usize::try_from(n).ok())
         .filter(|n| *n > 0);
-    Ok(Some(Choices {
-        first: file.whole_attribute("actions", "start")?.unwrap_or(0),
-        count,
-    }))
+    let first = file.whole_attribute("actions", "start")?.unwrap_or(0);
+    Choices::declared(file, "actions", first, count).map(Some)
 }
 
 /// Checks a dataset of shape `[N]` or `[N, 1]`.

@@ -208,16 +208,11 @@ pub(super) fn choices(
     }
     match (keys, space) {
         ([key], space) if key.width() == 1 && matches!(key.dtype, Dtype::Integer { .. }) => {
-            Ok(Some(match space {
-                Some(Space::Discrete { n, start }) => Choices {
-                    first: *start,
-                    count: Some(*n),
-                },
-                _ => Choices {
-                    first: 0,
-                    count: None,
-                },
-            }))
+            let (first, count) = match space {
+                Some(Space::Discrete { n, start }) => (*start, Some(*n)),
+                _ => (0, None),
+            };
+            Choices::declared(file, &key.name, first, count).map(Some)
         }
         _ => Err(LoadError::Choices {
             file: file.path().to_owned(),

@@ -56,6 +56,29 @@ pub struct Choices {
     pub count: Option<usize>,
 }
 
+/// Whole numbers of this size and beyond are not all told apart once they are `float32`.
+const BEYOND_FLOAT32: f32 = 16_777_216.0;
+
+impl Choices {
+    /// Choices as a file declares them; a first one that is not to be had as `float32` is refused.
+    pub(super) fn declared(
+        file: &File,
+        dataset: &str,
+        first: i64,
+        count: Option<usize>,
+    ) -> Result<Self, LoadError> {
+        if first.unsigned_abs() >= BEYOND_FLOAT32 as u64 {
+            return Err(LoadError::Choices {
+                file: file.path().to_owned(),
+                dataset: dataset.to_owned(),
+                found: format!("choices from {first}"),
+                expected: format!("choices whose numbers are nearer to 0 than {BEYOND_FLOAT32}"),
+            });
+        }
+        Ok(Self { first, count })
+    }
+}
+
 /// What a layout finds out about a file before it reads its values.
 pub(super) struct Index {
     pub(super) observation: Vec<Key>,
@@ -165,6 +188,15 @@ impl Recording {
     /// where a demonstration goes on after a terminal.
     pub fn recorded_episodes(&self) -> usize {
         self.index.recorded
+    }
+
+    /// How many steps the file records. [`len`](Self::len) is less where the last ones of episodes are no transitions, because what
+    /// followed them was not recorded.
+    pub fn recorded_steps(&self) -> usize {
+        match &self.index.values {
+            Values::D4rl(values) => values.rows,
+            Values::Episodic(values) => values.steps,
+        }
     }
 
     /// For each episode whether the file holds it out for validation; `None` where no filter key was asked for.
@@ -296,10 +328,12 @@ impl Recording {
     fn number_choices(&self, choices: Choices, actions: &mut [f32]) -> Result<usize, LoadError> {
         let first = choices.first as f32;
         let mut greatest = 0.0;
+        let count = choices.count.map_or(BEYOND_FLOAT32, |count| count as f32);
+        let limit = count.min(BEYOND_FLOAT32 - first);
         for action in actions.iter_mut() {
+            let is_exact = action.abs() < BEYOND_FLOAT32;
             *action -= first;
-            let limit = choices.count.map_or(16_777_216.0, |count| count as f32);
-            if !(0.0..limit).contains(action) {
+            if !is_exact || !(0.0..limit).contains(action) {
                 return Err(LoadError::Choices {
                     file: self.file.path().to_owned(),
                     dataset: self.index.action[0].name.clone(),
