@@ -35,6 +35,7 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use bounds::ActionBounds;
+pub(in crate::data) use bounds::JoinedBounds;
 pub use element::{Dtype, Element};
 pub use error::FileError;
 pub use file::File;
