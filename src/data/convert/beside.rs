@@ -1,11 +1,11 @@
 //! What a file holds beside its transitions: columns of a value a step, single datasets, and what it says of itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::iter;
 
 use serde_json::Value;
 
 use super::account::Account;
+use super::attributes::{self, is_derived};
 use super::robomimic::UNKNOWN_ENVIRONMENT;
 use super::{ConvertError, Origin};
 use crate::data::hdf5::{DatasetInfo, Dtype, FileError, GroupWriter, StepColumn, minari};
@@ -38,31 +38,6 @@ const FLAGS: [&str; 7] = [
     "timeouts",
     "truncations",
 ];
-
-/// What a layout's own writer derives from the transitions, and its readers ask for: written anew, never copied. `object` is the
-/// group or dataset whose attribute it is, without an episode's number.
-fn is_derived(layout: Layout, object: &str, name: &str) -> bool {
-    let names: &[&str] = match (layout, object) {
-        (Layout::D4rl, "") => &["env"],
-        (Layout::D4rl, "actions") => &["n", "start"],
-        (Layout::Minari, "") => &[
-            "action_space",
-            "data_format",
-            "dataset_id",
-            "dataset_size",
-            "jpeg_encoding",
-            "minari_version",
-            "observation_space",
-            "total_episodes",
-            "total_steps",
-        ],
-        (Layout::Minari, "episode_N") => &["id", "total_steps"],
-        (Layout::Robomimic, "data") => &["env_args", "total"],
-        (Layout::Robomimic, "data/demo_N") => &["num_samples"],
-        _ => &[],
-    };
-    names.contains(&name)
-}
 
 /// What a file holds beside its transitions.
 pub(super) struct Beside<'a> {
@@ -115,7 +90,7 @@ impl<'a> Beside<'a> {
             environment: recording.environment().and_then(environment_name),
         };
         beside.find_fields(account)?;
-        beside.leave_attributes(account)?;
+        attributes::leave(&beside, account)?;
         beside.note_types(account);
         beside.leave_specifications(origin, account);
         Ok(beside)
@@ -150,25 +125,6 @@ impl<'a> Beside<'a> {
                 }
             }
             _ => {}
-        }
-        Ok(())
-    }
-
-    /// Attributes: their types cannot be seen, so that only those are copied whose layout says what they are.
-    fn leave_attributes(&self, account: &mut Account) -> Result<(), LoadError> {
-        let (file, layout) = (self.recording.file(), self.recording.layout());
-        let mut left = BTreeSet::new();
-        for object in objects(file.datasets()) {
-            let shown = without_number(layout, object);
-            for name in file.attribute_names(object)? {
-                let is_field = object.is_empty() && self.fields.contains_key(&name);
-                if !is_derived(layout, &shown, &name) && !is_field {
-                    left.insert(format!("{shown}@{name}"));
-                }
-            }
-        }
-        for name in left {
-            account.leave(&name, "attributes are not copied");
         }
         Ok(())
     }
@@ -309,35 +265,6 @@ impl<'a> Beside<'a> {
         }
         account.carry(&info.path);
         Ok(())
-    }
-}
-
-/// The file itself, its datasets, and the groups that they are in.
-fn objects(datasets: &[DatasetInfo]) -> BTreeSet<&str> {
-    let inside = datasets.iter().flat_map(|info| {
-        let path = info.path.as_str();
-        let groups = path.match_indices('/').map(|(at, _)| &path[..at]);
-        groups.chain([path])
-    });
-    iter::once("").chain(inside).collect()
-}
-
-/// A path with `N` for the episode's number, so that what is the same in many episodes is told once.
-fn without_number(layout: Layout, path: &str) -> String {
-    let prefix = match layout {
-        Layout::D4rl => return path.to_owned(),
-        Layout::Minari => "episode_",
-        Layout::Robomimic => "data/demo_",
-        Layout::D3rlpy => path.find('_').map_or(path, |at| &path[..=at]),
-    };
-    match path.strip_prefix(prefix) {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => {
-            format!(
-                "{prefix}N{}",
-                rest.trim_start_matches(|c: char| c.is_ascii_digit())
-            )
-        }
-        _ => path.to_owned(),
     }
 }
 

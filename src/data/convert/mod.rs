@@ -10,6 +10,7 @@
 //! The transitions are in memory while they are written, and one column of what goes along at a time.
 
 mod account;
+mod attributes;
 mod beside;
 pub mod d4rl;
 mod error;

@@ -7,6 +7,9 @@ use crate::data::hdf5::JoinedBounds;
 /// The names of the spaces, as Minari has them.
 const NAMES: [&str; 2] = ["observation_space", "action_space"];
 
+/// Why a space that the file has is not in the new one.
+const NAMED: &str = "--env names the environment, whose space stands there";
+
 /// The spaces of observations and of actions as Minari writes them, each one Box, or a Discrete.
 pub(super) fn for_minari(job: &Job<'_>, account: &mut Account) -> Result<[String; 2], LoadError> {
     let own = of_the_file(job)?;
@@ -21,6 +24,12 @@ pub(super) fn for_minari(job: &Job<'_>, account: &mut Account) -> Result<[String
     let mut unbounded = Vec::new();
     for (index, own) in own.into_iter().enumerate() {
         if let (1, Some(choices)) = (index, job.choices) {
+            let declared = job
+                .beside
+                .and_then(|beside| beside.recording.choices()?.count);
+            if own.is_some() && declared.is_some_and(|count| count != choices.count) {
+                account.leave(NAMES[index], NAMED);
+            }
             spaces[index] = discrete(choices);
             continue;
         }
@@ -34,10 +43,7 @@ pub(super) fn for_minari(job: &Job<'_>, account: &mut Account) -> Result<[String
                 if own.is_some_and(|own| {
                     !own.are_all || own.is_bounded() && (&own.low, &own.high) != (low, high)
                 }) {
-                    account.leave(
-                        NAMES[index],
-                        "--env names the environment, whose bounds stand there",
-                    );
+                    account.leave(NAMES[index], NAMED);
                 }
                 (low.clone(), high.clone())
             }

@@ -34,8 +34,8 @@ use std::thread;
 
 use super::d4rl_rules::{episodes, qlearning_rows, without_last};
 use super::huge_pages::zeros;
-use super::recording::{Block, Choices, Index, Key, Values, overlapping};
-use super::{DatasetInfo, Dtype, File, FileError, Layout, LoadError, Reading, Rule};
+use super::recording::{Block, Index, Key, Values, overlapping};
+use super::{Choices, DatasetInfo, Dtype, File, FileError, Layout, LoadError, Reading, Rule};
 use crate::data::transitions::first_not_finite;
 use crate::data::{Column, End, Episode};
 

@@ -25,9 +25,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::assembly::{Assembly, NextRule, Part};
-use super::recording::{Choices, Index, Key, Values};
+use super::recording::{Index, Key, Values};
 use super::space::{Space, parse_json, parse_json_with};
-use super::{Dtype, File, Layout, LoadError, Reading, names};
+use super::{Choices, Dtype, File, Layout, LoadError, Reading, names};
 use crate::data::End;
 
 const METADATA: &str = "metadata.json";

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::d4rl::D4rlRows;
 use super::episodic::Episodic;
-use super::{Dtype, File, FileError, Layout, LoadError, Reading, minari};
+use super::{Choices, Dtype, File, FileError, Layout, LoadError, Reading, minari};
 use crate::data::{Bytes, Column, End, Episode, Parts, Transitions};
 
 /// A file of demonstrations, opened: its layout, the parts of its observations and actions, its episodes and how they end.
@@ -44,38 +44,6 @@ impl Key {
     /// How many elements it has at one step.
     pub fn width(&self) -> usize {
         self.shape.iter().product()
-    }
-}
-
-/// Actions that are one choice a step: `first..first + count` in the file, and `0..count` when read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Choices {
-    /// The first choice's number in the file.
-    pub first: i64,
-    /// How many there are; `None` where the file does not say, and then one more than the greatest that was taken.
-    pub count: Option<usize>,
-}
-
-/// Whole numbers of this size and beyond are not all told apart once they are `float32`.
-const BEYOND_FLOAT32: f32 = 16_777_216.0;
-
-impl Choices {
-    /// Choices as a file declares them; a first one that is not to be had as `float32` is refused.
-    pub(super) fn declared(
-        file: &File,
-        dataset: &str,
-        first: i64,
-        count: Option<usize>,
-    ) -> Result<Self, LoadError> {
-        if first.unsigned_abs() >= BEYOND_FLOAT32 as u64 {
-            return Err(LoadError::Choices {
-                file: file.path().to_owned(),
-                dataset: dataset.to_owned(),
-                found: format!("choices from {first}"),
-                expected: format!("choices whose numbers are nearer to 0 than {BEYOND_FLOAT32}"),
-            });
-        }
-        Ok(Self { first, count })
     }
 }
 
@@ -284,7 +252,7 @@ impl Recording {
         let choices = self
             .index
             .choices
-            .map(|choices| self.number_choices(choices, &mut actions))
+            .map(|choices| choices.number(&self.file, &self.index.action[0].name, &mut actions))
             .transpose()?;
         let episodes: Vec<Episode> = overlapping(&self.index.episodes, &rows)
             .map(|(episode, part)| Episode {
@@ -322,28 +290,6 @@ impl Recording {
             file: self.file.path().to_owned(),
             source,
         })
-    }
-
-    /// Numbers choices from 0, and says how many there are.
-    fn number_choices(&self, choices: Choices, actions: &mut [f32]) -> Result<usize, LoadError> {
-        let first = choices.first as f32;
-        let mut greatest = 0.0;
-        let count = choices.count.map_or(BEYOND_FLOAT32, |count| count as f32);
-        let limit = count.min(BEYOND_FLOAT32 - first);
-        for action in actions.iter_mut() {
-            let is_exact = action.abs() < BEYOND_FLOAT32;
-            *action -= first;
-            if !is_exact || !(0.0..limit).contains(action) {
-                return Err(LoadError::Choices {
-                    file: self.file.path().to_owned(),
-                    dataset: self.index.action[0].name.clone(),
-                    found: format!("the choice {}", *action + first),
-                    expected: format!("whole numbers from {first} to {}", first + limit - 1.0),
-                });
-            }
-            greatest = action.max(greatest);
-        }
-        Ok(choices.count.unwrap_or(greatest as usize + 1))
     }
 
     /// Reads any dataset that has a value for each step, such as `infos/qpos`, as a column with a row for each transition.
