@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use yarak::data::convert::{ConvertError, Converted, Target, convert, write};
+use yarak::data::convert::{ConvertError, Converted, Origin, Target, convert, write};
 use yarak::data::hdf5::FileError;
 use yarak::data::{Column, End, Episode, LoadError, Parts, Reading, Recording, Transitions};
 
@@ -239,6 +239,26 @@ fn choices_from_a_number_that_float32_does_not_have_are_refused() {
             matches!(refused.err(), Some(LoadError::Choices { .. })),
             "{start}"
         );
+    }
+}
+
+#[test]
+fn choices_that_the_named_environment_has_more_of_take_the_place_of_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = open(&fixture("layouts/minari/discrete"));
+    for (count, is_left) in [(3, false), (5, true)] {
+        let origin = Origin {
+            environment: "Stairs-v0".to_owned(),
+            observation_low: Vec::new(),
+            observation_high: Vec::new(),
+            action_low: vec![f32::NEG_INFINITY],
+            action_high: vec![f32::INFINITY],
+            choices: Some(count),
+        };
+        let out = folder.path().join(format!("of-{count}-v0"));
+        let done = convert(&recording, &out, Target::Minari, Some(&origin), false).unwrap();
+        assert_eq!(left(&done).contains(&"`action_space`"), is_left, "{done}");
+        assert_eq!(read(&out).choices(), Some(count));
     }
 }
 
