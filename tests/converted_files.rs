@@ -189,6 +189,7 @@ fn minaris_own_loader_reads_choices_infos_and_metadata() {
             None => json!({}),
         };
         assert_eq!(read["infos"], infos, "{source}: {done}");
+        assert_eq!(read["environment"], json!(recording.environment()));
         let algorithm = if source.starts_with("d4rl") {
             json!("SAC")
         } else {

@@ -160,6 +160,10 @@ impl Convert {
 /// What is known of an environment that data are said to be of.
 fn origin(name: &str, width: usize) -> Result<Origin, CliError> {
     let known = specification(name).map_err(|error| CliError::of(true, &error))?;
+    let (observation_low, observation_high) = match known.observation_space {
+        Space::Box { low, high, .. } => (low, high),
+        Space::Discrete { .. } | Space::Dict { .. } => (Vec::new(), Vec::new()),
+    };
     let (action_low, action_high, choices) = match known.action_space {
         Space::Box { low, high, .. } => (low, high, None),
         space => {
@@ -173,6 +177,8 @@ fn origin(name: &str, width: usize) -> Result<Origin, CliError> {
     };
     Ok(Origin {
         environment: name.to_owned(),
+        observation_low,
+        observation_high,
         action_low,
         action_high,
         choices,

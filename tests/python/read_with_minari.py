@@ -36,6 +36,7 @@ def main(path):
                 "actions": bits(join(lambda e: e.actions)),
                 "action_space": f"Discrete {space.n} {space.start}" if isinstance(space, spaces.Discrete) else "Box",
                 "infos": {name: bits(join(lambda e: e.infos[name][:-1])) for name in names},
+                "environment": dataset.env_spec.id if dataset.env_spec else None,
                 "algorithm_name": dataset.storage.metadata.get("algorithm_name"),
             }
         )

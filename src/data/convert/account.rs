@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Target;
+use crate::data::hdf5::Key;
 
 /// What was written. `Display` is for people; `Serialize` is the same for a script.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -78,6 +79,34 @@ impl Account {
             what: format!("`{what}`"),
             why: why.into(),
         });
+    }
+
+    /// A column's values after the last steps of episodes.
+    pub(super) fn leave_after(&mut self, column: &str) {
+        self.left_behind.push(LeftBehind {
+            what: format!("`{column}` after an episode's last step"),
+            why: "the new layout has a row for each step and no more".to_owned(),
+        });
+    }
+
+    /// That parts are written side by side in one column.
+    pub(super) fn note_joined(&mut self, column: &str, parts: &[Key]) {
+        if let [part] = parts
+            && part.shape.len() < 2
+        {
+            return;
+        }
+        let parts: Vec<String> = parts
+            .iter()
+            .map(|part| match part.shape.as_slice() {
+                [] | [_] => format!("`{}` ({})", part.name, part.width()),
+                shape => format!("`{}` ({shape:?}, row by row)", part.name),
+            })
+            .collect();
+        self.note(format!(
+            "{column} are side by side in one row a step: {}",
+            parts.join(", ")
+        ));
     }
 
     pub(super) fn note(&mut self, note: impl Into<String>) {

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::ConvertError;
 use super::account::Account;
+use super::attributes::{self, is_derived};
+use super::robomimic::UNKNOWN_ENVIRONMENT;
+use super::{ConvertError, Origin};
 use crate::data::hdf5::{DatasetInfo, Dtype, FileError, GroupWriter, StepColumn, minari};
 use crate::data::{Layout, LoadError, Recording};
 
@@ -23,27 +25,19 @@ pub(super) const FIELDS: [(&str, &str); 10] = [
     ("requirements", "requirements"),
 ];
 
-/// What a layout's own writer derives from the transitions, and its readers ask for: written anew, never copied.
-fn is_derived(layout: Layout, name: &str) -> bool {
-    let names: &[&str] = match layout {
-        Layout::D4rl => &["env", "n", "start"],
-        Layout::Minari => &[
-            "action_space",
-            "data_format",
-            "dataset_id",
-            "dataset_size",
-            "id",
-            "jpeg_encoding",
-            "minari_version",
-            "observation_space",
-            "total_episodes",
-            "total_steps",
-        ],
-        Layout::Robomimic => &["env_args", "num_samples", "total"],
-        Layout::D3rlpy => &[],
-    };
-    names.contains(&name)
-}
+/// What d3rlpy writes of its counts, its columns' names and its version, which follow from the transitions.
+const D3RLPYS_OWN: [&str; 3] = ["columns", "num_episodes", "version"];
+
+/// The columns that are truth values, in every layout.
+const FLAGS: [&str; 7] = [
+    "dones",
+    "episode_terminals",
+    "terminals",
+    "terminated",
+    "terminations",
+    "timeouts",
+    "truncations",
+];
 
 /// What a file holds beside its transitions.
 pub(super) struct Beside<'a> {
@@ -59,7 +53,11 @@ pub(super) struct Beside<'a> {
 }
 
 impl<'a> Beside<'a> {
-    pub(super) fn of(recording: &'a Recording, account: &mut Account) -> Result<Self, LoadError> {
+    pub(super) fn of(
+        recording: &'a Recording,
+        origin: Option<&Origin>,
+        account: &mut Account,
+    ) -> Result<Self, LoadError> {
         let (file, layout) = (recording.file(), recording.layout());
         let rows = match layout {
             Layout::D4rl => file.dataset("observations")?.rows(),
@@ -80,8 +78,7 @@ impl<'a> Beside<'a> {
                 {
                     steps.insert(info.path.clone());
                 }
-                // d3rlpy's counts and its version, which follow from the transitions.
-                None if layout == Layout::D3rlpy => {}
+                None if layout == Layout::D3rlpy && D3RLPYS_OWN.contains(&info.path.as_str()) => {}
                 None => singles.push(info),
             }
         }
@@ -90,11 +87,12 @@ impl<'a> Beside<'a> {
             steps: steps.into_iter().collect(),
             singles,
             fields: BTreeMap::new(),
-            environment: recording.environment().map(environment_name),
+            environment: recording.environment().and_then(environment_name),
         };
         beside.find_fields(account)?;
-        beside.leave_attributes(account)?;
-        beside.note_rounding(account);
+        attributes::leave(&beside, account)?;
+        beside.note_types(account);
+        beside.leave_specifications(origin, account);
         Ok(beside)
     }
 
@@ -117,13 +115,12 @@ impl<'a> Beside<'a> {
             }
             Layout::Minari => {
                 for (name, value) in minari::fields(file, FIELDS.map(|(field, _)| field))? {
-                    if is_derived(Layout::Minari, &name) {
-                        continue;
-                    }
-                    if FIELDS.iter().any(|(field, _)| *field == name) {
-                        self.fields.insert(name, value);
-                    } else {
-                        account.leave(&name, "metadata that no other layout has a place for");
+                    match value {
+                        _ if is_derived(Layout::Minari, "", &name) => {}
+                        Some(value) => drop(self.fields.insert(name, value)),
+                        None => {
+                            account.leave(&name, "it holds a NaN or an infinity, which is no JSON")
+                        }
                     }
                 }
             }
@@ -132,77 +129,75 @@ impl<'a> Beside<'a> {
         Ok(())
     }
 
-    /// Attributes: their types cannot be seen, so that only those are copied whose layout says what they are.
-    fn leave_attributes(&self, account: &mut Account) -> Result<(), LoadError> {
-        let (file, layout) = (self.recording.file(), self.recording.layout());
-        let mut left = BTreeSet::new();
-        let mut look = |object: &str, shown: &str| -> Result<(), FileError> {
-            for name in file.attribute_names(object)? {
-                let is_field = layout == Layout::Minari && FIELDS.iter().any(|(f, _)| *f == name);
-                if !is_derived(layout, &name) && !is_field {
-                    left.insert(format!("{shown}@{name}"));
-                }
-            }
-            Ok(())
-        };
-        look("", "")?;
-        match layout {
-            Layout::D4rl => {
-                for object in objects(file.datasets()) {
-                    look(object, object)?;
-                }
-            }
-            Layout::Robomimic => look("data", "data")?,
-            Layout::Minari | Layout::D3rlpy => {}
+    /// Leaves the specification of the file's environment where another one is named.
+    fn leave_specifications(&mut self, origin: Option<&Origin>, account: &mut Account) {
+        let named = origin.map(|origin| origin.environment.as_str());
+        if named.is_none() || named == self.environment.as_deref() {
+            return;
         }
-        let mut last = None;
-        for number in self.recording.recorded_numbers() {
-            if last.replace(number) != Some(number) {
-                match layout {
-                    Layout::Minari => look(&format!("episode_{number}"), "episode_N")?,
-                    Layout::Robomimic => look(&format!("data/demo_{number}"), "data/demo_N")?,
-                    Layout::D4rl | Layout::D3rlpy => {}
-                }
+        for field in ["env_spec", "eval_env_spec"] {
+            if self.fields.remove(field).is_some() {
+                let shown = self.shown(field);
+                self.singles.retain(|info| info.path != shown);
+                account.leave(&shown, "--env names another environment");
             }
         }
-        for name in left {
-            account.leave(&name, "attributes are not copied");
-        }
-        Ok(())
     }
 
-    /// Datasets that training reads and that are of another type than `float32`.
-    fn note_rounding(&self, account: &mut Account) {
+    /// Datasets that training reads and that are written in another type.
+    fn note_types(&self, account: &mut Account) {
         let layout = self.recording.layout();
-        let rounded: BTreeSet<String> = self
-            .recording
-            .file()
-            .datasets()
-            .iter()
-            .filter(|info| layout.reads(&info.path))
-            .filter_map(|info| {
-                let name = layout
-                    .step_name(&info.path)
-                    .unwrap_or_else(|| info.path.clone());
-                let is_choice =
-                    matches!(info.dtype, Dtype::Integer { .. }) && name.starts_with("obs");
-                (info.dtype == Dtype::Float64 || is_choice)
-                    .then(|| format!("`{name}` ({})", info.dtype))
-            })
-            .collect();
-        if !rounded.is_empty() {
-            let names: Vec<String> = rounded.into_iter().collect();
-            account.note(format!(
-                "written as float32, which is what training reads: {}",
-                names.join(", ")
-            ));
+        let (mut numbers, mut flags) = (BTreeSet::new(), BTreeSet::new());
+        for info in self.recording.file().datasets() {
+            if !layout.reads(&info.path) {
+                continue;
+            }
+            let name = layout
+                .step_name(&info.path)
+                .unwrap_or_else(|| info.path.clone());
+            let is_choice = self.recording.choices().is_some() && name.starts_with("actions");
+            let (told, written) = match FLAGS.contains(&name.as_str()) {
+                true => (&mut flags, Dtype::Bool),
+                false => (&mut numbers, Dtype::Float32),
+            };
+            if info.dtype != written && !is_choice {
+                told.insert(format!("`{name}` ({})", info.dtype));
+            }
+        }
+        for (names, written) in [
+            (numbers, "float32, which is what training reads"),
+            (flags, "truth values"),
+        ] {
+            if !names.is_empty() {
+                let names: Vec<String> = names.into_iter().collect();
+                account.note(format!("written as {written}: {}", names.join(", ")));
+            }
         }
     }
 
-    /// Writes the columns that have a place, one after the other, so that one at a time is in memory.
+    /// Minari's name of what a D4RL file's `metadata/` says of the dataset.
+    pub(super) fn field_of(&self, info: &DatasetInfo) -> Option<&'static str> {
+        let name = info.path.strip_prefix("metadata/")?;
+        let (field, _) = FIELDS.iter().find(|(_, d4rl)| *d4rl == name)?;
+        (self.recording.layout() == Layout::D4rl && self.fields.contains_key(*field))
+            .then_some(field)
+    }
+
+    /// What the file calls a field that Minari has.
+    pub(super) fn shown(&self, field: &str) -> String {
+        let known = FIELDS.iter().find(|(minari, _)| *minari == field);
+        match (self.recording.layout(), known) {
+            (Layout::D4rl, Some((_, name))) => format!("metadata/{name}"),
+            _ => field.to_owned(),
+        }
+    }
+
+    /// Writes the columns that have a place, one after the other, so that one at a time is in memory. `keeps_after` says whether the
+    /// layout keeps what stands after an episode's last step.
     pub(super) fn write_columns(
         &self,
         account: &mut Account,
+        keeps_after: bool,
         place: impl Fn(&str) -> Result<String, &'static str>,
         mut write: impl FnMut(&mut Account, &str, &StepColumn) -> Result<(), ConvertError>,
     ) -> Result<(), ConvertError> {
@@ -234,6 +229,9 @@ impl<'a> Beside<'a> {
             };
             write(account, &path, &column)?;
             account.carry(name);
+            if !keeps_after && column.after.iter().any(Option::is_some) {
+                account.leave_after(name);
+            }
             account.columns.push((name.clone(), path));
         }
         Ok(())
@@ -270,29 +268,18 @@ impl<'a> Beside<'a> {
     }
 }
 
-/// Datasets, and the groups that they are in.
-fn objects(datasets: &[DatasetInfo]) -> BTreeSet<&str> {
-    datasets
-        .iter()
-        .flat_map(|info| {
-            let path = info.path.as_str();
-            let groups = path.match_indices('/').map(|(at, _)| &path[..at]);
-            groups.chain([path])
-        })
-        .collect()
-}
-
 /// The name under which a column is known in every layout.
 pub(super) fn plain_name(name: &str) -> &str {
     name.strip_prefix("infos/").unwrap_or(name)
 }
 
-/// An environment's name, out of robomimic's arguments where it is one of them.
-fn environment_name(text: &str) -> String {
-    serde_json::from_str::<Value>(text)
+/// An environment's name, out of robomimic's arguments where it is one of them; none where it is the word for none.
+fn environment_name(text: &str) -> Option<String> {
+    let name = serde_json::from_str::<Value>(text)
         .ok()
         .and_then(|value| value["env_name"].as_str().map(str::to_owned))
-        .unwrap_or_else(|| text.to_owned())
+        .unwrap_or_else(|| text.to_owned());
+    (name != UNKNOWN_ENVIRONMENT).then_some(name)
 }
 
 /// A field's text: as it is, and everything else as JSON.
@@ -335,10 +322,9 @@ mod tests {
 
     #[test]
     fn an_environments_name_is_found_in_robomimics_arguments() {
-        assert_eq!(environment_name("Hopper-v5"), "Hopper-v5");
-        assert_eq!(
-            environment_name(r#"{"env_name": "Lift", "type": 1}"#),
-            "Lift"
-        );
+        let named = |text| environment_name(text).unwrap_or_default();
+        assert_eq!(named("Hopper-v5"), "Hopper-v5");
+        assert_eq!(named(r#"{"env_name": "Lift", "type": 1}"#), "Lift");
+        assert_eq!(environment_name(r#"{"env_name": "unknown"}"#), None);
     }
 }

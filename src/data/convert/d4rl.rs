@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::account::Account;
 use super::beside::{FIELDS, field_text, plain_name};
-use super::{ConvertError, Job, count};
+use super::{ConvertError, Job, count, spaces};
 use crate::data::hdf5::Writer;
 use crate::data::{End, Layout};
 
@@ -41,46 +41,40 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
     if let Some(beside) = job.beside {
         let layout = beside.recording.layout();
         let is_d4rl = layout == Layout::D4rl;
-        let mut cut_off = 0;
         beside.write_columns(
             account,
+            false,
             |name| {
                 Ok(match layout {
                     Layout::D4rl => name.to_owned(),
                     _ => format!("infos/{}", plain_name(name)),
                 })
             },
-            |_, path, column| {
-                cut_off += column.after.iter().flatten().count();
-                Ok(root.raw(path, &column.rows)?)
-            },
+            |_, path, column| Ok(root.raw(path, &column.rows)?),
         )?;
-        if cut_off > 0 {
-            account.leave(
-                "infos/",
-                "D4RL has a row a step, and none for what there is after the last step of an episode",
-            );
-        }
+        account.note_joined("observations", beside.recording.observation());
+        account.note_joined("actions", beside.recording.action());
         for info in &beside.singles {
             if is_d4rl {
                 beside.copy(account, &root, info)?;
             } else {
-                account.leave(
-                    &info.path,
-                    format!("{layout}'s own, which D4RL does not have"),
-                );
+                account.leave(&info.path, "D4RL has no place for it");
             }
         }
         if !is_d4rl {
-            for (field, name) in FIELDS {
-                if let Some(value) = beside.fields.get(field) {
-                    root.single_text(&format!("metadata/{name}"), &field_text(value))?;
-                    account.carry(field);
-                }
+            for (field, value) in &beside.fields {
+                let known = FIELDS.iter().find(|(minari, _)| minari == field);
+                let Some((_, name)) = known else {
+                    account.leave(field, "D4RL has no place for it");
+                    continue;
+                };
+                root.single_text(&format!("metadata/{name}"), &field_text(value))?;
+                account.carry(field);
             }
         }
     }
     writer.close()?;
+    spaces::leave(job, account)?;
     let unfinished = count(transitions, End::Unfinished);
     if unfinished > 0 {
         account.note(format!(

@@ -6,10 +6,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::account::Account;
-use super::beside::{Beside, FIELDS, plain_name};
-use super::{Choices, ConvertError, Job, count};
+use super::beside::{Beside, plain_name};
+use super::{ConvertError, Job, count, spaces};
 use crate::data::hdf5::{GroupWriter, Writer};
-use crate::data::{End, Episode, Layout, Transitions};
+use crate::data::{End, Episode, Transitions};
 
 /// The version of the layout: every Minari 0.5 reads it.
 const VERSION: &str = "0.5.0";
@@ -63,13 +63,15 @@ pub(super) fn write(
     }
     if let Some(beside) = job.beside {
         write_infos(job, beside, &groups, account)?;
-        leave_singles(beside, account);
+        for info in &beside.singles {
+            if beside.field_of(info).is_none() {
+                account.leave(&info.path, "Minari has no place for it");
+            }
+        }
     }
     writer.close()?;
     let size = fs::metadata(&main).map_err(io)?.len();
-    let action_space = action_space(job, account)?;
-    let width = transitions.observation().width;
-    let unbounded = space(&vec![f32::NEG_INFINITY; width], &vec![f32::INFINITY; width]);
+    let [observation_space, action_space] = spaces::for_minari(job, account)?;
     let mut metadata = serde_json::json!({
         "dataset_id": name,
         "minari_version": VERSION,
@@ -77,19 +79,17 @@ pub(super) fn write(
         "total_episodes": transitions.episodes().len(),
         "total_steps": transitions.len(),
         "dataset_size": size as f64 / 1e6,
-        "observation_space": unbounded,
+        "observation_space": observation_space,
         "action_space": action_space,
     });
     for (field, value) in fields(job, account) {
         metadata[field] = value;
     }
-    fs::write(data.join("metadata.json"), metadata.to_string()).map_err(io)?;
-    if let Some([first, .., last]) = job.beside.map(|beside| beside.recording.observation()) {
-        account.note(format!(
-            "the observation's parts, from `{}` to `{}`, are joined to one Box",
-            first.name, last.name
-        ));
+    if let Some(beside) = job.beside {
+        account.note_joined("observations", beside.recording.observation());
+        account.note_joined("actions", beside.recording.action());
     }
+    fs::write(data.join("metadata.json"), metadata.to_string()).map_err(io)?;
     let unfinished = count(transitions, End::Unfinished);
     if unfinished > 0 {
         account.note(format!(
@@ -97,27 +97,6 @@ pub(super) fn write(
         ));
     }
     Ok(())
-}
-
-/// The bounds of the environment that was named, or those that the file itself gives.
-fn action_space(job: &Job<'_>, account: &mut Account) -> Result<String, ConvertError> {
-    if let Some(choices) = job.choices {
-        return Ok(discrete(choices));
-    }
-    if let Some(origin) = job.origin {
-        return Ok(space(&origin.action_low, &origin.action_high));
-    }
-    if let Some(beside) = job.beside
-        && let Some(bounds) = beside.recording.action_bounds()?
-    {
-        return Ok(space(&bounds.low, &bounds.high));
-    }
-    account.note("the spaces are without bounds: give --env NAME to have that environment's");
-    let width = job.transitions.action().width;
-    Ok(space(
-        &vec![f32::NEG_INFINITY; width],
-        &vec![f32::INFINITY; width],
-    ))
 }
 
 /// Columns become `infos`, which have T + 1 rows as observations have. Where the file does not say what there is after an
@@ -131,6 +110,7 @@ fn write_infos(
     let mut repeated = false;
     beside.write_columns(
         account,
+        true,
         |name| Ok(format!("infos/{}", plain_name(name))),
         |_, path, column| {
             let width = column.rows.row_bytes();
@@ -158,70 +138,46 @@ fn write_infos(
     Ok(())
 }
 
-/// Minari has a place for what its metadata name, and for no other single dataset.
-fn leave_singles(beside: &Beside<'_>, account: &mut Account) {
-    for info in &beside.singles {
-        let name = info.path.strip_prefix("metadata/");
-        let is_field = FIELDS
-            .iter()
-            .any(|(field, d4rl)| Some(*d4rl) == name && beside.fields.contains_key(*field));
-        if is_field && beside.recording.layout() == Layout::D4rl {
-            account.carry(&info.path);
-        } else {
-            account.leave(&info.path, "Minari has no place for it");
-        }
-    }
-}
-
-/// What the file says of itself. The specification of an environment is another's where --env names one.
+/// What the file says of itself, and the environment's name.
 fn fields(job: &Job<'_>, account: &mut Account) -> Vec<(String, Value)> {
-    let Some(beside) = job.beside else {
-        return Vec::new();
-    };
-    let is_minari = beside.recording.layout() == Layout::Minari;
     let mut fields = Vec::new();
-    for (field, value) in &beside.fields {
-        if field.ends_with("env_spec") && job.origin.is_some() {
-            account.leave(field, "--env names the environment");
-            continue;
+    let mut is_specified = false;
+    if let Some(beside) = job.beside {
+        for (field, value) in &beside.fields {
+            is_specified |= field == "env_spec";
+            account.carry(&beside.shown(field));
+            fields.push((field.clone(), value.clone()));
         }
-        if is_minari {
-            account.carry(field);
-        }
-        fields.push((field.clone(), value.clone()));
     }
-    if let (Some(name), None) = (job.environment(), beside.fields.get("env_spec")) {
-        account.note(format!(
-            "Minari keeps an environment's whole specification, which is not known of {name}: its name is not in the metadata"
-        ));
+    if let (Some(name), false) = (job.environment(), is_specified) {
+        if is_registered_name(name) {
+            fields.push(("env_spec".to_owned(), specification(name).into()));
+            account.note(format!(
+                "`env_spec` gives the environment's name, {name}, and no more: Minari cannot make the environment from it"
+            ));
+        } else {
+            account.note(format!(
+                "the environment's name, {name}, is not in the metadata: it is no name to Gymnasium, whose specifications Minari keeps"
+            ));
+        }
     }
     fields
 }
 
-/// A Discrete as Minari writes spaces.
-fn discrete(Choices { first, count }: Choices) -> String {
-    format!(r#"{{"type": "Discrete", "dtype": "int64", "start": {first}, "n": {count}}}"#)
+/// A specification that Gymnasium reads, of which nothing but the name is known.
+fn specification(name: &str) -> String {
+    serde_json::json!({ "id": name, "entry_point": null, "additional_wrappers": [] }).to_string()
 }
 
-/// A Box of float32 as Minari writes spaces: JSON in which Python's `Infinity` may stand.
-fn space(low: &[f32], high: &[f32]) -> String {
-    let list = |bounds: &[f32]| {
-        let bounds: Vec<String> = bounds
-            .iter()
-            .map(|&bound| match bound {
-                f32::INFINITY => "Infinity".to_owned(),
-                f32::NEG_INFINITY => "-Infinity".to_owned(),
-                bound => format!("{:?}", f64::from(bound)),
-            })
-            .collect();
-        format!("[{}]", bounds.join(", "))
+/// Whether Gymnasium takes this for an environment's name, such as `Pendulum-v1` or `world/Walk-v0`. It refuses all others, and
+/// Minari then the whole dataset.
+fn is_registered_name(name: &str) -> bool {
+    let (namespace, name) = name.split_once('/').unwrap_or(("_", name));
+    let is_made_of = |text: &str, more: &[char]| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || more.contains(&c);
+        !text.is_empty() && text.chars().all(fits)
     };
-    format!(
-        r#"{{"type": "Box", "dtype": "float32", "shape": [{}], "low": {}, "high": {}}}"#,
-        low.len(),
-        list(low),
-        list(high)
-    )
+    is_made_of(namespace, &[':', '-']) && is_made_of(name, &[':', '.', '-'])
 }
 
 /// The dataset's name, from its folder's.
@@ -297,10 +253,12 @@ mod tests {
     }
 
     #[test]
-    fn spaces_are_pythons_json() {
-        assert_eq!(
-            space(&[f32::NEG_INFINITY, -2.0], &[f32::INFINITY, 0.5]),
-            r#"{"type": "Box", "dtype": "float32", "shape": [2], "low": [-Infinity, -2.0], "high": [Infinity, 0.5]}"#
-        );
+    fn an_environments_name_is_one_that_gymnasium_takes() {
+        for fine in ["Pendulum-v1", "Lift", "phys2d/Walk.er:x-v0"] {
+            assert!(is_registered_name(fine), "{fine}");
+        }
+        for odd in ["", "a task", "a/b/c", "/Lift", "Lift/", "Ä-v0"] {
+            assert!(!is_registered_name(odd), "{odd}");
+        }
     }
 }

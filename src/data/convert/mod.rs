@@ -10,11 +10,13 @@
 //! The transitions are in memory while they are written, and one column of what goes along at a time.
 
 mod account;
+mod attributes;
 mod beside;
 pub mod d4rl;
 mod error;
 pub mod minari;
 pub mod robomimic;
+mod spaces;
 
 use std::fmt;
 use std::fs;
@@ -25,7 +27,7 @@ use serde::Serialize;
 pub use account::{Converted, LeftBehind};
 pub use error::ConvertError;
 
-use super::{End, Reading, Recording, Transitions};
+use super::{End, Layout, LoadError, Reading, Recording, Transitions};
 use account::Account;
 use beside::Beside;
 
@@ -56,6 +58,11 @@ impl fmt::Display for Target {
 pub struct Origin {
     /// Its name, such as `Pendulum-v1`.
     pub environment: String,
+    /// The least of each observation element, `[observation]`; infinite where there is no bound, and empty where observations are
+    /// no vector of real numbers.
+    pub observation_low: Vec<f32>,
+    /// The greatest of each observation element, `[observation]`.
+    pub observation_high: Vec<f32>,
     /// The least of each action element, `[action]`; infinite where there is no bound.
     pub action_low: Vec<f32>,
     /// The greatest of each action element, `[action]`.
@@ -94,8 +101,15 @@ pub fn convert(
 ) -> Result<Converted, ConvertError> {
     refuse_what_stands(to, force)?;
     let mut account = Account::default();
-    let beside = Beside::of(recording, &mut account)?;
+    let beside = Beside::of(recording, origin, &mut account)?;
     let transitions = recording.read()?;
+    let (recorded, written) = (recording.recorded_steps(), transitions.len());
+    if written < recorded {
+        account.note(format!(
+            "{} of the {recorded} recorded steps are no transitions and were not written: what followed them was not recorded",
+            recorded - written
+        ));
+    }
     let job = Job::new(&transitions, Some(&beside), origin)?;
     job.run(to, target, account, force)
 }
@@ -147,7 +161,7 @@ struct Choices {
 }
 
 impl Choices {
-    /// The choices as the file numbered them.
+    /// The choices as the file numbered them. The sum does not overflow: reading refuses numbers from 2²⁴ on.
     fn numbers(self, actions: &[f32]) -> Vec<i64> {
         actions
             .iter()
@@ -235,6 +249,7 @@ impl<'a> Job<'a> {
             Target::Robomimic => robomimic::write(self, &fresh, &mut account)?,
             Target::Minari => minari::write(self, &fresh, to, &mut account)?,
         }
+        self.tell_of_the_environment(target, &mut account);
         self.compare(&fresh, to, target, &account)?;
         put(&fresh, to, begun.path(), force)?;
         account.left_behind.sort();
@@ -247,6 +262,31 @@ impl<'a> Job<'a> {
             left_behind: account.left_behind,
             notes: account.notes,
         })
+    }
+
+    /// What the file says of its environment, where that is not what was written.
+    fn tell_of_the_environment(&self, target: Target, account: &mut Account) {
+        let Some(beside) = self.beside else {
+            return;
+        };
+        let layout = beside.recording.layout();
+        if let (Some(origin), Some(own)) = (self.origin, &beside.environment)
+            && origin.environment != *own
+        {
+            account.note(format!(
+                "the file names its environment {own}, and what was written {}, as --env says",
+                origin.environment
+            ));
+        }
+        let is_unchanged = target == Target::Robomimic && self.origin.is_none();
+        if layout == Layout::Robomimic && beside.recording.environment().is_some() && !is_unchanged
+        {
+            let why = match self.origin {
+                None => "of robomimic's arguments of the environment its name alone has a place",
+                Some(_) => "--env names the environment",
+            };
+            account.leave("data@env_args", why);
+        }
     }
 
     /// Reads back what was written.

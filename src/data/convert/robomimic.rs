@@ -5,12 +5,15 @@ use std::path::Path;
 
 use super::account::Account;
 use super::beside::{Beside, plain_name};
-use super::{ConvertError, Job, count};
+use super::{ConvertError, Job, count, spaces};
 use crate::data::hdf5::{GroupWriter, Key, Writer};
 use crate::data::{Column, End, Layout};
 
 /// The observation's key where it has no named parts; robomimic's own converter from D4RL has the same.
 pub const OBSERVATION_KEY: &str = "flat";
+
+/// The environment's name where none is known.
+pub(super) const UNKNOWN_ENVIRONMENT: &str = "unknown";
 
 /// robomimic's number for environments of Gym (`EnvType.GYM_TYPE`).
 const GYM_TYPE: u32 = 2;
@@ -72,6 +75,15 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
         }
     }
     writer.close()?;
+    spaces::leave(job, account)?;
+    if let Some(beside) = job.beside {
+        let parts = beside.recording.observation();
+        let has_own = parts.iter().map(|key| (&key.name, &key.shape));
+        if !has_own.eq(keys.iter().map(|(name, shape)| (name, shape))) {
+            account.note_joined("observations", parts);
+        }
+        account.note_joined("actions", beside.recording.action());
+    }
     let names: Vec<String> = keys.iter().map(|(name, _)| format!("`{name}`")).collect();
     account.note(format!(
         "observations are {}; `dones` marks terminal steps alone",
@@ -121,7 +133,7 @@ fn environment_arguments(job: &Job<'_>) -> String {
         return arguments.to_owned();
     }
     serde_json::json!({
-        "env_name": job.environment().unwrap_or("unknown"),
+        "env_name": job.environment().unwrap_or(UNKNOWN_ENVIRONMENT),
         "env_version": null,
         "type": GYM_TYPE,
         "env_kwargs": {},
@@ -139,6 +151,7 @@ fn write_columns(
     let is_robomimic = beside.recording.layout() == Layout::Robomimic;
     beside.write_columns(
         account,
+        false,
         |name| match plain_name(name) {
             _ if is_robomimic => Ok(name.to_owned()),
             "states" => Ok("states".to_owned()),
@@ -177,8 +190,15 @@ fn write_filters(
             .filter(|(_, number)| listed.contains(&format!("demo_{number}")))
             .map(|(index, _)| format!("demo_{index}"))
             .collect();
-        if names.is_empty() || !listed.is_subset(&there) {
-            account.leave(&place, "it names demonstrations that give no transitions");
+        if let Some(absent) = listed.difference(&there).next() {
+            account.leave(
+                &place,
+                format!("it names `{absent}`, of which there are no transitions"),
+            );
+            continue;
+        }
+        if names.is_empty() {
+            account.leave(&place, "it names no demonstration");
             continue;
         }
         root.texts(&place, &names)?;

@@ -64,6 +64,7 @@ impl<'a> Assembly<'a> {
             observation: keys(Part::Observation, observation)?,
             action: keys(Part::Action, action)?,
             sources: Vec::new(),
+            steps: 0,
         };
         Ok(Self {
             file,
@@ -158,6 +159,7 @@ impl<'a> Assembly<'a> {
             NextRule::OneMore | NextRule::Absent => Next::Following,
         };
         vector(self.file, self.layout, reward, steps, "actions")?;
+        self.values.steps += steps;
         if rows == 0 {
             return Ok(());
         }

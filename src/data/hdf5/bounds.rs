@@ -1,4 +1,4 @@
-//! What a file says of the bounds of its actions.
+//! What a file says of the bounds of its observations and actions.
 
 use super::space::Space;
 use super::{Key, Layout, LoadError, Recording, minari};
@@ -14,7 +14,40 @@ pub struct ActionBounds {
     pub high: Vec<f32>,
 }
 
+/// What a space says of parts that are joined.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::data) struct JoinedBounds {
+    /// The least of each element; infinite where there is none.
+    pub(in crate::data) low: Vec<f32>,
+    /// The greatest.
+    pub(in crate::data) high: Vec<f32>,
+    /// Whether every part is a Box of the values' shape, of which the bounds are everything.
+    pub(in crate::data) are_all: bool,
+}
+
+impl JoinedBounds {
+    /// Whether any bound is finite.
+    pub(in crate::data) fn is_bounded(&self) -> bool {
+        self.low
+            .iter()
+            .chain(&self.high)
+            .any(|bound| bound.is_finite())
+    }
+}
+
 impl Recording {
+    /// What Minari's spaces say of observations and of actions; `None` where there are none.
+    pub(in crate::data) fn space_bounds(&self) -> Result<[Option<JoinedBounds>; 2], LoadError> {
+        if self.layout() != Layout::Minari {
+            return Ok([None, None]);
+        }
+        let [observation, action] = minari::spaces(self.file())?;
+        Ok([
+            observation.map(|space| joined(&space, self.observation())),
+            action.map(|space| joined(&space, self.action())),
+        ])
+    }
+
     /// The bounds of actions that the file itself gives: Minari's action space. `None` where it gives none: in other layouts, for
     /// choices, and for a space without a finite bound.
     ///
@@ -33,34 +66,40 @@ impl Recording {
     /// # Ok::<(), yarak::data::LoadError>(())
     /// ```
     pub fn action_bounds(&self) -> Result<Option<ActionBounds>, LoadError> {
-        if self.layout() != Layout::Minari || self.choices().is_some() {
+        if self.choices().is_some() {
             return Ok(None);
         }
-        let Some(space) = minari::action_space(self.file())? else {
-            return Ok(None);
-        };
-        let (mut low, mut high) = (Vec::new(), Vec::new());
-        for key in self.action() {
-            let [part_low, part_high] = part(&space, key);
-            low.extend(part_low);
-            high.extend(part_high);
-        }
-        let is_bounded = low.iter().chain(&high).any(|bound| bound.is_finite());
-        Ok(is_bounded.then(|| ActionBounds {
-            of: "the file's action space".to_owned(),
-            low,
-            high,
-        }))
+        let [_, bounds] = self.space_bounds()?;
+        Ok(bounds
+            .filter(JoinedBounds::is_bounded)
+            .map(|JoinedBounds { low, high, .. }| ActionBounds {
+                of: "the file's action space".to_owned(),
+                low,
+                high,
+            }))
     }
 }
 
-/// The bounds of one part of an action; none where the space is another than the values are of.
-fn part(space: &Space, key: &Key) -> [Vec<f32>; 2] {
-    let width = key.width();
-    match space.part(&key.name) {
-        Some(Space::Box { low, high, .. }) if low.len() == width && high.len() == width => {
-            [low.clone(), high.clone()]
+/// The bounds of all parts; none of one of which the space says something else than the values are.
+fn joined(space: &Space, keys: &[Key]) -> JoinedBounds {
+    let mut bounds = JoinedBounds {
+        low: Vec::new(),
+        high: Vec::new(),
+        are_all: true,
+    };
+    for key in keys {
+        let width = key.width();
+        match space.part(&key.name) {
+            Some(Space::Box { low, high, .. }) if low.len() == width && high.len() == width => {
+                bounds.low.extend(low);
+                bounds.high.extend(high);
+            }
+            _ => {
+                bounds.low.extend(vec![f32::NEG_INFINITY; width]);
+                bounds.high.extend(vec![f32::INFINITY; width]);
+                bounds.are_all = false;
+            }
         }
-        _ => [vec![f32::NEG_INFINITY; width], vec![f32::INFINITY; width]],
     }
+    bounds
 }

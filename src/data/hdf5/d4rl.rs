@@ -34,8 +34,8 @@ use std::thread;
 
 use super::d4rl_rules::{episodes, qlearning_rows, without_last};
 use super::huge_pages::zeros;
-use super::recording::{Block, Choices, Index, Key, Values, overlapping};
-use super::{DatasetInfo, Dtype, File, FileError, Layout, LoadError, Reading, Rule};
+use super::recording::{Block, Index, Key, Values, overlapping};
+use super::{Choices, DatasetInfo, Dtype, File, FileError, Layout, LoadError, Reading, Rule};
 use crate::data::transitions::first_not_finite;
 use crate::data::{Column, End, Episode};
 
@@ -323,10 +323,8 @@ fn choices(file: &File) -> Result<Option<Choices>, LoadError> {
         .whole_attribute("actions", "n")?
         .and_then(|n| usize::try_from(n).ok())
         .filter(|n| *n > 0);
-    Ok(Some(Choices {
-        first: file.whole_attribute("actions", "start")?.unwrap_or(0),
-        count,
-    }))
+    let first = file.whole_attribute("actions", "start")?.unwrap_or(0);
+    Choices::declared(file, "actions", first, count).map(Some)
 }
 
 /// Checks a dataset of shape `[N]` or `[N, 1]`.

@@ -16,6 +16,8 @@ pub(super) struct Episodic {
     pub(super) observation: Vec<Key>,
     pub(super) action: Vec<Key>,
     pub(super) sources: Vec<Source>,
+    /// Steps that are recorded, some of which may be no transitions.
+    pub(super) steps: usize,
 }
 
 /// One episode's datasets, by their places in [`File::datasets`].

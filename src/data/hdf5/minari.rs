@@ -25,9 +25,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::assembly::{Assembly, NextRule, Part};
-use super::recording::{Choices, Index, Key, Values};
-use super::space::{Space, parse_json};
-use super::{Dtype, File, Layout, LoadError, Reading, names};
+use super::recording::{Index, Key, Values};
+use super::space::{Space, parse_json, parse_json_with};
+use super::{Choices, Dtype, File, Layout, LoadError, Reading, names};
 use crate::data::End;
 
 const METADATA: &str = "metadata.json";
@@ -51,10 +51,7 @@ pub(super) fn storage_format(folder: &Path) -> Result<Option<String>, LoadError>
 }
 
 pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> {
-    let metadata = match Metadata::beside(file.path())? {
-        Some(metadata) => metadata,
-        None => Metadata::inside(file)?,
-    };
+    let metadata = Metadata::of(file)?;
     if let Some(format) = metadata
         .format
         .as_deref()
@@ -160,21 +157,18 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     })
 }
 
-/// What the metadata say of actions.
-pub(super) fn action_space(file: &File) -> Result<Option<Space>, LoadError> {
-    let metadata = match Metadata::beside(file.path())? {
-        Some(metadata) => metadata,
-        None => Metadata::inside(file)?,
-    };
-    Ok(metadata.action)
+/// What the metadata say of observations and of actions.
+pub(super) fn spaces(file: &File) -> Result<[Option<Space>; 2], LoadError> {
+    let metadata = Metadata::of(file)?;
+    Ok([metadata.observation, metadata.action])
 }
 
 /// What the metadata say of the dataset as a whole: every entry of `metadata.json`, or those of the `known` names that the file
-/// has as attributes, which are texts.
+/// has as attributes, which are texts. `None` is what holds a NaN or an infinity, which JSON has no number for.
 pub(in crate::data) fn fields<const N: usize>(
     file: &File,
     known: [&str; N],
-) -> Result<Vec<(String, Value)>, LoadError> {
+) -> Result<Vec<(String, Option<Value>)>, LoadError> {
     let path = file.path().with_file_name(METADATA);
     let broken = |cause: String| LoadError::Metadata {
         file: path.clone(),
@@ -182,16 +176,26 @@ pub(in crate::data) fn fields<const N: usize>(
         cause,
     };
     if let Some(text) = Metadata::text(&path).map_err(|error| broken(error.to_string()))? {
-        let fields = match parse_json(&text).map_err(broken)? {
-            Value::Object(fields) => fields.into_iter().collect(),
-            _ => Vec::new(),
+        // A field that is another with other numbers in the place of those that JSON lacks has such numbers.
+        let (fields, others) = (
+            parse_json(&text).map_err(broken)?,
+            parse_json_with(&text, "0").map_err(broken)?,
+        );
+        let Value::Object(fields) = fields else {
+            return Ok(Vec::new());
         };
-        return Ok(fields);
+        return Ok(fields
+            .into_iter()
+            .map(|(name, value)| {
+                let is_whole = others[&name] == value;
+                (name, is_whole.then_some(value))
+            })
+            .collect());
     }
     let mut fields = Vec::new();
     for name in known.into_iter().filter(|name| !name.starts_with("ref_")) {
         if let Some(text) = file.text_attribute("", name)? {
-            fields.push((name.to_owned(), Value::String(text)));
+            fields.push((name.to_owned(), Some(Value::String(text))));
         }
     }
     Ok(fields)
@@ -208,16 +212,11 @@ pub(super) fn choices(
     }
     match (keys, space) {
         ([key], space) if key.width() == 1 && matches!(key.dtype, Dtype::Integer { .. }) => {
-            Ok(Some(match space {
-                Some(Space::Discrete { n, start }) => Choices {
-                    first: *start,
-                    count: Some(*n),
-                },
-                _ => Choices {
-                    first: 0,
-                    count: None,
-                },
-            }))
+            let (first, count) = match space {
+                Some(Space::Discrete { n, start }) => (*start, Some(*n)),
+                _ => (0, None),
+            };
+            Choices::declared(file, &key.name, first, count).map(Some)
         }
         _ => Err(LoadError::Choices {
             file: file.path().to_owned(),
@@ -245,6 +244,14 @@ struct Metadata {
 }
 
 impl Metadata {
+    /// `metadata.json` where it is there, or else the attributes.
+    fn of(file: &File) -> Result<Self, LoadError> {
+        match Self::beside(file.path())? {
+            Some(metadata) => Ok(metadata),
+            None => Self::inside(file),
+        }
+    }
+
     /// Reads `metadata.json` in the folder of the data, if it is there.
     fn beside(data: &Path) -> Result<Option<Self>, LoadError> {
         let path = data.with_file_name(METADATA);

@@ -6,6 +6,7 @@
 
 mod assembly;
 mod bounds;
+mod choices;
 pub mod d3rlpy;
 pub mod d4rl;
 mod d4rl_rules;
@@ -35,13 +36,15 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use bounds::ActionBounds;
+pub(in crate::data) use bounds::JoinedBounds;
+pub use choices::Choices;
 pub use element::{Dtype, Element};
 pub use error::FileError;
 pub use file::File;
 pub use listing::DatasetInfo;
 pub use load_error::LoadError;
 pub use reading::{Dones, Reading, Rule};
-pub use recording::{Choices, Key, Recording};
+pub use recording::{Key, Recording};
 pub(in crate::data) use step_column::StepColumn;
 pub(in crate::data) use writer::{GroupWriter, Writer};
 

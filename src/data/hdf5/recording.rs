@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::d4rl::D4rlRows;
 use super::episodic::Episodic;
-use super::{Dtype, File, FileError, Layout, LoadError, Reading, minari};
+use super::{Choices, Dtype, File, FileError, Layout, LoadError, Reading, minari};
 use crate::data::{Bytes, Column, End, Episode, Parts, Transitions};
 
 /// A file of demonstrations, opened: its layout, the parts of its observations and actions, its episodes and how they end.
@@ -45,15 +45,6 @@ impl Key {
     pub fn width(&self) -> usize {
         self.shape.iter().product()
     }
-}
-
-/// Actions that are one choice a step: `first..first + count` in the file, and `0..count` when read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Choices {
-    /// The first choice's number in the file.
-    pub first: i64,
-    /// How many there are; `None` where the file does not say, and then one more than the greatest that was taken.
-    pub count: Option<usize>,
 }
 
 /// What a layout finds out about a file before it reads its values.
@@ -167,6 +158,15 @@ impl Recording {
         self.index.recorded
     }
 
+    /// How many steps the file records. [`len`](Self::len) is less where the last ones of episodes are no transitions, because what
+    /// followed them was not recorded.
+    pub fn recorded_steps(&self) -> usize {
+        match &self.index.values {
+            Values::D4rl(values) => values.rows,
+            Values::Episodic(values) => values.steps,
+        }
+    }
+
     /// For each episode whether the file holds it out for validation; `None` where no filter key was asked for.
     pub fn held_out(&self) -> Option<&[bool]> {
         self.index.held_out.as_deref()
@@ -252,7 +252,7 @@ impl Recording {
         let choices = self
             .index
             .choices
-            .map(|choices| self.number_choices(choices, &mut actions))
+            .map(|choices| choices.number(&self.file, &self.index.action[0].name, &mut actions))
             .transpose()?;
         let episodes: Vec<Episode> = overlapping(&self.index.episodes, &rows)
             .map(|(episode, part)| Episode {
@@ -290,26 +290,6 @@ impl Recording {
             file: self.file.path().to_owned(),
             source,
         })
-    }
-
-    /// Numbers choices from 0, and says how many there are.
-    fn number_choices(&self, choices: Choices, actions: &mut [f32]) -> Result<usize, LoadError> {
-        let first = choices.first as f32;
-        let mut greatest = 0.0;
-        for action in actions.iter_mut() {
-            *action -= first;
-            let limit = choices.count.map_or(16_777_216.0, |count| count as f32);
-            if !(0.0..limit).contains(action) {
-                return Err(LoadError::Choices {
-                    file: self.file.path().to_owned(),
-                    dataset: self.index.action[0].name.clone(),
-                    found: format!("the choice {}", *action + first),
-                    expected: format!("whole numbers from {first} to {}", first + limit - 1.0),
-                });
-            }
-            greatest = action.max(greatest);
-        }
-        Ok(choices.count.unwrap_or(greatest as usize + 1))
     }
 
     /// Reads any dataset that has a value for each step, such as `infos/qpos`, as a column with a row for each transition.

@@ -120,6 +120,11 @@ fn everywhere(value: &Value, wanted: u64) -> bool {
 
 /// Python's JSON, which writes `Infinity` and `NaN` where JSON has no number; they become `null`.
 pub(super) fn parse_json(text: &str) -> Result<Value, String> {
+    parse_json_with(text, "null")
+}
+
+/// The same with something else in the place of these numbers.
+pub(super) fn parse_json_with(text: &str, replacement: &str) -> Result<Value, String> {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     let mut in_text = false;
@@ -128,7 +133,7 @@ pub(super) fn parse_json(text: &str) -> Result<Value, String> {
             .into_iter()
             .find(|token| !in_text && rest.starts_with(token));
         let (taken, written) = match (token, character) {
-            (Some(token), _) => (token.len(), "null"),
+            (Some(token), _) => (token.len(), replacement),
             (None, '\\') if in_text => {
                 let escaped = rest[1..].chars().next().map_or(0, char::len_utf8);
                 (1 + escaped, &rest[..1 + escaped])

@@ -1,10 +1,11 @@
 //! Columns that training does not read, such as `infos/qpos`: a value for each transition, as it stands in the file.
 
 use super::d4rl::{D4rlRows, NextRule};
-use super::episodic::Episodic;
+use super::episodic::{Episodic, Source};
 use super::raw::Raw;
 use super::recording::{Values, overlapping};
-use super::{DatasetInfo, File, Layout, LoadError, Recording};
+use super::selection::MAX_COMPRESSION;
+use super::{DatasetInfo, File, FileError, Layout, LoadError, Recording};
 use crate::data::{End, Episode};
 
 /// A value for each transition, in the file's own type.
@@ -87,17 +88,37 @@ fn of_episodes(
     episodes: &[Episode],
     name: &str,
 ) -> Result<StepColumn, LoadError> {
+    let column = |source: &Source| {
+        let path = layout.column_path(source.number, name);
+        super::assembly::dataset(file, layout, &path, "a value for each step")
+    };
+    // Each dataset alone was found to be possible; but links can make a column of every episode's out of one.
+    let mut declared = 0u64;
+    let limit = file.bytes().saturating_mul(MAX_COMPRESSION);
+    for source in &values.sources {
+        declared = declared.saturating_add(column(source)?.bytes());
+        if declared > limit {
+            return Err(LoadError::File(FileError::Oversized {
+                file: file.path().to_owned(),
+                dataset: name.to_owned(),
+                what: format!("data of {declared} bytes in the episodes up to this one"),
+                limit,
+            }));
+        }
+    }
     let mut first: Option<Raw> = None;
     let mut bytes = Vec::new();
     let mut after = Vec::with_capacity(episodes.len());
     for source in &values.sources {
-        let path = layout.column_path(source.number, name);
-        let info = super::assembly::dataset(file, layout, &path, "a value for each step")?;
+        let info = column(source)?;
         let steps = source.rows.len();
-        let expected = || format!("a value at each of {steps} steps");
+        let expected = || format!("a value at each of {steps} steps, and one after them or none");
+        if info.shape.is_empty() || !(steps..=steps + 1).contains(&info.rows()) {
+            return Err(form(file, info, expected()));
+        }
         let raw = file.read_raw(info)?;
         let width = raw.row_bytes();
-        if info.shape.is_empty() || info.rows() < steps || width == 0 {
+        if width == 0 {
             return Err(form(file, info, expected()));
         }
         bytes.extend_from_slice(&raw.bytes[..steps * width]);
