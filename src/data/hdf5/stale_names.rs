@@ -149,7 +149,9 @@ fn find_groups(
             let names = number(names);
             let mut mark = [0; 4];
             if is_message
-                && let Some(place) = names.checked_add(form.base)
+                && let Some(place) = names
+                    .checked_add(form.base)
+                    .filter(|place| *place < form.length)
                 && read_at(file, place, &mut mark)? == 4
                 && &mark == b"BTHD"
             {
@@ -173,6 +175,10 @@ fn compare(blocks: &mut Blocks, heap: u64, names: u64) -> FormatResult<Option<Fa
     const DEEPEST: u16 = 16;
     let context = blocks.form.context;
     let header = FractalHeapHeader::decode(&blocks.read_block(heap, HEADER_BYTES)?, &context)?;
+    // Left over from a group that is gone, or the library fails at it too.
+    let Ok(found) = collect_managed_blocks(&header, &context, blocks) else {
+        return Ok(None);
+    };
     let tree = Bt2Header::decode(&blocks.read_block(names, HEADER_BYTES)?, &context)?;
     let record = usize::from(tree.record_size);
     if tree.record_type != BT2_TYPE_GRP_NAME
@@ -190,7 +196,7 @@ fn compare(blocks: &mut Blocks, heap: u64, names: u64) -> FormatResult<Option<Fa
             in_use.insert(offset);
         }
     }
-    for block in collect_managed_blocks(&header, &context, blocks)? {
+    for block in found {
         for (from, _, link) in links(&block, &context) {
             let place = block.heap_offset.checked_add(from as u64);
             if !place.is_some_and(|place| in_use.remove(&place)) {
