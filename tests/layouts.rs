@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use yarak::data::hdf5::File;
+use yarak::data::hdf5::{File, FileError};
 use yarak::data::{
     Dones, GoalMode, Goals, LoadError, Reading, Recording, Rule, Transitions, Windows,
 };
@@ -203,6 +203,49 @@ fn every_unfit_file_is_refused_with_the_place_and_what_was_expected() {
             );
         }
     }
+}
+
+#[test]
+fn a_file_that_would_list_deleted_names_is_refused_by_one_of_them() {
+    for (name, word) in [
+        ("last", "one was `timeouts`"),
+        ("middle", "one was `timeouts`"),
+        ("umlaut", "one was `timeouts`"),
+        ("demos", "one was `demo_4`"),
+        ("gap", "a gap in the list"),
+    ] {
+        let error = File::open(folder().join(format!("deleted/{name}.hdf5")))
+            .err()
+            .unwrap_or_else(|| panic!("{name} is read"));
+        assert!(
+            matches!(error, FileError::DeletedNames { .. }),
+            "{name}: {error}"
+        );
+        let error = error.to_string();
+        for word in [word, name, "h5repack"] {
+            assert!(error.contains(word), "{name}: no {word} in: {error}");
+        }
+    }
+}
+
+#[test]
+fn groups_with_many_names_are_read_where_nothing_was_deleted() {
+    for (name, rows, episodes) in [
+        ("last_sound", 6, 1),
+        ("middle_sound", 6, 1),
+        ("umlaut_sound", 6, 1),
+        ("demos_sound", 10, 10),
+        ("many_sound", 6, 1),
+        ("left_over", 6, 1),
+    ] {
+        let path = folder().join(format!("deleted/{name}.hdf5"));
+        let transitions =
+            yarak::data::load(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let found = (transitions.len(), transitions.episodes().len());
+        assert_eq!(found, (rows, episodes), "{name}");
+    }
+    let many = File::open(folder().join("deleted/many_sound.hdf5")).unwrap();
+    assert_eq!(many.names_in("a_longer_name").unwrap().len(), 300);
 }
 
 #[test]
@@ -463,4 +506,10 @@ fn mutated_d4rl_files_give_an_error_or_a_result_in_bounded_memory() {
         ..Reading::default()
     };
     fuzz("../d4rl/without_next.hdf5", &rule);
+}
+
+#[test]
+fn mutants_of_files_with_deleted_names_never_panic() {
+    fuzz("deleted/middle.hdf5", &Reading::default());
+    fuzz("deleted/many_sound.hdf5", &Reading::default());
 }

@@ -57,6 +57,19 @@ pub enum FileError {
         /// Where the declaration stands.
         offset: u64,
     },
+    /// A group from which links were deleted and whose list of links still shows it.
+    #[error(
+        "{}: names were deleted from a group ({trace}), and the HDF5 library that reads the file here cannot tell them from \
+         those that are left; write the file anew, such as with `h5repack FILE NEW.hdf5`, or with h5py: \
+         `for name in old: old.copy(name, new)`",
+        .file.display()
+    )]
+    DeletedNames {
+        /// The file.
+        file: PathBuf,
+        /// A deleted name, or where the gap is.
+        trace: String,
+    },
     /// Structure that makes no sense.
     #[error("{}: {place} cannot be read: {cause}; the file is damaged, or written in a way that `h5repack` would make readable", .file.display())]
     Damaged {

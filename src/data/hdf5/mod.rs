@@ -25,6 +25,7 @@ mod recording;
 pub mod robomimic;
 mod selection;
 mod space;
+mod stale_names;
 mod step_column;
 mod text;
 mod vetting;

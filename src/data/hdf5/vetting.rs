@@ -1,20 +1,35 @@
 //! What is checked on a file's bytes before any HDF5 library sees them.
 //!
-//! The library opens a truncated file without a word and reads missing parts as zeros, and while it opens a file it already
-//! follows virtual datasets into other files (a crafted one keeps it busy for ever). Both are decided here, from the bytes.
+//! The library opens a truncated file without a word and reads missing parts as zeros, while it opens a file it already follows
+//! virtual datasets into other files (a crafted one keeps it busy for ever), and it lists names that were deleted. All three are
+//! decided here, from the bytes.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::thread;
 
+use memchr::memmem;
+use rust_hdf5::format::FormatContext;
 use rust_hdf5::format::superblock::{SuperblockV0V1, SuperblockV2V3};
 
 use super::FileError;
+use super::stale_names::{self, Fault};
 
 const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
-/// Refuses what is no complete HDF5 file or reads from other files. Returns the file's length in bytes.
+/// How a file says where its parts are.
+#[derive(Clone, Copy)]
+pub(super) struct Form {
+    /// The byte that addresses count from.
+    pub(super) base: u64,
+    /// Bytes of an address and of a length.
+    pub(super) context: FormatContext,
+    /// Bytes of the file.
+    pub(super) length: u64,
+}
+
+/// Refuses what is no complete HDF5 file, reads from other files, or lists what was deleted. Returns the file's length in bytes.
 pub(super) fn vet(path: &Path) -> Result<u64, FileError> {
     let io = |source| FileError::Io {
         file: path.to_owned(),
@@ -38,16 +53,27 @@ pub(super) fn vet(path: &Path) -> Result<u64, FileError> {
             file: path.to_owned(),
         });
     };
-    let damaged = |cause: String| FileError::Damaged {
+    let damaged_at = |place: String, cause| FileError::Damaged {
         file: path.to_owned(),
-        place: "the first block".to_owned(),
+        place,
         cause,
     };
-    let (declared, address_width) = match head.get(8) {
-        Some(0 | 1) => SuperblockV0V1::decode(&head)
-            .map(|block| (block.end_of_file_address, block.sizeof_offsets)),
-        Some(2 | 3) => SuperblockV2V3::decode(&head)
-            .map(|block| (block.end_of_file_address, block.sizeof_offsets)),
+    let damaged = |cause| damaged_at("the first block".to_owned(), cause);
+    let (declared, sizeof_addr, sizeof_size) = match head.get(8) {
+        Some(0 | 1) => SuperblockV0V1::decode(&head).map(|block| {
+            (
+                block.end_of_file_address,
+                block.sizeof_offsets,
+                block.sizeof_lengths,
+            )
+        }),
+        Some(2 | 3) => SuperblockV2V3::decode(&head).map(|block| {
+            (
+                block.end_of_file_address,
+                block.sizeof_offsets,
+                block.sizeof_lengths,
+            )
+        }),
         Some(version) => return Err(damaged(format!("version {version} is unknown"))),
         None => {
             return Err(FileError::Truncated {
@@ -73,12 +99,36 @@ pub(super) fn vet(path: &Path) -> Result<u64, FileError> {
             found: length,
         });
     }
-    match find_virtual_layout(path, base, usize::from(address_width), length).map_err(io)? {
-        Some(offset) => Err(FileError::Virtual {
+    let form = Form {
+        base,
+        context: FormatContext {
+            // Wider ones do not exist.
+            sizeof_addr: sizeof_addr.min(8),
+            sizeof_size: sizeof_size.min(8),
+        },
+        length,
+    };
+    let found = find(path, form).map_err(io)?;
+    if let Some(offset) = found.virtual_layout {
+        return Err(FileError::Virtual {
             file: path.to_owned(),
             offset,
-        }),
+        });
+    }
+    let deleted = |trace| FileError::DeletedNames {
+        file: path.to_owned(),
+        trace,
+    };
+    match stale_names::find_fault(&mut file, form, &found.heaps).map_err(io)? {
         None => Ok(length),
+        Some(Fault::Stale(name)) => Err(deleted(format!("one was `{name}`"))),
+        Some(Fault::Gap(offset)) => Err(deleted(format!(
+            "they left a gap in the list that starts at byte {offset}"
+        ))),
+        Some(Fault::Damaged(offset, cause)) => Err(damaged_at(
+            format!("a group's list of names (at byte {offset})"),
+            cause,
+        )),
     }
 }
 
@@ -97,26 +147,29 @@ fn locate_superblock(file: &mut fs::File, length: u64) -> std::io::Result<Option
     Ok(None)
 }
 
-/// Where a virtual dataset's layout message stands, if the file has one.
+/// What a search of the file's bytes finds.
+#[derive(Default)]
+struct Found {
+    /// Where a virtual dataset's layout message stands, if the file has one.
+    virtual_layout: Option<u64>,
+    /// Where heaps of links start.
+    heaps: Vec<u64>,
+}
+
+/// Searches the file for what the library must not see, and for what has to be looked at more closely.
 ///
-/// Such a message is a version (3 to 5), the class 3 and the address of a global heap, which starts with `GCOL`. All three
+/// A virtual dataset's layout message is a version (3 to 5), the class 3 and the address of a global heap, which starts with `GCOL`. All three
 /// together do not occur by chance, and object headers are never compressed, so a search of the bytes finds every one. Two
 /// threads search half of the file each.
-fn find_virtual_layout(
-    path: &Path,
-    base: u64,
-    width: usize,
-    length: u64,
-) -> std::io::Result<Option<u64>> {
+fn find(path: &Path, form: Form) -> std::io::Result<Found> {
     let search = |from, to| {
         Search {
             file: fs::File::open(path)?,
-            base,
-            width: width.min(8),
-            length,
+            form,
         }
         .run(from, to)
     };
+    let length = form.length;
     if length < TWO_THREADS_FROM_BYTES {
         return search(0, length);
     }
@@ -126,7 +179,10 @@ fn find_virtual_layout(
         let second = second
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok(first?.or(second?))
+        let (mut first, second) = (first?, second?);
+        first.virtual_layout = first.virtual_layout.or(second.virtual_layout);
+        first.heaps.extend(second.heaps);
+        Ok(first)
     })
 }
 
@@ -135,26 +191,31 @@ const TWO_THREADS_FROM_BYTES: u64 = 1 << 20;
 
 struct Search {
     file: fs::File,
-    base: u64,
-    /// Bytes of an address.
-    width: usize,
-    /// Bytes of the file.
-    length: u64,
+    form: Form,
 }
 
 impl Search {
-    /// The first message that starts at `from..to`.
-    fn run(mut self, from: u64, to: u64) -> std::io::Result<Option<u64>> {
+    /// Heaps, and the first virtual layout, that start at `from..to`; nothing after such a layout matters.
+    fn run(mut self, from: u64, to: u64) -> std::io::Result<Found> {
         const BLOCK: u64 = 1 << 18;
         /// Few enough that a hit costs little, enough for the compiler to vectorise the search.
         const PIECE: usize = 2048;
-        // A message may begin on a piece's last byte.
-        let beyond = 1 + self.width;
+        let width = usize::from(self.form.context.sizeof_addr);
+        // A message or a signature may begin on a piece's last byte.
+        let beyond = (1 + width).max(stale_names::SIGNATURE.len() - 1);
+        let signature = memmem::Finder::new(&stale_names::SIGNATURE);
+        let mut found = Found::default();
         let mut bytes = vec![0; BLOCK as usize + beyond];
         for start in (from..to).step_by(BLOCK as usize) {
             let count = (to - start).min(BLOCK) as usize;
             let filled = read_at(&mut self.file, start, &mut bytes[..count + beyond])?;
             let block = &bytes[..filled];
+            for at in signature.find_iter(block).filter(|at| *at < count) {
+                let heap = start + at as u64;
+                if self.is_heap_of_links(heap)? {
+                    found.heaps.push(heap);
+                }
+            }
             for first in (0..filled).step_by(PIECE) {
                 let piece = &block[first..filled.min(first + PIECE + 1)];
                 // No early exit: see `PIECE`.
@@ -168,7 +229,7 @@ impl Search {
                     continue;
                 }
                 for at in first..first + piece.len() {
-                    let Some([3..=5, 3, address @ ..]) = block.get(at..at + 2 + self.width) else {
+                    let Some([3..=5, 3, address @ ..]) = block.get(at..at + 2 + width) else {
                         continue;
                     };
                     let address = address
@@ -176,27 +237,41 @@ impl Search {
                         .rev()
                         .fold(0, |value: u64, &byte| value << 8 | u64::from(byte));
                     let heap = address
-                        .checked_add(self.base)
-                        .filter(|heap| *heap < self.length);
+                        .checked_add(self.form.base)
+                        .filter(|heap| *heap < self.form.length);
                     if let Some(heap) = heap
-                        && self.is_heap(heap)?
+                        && self.is_global_heap(heap)?
                     {
-                        return Ok(Some(start + at as u64));
+                        found.virtual_layout = Some(start + at as u64);
+                        return Ok(found);
                     }
                 }
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
-    fn is_heap(&mut self, address: u64) -> std::io::Result<bool> {
+    fn is_heap_of_links(&mut self, address: u64) -> std::io::Result<bool> {
+        let mut bytes = [0; 256];
+        let filled = read_at(&mut self.file, address, &mut bytes)?;
+        Ok(stale_names::is_heap_of_links(
+            &bytes[..filled],
+            &self.form.context,
+        ))
+    }
+
+    fn is_global_heap(&mut self, address: u64) -> std::io::Result<bool> {
         let mut mark = [0; 4];
         Ok(read_at(&mut self.file, address, &mut mark)? == 4 && &mark == b"GCOL")
     }
 }
 
 /// Fills the buffer from `offset` as far as the file goes, and says how far that was.
-fn read_at(file: &mut fs::File, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+pub(super) fn read_at(
+    file: &mut fs::File,
+    offset: u64,
+    buffer: &mut [u8],
+) -> std::io::Result<usize> {
     file.seek(SeekFrom::Start(offset))?;
     let mut filled = 0;
     while filled < buffer.len() {
@@ -222,7 +297,12 @@ mod tests {
         bytes[message..message + declared.len()].copy_from_slice(&declared);
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), &bytes).unwrap();
-        find_virtual_layout(file.path(), base, 8, length as u64).unwrap()
+        let form = Form {
+            base,
+            context: FormatContext::default_v3(),
+            length: length as u64,
+        };
+        find(file.path(), form).unwrap().virtual_layout
     }
 
     #[test]
