@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::frames::frames_of;
-use super::{Batch, Column, Episode, Folded, Transitions};
+use super::{Batch, Column, Folded, Transitions};
 
 /// What networks are shown of a row besides its own observation.
 pub(super) struct Shown {
@@ -51,7 +51,7 @@ pub(super) fn seen_at(
     }
     let mut values = Vec::with_capacity(rows.len() * frames * observation.width);
     for row in rows {
-        let episode = episode_of(transitions, row);
+        let episode = transitions.episode_of(row);
         for frame in frames_of(row, &episode.rows, frames) {
             values.extend_from_slice(observation.row(frame));
         }
@@ -71,18 +71,13 @@ pub(super) fn seen_after(
     }
     let mut values = Vec::with_capacity(rows.len() * frames * next.width);
     for row in rows {
-        let episode = episode_of(transitions, row);
+        let episode = transitions.episode_of(row);
         for frame in frames_of(row, &episode.rows, frames - 1) {
             values.extend_from_slice(observation.row(frame));
         }
         values.extend_from_slice(next.row(row));
     }
     values
-}
-
-fn episode_of(transitions: &Transitions, row: usize) -> &Episode {
-    let episodes = transitions.episodes();
-    &episodes[episodes.partition_point(|episode| episode.rows.end <= row)]
 }
 
 fn of_rows(column: &Column, rows: impl ExactSizeIterator<Item = usize>) -> Vec<f32> {
@@ -125,7 +120,7 @@ pub(super) fn vector(values: impl Iterator<Item = f32>, device: &Device) -> Tens
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{End, Parts};
+    use crate::data::{End, Episode, Parts};
 
     #[test]
     fn frames_after_a_step_end_with_its_next_observation() {

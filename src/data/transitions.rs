@@ -228,6 +228,15 @@ impl Transitions {
         self
     }
 
+    /// The episode that a row belongs to.
+    ///
+    /// # Panics
+    /// Like indexing a slice, where `row` is no row of the transitions.
+    pub fn episode_of(&self, row: usize) -> &Episode {
+        let episodes = self.episodes();
+        &episodes[episodes.partition_point(|episode| episode.rows.end <= row)]
+    }
+
     /// How many choices an action is one of; `None` where actions are vectors of real numbers.
     pub fn choices(&self) -> Option<usize> {
         self.choices

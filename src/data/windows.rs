@@ -96,9 +96,7 @@ impl Windows {
     ///
     /// Like indexing a slice, where `step` is no row of the transitions.
     pub fn at(&self, transitions: &Transitions, step: usize) -> Window {
-        let episodes = transitions.episodes();
-        let Episode { rows, .. } =
-            &episodes[episodes.partition_point(|episode| episode.rows.end <= step)];
+        let Episode { rows, .. } = transitions.episode_of(step);
         let before = self.frames.max(1) - 1;
         let places = (0..self.length()).map(|place| (step + place).checked_sub(before));
         let (rows, mask) = places
@@ -130,8 +128,7 @@ impl Window {
     /// Whether the window reaches the end of an episode that ended so.
     pub fn reaches(&self, transitions: &Transitions, end: End) -> bool {
         let last = self.rows.iter().copied().max().unwrap_or(0);
-        let episodes = transitions.episodes();
-        let episode = &episodes[episodes.partition_point(|episode| episode.rows.end <= last)];
+        let episode = transitions.episode_of(last);
         episode.end == end && episode.rows.end == last + 1
     }
 }
