@@ -68,17 +68,15 @@ pub fn act_deterministically(world: &mut World) -> Result<(), BevyError> {
         .get_resource::<Acting>()
         .ok_or(RunError::new(RolloutError::NoPolicy))?;
     let device = world.resource::<ComputeDevice>().plain();
-    let preprocessing = world
+    let frames = world
         .get_resource::<Preprocessing>()
-        .ok_or(RunError::new(RolloutError::NoPreprocessing))?;
-    let preprocessing = preprocessing.clone();
-    let observation = if preprocessing.frames > 1 {
-        stacked(world, preprocessing.frames).preprocessed(&preprocessing, &device)
-    } else {
-        let observations = world.resource::<Observations>();
-        observations.preprocessed(&preprocessing, &device)
-    };
-    let observation = observation.map_err(RunError::new)?;
+        .ok_or(RunError::new(RolloutError::NoPreprocessing))?
+        .frames;
+    let stacked = (frames > 1).then(|| stacked(world, frames));
+    let observations = stacked.as_ref().unwrap_or(world.resource::<Observations>());
+    let observation = observations
+        .preprocessed(world.resource::<Preprocessing>(), &device)
+        .map_err(RunError::new)?;
     let actions = acting
         .act(world, observation)
         .ok_or(RunError::new(RolloutError::NoPolicy))?;

@@ -251,6 +251,8 @@ pub struct StoredData {
     pub split: Arc<Split>,
     /// Where they are.
     pub file: PathBuf,
+    /// How many choices an action is one of; `None` where actions are vectors of real numbers.
+    pub choices: Option<usize>,
     /// The most memory that they may take.
     pub memory: Bytes,
 }
@@ -398,7 +400,7 @@ pub(super) fn load_dataset(
             environment: loaded.file.display().to_string(),
             observation: Space::from_bounds(&vec![
                 (f32::MIN, f32::MAX);
-                preprocessing.observation.mean.len()
+                loaded.preprocessing.observation.mean.len()
             ]),
             action: Space::Discrete { n },
         });
@@ -415,6 +417,7 @@ pub(super) fn load_dataset(
             stored: stored.clone(),
             split,
             file,
+            choices: loaded.choices,
             memory: *memory,
         }),
     }
@@ -500,6 +503,10 @@ fn prepare(
         file: name.clone(),
         error,
     };
+    let scale_of = |actions: &Column, choices: Option<usize>| {
+        of_the_same_kind(&name, choices, spaces)?;
+        action_scale(dataset, spaces, actions, choices).map_err(scale_error)
+    };
     let recording = Recording::open(file, &dataset.reading())?;
     of_the_same_task(&name, recording.widths(), spaces)?;
     // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
@@ -529,8 +536,7 @@ fn prepare(
         let choices = stored.recording().choices();
         let greatest = extremes.values.iter().copied().fold(0.0, f32::max) as usize;
         let choices = choices.map(|choices| choices.count.unwrap_or(greatest + 1));
-        of_the_same_kind(&name, choices, spaces)?;
-        let action = action_scale(dataset, spaces, &extremes, choices).map_err(scale_error)?;
+        let action = scale_of(&extremes, choices)?;
         stored.rescale(observation.clone(), action.clone());
         return Ok(Loaded {
             file: place,
@@ -551,9 +557,7 @@ fn prepare(
         Normaliser::identity(transitions.observation().width)
     };
     let choices = transitions.choices();
-    of_the_same_kind(&name, choices, spaces)?;
-    let action = transitions.action();
-    let action = action_scale(dataset, spaces, action, choices).map_err(scale_error)?;
+    let action = scale_of(transitions.action(), choices)?;
     observation.apply(&mut transitions).map_err(scale_error)?;
     action.apply(&mut transitions).map_err(scale_error)?;
     Ok(Loaded {

@@ -65,11 +65,7 @@ impl Plugin for MinibatchPlugin {
             let frames = preprocessing.map_or(1, |preprocessing| preprocessing.frames.max(1));
             let choices = match (&data, &stored) {
                 (Some(data), _) => data.transitions.choices().map(|count| (&data.file, count)),
-                // How many are counted when they are read.
-                (None, Some(stored)) => {
-                    let choices = stored.stored.recording().choices();
-                    choices.map(|choices| (&stored.file, choices.count.unwrap_or(0)))
-                }
+                (None, Some(stored)) => stored.choices.map(|count| (&stored.file, count)),
                 (None, None) => None,
             };
             if let (Some((file, choices)), None) = (choices, learns_choices) {
