@@ -1,0 +1,8 @@
+//! The repository itself: what its sources never have, and what its examples and pages promise to strangers.
+
+mod from_outside;
+mod invariants;
+mod tutorial;
+
+/// The package's root.
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
