@@ -8,6 +8,8 @@ use serde_json::Value;
 use yarak::data::hdf5::{File, FileError};
 use yarak::data::{Summary, Transitions, load};
 
+use crate::hostile::{assert_bounded_memory, splitmix};
+
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/d4rl")
 }
@@ -214,22 +216,6 @@ fn two_threads_read_what_one_reads() {
     );
 }
 
-/// The most memory that this process ever used, in MiB.
-fn peak_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(
-        line.trim()
-            .strip_suffix(" kB")?
-            .trim()
-            .parse::<u64>()
-            .ok()?
-            >> 10,
-    )
-}
-
 /// Opens, lists and reads everything; whether it works does not matter.
 fn exercise(path: &Path) {
     let _ = load(path);
@@ -240,15 +226,6 @@ fn exercise(path: &Path) {
             let _ = file.read::<bool>(&dataset.path, 0..1.min(dataset.rows()));
         }
     }
-}
-
-/// Numbers that look random and are the same on every run (Vigna's SplitMix64).
-fn splitmix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 const SEEDS: [&str; 7] = [
@@ -311,9 +288,7 @@ fn flipped_bytes_give_an_error_or_a_result_in_bounded_memory() {
             exercise(&mutant);
         }
     }
-    if let Some(peak) = peak_memory() {
-        assert!(peak < 512, "{peak} MiB were used");
-    }
+    assert_bounded_memory("flipped bytes");
 }
 
 const FLIPS: u32 = 150;
@@ -342,7 +317,5 @@ fn gigantic_declared_shapes_are_refused_before_anything_is_allocated() {
             exercise(&huge);
         }
     }
-    if let Some(peak) = peak_memory() {
-        assert!(peak < 512, "{peak} MiB were used");
-    }
+    assert_bounded_memory("gigantic shapes");
 }

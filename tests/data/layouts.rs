@@ -10,6 +10,8 @@ use yarak::data::{
     Dones, GoalMode, Goals, LoadError, Reading, Recording, Rule, Transitions, Windows,
 };
 
+use crate::hostile::{assert_bounded_memory, splitmix};
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/layouts")
 }
@@ -329,31 +331,12 @@ fn windows_and_goals_are_robomimics_to_the_last_bit() {
     }
 }
 
-/// Numbers that look random and are the same on every run (Vigna's SplitMix64).
-fn splitmix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 /// Inputs for each layout: `YARAK_FUZZ=100000 cargo test --release --test data layouts::mutated` runs for longer.
 fn rounds() -> u64 {
     std::env::var("YARAK_FUZZ")
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(400)
-}
-
-/// The most memory that this process ever used, in MiB.
-fn peak_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kibibytes >> 10)
 }
 
 /// Reads mutants of one file by every way in; a result or an error is well, and a result must be whole.
@@ -412,9 +395,7 @@ fn fuzz(name: &str, asked: &Reading) {
         let _ = recording.read_column("infos/speed");
         let _ = recording.read_column("rewards");
     }
-    if let Some(peak) = peak_memory() {
-        assert!(peak < 512, "{peak} MiB were used on {name}");
-    }
+    assert_bounded_memory(name);
 }
 
 #[test]
@@ -436,9 +417,7 @@ fn hostile_files_are_refused_within_seconds_and_in_bounded_memory() {
         }
         assert!(started.elapsed().as_secs() < 20, "{name}");
     }
-    if let Some(peak) = peak_memory() {
-        assert!(peak < 512, "{peak} MiB were used");
-    }
+    assert_bounded_memory("hostile files");
 }
 
 #[test]
@@ -470,9 +449,7 @@ fn gigantic_declared_shapes_are_refused_before_anything_is_allocated() {
             assert!(!error.to_string().is_empty());
         }
     }
-    if let Some(peak) = peak_memory() {
-        assert!(peak < 512, "{peak} MiB were used");
-    }
+    assert_bounded_memory("gigantic shapes");
 }
 
 #[test]

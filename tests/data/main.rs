@@ -5,6 +5,7 @@ mod converted_files;
 mod converting;
 mod d4rl;
 mod data_tools;
+mod hostile;
 mod larger_than_memory;
 mod layouts;
 mod told_conversions;

@@ -2,26 +2,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
 use yarak::data::convert::{Target, write};
 use yarak::data::{Minibatches, load};
 use yarak::prelude::*;
 
-fn yarak(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_yarak"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(arguments)
-        .output()
-        .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use crate::room::{Told, yarak};
 
 /// Writes a scene and trains it in a run's folder beside it.
-fn train(folder: &Path, name: &str, plugins: &str) -> Output {
+fn train(folder: &Path, name: &str, plugins: &str) -> Told {
     let scene = folder.join(format!("{name}.ron"));
     let body = format!("Scene(name: \"{name}\", device: \"cpu\", steps: 60, plugins: [{plugins}])");
     fs::write(&scene, body).unwrap();
@@ -40,8 +29,7 @@ fn collected(folder: &Path) -> String {
     let body = r#"Scene(name: "random", steps: 3000, plugins: [Environments(env: "CartPole-v1", count: 4), ActRandomly()])"#;
     fs::write(&scene, body).unwrap();
     let file = file.to_str().unwrap();
-    let output = yarak(&["collect", scene.to_str().unwrap(), "--out", file]);
-    assert!(output.status.success(), "{}", said(&output));
+    yarak(&["collect", scene.to_str().unwrap(), "--out", file]).result();
     file.to_owned()
 }
 
@@ -64,18 +52,19 @@ fn what_was_collected_of_choices_trains_what_learns_choices() {
         ("reinforce", "Reinforce(actor: (layers: [8]))"),
     ] {
         let plugins = format!("{data}, {algorithm}, {plays}");
-        let output = train(folder.path(), name, &plugins);
-        assert!(output.status.success(), "{name}: {}", said(&output));
+        train(folder.path(), name, &plugins).result();
         // Neither does it take an environment to learn: the data say how many choices there are.
         let plugins = format!("{data}, {algorithm}");
-        let output = train(folder.path(), &format!("{name}_alone"), &plugins);
-        assert!(output.status.success(), "{name}: {}", said(&output));
+        train(folder.path(), &format!("{name}_alone"), &plugins).result();
     }
     // From the file as from memory.
     let budget = format!("Dataset(path: {file:?}, memory: 0.00009), {SMALL_DQN}, {plays}");
-    let output = train(folder.path(), "dqn_ahead", &budget);
-    assert!(output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("batches are read from the file"));
+    let messages = train(folder.path(), "dqn_ahead", &budget);
+    assert!(
+        messages
+            .ends_with(0)
+            .contains("batches are read from the file")
+    );
     let weights = |run: &str| {
         let file = "checkpoints/step_000000060/critic.safetensors";
         fs::read(folder.path().join(run).join(file)).unwrap()
@@ -118,9 +107,8 @@ fn actions_of_another_kind_are_refused_with_the_file_and_a_way_out() {
     let file = collected(folder.path());
     let refused = |name: &str, plugins: String, words: &[&str]| {
         let output = train(folder.path(), name, &plugins);
-        assert_eq!(output.status.code(), Some(2), "{name}");
+        let said = output.ends_with(2);
         for word in words {
-            let said = said(&output);
             assert!(
                 said.contains(word),
                 "{name}: `{word}` is missing in: {said}"
@@ -158,10 +146,6 @@ fn actions_of_another_kind_are_refused_with_the_file_and_a_way_out() {
         &["DQN chooses among a few actions", "`Dataset` of choices"],
     );
     // Choices, and an environment that takes numbers.
-    let output = train(
-        folder.path(),
-        "pendulum",
-        &format!("{data}, {SMALL_DQN}, Rollouts(env: \"Pendulum-v1\")"),
-    );
-    assert_eq!(output.status.code(), Some(2));
+    let pendulum = format!("{data}, {SMALL_DQN}, Rollouts(env: \"Pendulum-v1\")");
+    train(folder.path(), "pendulum", &pendulum).ends_with(2);
 }

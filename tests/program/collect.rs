@@ -2,24 +2,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
 use yarak::data::{End, load};
 
-fn yarak(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_yarak"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(arguments)
-        .output()
-        .unwrap()
-}
+use crate::room::yarak;
 
 #[track_caller]
 fn done(arguments: &[&str]) -> String {
-    let output = yarak(arguments);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {said}");
-    String::from_utf8(output.stdout).unwrap()
+    yarak(arguments).result().to_owned()
 }
 
 fn text(path: &Path) -> &str {
@@ -122,19 +112,16 @@ fn what_cannot_be_collected_is_refused_with_a_remedy_and_nothing_is_written() {
         ),
         (["collect", "runs/there_is_none"], "no such run"),
     ] {
-        let output = yarak(&[&arguments[..], &["--out", text(&file)]].concat());
-        assert_eq!(output.status.code(), Some(2));
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains(word), "{said}");
+        yarak(&[&arguments[..], &["--out", text(&file)]].concat()).refuses(&[word]);
         assert!(!file.exists());
     }
     fs::write(&file, "a thesis").unwrap();
-    let output = yarak(&[
+    yarak(&[
         "collect",
         "scenes/pendulum_td3_bc.ron",
         "--out",
         text(&file),
-    ]);
-    assert_eq!(output.status.code(), Some(2));
+    ])
+    .ends_with(2);
     assert_eq!(fs::read_to_string(&file).unwrap(), "a thesis");
 }

@@ -1,12 +1,13 @@
 //! Stacked frames: a policy that learned from several observations side by side is shown the same ones wherever it acts.
 
 use std::path::Path;
-use std::process::Command;
 
 use yarak::data::{FrameStack, Minibatches, load};
 use yarak::env::registry;
 use yarak::policy::Policy;
 use yarak::prelude::*;
+
+use crate::room::yarak;
 
 const DATA: &str = "assets/pendulum-medium-expert.hdf5";
 
@@ -72,17 +73,6 @@ fn batches_hold_the_last_observations_of_the_episode_oldest_first() {
     assert_eq!(found, expected.concat().concat());
 }
 
-fn yarak(words: &[&str]) -> String {
-    let told = Command::new(env!("CARGO_BIN_EXE_yarak"))
-        .args(words)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&told.stderr);
-    assert!(told.status.success(), "{said}");
-    String::from_utf8(told.stdout).unwrap()
-}
-
 #[test]
 fn evaluation_collection_and_a_policy_that_travels_see_the_same_frames() {
     let folder = tempfile::tempdir().unwrap();
@@ -103,11 +93,12 @@ fn evaluation_collection_and_a_policy_that_travels_see_the_same_frames() {
         "Rollouts.episodes=1",
         "--run",
         &run,
-    ]);
+    ])
+    .result();
     let said = yarak(&["eval", &run, "--episodes", "2", "--seed", "5", "--json"]);
-    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let said: serde_json::Value = serde_json::from_str(said.result()).unwrap();
 
-    yarak(&["export", &run, &file]);
+    yarak(&["export", &run, &file]).result();
     let mut policy = Policy::load(&file).unwrap();
     assert_eq!((policy.frames(), policy.observation_size()), (3, 9));
     let mut returns = Vec::new();
@@ -134,7 +125,8 @@ fn evaluation_collection_and_a_policy_that_travels_see_the_same_frames() {
     // The first environment's second episode goes on with its generator, as no seed is given for it.
     yarak(&[
         "collect", &run, "--steps", "400", "--seed", "5", "--out", &data,
-    ]);
+    ])
+    .result();
     let collected = load(&data).unwrap();
     let first = collected.episodes()[0].rows.clone();
     assert_eq!(first.len(), 200);

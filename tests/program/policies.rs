@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use yarak::checkpoint::load;
 use yarak::env::registry;
@@ -13,6 +12,8 @@ use yarak::prelude::{
     Preprocessing, Random, Replay, RunPlugin, Sac, ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor,
     TensorData, World, YarakPlugins, default, gather,
 };
+
+use crate::room::yarak;
 
 const DATA: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -385,19 +386,6 @@ fn weights_that_have_diverged_are_refused() {
 fn episodes_of_a_loaded_policy_return_what_eval_says() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let yarak = |words: &[&str]| {
-        let told = Command::new(env!("CARGO_BIN_EXE_yarak"))
-            .args(words)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .unwrap();
-        assert!(
-            told.status.success(),
-            "{}",
-            String::from_utf8_lossy(&told.stderr)
-        );
-        String::from_utf8(told.stdout).unwrap()
-    };
     let path = run.to_str().unwrap();
     let few = [
         "--steps",
@@ -407,12 +395,13 @@ fn episodes_of_a_loaded_policy_return_what_eval_says() {
         "--run",
         path,
     ];
-    yarak(&[&["train", "scenes/pendulum_td3_bc.ron"][..], &few].concat());
+    yarak(&[&["train", "scenes/pendulum_td3_bc.ron"][..], &few].concat()).result();
     let said = yarak(&["eval", path, "--episodes", "3", "--seed", "5", "--json"]);
-    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let said: serde_json::Value = serde_json::from_str(said.result()).unwrap();
 
     let file = folder.path().join("pendulum.safetensors");
     let said_of_file = yarak(&["export", path, file.to_str().unwrap()]);
+    let said_of_file = said_of_file.result();
     assert!(said_of_file.contains("the policy of step 30, from 3 observation(s) to 1 action(s)"));
     let mut policy = Policy::load(&file).unwrap();
     for episode in 0..3 {

@@ -1,15 +1,8 @@
 //! `yarak eval --record`: a film of an episode, and what stands in its way.
 
 use std::fs;
-use std::process::{Command, Output};
 
-fn yarak(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_yarak"))
-        .args(words)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap()
-}
+use crate::room::yarak;
 
 #[test]
 fn an_episode_is_filmed_as_it_is_scored_and_no_file_is_lost() {
@@ -24,21 +17,15 @@ fn an_episode_is_filmed_as_it_is_scored_and_no_file_is_lost() {
         "--run",
         &run,
     ];
-    let trained = yarak(&[&["train", "scenes/pendulum_td3_bc.ron"][..], &few].concat());
-    assert!(trained.status.success());
+    yarak(&[&["train", "scenes/pendulum_td3_bc.ron"][..], &few].concat()).result();
 
     let film = path("film.gif");
     let eval = ["eval", &run, "--episodes", "2", "--seed", "3", "--json"];
     let plain = yarak(&eval);
     let filmed = yarak(&[&eval[..], &["--record", &film]].concat());
-    assert!(
-        filmed.status.success(),
-        "{}",
-        String::from_utf8_lossy(&filmed.stderr)
-    );
-    let said: serde_json::Value = serde_json::from_slice(&filmed.stdout).unwrap();
+    let said: serde_json::Value = serde_json::from_str(filmed.result()).unwrap();
     assert_eq!(said["film"], film);
-    let without: serde_json::Value = serde_json::from_slice(&plain.stdout).unwrap();
+    let without: serde_json::Value = serde_json::from_str(plain.result()).unwrap();
     assert_eq!(
         said["returns"], without["returns"],
         "watching changes nothing"
@@ -48,14 +35,12 @@ fn an_episode_is_filmed_as_it_is_scored_and_no_file_is_lost() {
 
     let refused = |more: &[&str], word: &str| {
         let told = yarak(&[&["eval", &run, "--episodes", "1"][..], more].concat());
-        let said = String::from_utf8_lossy(&told.stderr).into_owned();
-        assert_eq!(told.status.code(), Some(2), "{said}");
-        assert!(said.contains(word), "{said}");
+        told.refuses(&[word]);
     };
     refused(&["--record", &film], "there is something already");
     assert_eq!(fs::read(&film).unwrap(), bytes);
     refused(&["--record", &path("film.mp4")], "ends in .gif");
-    let again = yarak(&[
+    yarak(&[
         "eval",
         &run,
         "--episodes",
@@ -65,7 +50,7 @@ fn an_episode_is_filmed_as_it_is_scored_and_no_file_is_lost() {
         "--record",
         &film,
         "--force",
-    ]);
-    assert!(again.status.success());
+    ])
+    .result();
     assert_ne!(fs::read(&film).unwrap(), bytes);
 }

@@ -147,6 +147,11 @@ pub fn run_in(folder: &Path, arguments: &[&str]) -> Told {
     told_by(Command::new(YARAK).args(arguments).current_dir(folder))
 }
 
+/// Runs the program in the package's folder, where its scenes and assets are.
+pub fn yarak(words: &[&str]) -> Told {
+    run_in(Path::new(ROOT), words)
+}
+
 fn told_by(command: &mut Command) -> Told {
     let output = command.stdin(Stdio::null()).output().unwrap();
     Told {
