@@ -2,6 +2,7 @@
 
 mod from_outside;
 mod invariants;
+mod new_project;
 mod tutorial;
 
 /// The package's root.

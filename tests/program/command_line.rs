@@ -44,6 +44,7 @@ fn every_subcommand_explains_itself() {
             "eval --help",
             &["--env", "--episodes", "--record", "--json", "--device"],
         ),
+        ("new --help", &["NAME", "--yarak"]),
         ("export --help", &["--to", "safetensors", "--force"]),
         ("graph --help", &["--format", "mermaid", "dot"]),
         ("scene --help", &["check", "template", "schema"]),
