@@ -366,7 +366,7 @@ mod tests {
     fn a_moment_of_1e_37_without_gradient_is_exactly_zero_within_30_steps() {
         for instructions in InstructionSet::available() {
             for threads in [1, 2] {
-                let mut kernels = Kernels::with_instructions(threads, instructions);
+                let mut kernels = Kernels::with_instructions(threads, *instructions);
                 // Several tasks, so that every thread has some.
                 let len = 100_000;
                 let (mut params, mut first, mut second) =
