@@ -159,17 +159,8 @@ fn name_of(package: &str) -> &str {
 
 /// A lock file with the versions of yarak's own, for a project that depends on yarak alone.
 fn lock(name: &str) -> String {
-    // What yarak's tests alone depend on.
-    const FOR_TESTS: &str = "outside_crate";
     let (head, _) = LOCK.split_once("[[package]]").unwrap_or((LOCK, ""));
-    let mut all: Vec<String> = packages()
-        .filter(|package| name_of(package) != FOR_TESTS)
-        .map(|package| {
-            package
-                .trim_end()
-                .replace(&format!(" \"{FOR_TESTS}\",\n"), "")
-        })
-        .collect();
+    let mut all: Vec<String> = packages().map(|it| it.trim_end().to_owned()).collect();
     let own = format!("name = \"{name}\"\nversion = \"0.1.0\"\ndependencies = [\n \"yarak\",\n]");
     let place = all.partition_point(|package| name_of(package) < name);
     all.insert(place, own);

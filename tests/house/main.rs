@@ -1,5 +1,6 @@
 //! The repository itself: what its sources never have, and what its examples and pages promise to strangers.
 
+mod compiler;
 mod from_outside;
 mod invariants;
 mod new_project;

@@ -1,24 +1,15 @@
 //! `yarak new`: what it writes is built and run as it is, and replaces nothing.
-//!
-//! The compiler is called without Cargo, on the library that these tests are linked with: so Burn and yarak are not compiled again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::time::SystemTime;
+use std::process::Command;
 
 use crate::ROOT;
+use crate::compiler::{run, rustc};
 
 // The project's tests, word for word.
 #[path = "../../assets/new_project/src/gentle_td3.rs"]
 mod gentle_td3;
-
-fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}:\n{said}");
-    output
-}
 
 fn yarak() -> Command {
     Command::new(env!("CARGO_BIN_EXE_yarak"))
@@ -32,45 +23,13 @@ fn project() -> (tempfile::TempDir, PathBuf) {
     (room, project)
 }
 
-/// The newest build of the library beside this program.
-fn library() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let built = |path: &Path| -> SystemTime { fs::metadata(path).unwrap().modified().unwrap() };
-    let entries = fs::read_dir(tests.parent().unwrap()).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    let libraries = paths.filter(|path| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap();
-        name.starts_with("libyarak-") && name.ends_with(".rlib")
-    });
-    libraries.max_by_key(|path| built(path)).unwrap()
-}
-
 #[test]
 fn a_new_project_is_compiled_and_trains_its_scene() {
     let (_room, project) = project();
     let program = project.join("my-idea.exe");
-    let library = library();
-    let mut dependencies = std::ffi::OsString::from("dependency=");
-    dependencies.push(library.parent().unwrap());
-    let mut yarak = std::ffi::OsString::from("yarak=");
-    yarak.push(&library);
-    run(Command::new("rustc")
-        .args([
-            "--crate-name",
-            "my_idea",
-            "--edition",
-            "2024",
-            "-D",
-            "warnings",
-        ])
-        .arg(project.join("src/main.rs"))
-        .arg("-o")
-        .arg(&program)
-        .arg("-L")
-        .arg(dependencies)
-        .arg("--extern")
-        .arg(yarak)
-        .current_dir(ROOT));
+    run(rustc(&project.join("src/main.rs"))
+        .args(["--crate-name", "my_idea", "-o"])
+        .arg(&program));
     run(Command::new(&program)
         .args(["train", "scenes/pendulum.ron", "--steps", "40"])
         .args([
