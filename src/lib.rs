@@ -160,7 +160,7 @@
 //!
 //! - [`prelude`]: everything that an algorithm or an app needs. [`app`]: [`YarakPlugins`].
 //! - [`schedule`]: labels, slots, their order, run conditions, edits, the drawing.
-//! - [`learner`]: networks by role, optimizers, rates, targets, random streams, devices. [`nn`]: networks and losses.
+//! - [`learner`]: networks by role, optimizers, rates, targets. [`nn`]: networks, losses, devices. [`random`]: random streams.
 //! - [`collect`]: environments as entities, and what passes between them and an algorithm.
 //! - [`data`]: HDF5 files into transitions, normalising, n-step, minibatches. [`env`](mod@env): environments.
 //! - [`policy`]: what was trained, as a product: it loads a checkpoint and acts.
@@ -209,12 +209,14 @@ pub mod nn;
 pub mod plugins;
 pub mod policy;
 pub mod prelude;
+pub mod random;
 pub mod report;
 pub mod scene;
 pub mod schedule;
 pub mod subnormals;
 pub mod testing;
 #[cfg(test)]
+#[path = "testing_data_tests.rs"]
 mod testing_data;
 
 /// The guide's programs, compiled and run as tests of the documentation.

@@ -6,11 +6,11 @@ use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
 use super::{AppPersistExt, CheckpointError, CheckpointWriter, Persist, Snapshot, gather, restore};
-use crate::report::{Goal, Reported, RunDirectory};
 use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::{
     AppCadenceExt, Clock, InputError, Report, ReportSystems, RunError, Save, SaveNow, SaveSystems,
 };
+use crate::schedule::{Goal, Reported, RunDirectory};
 
 /// Saves everything that the run needs to go on, every so many steps and at its end.
 #[derive(Clone, Debug, Resource, Reflect)]

@@ -7,12 +7,12 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::error::CliError;
 use super::print;
+use crate::data::DatasetPicture;
 use crate::data::check::{ActionBounds, Check as Checked};
 use crate::data::convert::{self, Origin, Target};
 use crate::data::{Layout, Reading, Recording, Summary, Transitions};
 use crate::env::Space;
 use crate::env::registry::specification;
-use crate::report::dataset::DatasetPicture;
 
 /// Look into datasets, check, convert and draw them.
 #[derive(Subcommand)]

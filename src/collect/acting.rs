@@ -10,15 +10,10 @@ use super::{Actions, Observations, Steps};
 use crate::data::{FrameStack, Preprocessing, Spaces};
 use crate::env::Space;
 use crate::evaluate::{Acting, RolloutError};
-use crate::learner::{AppRandomExt, ComputeDevice, Purpose, Random};
+use crate::learner::{AppRandomExt, ComputeDevice, Random};
+use crate::random::Exploration;
 use crate::scene::Settings;
 use crate::schedule::{Collect, CollectSystems, RunError};
-
-/// Actions that explore.
-pub struct Exploration;
-impl Purpose for Exploration {
-    const NAME: &'static str = "explore";
-}
 
 /// Acts uniformly at random: a baseline, and a policy for environments that nobody learns in yet.
 #[derive(Clone, Debug, Default, Resource, Reflect)]

@@ -3,19 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::Exploring;
-use crate::data::ScaleError;
+use crate::data::{DrawnActions, ScaleError};
 use crate::nn::SpacePolicy;
-
-/// What was seen when actions were drawn, and how probable they were.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct DrawnActions {
-    /// What the network saw, `[environments, observation]`.
-    pub observation: Vec<f32>,
-    /// The actions, `[environments, action]`: indices of choices, or numbers that are not clipped.
-    pub action: Vec<f32>,
-    /// ln π(a|s) of each action, `[environments]`.
-    pub log_probability: Vec<f32>,
-}
 
 impl Exploring<'_> {
     /// Draws an action of the policy for each environment, and takes it.

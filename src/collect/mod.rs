@@ -58,9 +58,10 @@ mod workers;
 
 pub(crate) use boxed::seed_environments;
 
-pub use acting::{ActRandomly, Exploration, act_deterministically, act_randomly};
+pub use crate::data::{DrawnActions, Steps};
+pub use crate::random::Exploration;
+pub use acting::{ActRandomly, act_deterministically, act_randomly};
 pub(crate) use bridged::seed_bridged;
-pub use drawing::DrawnActions;
 pub use dynamics::{Equations, EquationsExt, Generator, State};
 pub use elements::Elements;
 pub use entity::{
@@ -75,7 +76,7 @@ pub use plugin::{
     FinishedEpisodes, OwnEnvironments,
 };
 pub use recording::{Recorded, RecordingPlugin};
-pub use rows::{Actions, Observations, Steps};
+pub use rows::{Actions, Observations};
 pub use scaling::{ClipActions, RescaleActions};
 pub use statistics::{
     NormaliseObservations, NormaliseReturns, ObservationMoments, ReturnMoments, RunningMoments,

@@ -19,7 +19,7 @@ use super::{
     ScaleError, Split, SplitError, Transitions,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
-use crate::collect::Steps;
+use crate::data::Steps;
 use crate::env::Space;
 use crate::learner::Seed;
 use crate::scene::{Bounds, FieldProblems, Settings};

@@ -12,7 +12,7 @@
 //! - [`streaming`] leaves data in their file that are larger than memory.
 //! - [`Replay`] keeps what environments brought in a [`ReplayBuffer`], and [`ExperiencePlugin`] lets an algorithm learn from it.
 //! - [`Rollout`] holds what a policy's own draws brought in a round, and [`RolloutPlugin`] lets an algorithm learn from it.
-//! - [`Summary`] is what `yarak data info` prints.
+//! - [`Summary`] is what `yarak data info` prints, [`DatasetPicture`] what `yarak data plot` draws.
 //!
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with
 //! the place and what was expected there.
@@ -30,9 +30,11 @@ mod memory;
 mod minibatches;
 mod n_step;
 mod normaliser;
+mod picture;
 mod replay;
 mod rollout;
 mod split;
+mod steps;
 pub mod streaming;
 mod summary;
 mod table;
@@ -53,12 +55,14 @@ pub use memory::Bytes;
 pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use n_step::{FoldError, Folded, fold};
 pub use normaliser::Normaliser;
+pub use picture::DatasetPicture;
 pub use replay::{ExperiencePlugin, Folding, Replay, ReplayBuffer, ReplayRow};
 pub use rollout::{
-    Divergence, Experienced, GivenRows, GivenRowsError, GivenRowsPlugin, Rollout, RolloutBatch,
-    RolloutPlugin, generalised_advantages,
+    Divergence, DrawnActions, Experienced, GivenRows, GivenRowsError, GivenRowsPlugin, Rollout,
+    RolloutBatch, RolloutPlugin, generalised_advantages,
 };
 pub use split::{Split, SplitError, split_by, split_episodes};
+pub use steps::Steps;
 pub use summary::{ColumnInFile, ElementRange, Ends, Spread, Summary};
 pub use transitions::{Column, End, Episode, Parts, Transitions};
 pub use transitions_error::TransitionsError;

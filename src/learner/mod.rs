@@ -12,7 +12,6 @@
 //! This module and `nn/` are the only places that know Burn's modules and optimizers.
 
 mod annealed;
-mod device;
 mod learning;
 mod net;
 mod network_settings;
@@ -20,26 +19,25 @@ mod on_cpu;
 mod optimizer;
 mod parameters;
 mod persist;
-mod random;
 mod rate;
 mod role;
 mod roles;
 mod tracking;
 mod update;
 
+pub use crate::nn::{ComputeDevice, DeviceError, Network, Piece};
+pub use crate::random::{
+    AppRandomExt, Dropout, Init, Noise, Purpose, Random, RandomState, Sampling, Seed,
+};
 pub use annealed::Annealed;
-pub use device::{ComputeDevice, DeviceError};
 pub use learning::{AppLearnerExt, Descent, Learner, LearnerError, Learning};
 pub use net::{Net, Target};
 pub use network_settings::NetworkSettings;
 pub use optimizer::{Optim, Optimizer};
-pub use random::{
-    AppRandomExt, Dropout, Init, Noise, Purpose, Random, RandomState, Sampling, Seed,
-};
 pub use rate::{LearningRate, Rate};
 pub use role::{
-    Actor, Critic, DensityActor, DiscreteCritic, Network, Piece, Role, SpaceActor, StateCritic,
-    StochasticActor, Value,
+    Actor, Critic, DensityActor, DiscreteCritic, Role, SpaceActor, StateCritic, StochasticActor,
+    Value,
 };
 pub(crate) use roles::Roles;
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};

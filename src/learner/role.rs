@@ -1,9 +1,8 @@
 //! Roles: what a network is for.
 
-use burn::module::AutodiffModule;
-
 use crate::nn::{
-    DensityPolicy, DiscreteQ, Policy, QEnsemble, SpacePolicy, SquashedGaussian, ValueFunction,
+    DensityPolicy, DiscreteQ, Network, Policy, QEnsemble, SpacePolicy, SquashedGaussian,
+    ValueFunction,
 };
 
 /// What a network is for, and which module plays it.
@@ -24,31 +23,6 @@ pub trait Role: Send + Sync + 'static {
     type Network: Network;
     /// The name in metrics (`actor/loss`) and in checkpoints (`actor.safetensors`): lower case, no spaces.
     const NAME: &'static str;
-}
-
-/// A module that can be a [`Role`]'s network. For one of one's own, `impl Network for MyModule {}` is enough.
-pub trait Network: AutodiffModule + Sync + 'static {
-    /// How many independent members there are. Where it is more than one, every parameter's first dimension is the member,
-    /// and each member's gradient is clipped and logged on its own.
-    fn members(&self) -> usize {
-        1
-    }
-
-    /// The named tensors that are saved for a parameter: pieces of its flat values, in order, without gaps. `path` is the
-    /// parameter's path in the module. Empty: the parameter is saved whole.
-    fn pieces(&self, path: &str) -> Vec<Piece> {
-        let _ = path;
-        Vec::new()
-    }
-}
-
-/// A named piece of a parameter's flat values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// The name in the file.
-    pub name: String,
-    /// The shape in the file.
-    pub shape: Vec<usize>,
 }
 
 /// The policy.

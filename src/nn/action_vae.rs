@@ -5,7 +5,8 @@ use burn::tensor::{Device, Tensor};
 
 use super::q_ensemble::side_by_side;
 use super::{Activation, DiagonalGaussian, Mlp, MlpSettings};
-use crate::learner::{Dropout, Init, Network, Piece, Random};
+use crate::nn::{Network, Piece};
+use crate::random::{Dropout, Init, Random};
 
 /// A conditional variational autoencoder of actions given observations (Kingma & Welling 2014,
 /// <https://arxiv.org/abs/1312.6114>; Sohn et al. 2015): an encoder of (s, a) into a Gaussian over a latent z, and a decoder of

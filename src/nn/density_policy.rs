@@ -5,7 +5,8 @@ use burn::module::{AutodiffModule, Module, Param};
 use burn::tensor::{Device, Tensor, activation};
 
 use super::{Activation, DiagonalGaussian, GaussianMixture, Mlp, MlpSettings};
-use crate::learner::{Dropout, Init, Network, Piece, Purpose, Random};
+use crate::nn::{Network, Piece};
+use crate::random::{Dropout, Init, Purpose, Random};
 use crate::scene::Bounds;
 
 /// The kind of distribution that a policy has.

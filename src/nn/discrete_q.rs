@@ -4,7 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Activation, Mlp, MlpSettings, StopGradient};
-use crate::learner::{Dropout, Init, Network, Piece, Random};
+use crate::nn::{Network, Piece};
+use crate::random::{Dropout, Init, Random};
 
 /// Q(s, ·) for each of n choices, as one perceptron over the observation (Mnih et al. 2015).
 ///

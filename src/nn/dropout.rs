@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::cpu::MlpShape;
-use crate::learner::{Dropout, Random};
+use crate::random::{Dropout, Random};
 
 /// What each hidden value of a pass is multiplied by, in front of normalisation and activation: 0 where it is dropped,
 /// 1 / (1 − rate) where it is not (Srivastava et al. 2014). Each member and each row has a mask of its own.
@@ -52,7 +52,7 @@ impl Mask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learner::Seed;
+    use crate::random::Seed;
 
     #[test]
     fn a_mask_keeps_the_mean_and_drops_its_share() {

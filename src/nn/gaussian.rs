@@ -5,7 +5,7 @@ use std::f32::consts::{E, TAU};
 use burn::tensor::Tensor;
 
 use super::losses::like;
-use crate::learner::{Purpose, Random};
+use crate::random::{Purpose, Random};
 
 /// Independent Gaussians over the elements of an action, one such action for each row of a batch.
 ///

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, activation};
 
 use super::gaussian::log_density;
 use super::losses::like;
-use crate::learner::{Purpose, Random};
+use crate::random::{Purpose, Random};
 
 /// A mixture of Gaussians with diagonal covariances: what imitates demonstrators who do one thing or another, and never
 /// the mean of both.

@@ -231,7 +231,7 @@ fn same_shape<const D: usize>(what: &str, a: &Tensor<D>, b: &Tensor<D>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learner::ComputeDevice;
+    use crate::nn::ComputeDevice;
 
     #[test]
     fn smooth_l1_is_quadratic_inside_and_linear_outside() {

@@ -87,7 +87,7 @@ pub fn approximate_kl(new: Tensor<1>, old: Tensor<1>) -> Tensor<1> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learner::ComputeDevice;
+    use crate::nn::ComputeDevice;
 
     fn tensor(values: &[f32]) -> Tensor<1> {
         Tensor::from_floats(values, &ComputeDevice::cpu().plain())

@@ -8,7 +8,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::cpu::MlpShape;
 use super::dropout::Mask;
 use super::{fused, reference};
-use crate::learner::{Dropout, Init, Network, Piece, Random};
+use crate::nn::{Network, Piece};
+use crate::random::{Dropout, Init, Random};
 
 /// An ensemble of equal multi-layer perceptrons whose parameters are one flat buffer `[members, parameters]`: for each member
 /// and layer the weight `[in, out]` row by row (y = x W + b), then the bias `[out]`, then, with layer normalisation, the gain

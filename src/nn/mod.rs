@@ -8,6 +8,7 @@ mod action_vae;
 mod categorical;
 pub mod cpu;
 mod density_policy;
+mod device;
 mod discrete_q;
 mod dropout;
 mod fused;
@@ -16,6 +17,7 @@ mod gaussian_mixture;
 pub mod losses;
 pub mod measures;
 mod mlp;
+mod network;
 mod orthogonal;
 mod perturbation;
 mod policy;
@@ -36,10 +38,12 @@ pub use density_policy::{
     ActionDistribution, DensityPolicy, Deviation, GaussianSettings, Head, MixtureSettings,
     PolicyHead,
 };
+pub use device::{ComputeDevice, DeviceError};
 pub use discrete_q::DiscreteQ;
 pub use gaussian::DiagonalGaussian;
 pub use gaussian_mixture::{GaussianMixture, log_sum_exp};
 pub use mlp::Mlp;
+pub use network::{Network, Piece};
 pub use perturbation::Perturbation;
 pub use policy::Policy;
 pub use q_ensemble::{QEnsemble, ValueBounds};

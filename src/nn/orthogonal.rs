@@ -4,7 +4,7 @@ use burn::tensor::Device;
 
 use super::cpu::MlpShape;
 use super::mlp::Mlp;
-use crate::learner::{Init, Random};
+use crate::random::{Init, Random};
 
 impl Mlp {
     /// A perceptron with orthogonal weights and biases of 0 (Saxe, McClelland & Ganguli 2014,
@@ -83,7 +83,7 @@ fn orthogonal(rows: usize, columns: usize, gain: f64, init: &mut Random<Init>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learner::Seed;
+    use crate::random::Seed;
 
     #[test]
     fn the_shorter_sides_vectors_are_orthogonal_and_as_long_as_the_gain() {

@@ -5,7 +5,8 @@ use burn::tensor::{Device, Tensor};
 
 use super::q_ensemble::side_by_side;
 use super::{Activation, Mlp, MlpSettings};
-use crate::learner::{Dropout, Init, Network, Piece, Random};
+use crate::nn::{Network, Piece};
+use crate::random::{Dropout, Init, Random};
 
 /// ξ(s, a): an action that is at most `limit` away from the one it is given, element by element, and within [-1, 1]
 /// (Fujimoto et al. 2019, <https://arxiv.org/abs/1812.02900>, Φ there).

@@ -4,7 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::{Activation, Mlp, MlpSettings};
-use crate::learner::{Dropout, Init, Network, Piece, Random};
+use crate::nn::{Network, Piece};
+use crate::random::{Dropout, Init, Random};
 
 /// A deterministic policy: a multi-layer perceptron with a tanh at its end, so that actions lie in [-1, 1].
 ///

@@ -5,7 +5,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::{Activation, Mlp, MlpSettings};
-use crate::learner::{Dropout, Init, Network, Piece, Random};
+use crate::nn::{Network, Piece};
+use crate::random::{Dropout, Init, Random};
 
 /// The range that action values are squashed into: `(ub+lb)/2 + (ub-lb)/2 * tanh(x)`.
 #[derive(Clone, Copy, Debug, PartialEq, Reflect)]

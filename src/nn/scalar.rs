@@ -3,7 +3,7 @@
 use burn::module::{AutodiffModule, Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use crate::learner::Network;
+use crate::nn::Network;
 
 /// A number that is learned like a network's weight: SAC's temperature, a Lagrange multiplier.
 ///

@@ -4,7 +4,8 @@ use burn::module::{AutodiffModule, Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::{Activation, Categorical, DiagonalGaussian, Mlp, MlpSettings};
-use crate::learner::{Dropout, Init, Network, Piece, Random};
+use crate::nn::{Network, Piece};
+use crate::random::{Dropout, Init, Random};
 
 /// What a [`SpacePolicy`] draws from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

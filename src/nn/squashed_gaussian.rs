@@ -7,7 +7,8 @@ use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Device, Tensor};
 
 use super::{Activation, Mlp, MlpSettings, StopGradient};
-use crate::learner::{Dropout, Init, Network, Piece, Purpose, Random};
+use crate::nn::{Network, Piece};
+use crate::random::{Dropout, Init, Purpose, Random};
 
 /// The least and the greatest logarithm of a deviation, as in SAC's code.
 const LOG_STD: (f32, f32) = (-20.0, 2.0);

@@ -4,7 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::{Activation, Mlp, MlpSettings, MlpShape};
-use crate::learner::{Dropout, Init, Network, Piece, Random};
+use crate::nn::{Network, Piece};
+use crate::random::{Dropout, Init, Random};
 
 /// A state-value network V(s): a perceptron over the observation.
 ///

@@ -5,18 +5,18 @@ const FLAT: f64 = 1e-9;
 
 /// A stretch of numbers with its ticks.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     low: f64,
     high: f64,
     /// Round numbers within the stretch, rising.
-    pub(super) ticks: Vec<f64>,
+    pub(crate) ticks: Vec<f64>,
     /// One for each tick: `0`, `2.5k`, `1M`, `0.25`, `3e-5`.
-    pub(super) labels: Vec<String>,
+    pub(crate) labels: Vec<String>,
 }
 
 impl Axis {
     /// An axis of steps, as wide as the data; from 0 where that is near. Numbers beyond ±1e300 are not expected.
-    pub(super) fn of_steps(steps: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn of_steps(steps: impl Iterator<Item = f64>) -> Self {
         let (low, high) = stretch(steps);
         let low = if low > 0.0 && low < 0.25 * high {
             0.0
@@ -27,14 +27,14 @@ impl Axis {
     }
 
     /// An axis of values, with a little air above and below the data. Numbers beyond ±1e300 are not expected.
-    pub(super) fn of_values(values: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn of_values(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = stretch(values);
         let air = 0.05 * (high - low);
         Self::between(low - air, high + air, 8)
     }
 
     /// An axis from `low` to `high`, which differ, with at most so many ticks and one.
-    pub(super) fn with_ticks(low: f64, high: f64, most: u32) -> Self {
+    pub(crate) fn with_ticks(low: f64, high: f64, most: u32) -> Self {
         let (low, high) = stretch([low, high].into_iter());
         Self::between(low, high, most)
     }
@@ -61,12 +61,12 @@ impl Axis {
     }
 
     /// Where a number is: 0 at the axis' start, 1 at its end.
-    pub(super) fn fraction(&self, number: f64) -> f64 {
+    pub(crate) fn fraction(&self, number: f64) -> f64 {
         (number - self.low) / (self.high - self.low)
     }
 
     /// A number on this axis as text, to about a thousandth of the axis' length.
-    pub(super) fn exact(&self, number: f64) -> String {
+    pub(crate) fn exact(&self, number: f64) -> String {
         let power = ((self.high - self.low) / 1000.0).log10().floor();
         let rounded = (number / 10_f64.powf(power)).round() * 10_f64.powf(power);
         if rounded.abs() >= 1e7 || power < -6.0 {

@@ -8,30 +8,30 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 const FINE: f64 = 10.0;
 const FONT: &str = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif";
 
-pub(super) const INK: RGBColor = RGBColor(31, 35, 40);
-pub(super) const GREY: RGBColor = RGBColor(89, 99, 110);
-pub(super) const AXIS: RGBColor = RGBColor(140, 149, 159);
-pub(super) const GRID: RGBColor = RGBColor(230, 233, 237);
+pub(crate) const INK: RGBColor = RGBColor(31, 35, 40);
+pub(crate) const GREY: RGBColor = RGBColor(89, 99, 110);
+pub(crate) const AXIS: RGBColor = RGBColor(140, 149, 159);
+pub(crate) const GRID: RGBColor = RGBColor(230, 233, 237);
 
 /// What every drawing function returns.
-pub(super) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+pub(crate) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 /// The whole picture, in CSS pixels.
-pub(super) struct Canvas<'a>(pub(super) DrawingArea<SVGBackend<'a>, Shift>);
+pub(crate) struct Canvas<'a>(pub(crate) DrawingArea<SVGBackend<'a>, Shift>);
 
 /// Where a text stands to its point, and whether it is bold.
 #[derive(Clone, Copy)]
-pub(super) struct Anchor(HPos, FontStyle);
+pub(crate) struct Anchor(HPos, FontStyle);
 
 impl Anchor {
-    pub(super) const TITLE: Self = Self(HPos::Left, FontStyle::Bold);
-    pub(super) const LEFT: Self = Self(HPos::Left, FontStyle::Normal);
-    pub(super) const MIDDLE: Self = Self(HPos::Center, FontStyle::Normal);
-    pub(super) const RIGHT: Self = Self(HPos::Right, FontStyle::Normal);
+    pub(crate) const TITLE: Self = Self(HPos::Left, FontStyle::Bold);
+    pub(crate) const LEFT: Self = Self(HPos::Left, FontStyle::Normal);
+    pub(crate) const MIDDLE: Self = Self(HPos::Center, FontStyle::Normal);
+    pub(crate) const RIGHT: Self = Self(HPos::Right, FontStyle::Normal);
 }
 
 impl Canvas<'_> {
-    pub(super) fn write(
+    pub(crate) fn write(
         &self,
         text: &str,
         at: (f64, f64),
@@ -47,7 +47,7 @@ impl Canvas<'_> {
         self.0.draw_text(text, &style, fine(at.0, at.1))
     }
 
-    pub(super) fn line(&self, points: [(f64, f64); 2], style: ShapeStyle) -> Drawn {
+    pub(crate) fn line(&self, points: [(f64, f64); 2], style: ShapeStyle) -> Drawn {
         self.0.draw(&PathElement::new(
             points.map(|point| fine(point.0, point.1)).to_vec(),
             style,
@@ -55,16 +55,16 @@ impl Canvas<'_> {
     }
 }
 
-pub(super) fn fine(across: f64, down: f64) -> (i32, i32) {
+pub(crate) fn fine(across: f64, down: f64) -> (i32, i32) {
     ((across * FINE).round() as i32, (down * FINE).round() as i32)
 }
 
-pub(super) fn thick(pixels: f64) -> u32 {
+pub(crate) fn thick(pixels: f64) -> u32 {
     (pixels * FINE) as u32
 }
 
 /// What the backend drew, as an SVG element with its name space: a file of its own, or a part of an HTML page.
-pub(super) fn element(drawn: &str, (width, height): (f64, f64), label: &str) -> String {
+pub(crate) fn element(drawn: &str, (width, height): (f64, f64), label: &str) -> String {
     let elements = drawn.split_once('>').map_or("", |(_, elements)| elements);
     let (fine_width, fine_height) = fine(width, height);
     format!(
@@ -77,7 +77,7 @@ pub(super) fn element(drawn: &str, (width, height): (f64, f64), label: &str) -> 
 
 /// The text as it may stand in SVG and HTML, in an element or in a quoted attribute. Control characters, which XML has
 /// no way to write, become spaces.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -98,7 +98,7 @@ pub(super) fn escaped(text: &str) -> String {
 
 /// A label of at most `most` characters on one line. Of a longer one the end is kept, which tells the runs of one folder
 /// apart.
-pub(super) fn fitting(label: &str, most: usize) -> String {
+pub(crate) fn fitting(label: &str, most: usize) -> String {
     let label: Vec<_> = label
         .chars()
         .map(|c| {
@@ -118,7 +118,7 @@ pub(super) fn fitting(label: &str, most: usize) -> String {
 }
 
 /// A guess that is rather too wide: the font is the reader's.
-pub(super) fn text_width(text: &str, size: f64) -> f64 {
+pub(crate) fn text_width(text: &str, size: f64) -> f64 {
     text.chars().count() as f64 * size * 0.56
 }
 

@@ -122,7 +122,7 @@ fn stay_ended(waiting: Res<Waiting>, mut end: ResMut<EndNow>) {
 mod tests {
     use super::*;
     use crate::checkpoint::{RestorePlugin, ResumeFrom, gather};
-    use crate::learner::ComputeDevice;
+    use crate::nn::ComputeDevice;
     use crate::report::{Metrics, Reports};
     use crate::schedule::{
         AppCadenceExt, Clock, FacilitatorPlugin, Learn, LearnSystems, Outcome, Save,

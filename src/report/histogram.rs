@@ -6,16 +6,16 @@ use super::canvas::{Canvas, Drawn, fine};
 
 /// How often numbers fall into each of several stretches of equal length between the least and the greatest.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Histogram {
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub(crate) struct Histogram {
+    pub(crate) low: f64,
+    pub(crate) high: f64,
     /// From the lowest stretch to the highest; a single one where all numbers are the same.
-    pub(super) counts: Vec<usize>,
+    pub(crate) counts: Vec<usize>,
 }
 
 impl Histogram {
     /// Of finite numbers, in `stretches` between their least and greatest.
-    pub(super) fn of(numbers: impl Iterator<Item = f64> + Clone, stretches: usize) -> Self {
+    pub(crate) fn of(numbers: impl Iterator<Item = f64> + Clone, stretches: usize) -> Self {
         let (low, high) = numbers
             .clone()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), number| {
@@ -25,7 +25,7 @@ impl Histogram {
     }
 
     /// Of finite numbers, in `stretches` from `low` to `high`; those beyond count in the first or the last.
-    pub(super) fn between(
+    pub(crate) fn between(
         numbers: impl Iterator<Item = f64>,
         low: f64,
         high: f64,
@@ -46,12 +46,12 @@ impl Histogram {
     }
 
     /// The greatest count, at least 1.
-    pub(super) fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.counts.iter().copied().max().unwrap_or(0).max(1)
     }
 
     /// With the square root of each count, so that what is seldom is seen beside what is frequent.
-    pub(super) fn square_root(mut self) -> Self {
+    pub(crate) fn square_root(mut self) -> Self {
         for count in &mut self.counts {
             *count = (1e3 * (*count as f64).sqrt()) as usize;
         }
@@ -59,7 +59,7 @@ impl Histogram {
     }
 
     /// Bars that stand on the line from (left, bottom) to (right, bottom), the tallest as tall as `height`.
-    pub(super) fn draw_upright(
+    pub(crate) fn draw_upright(
         &self,
         canvas: &Canvas,
         (left, right): (f64, f64),
@@ -73,7 +73,7 @@ impl Histogram {
     }
 
     /// Bars that lie to the right of the line from (left, bottom) up to (left, top), the longest as long as `length`.
-    pub(super) fn draw_lying(
+    pub(crate) fn draw_lying(
         &self,
         canvas: &Canvas,
         (bottom, top): (f64, f64),

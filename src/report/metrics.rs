@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{CheckpointError, Persist, Snapshot};
-use crate::learner::ComputeDevice;
+use crate::nn::ComputeDevice;
 
 /// The running means of what the steps record. Reading resets them.
 ///

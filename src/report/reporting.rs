@@ -9,7 +9,7 @@ use bevy_reflect::Reflect;
 use super::Metrics;
 use crate::checkpoint::AppPersistExt;
 use crate::scene::{Bounds, Settings};
-use crate::schedule::{AppCadenceExt, Clock, Report, ReportSystems, RunError, Stopwatch};
+use crate::schedule::{AppCadenceExt, Clock, Report, ReportSystems, Reported, RunError, Stopwatch};
 
 /// Reports metrics every so many steps, and after every evaluation. Every scene has it; name it to change how often.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -38,27 +38,6 @@ impl Plugin for Reports {
             .add_systems(Report, read_metrics.in_set(ReportSystems::Read));
         // Many steps write to it, and no step reads it: their order does not matter.
         app.allow_ambiguous_resource::<Metrics>();
-    }
-}
-
-/// The last report.
-#[derive(Resource, Clone, Debug, Default, PartialEq)]
-pub struct Reported {
-    /// The step after which it was made.
-    pub step: u64,
-    /// Names and means since the report before, sorted by name.
-    pub values: Vec<(String, f64)>,
-    /// Steps a second since the report before, evaluations not counted.
-    pub steps_per_second: f64,
-}
-
-impl Reported {
-    /// The value of a metric; `None` when the report does not have it.
-    pub fn get(&self, name: &str) -> Option<f64> {
-        self.values
-            .iter()
-            .find(|(there, _)| there == name)
-            .map(|(_, value)| *value)
     }
 }
 

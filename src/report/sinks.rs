@@ -1,27 +1,16 @@
 //! Where reports go.
 
-use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bevy_app::{App, Plugin, PostStartup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 
-use super::Reported;
 use super::console::{Console, Progress};
 use super::json_lines::{JsonLines, cut_back};
 use super::tensorboard::EventFile;
 use crate::scene::Settings;
-use crate::schedule::{Clock, Report, ReportSystems, RunError};
-
-/// The folder of the run. The command line inserts it; an app of one's own that wants files does so too.
-#[derive(Resource, Clone, Debug)]
-pub struct RunDirectory {
-    /// An existing folder.
-    pub path: PathBuf,
-    /// The step that the run goes on from; 0 for a fresh one.
-    pub resumed_from: u64,
-}
+use crate::schedule::{Clock, Report, ReportSystems, Reported, RunDirectory, RunError};
 
 /// Writes `metrics.jsonl`, one object a report, into the [`RunDirectory`].
 pub struct JsonLinesPlugin;

@@ -41,6 +41,7 @@ mod schema;
 mod settings;
 mod split;
 #[cfg(test)]
+#[path = "stand_in_tests.rs"]
 mod stand_in;
 mod template;
 mod text;

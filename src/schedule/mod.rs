@@ -23,9 +23,12 @@ mod edit;
 mod executor;
 mod facilitate;
 mod failure;
+mod goal;
 mod graph;
 mod label;
 mod order;
+mod reported;
+mod run_directory;
 mod step_registry;
 
 pub use clock::{Clock, StepsPerCollect, Tick, TickPlugin, TickState, Window};
@@ -38,6 +41,7 @@ pub use facilitate::{
 };
 pub(crate) use failure::with_causes;
 pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};
+pub use goal::Goal;
 pub(crate) use graph::learn_steps;
 pub use graph::{GraphFormat, draw};
 pub use label::{
@@ -45,6 +49,8 @@ pub use label::{
     PrepareSystems, Report, ReportSystems, Save, SaveSystems, Validate, ValidateSystems,
 };
 pub use order::{LearnOrder, Slot, SlotOrder};
+pub use reported::Reported;
+pub use run_directory::RunDirectory;
 pub use step_registry::{AppStepExt, StepRegistry};
 
 use bevy_app::{App, Plugin};

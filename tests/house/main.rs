@@ -3,7 +3,9 @@
 mod compiler;
 mod from_outside;
 mod invariants;
+mod layers;
 mod new_project;
+mod sources;
 mod tutorial;
 
 /// The package's root.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chunk::{Chunk, Widths};
 use crate::checkpoint::{Blob, CheckpointError, Persist, Snapshot};
-use crate::collect::Steps;
+use crate::data::Steps;
 use crate::data::{Batch, Preprocessing, ScaleError};
 
 /// The most rows that lie in one piece: what a checkpoint copies and writes again at each save is less than this.

@@ -10,8 +10,8 @@ use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
-use crate::collect::Steps;
 use crate::data::Column;
+use crate::data::Steps;
 
 const MAGIC: &[u8; 8] = b"yarakRB1";
 

@@ -6,10 +6,11 @@ use bevy_reflect::Reflect;
 
 use super::{Folding, ReplayBuffer};
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
-use crate::collect::{Exploration, Steps};
+use crate::data::Steps;
 use crate::data::minibatches::draw_minibatch;
 use crate::data::{Batch, Data, MinibatchPlugin, Preprocessing, StoredData};
 use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
+use crate::random::Exploration;
 use crate::report::console::Console;
 use crate::scene::{Bounds, Settings};
 use crate::schedule::{

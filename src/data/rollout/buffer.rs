@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::advantage::{Experienced, generalised_advantages};
 use super::batch::RolloutBatch;
-use crate::collect::{DrawnActions, Steps};
 use crate::data::{Column, Preprocessing, ScaleError};
+use crate::data::{DrawnActions, Steps};
 
 /// What the environments brought in one round, `[steps, environments]` rows: all environments' first steps, then all their
 /// second ones, and so on. Each round overwrites the one before.

@@ -6,10 +6,11 @@ use bevy_ecs::prelude::*;
 use super::divergence::are_enough;
 use super::{Divergence, Rollout, RolloutBatch};
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
-use crate::collect::{Exploration, Steps};
+use crate::data::Steps;
 use crate::data::dataset::load_dataset;
 use crate::data::{Data, Preprocessing, StoredData};
 use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
+use crate::random::Exploration;
 use crate::schedule::{
     Cadence, Clock, Collect, CollectSystems, Epochs, InputError, Learn, LearnSystems, Prepare,
     PrepareSystems,

@@ -53,6 +53,7 @@
 mod activation;
 mod adam;
 #[cfg(test)]
+#[path = "agreement_tests.rs"]
 mod agreement;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -71,6 +72,7 @@ mod lanes;
 mod norm;
 mod portable;
 #[cfg(test)]
+#[path = "reference_tests.rs"]
 mod reference;
 mod saved;
 mod shape;

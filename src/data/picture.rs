@@ -3,13 +3,13 @@
 
 use plotters::prelude::*;
 
-use super::axis::Axis;
-use super::canvas::{
+use super::{Column, End, Transitions};
+use crate::report::axis::Axis;
+use crate::report::canvas::{
     AXIS, Anchor, Canvas, Drawn, GREY, GRID, INK, element, fine, fitting, text_width, thick,
 };
-use super::curves::CurvesError;
-use super::histogram::Histogram;
-use crate::data::{Column, End, Transitions};
+use crate::report::curves::CurvesError;
+use crate::report::histogram::Histogram;
 
 const WIDTH: f64 = 1000.0;
 const MARGIN: f64 = 28.0;
@@ -35,7 +35,7 @@ const BARS: RGBColor = RGBColor(176, 186, 197);
 ///
 /// ```
 /// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/d4rl/contiguous.hdf5");
-/// use yarak::report::dataset::DatasetPicture;
+/// use yarak::data::DatasetPicture;
 ///
 /// let transitions = yarak::data::load(file)?;
 /// let picture = DatasetPicture {

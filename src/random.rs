@@ -42,6 +42,12 @@ impl Purpose for Dropout {
     const NAME: &'static str = "dropout";
 }
 
+/// Actions that explore.
+pub struct Exploration;
+impl Purpose for Exploration {
+    const NAME: &'static str = "explore";
+}
+
 /// Networks' initial weights.
 pub struct Init;
 impl Purpose for Init {

@@ -1,0 +1,12 @@
+//! Actions with what a rollout keeps of them.
+
+/// What was seen when actions were drawn, and how probable they were.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DrawnActions {
+    /// What the network saw, `[environments, observation]`.
+    pub observation: Vec<f32>,
+    /// The actions, `[environments, action]`: indices of choices, or numbers that are not clipped.
+    pub action: Vec<f32>,
+    /// ln π(a|s) of each action, `[environments]`.
+    pub log_probability: Vec<f32>,
+}

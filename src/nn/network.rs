@@ -1,0 +1,28 @@
+//! What a module must be to learn.
+
+use burn::module::AutodiffModule;
+
+/// A module that can be a [`Role`](crate::learner::Role)'s network. For one of one's own, `impl Network for MyModule {}` is enough.
+pub trait Network: AutodiffModule + Sync + 'static {
+    /// How many independent members there are. Where it is more than one, every parameter's first dimension is the member,
+    /// and each member's gradient is clipped and logged on its own.
+    fn members(&self) -> usize {
+        1
+    }
+
+    /// The named tensors that are saved for a parameter: pieces of its flat values, in order, without gaps. `path` is the
+    /// parameter's path in the module. Empty: the parameter is saved whole.
+    fn pieces(&self, path: &str) -> Vec<Piece> {
+        let _ = path;
+        Vec::new()
+    }
+}
+
+/// A named piece of a parameter's flat values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The name in the file.
+    pub name: String,
+    /// The shape in the file.
+    pub shape: Vec<usize>,
+}
