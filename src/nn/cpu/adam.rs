@@ -371,7 +371,7 @@ mod tests {
                 let len = 100_000;
                 let (mut params, mut first, mut second) =
                     (vec![0.5; len], vec![1e-37; len], vec![1e-37; len]);
-                let step = |kernels: &mut Kernels, first: &mut [f32], second: &mut [f32], at| {
+                let mut step = |kernels: &mut Kernels, first: &mut [f32], second: &mut [f32], at| {
                     let state = AdamState {
                         params: &mut params,
                         first,
