@@ -21,6 +21,18 @@ fn layers() -> NetworkSettings {
     }
 }
 
+/// Critics with these networks.
+fn ensemble(network: NetworkSettings) -> CriticSettings {
+    CriticSettings {
+        layers: network.layers,
+        activation: network.activation,
+        dropout: network.dropout,
+        layer_norm: network.layer_norm,
+        optimizer: network.optimizer,
+        ..default()
+    }
+}
+
 /// Builds an algorithm in which one network has the given settings.
 type Build = fn(&mut App, NetworkSettings);
 
@@ -44,7 +56,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Sac", "critic", 2 * ROWS, |app, network| {
-        let (critic, actor) = (sac::SacCritic { n: 2, network }, layers());
+        let (critic, actor) = (ensemble(network), layers());
         app.add_plugins(Sac {
             critic,
             actor,
@@ -52,8 +64,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Sac", "actor", ROWS, |app, actor| {
-        let network = layers();
-        let critic = sac::SacCritic { n: 2, network };
+        let critic = ensemble(layers());
         app.add_plugins(Sac {
             critic,
             actor,
@@ -61,7 +72,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Iql", "value", ROWS, |app, value| {
-        let (critic, actor) = (layers(), layers());
+        let (critic, actor) = (ensemble(layers()), layers());
         app.add_plugins(Iql {
             value,
             critic,
@@ -70,6 +81,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Iql", "critic", 2 * ROWS, |app, critic| {
+        let critic = ensemble(critic);
         let (value, actor) = (layers(), layers());
         app.add_plugins(Iql {
             value,
@@ -79,7 +91,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Iql", "actor", ROWS, |app, actor| {
-        let (value, critic) = (layers(), layers());
+        let (value, critic) = (layers(), ensemble(layers()));
         app.add_plugins(Iql {
             value,
             critic,
@@ -93,6 +105,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         "critic",
         2 * (ROWS + 3 * ACTIONS * ROWS),
         |app, critic| {
+            let critic = ensemble(critic);
             let (actions, actor) = (ACTIONS, layers());
             app.add_plugins(Cql {
                 actions,
@@ -103,7 +116,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         },
     ),
     ("Cql", "actor", ROWS, |app, actor| {
-        let (actions, critic) = (ACTIONS, layers());
+        let (actions, critic) = (ACTIONS, ensemble(layers()));
         app.add_plugins(Cql {
             actions,
             critic,
@@ -112,7 +125,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Bcq", "vae", 2 * ROWS, |app, vae| {
-        let (critic, actor) = (layers(), layers());
+        let (critic, actor) = (ensemble(layers()), layers());
         app.add_plugins(Bcq {
             vae,
             critic,
@@ -121,6 +134,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Bcq", "critic", 2 * ROWS, |app, critic| {
+        let critic = ensemble(critic);
         let (vae, actor) = (layers(), layers());
         app.add_plugins(Bcq {
             vae,
@@ -130,7 +144,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Bcq", "actor", ROWS, |app, actor| {
-        let (vae, critic) = (layers(), layers());
+        let (vae, critic) = (layers(), ensemble(layers()));
         app.add_plugins(Bcq {
             vae,
             critic,

@@ -9,7 +9,8 @@ use yarak::data::{ActionScale, Normaliser};
 use yarak::nn::cpu::{Activation, Adam, AdamState, Gradients, Input, Kernels, MlpShape, Saved};
 use yarak::prelude::{
     Actor, App, AppActingExt, AppLearnerExt, AppPersistExt, ComputeDevice, FacilitatorPlugin, Init,
-    Learner, Net, Policy, Preprocessing, Random, Reports, SchedulePlugin, Seed, gather, policy,
+    Net, OptimizerSettings, Policy, Preprocessing, Random, Reports, SchedulePlugin, Seed, gather,
+    policy,
 };
 
 /// The system's allocator, which counts.
@@ -121,7 +122,7 @@ fn a_policys_call_allocates_nothing() {
     let network = Policy::new(11, 3, &[256, 256], &device, &mut init);
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
-        .add_learner::<Actor>(Learner::default())
+        .add_learner::<Actor>(OptimizerSettings::default())
         .acts_with::<Actor>()
         .insert_resource(Net::<Actor>::new(network))
         .insert_resource(Preprocessing {

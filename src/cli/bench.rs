@@ -15,11 +15,11 @@ use super::print;
 use crate::checkpoint::{AppPersistExt, RestorePlugin, gather};
 use crate::collect::{Actions, Environments, Exploration};
 use crate::data::{
-    ActionScale, Column, Data, End, Episode, Normaliser, Parts, Preprocessing, Replay, Transitions,
-    split_episodes,
+    ActionScale, Column, Data, End, Episode, Normaliser, OffPolicySettings, Parts, Preprocessing,
+    Replay, Transitions, split_episodes,
 };
 use crate::env::registry;
-use crate::learner::{ComputeDevice, LearningRate, Noise, Random, Seed};
+use crate::learner::{ComputeDevice, Noise, OptimizerSettings, Random, Seed};
 use crate::nn::cpu::{Activation, Input, Kernels, MlpShape};
 use crate::nn::set_threads;
 use crate::plugins::{Ppo, Sac, Td3, Td3Bc};
@@ -384,7 +384,10 @@ impl Bench {
     /// peers' script.
     fn rounds_of_ppo(&self, threads: usize) -> Result<Vec<f64>, CliError> {
         set_threads(threads);
-        let rate = LearningRate::Constant(2.5e-4);
+        let optimizer = OptimizerSettings {
+            max_gradient_norm: Some(0.5),
+            ..OptimizerSettings::at(2.5e-4)
+        };
         let mut ppo = Ppo {
             steps: 128,
             epochs: 4,
@@ -393,8 +396,7 @@ impl Bench {
             entropy_coefficient: 0.01,
             ..Ppo::default()
         };
-        (ppo.actor.learning_rate, ppo.critic.learning_rate) = (rate.clone(), rate);
-        (ppo.actor.max_gradient_norm, ppo.critic.max_gradient_norm) = (Some(0.5), Some(0.5));
+        (ppo.actor.optimizer, ppo.critic.optimizer) = (optimizer.clone(), optimizer);
         let mut app = online_learner((
             Environments {
                 env: "CartPole-v1".to_owned(),
@@ -526,14 +528,20 @@ const HOPPER: &str = "Hopper-v5";
 
 fn td3() -> Td3 {
     Td3 {
-        warm_up: WARM_UP,
+        off_policy: OffPolicySettings {
+            learning_starts: WARM_UP,
+            ..OffPolicySettings::default()
+        },
         ..Td3::default()
     }
 }
 
 fn sac() -> Sac {
     Sac {
-        warm_up: WARM_UP,
+        off_policy: OffPolicySettings {
+            learning_starts: WARM_UP,
+            ..OffPolicySettings::default()
+        },
         ..Sac::default()
     }
 }

@@ -61,9 +61,11 @@ impl Trial {
     /// use yarak::prelude::*;
     /// use yarak::testing::{Mistake, Trial};
     ///
-    /// let mut dqn = Dqn { batch: 64, target_update: TargetUpdate::Hard(3), ..default() };
+    /// let copies = TargetUpdate { every: 3, tau: 1.0 };
+    /// let minibatch = MinibatchSettings::of(64);
+    /// let mut dqn = Dqn { minibatch, target_update: copies, ..default() };
     /// dqn.critic.layers = vec![32];
-    /// dqn.critic.learning_rate = LearningRate::Constant(3e-3);
+    /// dqn.critic.optimizer.learning_rate = Schedule::Constant(3e-3);
     /// let trial = Trial::of(dqn).with_choices(5);
     /// trial.networks_exist(&["critic"])?;
     /// trial.targets_are_copied(3)?;

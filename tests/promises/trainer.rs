@@ -7,11 +7,10 @@ const SCENE: &str = r#"Scene(
     plugins: [
         Dataset(path: "DATASET", validation: 0.2, action_bounds: (-2.0, 2.0)),
         Bc(
-            batch: 16,
-            steps_per_epoch: 50,
+            minibatch: (batch_size: 16, steps_per_epoch: 50),
             actor: (
                 layers: [8], activation: Tanh, dropout: 0.2, layer_norm: true,
-                optimizer: RmsProp(momentum: 0.5), learning_rate: WarmUp(initial: 1e-3, steps: 20),
+                optimizer: (rule: RmsProp(momentum: 0.5), learning_rate: WarmUp(initial: 1e-3, over: Steps(20))),
             ),
         ),
         Validation(every: 10),

@@ -8,7 +8,7 @@ use super::{Folding, ReplayBuffer};
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
 use crate::collect::{Exploration, Steps};
 use crate::data::minibatches::draw_minibatch;
-use crate::data::{Batch, Data, MinibatchPlugin, Preprocessing, StoredData};
+use crate::data::{Batch, Data, MinibatchPlugin, OffPolicySettings, Preprocessing, StoredData};
 use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
 use crate::report::console::Console;
 use crate::scene::{Bounds, Settings};
@@ -46,12 +46,8 @@ impl Plugin for Replay {
 pub struct ExperiencePlugin {
     /// The minibatches.
     pub minibatch: MinibatchPlugin,
-    /// Runs of [`Collect`] between two updates, at least 1: each is one step of every environment.
-    pub train_every: u64,
-    /// Gradient steps in an update.
-    pub gradient_steps: u64,
-    /// Environment steps before the first update.
-    pub warm_up: u64,
+    /// When it learns while environments run.
+    pub off_policy: OffPolicySettings,
 }
 
 /// Gradient steps in an epoch where there is no dataset to count.
@@ -138,10 +134,10 @@ fn build_buffer(
     let plugin = &experience.plugin;
     clock.set_epoch(plugin.minibatch.steps_per_epoch.unwrap_or(STEPS_PER_EPOCH));
     commands.insert_resource(Cadence {
-        collect: plugin.train_every.max(1),
-        learn: plugin.gradient_steps,
+        collect: plugin.off_policy.train_freq.max(1),
+        learn: plugin.off_policy.gradient_steps,
     });
-    commands.insert_resource(WarmUp(plugin.warm_up));
+    commands.insert_resource(WarmUp(plugin.off_policy.learning_starts));
     commands.insert_resource(Batch::empty(observation, action, &device.plain()));
     let buffer = ReplayBuffer::new(capacity, steps.rows(), observation, action);
     commands.insert_resource(buffer);
@@ -191,4 +187,5 @@ fn draw_replayed(
     Ok(())
 }
 
-const NOTHING: &str = "the replay buffer has no transition to learn from yet: raise `warm_up`";
+const NOTHING: &str =
+    "the replay buffer has no transition to learn from yet: raise `learning_starts`";
