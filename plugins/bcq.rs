@@ -118,9 +118,11 @@ pub struct SamplerStep;
 
 impl Plugin for Bcq {
     fn build(&self, app: &mut App) {
-        let minibatch = &self.minibatch;
         app.insert_resource(self.clone())
-            .add_plugins(minibatch.plugin(self.discount, self.n_step, self.infinite_horizon))
+            .add_plugins(
+                self.minibatch
+                    .plugin(self.discount, self.n_step, self.infinite_horizon),
+            )
             .add_learner::<Sampler>(self.vae.optimizer.clone())
             .add_learner::<Critic>(self.critic.optimizer.clone())
             .add_learner::<Perturbing>(self.actor.optimizer.clone())
@@ -176,13 +178,6 @@ fn divergence(code: &DiagonalGaussian) -> Tensor<1> {
     (sum.mean() + 1.0) * -0.5
 }
 
-/// Each row `n` times, one copy after the other: `[batch, width]` to `[batch · n, width]`.
-fn each_row(rows: Tensor<2>, n: usize) -> Tensor<2> {
-    let [batch, width] = rows.dims();
-    let copies = rows.unsqueeze_dim::<3>(1).repeat_dim(1, n);
-    copies.reshape([batch * n, width])
-}
-
 /// Actions that the generative model proposes, one for each observation: decoded from a clipped normal latent.
 fn propose(
     bcq: &Bcq,
@@ -206,7 +201,7 @@ fn q_target(
     critic: &Target<Critic>,
     noise: &mut Random<Noise>,
 ) -> Tensor<1> {
-    let next = each_row(batch.next_observation.clone(), bcq.target_samples);
+    let next = repeat_rows(batch.next_observation.clone(), bcq.target_samples);
     let action = propose(bcq, vae, next.clone(), noise);
     let action = actor.perturb(next.clone(), action);
     let q = bcq.critic.mix(critic.q(next, action));
@@ -310,7 +305,7 @@ fn act(world: &World, observation: Tensor<2>) -> Option<Tensor<2>> {
     let latents: Tensor<2> = Tensor::zeros([n, vae.latent()], &observation.device());
     let latents = noise.normal_like(&latents);
     let latents = latents.clamp(-bcq.latent_clip, bcq.latent_clip);
-    let observation = each_row(observation, n);
+    let observation = repeat_rows(observation, n);
     let action = vae.decode(observation.clone(), latents.repeat_dim(0, rows));
     let action = actor.perturb(observation.clone(), action);
     let width = action.dims()[1];
@@ -372,12 +367,5 @@ mod tests {
         assert_eq!(found(2.0, 1.0), 2.0);
         // -(1 + ln 0.25 - 1 - 0.25) / 2
         assert!((found(1.0, 0.5) - 0.818_147_2).abs() < 1e-6);
-    }
-
-    #[test]
-    fn rows_stand_beside_their_own_copies() {
-        let rows = Tensor::<2>::from_floats([[1.0], [2.0]], &ComputeDevice::cpu().plain());
-        let copies: Vec<f32> = each_row(rows, 3).into_data().into_vec().unwrap();
-        assert_eq!(copies, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
     }
 }

@@ -80,7 +80,8 @@ impl Settings for Cql {
     }
 }
 
-/// ln α' of the multiplier.
+/// The multiplier: the role of ln α', and the slot in which it is learned, directly after that of the critics.
+#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conservatism;
 
 impl Role for Conservatism {
@@ -95,19 +96,14 @@ impl Purpose for Uniform {
     const NAME: &'static str = "uniform";
 }
 
-/// The slot of the multiplier's step, directly after that of the critics.
-#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ConservatismStep;
-
 /// What the critics' step found: the weighted gap, a mean over the critics, `[1]`.
 #[derive(Resource)]
 pub struct Gap(Tensor<1>);
 
 impl Plugin for Cql {
     fn build(&self, app: &mut App) {
-        let minibatch = &self.minibatch;
         app.insert_resource(self.clone())
-            .add_plugins(minibatch.plugin(self.discount, self.n_step, false))
+            .add_plugins(self.minibatch.plugin(self.discount, self.n_step, false))
             // SAC's networks, its temperature's step and its targets' step.
             .add_plugins(sac::SoftActorCritic {
                 critic: self.critic.clone(),
@@ -116,6 +112,7 @@ impl Plugin for Cql {
                 target_update: self.target_update,
             })
             .add_random::<Uniform>()
+            .add_systems(Startup, build_multiplier)
             .add_systems(
                 Learn,
                 (
@@ -131,8 +128,7 @@ impl Plugin for Cql {
                 max_gradient_norm: None,
                 ..self.critic.optimizer.clone()
             })
-            .add_systems(Startup, build_multiplier)
-            .insert_after(Learn, LearnSystems::Critic, ConservatismStep, step);
+            .insert_after(Learn, LearnSystems::Critic, Conservatism, step);
         }
     }
 }
@@ -143,21 +139,17 @@ fn build_multiplier(device: Res<ComputeDevice>, mut commands: Commands) {
     commands.insert_resource(Gap(Tensor::zeros([1], &device)));
 }
 
-/// The two weights of the losses, as constants.
+/// The two weights of the losses, as constants; each is learned or stays as it begins.
 #[derive(SystemParam)]
 pub struct Weights<'w> {
-    /// There only where it is learned.
-    conservatism: Option<Res<'w, Net<Conservatism>>>,
+    conservatism: Res<'w, Net<Conservatism>>,
     temperature: Res<'w, Net<sac::Temperature>>,
 }
 
 impl Weights<'_> {
-    /// α' `[1]`, within what a 32-bit loss can bear; 1 where it is not learned.
-    fn conservatism(&self, batch: &Batch) -> Tensor<1> {
-        match &self.conservatism {
-            Some(weight) => weight.value().exp().clamp(0.0, 1e6),
-            None => Tensor::ones([1], &batch.reward.device()),
-        }
+    /// α' `[1]`, within what a 32-bit loss can bear.
+    fn conservatism(&self) -> Tensor<1> {
+        self.conservatism.value().exp().clamp(0.0, 1e6)
     }
 
     /// α `[1]`.
@@ -171,18 +163,11 @@ impl Weights<'_> {
     }
 }
 
-/// Each row `n` times, one copy after the other: `[batch, width]` to `[batch · n, width]`.
-fn each_row(rows: Tensor<2>, n: usize) -> Tensor<2> {
-    let [batch, width] = rows.dims();
-    let copies = rows.unsqueeze_dim::<3>(1).repeat_dim(1, n);
-    copies.reshape([batch * n, width])
-}
-
 /// `n` actions of the policy for each row, with their log-probabilities `[batch · n]`.
 fn draw(policy: &SquashedNormal, n: usize, noise: &mut Random<Noise>) -> DrawnAction {
     let copies = SquashedNormal {
-        mean: each_row(policy.mean.clone(), n),
-        log_std: each_row(policy.log_std.clone(), n),
+        mean: repeat_rows(policy.mean.clone(), n),
+        log_std: repeat_rows(policy.log_std.clone(), n),
     };
     copies.draw(noise)
 }
@@ -235,7 +220,7 @@ fn critic_terms(
     broad: Vec<(Tensor<2>, Tensor<2>)>,
 ) -> (Tensor<1>, Tensor<1>) {
     let q = q_of(batch.observation.clone(), batch.action.clone());
-    let copies = each_row(batch.observation.clone(), cql.actions);
+    let copies = repeat_rows(batch.observation.clone(), cql.actions);
     let recorded = q.device().is_autodiff();
     let constant = |x: Tensor<2>| if recorded { x.stop_gradient() } else { x };
     let kinds = broad.into_iter().map(|(action, log_density)| {
@@ -259,7 +244,7 @@ pub fn update_critic(
     (mut noise, mut uniform): (ResMut<Random<Noise>>, ResMut<Random<Uniform>>),
     mut dropout: ResMut<Random<Dropout>>,
     mut critic: Learning<Critic>,
-    mut gap_found: Option<ResMut<Gap>>,
+    mut found: ResMut<Gap>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let here = actor.distribution(batch.observation.clone());
@@ -272,19 +257,15 @@ pub fn update_critic(
     let broad = broad_actions(&cql, &here, &there, &mut noise, &mut uniform);
     let q_of = |s, a| critic.q_dropping(s, a, &mut dropout);
     let (difference, gap) = critic_terms(&cql, &batch, q_of, y, broad);
-    let mean_gap = gap.clone().mean().no_grad();
-    metrics.record("critic/gap", mean_gap.clone());
-    let multiplier = weights.conservatism(&batch);
-    let threshold = cql.lagrange.unwrap_or(0.0);
-    let losses = difference + multiplier.stop_gradient() * (gap - threshold);
+    found.0 = gap.clone().mean().no_grad();
+    metrics.record("critic/gap", found.0.clone());
+    let multiplier = weights.conservatism().stop_gradient();
+    let losses = difference + multiplier * (gap - cql.lagrange.unwrap_or(0.0));
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());
     let step = critic.descend(loss)?;
     metrics.record_each("critic", "gradient_norm", step.gradient_norm);
-    if let Some(found) = &mut gap_found {
-        found.0 = mean_gap;
-    }
     Ok(())
 }
 
@@ -321,8 +302,7 @@ pub fn update_actor(
     let goal = if tick.count <= cql.imitation_steps {
         policy.log_probability(batch.action.clone())
     } else {
-        let q = critic.frozen().q(batch.observation.clone(), drawn.action);
-        q.min_dim(0).squeeze_dim::<1>(0)
+        sac::least_q(&critic.frozen(), &batch, drawn.action)
     };
     let temperature = weights.temperature();
     entropy.0 = drawn.log_probability.clone().no_grad().mean().neg();
@@ -352,14 +332,11 @@ fn validate(
     let y = sac::q_target(&soft, &batch, &there, &target_critic, alpha, &mut noise);
     let broad = broad_actions(&cql, &here, &there, &mut noise, &mut uniform);
     let (difference, gap) = critic_terms(&cql, &batch, |s, a| critic.q(s, a), y, broad);
-    let multiplier = weights.conservatism(&batch);
-    let losses = difference + multiplier * (gap - cql.lagrange.unwrap_or(0.0));
+    let losses = difference + weights.conservatism() * (gap - cql.lagrange.unwrap_or(0.0));
     metrics.record("validate/critic/loss", losses.sum());
     let drawn = here.draw(&mut noise);
-    let q = critic.q(batch.observation.clone(), drawn.action);
-    let q = q.min_dim(0).squeeze_dim::<1>(0);
-    let temperature = weights.temperature();
-    let loss = (temperature * drawn.log_probability - q).mean();
+    let q = sac::least_q(&critic, &batch, drawn.action);
+    let loss = (weights.temperature() * drawn.log_probability - q).mean();
     metrics.record("validate/actor/loss", loss);
 }
 

@@ -72,8 +72,7 @@ impl Settings for Ddpg {
 
 impl Plugin for Ddpg {
     fn build(&self, app: &mut App) {
-        let minibatch = &self.minibatch;
-        let minibatch = minibatch.plugin(self.discount, self.n_step, false);
+        let minibatch = self.minibatch.plugin(self.discount, self.n_step, false);
         app.insert_resource(self.clone())
             .add_plugins(self.off_policy.plugin(minibatch))
             .add_learner::<Critic>(self.critic.optimizer.clone())

@@ -101,9 +101,8 @@ pub struct ValueStep;
 
 impl Plugin for Iql {
     fn build(&self, app: &mut App) {
-        let minibatch = &self.minibatch;
         app.insert_resource(self.clone())
-            .add_plugins(minibatch.plugin(self.discount, self.n_step, false))
+            .add_plugins(self.minibatch.plugin(self.discount, self.n_step, false))
             .add_learner::<Value>(self.value.optimizer.clone())
             .add_learner::<Critic>(self.critic.optimizer.clone())
             .add_learner::<DensityActor>(self.actor.optimizer.clone())

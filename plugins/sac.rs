@@ -105,8 +105,7 @@ impl Role for Temperature {
 
 impl Plugin for Sac {
     fn build(&self, app: &mut App) {
-        let minibatch = &self.minibatch;
-        let minibatch = minibatch.plugin(self.discount, self.n_step, false);
+        let minibatch = self.minibatch.plugin(self.discount, self.n_step, false);
         app.insert_resource(self.clone())
             .add_plugins(self.off_policy.plugin(minibatch))
             .add_plugins(SoftActorCritic {
@@ -248,6 +247,12 @@ pub fn update_critic(
 #[derive(Resource)]
 pub struct PolicyEntropy(pub Tensor<1>);
 
+/// min Q(s, a) over the critics, of actions for the batch's observations, `[batch]`.
+pub fn least_q(critic: &QEnsemble, batch: &Batch, action: Tensor<2>) -> Tensor<1> {
+    let q = critic.q(batch.observation.clone(), action);
+    q.min_dim(0).squeeze_dim::<1>(0)
+}
+
 /// The actor's step: mean(α log π(a|s) − min Q(s, a)) with a drawn from π(s).
 pub fn update_actor(
     batch: Res<Batch>,
@@ -264,8 +269,7 @@ pub fn update_actor(
     entropy.0 = log_probability.clone().no_grad().mean().neg();
     metrics.record("actor/entropy", entropy.0.clone());
 
-    let q = critic.frozen().q(batch.observation.clone(), drawn.action);
-    let q = q.min_dim(0).squeeze_dim::<1>(0);
+    let q = least_q(&critic.frozen(), &batch, drawn.action);
     let alpha = temperature.value().exp().stop_gradient();
     let loss = (log_probability * alpha - q).mean();
     metrics.record("actor/loss", loss.clone());

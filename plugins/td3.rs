@@ -106,8 +106,7 @@ impl Settings for Td3 {
 
 impl Plugin for Td3 {
     fn build(&self, app: &mut App) {
-        let minibatch = &self.minibatch;
-        let minibatch = minibatch.plugin(self.discount, self.n_step, false);
+        let minibatch = self.minibatch.plugin(self.discount, self.n_step, false);
         app.insert_resource(self.clone())
             .add_plugins(self.off_policy.plugin(minibatch))
             .add_plugins(TwinDelayed {

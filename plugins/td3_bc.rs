@@ -65,9 +65,11 @@ impl Settings for Td3Bc {
 
 impl Plugin for Td3Bc {
     fn build(&self, app: &mut App) {
-        let minibatch = &self.minibatch;
         app.insert_resource(self.clone())
-            .add_plugins(minibatch.plugin(self.discount, self.n_step, self.infinite_horizon))
+            .add_plugins(
+                self.minibatch
+                    .plugin(self.discount, self.n_step, self.infinite_horizon),
+            )
             .add_plugins(GoalPlugin {
                 mode: self.goal_mode,
             })

@@ -46,7 +46,7 @@ pub use crate::nn::{
     DiagonalGaussian, DiscreteQ, DrawnAction, GaussianMixture, GaussianSettings, Head,
     MixtureSettings, Mlp, MlpSettings, MlpShape, Perturbation, Policy, PolicyHead, QEnsemble,
     Scalar, SpaceDistribution, SpacePolicy, SquashedGaussian, SquashedNormal, StopGradient,
-    ValueBounds, ValueFunction, log_sum_exp, losses, measures,
+    ValueBounds, ValueFunction, log_sum_exp, losses, measures, repeat_rows,
 };
 pub use crate::plugins::{
     A2c, Bc, Bcq, Cql, Ddpg, Dqn, Iql, Ppo, Reinforce, Sac, Td3, Td3Bc, a2c, bc, bcq, cql, ddpg,

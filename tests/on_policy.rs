@@ -240,6 +240,34 @@ fn a_gradient_of_3_and_4_is_clipped_to_0_6_and_0_8() {
 }
 
 #[test]
+fn weights_decay_as_the_rule_has_it() {
+    let (adam, adam_w) = (Optimizer::adam(), Optimizer::adam_w());
+    for (rule, weight_decay, expected) in [(adam, 0.0, 4.0), (adam, 0.5, 3.9), (adam_w, 0.5, 3.8)] {
+        let mut a2c = A2c {
+            lambda: 0.0,
+            ..default()
+        };
+        a2c.critic.layers = vec![];
+        a2c.critic.optimizer = OptimizerSettings {
+            rule,
+            weight_decay,
+            ..OptimizerSettings::at(0.1)
+        };
+        // The second weight has no gradient but its decay: Adam's step is then the rate, AdamW's rate · decay · weight.
+        let rows = GivenRows {
+            next_observation: Some(column(&[0.0, 1.0], 2)),
+            ..GivenRows::new(column(&[1.0, 0.0], 2), column(&[0.0], 1), vec![1.0])
+        };
+        let mut app = given(a2c, rows.of_choices(2));
+        set(&mut app, [("critic", "0.weight", vec![0.5, 4.0])]);
+        prepare(&mut app);
+        step(&mut app);
+        let [weight, _] = critic(&app);
+        assert_close(f64::from(weight[1]), expected, 1e-6);
+    }
+}
+
+#[test]
 fn rows_are_given_with_states_actions_rewards_and_advantages_and_nothing_else() {
     // The second choice is the better one, whatever is seen.
     let rows = || GivenRows {

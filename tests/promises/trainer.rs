@@ -49,6 +49,27 @@ fn a_run_whose_metric_gets_no_better_is_saved_and_ends_and_stays_ended() {
 }
 
 #[test]
+fn a_long_half_life_of_targets_is_told_with_its_length_and_a_short_one_is_not() {
+    let scene = r#"Scene(
+    steps: 2,
+    plugins: [
+        Dataset(path: "DATASET"),
+        Td3Bc(critic: (layers: [4]), actor: (layers: [4])),
+    ],
+)
+"#;
+    let room = Room::new();
+    room.write("scene.ron", &with_dataset(scene));
+    let said = room.yarak("train scene.ron --run short");
+    assert!(!said.stderr.contains("half-life"), "{}", said.stderr);
+    said.ends_with(0);
+    let said = room.yarak("train scene.ron --run long --set Td3Bc.target_update.tau=1e-5");
+    let warning = "warning: with `target_update: (every: 2, tau: 0.00001)` the targets' half-life is 138629 steps";
+    assert!(said.stderr.contains(warning), "{}", said.stderr);
+    said.ends_with(0);
+}
+
+#[test]
 fn a_run_of_epochs_keeps_the_checkpoint_of_the_smallest_loss() {
     let room = room();
     let endless = "--set EarlyStopping.patience=1000";
