@@ -212,6 +212,7 @@ pub mod prelude;
 pub mod report;
 pub mod scene;
 pub mod schedule;
+pub mod subnormals;
 pub mod testing;
 #[cfg(test)]
 mod testing_data;

@@ -9,6 +9,7 @@ use super::{Form, PolicyError};
 use crate::checkpoint::{Snapshot, load_some, resolve};
 use crate::data::{ActionScale, Normaliser, Preprocessing};
 use crate::nn::cpu::Single;
+use crate::subnormals::FlushSubnormals;
 
 /// A trained policy that acts, and does nothing else.
 ///
@@ -100,6 +101,8 @@ impl Policy {
                 value: observation[index],
             });
         }
+        // As it was trained.
+        let _flushed = FlushSubnormals::enter();
         let statistics = self.mean.iter().zip(&self.divisor);
         for ((input, raw), (mean, divisor)) in
             self.input.iter_mut().zip(observation).zip(statistics)
