@@ -1,9 +1,9 @@
 //! REINFORCE: a policy gradient by whole episodes' returns, with an entropy bonus and an optional baseline.
 //!
 //! Williams 1992, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",
-//! <https://doi.org/10.1007/BF00992696>. The file reads from top to bottom: settings, policy, draws, returns, the policy's step.
-//! Descendants such as A2C and PPO add [`PolicyGradient`], which is the policy and its draws, and bring other advantages or another
-//! step. It learns from environments and from given rows alike. `docs/reinforce.md` lists every difference from the paper.
+//! <https://doi.org/10.1007/BF00992696>. The file is its settings, its wiring and its advantages, whole episodes' returns: the
+//! policy, its samples and its step are `plugins/on_policy.rs`'s. It learns from environments and from given rows alike.
+//! `docs/reinforce.md` lists every difference from the paper.
 
 use yarak::prelude::*;
 
