@@ -1,9 +1,10 @@
 //! CQL: SAC whose critics are also pushed down where the data has no actions, so that they never promise too much.
 //!
 //! Kumar, Zhou, Tucker & Levine 2020, "Conservative Q-Learning for Offline Reinforcement Learning",
-//! <https://arxiv.org/abs/2006.04779>, on SAC (Haarnoja et al. 2018, <https://arxiv.org/abs/1812.05905>). The file reads from top
-//! to bottom as algorithm 1 does: settings, networks, the critics with CQL(H) (equation 4), the multiplier α', the policy. What it has of SAC
-//! (`plugins/sac.rs`), networks, temperature and targets, it inserts. `docs/cql.md` lists every difference from the authors' code and from robomimic's.
+//! <https://arxiv.org/abs/2006.04779>, on SAC (Haarnoja et al. 2018, <https://arxiv.org/abs/1812.05905>). What it has of SAC
+//! (`plugins/sac.rs`), networks, temperature and targets, it inserts; the file reads from top to bottom as algorithm 1 does:
+//! settings, the critics with CQL(H) (equation 4), the multiplier α', the policy. `docs/cql.md` lists every difference from the
+//! authors' code and from robomimic's.
 
 use yarak::prelude::*;
 
