@@ -1,6 +1,6 @@
 //! `yarak bench`: what this machine reaches, by a workload that peers can be measured with.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -632,11 +632,7 @@ fn random_data() -> Result<Data, CliError> {
     })
     .map_err(CliError::failed)?;
     let split = split_episodes(&transitions, 0.0, 0).map_err(CliError::failed)?;
-    Ok(Data {
-        transitions: Arc::new(transitions),
-        split: Arc::new(split),
-        file: "random".into(),
-    })
+    Ok(Data::in_memory(transitions, split, "random"))
 }
 
 /// A TD3+BC learner before its first step.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use bevy_app::{App, Plugin, PostStartup};
+use bevy_app::{App, Plugin, PostStartup, PreStartup};
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::IntoScheduleConfigs;
 use bevy_ecs::system::ScheduleSystem;
@@ -11,10 +11,11 @@ use bevy_reflect::Reflect;
 use super::entity::{Agent, Ended, EpisodeStatistics, Observation, Restart, Reward, StepCount};
 use super::persist::AppPersistAgentsExt;
 use super::scaling::{ClipActions, RescaleActions};
+use super::seen::{CollectedGoal, Seen, look_on, see_first, see_on};
 use super::systems::{gather_observations, keep_steps, limit_time, scatter_actions};
 use super::{Actions, CollectError, Observations, Steps};
 use crate::checkpoint::{AppPersistExt, RestoreSystems};
-use crate::data::{ActionScale, Normaliser, Preprocessing, Spaces};
+use crate::data::{ActionScale, EpisodeGoal, Normaliser, Preprocessing, Spaces, load_dataset};
 use crate::env::Space;
 use crate::report::Metrics;
 use crate::schedule::{Cadence, Collect, CollectSystems, InputError, StepsPerCollect};
@@ -137,6 +138,10 @@ pub struct OwnEnvironments {
     pub time_limit: Option<NonZeroU64>,
     /// When the next episode begins.
     pub autoreset: Autoreset,
+    /// The observations of the episode that a network sees side by side, oldest first.
+    pub frame_stack: usize,
+    /// The goal of episodes, for an algorithm whose networks are given goals.
+    pub goal: Option<EpisodeGoal>,
     /// Whether actions in [-1, 1] are mapped to the bounds of a box.
     pub rescale_actions: bool,
     /// Whether actions beyond the bounds of a box are clipped.
@@ -153,6 +158,8 @@ impl Default for OwnEnvironments {
             count: 1,
             time_limit: None,
             autoreset: Autoreset::SameStep,
+            frame_stack: 1,
+            goal: None,
             rescale_actions: true,
             clip_actions: true,
         }
@@ -166,10 +173,11 @@ impl Plugin for OwnEnvironments {
         let world = app.world_mut();
         // A checkpoint that acts, or data, may have said already how observations and actions are scaled.
         if !world.contains_resource::<Preprocessing>() {
+            let frames = self.frame_stack.max(1);
             world.insert_resource(Preprocessing {
-                observation: Normaliser::identity(observation),
+                observation: Normaliser::identity(frames * observation),
                 action: action_scale(&self.action),
-                frames: 1,
+                frames,
             });
         }
         let mut cadence = world.get_resource_or_init::<Cadence>();
@@ -185,8 +193,10 @@ impl Plugin for OwnEnvironments {
         .insert_resource(Observations::new(self.count, observation))
         .insert_resource(Actions::new(self.count, action))
         .insert_resource(Steps::new(self.count, observation, action))
+        .insert_resource(CollectedGoal(self.goal.clone()))
         .init_resource::<FinishedEpisodes>()
         .persist::<Preprocessing>()
+        .persist::<Seen>()
         .persist_component::<Observation>()
         .persist_component::<Reward>()
         .persist_component::<Ended>()
@@ -213,15 +223,18 @@ impl Plugin for OwnEnvironments {
             PostStartup,
             (
                 check_rows.in_set(E::Autoreset),
-                gather_observations.in_set(E::Gather),
+                (gather_observations, see_first).chain().in_set(E::Gather),
             ),
         )
+        .add_systems(PreStartup, look_on.after(load_dataset))
         .add_systems(
             Collect,
             (
                 scatter_actions.in_set(E::ScatterActions),
                 (limit_time, keep_steps).chain().in_set(E::TimeLimit),
-                gather_observations.in_set(E::Gather),
+                (gather_observations, see_on.run_if(resource_exists::<Seen>))
+                    .chain()
+                    .in_set(E::Gather),
                 record_episodes.in_set(CollectSystems::Record),
             ),
         );

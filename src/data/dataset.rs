@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
@@ -15,8 +14,8 @@ use super::hdf5::FileError;
 use super::split::{held_out_by, split};
 use super::streaming::Stored;
 use super::{
-    ActionScale, Bytes, Column, Dones, Goals, LoadError, Normaliser, Reading, Recording, Rule,
-    ScaleError, Split, SplitError, Transitions,
+    ActionScale, Bytes, Column, Data, DataRows, Dones, Goals, LoadError, Normaliser, Reading,
+    Recording, Rule, ScaleError, Split, SplitError, StoredRows,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
 use crate::collect::Steps;
@@ -229,63 +228,6 @@ impl Persist for Preprocessing {
     }
 }
 
-/// The transitions that a run learns from, preprocessed, and which of them are held out. Learners of one process that read the
-/// same file in the same way share one copy.
-#[derive(Resource, Clone, Debug)]
-pub struct Data {
-    /// The preprocessed transitions.
-    pub transitions: Arc<Transitions>,
-    /// Which rows are trained on and which are held out.
-    pub split: Arc<Split>,
-    /// Where they came from.
-    pub file: PathBuf,
-}
-
-/// Transitions that stay in their file because they would take more memory than [`Dataset::memory`]: what a run has instead of
-/// [`Data`]. Minibatches are drawn from either; what needs all rows at once needs [`Data`].
-#[derive(Resource, Clone)]
-pub struct StoredData {
-    /// The transitions, preprocessed as they are read.
-    pub stored: Arc<Stored>,
-    /// Which rows are trained on and which are held out.
-    pub split: Arc<Split>,
-    /// Where they are.
-    pub file: PathBuf,
-    /// How many choices an action is one of; `None` where actions are vectors of real numbers.
-    pub choices: Option<usize>,
-    /// The most memory that they may take.
-    pub memory: Bytes,
-}
-
-/// A whole episode of the training data.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ScoredEpisode {
-    /// Its rows in [`Data::transitions`].
-    pub rows: Range<usize>,
-    /// The undiscounted sum of its rewards.
-    pub total_reward: f64,
-}
-
-impl Data {
-    /// The episodes that are trained on, in the order of the file, with their returns.
-    pub fn training_episodes(&self) -> Vec<ScoredEpisode> {
-        let (episodes, returns) = (self.transitions.episodes(), self.transitions.returns());
-        let held_out = &self.split.held_out;
-        // Whole episodes are held out, so the first row stands for all.
-        let trained_on =
-            |rows: &Range<usize>| held_out.binary_search(&(rows.start as u32)).is_err();
-        episodes
-            .iter()
-            .zip(returns)
-            .filter(|(episode, _)| trained_on(&episode.rows))
-            .map(|(episode, total_reward)| ScoredEpisode {
-                rows: episode.rows.clone(),
-                total_reward,
-            })
-            .collect()
-    }
-}
-
 /// Why a dataset cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -366,22 +308,24 @@ impl DatasetError {
     }
 }
 
-const FRAMES_ONLINE: &str = "`Dataset.frames` is for learning from data: what is collected in `Environments` is learned from one \
-    observation at a time, so leave one of the two out";
-
-pub(super) fn load_dataset(
+pub(crate) fn load_dataset(
     dataset: Res<Dataset>,
     folders: Option<Res<SearchFolders>>,
     spaces: Option<Res<Spaces>>,
     goals: Option<Res<Goals>>,
     online: Option<Res<Steps>>,
+    acting: Option<Res<Preprocessing>>,
     mut commands: Commands,
 ) -> Result<(), BevyError> {
-    if online.is_some() && dataset.frames > 1 {
-        return Err(InputError::new(FRAMES_ONLINE).into());
-    }
-    if let (Some(_), Some(spaces)) = (&goals, &spaces) {
-        return Err(InputError::new(Goals::refusal(&spaces.environment)).into());
+    if let (Some(_), Some(acting)) = (online, acting)
+        && acting.frames != dataset.frames
+    {
+        let (data, environments) = (dataset.frames, acting.frames);
+        return Err(InputError::new(format!(
+            "`Dataset.frames` is {data} and `Environments.frame_stack` is {environments}: a network sees the same wherever it learns \
+             and acts, so give both the same number"
+        ))
+        .into());
     }
     let file = folders.map_or_else(
         || dataset.path.clone(),
@@ -395,9 +339,9 @@ pub(super) fn load_dataset(
     preprocessing.observation = preprocessing
         .observation
         .repeated(frames + usize::from(goals.is_some()));
-    if let (Some(n), None) = (loaded.choices, &spaces) {
+    if let (Some(n), None) = (loaded.data.choices(), &spaces) {
         commands.insert_resource(Spaces {
-            environment: loaded.file.display().to_string(),
+            environment: loaded.data.file.display().to_string(),
             observation: Space::from_bounds(&vec![
                 (f32::MIN, f32::MAX);
                 loaded.preprocessing.observation.mean.len()
@@ -406,21 +350,7 @@ pub(super) fn load_dataset(
         });
     }
     commands.insert_resource(preprocessing);
-    let (split, file) = (loaded.split.clone(), loaded.file.clone());
-    match &loaded.rows {
-        LoadedRows::InMemory(transitions) => commands.insert_resource(Data {
-            transitions: transitions.clone(),
-            split,
-            file,
-        }),
-        LoadedRows::InFile(stored, memory) => commands.insert_resource(StoredData {
-            stored: stored.clone(),
-            split,
-            file,
-            choices: loaded.choices,
-            memory: *memory,
-        }),
-    }
+    commands.insert_resource(loaded.data.clone());
     Ok(())
 }
 
@@ -430,7 +360,7 @@ pub struct SharedDataset(Arc<Loaded>);
 impl SharedDataset {
     /// The file that was read.
     pub fn file(&self) -> &Path {
-        &self.0.file
+        &self.0.data.file
     }
 }
 
@@ -452,17 +382,8 @@ pub fn preload(world: &World) -> Result<Option<SharedDataset>, DatasetError> {
 
 /// A dataset as several learners share it.
 struct Loaded {
-    file: PathBuf,
-    rows: LoadedRows,
-    split: Arc<Split>,
+    data: Data,
     preprocessing: Preprocessing,
-    /// How many choices an action is one of, where it is one.
-    choices: Option<usize>,
-}
-
-enum LoadedRows {
-    InMemory(Arc<Transitions>),
-    InFile(Arc<Stored>, Bytes),
 }
 
 /// What makes two datasets the same: file and everything that is done to it.
@@ -539,15 +460,20 @@ fn prepare(
         let action = scale_of(&extremes, choices)?;
         stored.rescale(observation.clone(), action.clone());
         return Ok(Loaded {
-            file: place,
-            rows: LoadedRows::InFile(Arc::new(stored), budget),
-            split: Arc::new(split),
+            data: Data {
+                rows: DataRows::InFile(StoredRows {
+                    stored: Arc::new(stored),
+                    choices,
+                    memory: budget,
+                }),
+                split: Arc::new(split),
+                file: place,
+            },
             preprocessing: Preprocessing {
                 observation,
                 action,
                 frames: 1,
             },
-            choices,
         });
     }
     let mut transitions = recording.read()?;
@@ -561,15 +487,12 @@ fn prepare(
     observation.apply(&mut transitions).map_err(scale_error)?;
     action.apply(&mut transitions).map_err(scale_error)?;
     Ok(Loaded {
-        file: place,
-        rows: LoadedRows::InMemory(Arc::new(transitions)),
-        split: Arc::new(split),
+        data: Data::in_memory(transitions, split, place),
         preprocessing: Preprocessing {
             observation,
             action,
             frames: 1,
         },
-        choices,
     })
 }
 
@@ -667,7 +590,6 @@ fn training_rows<'a>(column: &'a Column, split: &Split) -> Cow<'a, Column> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{End, Episode, Parts};
 
     #[test]
     fn preprocessing_whose_frames_do_not_fit_is_not_read() {
@@ -687,39 +609,5 @@ mod tests {
             let error = with(width, frames).unwrap_err().to_string();
             assert!(error.contains("side by side"), "{error}");
         }
-    }
-
-    #[test]
-    fn held_out_episodes_are_not_among_those_that_are_trained_on() {
-        let column = |values: Vec<f32>| Column { values, width: 1 };
-        let transitions = Transitions::new(Parts {
-            observation: column(vec![0.0; 6]),
-            action: column(vec![0.0; 6]),
-            reward: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-            next_observation: column(vec![0.0; 6]),
-            terminal: vec![false; 6],
-            episodes: [0..1, 1..3, 3..6]
-                .map(|rows| Episode {
-                    rows,
-                    end: End::Truncated,
-                })
-                .to_vec(),
-        });
-        let data = Data {
-            transitions: Arc::new(transitions.unwrap()),
-            split: Arc::new(Split {
-                training: vec![0, 3, 4, 5],
-                held_out: vec![1, 2],
-            }),
-            file: PathBuf::new(),
-        };
-        let found = data.training_episodes();
-        assert_eq!(
-            found
-                .iter()
-                .map(|it| (it.rows.clone(), it.total_reward))
-                .collect::<Vec<_>>(),
-            [(0..1, 1.0), (3..6, 15.0)]
-        );
     }
 }

@@ -96,6 +96,17 @@ impl Normaliser {
         }
     }
 
+    /// For observations of another width, of which these are the first elements or a part of them: what there is of statistics,
+    /// and then those of the first elements again.
+    #[must_use]
+    pub(crate) fn resized(&self, width: usize) -> Self {
+        let of = |values: &[f32]| values.iter().cycle().take(width).copied().collect();
+        Self {
+            mean: of(&self.mean),
+            std: of(&self.std),
+        }
+    }
+
     /// Standardises both observation columns.
     ///
     /// # Errors

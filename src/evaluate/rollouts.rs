@@ -1,18 +1,21 @@
 //! Episodes at evaluation.
 
-use bevy_app::{App, Plugin};
+use bevy_app::{App, Plugin, PreStartup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Acting;
-use crate::data::{FrameStack, Goals, Preprocessing, ScaleError, Spaces};
+use crate::data::pipeline::{GoalPlace, Sight};
+use crate::data::{EpisodeGoal, GoalError, Goals, Preprocessing, ScaleError, Spaces};
 use crate::env::registry::{self, ReferenceScores};
-use crate::env::{Environment, EnvironmentError};
+use crate::env::{Environment, EnvironmentError, Space};
 use crate::learner::{ComputeDevice, Seed};
 use crate::report::Metrics;
 use crate::scene::{Bounds, Settings};
-use crate::schedule::{AppCadenceExt, Evaluate, EvaluateSystems, FailSaved, Failure, with_causes};
+use crate::schedule::{
+    AppCadenceExt, Evaluate, EvaluateSystems, FailSaved, Failure, InputError, with_causes,
+};
 
 /// Plays episodes with the deterministic policy every so many steps, and reports their returns.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -27,6 +30,8 @@ pub struct Rollouts {
     pub episodes: usize,
     /// The first episode's seed, counted from the run's seed. Every evaluation plays the same episodes.
     pub seed: u64,
+    /// The goal of every episode, for an algorithm whose networks are given goals (`goal_mode`).
+    pub goal: Option<EpisodeGoal>,
 }
 
 impl Default for Rollouts {
@@ -37,6 +42,7 @@ impl Default for Rollouts {
             episodes: 10,
             // As in the authors' TD3_BC, whose evaluation seeds with `seed + 100`.
             seed: 100,
+            goal: None,
         }
     }
 }
@@ -64,6 +70,7 @@ impl Plugin for Rollouts {
         app.insert_resource(self.clone())
             .init_resource::<Episodes>()
             .run_every(Evaluate, self.every)
+            .add_systems(PreStartup, check_goal)
             .add_systems(
                 Evaluate,
                 (
@@ -133,12 +140,9 @@ pub enum RolloutError {
         /// The width that the policy knows.
         found: usize,
     },
-    /// A policy that needs a goal.
-    #[error("{}", crate::data::Goals::refusal(.environment))]
-    NoGoal {
-        /// The environment.
-        environment: String,
-    },
+    /// A policy that needs a goal which the environment does not give.
+    #[error(transparent)]
+    Goal(#[from] GoalError),
     /// Scaling failed.
     #[error("{environment}: {error}")]
     Scale {
@@ -147,6 +151,26 @@ pub enum RolloutError {
         /// What is wrong.
         error: ScaleError,
     },
+}
+
+/// A policy that needs a goal is given one, or the run ends before its first step.
+fn check_goal(rollouts: Res<Rollouts>, goals: Option<Res<Goals>>) -> Result<(), BevyError> {
+    let goal = rollouts.goal.as_ref();
+    let checked = match registry::specification(&rollouts.env) {
+        Ok(known) => {
+            let space = &known.observation_space;
+            GoalPlace::of(goal, goals.is_some(), &rollouts.env, space).map(drop)
+        }
+        // What the environment shows is known when it is played.
+        Err(_) if goal.is_some() == goals.is_some() => Ok(()),
+        Err(_) => {
+            let nothing = Space::Dict {
+                entries: Vec::new(),
+            };
+            GoalPlace::of(goal, goals.is_some(), &rollouts.env, &nothing).map(drop)
+        }
+    };
+    Ok(checked.map_err(InputError::new)?)
 }
 
 fn play_episodes(world: &mut World) -> Result<(), BevyError> {
@@ -198,11 +222,9 @@ pub fn watch(
     let preprocessing = world
         .get_resource::<Preprocessing>()
         .ok_or(RolloutError::NoPreprocessing)?;
-    if world.contains_resource::<Goals>() {
-        return Err(RolloutError::NoGoal {
-            environment: environment.to_owned(),
-        });
-    }
+    let rollouts = world.get_resource::<Rollouts>();
+    let goal = rollouts.and_then(|rollouts| rollouts.goal.as_ref());
+    let has_goals = world.contains_resource::<Goals>();
     let device = world.resource::<ComputeDevice>().plain();
     let scale_error = |error| RolloutError::Scale {
         environment: environment.to_owned(),
@@ -210,27 +232,26 @@ pub fn watch(
     };
     let mut environments: Vec<Box<dyn Environment>> = Vec::new();
     let mut observations: Vec<Vec<f32>> = Vec::new();
-    let mut stacks = vec![FrameStack::new(preprocessing.frames); episodes];
+    let mut sights = Vec::new();
     let frames = preprocessing.frames.max(1);
     for (index, mut made) in registry::make_each(environment, episodes)?
         .into_iter()
         .enumerate()
     {
+        let space = made.observation_space();
+        let place = GoalPlace::of(goal, has_goals, environment, space)?;
+        let shown = place.observed(space.size());
+        let side_by_side = frames + usize::from(has_goals);
         let [observations_found, actions_found] = preprocessing.widths();
-        for (what, space, side_by_side, found) in [
-            (
-                "observations",
-                made.observation_space(),
-                frames,
-                observations_found,
-            ),
-            ("actions", made.action_space(), 1, actions_found),
+        for (what, expected, side_by_side, found) in [
+            ("observations", shown, side_by_side, observations_found),
+            ("actions", made.action_space().size(), 1, actions_found),
         ] {
-            if space.size() * side_by_side != found {
+            if expected * side_by_side != found {
                 return Err(RolloutError::OtherTask {
                     environment: environment.to_owned(),
                     what,
-                    expected: space.size(),
+                    expected,
                     found: found / side_by_side,
                 });
             }
@@ -241,7 +262,9 @@ pub fn watch(
             &mut observation,
         )?;
         look(index, &*made);
-        stacks[index].begin(&observation);
+        let mut sight = Sight::new(frames, place);
+        sight.begin(&observation);
+        sights.push(sight);
         environments.push(made);
         observations.push(observation);
     }
@@ -255,11 +278,7 @@ pub fn watch(
     let mut playing = vec![true; episodes];
     while playing.contains(&true) {
         // Episodes that are over stay in the batch, so that an action never depends on how many others still play.
-        let mut rows: Vec<f32> = stacks
-            .iter()
-            .flat_map(FrameStack::values)
-            .copied()
-            .collect();
+        let mut rows: Vec<f32> = sights.iter().flat_map(Sight::values).collect();
         preprocessing
             .observation
             .apply_to_row(&mut rows)
@@ -284,7 +303,7 @@ pub fn watch(
             }
             let action = &actions[index * width..(index + 1) * width];
             let outcome = environments[index].step(action, &mut observations[index])?;
-            stacks[index].push(&observations[index]);
+            sights[index].push(&observations[index]);
             scores[index].total_reward += outcome.reward;
             scores[index].length += 1;
             look(index, &*environments[index]);
