@@ -28,8 +28,9 @@ pub use crate::collect::{
 pub use crate::data::{
     Batch, Column, Data, Dataset, Divergence, Dones, End, Episode, EpisodeGoal, ExperiencePlugin,
     Folding, Gathered, GivenRows, GivenRowsError, GivenRowsPlugin, GoalMode, GoalPlugin, Goals,
-    LearnsChoices, MinibatchPlugin, Minibatches, Preprocessing, Replay, ReplayBuffer, Replayed,
-    Rollout, RolloutBatch, RolloutPlugin, RowWeights, Rule, Spaces, Transitions,
+    LearnsChoices, MinibatchPlugin, Minibatches, ObservationParts, Preprocessing, Replay,
+    ReplayBuffer, Replayed, Rollout, RolloutBatch, RolloutPlugin, RowWeights, Rule, Spaces,
+    Transitions,
 };
 pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};

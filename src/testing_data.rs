@@ -55,11 +55,10 @@ pub fn learner(algorithm: impl Plugin, steps: u64) -> App {
         .insert_resource(Seed(1))
         .insert_resource(ComputeDevice::cpu())
         .insert_resource(data())
-        .insert_resource(Preprocessing {
-            observation: Normaliser::identity(11),
-            action: ActionScale::from_bounds(vec![-1.0; 3], vec![1.0; 3]).unwrap(),
-            frames: 1,
-        })
+        .insert_resource(Preprocessing::new(
+            Normaliser::identity(11),
+            ActionScale::from_bounds(vec![-1.0; 3], vec![1.0; 3]).unwrap(),
+        ))
         .add_plugins(algorithm);
     app.finish();
     app.cleanup();

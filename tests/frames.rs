@@ -291,3 +291,45 @@ fn a_resumed_run_goes_on_with_the_frames_that_it_had() -> Result<(), CheckpointE
     assert_eq!(whole.files, resumed.files);
     Ok(())
 }
+
+#[test]
+fn a_policy_with_a_goal_is_played_towards_the_one_that_the_scene_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = folder.path().join("scene.ron");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join(DATA);
+    let text = |goal: &str| {
+        format!(
+            "Scene(name: \"goal\", seed: 0, device: \"cpu\", steps: 40, plugins: [Dataset(path: {data:?}), \
+             Bc(batch: 32, goal_mode: Last, actor: (layers: [16])), \
+             Rollouts(env: \"Pendulum-v1\", every: 40, episodes: 1{goal})])"
+        )
+    };
+    let played = |goal: &str, run: &str| {
+        std::fs::write(&scene, text(goal)).unwrap();
+        let run = folder.path().join(run);
+        let run = run.to_str().unwrap();
+        yarak(&["train", scene.to_str().unwrap(), "--run", run]);
+        let said = yarak(&["eval", run, "--seed", "5", "--json"]);
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        said["returns"][0].as_f64().unwrap()
+    };
+    let up = played(", goal: Fixed([1.0, 0.0, 0.0])", "up");
+    let down = played(", goal: Fixed([-1.0, 0.0, 0.0])", "down");
+    assert_ne!(up, down);
+    assert_eq!(up, played(", goal: Fixed([1.0, 0.0, 0.0])", "again"));
+
+    let run = folder.path().join("up");
+    let collected = folder.path().join("data.hdf5");
+    yarak(&[
+        "collect",
+        run.to_str().unwrap(),
+        "--steps",
+        "200",
+        "--seed",
+        "5",
+        "--out",
+        collected.to_str().unwrap(),
+    ]);
+    let earned: f64 = load(&collected).unwrap().returns()[0];
+    assert!((earned - up).abs() < 1e-3, "{earned} {up}");
+}

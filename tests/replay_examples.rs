@@ -139,7 +139,9 @@ fn a_resumed_run_draws_by_the_priorities_that_it_had() -> Result<(), CheckpointE
     // β is the same from the beginning, as the two runs are of other lengths.
     let finished = |steps, from: Option<Snapshot>| {
         let mut app = prioritized(steps, 0.6);
-        app.world_mut().resource_mut::<prioritized::PrioritizedReplay>().beta = 1.0;
+        app.world_mut()
+            .resource_mut::<prioritized::PrioritizedReplay>()
+            .beta = 1.0;
         if let Some(from) = from {
             app.insert_resource(ResumeFrom(from));
         }

@@ -648,11 +648,10 @@ fn learner(data: &Data, seed: u64) -> Result<App, CliError> {
     .insert_resource(Seed(seed))
     .insert_resource(ComputeDevice::cpu())
     .insert_resource(data.clone())
-    .insert_resource(Preprocessing {
-        observation: Normaliser::identity(OBSERVATION),
-        action: scale.map_err(CliError::failed)?,
-        frames: 1,
-    })
+    .insert_resource(Preprocessing::new(
+        Normaliser::identity(OBSERVATION),
+        scale.map_err(CliError::failed)?,
+    ))
     .add_plugins(Td3Bc::default());
     app.finish();
     app.cleanup();

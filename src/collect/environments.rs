@@ -37,6 +37,9 @@ pub struct Environments {
     /// one stands for those before it.
     #[reflect(@Bounds::within(1.0, 1_000.0))]
     pub frame_stack: usize,
+    /// The parts of a dictionary of observations that are learned from, in the order in which they are joined. Empty: all of them,
+    /// but for the goal.
+    pub observations: Vec<String>,
     /// The goal of episodes, for an algorithm whose networks are given goals (`goal_mode`).
     pub goal: Option<EpisodeGoal>,
     /// Whether the policy's actions in [−1, 1] are mapped to the bounds of the action space.
@@ -76,6 +79,7 @@ impl Default for Environments {
             autoreset: Autoreset::SameStep,
             time_limit: None,
             frame_stack: 1,
+            observations: Vec::new(),
             goal: None,
             rescale_actions: true,
             clip_actions: true,
@@ -118,6 +122,7 @@ impl Plugin for Environments {
                 time_limit: Some(limit.unwrap_or(known.time_limit)),
                 autoreset: self.autoreset,
                 frame_stack: self.frame_stack,
+                observations: self.observations.clone(),
                 goal: self.goal.clone(),
                 rescale_actions: self.rescale_actions,
                 clip_actions: self.clip_actions,
@@ -169,6 +174,7 @@ impl Environments {
                 time_limit: None,
                 autoreset: self.autoreset,
                 frame_stack: self.frame_stack,
+                observations: self.observations.clone(),
                 goal: self.goal.clone(),
                 rescale_actions: self.rescale_actions,
                 clip_actions: self.clip_actions,

@@ -11,7 +11,7 @@ use bevy_reflect::Reflect;
 use super::entity::{Agent, Ended, EpisodeStatistics, Observation, Restart, Reward, StepCount};
 use super::persist::AppPersistAgentsExt;
 use super::scaling::{ClipActions, RescaleActions};
-use super::seen::{CollectedGoal, Seen, look_on, see_first, see_on};
+use super::seen::{Asked, Seen, look_on, see_first, see_on};
 use super::systems::{gather_observations, keep_steps, limit_time, scatter_actions};
 use super::{Actions, CollectError, Observations, Steps};
 use crate::checkpoint::{AppPersistExt, RestoreSystems};
@@ -140,6 +140,9 @@ pub struct OwnEnvironments {
     pub autoreset: Autoreset,
     /// The observations of the episode that a network sees side by side, oldest first.
     pub frame_stack: usize,
+    /// The parts of a dictionary of observations that are learned from, in the order in which they are joined. Empty: all of them,
+    /// but for the goal.
+    pub observations: Vec<String>,
     /// The goal of episodes, for an algorithm whose networks are given goals.
     pub goal: Option<EpisodeGoal>,
     /// Whether actions in [-1, 1] are mapped to the bounds of a box.
@@ -159,6 +162,7 @@ impl Default for OwnEnvironments {
             time_limit: None,
             autoreset: Autoreset::SameStep,
             frame_stack: 1,
+            observations: Vec::new(),
             goal: None,
             rescale_actions: true,
             clip_actions: true,
@@ -170,14 +174,21 @@ impl Plugin for OwnEnvironments {
     fn build(&self, app: &mut App) {
         use EnvironmentSystems as E;
         let (observation, action) = (self.observation.size(), self.action.size());
+        let asked = Asked {
+            parts: self.observations.clone(),
+            goal: self.goal.clone(),
+        };
         let world = app.world_mut();
         // A checkpoint that acts, or data, may have said already how observations and actions are scaled.
         if !world.contains_resource::<Preprocessing>() {
             let frames = self.frame_stack.max(1);
+            // A part that is not there is told before the first step.
+            let parts = asked.parts(&self.observation).unwrap_or_default();
+            let normaliser = Normaliser::identity(frames * parts.width());
             world.insert_resource(Preprocessing {
-                observation: Normaliser::identity(frames * observation),
-                action: action_scale(&self.action),
+                parts,
                 frames,
+                ..Preprocessing::new(normaliser, action_scale(&self.action))
             });
         }
         let mut cadence = world.get_resource_or_init::<Cadence>();
@@ -193,7 +204,7 @@ impl Plugin for OwnEnvironments {
         .insert_resource(Observations::new(self.count, observation))
         .insert_resource(Actions::new(self.count, action))
         .insert_resource(Steps::new(self.count, observation, action))
-        .insert_resource(CollectedGoal(self.goal.clone()))
+        .insert_resource(asked)
         .init_resource::<FinishedEpisodes>()
         .persist::<Preprocessing>()
         .persist::<Seen>()

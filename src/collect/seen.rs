@@ -4,20 +4,36 @@ use bevy_ecs::prelude::*;
 
 use super::{Observations, Steps};
 use crate::checkpoint::{CheckpointError, Persist, Snapshot};
-use crate::data::pipeline::{EpisodeGoal, GoalPlace, Sight};
-use crate::data::{Column, Goals, Preprocessing, Spaces};
+use crate::data::pipeline::{Sight, View};
+use crate::data::{Column, EpisodeGoal, Goals, ObservationParts, Preprocessing, Spaces};
+use crate::env::Space;
 use crate::schedule::InputError;
 
-/// What the scene says of the goals of episodes that are collected.
-#[derive(Resource, Clone, Debug, Default)]
-pub(super) struct CollectedGoal(pub Option<EpisodeGoal>);
+/// What the scene says of what networks see of the environments.
+#[derive(Resource, Clone, Debug)]
+pub(super) struct Asked {
+    pub parts: Vec<String>,
+    pub goal: Option<EpisodeGoal>,
+}
+
+impl Asked {
+    /// What is observed of that which environments show: the parts that were asked for, or all but the goal.
+    pub fn parts(&self, space: &Space) -> Result<ObservationParts, String> {
+        let shown = ObservationParts::of_space(space);
+        match (&self.parts[..], &self.goal) {
+            ([], Some(EpisodeGoal::Part(goal))) => Ok(shown.without(goal)),
+            ([], _) => Ok(shown),
+            (parts, _) => shown.chosen(parts),
+        }
+    }
+}
 
 /// What networks see of the environments, raw, `[environments, frames * observation]` and the goal: not there where that is what
 /// [`Observations`] are.
 #[derive(Resource, Debug)]
 pub struct Seen {
     sights: Vec<Sight>,
-    place: GoalPlace,
+    view: View,
     /// When actions were chosen.
     pub(crate) before: Column,
     /// After the step, of the same episode: where it ended, with its true last observation.
@@ -28,13 +44,12 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn new(rows: usize, shown: usize, frames: usize, place: GoalPlace) -> Self {
-        let observed = place.observed(shown);
-        let goal = usize::from(place != GoalPlace::None);
-        let column = Column::zeros(rows, (frames + goal) * observed);
+    fn new(rows: usize, frames: usize, view: View) -> Self {
+        let width = frames * view.observed() + view.goal_width();
+        let column = Column::zeros(rows, width);
         Seen {
-            sights: vec![Sight::new(frames, place.clone()); rows],
-            place,
+            sights: vec![Sight::new(frames, view.clone()); rows],
+            view,
             before: column.clone(),
             after: column.clone(),
             now: column,
@@ -42,29 +57,18 @@ impl Seen {
         }
     }
 
-    /// A step as learners are to keep it: without the part that is the goal. `None` where it is to be kept as it is.
-    pub(crate) fn observed(&self, steps: &Steps) -> Option<Steps> {
-        let GoalPlace::Part(part) = &self.place else {
-            return None;
-        };
-        let without = |column: &Column| {
-            let rows = column.values.chunks_exact(column.width);
-            let kept = rows.flat_map(|row| row[..part.start].iter().chain(&row[part.end..]));
-            Column {
-                values: kept.copied().collect(),
-                width: column.width - part.len(),
-            }
-        };
-        Some(Steps {
-            observation: without(&steps.observation),
-            next_observation: without(&steps.next_observation),
+    /// A step as learners are to keep it: what is observed, without the goal.
+    pub(crate) fn observed(&self, steps: &Steps) -> Steps {
+        Steps {
+            observation: self.view.observe(&steps.observation),
+            next_observation: self.view.observe(&steps.next_observation),
             ..steps.clone()
-        })
+        }
     }
 
     /// The width of one observation, without the goal.
-    pub(crate) fn observed_width(&self, shown: usize) -> usize {
-        self.place.observed(shown)
+    pub(crate) fn observed_width(&self) -> usize {
+        self.view.observed()
     }
 
     fn begin(&mut self, observations: &Observations) {
@@ -125,29 +129,34 @@ impl Persist for Seen {
 pub(super) fn look_on(
     spaces: Res<Spaces>,
     observations: Res<Observations>,
-    goal: Res<CollectedGoal>,
+    asked: Res<Asked>,
     goals: Option<Res<Goals>>,
     mut preprocessing: ResMut<Preprocessing>,
     mut commands: Commands,
 ) -> Result<(), BevyError> {
-    let place = GoalPlace::of(
-        goal.0.as_ref(),
+    let (environment, space) = (&spaces.environment, &spaces.observation);
+    if let Err(what) = asked.parts(space) {
+        let message = format!("`Environments.observations`: {environment}: {what}");
+        return Err(InputError::new(message).into());
+    }
+    // Those of the data or of the checkpoint, where there are such.
+    let parts = &preprocessing.parts;
+    let view = View::of(
+        parts,
+        asked.goal.as_ref(),
         goals.is_some(),
-        &spaces.environment,
-        &spaces.observation,
-    )
-    .map_err(InputError::new)?;
+        environment,
+        space,
+    );
+    let view = view.map_err(InputError::new)?;
     let frames = preprocessing.frames;
-    if place == GoalPlace::None && frames == 1 {
+    if view.is_whole() && frames == 1 {
         return Ok(());
     }
-    let observed = place.observed(observations.width);
-    let inputs = (frames + usize::from(place != GoalPlace::None)) * observed;
     // Without data nobody knew of the goal.
-    if preprocessing.widths()[0] == frames * observations.width {
-        preprocessing.observation = preprocessing.observation.resized(inputs);
-    }
-    let seen = Seen::new(observations.rows(), observations.width, frames, place);
+    let inputs = frames * view.observed() + view.goal_width();
+    preprocessing.observation = preprocessing.observation.resized(inputs);
+    let seen = Seen::new(observations.rows(), frames, view);
     commands.insert_resource(seen);
     Ok(())
 }
@@ -170,6 +179,17 @@ pub(super) fn see_on(steps: Res<Steps>, observations: Res<Observations>, mut see
 mod tests {
     use super::*;
 
+    fn view(goal: EpisodeGoal) -> View {
+        let number = || Space::from_bounds(&[(0.0, 1.0)]);
+        let space = Space::dict([("at", number()), ("goal", number())]);
+        let asked = Asked {
+            parts: vec!["at".into()],
+            goal: None,
+        };
+        let parts = asked.parts(&space).unwrap();
+        View::of(&parts, Some(&goal), true, "Walk", &space).unwrap()
+    }
+
     /// One environment that shows a number and a desired goal; where it ends, the next episode begins with 10 and the goal 9.
     fn step(now: f32, next: f32, ended: bool, valid: bool) -> (Steps, Observations) {
         let mut steps = Steps::new(1, 2, 1);
@@ -187,7 +207,7 @@ mod tests {
 
     #[test]
     fn frames_and_goals_are_those_of_the_episode_before_and_after_a_step() {
-        let mut seen = Seen::new(1, 2, 2, GoalPlace::Part(1..2));
+        let mut seen = Seen::new(1, 2, view(EpisodeGoal::Part("goal".into())));
         let (_, first) = step(0.0, 1.0, false, true);
         seen.begin(&first);
         assert_eq!(seen.now.values, [1.0, 1.0, 7.0]);
@@ -201,7 +221,7 @@ mod tests {
         assert_eq!(seen.before.values, [1.0, 2.0, 7.0]);
         assert_eq!(seen.after.values, [2.0, 3.0, 7.0]);
         assert_eq!(seen.now.values, [10.0, 10.0, 9.0]);
-        let kept = seen.observed(&steps).unwrap();
+        let kept = seen.observed(&steps);
         assert_eq!(kept.observation.values, [2.0]);
         assert_eq!(
             (kept.next_observation.values, kept.next_observation.width),
@@ -211,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_was_no_step_begins_an_episode() {
-        let mut seen = Seen::new(1, 2, 2, GoalPlace::Part(1..2));
+        let mut seen = Seen::new(1, 2, view(EpisodeGoal::Part("goal".into())));
         let (_, first) = step(0.0, 1.0, false, true);
         seen.begin(&first);
         let (steps, observations) = step(1.0, 5.0, false, false);
@@ -221,13 +241,13 @@ mod tests {
 
     #[test]
     fn what_was_saved_is_seen_again() {
-        let mut seen = Seen::new(1, 2, 2, GoalPlace::Fixed(vec![7.0, 6.0]));
+        let mut seen = Seen::new(1, 2, view(EpisodeGoal::Fixed(vec![7.0])));
         let (steps, observations) = step(1.0, 2.0, false, true);
         seen.begin(&observations);
         seen.follow(&steps, &observations);
         let mut snapshot = Snapshot::new(1);
         seen.save(&mut snapshot).unwrap();
-        let mut restored = Seen::new(1, 2, 2, GoalPlace::Fixed(vec![7.0, 6.0]));
+        let mut restored = Seen::new(1, 2, view(EpisodeGoal::Fixed(vec![7.0])));
         restored.load(&snapshot, &World::new()).unwrap();
         for seen in [&mut seen, &mut restored] {
             let (steps, observations) = step(2.0, 3.0, false, true);

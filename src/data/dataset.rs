@@ -14,8 +14,8 @@ use super::hdf5::FileError;
 use super::split::{held_out_by, split};
 use super::streaming::Stored;
 use super::{
-    ActionScale, Bytes, Column, Data, DataRows, Dones, Goals, LoadError, Normaliser, Reading,
-    Recording, Rule, ScaleError, Split, SplitError, StoredRows,
+    ActionScale, Bytes, Column, Data, DataRows, Dones, Goals, LoadError, Normaliser,
+    ObservationParts, Reading, Recording, Rule, ScaleError, Split, SplitError, StoredRows,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
 use crate::collect::Steps;
@@ -168,7 +168,9 @@ impl SearchFolders {
 #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
 pub struct Preprocessing {
-    /// Raw observations to what networks see.
+    /// What one observation consists of.
+    pub parts: ObservationParts,
+    /// Raw observations to what networks see: all frames, and the goal.
     pub observation: Normaliser,
     /// Raw actions to [-1, 1] and back.
     pub action: ActionScale,
@@ -180,6 +182,7 @@ pub struct Preprocessing {
 /// What a file says, before it was held against itself: memory is taken for so many frames.
 #[derive(Deserialize)]
 struct Saved {
+    parts: ObservationParts,
     observation: Normaliser,
     action: ActionScale,
     frames: usize,
@@ -190,19 +193,21 @@ impl TryFrom<Saved> for Preprocessing {
 
     fn try_from(saved: Saved) -> Result<Self, String> {
         let Saved {
+            parts,
             observation,
             action,
             frames,
         } = saved;
         let width = observation.mean.len();
         // A goal is as wide as one of the frames.
-        let fits = |parts: usize| width.is_multiple_of(parts);
-        if frames == 0 || frames > width || !(fits(frames) || fits(frames.saturating_add(1))) {
+        let fits = |side_by_side: usize| side_by_side.checked_mul(parts.width()) == Some(width);
+        if frames == 0 || !(fits(frames) || fits(frames.saturating_add(1))) {
             return Err(format!(
-                "{width} elements cannot be {frames} observations side by side"
+                "{width} elements cannot be {frames} observations of {parts} side by side"
             ));
         }
         Ok(Preprocessing {
+            parts,
             observation,
             action,
             frames,
@@ -211,6 +216,16 @@ impl TryFrom<Saved> for Preprocessing {
 }
 
 impl Preprocessing {
+    /// Observations that are one vector without a name, seen one by one.
+    pub fn new(observation: Normaliser, action: ActionScale) -> Self {
+        Preprocessing {
+            parts: ObservationParts::vector(observation.mean.len()),
+            observation,
+            action,
+            frames: 1,
+        }
+    }
+
     /// The widths of what networks see, all frames of it, and of actions.
     pub fn widths(&self) -> [usize; 2] {
         [self.observation.mean.len(), self.action.low().len()]
@@ -429,6 +444,7 @@ fn prepare(
         action_scale(dataset, spaces, actions, choices).map_err(scale_error)
     };
     let recording = Recording::open(file, &dataset.reading())?;
+    let parts = ObservationParts::of_keys(recording.observation());
     of_the_same_task(&name, recording.widths(), spaces)?;
     // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
     let split = match recording.held_out() {
@@ -454,6 +470,7 @@ fn prepare(
         );
         let (mut stored, observation, extremes) =
             Stored::sweep(recording, budget, &split, dataset.normalise)?;
+        let observation = observation.leaving_bytes(&parts);
         let choices = stored.recording().choices();
         let greatest = extremes.values.iter().copied().fold(0.0, f32::max) as usize;
         let choices = choices.map(|choices| choices.count.unwrap_or(greatest + 1));
@@ -470,15 +487,14 @@ fn prepare(
                 file: place,
             },
             preprocessing: Preprocessing {
-                observation,
-                action,
-                frames: 1,
+                parts,
+                ..Preprocessing::new(observation, action)
             },
         });
     }
     let mut transitions = recording.read()?;
     let observation = if dataset.normalise {
-        Normaliser::fit(&training_rows(transitions.observation(), &split))
+        Normaliser::fit(&training_rows(transitions.observation(), &split)).leaving_bytes(&parts)
     } else {
         Normaliser::identity(transitions.observation().width)
     };
@@ -489,9 +505,8 @@ fn prepare(
     Ok(Loaded {
         data: Data::in_memory(transitions, split, place),
         preprocessing: Preprocessing {
-            observation,
-            action,
-            frames: 1,
+            parts,
+            ..Preprocessing::new(observation, action)
         },
     })
 }
@@ -595,9 +610,9 @@ mod tests {
     fn preprocessing_whose_frames_do_not_fit_is_not_read() {
         let with = |width: usize, frames: usize| {
             let said = serde_json::to_value(Preprocessing {
-                observation: Normaliser::identity(width),
-                action: ActionScale::identity(1),
+                parts: ObservationParts::vector(3),
                 frames,
+                ..Preprocessing::new(Normaliser::identity(width), ActionScale::identity(1))
             });
             serde_json::from_value::<Preprocessing>(said.unwrap())
         };

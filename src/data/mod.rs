@@ -26,6 +26,7 @@ mod loaded;
 mod memory;
 mod minibatches;
 mod normaliser;
+mod parts;
 pub(crate) mod pipeline;
 mod replay;
 mod rollout;
@@ -47,9 +48,10 @@ pub use loaded::{Data, DataRows, ScoredEpisode, StoredRows};
 pub use memory::Bytes;
 pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use normaliser::Normaliser;
+pub use parts::{ObservationPart, ObservationParts, PartKind};
 pub use pipeline::{
-    Batch, EpisodeGoal, FoldError, Folded, Folding, FrameStack, Gathered, GoalError, GoalMode,
-    GoalPlugin, Goals, Window, Windows, fold,
+    Batch, EpisodeGoal, FoldError, Folded, Folding, FrameStack, Gathered, GoalMode, GoalPlugin,
+    Goals, ViewError, Window, Windows, fold,
 };
 pub use replay::{ExperiencePlugin, Replay, ReplayBuffer, Replayed, RowWeights, WeightError};
 pub use rollout::{

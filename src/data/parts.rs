@@ -99,11 +99,36 @@ impl ObservationParts {
             },
         };
         match space {
-            Space::Dict { entries } => {
-                ObservationParts(entries.iter().map(|(name, space)| part(name, space)).collect())
-            }
+            Space::Dict { entries } => ObservationParts(
+                entries
+                    .iter()
+                    .map(|(name, space)| part(name, space))
+                    .collect(),
+            ),
             space => ObservationParts(vec![part("", space)]),
         }
+    }
+
+    /// The parts of these names, in their order.
+    ///
+    /// # Errors
+    /// The first name that no part has, in words.
+    pub fn chosen(&self, names: &[impl AsRef<str>]) -> Result<Self, String> {
+        let one = |name: &str| {
+            let found = self.0.iter().find(|part| part.name == name);
+            found
+                .cloned()
+                .ok_or_else(|| format!("there is no `{name}` among {self}"))
+        };
+        let parts = names.iter().map(|name| one(name.as_ref()));
+        Ok(ObservationParts(parts.collect::<Result<_, _>>()?))
+    }
+
+    /// All parts but that of this name.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let parts = self.0.iter().filter(|part| part.name != name);
+        ObservationParts(parts.cloned().collect())
     }
 
     /// The parts, in order.
@@ -139,12 +164,20 @@ impl ObservationParts {
         }
         let place = |part: &ObservationPart| match shown.place_of(&part.name) {
             Some(place) if place.len() == part.width() => Ok(place),
-            Some(_) => Err(format!("its `{}` is another: it shows {shown}, and the policy observes {self}", part.name)),
-            None => Err(format!("it has no `{}`: it shows {shown}, and the policy observes {self}", part.name)),
+            Some(_) => Err(format!(
+                "its `{}` is another: it shows {shown}, and the policy observes {self}",
+                part.name
+            )),
+            None => Err(format!(
+                "it has no `{}`: it shows {shown}, and the policy observes {self}",
+                part.name
+            )),
         };
         match self.0.as_slice() {
             // Trained on what an environment like it shows as one vector.
-            [one] if one.name.is_empty() && one.width() == shown.width() => Ok(vec![0..shown.width()]),
+            [one] if one.name.is_empty() && one.width() == shown.width() => {
+                Ok(vec![0..shown.width()])
+            }
             parts => parts.iter().map(place).collect(),
         }
     }
@@ -183,7 +216,11 @@ mod tests {
 
     fn goal_space() -> Space {
         let part = |width| Space::from_bounds(&vec![(0.0, 1.0); width]);
-        Space::dict([("achieved_goal", part(2)), ("desired_goal", part(2)), ("observation", part(3))])
+        Space::dict([
+            ("achieved_goal", part(2)),
+            ("desired_goal", part(2)),
+            ("observation", part(3)),
+        ])
     }
 
     #[test]
@@ -217,7 +254,10 @@ mod tests {
         assert_eq!(parts.places_in(&goal_space()), Ok(vec![4..7, 0..2]));
         let error = ObservationParts::new(vec![part("state", 3)]).places_in(&goal_space());
         let error = error.unwrap_err();
-        assert!(error.contains("no `state`") && error.contains("`desired_goal` [2]"), "{error}");
+        assert!(
+            error.contains("no `state`") && error.contains("`desired_goal` [2]"),
+            "{error}"
+        );
         let error = ObservationParts::new(vec![part("observation", 4)]).places_in(&goal_space());
         assert!(error.unwrap_err().contains("`observation` is another"));
     }
@@ -231,8 +271,14 @@ mod tests {
             dtype: Dtype::Float32,
         }]);
         assert_eq!(of_file.places_in(&space), Ok(vec![0..3]));
-        assert_eq!(ObservationParts::vector(7).places_in(&goal_space()), Ok(vec![0..7]));
+        assert_eq!(
+            ObservationParts::vector(7).places_in(&goal_space()),
+            Ok(vec![0..7])
+        );
         let error = ObservationParts::vector(4).places_in(&space).unwrap_err();
-        assert_eq!(error, "it shows one vector [3], and the policy observes one vector [4]");
+        assert_eq!(
+            error,
+            "it shows one vector [3], and the policy observes one vector [4]"
+        );
     }
 }

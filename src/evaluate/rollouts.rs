@@ -6,10 +6,10 @@ use bevy_reflect::Reflect;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Acting;
-use crate::data::pipeline::{GoalPlace, Sight};
-use crate::data::{EpisodeGoal, GoalError, Goals, Preprocessing, ScaleError, Spaces};
+use crate::data::pipeline::{Sight, View};
+use crate::data::{EpisodeGoal, Goals, Preprocessing, ScaleError, Spaces, ViewError, load_dataset};
 use crate::env::registry::{self, ReferenceScores};
-use crate::env::{Environment, EnvironmentError, Space};
+use crate::env::{Environment, EnvironmentError};
 use crate::learner::{ComputeDevice, Seed};
 use crate::report::Metrics;
 use crate::scene::{Bounds, Settings};
@@ -70,7 +70,7 @@ impl Plugin for Rollouts {
         app.insert_resource(self.clone())
             .init_resource::<Episodes>()
             .run_every(Evaluate, self.every)
-            .add_systems(PreStartup, check_goal)
+            .add_systems(PreStartup, check_goal.after(load_dataset))
             .add_systems(
                 Evaluate,
                 (
@@ -128,21 +128,19 @@ pub enum RolloutError {
     NoPreprocessing,
     /// A policy for another task than the environment.
     #[error(
-        "{environment}: its {what} have {expected} elements, and the policy was trained on data where they have {found}; evaluate it in the environment of its data"
+        "{environment}: its actions have {expected} elements, and the policy was trained on data where they have {found}; evaluate it in the environment of its data"
     )]
     OtherTask {
         /// The environment.
         environment: String,
-        /// Observations or actions.
-        what: &'static str,
         /// The width in the environment.
         expected: usize,
         /// The width that the policy knows.
         found: usize,
     },
-    /// A policy that needs a goal which the environment does not give.
+    /// A policy that cannot be shown what it is to see.
     #[error(transparent)]
-    Goal(#[from] GoalError),
+    View(#[from] ViewError),
     /// Scaling failed.
     #[error("{environment}: {error}")]
     Scale {
@@ -154,23 +152,29 @@ pub enum RolloutError {
 }
 
 /// A policy that needs a goal is given one, or the run ends before its first step.
-fn check_goal(rollouts: Res<Rollouts>, goals: Option<Res<Goals>>) -> Result<(), BevyError> {
-    let goal = rollouts.goal.as_ref();
-    let checked = match registry::specification(&rollouts.env) {
-        Ok(known) => {
-            let space = &known.observation_space;
-            GoalPlace::of(goal, goals.is_some(), &rollouts.env, space).map(drop)
+fn check_goal(
+    rollouts: Res<Rollouts>,
+    goals: Option<Res<Goals>>,
+    preprocessing: Option<Res<Preprocessing>>,
+) -> Result<(), BevyError> {
+    let (goal, asked) = (rollouts.goal.as_ref(), goals.is_some());
+    let known = registry::specification(&rollouts.env);
+    let environment = rollouts.env.clone();
+    match (known, preprocessing) {
+        (Ok(known), Some(preprocessing)) if goal.is_some() && asked => {
+            let (parts, space) = (&preprocessing.parts, &known.observation_space);
+            View::of(parts, goal, asked, &environment, space).map_err(InputError::new)?;
+        }
+        _ if asked && goal.is_none() => {
+            return Err(InputError::new(ViewError::Missing { environment }).into());
+        }
+        _ if goal.is_some() && !asked => {
+            return Err(InputError::new(ViewError::Unasked { environment }).into());
         }
         // What the environment shows is known when it is played.
-        Err(_) if goal.is_some() == goals.is_some() => Ok(()),
-        Err(_) => {
-            let nothing = Space::Dict {
-                entries: Vec::new(),
-            };
-            GoalPlace::of(goal, goals.is_some(), &rollouts.env, &nothing).map(drop)
-        }
-    };
-    Ok(checked.map_err(InputError::new)?)
+        _ => {}
+    }
+    Ok(())
 }
 
 fn play_episodes(world: &mut World) -> Result<(), BevyError> {
@@ -238,31 +242,23 @@ pub fn watch(
         .into_iter()
         .enumerate()
     {
-        let space = made.observation_space();
-        let place = GoalPlace::of(goal, has_goals, environment, space)?;
-        let shown = place.observed(space.size());
-        let side_by_side = frames + usize::from(has_goals);
-        let [observations_found, actions_found] = preprocessing.widths();
-        for (what, expected, side_by_side, found) in [
-            ("observations", shown, side_by_side, observations_found),
-            ("actions", made.action_space().size(), 1, actions_found),
-        ] {
-            if expected * side_by_side != found {
-                return Err(RolloutError::OtherTask {
-                    environment: environment.to_owned(),
-                    what,
-                    expected,
-                    found: found / side_by_side,
-                });
-            }
+        let [expected, found] = [made.action_space().size(), preprocessing.widths()[1]];
+        if expected != found {
+            return Err(RolloutError::OtherTask {
+                environment: environment.to_owned(),
+                expected,
+                found,
+            });
         }
+        let (parts, space) = (&preprocessing.parts, made.observation_space());
+        let view = View::of(parts, goal, has_goals, environment, space)?;
         let mut observation = vec![0.0; made.observation_space().size()];
         made.reset(
             Some(first_seed.wrapping_add(index as u64)),
             &mut observation,
         )?;
         look(index, &*made);
-        let mut sight = Sight::new(frames, place);
+        let mut sight = Sight::new(frames, view);
         sight.begin(&observation);
         sights.push(sight);
         environments.push(made);

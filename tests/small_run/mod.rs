@@ -84,11 +84,10 @@ pub fn bare(widths: [usize; 2]) -> App {
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
         .insert_resource(ComputeDevice::cpu())
         .insert_resource(Seed(0))
-        .insert_resource(Preprocessing {
-            observation: Normaliser::identity(widths[0]),
-            action: ActionScale::from_bounds(vec![-1.0; widths[1]], vec![1.0; widths[1]]).unwrap(),
-            frames: 1,
-        });
+        .insert_resource(Preprocessing::new(
+            Normaliser::identity(widths[0]),
+            ActionScale::from_bounds(vec![-1.0; widths[1]], vec![1.0; widths[1]]).unwrap(),
+        ));
     app
 }
 

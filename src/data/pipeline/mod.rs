@@ -24,10 +24,10 @@ pub use frames::FrameStack;
 pub use gathered::Gathered;
 pub use goals::{GoalMode, GoalPlugin, Goals};
 pub use n_step::{FoldError, Folded, Folding, fold};
-pub use sight::{EpisodeGoal, GoalError};
+pub use sight::{EpisodeGoal, ViewError};
 pub use windows::{Window, Windows};
 
-pub(crate) use sight::{GoalPlace, Sight};
+pub(crate) use sight::{Sight, View};
 
 pub(in crate::data) use gathering::{Needed, Numbers, Pipeline};
 pub(in crate::data) use order::{InMemory, Order, ends, row_after, row_before};

@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use bevy_reflect::Reflect;
+use smallvec::SmallVec;
 
 use super::FrameStack;
+use crate::data::{Column, ObservationParts};
 use crate::env::Space;
 
 /// Where the goal of an episode that is played comes from, for a policy whose networks are given goals.
@@ -17,9 +19,19 @@ pub enum EpisodeGoal {
     Part(String),
 }
 
-/// A goal that an environment cannot give.
+/// A policy that cannot be shown what it is to see.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum GoalError {
+pub enum ViewError {
+    /// Other parts than the policy observes.
+    #[error(
+        "{environment}: {what}; play it in the environment of its data, or train it on the parts that are there"
+    )]
+    Parts {
+        /// The environment.
+        environment: String,
+        /// What differs.
+        what: String,
+    },
     /// The networks are given goals, and nobody says which.
     #[error(
         "the policy is given goals (`goal_mode`), and nobody says which to reach in {environment}: give `goal: Fixed([..])`, a raw \
@@ -51,106 +63,127 @@ pub enum GoalError {
         found: usize,
     },
     /// No such part.
-    #[error("{environment}: its observations have no part `{part}`; {there}")]
+    #[error(
+        "{environment}: its observations have no part `{part}` to come to: it shows {shown}; name another, or give `goal: Fixed([..])`"
+    )]
     NoPart {
         /// The environment.
         environment: String,
         /// What was asked for.
         part: String,
         /// What there is.
-        there: String,
+        shown: ObservationParts,
     },
 }
 
-/// A goal's place, once the environment's observations are known.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) enum GoalPlace {
+/// What of that which an environment shows a network sees: the parts that it observes, and the goal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct View {
+    /// How many elements the environment shows.
+    shown: usize,
+    /// The elements that are observed, in the network's order.
+    observed: SmallVec<[Range<usize>; 1]>,
+    goal: GoalPlace,
+}
+
+/// Where the goal is.
+#[derive(Clone, Debug, PartialEq)]
+enum GoalPlace {
     /// Networks are given none.
-    #[default]
     None,
     Fixed(Vec<f32>),
     /// Elements of what the environment shows.
     Part(Range<usize>),
 }
 
-impl GoalPlace {
-    /// Where the goal of an environment with such observations is; `asked` says whether networks are given goals.
+impl View {
+    /// What is seen of an environment that shows `space` by a network that observes `parts`; `asked` says whether networks are
+    /// given goals.
     pub fn of(
+        parts: &ObservationParts,
         goal: Option<&EpisodeGoal>,
         asked: bool,
         environment: &str,
         space: &Space,
-    ) -> Result<Self, GoalError> {
+    ) -> Result<Self, ViewError> {
         let environment = || environment.to_owned();
-        let (place, expected, found) = match (goal, asked) {
-            (None, false) => return Ok(GoalPlace::None),
+        let observed = parts.places_in(space).map_err(|what| ViewError::Parts {
+            environment: environment(),
+            what,
+        })?;
+        let (goal, width) = match (goal, asked) {
+            (None, false) => (GoalPlace::None, parts.width()),
             (None, true) => {
-                return Err(GoalError::Missing {
+                return Err(ViewError::Missing {
                     environment: environment(),
                 });
             }
             (Some(_), false) => {
-                return Err(GoalError::Unasked {
+                return Err(ViewError::Unasked {
                     environment: environment(),
                 });
             }
-            (Some(EpisodeGoal::Fixed(goal)), true) => {
-                (GoalPlace::Fixed(goal.clone()), space.size(), goal.len())
-            }
-            (Some(EpisodeGoal::Part(name)), true) => {
-                let Some(part) = space.place_of(name) else {
-                    return Err(GoalError::NoPart {
+            (Some(EpisodeGoal::Fixed(goal)), true) => (GoalPlace::Fixed(goal.clone()), goal.len()),
+            (Some(EpisodeGoal::Part(name)), true) => match space.place_of(name) {
+                Some(part) => (GoalPlace::Part(part.clone()), part.len()),
+                None => {
+                    return Err(ViewError::NoPart {
                         environment: environment(),
                         part: name.clone(),
-                        there: there(space),
+                        shown: ObservationParts::of_space(space),
                     });
-                };
-                let size = part.len();
-                (GoalPlace::Part(part), space.size() - size, size)
-            }
+                }
+            },
         };
-        match expected == found {
-            true => Ok(place),
-            false => Err(GoalError::Width {
+        if width != parts.width() {
+            return Err(ViewError::Width {
                 environment: environment(),
-                expected,
-                found,
-            }),
+                expected: parts.width(),
+                found: width,
+            });
+        }
+        let mut joined: SmallVec<[Range<usize>; 1]> = SmallVec::new();
+        for place in observed {
+            match joined.last_mut() {
+                Some(last) if last.end == place.start => last.end = place.end,
+                _ => joined.push(place),
+            }
+        }
+        Ok(View {
+            shown: space.size(),
+            observed: joined,
+            goal,
+        })
+    }
+
+    /// Whether all that is shown is observed, in its order, and nothing else is seen.
+    pub fn is_whole(&self) -> bool {
+        let all = 0..self.shown;
+        self.goal == GoalPlace::None && self.observed.as_slice() == std::slice::from_ref(&all)
+    }
+
+    /// The elements of one observation.
+    pub fn observed(&self) -> usize {
+        self.observed.iter().map(ExactSizeIterator::len).sum()
+    }
+
+    /// The elements of the goal.
+    pub fn goal_width(&self) -> usize {
+        match &self.goal {
+            GoalPlace::None => 0,
+            GoalPlace::Fixed(goal) => goal.len(),
+            GoalPlace::Part(part) => part.len(),
         }
     }
 
-    /// Takes what an environment shows apart: into what is observed, and the goal where it is a part of it.
-    pub fn split<'a>(&'a self, shown: &'a [f32]) -> ([&'a [f32]; 2], &'a [f32]) {
-        match self {
-            GoalPlace::None => ([shown, &[]], &[]),
-            GoalPlace::Fixed(goal) => ([shown, &[]], goal),
-            GoalPlace::Part(part) => (
-                [&shown[..part.start], &shown[part.end..]],
-                &shown[part.clone()],
-            ),
+    /// What is observed of rows that are shown.
+    pub fn observe(&self, shown: &Column) -> Column {
+        let rows = shown.values.chunks_exact(shown.width.max(1));
+        let parts = rows.flat_map(|row| self.observed.iter().map(|part| &row[part.clone()]));
+        Column {
+            values: parts.flatten().copied().collect(),
+            width: self.observed(),
         }
-    }
-
-    /// How many of so many numbers are observed.
-    pub fn observed(&self, shown: usize) -> usize {
-        match self {
-            GoalPlace::Part(part) => shown - part.len(),
-            _ => shown,
-        }
-    }
-}
-
-/// The parts of a space, for messages.
-fn there(space: &Space) -> String {
-    match space {
-        Space::Dict { entries } => {
-            let names: Vec<String> = entries
-                .iter()
-                .map(|(name, _)| format!("`{name}`"))
-                .collect();
-            format!("they have {}", names.join(", "))
-        }
-        _ => "they are one vector without parts, so give `goal: Fixed([..])`".to_owned(),
     }
 }
 
@@ -158,16 +191,16 @@ fn there(space: &Space) -> String {
 #[derive(Clone, Debug)]
 pub(crate) struct Sight {
     frames: FrameStack,
-    place: GoalPlace,
+    view: View,
     observation: Vec<f32>,
     goal: Vec<f32>,
 }
 
 impl Sight {
-    pub fn new(frames: usize, place: GoalPlace) -> Self {
+    pub fn new(frames: usize, view: View) -> Self {
         Sight {
             frames: FrameStack::new(frames),
-            place,
+            view,
             observation: Vec::new(),
             goal: Vec::new(),
         }
@@ -186,23 +219,22 @@ impl Sight {
     }
 
     fn take(&mut self, shown: &[f32]) {
-        let (observed, goal) = self.place.split(shown);
         self.observation.clear();
-        observed
-            .iter()
-            .for_each(|part| self.observation.extend_from_slice(part));
+        for part in &self.view.observed {
+            self.observation.extend_from_slice(&shown[part.clone()]);
+        }
         self.goal.clear();
-        self.goal.extend_from_slice(goal);
+        match &self.view.goal {
+            GoalPlace::None => {}
+            GoalPlace::Fixed(goal) => self.goal.extend_from_slice(goal),
+            GoalPlace::Part(part) => self.goal.extend_from_slice(&shown[part.clone()]),
+        }
     }
 
     /// Goes on from what [`values`](Self::values) gave.
     pub fn restore(&mut self, values: &[f32]) {
-        let goal = match &self.place {
-            GoalPlace::None => 0,
-            GoalPlace::Fixed(goal) => goal.len(),
-            GoalPlace::Part(part) => part.len(),
-        };
-        let (frames, goal) = values.split_at(values.len().saturating_sub(goal));
+        let frames = values.len().saturating_sub(self.view.goal_width());
+        let (frames, goal) = values.split_at(frames);
         self.frames.restore(frames);
         self.goal = goal.to_vec();
     }
@@ -224,13 +256,28 @@ mod tests {
         ])
     }
 
+    /// The goal environment without its goal.
+    fn achieved() -> ObservationParts {
+        ObservationParts::of_space(&goal_environment())
+            .chosen(&["achieved_goal"])
+            .unwrap()
+    }
+
     #[test]
     fn a_desired_goal_stands_behind_the_frames_of_what_else_is_shown() {
         let part = EpisodeGoal::Part("desired_goal".into());
-        let place = GoalPlace::of(Some(&part), true, "Maze", &goal_environment()).unwrap();
-        assert_eq!(place.observed(4), 2);
-        let mut sight = Sight::new(2, place);
-        sight.begin(&[1.0, 2.0, 8.0, 9.0]);
+        let view = View::of(&achieved(), Some(&part), true, "Maze", &goal_environment()).unwrap();
+        assert_eq!(
+            (view.observed(), view.goal_width(), view.is_whole()),
+            (2, 2, false)
+        );
+        let shown = Column {
+            values: vec![1.0, 2.0, 8.0, 9.0],
+            width: 4,
+        };
+        assert_eq!(view.observe(&shown).values, [1.0, 2.0]);
+        let mut sight = Sight::new(2, view);
+        sight.begin(&shown.values);
         assert!(sight.values().eq([1.0, 2.0, 1.0, 2.0, 8.0, 9.0]));
         sight.push(&[3.0, 4.0, 8.0, 9.0]);
         assert!(sight.values().eq([1.0, 2.0, 3.0, 4.0, 8.0, 9.0]));
@@ -239,14 +286,20 @@ mod tests {
     #[test]
     fn a_fixed_goal_is_as_wide_as_an_observation() {
         let space = Space::from_bounds(&[(0.0, 1.0); 2]);
-        let place = |goal: &[f32]| {
+        let view = |goal: &[f32]| {
             let goal = EpisodeGoal::Fixed(goal.to_vec());
-            GoalPlace::of(Some(&goal), true, "Maze", &space)
+            View::of(
+                &ObservationParts::vector(2),
+                Some(&goal),
+                true,
+                "Maze",
+                &space,
+            )
         };
-        let mut sight = Sight::new(1, place(&[7.0, 6.0]).unwrap());
+        let mut sight = Sight::new(1, view(&[7.0, 6.0]).unwrap());
         sight.begin(&[1.0, 2.0]);
         assert!(sight.values().eq([1.0, 2.0, 7.0, 6.0]));
-        let error = place(&[1.0]).unwrap_err().to_string();
+        let error = view(&[1.0]).unwrap_err().to_string();
         assert!(
             error.contains("the goal has 1 numbers, and an observation 2"),
             "{error}"
@@ -254,18 +307,25 @@ mod tests {
     }
 
     #[test]
-    fn goals_that_nobody_gives_or_takes_are_refused() {
+    fn what_nobody_gives_or_takes_is_refused() {
         let space = goal_environment();
-        let of =
-            |goal: Option<EpisodeGoal>, asked| GoalPlace::of(goal.as_ref(), asked, "Maze", &space);
-        assert_eq!(of(None, false), Ok(GoalPlace::None));
-        assert!(matches!(of(None, true), Err(GoalError::Missing { .. })));
+        let of = |goal: Option<EpisodeGoal>, asked| {
+            View::of(&achieved(), goal.as_ref(), asked, "Maze", &space)
+        };
+        assert!(of(None, false).is_ok());
+        assert!(matches!(of(None, true), Err(ViewError::Missing { .. })));
         let part = |name: &str| Some(EpisodeGoal::Part(name.to_owned()));
         assert!(matches!(
             of(part("desired_goal"), false),
-            Err(GoalError::Unasked { .. })
+            Err(ViewError::Unasked { .. })
         ));
         let error = of(part("desired"), true).unwrap_err().to_string();
-        assert!(error.contains("`achieved_goal`, `desired_goal`"), "{error}");
+        assert!(
+            error.contains("`achieved_goal` [2] and `desired_goal` [2]"),
+            "{error}"
+        );
+        let error =
+            View::of(&ObservationParts::vector(3), None, false, "Maze", &space).unwrap_err();
+        assert!(error.to_string().starts_with("Maze: "), "{error}");
     }
 }

@@ -110,7 +110,7 @@ fn build_buffer(
     let capacity = replay.map_or_else(Replay::default, |replay| replay.clone());
     let capacity = capacity.capacity;
     let (shown, action) = (steps.observation.width, steps.action.width);
-    let observation = seen.map_or(shown, |seen| seen.observed_width(shown));
+    let observation = seen.map_or(shown, |seen| seen.observed_width());
     let bytes = ReplayBuffer::bytes(capacity, steps.rows(), observation, action);
     let says = format!(
         "replay buffer: {capacity} transitions of {} environment(s), {} in memory once it is full",
@@ -166,8 +166,8 @@ fn record_steps(
     buffer: Option<ResMut<ReplayBuffer>>,
 ) {
     if let (Some(steps), Some(mut buffer)) = (steps, buffer) {
-        match seen.and_then(|seen| seen.observed(&steps)) {
-            Some(observed) => buffer.push(&observed),
+        match seen {
+            Some(seen) => buffer.push(&seen.observed(&steps)),
             None => buffer.push(&steps),
         }
     }

@@ -195,11 +195,10 @@ pub struct GivenRowsPlugin {
 impl Plugin for GivenRowsPlugin {
     fn build(&self, app: &mut App) {
         let (observation, action) = (self.rows.observation.width, self.rows.action.width);
-        app.insert_resource(Preprocessing {
-            observation: Normaliser::identity(observation),
-            action: ActionScale::identity(action),
-            frames: 1,
-        });
+        app.insert_resource(Preprocessing::new(
+            Normaliser::identity(observation),
+            ActionScale::identity(action),
+        ));
         if let Some(n) = self.choices {
             app.insert_resource(Spaces {
                 environment: "the given rows".to_owned(),
