@@ -178,10 +178,11 @@ pub fn update_critic(
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q_of_dropping(s, a, &mut dropout);
-    let loss = if dqn.huber {
-        losses::smooth_l1_of_each(q.unsqueeze::<2>(), y)
-    } else {
-        losses::mse(q, y)
+    let loss = match (dqn.huber, batch.weight.clone()) {
+        (true, None) => losses::smooth_l1_of_each(q.unsqueeze::<2>(), y),
+        (false, None) => losses::mse(q, y),
+        (true, Some(weight)) => losses::weighted_huber(q, y, 1.0, weight),
+        (false, Some(weight)) => losses::weighted_mse(q, y, weight),
     };
     metrics.record("critic/loss", loss.clone());
     let step = critic.descend(loss)?;

@@ -26,11 +26,11 @@ pub use crate::collect::{
     OwnEnvironments, Restart, Reward, State, StepCount, Steps,
 };
 pub use crate::data::{
-    Batch, Column, Data, Dataset, Divergence, Dones, End, Episode, ExperiencePlugin, Folding,
-    GivenRows, GivenRowsError, GivenRowsPlugin, GoalMode, GoalPlugin, Goals, LearnsChoices,
-    MinibatchPlugin, MinibatchSettings, Minibatches, OffPolicySettings, Preprocessing, Replay,
-    ReplayBuffer, ReplayRow, Rollout, RolloutBatch, RolloutPlugin, Rule, Spaces, StoredData,
-    Transitions,
+    Batch, Column, Data, Dataset, Divergence, Dones, End, Episode, EpisodeGoal, ExperiencePlugin,
+    Folding, Gathered, GivenRows, GivenRowsError, GivenRowsPlugin, GoalMode, GoalPlugin, Goals,
+    LearnsChoices, MinibatchPlugin, MinibatchSettings, Minibatches, ObservationParts,
+    OffPolicySettings, Preprocessing, Replay, ReplayBuffer, Replayed, Rollout, RolloutBatch,
+    RolloutPlugin, RowWeights, Rule, Spaces, Transitions,
 };
 pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};

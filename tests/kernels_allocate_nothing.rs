@@ -127,11 +127,10 @@ fn a_policys_call_allocates_nothing() {
         .add_learner::<Actor>(OptimizerSettings::default())
         .acts_with::<Actor>()
         .insert_resource(Net::<Actor>::new(network))
-        .insert_resource(Preprocessing {
-            observation: Normaliser::identity(11),
-            action: ActionScale::identity(3),
-            frames: 1,
-        })
+        .insert_resource(Preprocessing::new(
+            Normaliser::identity(11),
+            ActionScale::identity(3),
+        ))
         .persist::<Preprocessing>();
     let snapshot = gather(app.world(), 0).unwrap();
     let mut policy = policy::Policy::of(&snapshot).unwrap();

@@ -93,11 +93,7 @@ impl Trial {
         app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
             .insert_resource(Seed(1))
             .insert_resource(ComputeDevice::cpu())
-            .insert_resource(Preprocessing {
-                observation: Normaliser::identity(2),
-                action: scale,
-                frames: 1,
-            })
+            .insert_resource(Preprocessing::new(Normaliser::identity(2), scale))
             .insert_resource(self.actions)
             .insert_resource(data);
         // The rows themselves do not say that they are choices: then algorithms would refuse them that learn from choices as well.
