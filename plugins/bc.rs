@@ -7,19 +7,15 @@
 use yarak::prelude::*;
 
 /// Behaviour cloning: the actor imitates the data's actions, by mean squared error (Pomerleau 1991) or by likelihood.
-#[derive(Clone, Debug, Resource, Reflect)]
+#[derive(Clone, Debug, Default, Resource, Reflect)]
 #[reflect(@PluginKind::Algorithm)]
 pub struct Bc {
-    /// Rows in a minibatch.
-    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
-    pub batch: usize,
-    /// Gradient steps in an epoch. None: rows / batch, rounded up.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub steps_per_epoch: Option<u64>,
+    /// The minibatches.
+    pub minibatch: MinibatchSettings,
     /// Where the goal comes from that is appended to every observation. None: no goal.
     pub goal_mode: Option<GoalMode>,
     /// The policy.
-    pub actor: BcActor,
+    pub actor: NetworkSettings,
     /// The density that the policy has. None: it is deterministic and regresses onto the actions.
     pub head: Option<PolicyHead>,
     /// The Gaussian's deviation, for `head: Gaussian`.
@@ -28,79 +24,20 @@ pub struct Bc {
     pub mixture: MixtureSettings,
 }
 
-/// Behaviour cloning's policy.
-#[derive(Clone, Debug, Reflect)]
-pub struct BcActor {
-    /// Widths of the hidden layers.
-    #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// What stands behind each hidden layer.
-    pub activation: Activation,
-    /// The share of each hidden layer's values that a training step drops.
-    #[reflect(@Bounds::at_least(0.0).under(1.0))]
-    pub dropout: f32,
-    /// Whether hidden layers are normalised, in front of the activation.
-    pub layer_norm: bool,
-    /// The rule that turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The learning rate over time.
-    pub learning_rate: LearningRate,
-    /// Weight decay: decoupled for AdamW, in the gradient for the others.
-    #[reflect(@Bounds::at_least(0.0))]
-    pub l2: f32,
-    /// The norm that the gradient is clipped to. None: not clipped.
-    #[reflect(@Bounds::above(0.0))]
-    pub max_gradient_norm: Option<f32>,
-}
-
-impl Default for Bc {
-    fn default() -> Self {
-        Bc {
-            batch: 256,
-            steps_per_epoch: None,
-            goal_mode: None,
-            actor: BcActor {
-                layers: vec![256, 256],
-                activation: Activation::Relu,
-                dropout: 0.0,
-                layer_norm: false,
-                optimizer: Optimizer::Adam,
-                learning_rate: LearningRate::Constant(3e-4),
-                l2: 0.0,
-                max_gradient_norm: None,
-            },
-            head: None,
-            gaussian: GaussianSettings::default(),
-            mixture: MixtureSettings::default(),
-        }
-    }
-}
-
 impl Settings for Bc {
     fn check(&self, problems: &mut FieldProblems) {
         if self.gaussian.min_std > self.gaussian.max_std {
             problems.refuse("gaussian.min_std", "must not be above `max_std`");
         }
+        self.actor.check("actor", problems);
     }
 }
 
 impl Plugin for Bc {
     fn build(&self, app: &mut App) {
-        let learner = Learner {
-            optimizer: self.actor.optimizer,
-            learning_rate: self.actor.learning_rate.clone(),
-            l2: self.actor.l2,
-            max_gradient_norm: self.actor.max_gradient_norm,
-            window: Window::default(),
-        };
+        let optimizer = self.actor.optimizer.clone();
         app.insert_resource(self.clone())
-            .add_plugins(MinibatchPlugin {
-                batch: self.batch,
-                steps_per_epoch: self.steps_per_epoch,
-                discount: 0.0,
-                n_step: 1,
-                infinite_horizon: false,
-            })
+            .add_plugins(self.minibatch.plugin(0.0, 1, false))
             .add_plugins(GoalPlugin {
                 mode: self.goal_mode,
             })
@@ -108,12 +45,12 @@ impl Plugin for Bc {
             .add_systems(Startup, build_policy);
         match self.head {
             None => app
-                .add_learner::<Actor>(learner)
+                .add_learner::<Actor>(optimizer)
                 .acts_with::<Actor>()
                 .add_systems(Learn, clone_behaviour.in_set(LearnSystems::Actor))
                 .add_systems(Validate, validate.in_set(ValidateSystems::Losses)),
             Some(_) => app
-                .add_learner::<DensityActor>(learner)
+                .add_learner::<DensityActor>(optimizer)
                 .acts_with::<DensityActor>()
                 .add_systems(Learn, raise_likelihood.in_set(LearnSystems::Actor))
                 .add_systems(
@@ -133,12 +70,7 @@ fn build_policy(
 ) {
     let [observation, action] = preprocessing.widths();
     let device = device.plain();
-    let hidden = MlpSettings {
-        layers: bc.actor.layers.clone(),
-        activation: bc.actor.activation,
-        dropout: bc.actor.dropout,
-        layer_norm: bc.actor.layer_norm,
-    };
+    let hidden = bc.actor.hidden();
     match bc.head {
         None => {
             let policy = Policy::new(observation, action, hidden, &device, &mut init);
@@ -204,13 +136,13 @@ mod tests {
     use super::*;
     use yarak::testing::{Mistake, Trial};
 
-    fn small(edit: impl Fn(&mut BcActor)) -> Trial {
+    fn small(edit: impl Fn(&mut NetworkSettings)) -> Trial {
         let mut bc = Bc {
-            batch: 64,
+            minibatch: MinibatchSettings::of(64),
             ..default()
         };
         bc.actor.layers = vec![32];
-        bc.actor.learning_rate = LearningRate::Constant(3e-3);
+        bc.actor.optimizer.learning_rate = Schedule::Constant(3e-3);
         edit(&mut bc.actor);
         Trial::of(bc)
     }
@@ -241,7 +173,7 @@ mod tests {
     fn it_learns_to_imitate_with_every_optimizer_and_network() -> Result<(), Mistake> {
         plain().losses_are_finite()?;
         plain().learns_to_imitate(1_000)?;
-        small(|actor| actor.optimizer = Optimizer::AdamW).learns_to_imitate(1_000)?;
+        small(|actor| actor.optimizer.rule = Optimizer::adam_w()).learns_to_imitate(1_000)?;
         let sgd = Optimizer::Sgd {
             momentum: Some(0.9),
         };
@@ -250,10 +182,10 @@ mod tests {
             epsilon: None,
             momentum: None,
         };
-        small(|actor| actor.optimizer = rms_prop).learns_to_imitate(1_000)?;
+        small(|actor| actor.optimizer.rule = rms_prop).learns_to_imitate(1_000)?;
         small(|actor| {
-            actor.optimizer = sgd;
-            actor.learning_rate = LearningRate::Constant(0.05);
+            actor.optimizer.rule = sgd;
+            actor.optimizer.learning_rate = Schedule::Constant(0.05);
         })
         .learns_to_imitate(1_000)?;
         small(|actor| {

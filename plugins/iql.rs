@@ -16,7 +16,7 @@ pub struct Iql {
     pub expectile: f32,
     /// β, an inverse temperature, of the weights exp(β (Q − V)): 0 is behaviour cloning.
     #[reflect(@Bounds::at_least(0.0))]
-    pub temperature: f32,
+    pub inverse_temperature: f32,
     /// The weights are clipped to this. None: not clipped.
     #[reflect(@Bounds::above(0.0))]
     pub max_weight: Option<f32>,
@@ -28,24 +28,14 @@ pub struct Iql {
     /// Rewards that are folded into one target, cut at the end of an episode.
     #[reflect(@Bounds::at_least(1.0))]
     pub n_step: usize,
-    /// τ of the target critics' soft updates, θ' ← τ θ + (1 − τ) θ'.
-    #[reflect(@Bounds::within(0.0, 1.0))]
-    pub target_tau: f32,
-    /// Rows in a minibatch.
-    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
-    pub batch: usize,
-    /// Gradient steps in an epoch. None: rows / batch, rounded up.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub steps_per_epoch: Option<u64>,
+    /// How the targets follow.
+    pub target_update: TargetUpdate,
+    /// The minibatches.
+    pub minibatch: MinibatchSettings,
     /// The state values V.
     pub value: NetworkSettings,
     /// The action values Q.
-    pub critic: NetworkSettings,
-    /// How many critics; the least of the targets' values counts.
-    #[reflect(@Bounds::within(1.0, 1_000.0))]
-    pub critics: usize,
-    /// Whether the critics' loss is smooth L1 (β = 1) instead of squared.
-    pub huber: bool,
+    pub critic: CriticSettings,
     /// The policy.
     pub actor: NetworkSettings,
     /// What the policy's density is: a Gaussian or a mixture of Gaussians.
@@ -61,23 +51,23 @@ impl Default for Iql {
     fn default() -> Self {
         Iql {
             expectile: 0.7,
-            temperature: 3.0,
+            inverse_temperature: 3.0,
             max_weight: Some(100.0),
             max_advantage: None,
             discount: 0.99,
             n_step: 1,
-            target_tau: 0.005,
-            batch: 256,
-            steps_per_epoch: None,
+            target_update: TargetUpdate::default(),
+            minibatch: MinibatchSettings::default(),
             value: NetworkSettings::default(),
-            critic: NetworkSettings::default(),
-            critics: 2,
-            huber: false,
+            critic: CriticSettings::default(),
             actor: NetworkSettings {
-                learning_rate: LearningRate::Cosine {
-                    initial: 3e-4,
-                    steps: 1_000_000,
-                    warm_up: None,
+                optimizer: OptimizerSettings {
+                    learning_rate: Schedule::Cosine {
+                        initial: 3e-4,
+                        over: Span::Steps(1_000_000),
+                        warm_up: None,
+                    },
+                    ..default()
                 },
                 ..default()
             },
@@ -99,6 +89,9 @@ impl Settings for Iql {
         if self.gaussian.min_std > self.gaussian.max_std {
             problems.refuse("gaussian.min_std", "must not be above `max_std`");
         }
+        self.value.check("value", problems);
+        self.critic.check("critic", problems);
+        self.actor.check("actor", problems);
     }
 }
 
@@ -109,17 +102,12 @@ pub struct ValueStep;
 impl Plugin for Iql {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
-            .add_plugins(MinibatchPlugin {
-                batch: self.batch,
-                steps_per_epoch: self.steps_per_epoch,
-                discount: self.discount,
-                n_step: self.n_step,
-                infinite_horizon: false,
-            })
-            .add_learner::<Value>(self.value.learner())
-            .add_learner::<Critic>(self.critic.learner())
-            .add_learner::<DensityActor>(self.actor.learner())
+            .add_plugins(self.minibatch.plugin(self.discount, self.n_step, false))
+            .add_learner::<Value>(self.value.optimizer.clone())
+            .add_learner::<Critic>(self.critic.optimizer.clone())
+            .add_learner::<DensityActor>(self.actor.optimizer.clone())
             .add_target::<Critic>()
+            .update_targets_with::<Critic>(self.target_update)
             .acts_with::<DensityActor>()
             .add_random::<Init>()
             .add_systems(Startup, build_networks)
@@ -148,15 +136,9 @@ fn build_networks(
     let head = iql.head.with(&iql.gaussian, &iql.mixture);
     let hidden = iql.actor.hidden();
     let actor = DensityPolicy::new(observation, action, hidden, head, &device, &mut init);
-    let critic = QEnsemble::new(
-        iql.critics,
-        observation,
-        action,
-        iql.critic.hidden(),
-        None,
-        &device,
-        &mut init,
-    );
+    let critic = iql
+        .critic
+        .network([observation, action], &device, &mut init);
     let value = ValueFunction::new(observation, iql.value.hidden(), &device, &mut init);
     let critic = Net::<Critic>::new(critic);
     commands.insert_resource(Target::copy_of(&critic));
@@ -165,10 +147,10 @@ fn build_networks(
     commands.insert_resource(Net::<Value>::new(value));
 }
 
-/// min Q'(s, a) over the target critics, `[batch]`: what V and the advantages are made of.
-fn least_q(batch: &Batch, critic: &Target<Critic>) -> Tensor<1> {
+/// Q'(s, a) mixed from the target critics, `[batch]`: what V and the advantages are made of.
+fn target_q(iql: &Iql, batch: &Batch, critic: &Target<Critic>) -> Tensor<1> {
     let q = critic.q(batch.observation.clone(), batch.action.clone());
-    q.min_dim(0).squeeze_dim::<1>(0)
+    iql.critic.mix(q)
 }
 
 /// exp(β A), with the advantages and then the weights clipped; `[batch]`.
@@ -177,7 +159,7 @@ fn weights(iql: &Iql, advantage: Tensor<1>) -> Tensor<1> {
         Some(most) => advantage.clamp_max(most),
         None => advantage,
     };
-    let weight = (advantage * iql.temperature).exp();
+    let weight = (advantage * iql.inverse_temperature).exp();
     match iql.max_weight {
         Some(most) => weight.clamp_max(most),
         None => weight,
@@ -189,15 +171,6 @@ fn q_target(batch: &Batch, value: &Net<Value>) -> Tensor<1> {
     batch.reward.clone() + batch.bootstrap.clone() * value.v(batch.next_observation.clone())
 }
 
-/// The loss of each critic, `[members]`.
-fn critic_losses(iql: &Iql, q: Tensor<2>, y: Tensor<1>) -> Tensor<1> {
-    if iql.huber {
-        losses::smooth_l1_of_each(q, y)
-    } else {
-        losses::mse_of_each(q, y)
-    }
-}
-
 /// V's step, towards the expectile of the target critics' values of the data's actions: mean |τ − 1(u < 0)| u² with u = q − v.
 pub fn update_value(
     iql: Res<Iql>,
@@ -207,7 +180,7 @@ pub fn update_value(
     mut value: Learning<Value>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let q = least_q(&batch, &target_critic);
+    let q = target_q(&iql, &batch, &target_critic);
     let v = value.v_dropping(batch.observation.clone(), &mut dropout);
     metrics.record("value/v", v.clone().mean());
     let loss = losses::expectile(v, q.stop_gradient(), iql.expectile);
@@ -231,7 +204,7 @@ pub fn update_critic(
     metrics.record("critic/done_share", batch.terminal.clone().mean());
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q_dropping(s, a, &mut dropout);
-    let losses = critic_losses(&iql, q, y);
+    let losses = iql.critic.losses(q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());
@@ -250,7 +223,7 @@ pub fn update_actor(
     mut actor: Learning<DensityActor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let advantage = least_q(&batch, &target_critic) - value.v(batch.observation.clone());
+    let advantage = target_q(&iql, &batch, &target_critic) - value.v(batch.observation.clone());
     metrics.record("actor/advantage", advantage.clone().mean());
     let weight = weights(&iql, advantage);
     metrics.record("actor/weight", weight.clone().mean());
@@ -264,9 +237,9 @@ pub fn update_actor(
     Ok(())
 }
 
-/// The target critics follow softly: θ' ← τ θ + (1 − τ) θ'.
-pub fn track_targets(iql: Res<Iql>, mut critic: Tracking<Critic>) {
-    critic.soft(iql.target_tau);
+/// The target critics follow: θ' ← τ θ + (1 − τ) θ'.
+pub fn track_targets(update: Res<TargetUpdate>, mut critic: Tracking<Critic>) {
+    critic.follow(update.tau);
 }
 
 /// The same losses on held-out rows.
@@ -279,13 +252,14 @@ fn validate(
     actor: Res<Net<DensityActor>>,
     mut metrics: ResMut<Metrics>,
 ) {
-    let q = least_q(&batch, &target_critic);
+    let q = target_q(&iql, &batch, &target_critic);
     let v = value.v(batch.observation.clone());
     let loss = losses::expectile(v.clone(), q.clone(), iql.expectile);
     metrics.record("validate/value/loss", loss);
     let y = q_target(&batch, &value);
-    let losses = critic.q(batch.observation.clone(), batch.action.clone());
-    metrics.record("validate/critic/loss", critic_losses(&iql, losses, y).sum());
+    let values = critic.q(batch.observation.clone(), batch.action.clone());
+    let losses = iql.critic.losses(values, y);
+    metrics.record("validate/critic/loss", losses.sum());
     let policy = actor.distribution(batch.observation.clone());
     let log_probability = policy.log_probability(batch.action.clone());
     let loss = (weights(&iql, q - v) * log_probability).mean().neg();
@@ -338,7 +312,7 @@ mod tests {
         iql.max_advantage = Some(0.5);
         let clipped = found(&iql);
         assert!((clipped[4] - 4.481_689).abs() < 1e-5 && clipped[4] == clipped[1]);
-        iql.temperature = 0.0;
+        iql.inverse_temperature = 0.0;
         assert_eq!(found(&iql), [1.0; 5]);
     }
 }

@@ -1,9 +1,9 @@
 //! REINFORCE: a policy gradient by whole episodes' returns, with an entropy bonus and an optional baseline.
 //!
 //! Williams 1992, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",
-//! <https://doi.org/10.1007/BF00992696>. The file reads from top to bottom: settings, policy, draws, returns, the policy's step.
-//! Descendants such as A2C and PPO add [`PolicyGradient`], which is the policy and its draws, and bring other advantages or another
-//! step. It learns from environments and from given rows alike. `docs/reinforce.md` lists every difference from the paper.
+//! <https://doi.org/10.1007/BF00992696>. The file is its settings, its wiring and its advantages, whole episodes' returns: the
+//! policy, its samples and its step are `plugins/on_policy.rs`'s. It learns from environments and from given rows alike.
+//! `docs/reinforce.md` lists every difference from the paper.
 
 use yarak::prelude::*;
 
@@ -25,46 +25,9 @@ pub struct Reinforce {
     /// Whether a critic's values are taken from the returns; they also stand in for what follows where the round's end cuts an episode.
     pub baseline: bool,
     /// The policy.
-    pub actor: PolicySettings,
+    pub actor: on_policy::PolicySettings,
     /// The baseline.
-    pub critic: ValueSettings,
-}
-
-/// The policy of REINFORCE and its descendants.
-#[derive(Clone, Debug, Reflect)]
-pub struct PolicySettings {
-    /// Widths of the hidden layers.
-    #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// What stands behind each hidden layer.
-    pub activation: Activation,
-    /// Over numbers: ln σ at the beginning.
-    #[reflect(@Bounds::within(-20.0, 2.0))]
-    pub log_std: f32,
-    /// The rule that turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The learning rate over time.
-    pub learning_rate: LearningRate,
-    /// The norm that the gradient is clipped to. None: not clipped.
-    #[reflect(@Bounds::above(0.0))]
-    pub max_gradient_norm: Option<f32>,
-}
-
-/// The state values of REINFORCE's descendants.
-#[derive(Clone, Debug, Reflect)]
-pub struct ValueSettings {
-    /// Widths of the hidden layers.
-    #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// What stands behind each hidden layer.
-    pub activation: Activation,
-    /// The rule that turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The learning rate over time.
-    pub learning_rate: LearningRate,
-    /// The norm that the gradient is clipped to. None: not clipped.
-    #[reflect(@Bounds::above(0.0))]
-    pub max_gradient_norm: Option<f32>,
+    pub critic: on_policy::ValueSettings,
 }
 
 impl Default for Reinforce {
@@ -75,38 +38,18 @@ impl Default for Reinforce {
             normalise_advantages: true,
             entropy_coefficient: 0.0,
             baseline: false,
-            actor: PolicySettings::default(),
-            critic: ValueSettings::default(),
+            actor: default(),
+            critic: default(),
         }
     }
 }
 
-impl Default for PolicySettings {
-    fn default() -> Self {
-        PolicySettings {
-            layers: vec![64, 64],
-            activation: Activation::Tanh,
-            log_std: 0.0,
-            optimizer: Optimizer::Adam,
-            learning_rate: LearningRate::Constant(3e-4),
-            max_gradient_norm: None,
-        }
+impl Settings for Reinforce {
+    fn check(&self, problems: &mut FieldProblems) {
+        self.actor.check(problems);
+        self.critic.check(problems);
     }
 }
-
-impl Default for ValueSettings {
-    fn default() -> Self {
-        ValueSettings {
-            layers: vec![64, 64],
-            activation: Activation::Tanh,
-            optimizer: Optimizer::Adam,
-            learning_rate: LearningRate::Constant(3e-4),
-            max_gradient_norm: None,
-        }
-    }
-}
-
-impl Settings for Reinforce {}
 
 impl Plugin for Reinforce {
     fn build(&self, app: &mut App) {
@@ -118,138 +61,31 @@ impl Plugin for Reinforce {
                 normalise_advantages: self.normalise_advantages,
                 target_kl: None,
             })
-            .add_plugins(PolicyGradient {
+            .add_plugins(on_policy::PolicyGradient {
                 actor: self.actor.clone(),
                 entropy_coefficient: self.entropy_coefficient,
             })
-            .add_systems(Learn, update_actor.in_set(LearnSystems::Actor));
+            .add_systems(Learn, on_policy::update_actor.in_set(LearnSystems::Actor));
         if self.baseline {
-            app.add_plugins(a2c::StateValues {
+            app.add_plugins(on_policy::StateValues {
                 critic: self.critic.clone(),
                 discount: self.discount,
                 lambda: 1.0,
             })
             .add_systems(
                 Prepare,
-                a2c::estimate_advantages.in_set(PrepareSystems::Advantages),
+                on_policy::estimate_advantages.in_set(PrepareSystems::Advantages),
             )
-            .add_systems(Learn, a2c::update_critic.in_set(LearnSystems::Critic));
+            .add_systems(Learn, on_policy::update_critic.in_set(LearnSystems::Critic));
         } else {
             app.add_systems(Prepare, sum_rewards.in_set(PrepareSystems::Advantages));
         }
     }
 }
 
-/// What REINFORCE and its descendants share, filled from each one's own settings: the policy and its draws.
-#[derive(Clone, Debug, Resource)]
-pub struct PolicyGradient {
-    /// The policy.
-    pub actor: PolicySettings,
-    /// Weight of the policy's entropy.
-    pub entropy_coefficient: f32,
-}
-
-impl Plugin for PolicyGradient {
-    fn build(&self, app: &mut App) {
-        let actor = &self.actor;
-        app.insert_resource(self.clone())
-            .add_learner::<SpaceActor>(Learner {
-                optimizer: actor.optimizer,
-                learning_rate: actor.learning_rate.clone(),
-                l2: 0.0,
-                max_gradient_norm: actor.max_gradient_norm,
-                window: Window::default(),
-            })
-            .acts_with::<SpaceActor>()
-            .add_random::<Init>()
-            .add_systems(Startup, build_actor)
-            .add_systems(Collect, draw_actions.in_set(CollectSystems::Act));
-    }
-}
-
-/// Inserts the policy: over the choices of a discrete action space, else over numbers.
-pub fn build_actor(
-    settings: Res<PolicyGradient>,
-    preprocessing: Res<Preprocessing>,
-    spaces: Option<Res<Spaces>>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) -> Result {
-    let [observation, width] = preprocessing.widths();
-    let action = match spaces.map(|spaces| spaces.action.clone()) {
-        Some(Space::Discrete { n }) => ActionKind::Choices(n),
-        Some(Space::Dict { .. }) => return Err(InputError::new(NO_DICTIONARIES).into()),
-        _ => ActionKind::Numbers(width),
-    };
-    let hidden = MlpSettings {
-        layers: settings.actor.layers.clone(),
-        activation: settings.actor.activation,
-        ..default()
-    };
-    let (log_std, device) = (settings.actor.log_std, device.plain());
-    let policy = SpacePolicy::new(observation, action, hidden, log_std, &device, &mut init);
-    commands.insert_resource(Net::<SpaceActor>::new(policy));
-    Ok(())
-}
-
-const NO_DICTIONARIES: &str = "the policy chooses among a few actions or draws numbers, and this environment's actions are a dictionary: \
-    name an environment whose actions are one space";
-
-/// Actions drawn from the policy, a ~ π(·|s), and ln π(a|s) for whoever learns from them.
-pub fn draw_actions(
-    actor: Res<Net<SpaceActor>>,
-    mut exploring: Exploring,
-    rollout: Option<ResMut<Rollout>>,
-) -> Result {
-    let drawn = exploring.draw(&actor)?;
-    if let Some(mut rollout) = rollout {
-        rollout.see(&drawn);
-    }
-    Ok(())
-}
-
 /// The advantage of a step is what its episode earned from it on, Σ γᵏ r.
 pub fn sum_rewards(reinforce: Res<Reinforce>, mut rollout: ResMut<Rollout>) {
     rollout.sum_rewards(reinforce.discount);
-}
-
-/// −mean(ln π(a|s) · A), `[1]`; the advantages are constants.
-pub fn policy_loss(log_probability: Tensor<1>, advantage: Tensor<1>) -> Tensor<1> {
-    (log_probability * advantage.stop_gradient()).mean().neg()
-}
-
-/// The policy's step: towards actions that came to more than was expected, −mean(ln π(a|s) · A) − c · mean(H).
-pub fn update_actor(
-    settings: Res<PolicyGradient>,
-    batch: Res<RolloutBatch>,
-    mut actor: Learning<SpaceActor>,
-    mut metrics: ResMut<Metrics>,
-) -> Result {
-    let policy = actor.distribution(batch.observation.clone());
-    let log_probability = policy.log_probability(batch.action.clone());
-    let loss = policy_loss(log_probability, batch.advantage.clone());
-    settings.descend(&mut actor, loss, policy.entropy(), &mut metrics)
-}
-
-impl PolicyGradient {
-    /// A step of the policy against its loss `[1]` less what its entropy `[batch]` is worth.
-    pub fn descend(
-        &self,
-        actor: &mut Learning<SpaceActor>,
-        policy_loss: Tensor<1>,
-        entropy: Tensor<1>,
-        metrics: &mut Metrics,
-    ) -> Result {
-        metrics.record("actor/loss", policy_loss.clone());
-        let entropy = entropy.mean();
-        metrics.record("entropy", entropy.clone());
-        let loss = policy_loss - entropy * self.entropy_coefficient;
-        metrics.record("loss", loss.clone());
-        let step = actor.descend(loss)?;
-        metrics.record("actor/gradient_norm", step.gradient_norm);
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -265,8 +101,8 @@ mod tests {
         };
         (reinforce.actor.layers, reinforce.critic.layers) = (vec![32], vec![32]);
         (reinforce.actor.log_std, reinforce.entropy_coefficient) = (-1.0, 1e-3);
-        reinforce.actor.learning_rate = LearningRate::Constant(1e-2);
-        reinforce.critic.learning_rate = LearningRate::Constant(1e-2);
+        reinforce.actor.optimizer.learning_rate = Schedule::Constant(1e-2);
+        reinforce.critic.optimizer.learning_rate = Schedule::Constant(1e-2);
         Trial::of(reinforce)
     }
 
@@ -303,18 +139,5 @@ mod tests {
             ..default()
         };
         Trial::of(given).learns_to_imitate(1_500)
-    }
-
-    #[test]
-    fn the_loss_weighs_log_probabilities_by_advantages_that_carry_no_gradient() {
-        let device = ComputeDevice::cpu().autodiff();
-        let log_p = Tensor::<1>::from_floats([-1.0, -2.0], &device).require_grad();
-        let advantage = Tensor::<1>::from_floats([1.0, -1.0], &device).require_grad();
-        let loss = policy_loss(log_p.clone(), advantage.clone());
-        assert_eq!(loss.clone().into_scalar::<f32>(), -0.5);
-        let gradients = loss.backward();
-        assert!(advantage.grad(&gradients).is_none());
-        let gradient = log_p.grad(&gradients).unwrap().into_data();
-        assert_eq!(gradient.to_vec::<f32>().unwrap(), [-0.5, 0.5]);
     }
 }

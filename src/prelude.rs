@@ -26,30 +26,31 @@ pub use crate::collect::{
     OwnEnvironments, Restart, Reward, State, StepCount, Steps,
 };
 pub use crate::data::{
-    Batch, Column, Data, Dataset, Divergence, Dones, End, Episode, ExperiencePlugin, Folding,
-    GivenRows, GivenRowsError, GivenRowsPlugin, GoalMode, GoalPlugin, Goals, LearnsChoices,
-    MinibatchPlugin, Minibatches, Preprocessing, Replay, ReplayBuffer, ReplayRow, Rollout,
-    RolloutBatch, RolloutPlugin, Rule, Spaces, StoredData, Transitions,
+    Batch, Column, Data, Dataset, Divergence, Dones, End, Episode, EpisodeGoal, ExperiencePlugin,
+    Folding, Gathered, GivenRows, GivenRowsError, GivenRowsPlugin, GoalMode, GoalPlugin, Goals,
+    LearnsChoices, MinibatchPlugin, MinibatchSettings, Minibatches, ObservationParts,
+    OffPolicySettings, Preprocessing, Replay, ReplayBuffer, Replayed, Rollout, RolloutBatch,
+    RolloutPlugin, RowWeights, Rule, Spaces, Transitions,
 };
 pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
-    Actor, Annealed, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic,
-    DensityActor, Descent, DeviceError, DiscreteCritic, Dropout, Init, Learner, LearnerError,
-    Learning, LearningRate, Net, Network, NetworkSettings, Noise, Optim, Optimizer, Purpose,
-    Random, Rate, Role, Sampling, Seed, SpaceActor, StateCritic, StochasticActor, Target,
-    TargetUpdate, Tracking, Value,
+    Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, CriticSettings,
+    DensityActor, Descent, DeviceError, DiscreteCritic, Dropout, EnsembleSettings, Init,
+    LearnerError, Learning, Net, Network, NetworkSettings, Noise, Optim, Optimizer,
+    OptimizerSettings, Purpose, Random, Rate, Role, Sampling, Schedule, Seed, SpaceActor, Span,
+    StateCritic, StochasticActor, Target, TargetUpdate, Tracking, Value,
 };
 pub use crate::nn::{
     ActionDistribution, ActionKind, ActionVae, Activation, Categorical, DensityPolicy, Deviation,
     DiagonalGaussian, DiscreteQ, DrawnAction, GaussianMixture, GaussianSettings, Head,
     MixtureSettings, Mlp, MlpSettings, MlpShape, Perturbation, Policy, PolicyHead, QEnsemble,
     Scalar, SpaceDistribution, SpacePolicy, SquashedGaussian, SquashedNormal, StopGradient,
-    ValueBounds, ValueFunction, log_sum_exp, losses, measures,
+    ValueBounds, ValueFunction, log_sum_exp, losses, measures, repeat_rows,
 };
 pub use crate::plugins::{
     A2c, Bc, Bcq, Cql, Ddpg, Dqn, Iql, Ppo, Reinforce, Sac, Td3, Td3Bc, a2c, bc, bcq, cql, ddpg,
-    dqn, iql, ppo, reinforce, sac, td3, td3_bc,
+    dqn, iql, on_policy, ppo, reinforce, sac, td3, td3_bc,
 };
 pub use crate::policy;
 pub use crate::report::{

@@ -11,7 +11,8 @@ use yarak::data::{ActionScale, Normaliser};
 use yarak::nn::cpu::{Activation, Adam, AdamState, Gradients, Input, Kernels, MlpShape, Saved};
 use yarak::prelude::{
     Actor, App, AppActingExt, AppLearnerExt, AppPersistExt, ComputeDevice, FacilitatorPlugin, Init,
-    Learner, Net, Policy, Preprocessing, Random, Reports, SchedulePlugin, Seed, gather, policy,
+    Net, OptimizerSettings, Policy, Preprocessing, Random, Reports, SchedulePlugin, Seed, gather,
+    policy,
 };
 
 /// The system's allocator, which counts.
@@ -123,14 +124,13 @@ fn a_policys_call_allocates_nothing() {
     let network = Policy::new(11, 3, &[256, 256], &device, &mut init);
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
-        .add_learner::<Actor>(Learner::default())
+        .add_learner::<Actor>(OptimizerSettings::default())
         .acts_with::<Actor>()
         .insert_resource(Net::<Actor>::new(network))
-        .insert_resource(Preprocessing {
-            observation: Normaliser::identity(11),
-            action: ActionScale::identity(3),
-            frames: 1,
-        })
+        .insert_resource(Preprocessing::new(
+            Normaliser::identity(11),
+            ActionScale::identity(3),
+        ))
         .persist::<Preprocessing>();
     let snapshot = gather(app.world(), 0).unwrap();
     let mut policy = policy::Policy::of(&snapshot).unwrap();

@@ -90,11 +90,10 @@ mod tests {
         let policy = SpacePolicy::new(4, kind, &[8], -0.5, &device, init);
         let mut app = App::new();
         app.insert_resource(ComputeDevice::cpu())
-            .insert_resource(Preprocessing {
-                observation: Normaliser::identity(4),
-                action: ActionScale::identity(1),
-                frames: 1,
-            });
+            .insert_resource(Preprocessing::new(
+                Normaliser::identity(4),
+                ActionScale::identity(1),
+            ));
         let mut observations = Observations::new(ROWS, 4);
         // Far from 0, so that the outputs of a fresh policy differ.
         let rows = if alike { 1 } else { ROWS };

@@ -52,13 +52,14 @@ mod plugin;
 mod recording;
 mod rows;
 mod scaling;
+mod seen;
 mod statistics;
 mod systems;
 mod workers;
 
 pub(crate) use boxed::seed_environments;
 
-pub use crate::data::{DrawnActions, Steps};
+pub use crate::data::{DrawnActions, Seen, Steps};
 pub use crate::random::Exploration;
 pub use acting::{ActRandomly, act_deterministically, act_randomly};
 pub(crate) use bridged::seed_bridged;
@@ -78,6 +79,7 @@ pub use plugin::{
 pub use recording::{Recorded, RecordingPlugin};
 pub use rows::{Actions, Observations};
 pub use scaling::{ClipActions, RescaleActions};
+
 pub use statistics::{
     NormaliseObservations, NormaliseReturns, ObservationMoments, ReturnMoments, RunningMoments,
 };

@@ -11,17 +11,19 @@
 //!
 //! This module and `nn/` are the only places that know Burn's modules and optimizers.
 
-mod annealed;
+mod critic_settings;
 mod learning;
 mod net;
 mod network_settings;
 mod on_cpu;
 mod optimizer;
+mod optimizer_settings;
 mod parameters;
 mod persist;
 mod rate;
 mod role;
 mod roles;
+mod schedule;
 mod tracking;
 mod update;
 
@@ -29,15 +31,17 @@ pub use crate::nn::{ComputeDevice, DeviceError, Network, Piece};
 pub use crate::random::{
     AppRandomExt, Dropout, Init, Noise, Purpose, Random, RandomState, Sampling, Seed,
 };
-pub use annealed::Annealed;
-pub use learning::{AppLearnerExt, Descent, Learner, LearnerError, Learning};
+pub use critic_settings::{CriticSettings, EnsembleSettings};
+pub use learning::{AppLearnerExt, Descent, LearnerError, Learning};
 pub use net::{Net, Target};
 pub use network_settings::NetworkSettings;
 pub use optimizer::{Optim, Optimizer};
-pub use rate::{LearningRate, Rate};
+pub use optimizer_settings::OptimizerSettings;
+pub use rate::Rate;
 pub use role::{
     Actor, Critic, DensityActor, DiscreteCritic, Role, SpaceActor, StateCritic, StochasticActor,
     Value,
 };
 pub(crate) use roles::Roles;
+pub use schedule::{Schedule, Span};
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};

@@ -2,10 +2,9 @@
 
 use bevy_reflect::Reflect;
 
-use super::{Learner, LearningRate, Optimizer};
+use super::OptimizerSettings;
 use crate::nn::{Activation, MlpSettings};
-use crate::scene::Bounds;
-use crate::schedule::Window;
+use crate::scene::{Bounds, FieldProblems};
 
 /// How large a network is and how it is trained: a field of an algorithm's settings where it has nothing of its own to add.
 ///
@@ -13,7 +12,7 @@ use crate::schedule::Window;
 /// use yarak::prelude::*;
 ///
 /// let value = NetworkSettings { layers: vec![64, 64], ..default() };
-/// assert_eq!(value.learner().learning_rate, LearningRate::Constant(3e-4));
+/// assert_eq!(value.optimizer.learning_rate, Schedule::Constant(3e-4));
 /// assert_eq!(value.hidden(), MlpSettings::from(&[64, 64]));
 /// ```
 #[derive(Clone, Debug, PartialEq, Reflect)]
@@ -28,16 +27,8 @@ pub struct NetworkSettings {
     pub dropout: f32,
     /// Whether hidden layers are normalised, in front of the activation.
     pub layer_norm: bool,
-    /// The rule that turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The learning rate over time.
-    pub learning_rate: LearningRate,
-    /// Weight decay: in the gradient for Adam, decoupled for AdamW.
-    #[reflect(@Bounds::at_least(0.0))]
-    pub l2: f32,
-    /// The norm that each member's gradient is clipped to. None: not clipped.
-    #[reflect(@Bounds::above(0.0))]
-    pub max_gradient_norm: Option<f32>,
+    /// How it is trained.
+    pub optimizer: OptimizerSettings,
 }
 
 impl Default for NetworkSettings {
@@ -48,10 +39,7 @@ impl Default for NetworkSettings {
             activation: Activation::Relu,
             dropout: 0.0,
             layer_norm: false,
-            optimizer: Optimizer::Adam,
-            learning_rate: LearningRate::Constant(3e-4),
-            l2: 0.0,
-            max_gradient_norm: None,
+            optimizer: OptimizerSettings::default(),
         }
     }
 }
@@ -67,14 +55,10 @@ impl NetworkSettings {
         }
     }
 
-    /// What [`add_learner`](super::AppLearnerExt::add_learner) takes: trained in every epoch.
-    pub fn learner(&self) -> Learner {
-        Learner {
-            optimizer: self.optimizer,
-            learning_rate: self.learning_rate.clone(),
-            l2: self.l2,
-            max_gradient_norm: self.max_gradient_norm,
-            window: Window::default(),
-        }
+    /// Refuses what contradicts itself, for [`Settings::check`](crate::scene::Settings::check); `field` is where these settings
+    /// are, such as `actor`.
+    pub fn check(&self, field: &str, problems: &mut FieldProblems) {
+        self.optimizer
+            .check(&format!("{field}.optimizer"), problems);
     }
 }

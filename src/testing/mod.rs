@@ -8,7 +8,7 @@
 //! use yarak::testing::{Mistake, Trial};
 //!
 //! fn small() -> Trial {
-//!     let mut td3 = Td3Bc { batch: 32, ..default() };
+//!     let mut td3 = Td3Bc { minibatch: MinibatchSettings::of(32), ..default() };
 //!     (td3.actor.layers, td3.critic.layers) = (vec![16], vec![16]);
 //!     Trial::of(td3)
 //! }

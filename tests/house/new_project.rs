@@ -34,7 +34,7 @@ fn a_new_project_is_compiled_and_trains_its_scene() {
         .args(["train", "scenes/pendulum.ron", "--steps", "40"])
         .args([
             "--set",
-            "GentleTd3.td3.warm_up=20",
+            "GentleTd3.td3.off_policy.learning_starts=20",
             "--set",
             "Rollouts.episodes=1",
         ])

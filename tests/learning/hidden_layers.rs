@@ -20,6 +20,18 @@ fn layers() -> NetworkSettings {
     }
 }
 
+/// Critics with these networks.
+fn ensemble(network: NetworkSettings) -> CriticSettings {
+    CriticSettings {
+        layers: network.layers,
+        activation: network.activation,
+        dropout: network.dropout,
+        layer_norm: network.layer_norm,
+        optimizer: network.optimizer,
+        ..default()
+    }
+}
+
 /// Builds an algorithm in which one network has the given settings.
 type Build = fn(&mut App, NetworkSettings);
 
@@ -43,7 +55,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Sac", "critic", 2 * ROWS, |app, network| {
-        let (critic, actor) = (sac::SacCritic { n: 2, network }, layers());
+        let (critic, actor) = (ensemble(network), layers());
         app.add_plugins(Sac {
             critic,
             actor,
@@ -51,8 +63,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Sac", "actor", ROWS, |app, actor| {
-        let network = layers();
-        let critic = sac::SacCritic { n: 2, network };
+        let critic = ensemble(layers());
         app.add_plugins(Sac {
             critic,
             actor,
@@ -60,7 +71,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Iql", "value", ROWS, |app, value| {
-        let (critic, actor) = (layers(), layers());
+        let (critic, actor) = (ensemble(layers()), layers());
         app.add_plugins(Iql {
             value,
             critic,
@@ -69,6 +80,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Iql", "critic", 2 * ROWS, |app, critic| {
+        let critic = ensemble(critic);
         let (value, actor) = (layers(), layers());
         app.add_plugins(Iql {
             value,
@@ -78,7 +90,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Iql", "actor", ROWS, |app, actor| {
-        let (value, critic) = (layers(), layers());
+        let (value, critic) = (layers(), ensemble(layers()));
         app.add_plugins(Iql {
             value,
             critic,
@@ -92,6 +104,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         "critic",
         2 * (ROWS + 3 * ACTIONS * ROWS),
         |app, critic| {
+            let critic = ensemble(critic);
             let (actions, actor) = (ACTIONS, layers());
             app.add_plugins(Cql {
                 actions,
@@ -102,7 +115,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         },
     ),
     ("Cql", "actor", ROWS, |app, actor| {
-        let (actions, critic) = (ACTIONS, layers());
+        let (actions, critic) = (ACTIONS, ensemble(layers()));
         app.add_plugins(Cql {
             actions,
             critic,
@@ -111,7 +124,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Bcq", "vae", 2 * ROWS, |app, vae| {
-        let (critic, actor) = (layers(), layers());
+        let (critic, actor) = (ensemble(layers()), layers());
         app.add_plugins(Bcq {
             vae,
             critic,
@@ -120,6 +133,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Bcq", "critic", 2 * ROWS, |app, critic| {
+        let critic = ensemble(critic);
         let (vae, actor) = (layers(), layers());
         app.add_plugins(Bcq {
             vae,
@@ -129,7 +143,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Bcq", "actor", ROWS, |app, actor| {
-        let (vae, critic) = (layers(), layers());
+        let (vae, critic) = (layers(), ensemble(layers()));
         app.add_plugins(Bcq {
             vae,
             critic,

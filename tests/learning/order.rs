@@ -355,7 +355,7 @@ fn train(
             steps: 12,
             plugins: [
                 Dataset(path: {data:?}),
-                Td3Bc(batch: 16, critic: (layers: [8]), actor: (layers: [8])),
+                Td3Bc(minibatch: (batch_size: 16), critic: (layers: [8]), actor: (layers: [8])),
                 Checkpoints(every: 12, best: None),
             ],
             {order}

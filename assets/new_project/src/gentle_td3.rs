@@ -60,7 +60,7 @@ mod tests {
 
     fn small() -> Trial {
         let mut gentle = GentleTd3::default();
-        gentle.td3.batch = 32;
+        gentle.td3.minibatch.batch_size = 32;
         (gentle.td3.actor.layers, gentle.td3.critic.layers) = (vec![16], vec![16]);
         Trial::of(gentle)
     }

@@ -371,15 +371,16 @@ mod tests {
                 let len = 100_000;
                 let (mut params, mut first, mut second) =
                     (vec![0.5; len], vec![1e-37; len], vec![1e-37; len]);
-                let mut step = |kernels: &mut Kernels, first: &mut [f32], second: &mut [f32], at| {
-                    let state = AdamState {
-                        params: &mut params,
-                        first,
-                        second,
+                let mut step =
+                    |kernels: &mut Kernels, first: &mut [f32], second: &mut [f32], at| {
+                        let state = AdamState {
+                            params: &mut params,
+                            first,
+                            second,
+                        };
+                        let gradient = vec![0.0; len];
+                        kernels.adam(&Adam::default(), at, &gradient, None, state)
                     };
-                    let gradient = vec![0.0; len];
-                    kernels.adam(&Adam::default(), at, &gradient, None, state)
-                };
                 for at in 1..=20 {
                     step(&mut kernels, &mut first, &mut second, at).unwrap();
                 }

@@ -12,8 +12,8 @@ fn dqn<M>(
     step: impl IntoScheduleConfigs<ScheduleSystem, M> + Clone + 'static,
 ) -> Trial {
     let mut dqn = Dqn {
-        batch: 32,
-        target_update: TargetUpdate::Hard(4),
+        minibatch: MinibatchSettings::of(32),
+        target_update: TargetUpdate { every: 4, tau: 1.0 },
         ..default()
     };
     dqn.critic.layers = vec![16];
@@ -45,20 +45,21 @@ fn a_target_of_choices_that_is_not_detached_is_caught() {
 fn a_target_that_is_copied_at_another_step_is_caught() {
     let trial = dqn(LearnSystems::Targets, yarak::plugins::dqn::track_target);
     assert_eq!(trial.targets_are_copied(4), Ok(()));
-    // Counted from 0, so that it is copied at the first step.
-    let early =
-        |dqn: Res<Dqn>, tick: Res<Tick<DiscreteCritic>>, mut critic: Tracking<DiscreteCritic>| {
-            critic.follow(dqn.target_update, dqn.target_tau, tick.count - 1);
-        };
-    let trial = dqn(LearnSystems::Targets, early);
+    // At every step, whatever the slot's condition is.
+    let trial = dqn(LearnSystems::Targets, yarak::plugins::dqn::track_target).with(|app| {
+        app.remove(Learn, LearnSystems::Targets).add_systems(
+            Learn,
+            yarak::plugins::dqn::track_target.in_set(LearnSystems::Rates),
+        );
+    });
     caught(
         trial.targets_are_copied(4),
         &["`target_critic` moved at step 1", "every 4 steps"],
     );
-    // Never copied: what moves is softly drawn after.
-    let softly = |mut critic: Tracking<DiscreteCritic>| critic.soft(0.5);
+    // Never copied: what moves only comes nearer.
+    let softly = |mut critic: Tracking<DiscreteCritic>| critic.follow(0.5);
     caught(
-        dqn(LearnSystems::Targets, softly).targets_are_copied(1),
+        dqn(LearnSystems::Targets, softly).targets_are_copied(4),
         &["`target_critic`", "slot `Targets`", "τ = 1"],
     );
 }

@@ -1,0 +1,104 @@
+//! What networks see of the environments where it is more than what they show now: frames side by side, and a goal behind them.
+
+use bevy_ecs::prelude::*;
+
+use super::pipeline::{Sight, View};
+use super::{Column, Steps};
+use crate::checkpoint::{CheckpointError, Persist, Snapshot};
+
+/// What networks see of the environments, raw, `[environments, frames * observation]` and the goal: not there where that is what
+/// [`Observations`](crate::collect::Observations) are.
+#[derive(Resource, Debug)]
+pub struct Seen {
+    sights: Vec<Sight>,
+    view: View,
+    /// When actions were chosen.
+    pub(crate) before: Column,
+    /// After the step, of the same episode: where it ended, with its true last observation.
+    pub(crate) after: Column,
+    /// Now, where a new episode may have begun.
+    pub(crate) now: Column,
+    pub(crate) has_begun: bool,
+}
+
+impl Seen {
+    pub(crate) fn new(rows: usize, frames: usize, view: View) -> Self {
+        let width = frames * view.observed() + view.goal_width();
+        let column = Column::zeros(rows, width);
+        Seen {
+            sights: vec![Sight::new(frames, view.clone()); rows],
+            view,
+            before: column.clone(),
+            after: column.clone(),
+            now: column,
+            has_begun: false,
+        }
+    }
+
+    /// A step as learners are to keep it: what is observed, without the goal.
+    pub(crate) fn observed(&self, steps: &Steps) -> Steps {
+        Steps {
+            observation: self.view.observe(&steps.observation),
+            next_observation: self.view.observe(&steps.next_observation),
+            ..steps.clone()
+        }
+    }
+
+    /// The width of one observation, without the goal.
+    pub(crate) fn observed_width(&self) -> usize {
+        self.view.observed()
+    }
+
+    pub(crate) fn begin(&mut self, observations: &Column) {
+        for (row, sight) in self.sights.iter_mut().enumerate() {
+            sight.begin(observations.row(row));
+            fill(self.now.row_mut(row), sight);
+        }
+        self.has_begun = true;
+    }
+
+    pub(crate) fn follow(&mut self, steps: &Steps, observations: &Column) {
+        std::mem::swap(&mut self.before, &mut self.now);
+        for (row, sight) in self.sights.iter_mut().enumerate() {
+            if steps.valid[row] {
+                sight.push(steps.next_observation.row(row));
+            }
+            fill(self.after.row_mut(row), sight);
+            // What is shown after an episode's end, or after what was no step, begins an episode.
+            if !steps.valid[row] || steps.ended(row) {
+                sight.begin(observations.row(row));
+            }
+            fill(self.now.row_mut(row), sight);
+        }
+    }
+}
+
+fn fill(row: &mut [f32], sight: &Sight) {
+    row.iter_mut()
+        .zip(sight.values())
+        .for_each(|(to, value)| *to = value);
+}
+
+impl Persist for Seen {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        snapshot.put_state("environments/seen", &self.now.values)
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
+        let values: Vec<f32> = snapshot.state("environments/seen")?;
+        if values.len() != self.now.values.len() {
+            let what = format!(
+                "{} numbers instead of {}",
+                values.len(),
+                self.now.values.len()
+            );
+            return Err(CheckpointError::unusable("what networks saw", what));
+        }
+        self.now.values = values;
+        for (row, sight) in self.sights.iter_mut().enumerate() {
+            sight.restore(self.now.row(row));
+        }
+        self.has_begun = true;
+        Ok(())
+    }
+}
