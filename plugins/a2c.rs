@@ -61,7 +61,11 @@ impl Default for A2c {
     }
 }
 
-impl Settings for A2c {}
+impl Settings for A2c {
+    fn check(&self, problems: &mut FieldProblems) {
+        reinforce::check_networks(&self.actor, &self.critic, problems);
+    }
+}
 
 impl Plugin for A2c {
     fn build(&self, app: &mut App) {
@@ -111,7 +115,7 @@ impl Plugin for StateValues {
     fn build(&self, app: &mut App) {
         let critic = &self.critic;
         app.insert_resource(self.clone())
-            .add_learner::<StateCritic>(Learner {
+            .add_learner::<Critic>(Learner {
                 optimizer: critic.optimizer,
                 learning_rate: critic.learning_rate.clone(),
                 l2: 0.0,
@@ -122,21 +126,10 @@ impl Plugin for StateValues {
     }
 }
 
-fn build_critic(
-    values: Res<StateValues>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) {
-    let [observation, _] = preprocessing.widths();
-    let hidden = MlpSettings {
-        layers: values.critic.layers.clone(),
-        activation: values.critic.activation,
-        ..default()
-    };
-    let critic = ValueFunction::orthogonal(observation, hidden, &device.plain(), &mut init);
-    commands.insert_resource(Net::<StateCritic>::new(critic));
+fn build_critic(values: Res<StateValues>, mut networks: Networks) -> Result {
+    let critic = networks.critic(values.critic.layers(), CriticHead::State, 1)?;
+    networks.insert::<Critic>(critic);
+    Ok(())
 }
 
 /// The advantages of the round by GAE(λ), and the returns that the values are to become. A truncated episode is bootstrapped
@@ -144,7 +137,7 @@ fn build_critic(
 pub fn estimate_advantages(
     values: Res<StateValues>,
     device: Res<ComputeDevice>,
-    critic: Res<Net<StateCritic>>,
+    critic: Res<Net<Critic>>,
     mut rollout: ResMut<Rollout>,
     mut metrics: ResMut<Metrics>,
 ) {
@@ -158,7 +151,7 @@ pub fn estimate_advantages(
 /// The critic's step towards the returns: mean((V(s) − R)²).
 pub fn update_critic(
     batch: Res<RolloutBatch>,
-    mut critic: Learning<StateCritic>,
+    mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let value = critic.v(batch.observation.clone());
@@ -168,7 +161,7 @@ pub fn update_critic(
 
 /// A step of the critic against its loss `[1]`, whose weight among all losses is given.
 pub fn descend(
-    critic: &mut Learning<StateCritic>,
+    critic: &mut Learning<Critic>,
     value_loss: Tensor<1>,
     weight: f32,
     metrics: &mut Metrics,
@@ -192,7 +185,8 @@ mod tests {
             lambda,
             ..default()
         };
-        (a2c.actor.layers, a2c.critic.layers) = (vec![32], vec![32]);
+        a2c.actor.encoder.set_hidden_sizes(&[32]);
+        a2c.critic.encoder.set_hidden_sizes(&[32]);
         a2c.actor.log_std = -1.0;
         a2c.actor.learning_rate = LearningRate::Constant(5e-3);
         a2c.critic.learning_rate = LearningRate::Constant(5e-3);

@@ -68,7 +68,7 @@ impl Default for Bcq {
     /// The authors' code's.
     fn default() -> Self {
         let network = |layers: &[usize]| NetworkSettings {
-            layers: layers.to_vec(),
+            encoder: EncoderSettings::from(layers),
             learning_rate: LearningRate::Constant(1e-3),
             ..default()
         };
@@ -149,7 +149,7 @@ impl Plugin for Bcq {
             .add_target::<Critic>()
             .add_target::<Perturbing>()
             .acts_by(act)
-            .add_random::<Init>()
+            .trains_on(TrainsOn::Continuous)
             .add_random::<Noise>()
             .add_systems(Startup, build_networks)
             .insert_before(Learn, LearnSystems::Critic, SamplerStep, update_sampler)
@@ -165,35 +165,23 @@ impl Plugin for Bcq {
     }
 }
 
-fn build_networks(
-    bcq: Res<Bcq>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) {
-    let [observation, action] = preprocessing.widths();
-    let device = device.plain();
-    let latent = bcq.latent.unwrap_or(2 * action);
-    let hidden = bcq.vae.hidden();
-    let vae = ActionVae::new(observation, action, latent, hidden, &device, &mut init);
-    let critic = QEnsemble::new(
-        bcq.critics,
-        observation,
-        action,
-        bcq.critic.hidden(),
-        bcq.value_bounds,
-        &device,
-        &mut init,
-    );
-    let (hidden, limit) = (bcq.actor.hidden(), bcq.perturbation_limit);
-    let actor = Perturbation::new(observation, action, hidden, limit, &device, &mut init);
-    let (critic, actor) = (Net::<Critic>::new(critic), Net::<Perturbing>::new(actor));
-    commands.insert_resource(Target::copy_of(&critic));
-    commands.insert_resource(Target::copy_of(&actor));
-    commands.insert_resource(critic);
-    commands.insert_resource(actor);
-    commands.insert_resource(Net::<Sampler>::new(vae));
+fn build_networks(bcq: Res<Bcq>, mut networks: Networks) -> Result {
+    let sizes = [networks.observation(), networks.action()];
+    let (latent, device) = (bcq.latent.unwrap_or(2 * sizes[1]), networks.device());
+    let vae = ActionVae::new(bcq.vae.layers(), latent, sizes, &device, &mut networks.init);
+    let vae = networks.checked(vae)?;
+    let head = CriticHead::Continuous {
+        action: networks.action(),
+        bounds: bcq.value_bounds,
+    };
+    let critic = networks.critic(bcq.critic.layers(), head, bcq.critics)?;
+    let (layers, limit) = (bcq.actor.layers(), bcq.perturbation_limit);
+    let actor = Perturbation::new(layers, limit, sizes, &device, &mut networks.init);
+    let actor = networks.checked(actor)?;
+    networks.insert::<Sampler>(vae);
+    networks.insert_with_target::<Critic>(critic);
+    networks.insert_with_target::<Perturbing>(actor);
+    Ok(())
 }
 
 /// The divergence of the latent's Gaussian from the standard one, −½ (1 + ln σ² − μ² − σ²): a mean over the batch and the elements.
@@ -201,13 +189,6 @@ fn divergence(code: &DiagonalGaussian) -> Tensor<1> {
     let variance = code.std.clone().square();
     let sum = variance.clone().log() - code.mean.clone().square() - variance;
     (sum.mean() + 1.0) * -0.5
-}
-
-/// Each row `n` times, one copy after the other: `[batch, width]` to `[batch · n, width]`.
-fn each_row(rows: Tensor<2>, n: usize) -> Tensor<2> {
-    let [batch, width] = rows.dims();
-    let copies = rows.unsqueeze_dim::<3>(1).repeat_dim(1, n);
-    copies.reshape([batch * n, width])
 }
 
 /// Actions that the generative model proposes, one for each observation: decoded from a clipped normal latent.
@@ -240,7 +221,7 @@ fn q_target(
     critic: &Target<Critic>,
     noise: &mut Random<Noise>,
 ) -> Tensor<1> {
-    let next = each_row(batch.next_observation.clone(), bcq.target_samples);
+    let next = repeat_rows(batch.next_observation.clone(), bcq.target_samples);
     let action = propose(bcq, vae, next.clone(), noise);
     let action = actor.perturb(next.clone(), action);
     let q = mix(critic.q(next, action), bcq.ensemble_weight);
@@ -261,13 +242,13 @@ fn critic_losses(bcq: &Bcq, q: Tensor<2>, y: Tensor<1>) -> Tensor<1> {
 pub fn update_sampler(
     bcq: Res<Bcq>,
     batch: Res<Batch>,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
+    mut noise: ResMut<Random<Noise>>,
     mut vae: Learning<Sampler>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let code = vae.encode_dropping(s.clone(), a.clone(), &mut dropout);
-    let action = vae.decode_dropping(s, code.sample(&mut noise), &mut dropout);
+    let code = vae.encode(s.clone(), a.clone());
+    let action = vae.decode(s, code.sample(&mut *noise));
     let (error, divergence) = (losses::mse(action, a), divergence(&code));
     metrics.record("vae/error", error.clone());
     metrics.record("vae/divergence", divergence.clone());
@@ -285,7 +266,7 @@ pub fn update_critic(
     vae: Res<Net<Sampler>>,
     target_actor: Res<Target<Perturbing>>,
     target_critic: Res<Target<Critic>>,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
+    mut noise: ResMut<Random<Noise>>,
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
@@ -299,8 +280,7 @@ pub fn update_critic(
     );
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
-    let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let q = critic.q_dropping(s, a, &mut dropout);
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
     let losses = critic_losses(&bcq, q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -316,13 +296,13 @@ pub fn update_actor(
     batch: Res<Batch>,
     vae: Res<Net<Sampler>>,
     critic: Res<Net<Critic>>,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
+    mut noise: ResMut<Random<Noise>>,
     mut actor: Learning<Perturbing>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let proposed = propose(&bcq, &vae, batch.observation.clone(), &mut noise);
-    let action = actor.perturb_dropping(batch.observation.clone(), proposed, &mut dropout);
-    let q1 = critic.frozen().q1(batch.observation.clone(), action);
+    let action = actor.perturb(batch.observation.clone(), proposed);
+    let q1 = critic.q1(batch.observation.clone(), action);
     let loss = q1.mean().neg();
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
@@ -349,7 +329,7 @@ fn act(world: &World, observation: Tensor<2>) -> Option<Tensor<2>> {
     let latents: Tensor<2> = Tensor::zeros([n, vae.latent()], &observation.device());
     let latents = noise.normal_like(&latents);
     let latents = latents.clamp(-bcq.latent_clip, bcq.latent_clip);
-    let observation = each_row(observation, n);
+    let observation = repeat_rows(observation, n);
     let action = vae.decode(observation.clone(), latents.repeat_dim(0, rows));
     let action = actor.perturb(observation.clone(), action);
     let width = action.dims()[1];
@@ -411,13 +391,6 @@ mod tests {
         assert_eq!(found(2.0, 1.0), 2.0);
         // -(1 + ln 0.25 - 1 - 0.25) / 2
         assert!((found(1.0, 0.5) - 0.818_147_2).abs() < 1e-6);
-    }
-
-    #[test]
-    fn rows_stand_beside_their_own_copies() {
-        let rows = Tensor::<2>::from_floats([[1.0], [2.0]], &ComputeDevice::cpu().plain());
-        let copies: Vec<f32> = each_row(rows, 3).into_data().into_vec().unwrap();
-        assert_eq!(copies, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Default for Cql {
     /// The authors' script's for locomotion.
     fn default() -> Self {
         let network = |rate| NetworkSettings {
-            layers: vec![256, 256, 256],
+            encoder: EncoderSettings::from(&[256, 256, 256]),
             learning_rate: LearningRate::Constant(rate),
             ..default()
         };
@@ -145,10 +145,10 @@ impl Plugin for Cql {
                 infinite_horizon: false,
             })
             .add_learner::<Critic>(self.critic.learner())
-            .add_learner::<StochasticActor>(self.actor.learner())
+            .add_learner::<Actor>(self.actor.learner())
             .add_target::<Critic>()
-            .acts_with::<StochasticActor>()
-            .add_random::<Init>()
+            .acts_with::<Actor>()
+            .trains_on(TrainsOn::Continuous)
             .add_random::<Noise>()
             .add_random::<Uniform>()
             .add_systems(Startup, build_networks)
@@ -179,38 +179,26 @@ impl Plugin for Cql {
     }
 }
 
-fn build_networks(
-    cql: Res<Cql>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) {
-    let [observation, action] = preprocessing.widths();
-    let device = device.plain();
-    let hidden = cql.actor.hidden();
-    let actor = SquashedGaussian::new(observation, action, hidden, &device, &mut init);
-    let critic = QEnsemble::new(
-        cql.critics,
-        observation,
-        action,
-        cql.critic.hidden(),
-        cql.value_bounds,
-        &device,
-        &mut init,
-    );
-    let critic = Net::<Critic>::new(critic);
-    commands.insert_resource(Target::copy_of(&critic));
-    commands.insert_resource(critic);
-    commands.insert_resource(Net::<StochasticActor>::new(actor));
+fn build_networks(cql: Res<Cql>, mut networks: Networks, mut commands: Commands) -> Result {
+    let actor = networks.actor(cql.actor.layers(), ActorHead::SquashedGaussian)?;
+    let head = CriticHead::Continuous {
+        action: networks.action(),
+        bounds: cql.value_bounds,
+    };
+    let critic = networks.critic(cql.critic.layers(), head, cql.critics)?;
+    let device = networks.device();
+    networks.insert::<Actor>(actor);
+    networks.insert_with_target::<Critic>(critic);
+    let nothing = || Tensor::zeros([1], &device.clone().inner());
     if cql.lagrange.is_some() {
-        commands.insert_resource(Net::<Conservatism>::new(Scalar::new(0.0, &device)));
-        commands.insert_resource(Gap(Tensor::zeros([1], &device)));
+        networks.insert::<Conservatism>(Scalar::new(0.0, &device));
+        commands.insert_resource(Gap(nothing()));
     }
     if cql.fixed_temperature.is_none() {
-        commands.insert_resource(Net::<EntropyWeight>::new(Scalar::new(0.0, &device)));
+        networks.insert::<EntropyWeight>(Scalar::new(0.0, &device));
     }
-    commands.insert_resource(LogProbability(Tensor::zeros([1], &device)));
+    commands.insert_resource(LogProbability(nothing()));
+    Ok(())
 }
 
 /// The two learned weights, as constants of the losses; each is there only where it is learned.
@@ -238,22 +226,6 @@ impl Weights<'_> {
     }
 }
 
-/// Each row `n` times, one copy after the other: `[batch, width]` to `[batch · n, width]`.
-fn each_row(rows: Tensor<2>, n: usize) -> Tensor<2> {
-    let [batch, width] = rows.dims();
-    let copies = rows.unsqueeze_dim::<3>(1).repeat_dim(1, n);
-    copies.reshape([batch * n, width])
-}
-
-/// `n` actions of the policy for each row, with their log-probabilities `[batch · n]`.
-fn draw(policy: &SquashedNormal, n: usize, noise: &mut Random<Noise>) -> DrawnAction {
-    let copies = SquashedNormal {
-        mean: each_row(policy.mean.clone(), n),
-        log_std: each_row(policy.log_std.clone(), n),
-    };
-    copies.draw(noise)
-}
-
 /// ln Σ exp (Q − ln density) over the actions of each row, with densities as importance weights: values and log-densities
 /// `[members, batch · n]` of each kind of action, to `[members, batch]`.
 fn soft_maximum(kinds: Vec<(Tensor<2>, Tensor<2>)>, batch: usize) -> Tensor<2> {
@@ -268,21 +240,21 @@ fn soft_maximum(kinds: Vec<(Tensor<2>, Tensor<2>)>, batch: usize) -> Tensor<2> {
 }
 
 /// Actions of which the critics' values are pushed down: uniform ones, and the policy's at s' and at s, each kind
-/// `[batch · n, action]` with its log-densities `[1, batch · n]`.
+/// `[batch · n, action]` with its log-densities `[1, batch · n]`; `action` are the data's.
 fn broad_actions(
     cql: &Cql,
-    here: &SquashedNormal,
-    there: &SquashedNormal,
+    action: &Tensor<2>,
+    here: &ActionDistribution,
+    there: &ActionDistribution,
     noise: &mut Random<Noise>,
     uniform: &mut Random<Uniform>,
 ) -> Vec<(Tensor<2>, Tensor<2>)> {
-    let [batch, width] = here.mean.dims();
-    let rows = batch * cql.actions;
-    let device = here.mean.device();
+    let [rows, width] = action.dims();
+    let (rows, device) = (rows * cql.actions, action.device());
     let anywhere = TensorData::new(uniform.uniforms(rows * width, -1.0, 1.0), [rows, width]);
     let log_density = width as f32 * 0.5_f32.ln();
-    let here = draw(here, cql.actions, noise);
-    let there = draw(there, cql.actions, noise);
+    let here = here.repeat_rows(cql.actions).draw(noise);
+    let there = there.repeat_rows(cql.actions).draw(noise);
     vec![
         (
             Tensor::from_data(anywhere, &device),
@@ -297,7 +269,7 @@ fn broad_actions(
 fn q_target(
     cql: &Cql,
     batch: &Batch,
-    there: &SquashedNormal,
+    there: &ActionDistribution,
     critic: &Target<Critic>,
     weights: &Weights,
     noise: &mut Random<Noise>,
@@ -311,21 +283,21 @@ fn q_target(
     batch.reward.clone() + batch.bootstrap.clone() * q
 }
 
-/// Each critic's squared temporal difference and its weighted gap, both `[members]`; `q_of` gives the critics' values.
+/// Each critic's squared temporal difference and its weighted gap, both `[members]`.
 fn critic_terms(
     cql: &Cql,
     batch: &Batch,
-    mut q_of: impl FnMut(Tensor<2>, Tensor<2>) -> Tensor<2>,
+    critic: &CriticNetwork,
     y: Tensor<1>,
     broad: Vec<(Tensor<2>, Tensor<2>)>,
 ) -> (Tensor<1>, Tensor<1>) {
-    let q = q_of(batch.observation.clone(), batch.action.clone());
-    let copies = each_row(batch.observation.clone(), cql.actions);
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    let copies = repeat_rows(batch.observation.clone(), cql.actions);
     let recorded = q.device().is_autodiff();
     let constant = |x: Tensor<2>| if recorded { x.stop_gradient() } else { x };
     let kinds = broad.into_iter().map(|(action, log_density)| {
         (
-            q_of(copies.clone(), action),
+            critic.q(copies.clone(), action),
             constant(log_density.repeat_dim(0, cql.critics)),
         )
     });
@@ -343,11 +315,10 @@ fn critic_terms(
 pub fn update_critic(
     cql: Res<Cql>,
     batch: Res<Batch>,
-    actor: Res<Net<StochasticActor>>,
+    actor: Res<Net<Actor>>,
     target_critic: Res<Target<Critic>>,
     weights: Weights,
     (mut noise, mut uniform): (ResMut<Random<Noise>>, ResMut<Random<Uniform>>),
-    mut dropout: ResMut<Random<Dropout>>,
     mut critic: Learning<Critic>,
     mut gap_found: Option<ResMut<Gap>>,
     mut metrics: ResMut<Metrics>,
@@ -358,9 +329,8 @@ pub fn update_critic(
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
 
-    let broad = broad_actions(&cql, &here, &there, &mut noise, &mut uniform);
-    let q_of = |s, a| critic.q_dropping(s, a, &mut dropout);
-    let (difference, gap) = critic_terms(&cql, &batch, q_of, y, broad);
+    let broad = broad_actions(&cql, &batch.action, &here, &there, &mut noise, &mut uniform);
+    let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
     let mean_gap = gap.clone().mean().no_grad();
     metrics.record("critic/gap", mean_gap.clone());
     let multiplier = weights.conservatism(&batch);
@@ -397,20 +367,20 @@ pub fn update_conservatism(
 pub fn update_actor(
     cql: Res<Cql>,
     batch: Res<Batch>,
-    tick: Res<Tick<StochasticActor>>,
+    tick: Res<Tick<Actor>>,
     critic: Res<Net<Critic>>,
     weights: Weights,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
-    mut actor: Learning<StochasticActor>,
+    mut noise: ResMut<Random<Noise>>,
+    mut actor: Learning<Actor>,
     mut found: ResMut<LogProbability>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let policy = actor.distribution_dropping(batch.observation.clone(), &mut dropout);
+    let policy = actor.distribution(batch.observation.clone());
     let drawn = policy.draw(&mut noise);
     let goal = if tick.count <= cql.imitation_steps {
         policy.log_probability(batch.action.clone())
     } else {
-        let q = critic.frozen().q(batch.observation.clone(), drawn.action);
+        let q = critic.q(batch.observation.clone(), drawn.action);
         q.min_dim(0).squeeze_dim::<1>(0)
     };
     let temperature = weights.temperature(&cql, &batch);
@@ -451,7 +421,7 @@ pub fn track_targets(cql: Res<Cql>, mut critic: Tracking<Critic>) {
 fn validate(
     cql: Res<Cql>,
     batch: Res<Batch>,
-    actor: Res<Net<StochasticActor>>,
+    actor: Res<Net<Actor>>,
     critic: Res<Net<Critic>>,
     target_critic: Res<Target<Critic>>,
     weights: Weights,
@@ -462,8 +432,8 @@ fn validate(
     let here = actor.distribution(batch.observation.clone());
     let there = actor.distribution(batch.next_observation.clone());
     let y = q_target(&cql, &batch, &there, &target_critic, &weights, &mut noise);
-    let broad = broad_actions(&cql, &here, &there, &mut noise, &mut uniform);
-    let (difference, gap) = critic_terms(&cql, &batch, |s, a| critic.q(s, a), y, broad);
+    let broad = broad_actions(&cql, &batch.action, &here, &there, &mut noise, &mut uniform);
+    let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
     let multiplier = weights.conservatism(&batch);
     let losses = difference + multiplier * (gap - cql.lagrange.unwrap_or(0.0));
     metrics.record("validate/critic/loss", losses.sum());

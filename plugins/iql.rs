@@ -118,10 +118,10 @@ impl Plugin for Iql {
             })
             .add_learner::<Value>(self.value.learner())
             .add_learner::<Critic>(self.critic.learner())
-            .add_learner::<DensityActor>(self.actor.learner())
+            .add_learner::<Actor>(self.actor.learner())
             .add_target::<Critic>()
-            .acts_with::<DensityActor>()
-            .add_random::<Init>()
+            .acts_with::<Actor>()
+            .trains_on(TrainsOn::Continuous)
             .add_systems(Startup, build_networks)
             .insert_before(Learn, LearnSystems::Critic, ValueStep, update_value)
             .add_systems(
@@ -136,33 +136,16 @@ impl Plugin for Iql {
     }
 }
 
-fn build_networks(
-    iql: Res<Iql>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) {
-    let [observation, action] = preprocessing.widths();
-    let device = device.plain();
+fn build_networks(iql: Res<Iql>, mut networks: Networks) -> Result {
     let head = iql.head.with(&iql.gaussian, &iql.mixture);
-    let hidden = iql.actor.hidden();
-    let actor = DensityPolicy::new(observation, action, hidden, head, &device, &mut init);
-    let critic = QEnsemble::new(
-        iql.critics,
-        observation,
-        action,
-        iql.critic.hidden(),
-        None,
-        &device,
-        &mut init,
-    );
-    let value = ValueFunction::new(observation, iql.value.hidden(), &device, &mut init);
-    let critic = Net::<Critic>::new(critic);
-    commands.insert_resource(Target::copy_of(&critic));
-    commands.insert_resource(critic);
-    commands.insert_resource(Net::<DensityActor>::new(actor));
-    commands.insert_resource(Net::<Value>::new(value));
+    let actor = networks.actor(iql.actor.layers(), head)?;
+    let head = CriticHead::continuous(networks.action());
+    let critic = networks.critic(iql.critic.layers(), head, iql.critics)?;
+    let value = networks.critic(iql.value.layers(), CriticHead::State, 1)?;
+    networks.insert::<Actor>(actor);
+    networks.insert_with_target::<Critic>(critic);
+    networks.insert::<Value>(value);
+    Ok(())
 }
 
 /// min Q'(s, a) over the target critics, `[batch]`: what V and the advantages are made of.
@@ -203,12 +186,11 @@ pub fn update_value(
     iql: Res<Iql>,
     batch: Res<Batch>,
     target_critic: Res<Target<Critic>>,
-    mut dropout: ResMut<Random<Dropout>>,
     mut value: Learning<Value>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let q = least_q(&batch, &target_critic);
-    let v = value.v_dropping(batch.observation.clone(), &mut dropout);
+    let v = value.v(batch.observation.clone());
     metrics.record("value/v", v.clone().mean());
     let loss = losses::expectile(v, q.stop_gradient(), iql.expectile);
     metrics.record("value/loss", loss.clone());
@@ -222,15 +204,13 @@ pub fn update_critic(
     iql: Res<Iql>,
     batch: Res<Batch>,
     value: Res<Net<Value>>,
-    mut dropout: ResMut<Random<Dropout>>,
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let y = q_target(&batch, &value);
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
-    let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let q = critic.q_dropping(s, a, &mut dropout);
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
     let losses = critic_losses(&iql, q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -246,15 +226,14 @@ pub fn update_actor(
     batch: Res<Batch>,
     value: Res<Net<Value>>,
     target_critic: Res<Target<Critic>>,
-    mut dropout: ResMut<Random<Dropout>>,
-    mut actor: Learning<DensityActor>,
+    mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let advantage = least_q(&batch, &target_critic) - value.v(batch.observation.clone());
     metrics.record("actor/advantage", advantage.clone().mean());
     let weight = weights(&iql, advantage);
     metrics.record("actor/weight", weight.clone().mean());
-    let policy = actor.distribution_dropping(batch.observation.clone(), &mut dropout);
+    let policy = actor.distribution(batch.observation.clone());
     let log_probability = policy.log_probability(batch.action.clone());
     metrics.record("actor/log_probability", log_probability.clone().mean());
     let loss = (weight.stop_gradient() * log_probability).mean().neg();
@@ -276,7 +255,7 @@ fn validate(
     target_critic: Res<Target<Critic>>,
     value: Res<Net<Value>>,
     critic: Res<Net<Critic>>,
-    actor: Res<Net<DensityActor>>,
+    actor: Res<Net<Actor>>,
     mut metrics: ResMut<Metrics>,
 ) {
     let q = least_q(&batch, &target_critic);

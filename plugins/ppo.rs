@@ -71,7 +71,11 @@ impl Default for Ppo {
     }
 }
 
-impl Settings for Ppo {}
+impl Settings for Ppo {
+    fn check(&self, problems: &mut FieldProblems) {
+        reinforce::check_networks(&self.actor, &self.critic, problems);
+    }
+}
 
 impl Plugin for Ppo {
     fn build(&self, app: &mut App) {
@@ -111,7 +115,7 @@ impl Plugin for Ppo {
 /// Rows that were given without their actions' probabilities get those of the policy as it is now.
 pub fn recall_probabilities(
     device: Res<ComputeDevice>,
-    actor: Res<Net<SpaceActor>>,
+    actor: Res<Net<Actor>>,
     mut rollout: ResMut<Rollout>,
 ) {
     rollout.fill_log_probabilities(|rollout| {
@@ -141,7 +145,7 @@ pub fn value_loss(
 pub fn update_critic(
     ppo: Res<Ppo>,
     batch: Res<RolloutBatch>,
-    mut critic: Learning<StateCritic>,
+    mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let value = critic.v(batch.observation.clone());
@@ -164,7 +168,7 @@ pub fn update_actor(
     settings: Res<reinforce::PolicyGradient>,
     batch: Res<RolloutBatch>,
     mut divergence: ResMut<Divergence>,
-    mut actor: Learning<SpaceActor>,
+    mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let policy = actor.distribution(batch.observation.clone());
@@ -194,7 +198,8 @@ mod tests {
             value_clip: Some(0.2),
             ..default()
         };
-        (ppo.actor.layers, ppo.critic.layers) = (vec![32], vec![32]);
+        ppo.actor.encoder.set_hidden_sizes(&[32]);
+        ppo.critic.encoder.set_hidden_sizes(&[32]);
         ppo.actor.log_std = -1.0;
         ppo.actor.learning_rate = LearningRate::Constant(5e-4);
         ppo.critic.learning_rate = LearningRate::Constant(3e-3);

@@ -33,11 +33,11 @@ pub struct Reinforce {
 /// The policy of REINFORCE and its descendants.
 #[derive(Clone, Debug, Reflect)]
 pub struct PolicySettings {
-    /// Widths of the hidden layers.
+    /// What the network makes of an observation before its head.
+    pub encoder: EncoderSettings,
+    /// Widths of the hidden layers behind the encoder. None: none behind an `Mlp`, and one of 256 behind another encoder.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// What stands behind each hidden layer.
-    pub activation: Activation,
+    pub head_sizes: Option<Vec<usize>>,
     /// Over numbers: ln σ at the beginning.
     #[reflect(@Bounds::within(-20.0, 2.0))]
     pub log_std: f32,
@@ -53,11 +53,11 @@ pub struct PolicySettings {
 /// The state values of REINFORCE's descendants.
 #[derive(Clone, Debug, Reflect)]
 pub struct ValueSettings {
-    /// Widths of the hidden layers.
+    /// What the network makes of an observation before its head.
+    pub encoder: EncoderSettings,
+    /// Widths of the hidden layers behind the encoder. None: none behind an `Mlp`, and one of 256 behind another encoder.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// What stands behind each hidden layer.
-    pub activation: Activation,
+    pub head_sizes: Option<Vec<usize>>,
     /// The rule that turns gradients into steps.
     pub optimizer: Optimizer,
     /// The learning rate over time.
@@ -81,11 +81,19 @@ impl Default for Reinforce {
     }
 }
 
+/// Two hidden layers of 64 with tanh.
+fn hidden_layers() -> EncoderSettings {
+    EncoderSettings::new(MlpSettings {
+        activation: Activation::Tanh,
+        ..MlpSettings::from(&[64, 64])
+    })
+}
+
 impl Default for PolicySettings {
     fn default() -> Self {
         PolicySettings {
-            layers: vec![64, 64],
-            activation: Activation::Tanh,
+            encoder: hidden_layers(),
+            head_sizes: None,
             log_std: 0.0,
             optimizer: Optimizer::Adam,
             learning_rate: LearningRate::Constant(3e-4),
@@ -97,8 +105,8 @@ impl Default for PolicySettings {
 impl Default for ValueSettings {
     fn default() -> Self {
         ValueSettings {
-            layers: vec![64, 64],
-            activation: Activation::Tanh,
+            encoder: hidden_layers(),
+            head_sizes: None,
             optimizer: Optimizer::Adam,
             learning_rate: LearningRate::Constant(3e-4),
             max_gradient_norm: None,
@@ -106,7 +114,49 @@ impl Default for ValueSettings {
     }
 }
 
-impl Settings for Reinforce {}
+impl PolicySettings {
+    /// The encoder, and the layers behind it: a fresh policy has hardly any preference.
+    pub fn layers(&self) -> Layers {
+        Layers {
+            encoder: self.encoder.clone(),
+            head_sizes: self.head_sizes.clone(),
+            weights: Weights::Orthogonal { last: 0.01 },
+        }
+    }
+}
+
+impl ValueSettings {
+    /// The encoder, and the layers behind it.
+    pub fn layers(&self) -> Layers {
+        Layers {
+            encoder: self.encoder.clone(),
+            head_sizes: self.head_sizes.clone(),
+            weights: Weights::Orthogonal { last: 1.0 },
+        }
+    }
+}
+
+/// Dropout would make the probabilities of a step differ from those that its actions were drawn with.
+pub fn check_networks(
+    actor: &PolicySettings,
+    critic: &ValueSettings,
+    problems: &mut FieldProblems,
+) {
+    for (field, encoder) in [("actor", &actor.encoder), ("critic", &critic.encoder)] {
+        if encoder.as_mlp().is_some_and(|mlp| mlp.dropout > 0.0) {
+            problems.refuse(
+                format!("{field}.encoder.dropout"),
+                "must be 0 in an algorithm that learns from its own draws: the ratios of probabilities would be those of other networks",
+            );
+        }
+    }
+}
+
+impl Settings for Reinforce {
+    fn check(&self, problems: &mut FieldProblems) {
+        check_networks(&self.actor, &self.critic, problems);
+    }
+}
 
 impl Plugin for Reinforce {
     fn build(&self, app: &mut App) {
@@ -153,52 +203,36 @@ impl Plugin for PolicyGradient {
     fn build(&self, app: &mut App) {
         let actor = &self.actor;
         app.insert_resource(self.clone())
-            .add_learner::<SpaceActor>(Learner {
+            .add_learner::<Actor>(Learner {
                 optimizer: actor.optimizer,
                 learning_rate: actor.learning_rate.clone(),
                 l2: 0.0,
                 max_gradient_norm: actor.max_gradient_norm,
                 window: Window::default(),
             })
-            .acts_with::<SpaceActor>()
-            .add_random::<Init>()
+            .acts_with::<Actor>()
+            .trains_on(TrainsOn::Both)
             .add_systems(Startup, build_actor)
             .add_systems(Collect, draw_actions.in_set(CollectSystems::Act));
     }
 }
 
-/// Inserts the policy: over the choices of a discrete action space, else over numbers.
-pub fn build_actor(
-    settings: Res<PolicyGradient>,
-    preprocessing: Res<Preprocessing>,
-    spaces: Option<Res<Spaces>>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) -> Result {
-    let [observation, width] = preprocessing.widths();
-    let action = match spaces.map(|spaces| spaces.action.clone()) {
-        Some(Space::Discrete { n }) => ActionKind::Choices(n),
-        Some(Space::Dict { .. }) => return Err(InputError::new(NO_DICTIONARIES).into()),
-        _ => ActionKind::Numbers(width),
+/// Inserts the policy: over discrete actions, or over numbers.
+pub fn build_actor(settings: Res<PolicyGradient>, mut networks: Networks) -> Result {
+    let head = match networks.discrete_actions() {
+        Some(_) => ActorHead::Categorical,
+        None => ActorHead::UnboundedGaussian {
+            log_std: settings.actor.log_std,
+        },
     };
-    let hidden = MlpSettings {
-        layers: settings.actor.layers.clone(),
-        activation: settings.actor.activation,
-        ..default()
-    };
-    let (log_std, device) = (settings.actor.log_std, device.plain());
-    let policy = SpacePolicy::new(observation, action, hidden, log_std, &device, &mut init);
-    commands.insert_resource(Net::<SpaceActor>::new(policy));
+    let actor = networks.actor(settings.actor.layers(), head)?;
+    networks.insert::<Actor>(actor);
     Ok(())
 }
 
-const NO_DICTIONARIES: &str = "the policy chooses among a few actions or draws numbers, and this environment's actions are a dictionary: \
-    name an environment whose actions are one space";
-
 /// Actions drawn from the policy, a ~ π(·|s), and ln π(a|s) for whoever learns from them.
 pub fn draw_actions(
-    actor: Res<Net<SpaceActor>>,
+    actor: Res<Net<Actor>>,
     mut exploring: Exploring,
     rollout: Option<ResMut<Rollout>>,
 ) -> Result {
@@ -223,7 +257,7 @@ pub fn policy_loss(log_probability: Tensor<1>, advantage: Tensor<1>) -> Tensor<1
 pub fn update_actor(
     settings: Res<PolicyGradient>,
     batch: Res<RolloutBatch>,
-    mut actor: Learning<SpaceActor>,
+    mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let policy = actor.distribution(batch.observation.clone());
@@ -236,7 +270,7 @@ impl PolicyGradient {
     /// A step of the policy against its loss `[1]` less what its entropy `[batch]` is worth.
     pub fn descend(
         &self,
-        actor: &mut Learning<SpaceActor>,
+        actor: &mut Learning<Actor>,
         policy_loss: Tensor<1>,
         entropy: Tensor<1>,
         metrics: &mut Metrics,
@@ -263,7 +297,8 @@ mod tests {
             baseline,
             ..default()
         };
-        (reinforce.actor.layers, reinforce.critic.layers) = (vec![32], vec![32]);
+        reinforce.actor.encoder.set_hidden_sizes(&[32]);
+        reinforce.critic.encoder.set_hidden_sizes(&[32]);
         (reinforce.actor.log_std, reinforce.entropy_coefficient) = (-1.0, 1e-3);
         reinforce.actor.learning_rate = LearningRate::Constant(1e-2);
         reinforce.critic.learning_rate = LearningRate::Constant(1e-2);

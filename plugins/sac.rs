@@ -121,10 +121,10 @@ impl Plugin for Sac {
                 warm_up: self.warm_up,
             })
             .add_learner::<Critic>(self.critic.network.learner())
-            .add_learner::<StochasticActor>(self.actor.learner())
+            .add_learner::<Actor>(self.actor.learner())
             .add_target::<Critic>()
-            .acts_with::<StochasticActor>()
-            .add_random::<Init>()
+            .acts_with::<Actor>()
+            .trains_on(TrainsOn::Continuous)
             .add_random::<Noise>()
             .add_systems(Startup, build_networks)
             .add_systems(Collect, explore.in_set(CollectSystems::Act))
@@ -147,39 +147,23 @@ impl Plugin for Sac {
     }
 }
 
-fn build_networks(
-    sac: Res<Sac>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) {
-    let [observation, action] = preprocessing.widths();
-    let device = device.plain();
-    let actor = SquashedGaussian::new(observation, action, sac.actor.hidden(), &device, &mut init);
-    let critic = QEnsemble::new(
-        sac.critic.n,
-        observation,
-        action,
-        sac.critic.network.hidden(),
-        None,
-        &device,
-        &mut init,
-    );
-    let critic = Net::<Critic>::new(critic);
-    let log_alpha = Scalar::new(sac.temperature.initial.ln(), &device);
-    commands.insert_resource(Target::copy_of(&critic));
-    commands.insert_resource(critic);
-    commands.insert_resource(Net::<StochasticActor>::new(actor));
-    commands.insert_resource(Net::<Temperature>::new(log_alpha));
-    commands.insert_resource(PolicyEntropy(Tensor::zeros([1], &device)));
+fn build_networks(sac: Res<Sac>, mut networks: Networks, mut commands: Commands) -> Result {
+    let actor = networks.actor(sac.actor.layers(), ActorHead::SquashedGaussian)?;
+    let head = CriticHead::continuous(networks.action());
+    let critic = networks.critic(sac.critic.network.layers(), head, sac.critic.n)?;
+    let device = networks.device();
+    networks.insert::<Actor>(actor);
+    networks.insert_with_target::<Critic>(critic);
+    networks.insert::<Temperature>(Scalar::new(sac.temperature.initial.ln(), &device));
+    commands.insert_resource(PolicyEntropy(Tensor::zeros([1], &device.inner())));
+    Ok(())
 }
 
 /// The actions that are tried out: uniform in [−1, 1] while warming up, then drawn from the policy.
 pub fn explore(
     sac: Res<Sac>,
     clock: Res<Clock>,
-    actor: Res<Net<StochasticActor>>,
+    actor: Res<Net<Actor>>,
     mut exploring: Exploring,
 ) -> Result {
     if clock.step <= sac.warm_up {
@@ -187,7 +171,7 @@ pub fn explore(
         return Ok(());
     }
     let distribution = actor.distribution(exploring.observation()?);
-    let drawn = distribution.draw(&mut exploring.random);
+    let drawn = distribution.draw(&mut *exploring.random);
     exploring.actions.take(drawn.action);
     Ok(())
 }
@@ -195,7 +179,7 @@ pub fn explore(
 /// y = r + γⁿ (min Q'(s', a') − α log π(a'|s')) with a' drawn from π(s'), and γⁿ = 0 after a terminal step; `[batch]`.
 pub fn q_target(
     batch: &Batch,
-    actor: &Net<StochasticActor>,
+    actor: &Net<Actor>,
     critic: &Target<Critic>,
     temperature: &Net<Temperature>,
     noise: &mut Random<Noise>,
@@ -212,18 +196,17 @@ pub fn q_target(
 /// The critics' step: each regresses onto the same target, with half of the squared error.
 pub fn update_critic(
     batch: Res<Batch>,
-    actor: Res<Net<StochasticActor>>,
+    actor: Res<Net<Actor>>,
     target_critic: Res<Target<Critic>>,
     temperature: Res<Net<Temperature>>,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
+    mut noise: ResMut<Random<Noise>>,
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let y = q_target(&batch, &actor, &target_critic, &temperature, &mut noise);
     metrics.record("critic/q_target", y.clone().mean());
 
-    let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let q = critic.q_dropping(s, a, &mut dropout);
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
     let losses = losses::mse_of_each(q, y) * 0.5;
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -242,18 +225,18 @@ pub fn update_actor(
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,
     temperature: Res<Net<Temperature>>,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
-    mut actor: Learning<StochasticActor>,
+    mut noise: ResMut<Random<Noise>>,
+    mut actor: Learning<Actor>,
     mut entropy: ResMut<PolicyEntropy>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let policy = actor.distribution_dropping(batch.observation.clone(), &mut dropout);
+    let policy = actor.distribution(batch.observation.clone());
     let drawn = policy.draw(&mut noise);
     let log_probability = drawn.log_probability;
     entropy.0 = log_probability.clone().no_grad().mean().neg();
     metrics.record("actor/entropy", entropy.0.clone());
 
-    let q = critic.frozen().q(batch.observation.clone(), drawn.action);
+    let q = critic.q(batch.observation.clone(), drawn.action);
     let q = q.min_dim(0).squeeze_dim::<1>(0);
     let alpha = temperature.value().exp().stop_gradient();
     let loss = (log_probability * alpha - q).mean();

@@ -110,16 +110,15 @@ pub fn update_actor(
     td3: Res<Td3Bc>,
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,
-    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let action = actor.act_dropping(batch.observation.clone(), &mut dropout);
+    let action = actor.act(batch.observation.clone());
     let imitation = losses::mse(action.clone(), batch.action.clone());
     let loss = if td3.alpha == 0.0 {
         imitation
     } else {
-        let q1 = critic.frozen().q1(batch.observation.clone(), action);
+        let q1 = critic.q1(batch.observation.clone(), action);
         actor_loss(td3.alpha, q1, imitation)
     };
     metrics.record("actor/loss", loss.clone());
@@ -166,7 +165,8 @@ mod tests {
             batch: 64,
             ..default()
         };
-        (td3.actor.layers, td3.critic.layers) = (vec![32], vec![32]);
+        td3.actor.encoder = EncoderSettings::from(&[32]);
+        td3.critic.encoder = EncoderSettings::from(&[32]);
         td3.actor.learning_rate = LearningRate::Constant(3e-3);
         td3.critic.learning_rate = LearningRate::Constant(3e-3);
         Trial::of(td3)

@@ -128,7 +128,7 @@ impl Reference {
 
 fn network(rate: f64) -> NetworkSettings {
     NetworkSettings {
-        layers: vec![8, 6],
+        encoder: EncoderSettings::from(&[8, 6]),
         learning_rate: LearningRate::Constant(rate),
         ..default()
     }
@@ -139,7 +139,7 @@ fn cloning(head: PolicyHead) -> Bc {
         head: Some(head),
         ..default()
     };
-    bc.actor.layers = vec![8, 6];
+    bc.actor.encoder.set_hidden_sizes(&[8, 6]);
     bc.actor.learning_rate = LearningRate::Constant(3e-3);
     bc
 }
@@ -378,7 +378,7 @@ fn iql_and_cloning_act_with_the_mean_or_that_of_the_weightiest_component() {
     for head in [PolicyHead::Gaussian, PolicyHead::Mixture] {
         let iql = Iql { head, ..iql() };
         let app = fed(iql, rows());
-        let policy = app.world().resource::<Net<DensityActor>>();
+        let policy = app.world().resource::<Net<Actor>>();
         let expected = match policy.distribution(observation.clone()) {
             ActionDistribution::Gaussian(gaussian) => host(gaussian.mean),
             ActionDistribution::Mixture(mixture) => {
@@ -386,6 +386,7 @@ fn iql_and_cloning_act_with_the_mean_or_that_of_the_weightiest_component() {
                 let best = (0..weights.len()).max_by(|a, b| weights[*a].total_cmp(&weights[*b]));
                 host(mixture.mean.narrow(1, best.unwrap(), 1))
             }
+            other => panic!("a Gaussian or a mixture was asked for: {other:?}"),
         };
         assert_eq!(host(acts(&app, observation.clone())), expected);
     }

@@ -105,7 +105,7 @@ fn every_policy_that_learns_from_data_acts_alike_when_it_travels() {
         ..default()
     };
     assert_acts_alike(&offline(td3_bc.clone()));
-    td3_bc.actor.layers = vec![33, 70];
+    td3_bc.actor.encoder.set_hidden_sizes(&[33, 70]);
     (td3_bc.actor.layer_norm, td3_bc.actor.activation) = (true, Activation::Gelu);
     assert_acts_alike(&offline(td3_bc));
     for head in [None, Some(PolicyHead::Gaussian), Some(PolicyHead::Mixture)] {
@@ -131,7 +131,7 @@ type WithActor = fn(&mut App, NetworkSettings);
 #[test]
 fn an_exported_policy_has_the_activation_and_the_normalisation_of_its_settings() {
     let network = || NetworkSettings {
-        layers: vec![17, 9],
+        encoder: EncoderSettings::from(&[17, 9]),
         activation: Activation::Tanh,
         dropout: 0.2,
         layer_norm: true,

@@ -5,10 +5,16 @@ use yarak::testing::{Mistake, Trial};
 
 const RATE: LearningRate = LearningRate::Constant(3e-3);
 
+fn encoder(dropout: f32) -> EncoderSettings {
+    EncoderSettings::new(MlpSettings {
+        dropout,
+        ..MlpSettings::from(&[32])
+    })
+}
+
 fn network(dropout: f32) -> NetworkSettings {
     NetworkSettings {
-        layers: vec![32],
-        dropout,
+        encoder: encoder(dropout),
         learning_rate: RATE,
         ..default()
     }
@@ -35,8 +41,7 @@ fn td3(dropout: f32) -> Trial {
         batch: 64,
         ..default()
     };
-    (td3.actor.layers, td3.critic.layers) = (vec![32], vec![32]);
-    (td3.actor.dropout, td3.critic.dropout) = (dropout, dropout);
+    (td3.actor.encoder, td3.critic.encoder) = (encoder(dropout), encoder(dropout));
     (td3.actor.learning_rate, td3.critic.learning_rate) = (RATE, RATE);
     Trial::of(td3)
 }
@@ -188,19 +193,17 @@ fn dqn_stands() -> Result<(), Mistake> {
 }
 
 fn policy() -> reinforce::PolicySettings {
-    reinforce::PolicySettings {
-        layers: vec![32],
-        learning_rate: LearningRate::Constant(5e-3),
-        ..default()
-    }
+    let mut policy = reinforce::PolicySettings::default();
+    policy.encoder.set_hidden_sizes(&[32]);
+    policy.learning_rate = LearningRate::Constant(5e-3);
+    policy
 }
 
 fn values() -> reinforce::ValueSettings {
-    reinforce::ValueSettings {
-        layers: vec![32],
-        learning_rate: LearningRate::Constant(5e-3),
-        ..default()
-    }
+    let mut values = reinforce::ValueSettings::default();
+    values.encoder.set_hidden_sizes(&[32]);
+    values.learning_rate = LearningRate::Constant(5e-3);
+    values
 }
 
 /// The checks of what learns from rounds of its own draws, of choices and of numbers.

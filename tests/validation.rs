@@ -28,8 +28,8 @@ fn small() -> Td3Bc {
         target_tau: 0.5,
         ..default()
     };
-    td3.critic.layers = vec![8];
-    td3.actor.layers = vec![8];
+    td3.critic.encoder.set_hidden_sizes(&[8]);
+    td3.actor.encoder.set_hidden_sizes(&[8]);
     // An update in which a wrong step would be seen at once.
     td3.actor.update_freq = 1;
     td3
@@ -40,7 +40,7 @@ fn small_bc() -> Bc {
         batch: 32,
         ..default()
     };
-    bc.actor.layers = vec![8];
+    bc.actor.encoder.set_hidden_sizes(&[8]);
     bc
 }
 

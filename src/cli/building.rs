@@ -12,9 +12,10 @@ use crate::collect::{ActRandomly, Environments, NormaliseObservations, Normalise
 use crate::data::{Dataset, Preprocessing, Replay, SearchFolders};
 use crate::evaluate::{Rollouts, Validation};
 use crate::learner::{ComputeDevice, Seed};
+use crate::networks::TrainsOn;
 use crate::plugins;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
-use crate::scene::{AppSceneExt, OrderEdit, PluginKind, Scene, SceneRegistry};
+use crate::scene::{AppSceneExt, OrderEdit, PluginKind, Scene, SceneEntry, SceneRegistry};
 use crate::schedule::{
     AppScheduleExt, Clock, FailSaved, Failure, LearnOrder, NamedEdit, Outcome, ScheduleErrors,
     StepRegistry, Training, take_failure,
@@ -176,6 +177,11 @@ impl Program {
         }
         app.finish();
         app.cleanup();
+        let algorithm = scene.plugins.iter().map(|plugin| plugin.scene_name());
+        let kind = |name: &str| registry(&app).entry(name).map(SceneEntry::kind);
+        let algorithm = algorithm.filter(|name| kind(name) == Ok(PluginKind::Algorithm));
+        let algorithm = algorithm.last().unwrap_or("the algorithm");
+        TrainsOn::check(app.world(), algorithm).map_err(CliError::input)?;
         let errors = &app.world().resource::<ScheduleErrors>().0;
         if !errors.is_empty() {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();

@@ -9,7 +9,8 @@ use burn::tensor::Tensor;
 
 use super::rate::move_rate;
 use super::{
-    AppRandomExt, Dropout, LearningRate, Net, Optim, Optimizer, Rate, Role, Roles, parameters,
+    AppRandomExt, DropoutDraws, Init, LearningRate, Net, Optim, Optimizer, Rate, Role, Roles,
+    parameters, training,
 };
 use crate::checkpoint::AppPersistExt;
 use crate::report::Metrics;
@@ -57,6 +58,8 @@ pub enum LearnerError {
 
 /// The network of role `R` in training: use it as the network itself, then [`descend`](Learning::descend) the loss.
 ///
+/// What it computes is tracked, and its dropout is on: here and nowhere else.
+///
 /// ```
 /// use yarak::prelude::*;
 ///
@@ -72,6 +75,7 @@ pub struct Learning<'w, R: Role> {
     net: ResMut<'w, Net<R>>,
     optim: ResMut<'w, Optim<R>>,
     rate: Res<'w, Rate<R>>,
+    dropout: Res<'w, DropoutDraws>,
 }
 
 /// What a gradient step was like.
@@ -125,14 +129,21 @@ impl<R: Role> Deref for Learning<'_, R> {
     type Target = R::Network;
 
     fn deref(&self) -> &R::Network {
+        self.dropout.begin();
         self.net.recording()
+    }
+}
+
+impl<R: Role> Drop for Learning<'_, R> {
+    fn drop(&mut self) {
+        training::end();
     }
 }
 
 /// Declares networks on an [`App`].
 pub trait AppLearnerExt {
-    /// Adds what trains role `R`: its [`Optim`], [`Rate`] and [`Tick`], the systems that move them, dropout's stream, and their
-    /// place in checkpoints. The network itself, [`Net<R>`], is inserted in `Startup`, when the sizes are known.
+    /// Adds what trains role `R`: its [`Optim`], [`Rate`] and [`Tick`], the systems that move them, the streams of initial
+    /// weights and of dropout, and their place in checkpoints. The network itself, [`Net<R>`], is inserted in `Startup`, when the sizes are known.
     fn add_learner<R: Role>(&mut self, learner: Learner) -> &mut Self;
 }
 
@@ -146,8 +157,9 @@ impl AppLearnerExt for App {
                 learner.l2,
                 learner.max_gradient_norm,
             ))
-            .insert_resource(Rate::<R>::new(learner.learning_rate))
-            .add_random::<Dropout>()
+            .insert_resource(Rate::<R>::new(learner.learning_rate));
+        training::add_dropout(self);
+        self.add_random::<Init>()
             .add_systems(
                 Learn,
                 (record_rate::<R>, move_rate::<R>)

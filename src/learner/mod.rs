@@ -25,6 +25,7 @@ mod rate;
 mod role;
 mod roles;
 mod tracking;
+mod training;
 mod update;
 
 pub use annealed::Annealed;
@@ -33,13 +34,12 @@ pub use learning::{AppLearnerExt, Descent, Learner, LearnerError, Learning};
 pub use net::{Net, Target};
 pub use network_settings::NetworkSettings;
 pub use optimizer::{Optim, Optimizer};
+pub(crate) use parameters::parameter_shapes;
 pub use random::{
     AppRandomExt, Dropout, Init, Noise, Purpose, Random, RandomState, Sampling, Seed,
 };
 pub use rate::{LearningRate, Rate};
-pub use role::{
-    Actor, Critic, DensityActor, DiscreteCritic, Network, Piece, Role, SpaceActor, StateCritic,
-    StochasticActor, Value,
-};
+pub use role::{Actor, Critic, Network, Piece, Role, Value};
 pub(crate) use roles::Roles;
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};
+pub use training::DropoutDraws;

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 
+use super::categorical::with_gumbel;
 use super::gaussian::log_density;
 use super::losses::like;
 use crate::learner::{Purpose, Random};
@@ -49,12 +50,7 @@ impl GaussianMixture {
 
     /// An action of each row, `[batch, action]`: a component by its weight, then a draw from it.
     pub fn sample<P: Purpose>(&self, random: &mut Random<P>) -> Tensor<2> {
-        let [batch, modes] = self.logits.dims();
-        // The component with the greatest logit + Gumbel noise is drawn by its weight (Gumbel 1954).
-        let uniforms = random.uniforms(batch * modes, f32::MIN_POSITIVE, 1.0);
-        let uniforms = burn::tensor::TensorData::new(uniforms, [batch, modes]);
-        let uniforms = Tensor::<2>::from_data(uniforms, &self.logits.device());
-        let chosen = self.logits.clone() - uniforms.log().neg().log();
+        let chosen = with_gumbel(self.logits.clone(), random);
         let mean = self.of_component(self.mean.clone(), chosen.clone());
         let std = self.of_component(self.std.clone(), chosen);
         mean.clone() + std * random.normal_like(&mean)

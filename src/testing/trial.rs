@@ -62,7 +62,7 @@ impl Trial {
     /// use yarak::testing::{Mistake, Trial};
     ///
     /// let mut dqn = Dqn { batch: 64, target_update: TargetUpdate::Hard(3), ..default() };
-    /// dqn.critic.layers = vec![32];
+    /// dqn.critic.encoder.set_hidden_sizes(&[32]);
     /// dqn.critic.learning_rate = LearningRate::Constant(3e-3);
     /// let trial = Trial::of(dqn).with_choices(5);
     /// trial.networks_exist(&["critic"])?;

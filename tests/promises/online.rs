@@ -31,21 +31,21 @@ const ALGORITHMS: [(&str, &str); 4] = [
     (
         "Pendulum-v1",
         "Td3(batch: 8, n_step: 3, warm_up: 60, exploration_noise: Linear(start: 0.5, end: 0.1, steps: 200), \
-         critic: (layers: [8, 8]), actor: (layers: [8, 8]))",
+         critic: (encoder: Mlp(hidden_sizes: [8, 8])), actor: (encoder: Mlp(hidden_sizes: [8, 8])))",
     ),
     (
         "Pendulum-v1",
-        "Sac(batch: 8, warm_up: 60, train_every: 2, gradient_steps: 3, critic: (network: (layers: [8], dropout: 0.2)), \
-         actor: (layers: [8], activation: Tanh, dropout: 0.2, layer_norm: true))",
+        "Sac(batch: 8, warm_up: 60, train_every: 2, gradient_steps: 3, critic: (network: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2))), \
+         actor: (encoder: Mlp(hidden_sizes: [8], activation: Tanh, dropout: 0.2, layer_norm: true)))",
     ),
     (
         "MountainCarContinuous-v0",
-        "Ddpg(batch: 8, warm_up: 60, critic: (layers: [8], dropout: 0.2), actor: (layers: [8], dropout: 0.2))",
+        "Ddpg(batch: 8, warm_up: 60, critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
     ),
     (
         "CartPole-v1",
         "Dqn(batch: 8, warm_up: 60, train_every: 1, target_update: Hard(7), \
-         exploration: Linear(start: 1.0, end: 0.1, steps: 200), dueling: true, critic: (layers: [8], dropout: 0.2))",
+         exploration: Linear(start: 1.0, end: 0.1, steps: 200), dueling: true, critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
     ),
 ];
 

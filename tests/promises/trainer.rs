@@ -10,7 +10,7 @@ const SCENE: &str = r#"Scene(
             batch: 16,
             steps_per_epoch: 50,
             actor: (
-                layers: [8], activation: Tanh, dropout: 0.2, layer_norm: true,
+                encoder: Mlp(hidden_sizes: [8], activation: Tanh, dropout: 0.2, layer_norm: true),
                 optimizer: RmsProp(momentum: 0.5), learning_rate: WarmUp(initial: 1e-3, steps: 20),
             ),
         ),
