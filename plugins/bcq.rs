@@ -259,6 +259,18 @@ pub fn update_sampler(
     Ok(())
 }
 
+/// The perturbation's loss `[1]`: −mean Q1 of proposed actions, moved a little.
+fn actor_loss(
+    bcq: &Bcq,
+    (vae, actor, critic): (&ActionVae, &Perturbation, &CriticNetwork),
+    batch: &Batch,
+    noise: &mut Random<Noise>,
+) -> Tensor<1> {
+    let proposed = propose(bcq, vae, batch.observation.clone(), noise);
+    let action = actor.perturb(batch.observation.clone(), proposed);
+    critic.q1(batch.observation.clone(), action).mean().neg()
+}
+
 /// The critics' step: each regresses onto the best of the proposed actions.
 pub fn update_critic(
     bcq: Res<Bcq>,
@@ -300,10 +312,7 @@ pub fn update_actor(
     mut actor: Learning<Perturbing>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let proposed = propose(&bcq, &vae, batch.observation.clone(), &mut noise);
-    let action = actor.perturb(batch.observation.clone(), proposed);
-    let q1 = critic.q1(batch.observation.clone(), action);
-    let loss = q1.mean().neg();
+    let loss = actor_loss(&bcq, (&vae, &actor, &critic), &batch, &mut noise);
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
@@ -369,10 +378,8 @@ fn validate(
     );
     let q = critic.q(batch.observation.clone(), batch.action.clone());
     metrics.record("validate/critic/loss", critic_losses(&bcq, q, y).sum());
-    let proposed = propose(&bcq, &vae, batch.observation.clone(), &mut noise);
-    let action = actor.perturb(batch.observation.clone(), proposed);
-    let q1 = critic.q1(batch.observation.clone(), action);
-    metrics.record("validate/actor/loss", q1.mean().neg());
+    let loss = actor_loss(&bcq, (&vae, &actor, &critic), &batch, &mut noise);
+    metrics.record("validate/actor/loss", loss);
 }
 
 #[cfg(test)]

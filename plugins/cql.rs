@@ -293,12 +293,10 @@ fn critic_terms(
 ) -> (Tensor<1>, Tensor<1>) {
     let q = critic.q(batch.observation.clone(), batch.action.clone());
     let copies = repeat_rows(batch.observation.clone(), cql.actions);
-    let recorded = q.device().is_autodiff();
-    let constant = |x: Tensor<2>| if recorded { x.stop_gradient() } else { x };
     let kinds = broad.into_iter().map(|(action, log_density)| {
         (
             critic.q(copies.clone(), action),
-            constant(log_density.repeat_dim(0, cql.critics)),
+            log_density.repeat_dim(0, cql.critics).constant_of(&q),
         )
     });
     let everywhere = soft_maximum(kinds.collect(), batch.rows());
@@ -309,6 +307,23 @@ fn critic_terms(
         losses::mse_of_each(q, y)
     };
     (difference, gap)
+}
+
+/// The loss of each critic, `[members]`: the temporal difference, and α' times the gap over its threshold.
+fn critic_losses(
+    cql: &Cql,
+    difference: Tensor<1>,
+    gap: Tensor<1>,
+    multiplier: Tensor<1>,
+) -> Tensor<1> {
+    let excess = gap - cql.lagrange.unwrap_or(0.0);
+    difference + multiplier.constant_of(&excess) * excess
+}
+
+/// The actor's loss `[1]`: mean(α ln π − goal), the goal being the values or the data's likelihood.
+fn actor_loss(temperature: Tensor<1>, log_probability: Tensor<1>, goal: Tensor<1>) -> Tensor<1> {
+    let temperature = temperature.constant_of(&log_probability);
+    (temperature * log_probability - goal).mean()
 }
 
 /// The critics' step: the temporal difference, and α' times the gap between all actions' values and the data's.
@@ -333,9 +348,7 @@ pub fn update_critic(
     let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
     let mean_gap = gap.clone().mean().no_grad();
     metrics.record("critic/gap", mean_gap.clone());
-    let multiplier = weights.conservatism(&batch);
-    let threshold = cql.lagrange.unwrap_or(0.0);
-    let losses = difference + multiplier.stop_gradient() * (gap - threshold);
+    let losses = critic_losses(&cql, difference, gap, weights.conservatism(&batch));
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());
@@ -386,7 +399,7 @@ pub fn update_actor(
     let temperature = weights.temperature(&cql, &batch);
     let entropy = drawn.log_probability.clone().mean().no_grad();
     metrics.record("actor/log_probability", entropy.clone());
-    let loss = (temperature.stop_gradient() * drawn.log_probability - goal).mean();
+    let loss = actor_loss(temperature, drawn.log_probability, goal);
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
@@ -434,14 +447,13 @@ fn validate(
     let y = q_target(&cql, &batch, &there, &target_critic, &weights, &mut noise);
     let broad = broad_actions(&cql, &batch.action, &here, &there, &mut noise, &mut uniform);
     let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
-    let multiplier = weights.conservatism(&batch);
-    let losses = difference + multiplier * (gap - cql.lagrange.unwrap_or(0.0));
+    let losses = critic_losses(&cql, difference, gap, weights.conservatism(&batch));
     metrics.record("validate/critic/loss", losses.sum());
     let drawn = here.draw(&mut noise);
     let q = critic.q(batch.observation.clone(), drawn.action);
     let q = q.min_dim(0).squeeze_dim::<1>(0);
     let temperature = weights.temperature(&cql, &batch);
-    let loss = (temperature * drawn.log_probability - q).mean();
+    let loss = actor_loss(temperature, drawn.log_probability, q);
     metrics.record("validate/actor/loss", loss);
 }
 

@@ -167,13 +167,19 @@ fn weights(iql: &Iql, advantage: Tensor<1>) -> Tensor<1> {
     }
 }
 
+/// V's loss `[1]`, towards the expectile of the values `q` of the data's actions: mean |τ − 1(u < 0)| u² with u = q − v.
+fn value_loss(iql: &Iql, v: Tensor<1>, q: Tensor<1>) -> Tensor<1> {
+    losses::expectile(v, q, iql.expectile)
+}
+
 /// The critics' target: r + γⁿ V(s').
 fn q_target(batch: &Batch, value: &Net<Value>) -> Tensor<1> {
     batch.reward.clone() + batch.bootstrap.clone() * value.v(batch.next_observation.clone())
 }
 
 /// The loss of each critic, `[members]`.
-fn critic_losses(iql: &Iql, q: Tensor<2>, y: Tensor<1>) -> Tensor<1> {
+fn critic_losses(iql: &Iql, critic: &CriticNetwork, batch: &Batch, y: Tensor<1>) -> Tensor<1> {
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
     if iql.huber {
         losses::smooth_l1_of_each(q, y)
     } else {
@@ -181,7 +187,12 @@ fn critic_losses(iql: &Iql, q: Tensor<2>, y: Tensor<1>) -> Tensor<1> {
     }
 }
 
-/// V's step, towards the expectile of the target critics' values of the data's actions: mean |τ − 1(u < 0)| u² with u = q − v.
+/// The actor's loss `[1]`: −mean(w ln π(a | s)) of the data's actions.
+fn actor_loss(log_probability: Tensor<1>, weight: Tensor<1>) -> Tensor<1> {
+    losses::weighted_mean(log_probability, weight).neg()
+}
+
+/// V's step.
 pub fn update_value(
     iql: Res<Iql>,
     batch: Res<Batch>,
@@ -192,7 +203,7 @@ pub fn update_value(
     let q = least_q(&batch, &target_critic);
     let v = value.v(batch.observation.clone());
     metrics.record("value/v", v.clone().mean());
-    let loss = losses::expectile(v, q.stop_gradient(), iql.expectile);
+    let loss = value_loss(&iql, v, q);
     metrics.record("value/loss", loss.clone());
     let step = value.descend(loss)?;
     metrics.record("value/gradient_norm", step.gradient_norm);
@@ -210,8 +221,7 @@ pub fn update_critic(
     let y = q_target(&batch, &value);
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
-    let q = critic.q(batch.observation.clone(), batch.action.clone());
-    let losses = critic_losses(&iql, q, y);
+    let losses = critic_losses(&iql, &critic, &batch, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());
@@ -236,7 +246,7 @@ pub fn update_actor(
     let policy = actor.distribution(batch.observation.clone());
     let log_probability = policy.log_probability(batch.action.clone());
     metrics.record("actor/log_probability", log_probability.clone().mean());
-    let loss = (weight.stop_gradient() * log_probability).mean().neg();
+    let loss = actor_loss(log_probability, weight);
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
@@ -260,14 +270,13 @@ fn validate(
 ) {
     let q = least_q(&batch, &target_critic);
     let v = value.v(batch.observation.clone());
-    let loss = losses::expectile(v.clone(), q.clone(), iql.expectile);
+    let loss = value_loss(&iql, v.clone(), q.clone());
     metrics.record("validate/value/loss", loss);
-    let y = q_target(&batch, &value);
-    let losses = critic.q(batch.observation.clone(), batch.action.clone());
-    metrics.record("validate/critic/loss", critic_losses(&iql, losses, y).sum());
+    let losses = critic_losses(&iql, &critic, &batch, q_target(&batch, &value));
+    metrics.record("validate/critic/loss", losses.sum());
     let policy = actor.distribution(batch.observation.clone());
     let log_probability = policy.log_probability(batch.action.clone());
-    let loss = (weights(&iql, q - v) * log_probability).mean().neg();
+    let loss = actor_loss(log_probability, weights(&iql, q - v));
     metrics.record("validate/actor/loss", loss);
 }
 

@@ -205,6 +205,7 @@ pub mod prelude;
 pub mod report;
 pub mod scene;
 pub mod schedule;
+pub mod subnormals;
 pub mod testing;
 #[cfg(test)]
 mod testing_data;
@@ -213,5 +214,13 @@ mod testing_data;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/custom_algorithm.md")]
 struct CustomAlgorithm;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/encoders.md")]
+struct Encoders;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/gradients.md")]
+struct Gradients;
 
 pub use app::YarakPlugins;

@@ -1,4 +1,6 @@
 //! A training step on the CPU kernels allocates nothing once its buffers have grown, and a loaded policy's call never does.
+//!
+//! A test program of its own, because an allocator that counts is the whole process's.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

@@ -21,6 +21,7 @@ mod eval;
 mod export;
 mod graph;
 mod list;
+mod new;
 mod report;
 mod scene;
 mod train;
@@ -56,6 +57,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    New(new::New),
     Train(train::Train),
     Eval(eval::Eval),
     Export(export::Export),
@@ -93,6 +95,7 @@ pub fn run_with(
     };
     let program = Program::new(register);
     let run = || match cli.command {
+        Command::New(new) => new.run(),
         Command::Train(train) => train.run(&program),
         Command::Eval(eval) => eval.run(&program),
         Command::Export(export) => export.run(),

@@ -22,6 +22,7 @@ use super::{CollectError, Elements};
 use crate::checkpoint::{AppPersistExt, CheckpointError, Snapshot};
 use crate::env::{self, Environment, EnvironmentError};
 use crate::schedule::RunError;
+use crate::subnormals::FlushSubnormals;
 
 /// The threads, in the order of their rows.
 #[derive(Resource)]
@@ -152,6 +153,7 @@ struct Owned {
 
 /// What a worker's thread does until nobody sends orders any more.
 fn obey_all(mut own: Vec<Owned>, orders: &Receiver<Order>, answers: &Sender<Answer>) {
+    FlushSubnormals::for_this_thread();
     while let Some(order) = receive(orders) {
         if answers.send(obey(&mut own, order)).is_err() {
             return;

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData, activation};
 
-use super::losses::like;
+use super::StopGradient;
 use crate::learner::{Purpose, Random};
 
 /// A categorical distribution over n choices for each row of a batch.
@@ -32,7 +32,7 @@ impl Categorical {
 
     /// ln p `[batch]` of the choices `[batch, 1]`, which are indices from 0 as numbers, and constants.
     pub fn log_probability(&self, choice: Tensor<2>) -> Tensor<1> {
-        let choice = like(choice, &self.log_probabilities).int();
+        let choice = choice.constant_of(&self.log_probabilities).int();
         let chosen = self.log_probabilities.clone().gather(1, choice);
         chosen.squeeze_dim::<1>(1)
     }

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, activation};
 
 use super::categorical::with_gumbel;
 use super::gaussian::log_density;
-use super::losses::like;
+use super::StopGradient;
 use crate::learner::{Purpose, Random};
 
 /// A mixture of Gaussians with diagonal covariances: what imitates demonstrators who do one thing or another, and never
@@ -43,7 +43,7 @@ impl GaussianMixture {
     /// Weights and densities are never left out of their logarithms, so that an action far from every component has a
     /// finite value and a gradient.
     pub fn log_probability(&self, action: Tensor<2>) -> Tensor<1> {
-        let action = like(action.unsqueeze_dim::<3>(1), &self.mean);
+        let action = action.unsqueeze_dim::<3>(1).constant_of(&self.mean);
         let each = log_density(self.mean.clone(), self.std.clone(), action).squeeze_dim::<2>(2);
         log_sum_exp(each + activation::log_softmax(self.logits.clone(), 1))
     }

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::log_sigmoid;
 
 use super::DrawnAction;
-use super::losses::like;
+use super::StopGradient;
 use crate::learner::{Purpose, Random};
 
 /// tanh of a normal distribution with independent elements, `[batch, action]`.
@@ -45,7 +45,7 @@ impl SquashedNormal {
         let action = action.clamp(-EDGE, EDGE);
         // atanh(a) = ln((1 + a) / (1 - a)) / 2
         let before_tanh = ((action.clone() + 1.0) / (action.neg() + 1.0)).log() * 0.5;
-        let before_tanh = like(before_tanh, &self.mean);
+        let before_tanh = before_tanh.constant_of(&self.mean);
         let noise = (before_tanh.clone() - self.mean.clone()) / self.log_std.clone().exp();
         self.log_density(noise, before_tanh)
     }

@@ -11,6 +11,7 @@ use crate::checkpoint::{Snapshot, load_some, resolve};
 use crate::data::{ActionScale, Normaliser, Preprocessing};
 use crate::nn::cpu::Single;
 use crate::nn::{EncoderModule, Mlp};
+use crate::subnormals::FlushSubnormals;
 
 /// A trained policy that acts, and does nothing else.
 ///
@@ -102,6 +103,8 @@ impl Policy {
                 value: observation[index],
             });
         }
+        // As it was trained.
+        let _flushed = FlushSubnormals::enter();
         let statistics = self.mean.iter().zip(&self.divisor);
         for ((input, raw), (mean, divisor)) in
             self.input.iter_mut().zip(observation).zip(statistics)

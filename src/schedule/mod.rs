@@ -20,6 +20,7 @@
 mod clock;
 mod condition;
 mod edit;
+mod executor;
 mod facilitate;
 mod failure;
 mod graph;
@@ -47,9 +48,7 @@ pub use order::{LearnOrder, Slot, SlotOrder};
 pub use step_registry::{AppStepExt, StepRegistry};
 
 use bevy_app::{App, Plugin};
-use bevy_ecs::schedule::{
-    LogLevel, Schedule, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor, SystemSet,
-};
+use bevy_ecs::schedule::{LogLevel, Schedule, ScheduleBuildSettings, ScheduleLabel, SystemSet};
 
 /// Adds the schedules, their slots in order, and the queue of edits that [`AppScheduleExt`] fills.
 pub struct SchedulePlugin;
@@ -60,6 +59,7 @@ impl Plugin for SchedulePlugin {
             CollectSystems as C, EvaluateSystems as E, LearnSystems as L, PrepareSystems as P,
             ReportSystems as R, SaveSystems as S, ValidateSystems as V,
         };
+        failure::shorten_panics();
         app.init_non_send::<edit::ScheduleEdits>()
             .init_resource::<ScheduleErrors>()
             .init_resource::<StepRegistry>()
@@ -108,8 +108,7 @@ where
     S: ScheduleLabel + Clone,
 {
     let mut schedule = Schedule::new(label.clone());
-    // A network's step is a chain of dependent tensor operations: a second thread would only take the cores from the kernels.
-    schedule.set_executor(SingleThreadedExecutor::new());
+    schedule.set_executor(executor::FlushingExecutor::default());
     schedule.set_build_settings(build_settings(LogLevel::Ignore));
     app.add_schedule(schedule);
     app.insert_resource(SlotOrder::<S>::new(slots));

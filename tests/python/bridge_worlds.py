@@ -1,4 +1,4 @@
-"""Environments that go wrong, each in its own way, for tests/gymnasium_bridge.rs: `gymnasium:bridge_worlds:Raises-v0` and so on.
+"""Environments that go wrong, each in its own way, for tests/environments/gymnasium_bridge.rs: `gymnasium:bridge_worlds:Raises-v0` and so on.
 
 Each is a walk on a line. What goes wrong does so in the 30th step of the environment, unless SOUND is in the environment variables.
 """

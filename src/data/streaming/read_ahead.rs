@@ -14,6 +14,7 @@ use super::plan::{Drawing, Job, Needed, Plan, Values, Window};
 use super::stored::{Rows, Stored};
 use crate::data::hdf5::File;
 use crate::data::{Bytes, LoadError, Split};
+use crate::subnormals::FlushSubnormals;
 
 /// Threads that read and decode.
 const WORKERS: usize = 2;
@@ -188,6 +189,7 @@ impl Planner {
         stopped: &Receiver<()>,
         finished: &Sender<Result<Window, LoadError>>,
     ) {
+        FlushSubnormals::for_this_thread();
         // Where chunks have to be decoded, a short sweep costs nearly what a long one does.
         let mut batches = if self.stored.reading().is_encoded {
             self.most
@@ -202,6 +204,7 @@ impl Planner {
             for file in files {
                 let (asked, give, stored) = (asked.clone(), give.clone(), &stored);
                 scope.spawn(move || {
+                    FlushSubnormals::for_this_thread();
                     for (job, plan) in asked {
                         let piece = fetch(stored, &file, &plan, &job);
                         // Who has the last piece has the plan for itself.

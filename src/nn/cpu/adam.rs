@@ -362,6 +362,43 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore)]
+    fn a_moment_of_1e_37_without_gradient_is_exactly_zero_within_30_steps() {
+        for instructions in InstructionSet::available() {
+            for threads in [1, 2] {
+                let mut kernels = Kernels::with_instructions(threads, instructions);
+                // Several tasks, so that every thread has some.
+                let len = 100_000;
+                let (mut params, mut first, mut second) =
+                    (vec![0.5; len], vec![1e-37; len], vec![1e-37; len]);
+                let step = |kernels: &mut Kernels, first: &mut [f32], second: &mut [f32], at| {
+                    let state = AdamState {
+                        params: &mut params,
+                        first,
+                        second,
+                    };
+                    let gradient = vec![0.0; len];
+                    kernels.adam(&Adam::default(), at, &gradient, None, state)
+                };
+                for at in 1..=20 {
+                    step(&mut kernels, &mut first, &mut second, at).unwrap();
+                }
+                // 1e-37 x 0.9^20 is still a normal number; the 21st step would make it 1.09e-38.
+                assert!(first.iter().all(|m| (1.2e-38..1.3e-38).contains(m)));
+                for at in 21..=30 {
+                    step(&mut kernels, &mut first, &mut second, at).unwrap();
+                }
+                let bits = first.iter().map(|m| m.to_bits());
+                assert!(
+                    bits.into_iter().all(|bits| bits == 0),
+                    "{}",
+                    instructions.name()
+                );
+            }
+        }
+    }
+
+    #[test]
     fn settings_out_of_range_are_refused_by_name() {
         let wrong = [
             (

@@ -12,9 +12,10 @@
 use super::{
     disjoint::Strip,
     lanes::{Kernel, Lanes},
+    tuning,
     zeros::{self, CHUNK},
 };
-use std::ops::Range;
+use std::{mem::MaybeUninit, ops::Range};
 
 /// What happens to a finished sum on its way to memory.
 #[derive(Clone, Copy)]
@@ -80,6 +81,24 @@ impl Kernel for Product<'_> {
     }
 }
 
+/// Inner places of the right factor that are packed at most: with them a panel of two registers of columns still streams from
+/// the caches.
+const PACKED: usize = 512;
+
+/// Tiles below which packing costs more than it saves.
+const TILES_WORTH_PACKING: usize = 3;
+
+/// Two registers of columns of the right factor, row behind row. It is written before it is read, every time.
+#[repr(align(64))]
+struct Panel(MaybeUninit<[f32; PACKED * 2 * 16]>);
+
+/// The right factor from a tile's first column on: its value at inner `i`, column `c` of the tile is `start[i * stride + c]`.
+#[derive(Clone, Copy)]
+struct Right {
+    start: *const f32,
+    stride: usize,
+}
+
 /// Some rows of the product, by every value of the left factor.
 ///
 /// # Safety
@@ -87,24 +106,59 @@ impl Kernel for Product<'_> {
 #[inline(always)]
 pub(crate) unsafe fn dense<L: Lanes>(lanes: L, product: &mut Product<'_>, rows: Range<usize>) {
     let columns = product.out.columns;
+    let tiling = tuning::tiling::<L>();
     // Tiles of nearly equal height: 14 rows in tiles of at most 8 are 7 and 7, not 8 and 6.
-    let tile_rows = rows.len().div_ceil(rows.len().div_ceil(L::ROWS));
+    let tiles = rows.len().div_ceil(tiling.rows);
+    let tile_rows = rows.len().div_ceil(tiles);
+    let packs = tiling.packs && tiles >= TILES_WORTH_PACKING && product.inner <= PACKED;
+    let mut panel = Panel(MaybeUninit::uninit());
     for column in (0..columns).step_by(2 * L::WIDTH) {
         let width = columns - column;
+        let full = width >= 2 * L::WIDTH;
+        // SAFETY: the column is one of the right factor's; a panel has room for `PACKED` rows of two full registers.
+        let right = unsafe {
+            let right = Right {
+                start: product.b.as_ptr().add(column),
+                stride: product.b_stride,
+            };
+            if packs && full {
+                pack(lanes, right, product.inner, panel.0.as_mut_ptr().cast())
+            } else {
+                right
+            }
+        };
         for row in rows.clone().step_by(tile_rows) {
             let height = tile_rows.min(rows.end - row);
             // SAFETY: the tile starts inside of the result and is cut to `height` rows and `width` columns of it.
             unsafe {
-                if width >= 2 * L::WIDTH {
-                    tile_of_height::<L, 2, true>(lanes, product, row, column, height);
+                if full {
+                    tile_of_height::<L, 2, true>(lanes, product, right, row, column, height);
                 } else if width > L::WIDTH {
-                    tile_of_height::<L, 2, false>(lanes, product, row, column, height);
+                    tile_of_height::<L, 2, false>(lanes, product, right, row, column, height);
                 } else {
-                    tile_of_height::<L, 1, false>(lanes, product, row, column, height);
+                    tile_of_height::<L, 1, false>(lanes, product, right, row, column, height);
                 }
             }
         }
     }
+}
+
+/// Copies two full registers of columns, row behind row: where they lie, their rows fall onto the same few places of the cache.
+///
+/// # Safety
+/// `from` has `inner` rows of two registers, and `to` room for them.
+#[inline(always)]
+unsafe fn pack<L: Lanes>(lanes: L, from: Right, inner: usize, to: *mut f32) -> Right {
+    let stride = 2 * L::WIDTH;
+    for i in 0..inner {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (from, to) = (from.start.add(i * from.stride), to.add(i * stride));
+            lanes.store(to, lanes.load(from));
+            lanes.store(to.add(L::WIDTH), lanes.load(from.add(L::WIDTH)));
+        }
+    }
+    Right { start: to, stride }
 }
 
 /// Makes the height a constant, so that the sums live in registers.
@@ -115,57 +169,128 @@ pub(crate) unsafe fn dense<L: Lanes>(lanes: L, product: &mut Product<'_>, rows: 
 unsafe fn tile_of_height<L: Lanes, const V: usize, const FULL: bool>(
     lanes: L,
     product: &mut Product<'_>,
+    right: Right,
     row: usize,
     column: usize,
     height: usize,
 ) {
-    // SAFETY: the caller's promise; no arm is taller than `height`.
-    unsafe {
-        match height {
-            1 => tile::<L, 1, V, FULL>(lanes, product, row, column),
-            2 => tile::<L, 2, V, FULL>(lanes, product, row, column),
-            3 => tile::<L, 3, V, FULL>(lanes, product, row, column),
-            4 => tile::<L, 4, V, FULL>(lanes, product, row, column),
-            5 if L::ROWS >= 5 => tile::<L, 5, V, FULL>(lanes, product, row, column),
-            6 if L::ROWS >= 6 => tile::<L, 6, V, FULL>(lanes, product, row, column),
-            7 if L::ROWS >= 7 => tile::<L, 7, V, FULL>(lanes, product, row, column),
-            8 if L::ROWS >= 8 => tile::<L, 8, V, FULL>(lanes, product, row, column),
-            _ => unreachable!("a tile of {height} rows, of at most {}", L::ROWS),
-        }
+    macro_rules! tiles {
+        ($($rows:literal)*) => {
+            match height {
+                $($rows if L::ROWS >= $rows => tile::<L, $rows, V, FULL>(lanes, product, right, row, column),)*
+                _ => unreachable!("a tile of {height} rows, of at most {}", L::ROWS),
+            }
+        };
     }
+    // SAFETY: the caller's promise; no arm is taller than `height`.
+    unsafe { tiles!(1 2 3 4 5 6 7 8 9 10 11 12) }
 }
 
-/// Computes `R` rows of `V` registers of columns.
+/// Computes `R` rows of `V` registers of columns: the loop that all the time goes into.
+///
+/// The sums are finished where they are, in registers: a product of 14 inner places would spend half of its time on the way to
+/// memory and back.
 ///
 /// # Safety
 /// `row + R <= rows` and `column < columns`; with `FULL` also `column + V * WIDTH <= columns`, without it more than
-/// `V - 1` registers of columns are left. The product's factors are as long as [`Product::run`] asserts.
+/// `V - 1` registers of columns are left. `right` has `inner` rows of as many columns. The product's factors are as long as
+/// [`Product::run`] asserts.
+#[expect(
+    clippy::needless_range_loop,
+    reason = "loops over indices unroll, and keep the sums in registers; two zipped iterators did not, and cost a tenth of the speed"
+)]
 #[inline(always)]
 unsafe fn tile<L: Lanes, const R: usize, const V: usize, const FULL: bool>(
     lanes: L,
     product: &mut Product<'_>,
+    right: Right,
     row: usize,
     column: usize,
 ) {
-    let last = V - 1;
     // Columns in the last register.
     let count = if FULL {
         L::WIDTH
     } else {
-        (product.out.columns - column - last * L::WIDTH).min(L::WIDTH)
+        (product.out.columns - column - (V - 1) * L::WIDTH).min(L::WIDTH)
     };
-    // SAFETY: rows below R and columns below the tile's width exist in both factors, the bias and the activations, by
+    let (a_row, a_step) = (product.a_row, product.a_step);
+    let mut sums = [[lanes.splat(0.0); V]; R];
+    // SAFETY: rows below R and columns below the tile's width exist in both factors, the result, the bias and the activations, by
     // the caller's promise; the last register is cut to `count` unless the tile is full.
     unsafe {
-        // The sums go through memory once: code that took their addresses would keep them out of registers throughout.
-        let mut tile = [[[0.0_f32; 16]; V]; R];
-        sums::<L, R, V, FULL>(lanes, product, row, column, count, &mut tile);
-        for (r, tile) in tile.iter().enumerate() {
-            let place = (row + r, column);
-            for (v, tile) in tile.iter().enumerate() {
-                let sum = lanes.load(tile.as_ptr());
-                finish::<L, V, FULL>(lanes, product, place, v, count, sum);
+        if let Epilogue::Add = product.epilogue {
+            for r in 0..R {
+                let from = product.out.at(row + r, column);
+                for v in 0..V {
+                    sums[r][v] = load_columns::<L, V, FULL>(lanes, from, v, count);
+                }
             }
+        }
+        let a = product.a.as_ptr().add(row * a_row);
+        for i in 0..product.inner {
+            let (a, b) = (a.add(i * a_step), right.start.add(i * right.stride));
+            let mut factors = [lanes.splat(0.0); V];
+            for v in 0..V {
+                factors[v] = load_columns::<L, V, FULL>(lanes, b, v, count);
+            }
+            for r in 0..R {
+                let left = lanes.splat(*a.add(r * a_row));
+                for v in 0..V {
+                    sums[r][v] = lanes.mul_add(left, factors[v], sums[r][v]);
+                }
+            }
+        }
+        match product.epilogue {
+            Epilogue::Write | Epilogue::Add => {}
+            Epilogue::Bias(bias) => {
+                add_bias::<L, R, V, FULL>(lanes, &mut sums, &bias[column..], count)
+            }
+            Epilogue::BiasRelu(bias) => {
+                add_bias::<L, R, V, FULL>(lanes, &mut sums, &bias[column..], count);
+                for r in 0..R {
+                    for v in 0..V {
+                        sums[r][v] = lanes.max(lanes.splat(0.0), sums[r][v]);
+                    }
+                }
+            }
+            Epilogue::WherePositive(activations) => {
+                for r in 0..R {
+                    let tests = activations
+                        .as_ptr()
+                        .add((row + r) * product.out.columns + column);
+                    for v in 0..V {
+                        let test = load_columns::<L, V, FULL>(lanes, tests, v, count);
+                        sums[r][v] = lanes.where_positive(test, sums[r][v], lanes.splat(0.0));
+                    }
+                }
+            }
+        }
+        for r in 0..R {
+            let to = product.out.at(row + r, column);
+            for v in 0..V {
+                store_columns::<L, V, FULL>(lanes, to, v, count, sums[r][v]);
+            }
+        }
+    }
+}
+
+/// Adds the columns' bias to a tile's sums.
+///
+/// # Safety
+/// `bias` has the tile's columns.
+#[expect(clippy::needless_range_loop, reason = "as for `tile`")]
+#[inline(always)]
+unsafe fn add_bias<L: Lanes, const R: usize, const V: usize, const FULL: bool>(
+    lanes: L,
+    sums: &mut [[L::Vector; V]; R],
+    bias: &[f32],
+    count: usize,
+) {
+    for v in 0..V {
+        // SAFETY: the caller's promise.
+        let bias = unsafe { load_columns::<L, V, FULL>(lanes, bias.as_ptr(), v, count) };
+        for r in 0..R {
+            sums[r][v] = lanes.add(sums[r][v], bias);
         }
     }
 }
@@ -248,60 +373,6 @@ pub(crate) unsafe fn load_columns<L: Lanes, const V: usize, const FULL: bool>(
             lanes.load(from)
         } else {
             lanes.load_first(from, count)
-        }
-    }
-}
-
-/// Writes a tile's sums, which are held in registers until then: the loop that all the time goes into.
-/// No register is wider than the tile's sixteen places for it.
-///
-/// # Safety
-/// As for [`tile`].
-#[expect(
-    clippy::needless_range_loop,
-    reason = "loops over indices unroll; two zipped iterators did not, and cost a tenth of the speed"
-)]
-#[inline(always)]
-unsafe fn sums<L: Lanes, const R: usize, const V: usize, const FULL: bool>(
-    lanes: L,
-    product: &mut Product<'_>,
-    row: usize,
-    column: usize,
-    count: usize,
-    tile: &mut [[[f32; 16]; V]; R],
-) {
-    let mut sums = [[lanes.splat(0.0); V]; R];
-    if let Epilogue::Add = product.epilogue {
-        for r in 0..R {
-            let from = product.out.at(row + r, column);
-            for v in 0..V {
-                // SAFETY: the caller's promise.
-                sums[r][v] = unsafe { load_columns::<L, V, FULL>(lanes, from, v, count) };
-            }
-        }
-    }
-    let (a_row, a_step, b_stride) = (product.a_row, product.a_step, product.b_stride);
-    // SAFETY: the caller's promise; every place that is read lies within the factors.
-    unsafe {
-        let a = product.a.as_ptr().add(row * a_row);
-        let b = product.b.as_ptr().add(column);
-        for i in 0..product.inner {
-            let (a, b) = (a.add(i * a_step), b.add(i * b_stride));
-            let mut right = [lanes.splat(0.0); V];
-            for v in 0..V {
-                right[v] = load_columns::<L, V, FULL>(lanes, b, v, count);
-            }
-            for r in 0..R {
-                let left = lanes.splat(*a.add(r * a_row));
-                for v in 0..V {
-                    sums[r][v] = lanes.mul_add(left, right[v], sums[r][v]);
-                }
-            }
-        }
-        for r in 0..R {
-            for v in 0..V {
-                lanes.store(tile[r][v].as_mut_ptr(), sums[r][v]);
-            }
         }
     }
 }

@@ -11,6 +11,7 @@
 use super::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2::Avx2, avx512::Avx512};
+use crate::subnormals::FlushSubnormals;
 
 /// One register full of `f32`, and what can be done with it.
 ///
@@ -183,9 +184,10 @@ impl InstructionSet {
         }
     }
 
-    /// Runs a kernel with these instructions.
+    /// Runs a kernel with these instructions, with subnormal numbers as zero.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        let _flushed = FlushSubnormals::enter();
         match self.0 {
             // SAFETY: values with this choice come from `available` alone, which asked the processor for it.
             #[cfg(target_arch = "x86_64")]

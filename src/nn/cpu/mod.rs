@@ -78,6 +78,7 @@ mod single;
 mod sums;
 mod track;
 mod transpose;
+mod tuning;
 mod widest;
 mod workers;
 mod zeros;

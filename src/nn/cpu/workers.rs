@@ -1,5 +1,6 @@
 //! A few threads that share the tasks of one kernel.
 
+use crate::subnormals::FlushSubnormals;
 use std::{
     any::Any,
     cell::UnsafeCell,
@@ -220,6 +221,7 @@ fn wait(done: impl Fn() -> bool) {
 impl Pool {
     /// A worker's life.
     fn work(&self, worker: usize) {
+        FlushSubnormals::for_this_thread();
         let mut last = 0;
         loop {
             let fresh = |state: u64| state & OPEN != 0 && state / RUN != last;

@@ -1,0 +1,231 @@
+//! TD3+BC on random data: the workload that its peers are measured with.
+
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use bevy_app::{App, Startup};
+use bevy_ecs::prelude::*;
+
+use super::Aged;
+use super::windows::{Windows, ages, check, grow};
+use crate::checkpoint::{AppPersistExt, RestorePlugin, gather};
+use crate::cli::error::CliError;
+use crate::data::{
+    ActionScale, Column, Data, End, Episode, Normaliser, Parts, Preprocessing, Transitions,
+    split_episodes,
+};
+use crate::learner::{ComputeDevice, Noise, Random, Seed};
+use crate::nn::set_threads;
+use crate::plugins::Td3Bc;
+use crate::policy::Policy;
+use crate::report::Reports;
+use crate::schedule::{Clock, FacilitatorPlugin, Learn, SchedulePlugin};
+
+const ROWS: usize = 1_000_000;
+const OBSERVATION: usize = 11;
+const ACTION: usize = 3;
+
+/// Multiplications and additions of one TD3+BC step on average: the target's forward passes, the critics' forward and
+/// backward, and every other step the actor's, its critic's, and so on; counted by hand from the shapes above.
+pub(super) fn flops_of_a_step() -> f64 {
+    let batch = 256.0;
+    let product = |sizes: [f64; 4]| {
+        2.0 * batch * (sizes[0] * sizes[1] + sizes[1] * sizes[2] + sizes[2] * sizes[3])
+    };
+    let (obs, act) = (OBSERVATION as f64, ACTION as f64);
+    let actor = product([obs, 256.0, 256.0, act]);
+    let critic = product([obs + act, 256.0, 256.0, 1.0]);
+    let first = |inputs: f64| 2.0 * batch * inputs * 256.0;
+    // Forward; gradients of weights; gradients of inputs of all layers but the first.
+    let trained = |network: f64, inputs: f64| 3.0 * network - first(inputs);
+    let critic_step = actor + 2.0 * critic + 2.0 * trained(critic, obs + act);
+    let through_critic = 2.0 * critic;
+    critic_step + (trained(actor, obs) + through_critic) / 2.0
+}
+
+/// Gradient steps a second of one learner on all threads, at each age.
+pub(super) fn one_learner(
+    threads: usize,
+    age: u64,
+    windows: Windows,
+) -> Result<Vec<Aged>, CliError> {
+    set_threads(threads);
+    let mut app = learner(&random_data()?, 0)?;
+    let take = |world: &mut World| take_steps(world, 20);
+    let mut aged = Vec::new();
+    for age in ages(age) {
+        grow(&mut app, age, take)?;
+        let values = windows.rates(|| {
+            let taken = take(app.world_mut());
+            check().map(|()| taken)
+        })?;
+        aged.push(Aged { age, values });
+    }
+    Ok(aged)
+}
+
+/// Microseconds of a policy's call in each window; no two observations in a row are the same.
+pub(super) fn calls_of_a_policy(windows: Windows) -> Result<Vec<f64>, CliError> {
+    const DRAWN: usize = 1_000;
+    let mut app = learner(&random_data()?, 0)?;
+    app.persist::<Preprocessing>();
+    let snapshot = gather(app.world(), 0)?;
+    let mut policy = Policy::of(&snapshot).map_err(CliError::failed)?;
+    let drawn = Random::<Noise>::new(Seed(0)).normals(DRAWN * OBSERVATION);
+    let rates = windows.warm_rates(|| {
+        for observation in drawn.chunks_exact(OBSERVATION) {
+            let action = policy.act(observation).map_err(CliError::failed)?;
+            std::hint::black_box(action);
+        }
+        Ok(DRAWN as f64)
+    })?;
+    Ok(rates.into_iter().map(|calls| 1e6 / calls).collect())
+}
+
+/// Gradient steps a second of four learners together, which share the threads: one thread each at a time.
+pub(super) fn four_seeds(
+    threads: usize,
+    age: u64,
+    windows: Windows,
+) -> Result<Vec<Aged>, CliError> {
+    const LEARNERS: u64 = 4;
+    let data = random_data()?;
+    let ages = ages(age);
+    // A learner's tensors stay on its thread, so each thread builds and keeps its own share of the learners.
+    let threads = threads.min(LEARNERS as usize);
+    let barrier = Barrier::new(threads + 1);
+    let steps = Mutex::new(0.0);
+    let failed = Mutex::new(None);
+    let take_share = |thread: usize| {
+        set_threads(1);
+        let mine = (0..LEARNERS).filter(|seed| *seed as usize % threads == thread);
+        let apps: Result<Vec<App>, CliError> = mine.map(|seed| learner(&data, seed)).collect();
+        let mut apps = apps.unwrap_or_else(|error| {
+            *lock(&failed) = Some(error);
+            Vec::new()
+        });
+        for age in &ages {
+            for app in &mut apps {
+                if let Err(error) = grow(app, *age, |world| take_steps(world, 20)) {
+                    *lock(&failed) = Some(error);
+                }
+            }
+            for _ in 0..windows.count {
+                barrier.wait();
+                let (started, mut taken) = (Instant::now(), 0.0);
+                while started.elapsed() < windows.length {
+                    for app in &mut apps {
+                        taken += take_steps(app.world_mut(), 10);
+                    }
+                }
+                *lock(&steps) += taken;
+                barrier.wait();
+            }
+        }
+    };
+    let mut aged = Vec::new();
+    thread::scope(|scope| {
+        for thread in 0..threads {
+            let take_share = &take_share;
+            scope.spawn(move || take_share(thread));
+        }
+        for age in &ages {
+            let mut values = Vec::new();
+            for _ in 0..windows.count {
+                barrier.wait();
+                let started = Instant::now();
+                barrier.wait();
+                let taken = std::mem::take(&mut *lock(&steps));
+                values.push(taken / started.elapsed().as_secs_f64());
+            }
+            aged.push(Aged { age: *age, values });
+        }
+    });
+    match lock(&failed).take() {
+        Some(error) => Err(error),
+        None => Ok(aged),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes gradient steps, and returns how many.
+fn take_steps(world: &mut World, steps: u64) -> f64 {
+    for _ in 0..steps {
+        let mut clock = world.resource_mut::<Clock>();
+        clock.step += 1;
+        clock.gradient_steps += 1;
+        world.run_schedule(Learn);
+    }
+    steps as f64
+}
+
+/// The peers' workload: standard normal observations and rewards, uniform actions, one row in a hundred terminal.
+pub(super) fn random_data() -> Result<Data, CliError> {
+    let mut random = Random::<Noise>::new(Seed(0));
+    let terminal: Vec<bool> = random
+        .uniforms(ROWS, 0.0, 1.0)
+        .into_iter()
+        .map(|draw| draw < 0.01)
+        .collect();
+    let mut episodes = Vec::new();
+    let mut start = 0;
+    for (row, terminal) in terminal.iter().enumerate() {
+        if *terminal || row + 1 == ROWS {
+            let end = if *terminal {
+                End::Terminal
+            } else {
+                End::Unfinished
+            };
+            episodes.push(Episode {
+                rows: start..row + 1,
+                end,
+            });
+            start = row + 1;
+        }
+    }
+    let column = |values, width| Column { values, width };
+    let transitions = Transitions::new(Parts {
+        observation: column(random.normals(ROWS * OBSERVATION), OBSERVATION),
+        action: column(random.uniforms(ROWS * ACTION, -1.0, 1.0), ACTION),
+        reward: random.normals(ROWS),
+        next_observation: column(random.normals(ROWS * OBSERVATION), OBSERVATION),
+        terminal,
+        episodes,
+    })
+    .map_err(CliError::failed)?;
+    let split = split_episodes(&transitions, 0.0, 0).map_err(CliError::failed)?;
+    Ok(Data {
+        transitions: Arc::new(transitions),
+        split: Arc::new(split),
+        file: "random".into(),
+    })
+}
+
+/// A TD3+BC learner before its first step.
+fn learner(data: &Data, seed: u64) -> Result<App, CliError> {
+    let mut app = App::new();
+    let scale = ActionScale::from_bounds(vec![-1.0; ACTION], vec![1.0; ACTION]);
+    app.add_plugins((
+        SchedulePlugin,
+        FacilitatorPlugin,
+        RestorePlugin,
+        Reports::default(),
+    ))
+    .insert_resource(Seed(seed))
+    .insert_resource(ComputeDevice::cpu())
+    .insert_resource(data.clone())
+    .insert_resource(Preprocessing {
+        observation: Normaliser::identity(OBSERVATION),
+        action: scale.map_err(CliError::failed)?,
+        frames: 1,
+    })
+    .add_plugins(Td3Bc::default());
+    app.finish();
+    app.cleanup();
+    app.world_mut().run_schedule(Startup);
+    check().map(|()| app)
+}

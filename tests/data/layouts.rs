@@ -1,0 +1,492 @@
+//! Files of every layout, read to the last bit as the tools that wrote them read them (tests/fixtures/layouts/make.py), and
+//! hostile ones, which give an error and never a panic.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use yarak::data::hdf5::{File, FileError};
+use yarak::data::{
+    Dones, GoalMode, Goals, LoadError, Reading, Recording, Rule, Transitions, Windows,
+};
+
+use crate::hostile::{assert_bounded_memory, splitmix};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/layouts")
+}
+
+fn expected(section: &str) -> Vec<(String, Value)> {
+    let text = fs::read_to_string(folder().join("expected.json")).unwrap();
+    let mut all: Value = serde_json::from_str(&text).unwrap();
+    all[section]
+        .as_object_mut()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn reading(asked: &Value) -> Reading {
+    let text = |name: &str| asked[name].as_str().map(str::to_owned);
+    Reading {
+        observations: asked["observations"]
+            .as_array()
+            .map(|names| {
+                names
+                    .iter()
+                    .map(|name| name.as_str().unwrap().to_owned())
+                    .collect()
+            })
+            .unwrap_or_default(),
+        rule: match asked["rule"].as_str() {
+            Some("D4rl") => Rule::D4rl,
+            _ => Rule::Exact,
+        },
+        max_episode_steps: asked["max_episode_steps"].as_u64().map(|n| n as usize),
+        dones: match asked["dones"].as_str() {
+            Some("Both") => Dones::Both,
+            Some("EndOfDemonstration") => Dones::EndOfDemonstration,
+            _ => Dones::Terminal,
+        },
+        filter: text("filter"),
+        validation_filter: text("validation_filter"),
+    }
+}
+
+/// As `bits` in make.py.
+fn bits(patterns: impl Iterator<Item = u64>) -> String {
+    let sum = patterns.zip(1u64..).fold(0u64, |sum, (pattern, place)| {
+        sum.wrapping_add(pattern.wrapping_mul(place))
+    });
+    sum.to_string()
+}
+
+fn bits_of(values: &[f32]) -> String {
+    bits(values.iter().map(|value| u64::from(value.to_bits())))
+}
+
+fn episodes(transitions: &Transitions) -> Value {
+    transitions
+        .episodes()
+        .iter()
+        .map(|episode| json!([episode.rows.start, episode.rows.end, episode.end]))
+        .collect()
+}
+
+#[test]
+fn every_readable_file_equals_its_own_tools_reading_to_the_last_bit() {
+    for (name, expected) in expected("reads") {
+        let path = folder().join(expected["file"].as_str().unwrap());
+        let recording = Recording::open(&path, &reading(&expected))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let transitions = recording
+            .read()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(recording.len(), transitions.len(), "{name}");
+        assert_eq!(recording.episodes(), transitions.episodes(), "{name}");
+        assert_eq!(transitions.len() as u64, expected["transitions"], "{name}");
+        let widths = [transitions.observation().width, transitions.action().width];
+        assert_eq!(json!(widths), expected["width"], "{name}");
+        for (column, values) in [
+            ("observation", &transitions.observation().values[..]),
+            ("action", &transitions.action().values),
+            ("reward", transitions.reward()),
+            ("next_observation", &transitions.next_observation().values),
+        ] {
+            assert_eq!(
+                bits_of(values),
+                expected["bits"][column],
+                "{name}: {column}"
+            );
+            let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
+            let error = sum - expected["sum"][column].as_f64().unwrap();
+            assert!(
+                error.abs() < 1e-6,
+                "{name}: the sum of {column} is off by {error}"
+            );
+        }
+        let terminals = transitions.terminal().iter().map(|&t| u64::from(t));
+        assert_eq!(bits(terminals), expected["bits"]["terminal"], "{name}");
+        if expected["episodes"].is_array() {
+            assert_eq!(episodes(&transitions), expected["episodes"], "{name}");
+        }
+        assert_eq!(
+            transitions.choices().map(|n| n as u64),
+            expected["choices"].as_u64(),
+            "{name}"
+        );
+        if let Some(environment) = expected["environment"].as_str() {
+            assert_eq!(recording.environment(), Some(environment), "{name}");
+        }
+        if let Some(keys) = expected["keys"].as_array() {
+            let found: Vec<&str> = recording
+                .observation()
+                .iter()
+                .map(|key| key.name.as_str())
+                .collect();
+            assert_eq!(json!(found), json!(keys), "{name}");
+        }
+        if let Some(rows) = expected["held_out"].as_array() {
+            let held_out = recording.held_out().unwrap();
+            let found: Vec<usize> = transitions
+                .episodes()
+                .iter()
+                .zip(held_out)
+                .filter(|(_, held_out)| **held_out)
+                .flat_map(|(episode, _)| episode.rows.clone())
+                .collect();
+            assert_eq!(json!(found), json!(rows), "{name}");
+        }
+        if let [Value::String(column), Value::String(sum)] =
+            &expected["column"].as_array().cloned().unwrap_or_default()[..]
+        {
+            let read = recording.read_column(column).unwrap();
+            assert_eq!(&bits_of(&read.values), sum, "{name}: {column}");
+        }
+    }
+}
+
+#[test]
+fn ranges_of_transitions_are_the_rows_of_the_whole() {
+    for (name, expected) in expected("reads") {
+        let path = folder().join(expected["file"].as_str().unwrap());
+        let recording = Recording::open(&path, &reading(&expected)).unwrap();
+        let whole = recording.read().unwrap();
+        let rows = whole.len();
+        for (start, end) in [
+            (0, 1),
+            (0, rows),
+            (1, rows - 1),
+            (rows / 2, rows),
+            (2, 5),
+            (rows - 1, rows),
+        ]
+        .into_iter()
+        .filter(|(_, end)| *end <= rows)
+        {
+            let part = recording.read_rows(start..end).unwrap();
+            assert_eq!(part.len(), end - start, "{name}");
+            for row in start..end {
+                let there = row - start;
+                assert_eq!(
+                    part.observation().row(there),
+                    whole.observation().row(row),
+                    "{name} {start}..{end}"
+                );
+                assert_eq!(part.action().row(there), whole.action().row(row), "{name}");
+                assert_eq!(
+                    part.next_observation().row(there),
+                    whole.next_observation().row(row),
+                    "{name} {start}..{end}: {row}"
+                );
+                assert_eq!(part.reward()[there], whole.reward()[row], "{name}");
+                assert_eq!(part.terminal()[there], whole.terminal()[row], "{name}");
+            }
+        }
+        for beyond in [rows..rows + 1, 0..rows + 1, rows..rows] {
+            assert!(recording.read_rows(beyond).is_err(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_unfit_file_is_refused_with_the_place_and_what_was_expected() {
+    for (name, case) in expected("fails") {
+        let path = folder().join(case[0].as_str().unwrap());
+        let error = Recording::open(&path, &reading(&case[1]))
+            .and_then(|recording| recording.read())
+            .expect_err(&name)
+            .to_string();
+        for word in case[2].as_array().unwrap() {
+            assert!(
+                error.contains(word.as_str().unwrap()),
+                "{name}: no {word} in: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_that_would_list_deleted_names_is_refused_by_one_of_them() {
+    for (name, word) in [
+        ("last", "one was `timeouts`"),
+        ("middle", "one was `timeouts`"),
+        ("umlaut", "one was `timeouts`"),
+        ("demos", "one was `demo_4`"),
+        ("gap", "a gap in the list"),
+    ] {
+        let error = File::open(folder().join(format!("deleted/{name}.hdf5")))
+            .err()
+            .unwrap_or_else(|| panic!("{name} is read"));
+        assert!(
+            matches!(error, FileError::DeletedNames { .. }),
+            "{name}: {error}"
+        );
+        let error = error.to_string();
+        for word in [word, name, "h5repack"] {
+            assert!(error.contains(word), "{name}: no {word} in: {error}");
+        }
+    }
+}
+
+#[test]
+fn groups_with_many_names_are_read_where_nothing_was_deleted() {
+    for (name, rows, episodes) in [
+        ("last_sound", 6, 1),
+        ("middle_sound", 6, 1),
+        ("umlaut_sound", 6, 1),
+        ("demos_sound", 10, 10),
+        ("many_sound", 6, 1),
+        ("left_over", 6, 1),
+    ] {
+        let path = folder().join(format!("deleted/{name}.hdf5"));
+        let transitions =
+            yarak::data::load(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let found = (transitions.len(), transitions.episodes().len());
+        assert_eq!(found, (rows, episodes), "{name}");
+    }
+    let many = File::open(folder().join("deleted/many_sound.hdf5")).unwrap();
+    assert_eq!(many.names_in("a_longer_name").unwrap().len(), 300);
+}
+
+#[test]
+fn all_of_a_file_is_listed_and_readable_besides_what_training_reads() {
+    let file = File::open(folder().join("robomimic/plain.hdf5")).unwrap();
+    let texts = file.read_texts("mask/train").unwrap();
+    assert_eq!(texts, ["demo_0", "demo_10", "demo_2"]);
+    assert_eq!(
+        file.names_in("mask").unwrap(),
+        ["both", "strangers", "train", "valid"]
+    );
+    let states: Vec<f32> = file.read("data/demo_10/states", ..).unwrap();
+    assert_eq!(states.len(), 8);
+    let file = File::open(folder().join("../d4rl/contiguous.hdf5")).unwrap();
+    assert_eq!(file.read_texts("metadata/algorithm").unwrap(), ["SAC"]);
+    assert!(file.read_texts("rewards").is_err());
+    let recording = Recording::open(file.path(), &Reading::default()).unwrap();
+    let positions = recording.read_column("infos/qpos").unwrap();
+    assert_eq!((positions.rows(), positions.width), (recording.len(), 2));
+    assert!(matches!(
+        Recording::open(folder().join("robomimic/plain.hdf5"), &Reading::default())
+            .unwrap()
+            .read_column("no/such/column"),
+        Err(LoadError::Missing { .. })
+    ));
+}
+
+#[test]
+fn windows_and_goals_are_robomimics_to_the_last_bit() {
+    // Here every demonstration is one episode, as every demonstration is to robomimic.
+    let (_, expected) = expected("reads")
+        .into_iter()
+        .find(|(name, _)| name == "robomimic_ends")
+        .unwrap();
+    let path = folder().join(expected["file"].as_str().unwrap());
+    let transitions = Recording::open(&path, &reading(&expected))
+        .unwrap()
+        .read()
+        .unwrap();
+    let goals = Goals {
+        mode: GoalMode::Last,
+    }
+    .rows(&transitions);
+    for (shape, expected) in expected["windows"].as_object().unwrap() {
+        let (frames, sequence) = shape.split_once(' ').unwrap();
+        let windows = Windows {
+            frames: frames.parse().unwrap(),
+            sequence: sequence.parse().unwrap(),
+            ..Windows::default()
+        };
+        let steps = windows.steps(&transitions);
+        assert_eq!(steps.len(), transitions.len());
+        let (mut rows, mut mask) = (Vec::new(), Vec::new());
+        for step in &steps {
+            let window = windows.at(&transitions, *step);
+            rows.extend(window.rows);
+            mask.extend(window.mask.into_iter().map(u64::from));
+        }
+        let gather = |column: &yarak::data::Column, rows: &[usize]| {
+            let values: Vec<f32> = rows
+                .iter()
+                .flat_map(|row| column.row(*row).to_vec())
+                .collect();
+            bits_of(&values)
+        };
+        let goals: Vec<usize> = steps.iter().map(|step| goals[*step] as usize).collect();
+        let rewards: Vec<f32> = rows.iter().map(|row| transitions.reward()[*row]).collect();
+        for (name, found) in [
+            ("observation", gather(transitions.observation(), &rows)),
+            (
+                "next_observation",
+                gather(transitions.next_observation(), &rows),
+            ),
+            ("goal", gather(transitions.next_observation(), &goals)),
+            ("action", gather(transitions.action(), &rows)),
+            ("reward", bits_of(&rewards)),
+            ("mask", bits(mask.into_iter())),
+        ] {
+            assert_eq!(found, expected[name], "{shape}: {name}");
+        }
+    }
+}
+
+/// Inputs for each layout: `YARAK_FUZZ=100000 cargo test --release --test data layouts::mutated` runs for longer.
+fn rounds() -> u64 {
+    std::env::var("YARAK_FUZZ")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(400)
+}
+
+/// Reads mutants of one file by every way in; a result or an error is well, and a result must be whole.
+fn fuzz(name: &str, asked: &Reading) {
+    let folder = tempfile::tempdir().unwrap();
+    let mutant = folder.path().join("main_data.hdf5");
+    let source = self::folder().join(name);
+    let original = fs::read(&source).unwrap();
+    let metadata = fs::read(source.with_file_name("metadata.json")).ok();
+    let mut random = 7;
+    for round in 0..rounds() {
+        let mut bytes = original.clone();
+        match splitmix(&mut random) % 8 {
+            0 => bytes.truncate(splitmix(&mut random) as usize % original.len()),
+            1 => {
+                // A piece of the file over another: links and addresses that are sound and lead elsewhere.
+                let length = 1 + splitmix(&mut random) as usize % 64;
+                let from = splitmix(&mut random) as usize % (original.len() - length);
+                let to = splitmix(&mut random) as usize % (original.len() - length);
+                bytes.copy_within(from..from + length, to);
+            }
+            kind => {
+                for _ in 0..1 + splitmix(&mut random) % 4 {
+                    // Structure stands at the front, so half of the flips go there.
+                    let reach = if kind % 2 == 0 {
+                        bytes.len()
+                    } else {
+                        bytes.len().min(8192)
+                    };
+                    let at = splitmix(&mut random) as usize % reach;
+                    bytes[at] = match splitmix(&mut random) % 4 {
+                        0 => 0,
+                        1 => 0xff,
+                        2 => bytes[at] ^ (1 << (splitmix(&mut random) % 8)),
+                        _ => splitmix(&mut random) as u8,
+                    };
+                }
+            }
+        }
+        fs::write(&mutant, &bytes).unwrap();
+        if let Some(metadata) = &metadata {
+            let mut metadata = metadata.clone();
+            if round % 4 == 0 {
+                let at = splitmix(&mut random) as usize % metadata.len();
+                metadata[at] = splitmix(&mut random) as u8;
+            }
+            fs::write(mutant.with_file_name("metadata.json"), metadata).unwrap();
+        }
+        let Ok(recording) = Recording::open(&mutant, asked) else {
+            continue;
+        };
+        if let Ok(transitions) = recording.read() {
+            assert_eq!(transitions.len(), recording.len(), "{name} {round}");
+        }
+        let _ = recording.read_rows(1..3);
+        let _ = recording.read_column("infos/speed");
+        let _ = recording.read_column("rewards");
+    }
+    assert_bounded_memory(name);
+}
+
+#[test]
+fn hostile_files_are_refused_within_seconds_and_in_bounded_memory() {
+    for (name, words) in expected("hostile") {
+        let started = std::time::Instant::now();
+        let found = Recording::open(folder().join(&name), &Reading::default())
+            .and_then(|recording| recording.read());
+        match (found, words) {
+            (Ok(transitions), Value::Null) => assert!(transitions.len() < 1_000, "{name}"),
+            (Ok(_), words) => panic!("{name} is read, and should fail with {words}"),
+            (Err(error), words) => {
+                let error = error.to_string();
+                for word in words.as_array().expect(&error) {
+                    let word = word.as_str().unwrap();
+                    assert!(error.contains(word), "{name}: no {word} in: {error}");
+                }
+            }
+        }
+        assert!(started.elapsed().as_secs() < 20, "{name}");
+    }
+    assert_bounded_memory("hostile files");
+}
+
+#[test]
+fn gigantic_declared_shapes_are_refused_before_anything_is_allocated() {
+    let room = tempfile::tempdir().unwrap();
+    let huge = room.path().join("main_data.hdf5");
+    // Rows that several datasets of the file have.
+    for (name, rows) in [
+        ("minari/nested/main_data.hdf5", 4u64),
+        ("minari/nested/main_data.hdf5", 5),
+        ("robomimic/plain.hdf5", 5),
+        ("robomimic/plain.hdf5", 4),
+        ("d3rlpy/vectors.h5", 5),
+        ("d3rlpy/version_1.h5", 25),
+    ] {
+        let original = fs::read(folder().join(name)).unwrap();
+        for declared in [u64::from(u32::MAX), 1 << 40, u64::MAX / 8, u64::MAX - 1] {
+            let mut bytes = original.clone();
+            for at in 0..bytes.len() - 8 {
+                if bytes[at..at + 8] == rows.to_le_bytes() {
+                    bytes[at..at + 8].copy_from_slice(&declared.to_le_bytes());
+                }
+            }
+            assert_ne!(bytes, original, "{name}");
+            fs::write(&huge, &bytes).unwrap();
+            let error = Recording::open(&huge, &Reading::default())
+                .and_then(|recording| recording.read())
+                .expect_err(name);
+            assert!(!error.to_string().is_empty());
+        }
+    }
+    assert_bounded_memory("gigantic shapes");
+}
+
+#[test]
+fn mutated_minari_files_give_an_error_or_a_result_in_bounded_memory() {
+    fuzz("minari/nested/main_data.hdf5", &Reading::default());
+    fuzz("minari/attributes/main_data.hdf5", &Reading::default());
+}
+
+#[test]
+fn mutated_robomimic_files_give_an_error_or_a_result_in_bounded_memory() {
+    let split = Reading {
+        filter: Some("train".to_owned()),
+        validation_filter: Some("valid".to_owned()),
+        ..Reading::default()
+    };
+    fuzz("robomimic/plain.hdf5", &split);
+    fuzz("robomimic/without_next.hdf5", &Reading::default());
+}
+
+#[test]
+fn mutated_d3rlpy_files_give_an_error_or_a_result_in_bounded_memory() {
+    fuzz("d3rlpy/vectors.h5", &Reading::default());
+    fuzz("d3rlpy/tuple.h5", &Reading::default());
+}
+
+#[test]
+fn mutated_d4rl_files_give_an_error_or_a_result_in_bounded_memory() {
+    fuzz("d3rlpy/version_1.h5", &Reading::default());
+    let rule = Reading {
+        rule: Rule::D4rl,
+        ..Reading::default()
+    };
+    fuzz("../d4rl/without_next.hdf5", &rule);
+}
+
+#[test]
+fn mutants_of_files_with_deleted_names_never_panic() {
+    fuzz("deleted/middle.hdf5", &Reading::default());
+    fuzz("deleted/many_sound.hdf5", &Reading::default());
+}

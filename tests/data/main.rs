@@ -1,0 +1,11 @@
+//! Dataset files: read, refused, checked, converted, and left on the disk while they are learned from.
+
+mod conversions;
+mod converted_files;
+mod converting;
+mod d4rl;
+mod data_tools;
+mod hostile;
+mod larger_than_memory;
+mod layouts;
+mod told_conversions;

@@ -1,0 +1,250 @@
+//! What the source never has. Read as text, so that a slip is found where it stands.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::ROOT;
+
+/// A source file and the lines of it that are no tests and no comments, with their numbers.
+struct Source {
+    path: String,
+    code: Vec<(usize, String)>,
+}
+
+impl Source {
+    fn read(path: &Path) -> Self {
+        let text = fs::read_to_string(path).unwrap();
+        let mut code = Vec::new();
+        let mut lines = text.lines().enumerate().peekable();
+        while let Some((index, line)) = lines.next() {
+            let trimmed = line.trim();
+            // Tests stand at the foot of the file; a module in a file of its own is passed over by `sources`.
+            let tests_follow = lines.peek().is_some_and(|(_, next)| {
+                next.trim().starts_with("mod ") && next.trim().ends_with('{')
+            });
+            if trimmed == "#[cfg(test)]" && tests_follow {
+                break;
+            }
+            if !trimmed.starts_with("//") && !trimmed.is_empty() {
+                let line = line.split(" // ").next().unwrap_or(line);
+                code.push((index + 1, line.to_owned()));
+            }
+        }
+        Source {
+            path: path
+                .strip_prefix(ROOT)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned(),
+            code,
+        }
+    }
+
+    /// The places with one of `words` in them.
+    fn places(&self, words: &[&str]) -> Vec<String> {
+        let lines = self.code.iter();
+        let found = lines.filter(|(_, line)| words.iter().any(|word| line.contains(word)));
+        found
+            .map(|(number, line)| format!("{}:{number}: {}", self.path, line.trim()))
+            .collect()
+    }
+}
+
+fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The sources below the given folders and files, without those that exist for tests alone.
+fn sources(places: &[&str]) -> Vec<Source> {
+    let mut all = Vec::new();
+    for place in ["src", "plugins"] {
+        files_below(&Path::new(ROOT).join(place), &mut all);
+    }
+    let mut tests_alone = Vec::new();
+    for path in &all {
+        let text = fs::read_to_string(path).unwrap();
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (index, line) in lines.iter().enumerate() {
+            if *line != "#[cfg(test)]" {
+                continue;
+            }
+            let folder = path.parent().unwrap();
+            let next = lines[index + 1];
+            if let Some(file) = next.strip_prefix("#[path = \"") {
+                tests_alone.push(folder.join(file.trim_end_matches("\"]")));
+            } else if let Some(name) = next
+                .strip_prefix("mod ")
+                .and_then(|rest| rest.strip_suffix(';'))
+            {
+                tests_alone.push(folder.join(format!("{name}.rs")));
+            }
+        }
+    }
+    let chosen: Vec<Source> = all
+        .iter()
+        .filter(|path| {
+            places
+                .iter()
+                .any(|place| path.starts_with(Path::new(ROOT).join(place)))
+        })
+        .filter(|path| !tests_alone.contains(path))
+        .map(|path| Source::read(path))
+        .collect();
+    assert!(!chosen.is_empty(), "{places:?}");
+    chosen
+}
+
+#[track_caller]
+fn assert_nowhere(sources: &[Source], words: &[&str], why: &str) {
+    let places: Vec<String> = sources
+        .iter()
+        .flat_map(|source| source.places(words))
+        .collect();
+    assert!(places.is_empty(), "{why}\n{}", places.join("\n"));
+}
+
+#[test]
+fn an_algorithm_is_written_with_the_prelude_alone() {
+    for source in sources(&["plugins"]) {
+        if source.path == "plugins/mod.rs" {
+            continue;
+        }
+        let uses: Vec<&str> = source
+            .code
+            .iter()
+            .map(|(_, line)| line.trim())
+            .filter(|line| {
+                line.starts_with("use ")
+                    || line.starts_with("pub use ")
+                    || line.starts_with("extern ")
+            })
+            .collect();
+        assert_eq!(uses, ["use yarak::prelude::*;"], "{}", source.path);
+        let source = Source {
+            code: source
+                .code
+                .into_iter()
+                .filter(|(_, line)| line != "use yarak::prelude::*;")
+                .collect(),
+            ..source
+        };
+        assert_nowhere(
+            &[source],
+            &[
+                "yarak::",
+                "crate::",
+                "super::",
+                "std::",
+                "core::",
+                "include!",
+                "macro_rules!",
+            ],
+            "what a plugin file needs comes from the prelude: if the prelude lacks it, add it there",
+        );
+    }
+}
+
+#[test]
+fn nothing_that_runs_inside_learn_reads_a_value_back_to_the_host() {
+    let inside = sources(&[
+        "plugins",
+        "src/learner/learning.rs",
+        "src/learner/optimizer.rs",
+        "src/learner/tracking.rs",
+        "src/learner/update.rs",
+        "src/learner/rate.rs",
+        "src/nn",
+    ]);
+    assert_nowhere(
+        &inside,
+        &[
+            "into_scalar",
+            "into_data",
+            "to_data",
+            "into_vec",
+            "to_vec::<",
+            "try_into_scalar",
+        ],
+        "record a device scalar in `Metrics`, which reads back once a report",
+    );
+}
+
+#[test]
+fn unsafe_code_stands_in_the_kernels_and_at_foreign_libraries_alone() {
+    const FOREIGN: [&str; 3] = [
+        "src/data/hdf5/huge_pages.rs",
+        "src/env/mujoco/binding.rs",
+        "src/learner/device.rs",
+    ];
+    let elsewhere: Vec<Source> = sources(&["src", "plugins"])
+        .into_iter()
+        .filter(|source| {
+            !source.path.starts_with("src/nn/cpu/") && !FOREIGN.contains(&&*source.path)
+        })
+        .collect();
+    assert_nowhere(&elsewhere, &["unsafe "], "safe Rust has to do here");
+    // Each block says why it is sound.
+    for source in sources(&["src/nn/cpu", FOREIGN[0], FOREIGN[1], FOREIGN[2]]) {
+        let text = fs::read_to_string(Path::new(ROOT).join(&source.path)).unwrap();
+        let uses = source.places(&["unsafe {", "unsafe impl"]).len();
+        let reasons = text.matches("SAFETY:").count();
+        assert!(
+            uses == 0 || reasons > 0,
+            "{}: {uses} uses of unsafe and no SAFETY",
+            source.path
+        );
+    }
+}
+
+#[test]
+fn nothing_is_unwrapped_outside_of_tests() {
+    assert_nowhere(
+        &sources(&["src", "plugins"]),
+        &[
+            ".unwrap()",
+            ".unwrap_err()",
+            "todo!(",
+            "unimplemented!(",
+            "dbg!(",
+        ],
+        "return an error that names the place and the remedy, or `expect` with the reason why it cannot fail",
+    );
+}
+
+#[test]
+fn public_items_without_documentation_do_not_compile() {
+    let library = fs::read_to_string(Path::new(ROOT).join("src/lib.rs")).unwrap();
+    assert!(library.contains("#![deny(missing_docs)]"));
+    assert_nowhere(
+        &sources(&["src", "plugins"]),
+        &["allow(missing_docs)"],
+        "document it",
+    );
+}
+
+#[test]
+fn metrics_are_read_where_reports_are_made() {
+    let elsewhere: Vec<Source> = sources(&["src", "plugins"])
+        .into_iter()
+        .filter(|source| !source.path.starts_with("src/report/"))
+        .collect();
+    assert_nowhere(
+        &elsewhere,
+        &["metrics.read(", "Metrics>().read("],
+        "reading resets the means",
+    );
+    let reading = sources(&["src/report"]);
+    let places: usize = reading
+        .iter()
+        .map(|source| source.places(&["metrics.read("]).len())
+        .sum();
+    assert_eq!(places, 1, "once a report");
+}

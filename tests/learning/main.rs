@@ -1,0 +1,13 @@
+//! What algorithms learn, step by step: held to references, to numbers worked out by hand, and to the checks of `yarak::testing`.
+
+mod encoders;
+mod hidden_layers;
+mod mistakes;
+mod offline_family;
+mod on_policy;
+mod order;
+mod parity;
+mod small_run;
+mod td3_bc_settings;
+mod trials;
+mod validation;

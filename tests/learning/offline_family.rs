@@ -1,0 +1,392 @@
+//! IQL, BCQ, CQL and behaviour cloning by likelihood against float64 references, for five steps through the real systems of the
+//! real `Learn` schedule.
+//!
+//! `fixtures/offline_family/make.py` wrote the references from the papers' equations. Initial weights, batches and draws are theirs.
+//! Metrics are compared at every step by |ours − theirs| / max(|theirs|, 0.1), to 1e-4; tensors after the last step by
+//! ‖ours − theirs‖ / ‖theirs‖, to 1e-4, and what moved by the same ratio of the movement, to 1e-2: a wrong sign or a forgotten
+//! term in any gradient moves a weight to another place. What does not move must keep its bits.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors};
+use yarak::prelude::*;
+
+use crate::small_run::{
+    Rows, assert_close, fed, host, metrics, norm, set, snapshot, some_rows, step, step_metrics,
+    tensor,
+};
+
+const STEPS: usize = 5;
+const RELATIVE: f64 = 1e-4;
+const MOVED: f64 = 1e-2;
+
+/// A reference run: tensors by name, in float64.
+struct Reference(BTreeMap<String, Vec<f64>>);
+
+impl Reference {
+    fn read(file: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/offline_family");
+        let bytes = std::fs::read(folder.join(file)).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let read = |name: &str| {
+            let view = tensors.tensor(name).unwrap();
+            assert_eq!(view.dtype(), Dtype::F64);
+            let numbers = view.data().chunks_exact(8);
+            numbers
+                .map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap()))
+                .collect()
+        };
+        let names = tensors.names().into_iter();
+        Reference(names.map(|name| (name.to_owned(), read(name))).collect())
+    }
+
+    fn f32(&self, name: &str) -> Vec<f32> {
+        self.0[name].iter().map(|value| *value as f32).collect()
+    }
+
+    /// What each step sees and draws.
+    fn rows(&self) -> Vec<Rows> {
+        let rows = |t: usize| {
+            let column = |name: &str| self.f32(&format!("batch{t}/{name}"));
+            Rows {
+                observation: column("observation"),
+                action: column("action"),
+                reward: column("reward"),
+                next_observation: column("next_observation"),
+                bootstrap: column("bootstrap"),
+                terminal: column("terminal"),
+                noise: column("normals"),
+            }
+        };
+        (1..=STEPS).map(rows).collect()
+    }
+
+    /// The names under `prefix`, cut into file and tensor, with their values.
+    fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str, &'a [f64])> {
+        self.0.iter().filter_map(move |(name, values)| {
+            let (file, tensor) = name.strip_prefix(prefix)?.split_once('/')?;
+            Some((file, tensor, &values[..]))
+        })
+    }
+
+    /// Runs the algorithm from the reference's beginning; before each step `prepare` sees the app and the step.
+    #[track_caller]
+    fn agrees_with(&self, algorithm: impl Plugin, mut prepare: impl FnMut(&mut App, usize)) {
+        let mut app = fed(algorithm, self.rows());
+        let init = self.under("init/").map(|(file, tensor, values)| {
+            let values = values.iter().map(|value| *value as f32).collect();
+            (file, tensor, values)
+        });
+        set(&mut app, init);
+        let mut compared = 0;
+        for t in 1..=STEPS {
+            prepare(&mut app, t);
+            step(&mut app);
+            let ours = metrics(&mut app);
+            for (role, what, theirs) in self.under("metric/") {
+                let name = format!("{role}/{what}");
+                let (ours, theirs) = (ours[&name], theirs[t - 1]);
+                let off = (ours - theirs).abs() / theirs.abs().max(0.1);
+                assert!(off <= RELATIVE, "{name} of step {t}: {ours}, not {theirs}");
+                compared += 1;
+            }
+        }
+        assert!(compared >= STEPS);
+        let files = snapshot(&app).files;
+        for (file, tensor, theirs) in self.under("end/") {
+            let place = format!("{file}/{tensor}");
+            let ours: Vec<f64> = files[file][tensor]
+                .values
+                .iter()
+                .map(|value| f64::from(*value))
+                .collect();
+            assert_eq!(ours.len(), theirs.len(), "{place}");
+            let off = norm(ours.iter().zip(theirs).map(|(ours, theirs)| ours - theirs));
+            let size = norm(theirs.iter().copied());
+            assert!(
+                off <= RELATIVE * size.max(1e-2),
+                "{place} is off by {off:.1e} of {size:.1e}"
+            );
+            let init = &self.0[&format!("init/{place}")];
+            let moved = norm(theirs.iter().zip(init).map(|(now, then)| now - then));
+            assert!(moved > 0.0, "{place} never moved in the reference");
+            // A target's movement is small beside the rounding of its weights.
+            let most = if file.starts_with("target_") {
+                3.0 * MOVED
+            } else {
+                MOVED
+            };
+            assert!(
+                off <= most * moved,
+                "{place} moved by {moved:.1e} and is off by {off:.1e}"
+            );
+        }
+    }
+}
+
+fn network(rate: f64) -> NetworkSettings {
+    NetworkSettings {
+        encoder: EncoderSettings::from(&[8, 6]),
+        learning_rate: LearningRate::Constant(rate),
+        ..default()
+    }
+}
+
+fn cloning(head: PolicyHead) -> Bc {
+    let mut bc = Bc {
+        head: Some(head),
+        ..default()
+    };
+    bc.actor.encoder.set_hidden_sizes(&[8, 6]);
+    bc.actor.learning_rate = LearningRate::Constant(3e-3);
+    bc
+}
+
+#[test]
+fn cloning_with_a_gaussian_agrees_with_the_reference() {
+    let reference = Reference::read("ref_bc_gaussian.safetensors");
+    reference.agrees_with(cloning(PolicyHead::Gaussian), |_, _| {});
+}
+
+#[test]
+fn cloning_with_a_mixture_agrees_with_the_reference() {
+    let reference = Reference::read("ref_bc_mixture.safetensors");
+    reference.agrees_with(cloning(PolicyHead::Mixture), |_, _| {});
+}
+
+fn iql() -> Iql {
+    Iql {
+        value: network(3e-3),
+        critic: network(3e-3),
+        actor: network(3e-3),
+        // Low enough that some rows are clipped and some are not.
+        max_weight: Some(2.0),
+        ..default()
+    }
+}
+
+#[test]
+fn iql_agrees_with_the_reference() {
+    Reference::read("ref_iql.safetensors").agrees_with(iql(), |_, _| {});
+}
+
+fn bcq() -> Bcq {
+    Bcq {
+        target_samples: 4,
+        vae: network(1e-3),
+        critic: network(1e-3),
+        actor: network(1e-3),
+        ..default()
+    }
+}
+
+#[test]
+fn bcq_agrees_with_the_reference() {
+    Reference::read("ref_bcq.safetensors").agrees_with(bcq(), |_, _| {});
+}
+
+fn cql(lagrange: Option<f32>) -> Cql {
+    Cql {
+        weight: 5.0,
+        lagrange,
+        actions: 3,
+        imitation_steps: 0,
+        critic: network(3e-3),
+        actor: network(3e-3),
+        ..default()
+    }
+}
+
+/// Gives the step its uniform draws.
+fn with_uniforms(reference: &Reference) -> impl FnMut(&mut App, usize) {
+    |app, t| {
+        let mut uniform = app.world_mut().resource_mut::<Random<cql::Uniform>>();
+        uniform.give_uniforms(reference.f32(&format!("batch{t}/uniforms")));
+    }
+}
+
+#[test]
+fn cql_agrees_with_the_reference() {
+    let reference = Reference::read("ref_cql.safetensors");
+    reference.agrees_with(cql(None), with_uniforms(&reference));
+}
+
+#[test]
+fn cql_with_a_multiplier_agrees_with_the_reference() {
+    let reference = Reference::read("ref_cql_lagrange.safetensors");
+    reference.agrees_with(cql(Some(5.0)), with_uniforms(&reference));
+}
+
+/// What differs from the reference in one setting must be found, or the comparison sees nothing of it.
+#[track_caller]
+fn is_seen<A: Plugin + Clone>(file: &str, right: &A, wrong: impl FnOnce(&mut A)) {
+    let reference = Reference::read(file);
+    let mut algorithm = right.clone();
+    wrong(&mut algorithm);
+    let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        if file.contains("cql") {
+            reference.agrees_with(algorithm, with_uniforms(&reference));
+        } else {
+            reference.agrees_with(algorithm, |_, _| {});
+        }
+    }));
+    assert!(compared.is_err(), "{file} does not tell the difference");
+}
+
+#[test]
+fn a_setting_that_is_a_little_off_is_seen_by_the_comparison() {
+    let file = "ref_bc_gaussian.safetensors";
+    let gaussian = cloning(PolicyHead::Gaussian);
+    is_seen(file, &gaussian, |bc| bc.gaussian.initial_std = 0.101);
+    is_seen(file, &gaussian, |bc| bc.gaussian.max_std = 0.1);
+    let file = "ref_bc_mixture.safetensors";
+    is_seen(file, &cloning(PolicyHead::Mixture), |bc| {
+        bc.mixture.min_std = 3e-3
+    });
+    let file = "ref_iql.safetensors";
+    is_seen(file, &iql(), |iql| iql.expectile = 0.71);
+    is_seen(file, &iql(), |iql| iql.temperature = 3.1);
+    is_seen(file, &iql(), |iql| iql.max_weight = Some(2.1));
+    is_seen(file, &iql(), |iql| iql.target_tau = 0.006);
+    is_seen(file, &iql(), |iql| iql.huber = true);
+    let file = "ref_bcq.safetensors";
+    is_seen(file, &bcq(), |bcq| bcq.ensemble_weight = 0.7);
+    is_seen(file, &bcq(), |bcq| bcq.perturbation_limit = 0.06);
+    is_seen(file, &bcq(), |bcq| bcq.divergence_weight = 0.6);
+    is_seen(file, &bcq(), |bcq| bcq.latent_clip = 0.6);
+    let (file, right) = ("ref_cql.safetensors", cql(None));
+    is_seen(file, &right, |cql| cql.weight = 5.1);
+    is_seen(file, &right, |cql| cql.deterministic_backup = false);
+    is_seen(file, &right, |cql| cql.target_entropy = Some(-2.1));
+    is_seen(file, &right, |cql| cql.imitation_steps = 1);
+    let (file, right) = ("ref_cql_lagrange.safetensors", cql(Some(5.0)));
+    is_seen(file, &right, |cql| cql.lagrange = Some(5.1));
+}
+
+/// Some rows, at which every network has a value of its own.
+fn rows() -> Vec<Rows> {
+    vec![some_rows(8, [OBSERVATION, ACTION])]
+}
+
+const OBSERVATION: usize = 3;
+const ACTION: usize = 2;
+
+#[test]
+fn the_multiplier_rises_where_the_gap_is_above_the_threshold_and_falls_where_it_is_below() {
+    for (threshold, moved) in [(-1e6, 3e-3), (1e6, -3e-3)] {
+        let mut app = fed(cql(Some(threshold)), rows());
+        let gap = step_metrics(&mut app)["critic/gap"];
+        assert!(gap.abs() < 1e3, "{gap}");
+        // Adam's first step is the rate, against the gradient's sign.
+        let log_weight = tensor(&app, "conservatism", "value")[0];
+        assert_close(f64::from(log_weight), moved, 1e-8);
+    }
+}
+
+#[test]
+fn the_temperature_rises_where_the_policy_has_too_little_entropy_and_falls_where_it_has_enough() {
+    for (target, moved) in [(1e3, 3e-3), (-1e3, -3e-3)] {
+        let algorithm = Cql {
+            target_entropy: Some(target),
+            ..cql(None)
+        };
+        let mut app = fed(algorithm, rows());
+        step(&mut app);
+        let log_weight = tensor(&app, "temperature", "value")[0];
+        assert_close(f64::from(log_weight), moved, 1e-8);
+    }
+}
+
+#[test]
+fn a_fixed_temperature_and_no_multiplier_have_no_network() {
+    let algorithm = Cql {
+        fixed_temperature: Some(0.2),
+        ..cql(None)
+    };
+    let mut app = fed(algorithm, rows());
+    step(&mut app);
+    let files = snapshot(&app).files;
+    assert!(files.contains_key("critic") && files.contains_key("actor"));
+    assert!(!files.contains_key("temperature") && !files.contains_key("conservatism"));
+}
+
+fn acts(app: &App, observation: Tensor<2>) -> Tensor<2> {
+    let world = app.world();
+    world
+        .resource::<Acting>()
+        .act(world, observation)
+        .expect("the networks are built")
+}
+
+#[test]
+fn bcq_acts_better_the_more_it_may_choose_from_and_always_alike() {
+    let observation = || {
+        let values = some_rows(5, [OBSERVATION, ACTION]).observation;
+        let values = TensorData::new(values, [5, OBSERVATION]);
+        Tensor::<2>::from_data(values, &ComputeDevice::cpu().plain())
+    };
+    let value_of = |samples: usize| {
+        let algorithm = Bcq {
+            act_samples: samples,
+            ..bcq()
+        };
+        let app = fed(algorithm, rows());
+        let action = acts(&app, observation());
+        assert_eq!(host(action.clone()), host(acts(&app, observation())));
+        // A row's action is its own: it is the same without the others.
+        let first = acts(&app, observation().narrow(0, 0, 1));
+        for (alone, among) in host(first).iter().zip(host(action.clone())) {
+            assert_close(f64::from(*alone), f64::from(among), 1e-6);
+        }
+        let critic = app.world().resource::<Net<Critic>>();
+        host(critic.q1(observation(), action))
+    };
+    // The latents of the smaller choice are the first of the larger.
+    let (one, many) = (value_of(1), value_of(50));
+    assert!(
+        one.iter().zip(&many).all(|(one, many)| many >= one),
+        "{one:?} {many:?}"
+    );
+    assert!(one.iter().zip(&many).any(|(one, many)| *many > one + 1e-4));
+}
+
+#[test]
+fn without_a_perturbation_bcq_takes_what_is_proposed() {
+    let algorithm = |limit| Bcq {
+        perturbation_limit: limit,
+        act_samples: 1,
+        ..bcq()
+    };
+    let observation = Tensor::<2>::ones([1, OBSERVATION], &ComputeDevice::cpu().plain());
+    let act = |limit| host(acts(&fed(algorithm(limit), rows()), observation.clone()));
+    let (proposed, moved) = (act(0.0), act(0.05));
+    let change = |(proposed, moved): (&f32, &f32)| (proposed - moved).abs();
+    let changes: Vec<f32> = proposed.iter().zip(&moved).map(change).collect();
+    assert!(
+        changes
+            .iter()
+            .all(|change| *change > 0.0 && *change <= 0.05 + 1e-6),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn iql_and_cloning_act_with_the_mean_or_that_of_the_weightiest_component() {
+    let observation = Tensor::<2>::ones([1, OBSERVATION], &ComputeDevice::cpu().plain());
+    for head in [PolicyHead::Gaussian, PolicyHead::Mixture] {
+        let iql = Iql { head, ..iql() };
+        let app = fed(iql, rows());
+        let policy = app.world().resource::<Net<Actor>>();
+        let expected = match policy.distribution(observation.clone()) {
+            ActionDistribution::Gaussian(gaussian) => host(gaussian.mean),
+            ActionDistribution::Mixture(mixture) => {
+                let weights = host(mixture.logits);
+                let best = (0..weights.len()).max_by(|a, b| weights[*a].total_cmp(&weights[*b]));
+                host(mixture.mean.narrow(1, best.unwrap(), 1))
+            }
+            other => panic!("a Gaussian or a mixture was asked for: {other:?}"),
+        };
+        assert_eq!(host(acts(&app, observation.clone())), expected);
+    }
+}

@@ -1,0 +1,16 @@
+//! What the whole promises, held against the program as a user runs it.
+
+mod choices;
+mod collect;
+mod command_line;
+mod determinism;
+mod frames;
+mod layouts;
+mod offline_family;
+mod online;
+mod policies;
+mod recording;
+mod resume;
+mod room;
+mod scenes;
+mod trainer;

@@ -1,0 +1,168 @@
+//! Runs that learn in environments: cut at any step, or killed, and resumed, they end like those that were not.
+
+use std::fs;
+
+use yarak::env::registry;
+
+use crate::resume::{assert_same_end, cut_after, kill_again_and_again};
+use crate::room::{Room, checkpoint, copy, named, reports};
+
+/// A scene that begins to learn after 60 steps, has episodes of 20 steps, and whose replay buffer is full after 150. What is
+/// saved every 25 steps lies before, on and after all of these.
+fn scene(environment: &str, algorithm: &str) -> String {
+    format!(
+        r#"Scene(
+    name: "tiny",
+    steps: 300,
+    plugins: [
+        Environments(env: "{environment}", count: 3, time_limit: Some(20)),
+        Replay(capacity: 150),
+        {algorithm},
+        Rollouts(env: "{environment}", every: 100, episodes: 1),
+        Reports(every: 30),
+        Checkpoints(every: 25, keep: 100),
+    ],
+)
+"#
+    )
+}
+
+const ALGORITHMS: [(&str, &str); 4] = [
+    (
+        "Pendulum-v1",
+        "Td3(batch: 8, n_step: 3, warm_up: 60, exploration_noise: Linear(start: 0.5, end: 0.1, steps: 200), \
+         critic: (encoder: Mlp(hidden_sizes: [8, 8])), actor: (encoder: Mlp(hidden_sizes: [8, 8])))",
+    ),
+    (
+        "Pendulum-v1",
+        "Sac(batch: 8, warm_up: 60, train_every: 2, gradient_steps: 3, critic: (network: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2))), \
+         actor: (encoder: Mlp(hidden_sizes: [8], activation: Tanh, dropout: 0.2, layer_norm: true)))",
+    ),
+    (
+        "MountainCarContinuous-v0",
+        "Ddpg(batch: 8, warm_up: 60, critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
+    ),
+    (
+        "CartPole-v1",
+        "Dqn(batch: 8, warm_up: 60, train_every: 1, target_update: Hard(7), \
+         exploration: Linear(start: 1.0, end: 0.1, steps: 200), dueling: true, critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
+    ),
+];
+
+#[test]
+fn an_online_run_cut_at_any_checkpoint_ends_like_the_uninterrupted_one() {
+    for (environment, algorithm) in ALGORITHMS {
+        let room = Room::new();
+        room.write("tiny.ron", &scene(environment, algorithm));
+        cut_at_any_checkpoint(&room, ["", "", "", ""]);
+    }
+}
+
+#[test]
+fn a_run_in_mujoco_ends_the_same_cut_or_not_with_any_number_of_threads() {
+    let algorithm = ALGORITHMS[0].1;
+    for environment in ["Hopper-v5", "Walker2d-v5", "HalfCheetah-v5"] {
+        if let Err(error) = registry::check(environment) {
+            eprintln!("skipped: {error}");
+            return;
+        }
+        let room = Room::new();
+        room.write("tiny.ron", &scene(environment, algorithm));
+        let threads = ["--threads 1", "--threads 2", "--threads 3", "--threads 1"];
+        cut_at_any_checkpoint(&room, threads);
+        let manifest = fs::read_to_string(room.path("whole/manifest.ron")).unwrap();
+        let library = registry::library_of(environment).unwrap();
+        assert!(manifest.contains(&library), "{manifest}");
+    }
+}
+
+#[test]
+fn without_mujocos_library_whatever_needs_it_says_where_it_was_looked_for() {
+    let room = Room::new();
+    room.write("tiny.ron", &scene("Hopper-v5", ALGORITHMS[0].1));
+    let nowhere = [("MUJOCO_LIB", "/no/such/libmujoco.so")];
+    let run = |words: &str| room.yarak_within(&nowhere, words);
+    let remedies = [
+        "MUJOCO_LIB=/no/such/libmujoco.so",
+        "pip install mujoco",
+        "nothing was started",
+    ];
+    run("train tiny.ron --run none").refuses(&remedies);
+    assert!(!room.path("none").exists());
+    run("collect tiny.ron --out none.hdf5").refuses(&remedies[..2]);
+    run("bench hopper").refuses(&remedies[..2]);
+    // What a scene says can be checked anywhere.
+    run("scene check tiny.ron").ends_with(0);
+    let listed = run("list environments");
+    let hopper = listed.result().lines().find(|it| it.contains("Hopper-v5"));
+    assert!(hopper.unwrap().contains("is not here"), "{hopper:?}");
+}
+
+/// Runs `tiny.ron` once whole, and cut and resumed thrice, each with other words on the command line.
+fn cut_at_any_checkpoint(room: &Room, words: [&str; 4]) {
+    let whole = room.path("whole");
+    let train = |run: &str, words: &str| {
+        room.yarak(&format!("train tiny.ron --run {run} {words}"))
+            .ends_with(0);
+    };
+    train("whole", words[0]);
+    assert_eq!(reports(&whole).last().unwrap()["step"], 300);
+    // While warming up, early in learning, and with a buffer that has gone round.
+    for (step, words) in [51, 75, 225].into_iter().zip(&words[1..]) {
+        let cut = room.path(&format!("cut_{step}"));
+        copy(&whole, &cut);
+        cut_after(&cut, step);
+        train(&format!("cut_{step}"), &format!("--resume auto {words}"));
+        assert_same_end(&whole, &cut);
+    }
+}
+
+#[test]
+fn an_online_run_killed_again_and_again_while_it_saves_ends_like_the_uninterrupted_one() {
+    let room = Room::new();
+    let (environment, algorithm) = ALGORITHMS[0];
+    let text = scene(environment, algorithm)
+        .replace("[8, 8]", "[96, 96]")
+        .replace("Checkpoints(every: 25", "Checkpoints(every: 10");
+    room.write("tiny.ron", &text);
+    kill_again_and_again(&room);
+}
+
+#[test]
+fn nothing_is_learned_while_an_online_run_warms_up() {
+    let room = Room::new();
+    let (environment, algorithm) = ALGORITHMS[0];
+    room.write("tiny.ron", &scene(environment, algorithm));
+    room.yarak("train tiny.ron --run run --steps 60")
+        .ends_with(0);
+    let learned = |run: &str, name: &str| {
+        let files = checkpoint(&room.path(run), name);
+        let bytes = &files["actor.safetensors"];
+        // The header names the step; what was learned lies behind it.
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+        bytes[8 + header as usize..].to_vec()
+    };
+    let run = room.path("run");
+    let before = learned("run", &named(&run, "latest"));
+    room.yarak("train tiny.ron --run run --steps 63 --resume auto")
+        .ends_with(0);
+    assert_eq!(named(&run, "latest"), "step_000000063");
+    // TD3's actor waits for the second gradient step.
+    assert_eq!(learned("run", "step_000000063"), before);
+    room.yarak("train tiny.ron --run run --steps 66 --resume auto")
+        .ends_with(0);
+    assert_ne!(learned("run", "step_000000066"), before);
+}
+
+#[test]
+fn the_replay_buffers_memory_is_said_and_one_that_cannot_fit_is_refused() {
+    let room = Room::new();
+    let (environment, algorithm) = ALGORITHMS[0];
+    room.write("tiny.ron", &scene(environment, algorithm));
+    let said = room.yarak("train tiny.ron --run run --steps 3");
+    let said = said.ends_with(0);
+    assert!(said.contains("replay buffer: 150 transitions"), "{said}");
+    room.yarak("train tiny.ron --run huge --set Replay.capacity=4000000000")
+        .refuses(&["replay buffer", "GB", "Replay.capacity"]);
+    assert!(fs::read_dir(room.path("run/checkpoints")).is_ok());
+}

@@ -1,0 +1,422 @@
+//! A policy that was loaded acts as the run's own does at evaluation, bit for bit; what cannot be loaded says why.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use yarak::checkpoint::load;
+use yarak::env::registry;
+use yarak::policy::{Policy, PolicyError};
+use yarak::prelude::{
+    Acting, Activation, App, AppExit, Bc, Bcq, Checkpoints, ComputeDevice, Cql, Dataset, Ddpg, Dqn,
+    Environments, Iql, LearningRate, NetworkSettings, Noise, Plugin, PluginGroup, PolicyHead, Ppo,
+    Preprocessing, Random, Replay, RunPlugin, Sac, ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor,
+    TensorData, World, YarakPlugins, default, gather,
+};
+
+use crate::room::yarak;
+
+const DATA: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/assets/pendulum-medium-expert.hdf5"
+);
+
+/// An app that took a few steps with the plugins.
+fn trained(plugins: impl FnOnce(&mut App), folder: Option<PathBuf>) -> App {
+    let mut app = App::new();
+    let run = RunPlugin {
+        steps: 40,
+        folder,
+        ..default()
+    };
+    app.add_plugins(YarakPlugins.set(run).disable::<ScheduleRunnerPlugin>());
+    plugins(&mut app);
+    app.finish();
+    app.cleanup();
+    while app.should_exit().is_none() {
+        app.update();
+    }
+    assert_eq!(app.should_exit(), Some(AppExit::Success));
+    app
+}
+
+fn data() -> Dataset {
+    Dataset {
+        path: DATA.into(),
+        normalise: true,
+        ..default()
+    }
+}
+
+fn offline(algorithm: impl Plugin) -> App {
+    let plugins = |app: &mut App| {
+        app.add_plugins((data(), algorithm));
+    };
+    trained(plugins, None)
+}
+
+fn online(env: &str, algorithm: impl Plugin) -> App {
+    let plugins = |app: &mut App| {
+        let env = env.to_owned();
+        app.add_plugins((
+            Environments { env, ..default() },
+            Replay::default(),
+            algorithm,
+        ));
+    };
+    trained(plugins, None)
+}
+
+/// The policy of the app's own snapshot against the app's own network, on observations in the raw.
+#[track_caller]
+fn assert_acts_alike(app: &App) {
+    let policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();
+    assert_eq!(policy.step(), 7);
+    assert_acts_as(app, policy);
+}
+
+/// A policy that was loaded against the app's own network.
+#[track_caller]
+fn assert_acts_as(app: &App, mut policy: Policy) {
+    let (rows, width) = (64, policy.observation_size());
+    let raw = Random::<Noise>::new(Seed(1)).normals(rows * width);
+    let preprocessing = app.world().resource::<Preprocessing>();
+    let mut seen = raw.clone();
+    preprocessing.observation.apply_to_row(&mut seen).unwrap();
+    let device = ComputeDevice::cpu().plain();
+    let seen = Tensor::from_data(TensorData::new(seen, [rows, width]), &device);
+    let acting = *app.world().resource::<Acting>();
+    let expected = acting.act(app.world(), seen).unwrap().into_data();
+    let mut expected: Vec<f32> = expected.into_vec().unwrap();
+    preprocessing.action.from_unit(&mut expected).unwrap();
+
+    let mut found = vec![0.0; rows * policy.action_size()];
+    policy.act_each(&raw, &mut found).unwrap();
+    assert_eq!(found, expected);
+    let first = found[..policy.action_size()].to_vec();
+    assert!(
+        found.chunks(first.len()).any(|it| it != first),
+        "not all alike"
+    );
+}
+
+#[test]
+fn every_policy_that_learns_from_data_acts_alike_when_it_travels() {
+    let mut td3_bc = Td3Bc {
+        batch: 8,
+        ..default()
+    };
+    assert_acts_alike(&offline(td3_bc.clone()));
+    td3_bc.actor.encoder.set_hidden_sizes(&[33, 70]);
+    (td3_bc.actor.layer_norm, td3_bc.actor.activation) = (true, Activation::Gelu);
+    assert_acts_alike(&offline(td3_bc));
+    for head in [None, Some(PolicyHead::Gaussian), Some(PolicyHead::Mixture)] {
+        assert_acts_alike(&offline(Bc {
+            batch: 8,
+            head,
+            ..default()
+        }));
+    }
+    assert_acts_alike(&offline(Iql {
+        batch: 8,
+        ..default()
+    }));
+    assert_acts_alike(&offline(Cql {
+        batch: 8,
+        ..default()
+    }));
+}
+
+/// Adds an algorithm whose policy has the settings.
+type WithActor = fn(&mut App, NetworkSettings);
+
+#[test]
+fn an_exported_policy_has_the_activation_and_the_normalisation_of_its_settings() {
+    let network = || NetworkSettings {
+        encoder: EncoderSettings::from(&[17, 9]),
+        activation: Activation::Tanh,
+        dropout: 0.2,
+        layer_norm: true,
+        ..default()
+    };
+    let algorithms: [(&str, WithActor); 4] = [
+        ("sac", |app, actor| {
+            let batch = 8;
+            app.add_plugins(Sac {
+                batch,
+                actor,
+                ..default()
+            });
+        }),
+        ("iql", |app, actor| {
+            let batch = 8;
+            app.add_plugins(Iql {
+                batch,
+                actor,
+                ..default()
+            });
+        }),
+        ("cql", |app, actor| {
+            let batch = 8;
+            app.add_plugins(Cql {
+                batch,
+                actor,
+                ..default()
+            });
+        }),
+        ("ddpg", |app, actor| {
+            let batch = 8;
+            app.add_plugins(Ddpg {
+                batch,
+                actor,
+                ..default()
+            });
+        }),
+    ];
+    for (name, algorithm) in algorithms {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let plugins = |app: &mut App| {
+            app.add_plugins((data(), Checkpoints::default()));
+            algorithm(app, network());
+        };
+        let app = trained(plugins, Some(run.clone()));
+        let file = folder.path().join("policy.safetensors");
+        Policy::export(&run, &file, false).unwrap();
+        // As its note says, which whoever reads the file elsewhere goes by.
+        let note = String::from_utf8_lossy(&fs::read(&file).unwrap()).replace('\\', "");
+        for word in ["\"hidden\":\"Tanh\"", "0.gain", "1.offset"] {
+            assert!(note.contains(word), "{name}: {word}");
+        }
+        assert_acts_as(&app, Policy::load(&file).unwrap());
+    }
+    let mut dqn = Dqn {
+        batch: 8,
+        warm_up: 20,
+        dueling: true,
+        ..default()
+    };
+    dqn.critic = network();
+    assert_acts_alike(&online("CartPole-v1", dqn));
+}
+
+#[test]
+fn every_policy_that_learns_in_environments_acts_alike_when_it_travels() {
+    let (batch, warm_up) = (8, 20);
+    assert_acts_alike(&online(
+        "Pendulum-v1",
+        Td3 {
+            batch,
+            warm_up,
+            ..default()
+        },
+    ));
+    assert_acts_alike(&online(
+        "MountainCarContinuous-v0",
+        Ddpg {
+            batch,
+            warm_up,
+            ..default()
+        },
+    ));
+    assert_acts_alike(&online(
+        "Pendulum-v1",
+        Sac {
+            batch,
+            warm_up,
+            ..default()
+        },
+    ));
+    for dueling in [false, true] {
+        let mut dqn = Dqn {
+            batch,
+            warm_up,
+            ..default()
+        };
+        dqn.dueling = dueling;
+        let app = online("CartPole-v1", dqn);
+        assert_acts_alike(&app);
+        let mut policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();
+        assert_eq!(policy.choices(), Some(2));
+        assert!(policy.choose(&[0.1, -0.2, 0.3, 0.4]).unwrap() < 2);
+    }
+}
+
+#[test]
+fn every_policy_that_learns_from_its_own_rounds_acts_alike_when_it_travels() {
+    for (env, choices) in [("CartPole-v1", Some(2)), ("Pendulum-v1", None)] {
+        let mut ppo = Ppo {
+            steps: 16,
+            minibatches: 2,
+            ..default()
+        };
+        // Far enough to clip.
+        ppo.actor.learning_rate = LearningRate::Constant(0.3);
+        let app = trained(
+            |app| {
+                let env = env.to_owned();
+                app.add_plugins((Environments { env, ..default() }, ppo));
+            },
+            None,
+        );
+        assert_acts_alike(&app);
+        let policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();
+        assert_eq!(policy.choices(), choices);
+    }
+}
+
+#[test]
+fn a_policy_that_takes_its_algorithm_to_act_says_so() {
+    let app = offline(Bcq {
+        batch: 8,
+        ..default()
+    });
+    let error = Policy::of(&gather(app.world(), 0).unwrap()).unwrap_err();
+    assert!(matches!(error, PolicyError::NotPortable { .. }));
+    let said = error.to_string();
+    assert!(
+        said.contains("more than one network") && said.contains("yarak eval"),
+        "{said}"
+    );
+    // Nothing acts at all.
+    let error = Policy::of(&gather(&World::new(), 3).unwrap()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("does not say which network acts"),
+        "{error}"
+    );
+}
+
+/// A run of some steps in its folder.
+fn run_in(folder: &Path) -> PathBuf {
+    let run = folder.join("run");
+    let plugins = |app: &mut App| {
+        app.add_plugins((
+            data(),
+            Td3Bc {
+                batch: 8,
+                ..default()
+            },
+            Checkpoints {
+                every: 20,
+                ..default()
+            },
+        ));
+    };
+    let _ = trained(plugins, Some(run.clone()));
+    run
+}
+
+#[test]
+fn a_run_or_a_checkpoint_loads_with_its_own_files_alone_and_damage_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run_in(folder.path());
+    let observation = [0.5, 0.5, 1.0];
+    let mut latest = Policy::load(&run).unwrap();
+    assert_eq!(latest.step(), 40);
+    let checkpoint = run.join("checkpoints/step_000000020");
+    let mut earlier = Policy::load(&checkpoint).unwrap();
+    assert_eq!(earlier.step(), 20);
+    let action = earlier.act(&observation).unwrap().to_vec();
+    assert_ne!(latest.act(&observation).unwrap(), action);
+    let mut clone = earlier.clone();
+    assert_eq!(clone.act(&observation).unwrap(), action);
+
+    // The best goes before the latest.
+    fs::write(run.join("checkpoints/best"), "step_000000020\n").unwrap();
+    assert_eq!(Policy::load(&run).unwrap().step(), 20);
+
+    // What a robot does not need may be missing.
+    assert!(load(&checkpoint).is_ok());
+    for entry in fs::read_dir(&checkpoint).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if !["actor.safetensors", "state.ron", "checksums.ron"].contains(&&*name) {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    assert!(load(&checkpoint).is_err());
+    let mut slim = Policy::load(&checkpoint).unwrap();
+    assert_eq!(slim.act(&observation).unwrap(), action);
+
+    // As one file, and out of a program.
+    let file = folder.path().join("policy.safetensors");
+    Policy::export(&checkpoint, &file, false).unwrap();
+    let again = Policy::export(&checkpoint, &file, false).unwrap_err();
+    assert!(matches!(again, PolicyError::Exists { .. }));
+    let mut alone = Policy::load(&file).unwrap();
+    assert_eq!(
+        (alone.step(), alone.act(&observation).unwrap()),
+        (20, &action[..])
+    );
+    let mut inside = Policy::from_bytes(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(inside.act(&observation).unwrap(), action);
+
+    let refused = |path: &Path| Policy::load(path).unwrap_err().to_string();
+    let weights = checkpoint.join("actor.safetensors");
+    let bytes = fs::read(&weights).unwrap();
+    let mut wrong = bytes.clone();
+    *wrong.last_mut().unwrap() ^= 1;
+    fs::write(&weights, wrong).unwrap();
+    let error = refused(&checkpoint);
+    assert!(error.contains("`actor.safetensors` is damaged"), "{error}");
+    // The best is damaged: nobody silently gets another.
+    assert_eq!(refused(&run), error);
+    fs::write(&weights, bytes).unwrap();
+    fs::remove_file(checkpoint.join("state.ron")).unwrap();
+    assert!(refused(&checkpoint).contains("`state.ron` is damaged: it is missing"));
+    assert!(refused(&run.join("nowhere")).contains("there is no such run or checkpoint"));
+    assert!(refused(folder.path()).contains("not a checkpoint"));
+}
+
+#[test]
+fn weights_that_have_diverged_are_refused() {
+    let app = offline(Td3Bc {
+        batch: 8,
+        ..default()
+    });
+    let mut snapshot = gather(app.world(), 1).unwrap();
+    let actor = snapshot.files.get_mut("actor").unwrap();
+    actor.get_mut("1.bias").unwrap().values[3] = f32::NAN;
+    let error = Policy::of(&snapshot).unwrap_err().to_string();
+    assert!(error.contains("network holds NaN"), "{error}");
+}
+
+#[test]
+fn episodes_of_a_loaded_policy_return_what_eval_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let path = run.to_str().unwrap();
+    let few = [
+        "--steps",
+        "30",
+        "--set",
+        "Rollouts.episodes=1",
+        "--run",
+        path,
+    ];
+    yarak(&[&["train", "scenes/pendulum_td3_bc.ron"][..], &few].concat()).result();
+    let said = yarak(&["eval", path, "--episodes", "3", "--seed", "5", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(said.result()).unwrap();
+
+    let file = folder.path().join("pendulum.safetensors");
+    let said_of_file = yarak(&["export", path, file.to_str().unwrap()]);
+    let said_of_file = said_of_file.result();
+    assert!(said_of_file.contains("the policy of step 30, from 3 observation(s) to 1 action(s)"));
+    let mut policy = Policy::load(&file).unwrap();
+    for episode in 0..3 {
+        let mut pendulum = registry::make("Pendulum-v1").unwrap();
+        let mut observation = [0.0; 3];
+        pendulum.reset(Some(5 + episode), &mut observation).unwrap();
+        let mut total = 0.0;
+        loop {
+            let action = policy.act(&observation).unwrap();
+            let outcome = pendulum.step(action, &mut observation).unwrap();
+            total += outcome.reward;
+            if outcome.ended() {
+                break;
+            }
+        }
+        assert_eq!(said["returns"][episode as usize], total);
+    }
+}

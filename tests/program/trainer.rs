@@ -1,0 +1,73 @@
+//! How long a run is and what it keeps: epochs, early stopping, the best checkpoint by a metric.
+
+use crate::room::{Room, checkpoint, metric, named, reports, with_dataset};
+
+const SCENE: &str = r#"Scene(
+    epochs: 4,
+    plugins: [
+        Dataset(path: "DATASET", validation: 0.2, action_bounds: (-2.0, 2.0)),
+        Bc(
+            batch: 16,
+            steps_per_epoch: 50,
+            actor: (
+                encoder: Mlp(hidden_sizes: [8], activation: Tanh, dropout: 0.2, layer_norm: true),
+                optimizer: RmsProp(momentum: 0.5), learning_rate: WarmUp(initial: 1e-3, steps: 20),
+            ),
+        ),
+        Validation(every: 10),
+        Reports(every: 10),
+        Checkpoints(every: 40, keep: 100, best: "validate/actor/loss", goal: Smallest),
+        EarlyStopping(metric: "validate/actor/loss", goal: Smallest, patience: 3, by: 100),
+    ],
+)
+"#;
+
+fn room() -> Room {
+    let room = Room::new();
+    room.write("scene.ron", &with_dataset(SCENE));
+    room
+}
+
+#[test]
+fn a_run_whose_metric_gets_no_better_is_saved_and_ends_and_stays_ended() {
+    let room = room();
+    let said = room.yarak("train scene.ron --run run");
+    assert!(said.stderr.contains("stopped early"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("`validate/actor/loss`"),
+        "{}",
+        said.stderr
+    );
+    said.ends_with(0);
+    let run = room.path("run");
+    // The first report is the best, as nothing is better by 100, and three more may pass.
+    assert_eq!(reports(&run).last().unwrap()["step"], 40);
+    assert_eq!(named(&run, "latest"), "step_000000040");
+    let before = reports(&run);
+    room.yarak("train scene.ron --run run --resume auto")
+        .ends_with(0);
+    assert_eq!(reports(&run), before);
+}
+
+#[test]
+fn a_run_of_epochs_keeps_the_checkpoint_of_the_smallest_loss() {
+    let room = room();
+    let endless = "--set EarlyStopping.patience=1000";
+    room.yarak(&format!("train scene.ron --run run {endless}"))
+        .ends_with(0);
+    let run = room.path("run");
+    assert_eq!(named(&run, "latest"), "step_000000200");
+    let losses = metric(&run, "validate/actor/loss");
+    assert_eq!(losses.len(), 20);
+    let best = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    assert_eq!(named(&run, "best"), format!("step_{:09}", best.0));
+
+    // Cut in the middle: dropout's stream, the rule's memories and what early stopping has seen go on.
+    let cut = format!("train scene.ron --run cut {endless}");
+    room.yarak(&format!("{cut} --steps 100")).ends_with(0);
+    room.yarak(&format!("{cut} --resume auto")).ends_with(0);
+    let cut = room.path("cut");
+    let last = "step_000000200";
+    assert!(checkpoint(&cut, last) == checkpoint(&run, last));
+    assert_eq!(reports(&cut), reports(&run));
+}
