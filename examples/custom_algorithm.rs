@@ -30,7 +30,7 @@ impl Plugin for PercentileBc {
         let batch = self.batch;
         app.insert_resource(self.clone())
             .add_plugins(MinibatchPlugin { batch, ..default() })
-            .add_learner::<Actor>(Learner::default())
+            .add_learner::<Actor>(OptimizerSettings::default())
             .acts_with::<Actor>()
             .add_systems(Startup, (build_policy, choose_episodes))
             .add_systems(Learn, bc::clone_behaviour.in_set(LearnSystems::Actor))

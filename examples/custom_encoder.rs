@@ -58,7 +58,9 @@ impl Encoder for Fourier {
             [angle.clone().sin(), angle.cos()]
         });
         let features = module.layer.forward(Tensor::cat(waves.collect(), 1));
-        module.dropout.forward(burn::tensor::activation::relu(features))
+        module
+            .dropout
+            .forward(burn::tensor::activation::relu(features))
     }
 }
 

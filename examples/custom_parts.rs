@@ -84,10 +84,8 @@ pub struct ShortcutBc {
     pub batch: usize,
     /// The hidden layers.
     pub network: MlpSettings,
-    /// The rule that turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The learning rate over time.
-    pub learning_rate: LearningRate,
+    /// How it is trained.
+    pub optimizer: OptimizerSettings,
 }
 
 impl Default for ShortcutBc {
@@ -95,8 +93,7 @@ impl Default for ShortcutBc {
         ShortcutBc {
             batch: 256,
             network: MlpSettings::default(),
-            optimizer: Optimizer::Adam,
-            learning_rate: LearningRate::Constant(3e-4),
+            optimizer: OptimizerSettings::default(),
         }
     }
 }
@@ -108,11 +105,7 @@ impl Plugin for ShortcutBc {
         let batch = self.batch;
         app.insert_resource(self.clone())
             .add_plugins(MinibatchPlugin { batch, ..default() })
-            .add_learner::<Shortcut>(Learner {
-                optimizer: self.optimizer,
-                learning_rate: self.learning_rate.clone(),
-                ..default()
-            })
+            .add_learner::<Shortcut>(self.optimizer.clone())
             .acts_with::<Shortcut>()
             .add_random::<Init>()
             .add_systems(Startup, build_policy)

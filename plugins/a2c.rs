@@ -1,9 +1,9 @@
 //! A2C: an actor and a critic that learn from every few steps of several environments.
 //!
 //! Mnih et al. 2016, "Asynchronous Methods for Deep Reinforcement Learning", <https://arxiv.org/abs/1602.01783>, without the
-//! asynchrony. The file reads from top to bottom as its algorithm S3 does: settings, values, advantages, critic; the policy, its
-//! draws and its step are REINFORCE's. Descendants such as PPO add [`StateValues`], which is the critic. It learns from
-//! environments and from given rows alike. `docs/a2c.md` lists every difference from the paper.
+//! asynchrony. The file is its settings and its wiring: the policy, the values, the advantages and both steps are
+//! `plugins/on_policy.rs`'s. It learns from environments and from given rows alike. `docs/a2c.md` lists every difference from the
+//! paper.
 
 use yarak::prelude::*;
 
@@ -26,35 +26,34 @@ pub struct A2c {
     #[reflect(@Bounds::at_least(0.0))]
     pub entropy_coefficient: f32,
     /// The policy.
-    pub actor: reinforce::PolicySettings,
+    pub actor: on_policy::PolicySettings,
     /// The state values.
-    pub critic: reinforce::ValueSettings,
+    pub critic: on_policy::ValueSettings,
 }
 
 impl Default for A2c {
     fn default() -> Self {
-        let optimizer = Optimizer::RmsProp {
-            smoothing: Some(0.99),
-            epsilon: Some(1e-5),
-            momentum: None,
+        let optimizer = OptimizerSettings {
+            rule: Optimizer::RmsProp {
+                smoothing: Some(0.99),
+                epsilon: Some(1e-5),
+                momentum: None,
+            },
+            max_gradient_norm: Some(0.5),
+            ..OptimizerSettings::at(7e-4)
         };
-        let learning_rate = LearningRate::Constant(7e-4);
         A2c {
             steps: 5,
             discount: 0.99,
             lambda: 1.0,
             normalise_advantages: false,
             entropy_coefficient: 0.01,
-            actor: reinforce::PolicySettings {
-                optimizer,
-                learning_rate: learning_rate.clone(),
-                max_gradient_norm: Some(0.5),
+            actor: on_policy::PolicySettings {
+                optimizer: optimizer.clone(),
                 ..default()
             },
-            critic: reinforce::ValueSettings {
+            critic: on_policy::ValueSettings {
                 optimizer,
-                learning_rate,
-                max_gradient_norm: Some(0.5),
                 ..default()
             },
         }
@@ -63,7 +62,8 @@ impl Default for A2c {
 
 impl Settings for A2c {
     fn check(&self, problems: &mut FieldProblems) {
-        reinforce::check_networks(&self.actor, &self.critic, problems);
+        self.actor.check(problems);
+        self.critic.check(problems);
     }
 }
 
@@ -77,101 +77,27 @@ impl Plugin for A2c {
                 normalise_advantages: self.normalise_advantages,
                 target_kl: None,
             })
-            .add_plugins(reinforce::PolicyGradient {
+            .add_plugins(on_policy::PolicyGradient {
                 actor: self.actor.clone(),
                 entropy_coefficient: self.entropy_coefficient,
             })
-            .add_plugins(StateValues {
+            .add_plugins(on_policy::StateValues {
                 critic: self.critic.clone(),
                 discount: self.discount,
                 lambda: self.lambda,
             })
             .add_systems(
                 Prepare,
-                estimate_advantages.in_set(PrepareSystems::Advantages),
+                on_policy::estimate_advantages.in_set(PrepareSystems::Advantages),
             )
             .add_systems(
                 Learn,
                 (
-                    update_critic.in_set(LearnSystems::Critic),
-                    reinforce::update_actor.in_set(LearnSystems::Actor),
+                    on_policy::update_critic.in_set(LearnSystems::Critic),
+                    on_policy::update_actor.in_set(LearnSystems::Actor),
                 ),
             );
     }
-}
-
-/// What A2C and its descendants share, filled from each one's own settings: the state values.
-#[derive(Clone, Debug, Resource)]
-pub struct StateValues {
-    /// The state values.
-    pub critic: reinforce::ValueSettings,
-    /// Discount γ of future rewards.
-    pub discount: f32,
-    /// λ of the advantages.
-    pub lambda: f32,
-}
-
-impl Plugin for StateValues {
-    fn build(&self, app: &mut App) {
-        let critic = &self.critic;
-        app.insert_resource(self.clone())
-            .add_learner::<Critic>(Learner {
-                optimizer: critic.optimizer,
-                learning_rate: critic.learning_rate.clone(),
-                l2: 0.0,
-                max_gradient_norm: critic.max_gradient_norm,
-                window: Window::default(),
-            })
-            .add_systems(Startup, build_critic.after(reinforce::build_actor));
-    }
-}
-
-fn build_critic(values: Res<StateValues>, mut networks: Networks) -> Result {
-    let critic = networks.critic(values.critic.layers(), CriticHead::State, 1)?;
-    networks.insert::<Critic>(critic);
-    Ok(())
-}
-
-/// The advantages of the round by GAE(λ), and the returns that the values are to become. A truncated episode is bootstrapped
-/// from its true last observation, a terminated one is not. All of it is computed once, so no gradient flows through it.
-pub fn estimate_advantages(
-    values: Res<StateValues>,
-    device: Res<ComputeDevice>,
-    critic: Res<Net<Critic>>,
-    mut rollout: ResMut<Rollout>,
-    mut metrics: ResMut<Metrics>,
-) {
-    rollout.evaluate(&device.plain(), |observation| critic.v(observation));
-    rollout.estimate(values.discount, values.lambda);
-    if let Some(explained) = rollout.explained_variance() {
-        metrics.record_number("explained_variance", explained);
-    }
-}
-
-/// The critic's step towards the returns: mean((V(s) − R)²).
-pub fn update_critic(
-    batch: Res<RolloutBatch>,
-    mut critic: Learning<Critic>,
-    mut metrics: ResMut<Metrics>,
-) -> Result {
-    let value = critic.v(batch.observation.clone());
-    let loss = losses::mse(value, batch.returns.clone());
-    descend(&mut critic, loss, 1.0, &mut metrics)
-}
-
-/// A step of the critic against its loss `[1]`, whose weight among all losses is given.
-pub fn descend(
-    critic: &mut Learning<Critic>,
-    value_loss: Tensor<1>,
-    weight: f32,
-    metrics: &mut Metrics,
-) -> Result {
-    metrics.record("critic/loss", value_loss.clone());
-    let loss = value_loss * weight;
-    metrics.record_term("loss", loss.clone());
-    let step = critic.descend(loss)?;
-    metrics.record("critic/gradient_norm", step.gradient_norm);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -188,8 +114,8 @@ mod tests {
         a2c.actor.encoder.set_hidden_sizes(&[32]);
         a2c.critic.encoder.set_hidden_sizes(&[32]);
         a2c.actor.log_std = -1.0;
-        a2c.actor.learning_rate = LearningRate::Constant(5e-3);
-        a2c.critic.learning_rate = LearningRate::Constant(5e-3);
+        a2c.actor.optimizer.learning_rate = Schedule::Constant(5e-3);
+        a2c.critic.optimizer.learning_rate = Schedule::Constant(5e-3);
         Trial::of(a2c)
     }
 

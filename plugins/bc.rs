@@ -7,15 +7,11 @@
 use yarak::prelude::*;
 
 /// Behaviour cloning: the actor imitates the data's actions, by mean squared error (Pomerleau 1991) or by likelihood.
-#[derive(Clone, Debug, Resource, Reflect)]
+#[derive(Clone, Debug, Default, Resource, Reflect)]
 #[reflect(@PluginKind::Algorithm)]
 pub struct Bc {
-    /// Rows in a minibatch.
-    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
-    pub batch: usize,
-    /// Gradient steps in an epoch. None: rows / batch, rounded up.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub steps_per_epoch: Option<u64>,
+    /// The minibatches.
+    pub minibatch: MinibatchSettings,
     /// Where the goal comes from that is appended to every observation. None: no goal.
     pub goal_mode: Option<GoalMode>,
     /// The policy.
@@ -28,42 +24,23 @@ pub struct Bc {
     pub mixture: MixtureSettings,
 }
 
-impl Default for Bc {
-    fn default() -> Self {
-        Bc {
-            batch: 256,
-            steps_per_epoch: None,
-            goal_mode: None,
-            actor: NetworkSettings::default(),
-            head: None,
-            gaussian: GaussianSettings::default(),
-            mixture: MixtureSettings::default(),
-        }
-    }
-}
-
 impl Settings for Bc {
     fn check(&self, problems: &mut FieldProblems) {
         if self.gaussian.min_std > self.gaussian.max_std {
             problems.refuse("gaussian.min_std", "must not be above `max_std`");
         }
+        self.actor.check("actor", problems);
     }
 }
 
 impl Plugin for Bc {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
-            .add_plugins(MinibatchPlugin {
-                batch: self.batch,
-                steps_per_epoch: self.steps_per_epoch,
-                discount: 0.0,
-                n_step: 1,
-                infinite_horizon: false,
-            })
+            .add_plugins(self.minibatch.plugin(0.0, 1, false))
             .add_plugins(GoalPlugin {
                 mode: self.goal_mode,
             })
-            .add_learner::<Actor>(self.actor.learner())
+            .add_learner::<Actor>(self.actor.optimizer.clone())
             .acts_with::<Actor>()
             .trains_on(TrainsOn::Continuous)
             .add_systems(Startup, build_policy)
@@ -117,11 +94,11 @@ mod tests {
 
     fn small(edit: impl Fn(&mut NetworkSettings)) -> Trial {
         let mut bc = Bc {
-            batch: 64,
+            minibatch: MinibatchSettings::of(64),
             ..default()
         };
-        bc.actor.encoder = EncoderSettings::from(&[32]);
-        bc.actor.learning_rate = LearningRate::Constant(3e-3);
+        bc.actor.encoder.set_hidden_sizes(&[32]);
+        bc.actor.optimizer.learning_rate = Schedule::Constant(3e-3);
         edit(&mut bc.actor);
         Trial::of(bc)
     }
@@ -159,7 +136,7 @@ mod tests {
     fn it_learns_to_imitate_with_every_optimizer_and_network() -> Result<(), Mistake> {
         plain().losses_are_finite()?;
         plain().learns_to_imitate(1_000)?;
-        small(|actor| actor.optimizer = Optimizer::AdamW).learns_to_imitate(1_000)?;
+        small(|actor| actor.optimizer.rule = Optimizer::adam_w()).learns_to_imitate(1_000)?;
         let sgd = Optimizer::Sgd {
             momentum: Some(0.9),
         };
@@ -168,10 +145,10 @@ mod tests {
             epsilon: None,
             momentum: None,
         };
-        small(|actor| actor.optimizer = rms_prop).learns_to_imitate(1_000)?;
+        small(|actor| actor.optimizer.rule = rms_prop).learns_to_imitate(1_000)?;
         small(|actor| {
-            actor.optimizer = sgd;
-            actor.learning_rate = LearningRate::Constant(0.05);
+            actor.optimizer.rule = sgd;
+            actor.optimizer.learning_rate = Schedule::Constant(0.05);
         })
         .learns_to_imitate(1_000)?;
         small(|actor| {

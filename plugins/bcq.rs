@@ -11,12 +11,6 @@ use yarak::prelude::*;
 #[derive(Clone, Debug, Resource, Reflect)]
 #[reflect(@PluginKind::Algorithm)]
 pub struct Bcq {
-    /// w in the target w · min Q + (1 − w) · max Q over the critics: λ of the paper.
-    #[reflect(@Bounds::within(0.0, 1.0))]
-    pub ensemble_weight: f32,
-    /// How many critics.
-    #[reflect(@Bounds::within(1.0, 1_000.0))]
-    pub critics: usize,
     /// Φ: how far the perturbation may move each element of an action, which lies in [−1, 1]. 0: there is none.
     #[reflect(@Bounds::within(0.0, 2.0))]
     pub perturbation_limit: f32,
@@ -43,23 +37,14 @@ pub struct Bcq {
     pub n_step: usize,
     /// Whether a terminal step's reward counts as earned forever after: times 1 / (1 − γ). Never a truncated step's.
     pub infinite_horizon: bool,
-    /// τ of the targets' soft updates, θ' ← τ θ + (1 − τ) θ'.
-    #[reflect(@Bounds::within(0.0, 1.0))]
-    pub target_tau: f32,
-    /// Rows in a minibatch.
-    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
-    pub batch: usize,
-    /// Gradient steps in an epoch. None: rows / batch, rounded up.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub steps_per_epoch: Option<u64>,
+    /// How the targets follow.
+    pub target_update: TargetUpdate,
+    /// The minibatches.
+    pub minibatch: MinibatchSettings,
     /// The generative model: encoder and decoder each have these layers.
     pub vae: NetworkSettings,
-    /// The action values.
-    pub critic: NetworkSettings,
-    /// Whether the critics' loss is smooth L1 (β = 1) instead of squared.
-    pub huber: bool,
-    /// The range that values are squashed into by a tanh. None: unbounded.
-    pub value_bounds: Option<ValueBounds>,
+    /// The action values. The weight of the ensemble is λ of the paper.
+    pub critic: CriticSettings,
     /// The perturbation.
     pub actor: NetworkSettings,
 }
@@ -67,14 +52,13 @@ pub struct Bcq {
 impl Default for Bcq {
     /// The authors' code's.
     fn default() -> Self {
+        let optimizer = OptimizerSettings::at(1e-3);
         let network = |layers: &[usize]| NetworkSettings {
             encoder: EncoderSettings::from(layers),
-            learning_rate: LearningRate::Constant(1e-3),
+            optimizer: optimizer.clone(),
             ..default()
         };
         Bcq {
-            ensemble_weight: 0.75,
-            critics: 2,
             perturbation_limit: 0.05,
             target_samples: 10,
             act_samples: 100,
@@ -84,14 +68,16 @@ impl Default for Bcq {
             discount: 0.99,
             n_step: 1,
             infinite_horizon: false,
-            target_tau: 0.005,
-            batch: 100,
-            steps_per_epoch: None,
+            target_update: TargetUpdate::default(),
+            minibatch: MinibatchSettings::of(100),
             vae: network(&[750, 750]),
-            critic: network(&[400, 300]),
-            huber: false,
-            value_bounds: None,
             actor: network(&[400, 300]),
+            critic: CriticSettings {
+                ensemble: EnsembleSettings { n: 2, weight: 0.75 },
+                encoder: EncoderSettings::from(&[400, 300]),
+                optimizer,
+                ..default()
+            },
         }
     }
 }
@@ -104,12 +90,9 @@ impl Settings for Bcq {
                 "has no finite value with discount 1: give a `discount` below 1",
             );
         }
-        if self
-            .value_bounds
-            .is_some_and(|bounds| bounds.low >= bounds.high)
-        {
-            problems.refuse("value_bounds", "`low` must be below `high`");
-        }
+        self.vae.check("vae", problems);
+        self.critic.check("critic", problems);
+        self.actor.check("actor", problems);
     }
 }
 
@@ -136,18 +119,16 @@ pub struct SamplerStep;
 impl Plugin for Bcq {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
-            .add_plugins(MinibatchPlugin {
-                batch: self.batch,
-                steps_per_epoch: self.steps_per_epoch,
-                discount: self.discount,
-                n_step: self.n_step,
-                infinite_horizon: self.infinite_horizon,
-            })
-            .add_learner::<Sampler>(self.vae.learner())
-            .add_learner::<Critic>(self.critic.learner())
-            .add_learner::<Perturbing>(self.actor.learner())
+            .add_plugins(
+                self.minibatch
+                    .plugin(self.discount, self.n_step, self.infinite_horizon),
+            )
+            .add_learner::<Sampler>(self.vae.optimizer.clone())
+            .add_learner::<Critic>(self.critic.optimizer.clone())
+            .add_learner::<Perturbing>(self.actor.optimizer.clone())
             .add_target::<Critic>()
             .add_target::<Perturbing>()
+            .update_targets_with::<Critic>(self.target_update)
             .acts_by(act)
             .trains_on(TrainsOn::Continuous)
             .add_random::<Noise>()
@@ -170,11 +151,7 @@ fn build_networks(bcq: Res<Bcq>, mut networks: Networks) -> Result {
     let (latent, device) = (bcq.latent.unwrap_or(2 * sizes[1]), networks.device());
     let vae = ActionVae::new(bcq.vae.layers(), latent, sizes, &device, &mut networks.init);
     let vae = networks.checked(vae)?;
-    let head = CriticHead::Continuous {
-        action: networks.action(),
-        bounds: bcq.value_bounds,
-    };
-    let critic = networks.critic(bcq.critic.layers(), head, bcq.critics)?;
+    let critic = networks.critics(&bcq.critic)?;
     let (layers, limit) = (bcq.actor.layers(), bcq.perturbation_limit);
     let actor = Perturbation::new(layers, limit, sizes, &device, &mut networks.init);
     let actor = networks.checked(actor)?;
@@ -205,13 +182,6 @@ fn propose(
     vae.decode(observation, latents)
 }
 
-/// w · min + (1 − w) · max over the critics: `[members, rows]` to `[rows]`.
-fn mix(q: Tensor<2>, weight: f32) -> Tensor<1> {
-    let min = q.clone().min_dim(0).squeeze_dim::<1>(0);
-    let max = q.max_dim(0).squeeze_dim::<1>(0);
-    min * weight + max * (1.0 - weight)
-}
-
 /// y = r + γⁿ max over the proposed and perturbed actions of w · min Q' + (1 − w) · max Q', `[batch]`.
 fn q_target(
     bcq: &Bcq,
@@ -224,18 +194,9 @@ fn q_target(
     let next = repeat_rows(batch.next_observation.clone(), bcq.target_samples);
     let action = propose(bcq, vae, next.clone(), noise);
     let action = actor.perturb(next.clone(), action);
-    let q = mix(critic.q(next, action), bcq.ensemble_weight);
+    let q = bcq.critic.mix(critic.q(next, action));
     let best = q.reshape([batch.rows(), bcq.target_samples]).max_dim(1);
     batch.reward.clone() + batch.bootstrap.clone() * best.squeeze_dim::<1>(1)
-}
-
-/// The loss of each critic, `[members]`.
-fn critic_losses(bcq: &Bcq, q: Tensor<2>, y: Tensor<1>) -> Tensor<1> {
-    if bcq.huber {
-        losses::smooth_l1_of_each(q, y)
-    } else {
-        losses::mse_of_each(q, y)
-    }
 }
 
 /// The generative model's step: the squared error of actions that went through the latent and back, and the latent's divergence.
@@ -292,8 +253,9 @@ pub fn update_critic(
     );
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
-    let q = critic.q(batch.observation.clone(), batch.action.clone());
-    let losses = critic_losses(&bcq, q, y);
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let q = critic.q(s, a);
+    let losses = bcq.critic.losses(q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());
@@ -319,10 +281,14 @@ pub fn update_actor(
     Ok(())
 }
 
-/// Both targets follow their networks softly: θ' ← τ θ + (1 − τ) θ'.
-pub fn track_targets(bcq: Res<Bcq>, mut critic: Tracking<Critic>, mut actor: Tracking<Perturbing>) {
-    critic.soft(bcq.target_tau);
-    actor.soft(bcq.target_tau);
+/// Both targets follow their networks: θ' ← τ θ + (1 − τ) θ'.
+pub fn track_targets(
+    update: Res<TargetUpdate>,
+    mut critic: Tracking<Critic>,
+    mut actor: Tracking<Perturbing>,
+) {
+    critic.follow(update.tau);
+    actor.follow(update.tau);
 }
 
 /// argmax of the first critic over proposed and perturbed actions. The latents are the same for every observation and at every
@@ -377,7 +343,7 @@ fn validate(
         &mut noise,
     );
     let q = critic.q(batch.observation.clone(), batch.action.clone());
-    metrics.record("validate/critic/loss", critic_losses(&bcq, q, y).sum());
+    metrics.record("validate/critic/loss", bcq.critic.losses(q, y).sum());
     let loss = actor_loss(&bcq, (&vae, &actor, &critic), &batch, &mut noise);
     metrics.record("validate/actor/loss", loss);
 }
@@ -398,11 +364,5 @@ mod tests {
         assert_eq!(found(2.0, 1.0), 2.0);
         // -(1 + ln 0.25 - 1 - 0.25) / 2
         assert!((found(1.0, 0.5) - 0.818_147_2).abs() < 1e-6);
-    }
-
-    #[test]
-    fn targets_mix_the_least_and_the_greatest_value() {
-        let q = Tensor::<2>::from_floats([[1.0], [3.0], [2.0]], &ComputeDevice::cpu().plain());
-        assert_eq!(mix(q, 0.75).into_scalar::<f32>(), 1.5);
     }
 }

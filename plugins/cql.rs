@@ -1,9 +1,10 @@
 //! CQL: SAC whose critics are also pushed down where the data has no actions, so that they never promise too much.
 //!
 //! Kumar, Zhou, Tucker & Levine 2020, "Conservative Q-Learning for Offline Reinforcement Learning",
-//! <https://arxiv.org/abs/2006.04779>, on SAC (Haarnoja et al. 2018, <https://arxiv.org/abs/1812.05905>). The file reads from top
-//! to bottom as algorithm 1 does: settings, networks, the critics with CQL(H) (equation 4), the multiplier α', the policy with
-//! its temperature, targets. `docs/cql.md` lists every difference from the authors' code and from robomimic's.
+//! <https://arxiv.org/abs/2006.04779>, on SAC (Haarnoja et al. 2018, <https://arxiv.org/abs/1812.05905>). What it has of SAC
+//! (`plugins/sac.rs`), networks, temperature and targets, it inserts; the file reads from top to bottom as algorithm 1 does:
+//! settings, the critics with CQL(H) (equation 4), the multiplier α', the policy. `docs/cql.md` lists every difference from the
+//! authors' code and from robomimic's.
 
 use yarak::prelude::*;
 
@@ -21,11 +22,8 @@ pub struct Cql {
     pub actions: usize,
     /// Whether the target is without the policy's entropy.
     pub deterministic_backup: bool,
-    /// The policy's entropy that the temperature aims at. None: minus the number of the action's elements.
-    pub target_entropy: Option<f32>,
-    /// The temperature α, where it is not learned. None: it is learned, from 1 on.
-    #[reflect(@Bounds::at_least(0.0))]
-    pub fixed_temperature: Option<f32>,
+    /// What entropy is worth.
+    pub temperature: sac::TemperatureSettings,
     /// Gradient steps at the beginning in which the policy imitates the data's actions instead of climbing the critics.
     pub imitation_steps: u64,
     /// Discount γ of future rewards.
@@ -34,81 +32,62 @@ pub struct Cql {
     /// Rewards that are folded into one target, cut at the end of an episode.
     #[reflect(@Bounds::at_least(1.0))]
     pub n_step: usize,
-    /// τ of the target critics' soft updates, θ' ← τ θ + (1 − τ) θ'.
-    #[reflect(@Bounds::within(0.0, 1.0))]
-    pub target_tau: f32,
-    /// Rows in a minibatch.
-    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
-    pub batch: usize,
-    /// Gradient steps in an epoch. None: rows / batch, rounded up.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub steps_per_epoch: Option<u64>,
-    /// The action values. Its optimizer and rate are the multiplier's, too.
-    pub critic: NetworkSettings,
-    /// How many critics; the least of their values counts.
-    #[reflect(@Bounds::within(1.0, 1_000.0))]
-    pub critics: usize,
-    /// Whether the temporal difference's loss is smooth L1 (β = 1) instead of squared.
-    pub huber: bool,
-    /// The range that values are squashed into by a tanh. None: unbounded.
-    pub value_bounds: Option<ValueBounds>,
-    /// The policy. Its optimizer and rate are the temperature's, too.
+    /// How the targets follow.
+    pub target_update: TargetUpdate,
+    /// The minibatches.
+    pub minibatch: MinibatchSettings,
+    /// The action values. The multiplier has their optimizer, without weight decay and clipping.
+    pub critic: CriticSettings,
+    /// The policy.
     pub actor: NetworkSettings,
 }
 
 impl Default for Cql {
     /// The authors' script's for locomotion.
     fn default() -> Self {
-        let network = |rate| NetworkSettings {
-            encoder: EncoderSettings::from(&[256, 256, 256]),
-            learning_rate: LearningRate::Constant(rate),
-            ..default()
-        };
+        let encoder = EncoderSettings::from(&[256, 256, 256]);
         Cql {
             weight: 1.0,
             lagrange: Some(5.0),
             actions: 10,
             deterministic_backup: true,
-            target_entropy: None,
-            fixed_temperature: None,
+            temperature: sac::TemperatureSettings {
+                optimizer: OptimizerSettings::at(1e-4),
+                ..default()
+            },
             imitation_steps: 40_000,
             discount: 0.99,
             n_step: 1,
-            target_tau: 0.005,
-            batch: 256,
-            steps_per_epoch: None,
-            critic: network(3e-4),
-            critics: 2,
-            huber: false,
-            value_bounds: None,
-            actor: network(1e-4),
+            target_update: TargetUpdate::default(),
+            minibatch: MinibatchSettings::default(),
+            critic: CriticSettings {
+                encoder: encoder.clone(),
+                ..default()
+            },
+            actor: NetworkSettings {
+                encoder,
+                optimizer: OptimizerSettings::at(1e-4),
+                ..default()
+            },
         }
     }
 }
 
 impl Settings for Cql {
     fn check(&self, problems: &mut FieldProblems) {
-        let is_empty = |bounds: ValueBounds| bounds.low >= bounds.high;
-        if self.value_bounds.is_some_and(is_empty) {
-            problems.refuse("value_bounds", "`low` must be below `high`");
-        }
+        self.critic.check("critic", problems);
+        self.actor.check("actor", problems);
+        self.temperature.check(problems);
     }
 }
 
-/// ln α' of the multiplier.
+/// The multiplier: the role of ln α', and the slot in which it is learned, directly after that of the critics.
+#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conservatism;
 
 impl Role for Conservatism {
     type Network = Scalar;
     const NAME: &'static str = "conservatism";
-}
-
-/// ln α of the temperature.
-pub struct EntropyWeight;
-
-impl Role for EntropyWeight {
-    type Network = Scalar;
-    const NAME: &'static str = "temperature";
 }
 
 /// Uniform actions.
@@ -118,111 +97,70 @@ impl Purpose for Uniform {
     const NAME: &'static str = "uniform";
 }
 
-/// The slot of the multiplier's step, directly after that of the critics.
-#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ConservatismStep;
-
-/// The slot of the temperature's step, directly after that of the policy.
-#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TemperatureStep;
-
 /// What the critics' step found: the weighted gap, a mean over the critics, `[1]`.
 #[derive(Resource)]
 pub struct Gap(Tensor<1>);
 
-/// What the policy's step found: the mean log-probability of the actions that it drew, `[1]`.
-#[derive(Resource)]
-pub struct LogProbability(Tensor<1>);
-
 impl Plugin for Cql {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
-            .add_plugins(MinibatchPlugin {
-                batch: self.batch,
-                steps_per_epoch: self.steps_per_epoch,
-                discount: self.discount,
-                n_step: self.n_step,
-                infinite_horizon: false,
+            .add_plugins(self.minibatch.plugin(self.discount, self.n_step, false))
+            // SAC's networks, its temperature's step and its targets' step.
+            .add_plugins(sac::SoftActorCritic {
+                critic: self.critic.clone(),
+                actor: self.actor.clone(),
+                temperature: self.temperature.clone(),
+                target_update: self.target_update,
             })
-            .add_learner::<Critic>(self.critic.learner())
-            .add_learner::<Actor>(self.actor.learner())
-            .add_target::<Critic>()
-            .acts_with::<Actor>()
-            .trains_on(TrainsOn::Continuous)
-            .add_random::<Noise>()
             .add_random::<Uniform>()
-            .add_systems(Startup, build_networks)
+            .add_systems(Startup, build_multiplier)
             .add_systems(
                 Learn,
                 (
                     update_critic.in_set(LearnSystems::Critic),
                     update_actor.in_set(LearnSystems::Actor),
-                    track_targets.in_set(LearnSystems::Targets),
                 ),
             )
             .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
-        let scalar = |of: &NetworkSettings| Learner {
-            l2: 0.0,
-            max_gradient_norm: None,
-            ..of.learner()
-        };
         if self.lagrange.is_some() {
             let step = update_conservatism;
-            app.add_learner::<Conservatism>(scalar(&self.critic))
-                .insert_after(Learn, LearnSystems::Critic, ConservatismStep, step);
-        }
-        if self.fixed_temperature.is_none() {
-            let step = update_temperature;
-            app.add_learner::<EntropyWeight>(scalar(&self.actor))
-                .insert_after(Learn, LearnSystems::Actor, TemperatureStep, step);
+            app.add_learner::<Conservatism>(OptimizerSettings {
+                weight_decay: 0.0,
+                max_gradient_norm: None,
+                ..self.critic.optimizer.clone()
+            })
+            .insert_after(Learn, LearnSystems::Critic, Conservatism, step);
         }
     }
 }
 
-fn build_networks(cql: Res<Cql>, mut networks: Networks, mut commands: Commands) -> Result {
-    let actor = networks.actor(cql.actor.layers(), ActorHead::SquashedGaussian)?;
-    let head = CriticHead::Continuous {
-        action: networks.action(),
-        bounds: cql.value_bounds,
-    };
-    let critic = networks.critic(cql.critic.layers(), head, cql.critics)?;
-    let device = networks.device();
-    networks.insert::<Actor>(actor);
-    networks.insert_with_target::<Critic>(critic);
-    let nothing = || Tensor::zeros([1], &device.clone().inner());
-    if cql.lagrange.is_some() {
-        networks.insert::<Conservatism>(Scalar::new(0.0, &device));
-        commands.insert_resource(Gap(nothing()));
-    }
-    if cql.fixed_temperature.is_none() {
-        networks.insert::<EntropyWeight>(Scalar::new(0.0, &device));
-    }
-    commands.insert_resource(LogProbability(nothing()));
-    Ok(())
+fn build_multiplier(device: Res<ComputeDevice>, mut commands: Commands) {
+    let device = device.plain();
+    commands.insert_resource(Net::<Conservatism>::new(Scalar::new(0.0, &device)));
+    commands.insert_resource(Gap(Tensor::zeros([1], &device)));
 }
 
-/// The two learned weights, as constants of the losses; each is there only where it is learned.
+/// The two weights of the losses, as constants; each is learned or stays as it begins.
 #[derive(SystemParam)]
 pub struct Weights<'w> {
-    conservatism: Option<Res<'w, Net<Conservatism>>>,
-    entropy: Option<Res<'w, Net<EntropyWeight>>>,
+    conservatism: Res<'w, Net<Conservatism>>,
+    temperature: Res<'w, Net<sac::Temperature>>,
 }
 
 impl Weights<'_> {
-    /// α' `[1]`, within what a 32-bit loss can bear; 1 where it is not learned.
-    fn conservatism(&self, batch: &Batch) -> Tensor<1> {
-        match &self.conservatism {
-            Some(weight) => weight.value().exp().clamp(0.0, 1e6),
-            None => Tensor::ones([1], &batch.reward.device()),
-        }
+    /// α' `[1]`, within what a 32-bit loss can bear.
+    fn conservatism(&self) -> Tensor<1> {
+        self.conservatism.value().exp().clamp(0.0, 1e6)
     }
 
     /// α `[1]`.
-    fn temperature(&self, cql: &Cql, batch: &Batch) -> Tensor<1> {
-        match (cql.fixed_temperature, &self.entropy) {
-            (None, Some(weight)) => weight.value().exp(),
-            (fixed, _) => Tensor::full([1], fixed.unwrap_or(1.0), &batch.reward.device()),
-        }
+    fn temperature(&self) -> Tensor<1> {
+        self.temperature.value().exp()
+    }
+
+    /// The α of the target, where that has an entropy.
+    fn of_target(&self, cql: &Cql) -> Option<Tensor<1>> {
+        (!cql.deterministic_backup).then(|| self.temperature())
     }
 }
 
@@ -265,24 +203,6 @@ fn broad_actions(
     ]
 }
 
-/// y = r + γⁿ (min Q'(s', a') − α ln π(a' | s')) with a' from the policy, the last term only where it is asked for; `[batch]`.
-fn q_target(
-    cql: &Cql,
-    batch: &Batch,
-    there: &ActionDistribution,
-    critic: &Target<Critic>,
-    weights: &Weights,
-    noise: &mut Random<Noise>,
-) -> Tensor<1> {
-    let drawn = there.draw(noise);
-    let q = critic.q(batch.next_observation.clone(), drawn.action);
-    let mut q = q.min_dim(0).squeeze_dim::<1>(0);
-    if !cql.deterministic_backup {
-        q = q - weights.temperature(cql, batch) * drawn.log_probability;
-    }
-    batch.reward.clone() + batch.bootstrap.clone() * q
-}
-
 /// Each critic's squared temporal difference and its weighted gap, both `[members]`.
 fn critic_terms(
     cql: &Cql,
@@ -296,17 +216,14 @@ fn critic_terms(
     let kinds = broad.into_iter().map(|(action, log_density)| {
         (
             critic.q(copies.clone(), action),
-            log_density.repeat_dim(0, cql.critics).constant_of(&q),
+            log_density
+                .repeat_dim(0, cql.critic.ensemble.n)
+                .constant_of(&q),
         )
     });
     let everywhere = soft_maximum(kinds.collect(), batch.rows());
     let gap = (everywhere - q.clone()).mean_dim(1).squeeze_dim::<1>(1) * cql.weight;
-    let difference = if cql.huber {
-        losses::smooth_l1_of_each(q, y)
-    } else {
-        losses::mse_of_each(q, y)
-    };
-    (difference, gap)
+    (cql.critic.losses(q, y), gap)
 }
 
 /// The loss of each critic, `[members]`: the temporal difference, and α' times the gap over its threshold.
@@ -328,35 +245,33 @@ fn actor_loss(temperature: Tensor<1>, log_probability: Tensor<1>, goal: Tensor<1
 
 /// The critics' step: the temporal difference, and α' times the gap between all actions' values and the data's.
 pub fn update_critic(
-    cql: Res<Cql>,
+    (cql, soft): (Res<Cql>, Res<sac::SoftActorCritic>),
     batch: Res<Batch>,
     actor: Res<Net<Actor>>,
     target_critic: Res<Target<Critic>>,
     weights: Weights,
     (mut noise, mut uniform): (ResMut<Random<Noise>>, ResMut<Random<Uniform>>),
     mut critic: Learning<Critic>,
-    mut gap_found: Option<ResMut<Gap>>,
+    mut found: ResMut<Gap>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let here = actor.distribution(batch.observation.clone());
     let there = actor.distribution(batch.next_observation.clone());
-    let y = q_target(&cql, &batch, &there, &target_critic, &weights, &mut noise);
+    let alpha = weights.of_target(&cql);
+    let y = sac::q_target(&soft, &batch, &there, &target_critic, alpha, &mut noise);
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
 
     let broad = broad_actions(&cql, &batch.action, &here, &there, &mut noise, &mut uniform);
     let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
-    let mean_gap = gap.clone().mean().no_grad();
-    metrics.record("critic/gap", mean_gap.clone());
-    let losses = critic_losses(&cql, difference, gap, weights.conservatism(&batch));
+    found.0 = gap.clone().mean().no_grad();
+    metrics.record("critic/gap", found.0.clone());
+    let losses = critic_losses(&cql, difference, gap, weights.conservatism());
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());
     let step = critic.descend(loss)?;
     metrics.record_each("critic", "gradient_norm", step.gradient_norm);
-    if let Some(found) = &mut gap_found {
-        found.0 = mean_gap;
-    }
     Ok(())
 }
 
@@ -385,7 +300,7 @@ pub fn update_actor(
     weights: Weights,
     mut noise: ResMut<Random<Noise>>,
     mut actor: Learning<Actor>,
-    mut found: ResMut<LogProbability>,
+    mut entropy: ResMut<sac::PolicyEntropy>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let policy = actor.distribution(batch.observation.clone());
@@ -393,46 +308,21 @@ pub fn update_actor(
     let goal = if tick.count <= cql.imitation_steps {
         policy.log_probability(batch.action.clone())
     } else {
-        let q = critic.q(batch.observation.clone(), drawn.action);
-        q.min_dim(0).squeeze_dim::<1>(0)
+        sac::least_q(&critic, &batch, drawn.action)
     };
-    let temperature = weights.temperature(&cql, &batch);
-    let entropy = drawn.log_probability.clone().mean().no_grad();
-    metrics.record("actor/log_probability", entropy.clone());
+    let temperature = weights.temperature();
+    entropy.0 = drawn.log_probability.clone().no_grad().mean().neg();
+    metrics.record("actor/entropy", entropy.0.clone());
     let loss = actor_loss(temperature, drawn.log_probability, goal);
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
-    found.0 = entropy;
     Ok(())
-}
-
-/// The temperature's step: −ln α (ln π + target entropy), so that it rises where the policy has too little entropy.
-pub fn update_temperature(
-    cql: Res<Cql>,
-    batch: Res<Batch>,
-    found: Res<LogProbability>,
-    mut weight: Learning<EntropyWeight>,
-    mut metrics: ResMut<Metrics>,
-) -> Result {
-    let elements = batch.action.dims()[1] as f32;
-    let lacking = found.0.clone() + cql.target_entropy.unwrap_or(-elements);
-    let log_weight = weight.value();
-    metrics.record("temperature/weight", log_weight.clone().exp());
-    let loss = (log_weight * lacking.stop_gradient()).neg();
-    metrics.record("temperature/loss", loss.clone());
-    weight.descend(loss)?;
-    Ok(())
-}
-
-/// The target critics follow softly: θ' ← τ θ + (1 − τ) θ'.
-pub fn track_targets(cql: Res<Cql>, mut critic: Tracking<Critic>) {
-    critic.soft(cql.target_tau);
 }
 
 /// The same losses on held-out rows, with draws of their own.
 fn validate(
-    cql: Res<Cql>,
+    (cql, soft): (Res<Cql>, Res<sac::SoftActorCritic>),
     batch: Res<Batch>,
     actor: Res<Net<Actor>>,
     critic: Res<Net<Critic>>,
@@ -444,16 +334,15 @@ fn validate(
     let mut uniform = Random::<Uniform>::forked(Seed(0), 1);
     let here = actor.distribution(batch.observation.clone());
     let there = actor.distribution(batch.next_observation.clone());
-    let y = q_target(&cql, &batch, &there, &target_critic, &weights, &mut noise);
+    let alpha = weights.of_target(&cql);
+    let y = sac::q_target(&soft, &batch, &there, &target_critic, alpha, &mut noise);
     let broad = broad_actions(&cql, &batch.action, &here, &there, &mut noise, &mut uniform);
     let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
-    let losses = critic_losses(&cql, difference, gap, weights.conservatism(&batch));
+    let losses = critic_losses(&cql, difference, gap, weights.conservatism());
     metrics.record("validate/critic/loss", losses.sum());
     let drawn = here.draw(&mut noise);
-    let q = critic.q(batch.observation.clone(), drawn.action);
-    let q = q.min_dim(0).squeeze_dim::<1>(0);
-    let temperature = weights.temperature(&cql, &batch);
-    let loss = actor_loss(temperature, drawn.log_probability, q);
+    let q = sac::least_q(&critic, &batch, drawn.action);
+    let loss = actor_loss(weights.temperature(), drawn.log_probability, q);
     metrics.record("validate/actor/loss", loss);
 }
 

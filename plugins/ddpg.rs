@@ -16,24 +16,14 @@ pub struct Ddpg {
     /// Rewards that are folded into one target, cut at the end of an episode.
     #[reflect(@Bounds::at_least(1.0))]
     pub n_step: usize,
-    /// τ of the targets' soft updates, θ' ← τ θ + (1 − τ) θ'.
-    #[reflect(@Bounds::within(0.0, 1.0))]
-    pub target_tau: f32,
-    /// Rows in a minibatch.
-    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
-    pub batch: usize,
-    /// Gradient steps in an epoch. None: rows / batch of a dataset, rounded up, and 1000 with environments.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub steps_per_epoch: Option<u64>,
-    /// Environment steps with uniformly random actions, before anything is learned.
-    pub warm_up: u64,
-    /// Steps of every environment between two updates.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub train_every: u64,
-    /// Gradient steps in an update.
-    pub gradient_steps: u64,
+    /// How the targets follow.
+    pub target_update: TargetUpdate,
+    /// The minibatches.
+    pub minibatch: MinibatchSettings,
+    /// When it learns, with environments.
+    pub off_policy: OffPolicySettings,
     /// σ of the Ornstein-Uhlenbeck process that is added to the actions, which lie in [−1, 1]: x ← x − θ x + σ N(0, 1).
-    pub exploration_noise: Annealed,
+    pub exploration_noise: Schedule,
     /// θ of that process. With 1 its draws are independent: normal noise with deviation σ.
     #[reflect(@Bounds::within(0.0, 1.0))]
     pub exploration_theta: f32,
@@ -45,22 +35,27 @@ pub struct Ddpg {
 
 impl Default for Ddpg {
     fn default() -> Self {
-        let network = |rate: f64, l2: f32| NetworkSettings {
+        let network = |rate, weight_decay| NetworkSettings {
             encoder: EncoderSettings::from(&[400, 300]),
-            learning_rate: LearningRate::Constant(rate),
-            l2,
+            optimizer: OptimizerSettings {
+                weight_decay,
+                ..OptimizerSettings::at(rate)
+            },
             ..default()
         };
         Ddpg {
             discount: 0.99,
             n_step: 1,
-            target_tau: 0.001,
-            batch: 64,
-            steps_per_epoch: None,
-            warm_up: 1_000,
-            train_every: 1,
-            gradient_steps: 1,
-            exploration_noise: Annealed::Constant(0.2),
+            target_update: TargetUpdate {
+                every: 1,
+                tau: 0.001,
+            },
+            minibatch: MinibatchSettings::of(64),
+            off_policy: OffPolicySettings {
+                learning_starts: 1_000,
+                ..default()
+            },
+            exploration_noise: Schedule::Constant(0.2),
             exploration_theta: 0.15,
             critic: network(1e-3, 1e-2),
             actor: network(1e-4, 0.0),
@@ -68,27 +63,23 @@ impl Default for Ddpg {
     }
 }
 
-impl Settings for Ddpg {}
+impl Settings for Ddpg {
+    fn check(&self, problems: &mut FieldProblems) {
+        self.critic.check("critic", problems);
+        self.actor.check("actor", problems);
+    }
+}
 
 impl Plugin for Ddpg {
     fn build(&self, app: &mut App) {
+        let minibatch = self.minibatch.plugin(self.discount, self.n_step, false);
         app.insert_resource(self.clone())
-            .add_plugins(ExperiencePlugin {
-                minibatch: MinibatchPlugin {
-                    batch: self.batch,
-                    steps_per_epoch: self.steps_per_epoch,
-                    discount: self.discount,
-                    n_step: self.n_step,
-                    infinite_horizon: false,
-                },
-                train_every: self.train_every,
-                gradient_steps: self.gradient_steps,
-                warm_up: self.warm_up,
-            })
-            .add_learner::<Critic>(self.critic.learner())
-            .add_learner::<Actor>(self.actor.learner())
+            .add_plugins(self.off_policy.plugin(minibatch))
+            .add_learner::<Critic>(self.critic.optimizer.clone())
+            .add_learner::<Actor>(self.actor.optimizer.clone())
             .add_target::<Critic>()
             .add_target::<Actor>()
+            .update_targets_with::<Critic>(self.target_update)
             .acts_with::<Actor>()
             .trains_on(TrainsOn::Continuous)
             .init_resource::<Wandering>()
@@ -142,16 +133,14 @@ pub fn explore(
 ) -> Result {
     let n = exploring.actions.values.len();
     wandering.0.resize(n, 0.0);
-    if clock.step <= ddpg.warm_up {
+    if clock.step <= ddpg.off_policy.learning_starts {
         exploring.act_uniformly();
         return Ok(());
     }
     let observation = exploring.observation()?;
     exploring.actions.take(actor.act(observation));
-    let (theta, sigma) = (
-        ddpg.exploration_theta,
-        ddpg.exploration_noise.at(clock.step),
-    );
+    let theta = ddpg.exploration_theta;
+    let sigma = ddpg.exploration_noise.at(clock.step, clock.epoch()) as f32;
     let width = exploring.actions.width;
     let draws = exploring.random.normals(n);
     for (index, action) in exploring.actions.values.iter_mut().enumerate() {
@@ -204,7 +193,11 @@ pub fn update_actor(
 }
 
 /// Both targets follow their networks: θ' ← τ θ + (1 − τ) θ'.
-pub fn track_targets(ddpg: Res<Ddpg>, mut actor: Tracking<Actor>, mut critic: Tracking<Critic>) {
-    actor.soft(ddpg.target_tau);
-    critic.soft(ddpg.target_tau);
+pub fn track_targets(
+    update: Res<TargetUpdate>,
+    mut actor: Tracking<Actor>,
+    mut critic: Tracking<Critic>,
+) {
+    actor.follow(update.tau);
+    critic.follow(update.tau);
 }

@@ -19,26 +19,14 @@ pub struct Dqn {
     pub n_step: usize,
     /// Whether the network chooses the next action and its target values it (double DQN), instead of the target doing both.
     pub double: bool,
-    /// How the target follows: a hard copy every so many gradient steps, or softly by τ. It starts as a copy.
+    /// How the target follows.
     pub target_update: TargetUpdate,
-    /// τ of soft updates, θ' ← τ θ + (1 − τ) θ'.
-    #[reflect(@Bounds::within(0.0, 1.0))]
-    pub target_tau: f32,
-    /// Rows in a minibatch.
-    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
-    pub batch: usize,
-    /// Gradient steps in an epoch. None: rows / batch of a dataset, rounded up, and 1000 with environments.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub steps_per_epoch: Option<u64>,
-    /// Environment steps with uniformly random actions, before anything is learned.
-    pub warm_up: u64,
-    /// Steps of every environment between two updates.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub train_every: u64,
-    /// Gradient steps in an update.
-    pub gradient_steps: u64,
+    /// The minibatches.
+    pub minibatch: MinibatchSettings,
+    /// When it learns, with environments.
+    pub off_policy: OffPolicySettings,
     /// ε: the share of actions that are random, over the environment steps.
-    pub exploration: Annealed,
+    pub exploration: Schedule,
     /// Whether the network has a stream for the state's value and one for the actions' advantages.
     pub dueling: bool,
     /// Whether the loss is smooth L1 (β = 1), the paper's clipped error, instead of squared.
@@ -53,22 +41,25 @@ impl Default for Dqn {
             discount: 0.99,
             n_step: 1,
             double: true,
-            target_update: TargetUpdate::Hard(10_000),
-            target_tau: 0.005,
-            batch: 32,
-            steps_per_epoch: None,
-            warm_up: 50_000,
-            train_every: 4,
-            gradient_steps: 1,
-            exploration: Annealed::Linear {
-                start: 1.0,
+            target_update: TargetUpdate {
+                every: 10_000,
+                tau: 1.0,
+            },
+            minibatch: MinibatchSettings::of(32),
+            off_policy: OffPolicySettings {
+                learning_starts: 50_000,
+                train_freq: 4,
+                gradient_steps: 1,
+            },
+            exploration: Schedule::Linear {
+                initial: 1.0,
                 end: 0.1,
-                steps: 1_000_000,
+                over: Span::Steps(1_000_000),
             },
             dueling: false,
             huber: true,
             critic: NetworkSettings {
-                learning_rate: LearningRate::Constant(1e-4),
+                optimizer: OptimizerSettings::at(1e-4),
                 ..default()
             },
         }
@@ -77,30 +68,21 @@ impl Default for Dqn {
 
 impl Settings for Dqn {
     fn check(&self, problems: &mut FieldProblems) {
-        let (start, end) = (self.exploration.at(0), self.exploration.at(u64::MAX));
-        if start.max(end) > 1.0 {
+        if self.exploration.greatest() > 1.0 {
             problems.refuse("exploration", "is a share of the actions: at most 1.0");
         }
+        self.critic.check("critic", problems);
     }
 }
 
 impl Plugin for Dqn {
     fn build(&self, app: &mut App) {
+        let minibatch = self.minibatch.plugin(self.discount, self.n_step, false);
         app.insert_resource(self.clone())
-            .add_plugins(ExperiencePlugin {
-                minibatch: MinibatchPlugin {
-                    batch: self.batch,
-                    steps_per_epoch: self.steps_per_epoch,
-                    discount: self.discount,
-                    n_step: self.n_step,
-                    infinite_horizon: false,
-                },
-                train_every: self.train_every,
-                gradient_steps: self.gradient_steps,
-                warm_up: self.warm_up,
-            })
-            .add_learner::<Critic>(self.critic.learner())
+            .add_plugins(self.off_policy.plugin(minibatch))
+            .add_learner::<Critic>(self.critic.optimizer.clone())
             .add_target::<Critic>()
+            .update_targets_with::<Critic>(self.target_update)
             .acts_with::<Critic>()
             .trains_on(TrainsOn::Discrete)
             .add_systems(Startup, build_network)
@@ -134,10 +116,10 @@ pub fn explore(
 ) -> Result {
     let n = exploring.actions.values.len();
     let choices = exploring.random.indices(n, critic.discrete_actions());
-    let epsilon = if clock.step <= dqn.warm_up {
+    let epsilon = if clock.step <= dqn.off_policy.learning_starts {
         1.0
     } else {
-        dqn.exploration.at(clock.step)
+        dqn.exploration.at(clock.step, clock.epoch()) as f32
     };
     let draws = exploring.random.uniforms(n, 0.0, 1.0);
     if draws.iter().any(|draw| *draw >= epsilon) {
@@ -180,11 +162,12 @@ pub fn update_critic(
     metrics.record("critic/q_target", y.clone().mean());
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let q = critic.q(s, a);
-    let loss = if dqn.huber {
-        losses::smooth_l1_of_each(q, y)
-    } else {
-        losses::mse_of_each(q, y)
+    let q = critic.q1(s, a);
+    let loss = match (dqn.huber, batch.weight.clone()) {
+        (true, None) => losses::smooth_l1_of_each(q.unsqueeze::<2>(), y),
+        (false, None) => losses::mse(q, y),
+        (true, Some(weight)) => losses::weighted_huber(q, y, 1.0, weight),
+        (false, Some(weight)) => losses::weighted_mse(q, y, weight),
     };
     metrics.record("critic/loss", loss.clone());
     let step = critic.descend(loss)?;
@@ -192,7 +175,7 @@ pub fn update_critic(
     Ok(())
 }
 
-/// The target follows: a copy every so many gradient steps, or θ' ← τ θ + (1 − τ) θ'.
-pub fn track_target(dqn: Res<Dqn>, tick: Res<Tick<Critic>>, mut critic: Tracking<Critic>) {
-    critic.follow(dqn.target_update, dqn.target_tau, tick.count);
+/// The target follows: θ' ← τ θ + (1 − τ) θ', a copy where τ is 1.
+pub fn track_target(update: Res<TargetUpdate>, mut critic: Tracking<Critic>) {
+    critic.follow(update.tau);
 }

@@ -16,7 +16,7 @@ pub struct Iql {
     pub expectile: f32,
     /// β, an inverse temperature, of the weights exp(β (Q − V)): 0 is behaviour cloning.
     #[reflect(@Bounds::at_least(0.0))]
-    pub temperature: f32,
+    pub inverse_temperature: f32,
     /// The weights are clipped to this. None: not clipped.
     #[reflect(@Bounds::above(0.0))]
     pub max_weight: Option<f32>,
@@ -28,24 +28,14 @@ pub struct Iql {
     /// Rewards that are folded into one target, cut at the end of an episode.
     #[reflect(@Bounds::at_least(1.0))]
     pub n_step: usize,
-    /// τ of the target critics' soft updates, θ' ← τ θ + (1 − τ) θ'.
-    #[reflect(@Bounds::within(0.0, 1.0))]
-    pub target_tau: f32,
-    /// Rows in a minibatch.
-    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
-    pub batch: usize,
-    /// Gradient steps in an epoch. None: rows / batch, rounded up.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub steps_per_epoch: Option<u64>,
+    /// How the targets follow.
+    pub target_update: TargetUpdate,
+    /// The minibatches.
+    pub minibatch: MinibatchSettings,
     /// The state values V.
     pub value: NetworkSettings,
     /// The action values Q.
-    pub critic: NetworkSettings,
-    /// How many critics; the least of the targets' values counts.
-    #[reflect(@Bounds::within(1.0, 1_000.0))]
-    pub critics: usize,
-    /// Whether the critics' loss is smooth L1 (β = 1) instead of squared.
-    pub huber: bool,
+    pub critic: CriticSettings,
     /// The policy.
     pub actor: NetworkSettings,
     /// What the policy's density is: a Gaussian or a mixture of Gaussians.
@@ -61,23 +51,23 @@ impl Default for Iql {
     fn default() -> Self {
         Iql {
             expectile: 0.7,
-            temperature: 3.0,
+            inverse_temperature: 3.0,
             max_weight: Some(100.0),
             max_advantage: None,
             discount: 0.99,
             n_step: 1,
-            target_tau: 0.005,
-            batch: 256,
-            steps_per_epoch: None,
+            target_update: TargetUpdate::default(),
+            minibatch: MinibatchSettings::default(),
             value: NetworkSettings::default(),
-            critic: NetworkSettings::default(),
-            critics: 2,
-            huber: false,
+            critic: CriticSettings::default(),
             actor: NetworkSettings {
-                learning_rate: LearningRate::Cosine {
-                    initial: 3e-4,
-                    steps: 1_000_000,
-                    warm_up: None,
+                optimizer: OptimizerSettings {
+                    learning_rate: Schedule::Cosine {
+                        initial: 3e-4,
+                        over: Span::Steps(1_000_000),
+                        warm_up: None,
+                    },
+                    ..default()
                 },
                 ..default()
             },
@@ -99,6 +89,9 @@ impl Settings for Iql {
         if self.gaussian.min_std > self.gaussian.max_std {
             problems.refuse("gaussian.min_std", "must not be above `max_std`");
         }
+        self.value.check("value", problems);
+        self.critic.check("critic", problems);
+        self.actor.check("actor", problems);
     }
 }
 
@@ -109,17 +102,12 @@ pub struct ValueStep;
 impl Plugin for Iql {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
-            .add_plugins(MinibatchPlugin {
-                batch: self.batch,
-                steps_per_epoch: self.steps_per_epoch,
-                discount: self.discount,
-                n_step: self.n_step,
-                infinite_horizon: false,
-            })
-            .add_learner::<Value>(self.value.learner())
-            .add_learner::<Critic>(self.critic.learner())
-            .add_learner::<Actor>(self.actor.learner())
+            .add_plugins(self.minibatch.plugin(self.discount, self.n_step, false))
+            .add_learner::<Value>(self.value.optimizer.clone())
+            .add_learner::<Critic>(self.critic.optimizer.clone())
+            .add_learner::<Actor>(self.actor.optimizer.clone())
             .add_target::<Critic>()
+            .update_targets_with::<Critic>(self.target_update)
             .acts_with::<Actor>()
             .trains_on(TrainsOn::Continuous)
             .add_systems(Startup, build_networks)
@@ -139,8 +127,7 @@ impl Plugin for Iql {
 fn build_networks(iql: Res<Iql>, mut networks: Networks) -> Result {
     let head = iql.head.with(&iql.gaussian, &iql.mixture);
     let actor = networks.actor(iql.actor.layers(), head)?;
-    let head = CriticHead::continuous(networks.action());
-    let critic = networks.critic(iql.critic.layers(), head, iql.critics)?;
+    let critic = networks.critics(&iql.critic)?;
     let value = networks.critic(iql.value.layers(), CriticHead::State, 1)?;
     networks.insert::<Actor>(actor);
     networks.insert_with_target::<Critic>(critic);
@@ -148,10 +135,10 @@ fn build_networks(iql: Res<Iql>, mut networks: Networks) -> Result {
     Ok(())
 }
 
-/// min Q'(s, a) over the target critics, `[batch]`: what V and the advantages are made of.
-fn least_q(batch: &Batch, critic: &Target<Critic>) -> Tensor<1> {
+/// Q'(s, a) mixed from the target critics, `[batch]`: what V and the advantages are made of.
+fn target_q(iql: &Iql, batch: &Batch, critic: &Target<Critic>) -> Tensor<1> {
     let q = critic.q(batch.observation.clone(), batch.action.clone());
-    q.min_dim(0).squeeze_dim::<1>(0)
+    iql.critic.mix(q)
 }
 
 /// exp(β A), with the advantages and then the weights clipped; `[batch]`.
@@ -160,16 +147,11 @@ fn weights(iql: &Iql, advantage: Tensor<1>) -> Tensor<1> {
         Some(most) => advantage.clamp_max(most),
         None => advantage,
     };
-    let weight = (advantage * iql.temperature).exp();
+    let weight = (advantage * iql.inverse_temperature).exp();
     match iql.max_weight {
         Some(most) => weight.clamp_max(most),
         None => weight,
     }
-}
-
-/// V's loss `[1]`, towards the expectile of the values `q` of the data's actions: mean |τ − 1(u < 0)| u² with u = q − v.
-fn value_loss(iql: &Iql, v: Tensor<1>, q: Tensor<1>) -> Tensor<1> {
-    losses::expectile(v, q, iql.expectile)
 }
 
 /// The critics' target: r + γⁿ V(s').
@@ -177,22 +159,7 @@ fn q_target(batch: &Batch, value: &Net<Value>) -> Tensor<1> {
     batch.reward.clone() + batch.bootstrap.clone() * value.v(batch.next_observation.clone())
 }
 
-/// The loss of each critic, `[members]`.
-fn critic_losses(iql: &Iql, critic: &CriticNetwork, batch: &Batch, y: Tensor<1>) -> Tensor<1> {
-    let q = critic.q(batch.observation.clone(), batch.action.clone());
-    if iql.huber {
-        losses::smooth_l1_of_each(q, y)
-    } else {
-        losses::mse_of_each(q, y)
-    }
-}
-
-/// The actor's loss `[1]`: −mean(w ln π(a | s)) of the data's actions.
-fn actor_loss(log_probability: Tensor<1>, weight: Tensor<1>) -> Tensor<1> {
-    losses::weighted_mean(log_probability, weight).neg()
-}
-
-/// V's step.
+/// V's step, towards the expectile of the target critics' values of the data's actions: mean |τ − 1(u < 0)| u² with u = q − v.
 pub fn update_value(
     iql: Res<Iql>,
     batch: Res<Batch>,
@@ -200,10 +167,10 @@ pub fn update_value(
     mut value: Learning<Value>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let q = least_q(&batch, &target_critic);
+    let q = target_q(&iql, &batch, &target_critic);
     let v = value.v(batch.observation.clone());
     metrics.record("value/v", v.clone().mean());
-    let loss = value_loss(&iql, v, q);
+    let loss = losses::expectile(v, q, iql.expectile);
     metrics.record("value/loss", loss.clone());
     let step = value.descend(loss)?;
     metrics.record("value/gradient_norm", step.gradient_norm);
@@ -221,7 +188,9 @@ pub fn update_critic(
     let y = q_target(&batch, &value);
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
-    let losses = critic_losses(&iql, &critic, &batch, y);
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let q = critic.q(s, a);
+    let losses = iql.critic.losses(q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());
@@ -239,23 +208,23 @@ pub fn update_actor(
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let advantage = least_q(&batch, &target_critic) - value.v(batch.observation.clone());
+    let advantage = target_q(&iql, &batch, &target_critic) - value.v(batch.observation.clone());
     metrics.record("actor/advantage", advantage.clone().mean());
     let weight = weights(&iql, advantage);
     metrics.record("actor/weight", weight.clone().mean());
     let policy = actor.distribution(batch.observation.clone());
     let log_probability = policy.log_probability(batch.action.clone());
     metrics.record("actor/log_probability", log_probability.clone().mean());
-    let loss = actor_loss(log_probability, weight);
+    let loss = losses::weighted_mean(log_probability, weight).neg();
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
     Ok(())
 }
 
-/// The target critics follow softly: θ' ← τ θ + (1 − τ) θ'.
-pub fn track_targets(iql: Res<Iql>, mut critic: Tracking<Critic>) {
-    critic.soft(iql.target_tau);
+/// The target critics follow: θ' ← τ θ + (1 − τ) θ'.
+pub fn track_targets(update: Res<TargetUpdate>, mut critic: Tracking<Critic>) {
+    critic.follow(update.tau);
 }
 
 /// The same losses on held-out rows.
@@ -268,15 +237,17 @@ fn validate(
     actor: Res<Net<Actor>>,
     mut metrics: ResMut<Metrics>,
 ) {
-    let q = least_q(&batch, &target_critic);
+    let q = target_q(&iql, &batch, &target_critic);
     let v = value.v(batch.observation.clone());
-    let loss = value_loss(&iql, v.clone(), q.clone());
+    let loss = losses::expectile(v.clone(), q.clone(), iql.expectile);
     metrics.record("validate/value/loss", loss);
-    let losses = critic_losses(&iql, &critic, &batch, q_target(&batch, &value));
+    let y = q_target(&batch, &value);
+    let values = critic.q(batch.observation.clone(), batch.action.clone());
+    let losses = iql.critic.losses(values, y);
     metrics.record("validate/critic/loss", losses.sum());
     let policy = actor.distribution(batch.observation.clone());
     let log_probability = policy.log_probability(batch.action.clone());
-    let loss = actor_loss(log_probability, weights(&iql, q - v));
+    let loss = losses::weighted_mean(log_probability, weights(&iql, q - v)).neg();
     metrics.record("validate/actor/loss", loss);
 }
 
@@ -326,7 +297,7 @@ mod tests {
         iql.max_advantage = Some(0.5);
         let clipped = found(&iql);
         assert!((clipped[4] - 4.481_689).abs() < 1e-5 && clipped[4] == clipped[1]);
-        iql.temperature = 0.0;
+        iql.inverse_temperature = 0.0;
         assert_eq!(found(&iql), [1.0; 5]);
     }
 }

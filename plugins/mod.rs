@@ -1,4 +1,4 @@
-//! The algorithms, one file each. A file here uses nothing but the prelude: it is what an outside crate would write.
+//! The algorithms, one file each, and what several share. A file here uses nothing but the prelude: it is what an outside crate would write.
 
 pub mod a2c;
 pub mod bc;
@@ -7,6 +7,7 @@ pub mod cql;
 pub mod ddpg;
 pub mod dqn;
 pub mod iql;
+pub mod on_policy;
 pub mod ppo;
 pub mod reinforce;
 pub mod sac;
@@ -42,17 +43,14 @@ pub fn register(app: &mut App) {
         .register_for_scenes::<Sac>()
         .register_for_scenes::<Td3>()
         .register_for_scenes::<Td3Bc>()
-        .register_step("a2c::update_critic", a2c::update_critic)
         .register_step("bc::clone_behaviour", bc::clone_behaviour)
         .register_step("bcq::track_targets", bcq::track_targets)
         .register_step("bcq::update_actor", bcq::update_actor)
         .register_step("bcq::update_critic", bcq::update_critic)
         .register_step("bcq::update_sampler", bcq::update_sampler)
-        .register_step("cql::track_targets", cql::track_targets)
         .register_step("cql::update_actor", cql::update_actor)
         .register_step("cql::update_conservatism", cql::update_conservatism)
         .register_step("cql::update_critic", cql::update_critic)
-        .register_step("cql::update_temperature", cql::update_temperature)
         .register_step("ddpg::track_targets", ddpg::track_targets)
         .register_step("ddpg::update_actor", ddpg::update_actor)
         .register_step("ddpg::update_critic", ddpg::update_critic)
@@ -62,9 +60,10 @@ pub fn register(app: &mut App) {
         .register_step("iql::update_actor", iql::update_actor)
         .register_step("iql::update_critic", iql::update_critic)
         .register_step("iql::update_value", iql::update_value)
+        .register_step("on_policy::update_actor", on_policy::update_actor)
+        .register_step("on_policy::update_critic", on_policy::update_critic)
         .register_step("ppo::update_actor", ppo::update_actor)
         .register_step("ppo::update_critic", ppo::update_critic)
-        .register_step("reinforce::update_actor", reinforce::update_actor)
         .register_step("sac::track_targets", sac::track_targets)
         .register_step("sac::update_actor", sac::update_actor)
         .register_step("sac::update_critic", sac::update_critic)

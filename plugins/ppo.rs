@@ -2,8 +2,8 @@
 //!
 //! Schulman et al. 2017, "Proximal Policy Optimization Algorithms", <https://arxiv.org/abs/1707.06347>; its details as Huang et al.
 //! 2022 collected them, <https://iclr-blog-track.github.io/2022/03/25/ppo-implementation-details/>. The file reads from top to
-//! bottom as its algorithm 1 does: settings, what a round begins with, critic, actor. The policy and its
-//! draws are REINFORCE's, values and advantages A2C's. It learns from environments and from given rows alike. `docs/ppo.md` lists every
+//! bottom as its algorithm 1 does: settings, what a round begins with, critic, actor. The policy, its samples, the values and the
+//! advantages are `plugins/on_policy.rs`'s. It learns from environments and from given rows alike. `docs/ppo.md` lists every
 //! difference from the paper and from the usual implementation.
 
 use yarak::prelude::*;
@@ -45,9 +45,9 @@ pub struct Ppo {
     #[reflect(@Bounds::above(0.0))]
     pub value_coefficient: f32,
     /// The policy.
-    pub actor: reinforce::PolicySettings,
+    pub actor: on_policy::PolicySettings,
     /// The state values.
-    pub critic: reinforce::ValueSettings,
+    pub critic: on_policy::ValueSettings,
 }
 
 impl Default for Ppo {
@@ -65,15 +65,16 @@ impl Default for Ppo {
             normalise_advantages: true,
             entropy_coefficient: 0.0,
             value_coefficient: 0.5,
-            actor: reinforce::PolicySettings::default(),
-            critic: reinforce::ValueSettings::default(),
+            actor: default(),
+            critic: default(),
         }
     }
 }
 
 impl Settings for Ppo {
     fn check(&self, problems: &mut FieldProblems) {
-        reinforce::check_networks(&self.actor, &self.critic, problems);
+        self.actor.check(problems);
+        self.critic.check(problems);
     }
 }
 
@@ -87,18 +88,18 @@ impl Plugin for Ppo {
                 normalise_advantages: self.normalise_advantages,
                 target_kl: self.target_kl,
             })
-            .add_plugins(reinforce::PolicyGradient {
+            .add_plugins(on_policy::PolicyGradient {
                 actor: self.actor.clone(),
                 entropy_coefficient: self.entropy_coefficient,
             })
-            .add_plugins(a2c::StateValues {
+            .add_plugins(on_policy::StateValues {
                 critic: self.critic.clone(),
                 discount: self.discount,
                 lambda: self.lambda,
             })
             .add_systems(
                 Prepare,
-                (recall_probabilities, a2c::estimate_advantages)
+                (recall_probabilities, on_policy::estimate_advantages)
                     .chain()
                     .in_set(PrepareSystems::Advantages),
             )
@@ -151,7 +152,7 @@ pub fn update_critic(
     let value = critic.v(batch.observation.clone());
     let (old, returns) = (batch.value.clone(), batch.returns.clone());
     let loss = value_loss(value, old, returns, ppo.value_clip);
-    a2c::descend(&mut critic, loss, ppo.value_coefficient, &mut metrics)
+    on_policy::descend_values(&mut critic, loss, ppo.value_coefficient, &mut metrics)
 }
 
 /// −mean(min(r · A, clip(r, 1 ± ε) · A)), r being the ratio of the policies, `[batch]` (equation 7); `[1]`.
@@ -165,7 +166,7 @@ pub fn policy_loss(ratio: Tensor<1>, advantage: Tensor<1>, clip: f32) -> Tensor<
 /// The actor's step: towards what came to more than was expected, as long as the policy has not moved far, −L − c · mean(H).
 pub fn update_actor(
     ppo: Res<Ppo>,
-    settings: Res<reinforce::PolicyGradient>,
+    settings: Res<on_policy::PolicyGradient>,
     batch: Res<RolloutBatch>,
     mut divergence: ResMut<Divergence>,
     mut actor: Learning<Actor>,
@@ -201,9 +202,9 @@ mod tests {
         ppo.actor.encoder.set_hidden_sizes(&[32]);
         ppo.critic.encoder.set_hidden_sizes(&[32]);
         ppo.actor.log_std = -1.0;
-        ppo.actor.learning_rate = LearningRate::Constant(5e-4);
-        ppo.critic.learning_rate = LearningRate::Constant(3e-3);
-        ppo.actor.max_gradient_norm = Some(0.5);
+        ppo.actor.optimizer.learning_rate = Schedule::Constant(5e-4);
+        ppo.critic.optimizer.learning_rate = Schedule::Constant(3e-3);
+        ppo.actor.optimizer.max_gradient_norm = Some(0.5);
         ppo
     }
 

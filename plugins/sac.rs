@@ -2,7 +2,8 @@
 //!
 //! Haarnoja et al. 2018, "Soft Actor-Critic Algorithms and Applications", <https://arxiv.org/abs/1812.05905>, on Haarnoja et al.
 //! 2018, <https://arxiv.org/abs/1801.01290>. The file reads from top to bottom as its algorithm 1 does: settings, networks,
-//! exploration, critics (equations 5 and 6), actor (equation 9), temperature (equation 18), targets.
+//! exploration, critics (equations 5 and 6), actor (equation 9), temperature (equation 18), targets. Descendants such as CQL add
+//! [`SoftActorCritic`], which is the networks, the temperature's step and the targets' step.
 //! `docs/sac.md` lists every difference from the authors' code.
 
 use yarak::prelude::*;
@@ -17,54 +18,43 @@ pub struct Sac {
     /// Rewards that are folded into one target, cut at the end of an episode.
     #[reflect(@Bounds::at_least(1.0))]
     pub n_step: usize,
-    /// τ of the targets' soft updates, θ' ← τ θ + (1 − τ) θ'.
-    #[reflect(@Bounds::within(0.0, 1.0))]
-    pub target_tau: f32,
-    /// Rows in a minibatch.
-    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
-    pub batch: usize,
-    /// Gradient steps in an epoch. None: rows / batch of a dataset, rounded up, and 1000 with environments.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub steps_per_epoch: Option<u64>,
-    /// Environment steps with uniformly random actions, before anything is learned.
-    pub warm_up: u64,
-    /// Steps of every environment between two updates.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub train_every: u64,
-    /// Gradient steps in an update.
-    pub gradient_steps: u64,
+    /// How the targets follow.
+    pub target_update: TargetUpdate,
+    /// The minibatches.
+    pub minibatch: MinibatchSettings,
+    /// When it learns, with environments.
+    pub off_policy: OffPolicySettings,
     /// What entropy is worth.
     pub temperature: TemperatureSettings,
     /// The action values.
-    pub critic: SacCritic,
+    pub critic: CriticSettings,
     /// The policy.
     pub actor: NetworkSettings,
 }
 
-/// SAC's temperature α.
+/// The temperature α of SAC and its descendants.
 #[derive(Clone, Debug, Reflect)]
 pub struct TemperatureSettings {
-    /// α at the beginning, and for good where it is not learned.
-    #[reflect(@Bounds::above(0.0))]
+    /// α at the beginning, and for good where it is not learned. Above 0 where it is.
+    #[reflect(@Bounds::at_least(0.0))]
     pub initial: f32,
     /// Whether α is learned, so that the policy's entropy comes to `target_entropy`.
     pub learned: bool,
     /// The entropy to come to, in nats. None: −1 for each element of an action.
     pub target_entropy: Option<f32>,
-    /// The rule that turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The learning rate of log α over time.
-    pub learning_rate: LearningRate,
+    /// How log α is learned.
+    pub optimizer: OptimizerSettings,
 }
 
-/// SAC's action values.
-#[derive(Clone, Debug, Reflect)]
-pub struct SacCritic {
-    /// How many critics there are; targets have the least of their values.
-    #[reflect(@Bounds::within(1.0, 1_000.0))]
-    pub n: usize,
-    /// Their networks.
-    pub network: NetworkSettings,
+impl Default for TemperatureSettings {
+    fn default() -> Self {
+        TemperatureSettings {
+            initial: 1.0,
+            learned: true,
+            target_entropy: None,
+            optimizer: OptimizerSettings::default(),
+        }
+    }
 }
 
 impl Default for Sac {
@@ -72,29 +62,37 @@ impl Default for Sac {
         Sac {
             discount: 0.99,
             n_step: 1,
-            target_tau: 0.005,
-            batch: 256,
-            steps_per_epoch: None,
-            warm_up: 10_000,
-            train_every: 1,
-            gradient_steps: 1,
-            temperature: TemperatureSettings {
-                initial: 1.0,
-                learned: true,
-                target_entropy: None,
-                optimizer: Optimizer::Adam,
-                learning_rate: LearningRate::Constant(3e-4),
-            },
-            critic: SacCritic {
-                n: 2,
-                network: NetworkSettings::default(),
-            },
+            target_update: TargetUpdate::default(),
+            minibatch: MinibatchSettings::default(),
+            off_policy: OffPolicySettings::default(),
+            temperature: TemperatureSettings::default(),
+            critic: CriticSettings::default(),
             actor: NetworkSettings::default(),
         }
     }
 }
 
-impl Settings for Sac {}
+impl Settings for Sac {
+    fn check(&self, problems: &mut FieldProblems) {
+        self.critic.check("critic", problems);
+        self.actor.check("actor", problems);
+        self.temperature.check(problems);
+    }
+}
+
+impl TemperatureSettings {
+    /// Refuses what contradicts itself.
+    pub fn check(&self, problems: &mut FieldProblems) {
+        if self.learned && self.initial == 0.0 {
+            problems.refuse(
+                "temperature.initial",
+                "log α is learned: it must be above 0",
+            );
+        }
+        let field = "temperature.optimizer";
+        self.optimizer.check(field, problems);
+    }
+}
 
 /// The temperature: the role of log α, and the slot in which it is learned, after the actor's.
 #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
@@ -107,50 +105,66 @@ impl Role for Temperature {
 
 impl Plugin for Sac {
     fn build(&self, app: &mut App) {
+        let minibatch = self.minibatch.plugin(self.discount, self.n_step, false);
         app.insert_resource(self.clone())
-            .add_plugins(ExperiencePlugin {
-                minibatch: MinibatchPlugin {
-                    batch: self.batch,
-                    steps_per_epoch: self.steps_per_epoch,
-                    discount: self.discount,
-                    n_step: self.n_step,
-                    infinite_horizon: false,
-                },
-                train_every: self.train_every,
-                gradient_steps: self.gradient_steps,
-                warm_up: self.warm_up,
+            .add_plugins(self.off_policy.plugin(minibatch))
+            .add_plugins(SoftActorCritic {
+                critic: self.critic.clone(),
+                actor: self.actor.clone(),
+                temperature: self.temperature.clone(),
+                target_update: self.target_update,
             })
-            .add_learner::<Critic>(self.critic.network.learner())
-            .add_learner::<Actor>(self.actor.learner())
-            .add_target::<Critic>()
-            .acts_with::<Actor>()
-            .trains_on(TrainsOn::Continuous)
-            .add_random::<Noise>()
-            .add_systems(Startup, build_networks)
             .add_systems(Collect, explore.in_set(CollectSystems::Act))
             .add_systems(
                 Learn,
                 (
                     update_critic.in_set(LearnSystems::Critic),
                     update_actor.in_set(LearnSystems::Actor),
-                    track_targets.in_set(LearnSystems::Targets),
                 ),
             );
+    }
+}
+
+/// What SAC and its descendants share, filled from each one's own settings: networks and the critics' targets, the temperature's
+/// step and the targets' step.
+#[derive(Clone, Debug, Resource)]
+pub struct SoftActorCritic {
+    /// The action values.
+    pub critic: CriticSettings,
+    /// The policy.
+    pub actor: NetworkSettings,
+    /// What entropy is worth.
+    pub temperature: TemperatureSettings,
+    /// How the targets follow.
+    pub target_update: TargetUpdate,
+}
+
+impl Plugin for SoftActorCritic {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(self.clone())
+            .add_learner::<Critic>(self.critic.optimizer.clone())
+            .add_learner::<Actor>(self.actor.optimizer.clone())
+            .add_target::<Critic>()
+            .update_targets_with::<Critic>(self.target_update)
+            .acts_with::<Actor>()
+            .trains_on(TrainsOn::Continuous)
+            .add_random::<Noise>()
+            .add_systems(Startup, build_networks)
+            .add_systems(Learn, track_targets.in_set(LearnSystems::Targets));
         if self.temperature.learned {
-            app.add_learner::<Temperature>(Learner {
-                optimizer: self.temperature.optimizer,
-                learning_rate: self.temperature.learning_rate.clone(),
-                ..default()
-            })
-            .insert_after(Learn, LearnSystems::Actor, Temperature, update_temperature);
+            app.add_learner::<Temperature>(self.temperature.optimizer.clone())
+                .insert_after(Learn, LearnSystems::Actor, Temperature, update_temperature);
         }
     }
 }
 
-fn build_networks(sac: Res<Sac>, mut networks: Networks, mut commands: Commands) -> Result {
+fn build_networks(
+    sac: Res<SoftActorCritic>,
+    mut networks: Networks,
+    mut commands: Commands,
+) -> Result {
     let actor = networks.actor(sac.actor.layers(), ActorHead::SquashedGaussian)?;
-    let head = CriticHead::continuous(networks.action());
-    let critic = networks.critic(sac.critic.network.layers(), head, sac.critic.n)?;
+    let critic = networks.critics(&sac.critic)?;
     let device = networks.device();
     networks.insert::<Actor>(actor);
     networks.insert_with_target::<Critic>(critic);
@@ -166,7 +180,7 @@ pub fn explore(
     actor: Res<Net<Actor>>,
     mut exploring: Exploring,
 ) -> Result {
-    if clock.step <= sac.warm_up {
+    if clock.step <= sac.off_policy.learning_starts {
         exploring.act_uniformly();
         return Ok(());
     }
@@ -176,25 +190,28 @@ pub fn explore(
     Ok(())
 }
 
-/// y = r + γⁿ (min Q'(s', a') − α log π(a'|s')) with a' drawn from π(s'), and γⁿ = 0 after a terminal step; `[batch]`.
+/// y = r + γⁿ (Q'(s', a') − α log π(a'|s')) with a' drawn from the policy at s', the last term only where there is an α `[1]`,
+/// Q' mixed from the critics' targets, and γⁿ = 0 after a terminal step; `[batch]`.
 pub fn q_target(
+    sac: &SoftActorCritic,
     batch: &Batch,
-    actor: &Net<Actor>,
+    next: &ActionDistribution,
     critic: &Target<Critic>,
-    temperature: &Net<Temperature>,
+    alpha: Option<Tensor<1>>,
     noise: &mut Random<Noise>,
 ) -> Tensor<1> {
-    let next = actor
-        .distribution(batch.next_observation.clone())
-        .draw(noise);
-    let q = critic.q(batch.next_observation.clone(), next.action);
-    let q = q.min_dim(0).squeeze_dim::<1>(0);
-    let alpha = temperature.value().exp();
-    batch.reward.clone() + batch.bootstrap.clone() * (q - next.log_probability * alpha)
+    let drawn = next.draw(noise);
+    let q = critic.q(batch.next_observation.clone(), drawn.action);
+    let value = match alpha {
+        Some(alpha) => sac.critic.mix(q) - drawn.log_probability * alpha,
+        None => sac.critic.mix(q),
+    };
+    batch.reward.clone() + batch.bootstrap.clone() * value
 }
 
 /// The critics' step: each regresses onto the same target, with half of the squared error.
 pub fn update_critic(
+    sac: Res<SoftActorCritic>,
     batch: Res<Batch>,
     actor: Res<Net<Actor>>,
     target_critic: Res<Target<Critic>>,
@@ -203,11 +220,14 @@ pub fn update_critic(
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let y = q_target(&batch, &actor, &target_critic, &temperature, &mut noise);
+    let next = actor.distribution(batch.next_observation.clone());
+    let alpha = Some(temperature.value().exp());
+    let y = q_target(&sac, &batch, &next, &target_critic, alpha, &mut noise);
     metrics.record("critic/q_target", y.clone().mean());
 
-    let q = critic.q(batch.observation.clone(), batch.action.clone());
-    let losses = losses::mse_of_each(q, y) * 0.5;
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let q = critic.q(s, a);
+    let losses = sac.critic.losses(q, y) * 0.5;
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());
@@ -219,6 +239,12 @@ pub fn update_critic(
 /// The entropy of the policy on the last batch, −mean log π(a|s), `[1]`: what the temperature's step compares with its target.
 #[derive(Resource)]
 pub struct PolicyEntropy(pub Tensor<1>);
+
+/// min Q(s, a) over the critics, of actions for the batch's observations, `[batch]`.
+pub fn least_q(critic: &CriticNetwork, batch: &Batch, action: Tensor<2>) -> Tensor<1> {
+    let q = critic.q(batch.observation.clone(), action);
+    q.min_dim(0).squeeze_dim::<1>(0)
+}
 
 /// The actor's step: mean(α log π(a|s) − min Q(s, a)) with a drawn from π(s).
 pub fn update_actor(
@@ -236,8 +262,7 @@ pub fn update_actor(
     entropy.0 = log_probability.clone().no_grad().mean().neg();
     metrics.record("actor/entropy", entropy.0.clone());
 
-    let q = critic.q(batch.observation.clone(), drawn.action);
-    let q = q.min_dim(0).squeeze_dim::<1>(0);
+    let q = least_q(&critic, &batch, drawn.action);
     let alpha = temperature.value().exp().stop_gradient();
     let loss = (log_probability * alpha - q).mean();
     metrics.record("actor/loss", loss.clone());
@@ -248,7 +273,7 @@ pub fn update_actor(
 
 /// The temperature's step: −log α (log π(a|s) + target entropy), with the probabilities from before the actor's step.
 pub fn update_temperature(
-    sac: Res<Sac>,
+    sac: Res<SoftActorCritic>,
     preprocessing: Res<Preprocessing>,
     entropy: Res<PolicyEntropy>,
     mut temperature: Learning<Temperature>,
@@ -266,6 +291,6 @@ pub fn update_temperature(
 }
 
 /// The critics' targets follow: θ' ← τ θ + (1 − τ) θ'.
-pub fn track_targets(sac: Res<Sac>, mut critic: Tracking<Critic>) {
-    critic.soft(sac.target_tau);
+pub fn track_targets(update: Res<TargetUpdate>, mut critic: Tracking<Critic>) {
+    critic.follow(update.tau);
 }

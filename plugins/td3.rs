@@ -18,73 +18,18 @@ pub struct Td3 {
     /// Rewards that are folded into one target, cut at the end of an episode.
     #[reflect(@Bounds::at_least(1.0))]
     pub n_step: usize,
-    /// τ of the targets' soft updates, θ' ← τ θ + (1 − τ) θ'.
-    #[reflect(@Bounds::within(0.0, 1.0))]
-    pub target_tau: f32,
-    /// How the targets follow: softly by τ, or as a hard copy every so many updates. They start as copies.
+    /// How the targets follow.
     pub target_update: TargetUpdate,
-    /// Rows in a minibatch.
-    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
-    pub batch: usize,
-    /// Gradient steps in an epoch. None: rows / batch of a dataset, rounded up, and 1000 with environments.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub steps_per_epoch: Option<u64>,
-    /// Environment steps with uniformly random actions, before anything is learned.
-    pub warm_up: u64,
-    /// Steps of every environment between two updates.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub train_every: u64,
-    /// Gradient steps in an update.
-    pub gradient_steps: u64,
+    /// The minibatches.
+    pub minibatch: MinibatchSettings,
+    /// When it learns, with environments.
+    pub off_policy: OffPolicySettings,
     /// Deviation of the normal noise on the actions that are tried out, which lie in [−1, 1].
-    pub exploration_noise: Annealed,
+    pub exploration_noise: Schedule,
     /// The action values.
     pub critic: CriticSettings,
     /// The policy.
     pub actor: ActorSettings,
-}
-
-/// The action values of TD3 and its descendants.
-#[derive(Clone, Debug, Reflect)]
-pub struct CriticSettings {
-    /// How many critics there are and how their targets are mixed.
-    pub ensemble: EnsembleSettings,
-    /// What the network makes of an observation before its head.
-    pub encoder: EncoderSettings,
-    /// Widths of the hidden layers behind the encoder, which also see the action. None: none behind an `Mlp`, and one of 256 behind another encoder.
-    #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub head_sizes: Option<Vec<usize>>,
-    /// The rule that turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The learning rate over time.
-    pub learning_rate: LearningRate,
-    /// Weight decay: decoupled for AdamW, in the gradient for the others.
-    #[reflect(@Bounds::at_least(0.0))]
-    pub l2: f32,
-    /// The norm that each critic's gradient is clipped to. None: not clipped.
-    #[reflect(@Bounds::above(0.0))]
-    pub max_gradient_norm: Option<f32>,
-    /// Whether the loss is smooth L1 (β = 1) instead of squared.
-    pub huber: bool,
-    /// The range that values are squashed into by a tanh. None: unbounded.
-    pub value_bounds: Option<ValueBounds>,
-    /// The first epoch of training, from 1. None: from the start.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub start_epoch: Option<u64>,
-    /// The first epoch without training. None: to the end.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub end_epoch: Option<u64>,
-}
-
-/// An ensemble of critics.
-#[derive(Clone, Debug, Reflect)]
-pub struct EnsembleSettings {
-    /// How many critics.
-    #[reflect(@Bounds::within(1.0, 1_000.0))]
-    pub n: usize,
-    /// w in the target w · min Q + (1 − w) · max Q.
-    #[reflect(@Bounds::within(0.0, 1.0))]
-    pub weight: f32,
 }
 
 /// The policy of TD3 and its descendants.
@@ -95,17 +40,9 @@ pub struct ActorSettings {
     /// Widths of the hidden layers behind the encoder. None: none behind an `Mlp`, and one of 256 behind another encoder.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub head_sizes: Option<Vec<usize>>,
-    /// The rule that turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The learning rate over time.
-    pub learning_rate: LearningRate,
-    /// Weight decay: decoupled for AdamW, in the gradient for the others.
-    #[reflect(@Bounds::at_least(0.0))]
-    pub l2: f32,
-    /// The norm that the gradient is clipped to. None: not clipped.
-    #[reflect(@Bounds::above(0.0))]
-    pub max_gradient_norm: Option<f32>,
-    /// Critic steps for one step of the actor and of all targets.
+    /// How it is trained.
+    pub optimizer: OptimizerSettings,
+    /// Critic steps for one step of the actor.
     #[reflect(@Bounds::at_least(1.0))]
     pub update_freq: u64,
     /// Deviation of the noise on the target's actions, which lie in [−1, 1].
@@ -114,12 +51,6 @@ pub struct ActorSettings {
     /// The noise is clipped to ± this.
     #[reflect(@Bounds::at_least(0.0))]
     pub noise_clip: f32,
-    /// The first epoch of training, from 1. None: from the start.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub start_epoch: Option<u64>,
-    /// The first epoch without training. None: to the end.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub end_epoch: Option<u64>,
 }
 
 impl Default for Td3 {
@@ -127,63 +58,34 @@ impl Default for Td3 {
         Td3 {
             discount: 0.99,
             n_step: 1,
-            target_tau: 0.005,
-            target_update: TargetUpdate::Soft,
-            batch: 256,
-            steps_per_epoch: None,
-            warm_up: 25_000,
-            train_every: 1,
-            gradient_steps: 1,
-            exploration_noise: Annealed::Constant(0.1),
+            target_update: DELAYED,
+            minibatch: MinibatchSettings::default(),
+            off_policy: OffPolicySettings {
+                learning_starts: 25_000,
+                ..default()
+            },
+            exploration_noise: Schedule::Constant(0.1),
             critic: CriticSettings::default(),
             actor: ActorSettings::default(),
         }
     }
 }
 
-impl Default for CriticSettings {
-    fn default() -> Self {
-        CriticSettings {
-            ensemble: EnsembleSettings { n: 2, weight: 1.0 },
-            encoder: EncoderSettings::default(),
-            head_sizes: None,
-            optimizer: Optimizer::Adam,
-            learning_rate: LearningRate::Constant(3e-4),
-            l2: 0.0,
-            max_gradient_norm: None,
-            huber: false,
-            value_bounds: None,
-            start_epoch: None,
-            end_epoch: None,
-        }
-    }
-}
+/// The targets of TD3 and its descendants wait for the actor, which is updated half as often as the critics.
+pub const DELAYED: TargetUpdate = TargetUpdate {
+    every: 2,
+    tau: 0.005,
+};
 
 impl Default for ActorSettings {
     fn default() -> Self {
         ActorSettings {
             encoder: EncoderSettings::default(),
             head_sizes: None,
-            optimizer: Optimizer::Adam,
-            learning_rate: LearningRate::Constant(3e-4),
-            l2: 0.0,
-            max_gradient_norm: None,
+            optimizer: OptimizerSettings::default(),
             update_freq: 2,
             noise_std: 0.2,
             noise_clip: 0.5,
-            start_epoch: None,
-            end_epoch: None,
-        }
-    }
-}
-
-impl CriticSettings {
-    /// The encoder, and the layers behind it.
-    pub fn layers(&self) -> Layers {
-        Layers {
-            encoder: self.encoder.clone(),
-            head_sizes: self.head_sizes.clone(),
-            ..default()
         }
     }
 }
@@ -201,57 +103,20 @@ impl ActorSettings {
 
 impl Settings for Td3 {
     fn check(&self, problems: &mut FieldProblems) {
-        check_networks(&self.critic, &self.actor, problems);
-    }
-}
-
-/// What one field of the networks' settings says of another.
-pub fn check_networks(
-    critic: &CriticSettings,
-    actor: &ActorSettings,
-    problems: &mut FieldProblems,
-) {
-    if critic
-        .value_bounds
-        .is_some_and(|bounds| bounds.low >= bounds.high)
-    {
-        problems.refuse("critic.value_bounds", "`low` must be below `high`");
-    }
-    let never = |start: Option<u64>, end: Option<u64>| end <= start && end.is_some();
-    if never(critic.start_epoch.or(Some(1)), critic.end_epoch) {
-        problems.refuse(
-            "critic.end_epoch",
-            "must be after `start_epoch`, or the critic is never trained",
-        );
-    }
-    if never(actor.start_epoch.or(Some(1)), actor.end_epoch) {
-        problems.refuse(
-            "actor.end_epoch",
-            "must be after `start_epoch`, or the actor is never trained",
-        );
+        self.critic.check("critic", problems);
+        self.actor.optimizer.check("actor.optimizer", problems);
     }
 }
 
 impl Plugin for Td3 {
     fn build(&self, app: &mut App) {
+        let minibatch = self.minibatch.plugin(self.discount, self.n_step, false);
         app.insert_resource(self.clone())
-            .add_plugins(ExperiencePlugin {
-                minibatch: MinibatchPlugin {
-                    batch: self.batch,
-                    steps_per_epoch: self.steps_per_epoch,
-                    discount: self.discount,
-                    n_step: self.n_step,
-                    infinite_horizon: false,
-                },
-                train_every: self.train_every,
-                gradient_steps: self.gradient_steps,
-                warm_up: self.warm_up,
-            })
+            .add_plugins(self.off_policy.plugin(minibatch))
             .add_plugins(TwinDelayed {
                 critic: self.critic.clone(),
                 actor: self.actor.clone(),
                 target_update: self.target_update,
-                target_tau: self.target_tau,
             })
             .add_systems(Collect, explore.in_set(CollectSystems::Act))
             .add_systems(Learn, update_actor.in_set(LearnSystems::Actor));
@@ -268,36 +133,17 @@ pub struct TwinDelayed {
     pub actor: ActorSettings,
     /// How the targets follow.
     pub target_update: TargetUpdate,
-    /// τ of the targets' soft updates.
-    pub target_tau: f32,
 }
 
 impl Plugin for TwinDelayed {
     fn build(&self, app: &mut App) {
         let (critic, actor) = (&self.critic, &self.actor);
         app.insert_resource(self.clone())
-            .add_learner::<Critic>(Learner {
-                optimizer: critic.optimizer,
-                learning_rate: critic.learning_rate.clone(),
-                l2: critic.l2,
-                max_gradient_norm: critic.max_gradient_norm,
-                window: Window {
-                    start_epoch: critic.start_epoch,
-                    end_epoch: critic.end_epoch,
-                },
-            })
-            .add_learner::<Actor>(Learner {
-                optimizer: actor.optimizer,
-                learning_rate: actor.learning_rate.clone(),
-                l2: actor.l2,
-                max_gradient_norm: actor.max_gradient_norm,
-                window: Window {
-                    start_epoch: actor.start_epoch,
-                    end_epoch: actor.end_epoch,
-                },
-            })
+            .add_learner::<Critic>(critic.optimizer.clone())
+            .add_learner::<Actor>(actor.optimizer.clone())
             .add_target::<Critic>()
             .add_target::<Actor>()
+            .update_targets_with::<Critic>(self.target_update)
             .acts_with::<Actor>()
             .trains_on(TrainsOn::Continuous)
             .add_random::<Noise>()
@@ -314,7 +160,6 @@ impl Plugin for TwinDelayed {
                 (
                     LearnSystems::Critic.run_if(training::<Critic>()),
                     LearnSystems::Actor.run_if(every::<Actor>(actor.update_freq)),
-                    LearnSystems::Targets.run_if(every::<Actor>(actor.update_freq)),
                 ),
             );
     }
@@ -322,11 +167,7 @@ impl Plugin for TwinDelayed {
 
 fn build_networks(td3: Res<TwinDelayed>, mut networks: Networks) -> Result {
     let actor = networks.actor(td3.actor.layers(), ActorHead::Deterministic)?;
-    let head = CriticHead::Continuous {
-        action: networks.action(),
-        bounds: td3.critic.value_bounds,
-    };
-    let critic = networks.critic(td3.critic.layers(), head, td3.critic.ensemble.n)?;
+    let critic = networks.critics(&td3.critic)?;
     networks.insert_with_target::<Actor>(actor);
     networks.insert_with_target::<Critic>(critic);
     Ok(())
@@ -340,13 +181,13 @@ pub fn explore(
     mut exploring: Exploring,
 ) -> Result {
     let n = exploring.actions.values.len();
-    if clock.step <= td3.warm_up {
+    if clock.step <= td3.off_policy.learning_starts {
         exploring.act_uniformly();
         return Ok(());
     }
     let observation = exploring.observation()?;
     exploring.actions.take(actor.act(observation));
-    let std = td3.exploration_noise.at(clock.step);
+    let std = td3.exploration_noise.at(clock.step, clock.epoch()) as f32;
     let draws = exploring.random.normals(n);
     for (action, draw) in exploring.actions.values.iter_mut().zip(draws) {
         *action = (*action + std * draw).clamp(-1.0, 1.0);
@@ -371,26 +212,7 @@ pub fn q_target(
         .clamp(-clip, clip);
     let action = (action + noise).clamp(-1.0, 1.0);
     let q = critic.q(batch.next_observation.clone(), action);
-    batch.reward.clone() + batch.bootstrap.clone() * mix(q, td3.critic.ensemble.weight)
-}
-
-/// w · min + (1 − w) · max over the critics: `[members, batch]` to `[batch]`.
-fn mix(q: Tensor<2>, weight: f32) -> Tensor<1> {
-    let min = q.clone().min_dim(0).squeeze_dim::<1>(0);
-    if weight == 1.0 {
-        return min;
-    }
-    let max = q.max_dim(0).squeeze_dim::<1>(0);
-    min * weight + max * (1.0 - weight)
-}
-
-/// The loss of each critic, `[members]`.
-pub fn critic_losses(td3: &TwinDelayed, q: Tensor<2>, y: Tensor<1>) -> Tensor<1> {
-    if td3.critic.huber {
-        losses::smooth_l1_of_each(q, y)
-    } else {
-        losses::mse_of_each(q, y)
-    }
+    batch.reward.clone() + batch.bootstrap.clone() * td3.critic.mix(q)
 }
 
 /// The critics' step: each regresses onto the same target.
@@ -407,8 +229,9 @@ pub fn update_critic(
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
 
-    let q = critic.q(batch.observation.clone(), batch.action.clone());
-    let losses = critic_losses(&td3, q, y);
+    let (s, a) = (batch.observation.clone(), batch.action.clone());
+    let q = critic.q(s, a);
+    let losses = td3.critic.losses(q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());
@@ -433,47 +256,12 @@ pub fn update_actor(
     Ok(())
 }
 
-/// Both targets follow their networks, softly: θ' ← τ θ + (1 − τ) θ', or by a copy every so many updates.
+/// Both targets follow their networks: θ' ← τ θ + (1 − τ) θ'.
 pub fn track_targets(
-    td3: Res<TwinDelayed>,
-    tick: Res<Tick<Actor>>,
+    update: Res<TargetUpdate>,
     mut actor: Tracking<Actor>,
     mut critic: Tracking<Critic>,
 ) {
-    let update = tick.count / td3.actor.update_freq;
-    actor.follow(td3.target_update, td3.target_tau, update);
-    critic.follow(td3.target_update, td3.target_tau, update);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tensor(values: &[f32]) -> Tensor<1> {
-        Tensor::from_floats(values, &ComputeDevice::cpu().plain())
-    }
-
-    #[test]
-    fn targets_mix_the_least_and_the_greatest_value() {
-        let q = Tensor::<2>::from_floats([[1.0], [3.0]], &ComputeDevice::cpu().plain());
-        assert_eq!(mix(q.clone(), 0.75).into_scalar::<f32>(), 1.5);
-        assert_eq!(mix(q, 1.0).into_scalar::<f32>(), 1.0);
-    }
-
-    #[test]
-    fn huber_is_smooth_l1() {
-        let mut td3 = TwinDelayed {
-            critic: CriticSettings::default(),
-            actor: ActorSettings::default(),
-            target_update: TargetUpdate::Soft,
-            target_tau: 0.005,
-        };
-        td3.critic.huber = true;
-        let q = tensor(&[0.5, 2.0]).unsqueeze::<2>();
-        let loss = critic_losses(&td3, q.clone(), tensor(&[0.0, 0.0]));
-        assert_eq!(loss.into_scalar::<f32>(), 0.8125);
-        td3.critic.huber = false;
-        let loss = critic_losses(&td3, q, tensor(&[0.0, 0.0]));
-        assert_eq!(loss.into_scalar::<f32>(), 2.125);
-    }
+    actor.follow(update.tau);
+    critic.follow(update.tau);
 }

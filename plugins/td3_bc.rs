@@ -22,21 +22,14 @@ pub struct Td3Bc {
     pub n_step: usize,
     /// Whether a terminal step's reward counts as earned forever after: times 1 / (1 − γ). Never a truncated step's.
     pub infinite_horizon: bool,
-    /// τ of the targets' soft updates, θ' ← τ θ + (1 − τ) θ'.
-    #[reflect(@Bounds::within(0.0, 1.0))]
-    pub target_tau: f32,
-    /// How the targets follow: softly by τ, or as a hard copy every so many updates. They start as copies.
+    /// How the targets follow.
     pub target_update: TargetUpdate,
-    /// Rows in a minibatch.
-    #[reflect(@Bounds::within(1.0, 10_000_000.0))]
-    pub batch: usize,
-    /// Gradient steps in an epoch. None: rows / batch, rounded up.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub steps_per_epoch: Option<u64>,
+    /// The minibatches.
+    pub minibatch: MinibatchSettings,
     /// Where the goal comes from that is appended to every observation, for actor and critic. None: no goal.
     pub goal_mode: Option<GoalMode>,
     /// The action values.
-    pub critic: td3::CriticSettings,
+    pub critic: CriticSettings,
     /// The policy.
     pub actor: td3::ActorSettings,
 }
@@ -48,12 +41,10 @@ impl Default for Td3Bc {
             discount: 0.99,
             n_step: 1,
             infinite_horizon: false,
-            target_tau: 0.005,
-            target_update: TargetUpdate::Soft,
-            batch: 256,
-            steps_per_epoch: None,
+            target_update: td3::DELAYED,
+            minibatch: MinibatchSettings::default(),
             goal_mode: None,
-            critic: td3::CriticSettings::default(),
+            critic: CriticSettings::default(),
             actor: td3::ActorSettings::default(),
         }
     }
@@ -67,20 +58,18 @@ impl Settings for Td3Bc {
                 "has no finite value with discount 1: give a `discount` below 1",
             );
         }
-        td3::check_networks(&self.critic, &self.actor, problems);
+        self.critic.check("critic", problems);
+        self.actor.optimizer.check("actor.optimizer", problems);
     }
 }
 
 impl Plugin for Td3Bc {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
-            .add_plugins(MinibatchPlugin {
-                batch: self.batch,
-                steps_per_epoch: self.steps_per_epoch,
-                discount: self.discount,
-                n_step: self.n_step,
-                infinite_horizon: self.infinite_horizon,
-            })
+            .add_plugins(
+                self.minibatch
+                    .plugin(self.discount, self.n_step, self.infinite_horizon),
+            )
             .add_plugins(GoalPlugin {
                 mode: self.goal_mode,
             })
@@ -89,14 +78,13 @@ impl Plugin for Td3Bc {
                 critic: self.critic.clone(),
                 actor: self.actor.clone(),
                 target_update: self.target_update,
-                target_tau: self.target_tau,
             })
             .add_systems(Learn, update_actor.in_set(LearnSystems::Actor))
             .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
     }
 }
 
-/// −λ · mean Q1(s, π(s)) + mean((π(s) − a)²), with λ = alpha / mean |Q1(s, π(s))| without gradient.
+/// −λ · mean Q1(s, π(s)) + mean((π(s) − a)²), with λ = alpha / mean |Q1(s, π(s))| without gradient; `[1]`.
 fn actor_loss(
     alpha: f32,
     actor: &ActorNetwork,
@@ -146,8 +134,9 @@ fn validate(
     let mut noise = Random::<Noise>::forked(Seed(0), 1);
     let y = td3::q_target(&td3, &batch, &target_actor, &target_critic, &mut noise);
     let q = critic.q(batch.observation.clone(), batch.action.clone());
-    let loss = td3::critic_losses(&td3, q, y).sum();
+    let loss = td3.critic.losses(q, y).sum();
     metrics.record("validate/critic/loss", loss);
+
     let loss = actor_loss(settings.alpha, &actor, &critic, &batch);
     metrics.record("validate/actor/loss", loss);
 }
@@ -159,13 +148,13 @@ mod tests {
 
     fn small() -> Trial {
         let mut td3 = Td3Bc {
-            batch: 64,
+            minibatch: MinibatchSettings::of(64),
             ..default()
         };
-        td3.actor.encoder = EncoderSettings::from(&[32]);
-        td3.critic.encoder = EncoderSettings::from(&[32]);
-        td3.actor.learning_rate = LearningRate::Constant(3e-3);
-        td3.critic.learning_rate = LearningRate::Constant(3e-3);
+        td3.actor.encoder.set_hidden_sizes(&[32]);
+        td3.critic.encoder.set_hidden_sizes(&[32]);
+        td3.actor.optimizer.learning_rate = Schedule::Constant(3e-3);
+        td3.critic.optimizer.learning_rate = Schedule::Constant(3e-3);
         Trial::of(td3)
     }
 

@@ -36,10 +36,10 @@ use crate::schedule::{Clock, FacilitatorPlugin, InputError, Outcome, SchedulePlu
 /// ```
 /// use yarak::prelude::*;
 ///
-/// let mut td3 = Td3Bc { batch: 32, ..default() };
+/// let mut td3 = Td3Bc { minibatch: MinibatchSettings::of(32), ..default() };
 /// # td3.actor.encoder.set_hidden_sizes(&[8]);
 /// # td3.critic.encoder.set_hidden_sizes(&[8]);
-/// td3.actor.learning_rate = LearningRate::Constant(1e-3);
+/// td3.actor.optimizer.learning_rate = Schedule::Constant(1e-3);
 ///
 /// let exit = App::new()
 ///     .add_plugins((
@@ -193,13 +193,13 @@ fn conclude(world: &mut World) {
 mod tests {
     use super::*;
     use crate::checkpoint::{Checkpoints, latest_good};
-    use crate::data::Dataset;
+    use crate::data::{Dataset, MinibatchSettings};
     use crate::plugins::Bc;
     use crate::report::Metrics;
 
     fn app(run: RunPlugin) -> App {
         let mut bc = Bc::default();
-        bc.batch = 16;
+        bc.minibatch.batch_size = 16;
         bc.actor.encoder.set_hidden_sizes(&[8]);
         let mut app = App::new();
         app.add_plugins((
@@ -229,8 +229,10 @@ mod tests {
     #[test]
     fn a_run_of_epochs_ends_with_the_last_of_them() {
         let mut bc = Bc {
-            batch: 16,
-            steps_per_epoch: Some(3),
+            minibatch: MinibatchSettings {
+                batch_size: 16,
+                steps_per_epoch: Some(3),
+            },
             ..Bc::default()
         };
         bc.actor.encoder.set_hidden_sizes(&[8]);

@@ -27,7 +27,7 @@
 //!     .add_plugins((
 //!         YarakPlugins.set(RunPlugin { steps: 4, ..default() }),
 //!         Dataset { path: "assets/pendulum-medium-expert.hdf5".into(), ..default() },
-//!         Td3Bc { batch: 64, ..default() },
+//!         Td3Bc { minibatch: MinibatchSettings::of(64), ..default() },
 //!         Rollouts { env: "Pendulum-v1".into(), every: 4, episodes: 1, ..default() },
 //!     ))
 //!     .run();
@@ -83,7 +83,7 @@
 //!     fn build(&self, app: &mut App) {
 //!         app.insert_resource(self.clone())
 //!             .add_plugins(MinibatchPlugin::default())
-//!             .add_learner::<Actor>(Learner::default())
+//!             .add_learner::<Actor>(OptimizerSettings::default())
 //!             .acts_with::<Actor>()
 //!             .add_systems(Startup, build_policy)
 //!             .add_systems(Learn, imitate.in_set(LearnSystems::Actor));

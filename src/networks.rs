@@ -10,7 +10,7 @@ use burn::tensor::Device;
 
 use crate::data::{LearnsChoices, Preprocessing, Spaces};
 use crate::env::Space;
-use crate::learner::{ComputeDevice, Init, Net, Random, Role, Target};
+use crate::learner::{ComputeDevice, CriticSettings, Init, Net, Random, Role, Target};
 use crate::nn::{ActorHead, ActorNetwork, CriticHead, CriticNetwork, InitError, Layers};
 use crate::schedule::InputError;
 
@@ -117,8 +117,7 @@ impl AppTrainsOnExt for App {
 ///
 /// fn build_networks(settings: Res<Td3>, mut networks: Networks) -> Result {
 ///     let actor = networks.actor(settings.actor.layers(), ActorHead::Deterministic)?;
-///     let head = CriticHead::continuous(networks.action());
-///     let critic = networks.critic(settings.critic.layers(), head, 2)?;
+///     let critic = networks.critics(&settings.critic)?;
 ///     networks.insert_with_target::<Actor>(actor);
 ///     networks.insert_with_target::<Critic>(critic);
 ///     Ok(())
@@ -189,6 +188,15 @@ impl Networks<'_, '_> {
         let critic =
             CriticNetwork::new(layers, head, members, observation, &device, &mut self.init);
         Ok(critic.map_err(InputError::new)?)
+    }
+
+    /// The ensemble of action values that the settings say.
+    ///
+    /// # Errors
+    /// As [`critic`](Self::critic).
+    pub fn critics(&mut self, settings: &CriticSettings) -> Result<CriticNetwork> {
+        let head = settings.head(self.action());
+        self.critic(settings.layers(), head, settings.ensemble.n)
     }
 
     /// The size of an action for a head over discrete actions or over numbers.

@@ -26,18 +26,19 @@ pub use crate::collect::{
     OwnEnvironments, Restart, Reward, State, StepCount, Steps,
 };
 pub use crate::data::{
-    Batch, Column, Data, Dataset, Divergence, Dones, End, Episode, ExperiencePlugin, Folding,
-    GivenRows, GivenRowsError, GivenRowsPlugin, GoalMode, GoalPlugin, Goals, LearnsChoices,
-    MinibatchPlugin, Minibatches, Preprocessing, Replay, ReplayBuffer, ReplayRow, Rollout,
-    RolloutBatch, RolloutPlugin, Rule, Spaces, StoredData, Transitions,
+    Batch, Column, Data, Dataset, Divergence, Dones, End, Episode, EpisodeGoal, ExperiencePlugin,
+    Folding, Gathered, GivenRows, GivenRowsError, GivenRowsPlugin, GoalMode, GoalPlugin, Goals,
+    LearnsChoices, MinibatchPlugin, MinibatchSettings, Minibatches, ObservationParts,
+    OffPolicySettings, Preprocessing, Replay, ReplayBuffer, Replayed, Rollout, RolloutBatch,
+    RolloutPlugin, RowWeights, Rule, Spaces, Transitions,
 };
 pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
-    Actor, Annealed, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, Descent,
-    DeviceError, Dropout, DropoutDraws, Init, Learner, LearnerError, Learning, LearningRate, Net,
-    Network, NetworkSettings, Noise, Optim, Optimizer, Purpose, Random, Rate, Role, Sampling, Seed,
-    Target, TargetUpdate, Tracking, Value,
+    Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, CriticSettings,
+    Descent, DeviceError, Dropout, DropoutDraws, EnsembleSettings, Init, LearnerError, Learning,
+    Net, Network, NetworkSettings, Noise, Optim, Optimizer, OptimizerSettings, Purpose, Random,
+    Rate, Role, Sampling, Schedule, Seed, Span, Target, TargetUpdate, Tracking, Value,
 };
 pub use crate::networks::{ActionSpaceError, AppTrainsOnExt, Networks, TrainsOn};
 pub use crate::nn::{
@@ -49,7 +50,7 @@ pub use crate::nn::{
 };
 pub use crate::plugins::{
     A2c, Bc, Bcq, Cql, Ddpg, Dqn, Iql, Ppo, Reinforce, Sac, Td3, Td3Bc, a2c, bc, bcq, cql, ddpg,
-    dqn, iql, ppo, reinforce, sac, td3, td3_bc,
+    dqn, iql, on_policy, ppo, reinforce, sac, td3, td3_bc,
 };
 pub use crate::policy;
 pub use crate::report::{

@@ -1,7 +1,5 @@
 //! A small dataset that is made up, for unit tests.
 
-use std::sync::Arc;
-
 use crate::data::{
     ActionScale, Column, Data, End, Episode, Normaliser, Parts, Transitions, split_episodes,
 };
@@ -46,11 +44,8 @@ pub fn data() -> Data {
             .collect(),
     })
     .unwrap();
-    Data {
-        split: Arc::new(split_episodes(&transitions, 0.0, 0).unwrap()),
-        transitions: Arc::new(transitions),
-        file: "made up".into(),
-    }
+    let split = split_episodes(&transitions, 0.0, 0).unwrap();
+    Data::in_memory(transitions, split, "made up")
 }
 
 /// An app that has learned for so many steps.
@@ -60,11 +55,10 @@ pub fn learner(algorithm: impl Plugin, steps: u64) -> App {
         .insert_resource(Seed(1))
         .insert_resource(ComputeDevice::cpu())
         .insert_resource(data())
-        .insert_resource(Preprocessing {
-            observation: Normaliser::identity(11),
-            action: ActionScale::from_bounds(vec![-1.0; 3], vec![1.0; 3]).unwrap(),
-            frames: 1,
-        })
+        .insert_resource(Preprocessing::new(
+            Normaliser::identity(11),
+            ActionScale::from_bounds(vec![-1.0; 3], vec![1.0; 3]).unwrap(),
+        ))
         .add_plugins(algorithm);
     app.finish();
     app.cleanup();

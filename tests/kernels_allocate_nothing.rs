@@ -11,8 +11,8 @@ use yarak::data::{ActionScale, Normaliser};
 use yarak::nn::cpu::{Activation, Adam, AdamState, Gradients, Input, Kernels, MlpShape, Saved};
 use yarak::prelude::{
     Actor, ActorHead, ActorNetwork, App, AppActingExt, AppLearnerExt, AppPersistExt, ComputeDevice,
-    FacilitatorPlugin, Init, Learner, Net, Preprocessing, Random, Reports, SchedulePlugin, Seed,
-    gather, policy,
+    FacilitatorPlugin, Init, Net, OptimizerSettings, Preprocessing, Random, Reports,
+    SchedulePlugin, Seed, gather, policy,
 };
 
 /// The system's allocator, which counts.
@@ -125,14 +125,13 @@ fn a_policys_call_allocates_nothing() {
     let network = ActorNetwork::new(&[256, 256], head, [11, 3], &device, &mut init).unwrap();
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
-        .add_learner::<Actor>(Learner::default())
+        .add_learner::<Actor>(OptimizerSettings::default())
         .acts_with::<Actor>()
         .insert_resource(Net::<Actor>::new(network))
-        .insert_resource(Preprocessing {
-            observation: Normaliser::identity(11),
-            action: ActionScale::identity(3),
-            frames: 1,
-        })
+        .insert_resource(Preprocessing::new(
+            Normaliser::identity(11),
+            ActionScale::identity(3),
+        ))
         .persist::<Preprocessing>();
     let snapshot = gather(app.world(), 0).unwrap();
     let mut policy = policy::Policy::of(&snapshot).unwrap();

@@ -142,6 +142,9 @@ impl Collect {
         let of_scene = scene
             .settings::<Rollouts>()
             .map(|rollouts| rollouts.env.clone());
+        let goal = scene
+            .settings::<Rollouts>()
+            .and_then(|rollouts| rollouts.goal.clone());
         let Some(env) = self
             .env
             .clone()
@@ -167,6 +170,7 @@ impl Collect {
             } else {
                 app.add_plugins(Environments {
                     env: env.clone(),
+                    goal: goal.clone(),
                     ..Environments::default()
                 })
                 .add_systems(Collecting, act.in_set(CollectSystems::Act));

@@ -6,8 +6,9 @@ use bevy_reflect::Reflect;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Actions, Observations, Steps};
-use crate::data::{FrameStack, Preprocessing, Spaces};
+use super::rows::preprocessed;
+use super::{Actions, Observations, Seen};
+use crate::data::{Preprocessing, Spaces};
 use crate::env::Space;
 use crate::evaluate::{Acting, RolloutError};
 use crate::learner::{AppRandomExt, ComputeDevice, Purpose, Random};
@@ -68,42 +69,17 @@ pub fn act_deterministically(world: &mut World) -> Result<(), BevyError> {
         .get_resource::<Acting>()
         .ok_or(RunError::new(RolloutError::NoPolicy))?;
     let device = world.resource::<ComputeDevice>().plain();
-    let frames = world
+    let preprocessing = world
         .get_resource::<Preprocessing>()
-        .ok_or(RunError::new(RolloutError::NoPreprocessing))?
-        .frames;
-    let stacked = (frames > 1).then(|| stacked(world, frames));
-    let observations = stacked.as_ref().unwrap_or(world.resource::<Observations>());
-    let observation = observations
-        .preprocessed(world.resource::<Preprocessing>(), &device)
-        .map_err(RunError::new)?;
+        .ok_or(RunError::new(RolloutError::NoPreprocessing))?;
+    let rows = match world.get_resource::<Seen>() {
+        Some(seen) => &seen.now,
+        None => &**world.resource::<Observations>(),
+    };
+    let observation = preprocessed(rows, preprocessing, &device).map_err(RunError::new)?;
     let actions = acting
         .act(world, observation)
         .ok_or(RunError::new(RolloutError::NoPolicy))?;
     world.resource_mut::<Actions>().take(actions);
     Ok(())
-}
-
-/// The frames of each environment's episode.
-#[derive(Resource, Default)]
-struct Frames(Vec<FrameStack>);
-
-/// What the environments show now and showed before, `[environments, frames * observation]`.
-fn stacked(world: &mut World, frames: usize) -> Observations {
-    let mut stacks = world.remove_resource::<Frames>().unwrap_or_default();
-    let (observations, steps) = (world.resource::<Observations>(), world.resource::<Steps>());
-    let rows = observations.rows();
-    stacks.0.resize(rows, FrameStack::new(frames));
-    let mut stacked = Observations::new(rows, frames * observations.width);
-    for (row, stack) in stacks.0.iter_mut().enumerate() {
-        // What is shown after an episode's end, or after what was no step, begins an episode.
-        if steps.valid[row] && !steps.ended(row) {
-            stack.push(observations.row(row));
-        } else {
-            stack.begin(observations.row(row));
-        }
-        stacked.row_mut(row).copy_from_slice(stack.values());
-    }
-    world.insert_resource(stacks);
-    stacked
 }

@@ -113,11 +113,10 @@ mod tests {
         let policy = ActorNetwork::new(layers, head, [4, action], &device, init).unwrap();
         let mut app = App::new();
         app.insert_resource(ComputeDevice::cpu())
-            .insert_resource(Preprocessing {
-                observation: Normaliser::identity(4),
-                action: ActionScale::identity(1),
-                frames: 1,
-            });
+            .insert_resource(Preprocessing::new(
+                Normaliser::identity(4),
+                ActionScale::identity(1),
+            ));
         let mut observations = Observations::new(ROWS, 4);
         // Far from 0, so that the outputs of a fresh policy differ.
         let rows = if alike { 1 } else { ROWS };

@@ -9,6 +9,7 @@ use bevy_reflect::Reflect;
 use super::dynamics::{Equations, EquationsExt};
 use super::plugin::{Autoreset, OwnEnvironments};
 use super::{CollectError, boxed, bridged, workers};
+use crate::data::EpisodeGoal;
 use crate::env::gymnasium::{self, BridgeError, WorkerSettings};
 use crate::env::registry;
 use crate::env::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
@@ -32,6 +33,15 @@ pub struct Environments {
     /// Steps after which an episode is cut. None: as the environment is registered.
     #[reflect(@Bounds::at_least(1.0))]
     pub time_limit: Option<u64>,
+    /// The observations that a network sees side by side: those of the last so many steps of the episode, oldest first. Its first
+    /// one stands for those before it.
+    #[reflect(@Bounds::within(1.0, 1_000.0))]
+    pub frame_stack: usize,
+    /// The parts of a dictionary of observations that are learned from, in the order in which they are joined. Empty: all of them,
+    /// but for the goal.
+    pub observations: Vec<String>,
+    /// The goal of episodes, for an algorithm whose networks are given goals (`goal_mode`).
+    pub goal: Option<EpisodeGoal>,
     /// Whether the policy's actions in [−1, 1] are mapped to the bounds of the action space.
     pub rescale_actions: bool,
     /// Whether actions beyond the bounds of the action space are clipped.
@@ -68,6 +78,9 @@ impl Default for Environments {
             seed: 0,
             autoreset: Autoreset::SameStep,
             time_limit: None,
+            frame_stack: 1,
+            observations: Vec::new(),
+            goal: None,
             rescale_actions: true,
             clip_actions: true,
             gymnasium: GymnasiumWorkers::default(),
@@ -108,6 +121,9 @@ impl Plugin for Environments {
                 count: self.count,
                 time_limit: Some(limit.unwrap_or(known.time_limit)),
                 autoreset: self.autoreset,
+                frame_stack: self.frame_stack,
+                observations: self.observations.clone(),
+                goal: self.goal.clone(),
                 rescale_actions: self.rescale_actions,
                 clip_actions: self.clip_actions,
             });
@@ -157,6 +173,9 @@ impl Environments {
                 count: self.count,
                 time_limit: None,
                 autoreset: self.autoreset,
+                frame_stack: self.frame_stack,
+                observations: self.observations.clone(),
+                goal: self.goal.clone(),
                 rescale_actions: self.rescale_actions,
                 clip_actions: self.clip_actions,
             });

@@ -4,7 +4,8 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use burn::tensor::Tensor;
 
-use super::{Actions, Exploration, Observations};
+use super::rows::preprocessed;
+use super::{Actions, Exploration, Observations, Seen};
 use crate::data::{Preprocessing, ScaleError};
 use crate::learner::{ComputeDevice, Random};
 
@@ -28,6 +29,7 @@ use crate::learner::{ComputeDevice, Random};
 #[derive(SystemParam)]
 pub struct Exploring<'w> {
     observations: Res<'w, Observations>,
+    seen: Option<Res<'w, Seen>>,
     preprocessing: Res<'w, Preprocessing>,
     device: Res<'w, ComputeDevice>,
     /// The random stream.
@@ -42,8 +44,11 @@ impl Exploring<'_> {
     /// # Errors
     /// When the preprocessing was made for observations of another width.
     pub fn observation(&self) -> Result<Tensor<2>, ScaleError> {
-        self.observations
-            .preprocessed(&self.preprocessing, &self.device.plain())
+        let rows = match &self.seen {
+            Some(seen) => &seen.now,
+            None => &**self.observations,
+        };
+        preprocessed(rows, &self.preprocessing, &self.device.plain())
     }
 
     /// Uniform actions in [-1, 1], for boxes.

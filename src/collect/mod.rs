@@ -52,6 +52,7 @@ mod plugin;
 mod recording;
 mod rows;
 mod scaling;
+mod seen;
 mod statistics;
 mod systems;
 mod workers;
@@ -77,6 +78,7 @@ pub use plugin::{
 pub use recording::{Recorded, RecordingPlugin};
 pub use rows::{Actions, Observations, Steps};
 pub use scaling::{ClipActions, RescaleActions};
+pub use seen::Seen;
 pub use statistics::{
     NormaliseObservations, NormaliseReturns, ObservationMoments, ReturnMoments, RunningMoments,
 };

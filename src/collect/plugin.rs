@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use bevy_app::{App, Plugin, PostStartup};
+use bevy_app::{App, Plugin, PostStartup, PreStartup};
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::IntoScheduleConfigs;
 use bevy_ecs::system::ScheduleSystem;
@@ -11,10 +11,11 @@ use bevy_reflect::Reflect;
 use super::entity::{Agent, Ended, EpisodeStatistics, Observation, Restart, Reward, StepCount};
 use super::persist::AppPersistAgentsExt;
 use super::scaling::{ClipActions, RescaleActions};
+use super::seen::{Asked, Seen, look_on, see_first, see_on};
 use super::systems::{gather_observations, keep_steps, limit_time, scatter_actions};
 use super::{Actions, CollectError, Observations, Steps};
 use crate::checkpoint::{AppPersistExt, RestoreSystems};
-use crate::data::{ActionScale, Normaliser, Preprocessing, Spaces};
+use crate::data::{ActionScale, EpisodeGoal, Normaliser, Preprocessing, Spaces, load_dataset};
 use crate::env::Space;
 use crate::report::Metrics;
 use crate::schedule::{Cadence, Collect, CollectSystems, InputError, StepsPerCollect};
@@ -137,6 +138,13 @@ pub struct OwnEnvironments {
     pub time_limit: Option<NonZeroU64>,
     /// When the next episode begins.
     pub autoreset: Autoreset,
+    /// The observations of the episode that a network sees side by side, oldest first.
+    pub frame_stack: usize,
+    /// The parts of a dictionary of observations that are learned from, in the order in which they are joined. Empty: all of them,
+    /// but for the goal.
+    pub observations: Vec<String>,
+    /// The goal of episodes, for an algorithm whose networks are given goals.
+    pub goal: Option<EpisodeGoal>,
     /// Whether actions in [-1, 1] are mapped to the bounds of a box.
     pub rescale_actions: bool,
     /// Whether actions beyond the bounds of a box are clipped.
@@ -153,6 +161,9 @@ impl Default for OwnEnvironments {
             count: 1,
             time_limit: None,
             autoreset: Autoreset::SameStep,
+            frame_stack: 1,
+            observations: Vec::new(),
+            goal: None,
             rescale_actions: true,
             clip_actions: true,
         }
@@ -163,13 +174,21 @@ impl Plugin for OwnEnvironments {
     fn build(&self, app: &mut App) {
         use EnvironmentSystems as E;
         let (observation, action) = (self.observation.size(), self.action.size());
+        let asked = Asked {
+            parts: self.observations.clone(),
+            goal: self.goal.clone(),
+        };
         let world = app.world_mut();
         // A checkpoint that acts, or data, may have said already how observations and actions are scaled.
         if !world.contains_resource::<Preprocessing>() {
+            let frames = self.frame_stack.max(1);
+            // A part that is not there is told before the first step.
+            let parts = asked.parts(&self.observation).unwrap_or_default();
+            let normaliser = Normaliser::identity(frames * parts.width());
             world.insert_resource(Preprocessing {
-                observation: Normaliser::identity(observation),
-                action: action_scale(&self.action),
-                frames: 1,
+                parts,
+                frames,
+                ..Preprocessing::new(normaliser, action_scale(&self.action))
             });
         }
         let mut cadence = world.get_resource_or_init::<Cadence>();
@@ -185,8 +204,10 @@ impl Plugin for OwnEnvironments {
         .insert_resource(Observations::new(self.count, observation))
         .insert_resource(Actions::new(self.count, action))
         .insert_resource(Steps::new(self.count, observation, action))
+        .insert_resource(asked)
         .init_resource::<FinishedEpisodes>()
         .persist::<Preprocessing>()
+        .persist::<Seen>()
         .persist_component::<Observation>()
         .persist_component::<Reward>()
         .persist_component::<Ended>()
@@ -213,15 +234,18 @@ impl Plugin for OwnEnvironments {
             PostStartup,
             (
                 check_rows.in_set(E::Autoreset),
-                gather_observations.in_set(E::Gather),
+                (gather_observations, see_first).chain().in_set(E::Gather),
             ),
         )
+        .add_systems(PreStartup, look_on.after(load_dataset))
         .add_systems(
             Collect,
             (
                 scatter_actions.in_set(E::ScatterActions),
                 (limit_time, keep_steps).chain().in_set(E::TimeLimit),
-                gather_observations.in_set(E::Gather),
+                (gather_observations, see_on.run_if(resource_exists::<Seen>))
+                    .chain()
+                    .in_set(E::Gather),
                 record_episodes.in_set(CollectSystems::Record),
             ),
         );

@@ -29,7 +29,7 @@ impl Observations {
         Observations(Column::zeros(environments, width))
     }
 
-    /// What networks see of them, `[environments, observation]` on `device`.
+    /// What networks see of them, `[environments, observation]` on `device`, where they see them one by one and without a goal.
     ///
     /// # Errors
     /// When the preprocessing was made for observations of another width.
@@ -38,18 +38,27 @@ impl Observations {
         preprocessing: &Preprocessing,
         device: &Device,
     ) -> Result<Tensor<2>, ScaleError> {
-        let [expected, _] = preprocessing.widths();
-        if expected != self.width {
-            return Err(ScaleError::Width {
-                expected,
-                found: self.width,
-            });
-        }
-        let mut values = self.values.clone();
-        preprocessing.observation.apply_to_row(&mut values)?;
-        let shape = [values.len() / self.width, self.width];
-        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+        preprocessed(&self.0, preprocessing, device)
     }
+}
+
+/// What networks see of rows that are as wide.
+pub(super) fn preprocessed(
+    rows: &Column,
+    preprocessing: &Preprocessing,
+    device: &Device,
+) -> Result<Tensor<2>, ScaleError> {
+    let [expected, _] = preprocessing.widths();
+    if expected != rows.width {
+        return Err(ScaleError::Width {
+            expected,
+            found: rows.width,
+        });
+    }
+    let mut values = rows.values.clone();
+    preprocessing.observation.apply_to_row(&mut values)?;
+    let shape = [values.len() / rows.width, rows.width];
+    Ok(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
 impl Deref for Observations {

@@ -115,7 +115,8 @@ fn measure_observations(
     }
     moments.update(&wide(&observations.values));
     let epsilon = f64::from(Normaliser::EPSILON);
-    preprocessing.observation = Normaliser {
+    let inputs = preprocessing.widths()[0];
+    let normaliser = Normaliser {
         mean: moments.mean.iter().map(|mean| *mean as f32).collect(),
         // The normaliser adds a little to the deviation; Gymnasium adds less, to the variance.
         std: moments
@@ -124,6 +125,8 @@ fn measure_observations(
             .map(|variance| ((variance + 1e-8).sqrt() - epsilon).max(0.0) as f32)
             .collect(),
     };
+    // Once for each of the frames, and for the goal.
+    preprocessing.observation = normaliser.resized(inputs);
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {

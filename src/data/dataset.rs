@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
@@ -15,8 +14,8 @@ use super::hdf5::FileError;
 use super::split::{held_out_by, split};
 use super::streaming::Stored;
 use super::{
-    ActionScale, Bytes, Column, Dones, Goals, LoadError, Normaliser, Reading, Recording, Rule,
-    ScaleError, Split, SplitError, Transitions,
+    ActionScale, Bytes, Column, Data, DataRows, Dones, Goals, LoadError, Normaliser,
+    ObservationParts, Reading, Recording, Rule, ScaleError, Split, SplitError, StoredRows,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
 use crate::collect::Steps;
@@ -169,7 +168,9 @@ impl SearchFolders {
 #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
 pub struct Preprocessing {
-    /// Raw observations to what networks see.
+    /// What one observation consists of.
+    pub parts: ObservationParts,
+    /// Raw observations to what networks see: all frames, and the goal.
     pub observation: Normaliser,
     /// Raw actions to [-1, 1] and back.
     pub action: ActionScale,
@@ -181,6 +182,7 @@ pub struct Preprocessing {
 /// What a file says, before it was held against itself: memory is taken for so many frames.
 #[derive(Deserialize)]
 struct Saved {
+    parts: ObservationParts,
     observation: Normaliser,
     action: ActionScale,
     frames: usize,
@@ -191,19 +193,21 @@ impl TryFrom<Saved> for Preprocessing {
 
     fn try_from(saved: Saved) -> Result<Self, String> {
         let Saved {
+            parts,
             observation,
             action,
             frames,
         } = saved;
         let width = observation.mean.len();
         // A goal is as wide as one of the frames.
-        let fits = |parts: usize| width.is_multiple_of(parts);
-        if frames == 0 || frames > width || !(fits(frames) || fits(frames.saturating_add(1))) {
+        let fits = |side_by_side: usize| side_by_side.checked_mul(parts.width()) == Some(width);
+        if frames == 0 || !(fits(frames) || fits(frames.saturating_add(1))) {
             return Err(format!(
-                "{width} elements cannot be {frames} observations side by side"
+                "{width} elements cannot be {frames} observations of {parts} side by side"
             ));
         }
         Ok(Preprocessing {
+            parts,
             observation,
             action,
             frames,
@@ -212,6 +216,16 @@ impl TryFrom<Saved> for Preprocessing {
 }
 
 impl Preprocessing {
+    /// Observations that are one vector without a name, seen one by one.
+    pub fn new(observation: Normaliser, action: ActionScale) -> Self {
+        Preprocessing {
+            parts: ObservationParts::vector(observation.mean.len()),
+            observation,
+            action,
+            frames: 1,
+        }
+    }
+
     /// The widths of what networks see, all frames of it, and of actions.
     pub fn widths(&self) -> [usize; 2] {
         [self.observation.mean.len(), self.action.low().len()]
@@ -226,63 +240,6 @@ impl Persist for Preprocessing {
     fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
         *self = snapshot.state("preprocessing")?;
         Ok(())
-    }
-}
-
-/// The transitions that a run learns from, preprocessed, and which of them are held out. Learners of one process that read the
-/// same file in the same way share one copy.
-#[derive(Resource, Clone, Debug)]
-pub struct Data {
-    /// The preprocessed transitions.
-    pub transitions: Arc<Transitions>,
-    /// Which rows are trained on and which are held out.
-    pub split: Arc<Split>,
-    /// Where they came from.
-    pub file: PathBuf,
-}
-
-/// Transitions that stay in their file because they would take more memory than [`Dataset::memory`]: what a run has instead of
-/// [`Data`]. Minibatches are drawn from either; what needs all rows at once needs [`Data`].
-#[derive(Resource, Clone)]
-pub struct StoredData {
-    /// The transitions, preprocessed as they are read.
-    pub stored: Arc<Stored>,
-    /// Which rows are trained on and which are held out.
-    pub split: Arc<Split>,
-    /// Where they are.
-    pub file: PathBuf,
-    /// How many choices an action is one of; `None` where actions are vectors of real numbers.
-    pub choices: Option<usize>,
-    /// The most memory that they may take.
-    pub memory: Bytes,
-}
-
-/// A whole episode of the training data.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ScoredEpisode {
-    /// Its rows in [`Data::transitions`].
-    pub rows: Range<usize>,
-    /// The undiscounted sum of its rewards.
-    pub total_reward: f64,
-}
-
-impl Data {
-    /// The episodes that are trained on, in the order of the file, with their returns.
-    pub fn training_episodes(&self) -> Vec<ScoredEpisode> {
-        let (episodes, returns) = (self.transitions.episodes(), self.transitions.returns());
-        let held_out = &self.split.held_out;
-        // Whole episodes are held out, so the first row stands for all.
-        let trained_on =
-            |rows: &Range<usize>| held_out.binary_search(&(rows.start as u32)).is_err();
-        episodes
-            .iter()
-            .zip(returns)
-            .filter(|(episode, _)| trained_on(&episode.rows))
-            .map(|(episode, total_reward)| ScoredEpisode {
-                rows: episode.rows.clone(),
-                total_reward,
-            })
-            .collect()
     }
 }
 
@@ -366,22 +323,24 @@ impl DatasetError {
     }
 }
 
-const FRAMES_ONLINE: &str = "`Dataset.frames` is for learning from data: what is collected in `Environments` is learned from one \
-    observation at a time, so leave one of the two out";
-
-pub(super) fn load_dataset(
+pub(crate) fn load_dataset(
     dataset: Res<Dataset>,
     folders: Option<Res<SearchFolders>>,
     spaces: Option<Res<Spaces>>,
     goals: Option<Res<Goals>>,
     online: Option<Res<Steps>>,
+    acting: Option<Res<Preprocessing>>,
     mut commands: Commands,
 ) -> Result<(), BevyError> {
-    if online.is_some() && dataset.frames > 1 {
-        return Err(InputError::new(FRAMES_ONLINE).into());
-    }
-    if let (Some(_), Some(spaces)) = (&goals, &spaces) {
-        return Err(InputError::new(Goals::refusal(&spaces.environment)).into());
+    if let (Some(_), Some(acting)) = (online, acting)
+        && acting.frames != dataset.frames
+    {
+        let (data, environments) = (dataset.frames, acting.frames);
+        return Err(InputError::new(format!(
+            "`Dataset.frames` is {data} and `Environments.frame_stack` is {environments}: a network sees the same wherever it learns \
+             and acts, so give both the same number"
+        ))
+        .into());
     }
     let file = folders.map_or_else(
         || dataset.path.clone(),
@@ -395,9 +354,9 @@ pub(super) fn load_dataset(
     preprocessing.observation = preprocessing
         .observation
         .repeated(frames + usize::from(goals.is_some()));
-    if let (Some(n), None) = (loaded.choices, &spaces) {
+    if let (Some(n), None) = (loaded.data.choices(), &spaces) {
         commands.insert_resource(Spaces {
-            environment: loaded.file.display().to_string(),
+            environment: loaded.data.file.display().to_string(),
             observation: Space::from_bounds(&vec![
                 (f32::MIN, f32::MAX);
                 loaded.preprocessing.observation.mean.len()
@@ -406,21 +365,7 @@ pub(super) fn load_dataset(
         });
     }
     commands.insert_resource(preprocessing);
-    let (split, file) = (loaded.split.clone(), loaded.file.clone());
-    match &loaded.rows {
-        LoadedRows::InMemory(transitions) => commands.insert_resource(Data {
-            transitions: transitions.clone(),
-            split,
-            file,
-        }),
-        LoadedRows::InFile(stored, memory) => commands.insert_resource(StoredData {
-            stored: stored.clone(),
-            split,
-            file,
-            choices: loaded.choices,
-            memory: *memory,
-        }),
-    }
+    commands.insert_resource(loaded.data.clone());
     Ok(())
 }
 
@@ -430,7 +375,7 @@ pub struct SharedDataset(Arc<Loaded>);
 impl SharedDataset {
     /// The file that was read.
     pub fn file(&self) -> &Path {
-        &self.0.file
+        &self.0.data.file
     }
 }
 
@@ -452,17 +397,8 @@ pub fn preload(world: &World) -> Result<Option<SharedDataset>, DatasetError> {
 
 /// A dataset as several learners share it.
 struct Loaded {
-    file: PathBuf,
-    rows: LoadedRows,
-    split: Arc<Split>,
+    data: Data,
     preprocessing: Preprocessing,
-    /// How many choices an action is one of, where it is one.
-    choices: Option<usize>,
-}
-
-enum LoadedRows {
-    InMemory(Arc<Transitions>),
-    InFile(Arc<Stored>, Bytes),
 }
 
 /// What makes two datasets the same: file and everything that is done to it.
@@ -508,6 +444,7 @@ fn prepare(
         action_scale(dataset, spaces, actions, choices).map_err(scale_error)
     };
     let recording = Recording::open(file, &dataset.reading())?;
+    let parts = ObservationParts::of_keys(recording.observation());
     of_the_same_task(&name, recording.widths(), spaces)?;
     // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
     let split = match recording.held_out() {
@@ -533,26 +470,31 @@ fn prepare(
         );
         let (mut stored, observation, extremes) =
             Stored::sweep(recording, budget, &split, dataset.normalise)?;
+        let observation = observation.leaving_bytes(&parts);
         let choices = stored.recording().choices();
         let greatest = extremes.values.iter().copied().fold(0.0, f32::max) as usize;
         let choices = choices.map(|choices| choices.count.unwrap_or(greatest + 1));
         let action = scale_of(&extremes, choices)?;
         stored.rescale(observation.clone(), action.clone());
         return Ok(Loaded {
-            file: place,
-            rows: LoadedRows::InFile(Arc::new(stored), budget),
-            split: Arc::new(split),
-            preprocessing: Preprocessing {
-                observation,
-                action,
-                frames: 1,
+            data: Data {
+                rows: DataRows::InFile(StoredRows {
+                    stored: Arc::new(stored),
+                    choices,
+                    memory: budget,
+                }),
+                split: Arc::new(split),
+                file: place,
             },
-            choices,
+            preprocessing: Preprocessing {
+                parts,
+                ..Preprocessing::new(observation, action)
+            },
         });
     }
     let mut transitions = recording.read()?;
     let observation = if dataset.normalise {
-        Normaliser::fit(&training_rows(transitions.observation(), &split))
+        Normaliser::fit(&training_rows(transitions.observation(), &split)).leaving_bytes(&parts)
     } else {
         Normaliser::identity(transitions.observation().width)
     };
@@ -561,15 +503,11 @@ fn prepare(
     observation.apply(&mut transitions).map_err(scale_error)?;
     action.apply(&mut transitions).map_err(scale_error)?;
     Ok(Loaded {
-        file: place,
-        rows: LoadedRows::InMemory(Arc::new(transitions)),
-        split: Arc::new(split),
+        data: Data::in_memory(transitions, split, place),
         preprocessing: Preprocessing {
-            observation,
-            action,
-            frames: 1,
+            parts,
+            ..Preprocessing::new(observation, action)
         },
-        choices,
     })
 }
 
@@ -667,15 +605,14 @@ fn training_rows<'a>(column: &'a Column, split: &Split) -> Cow<'a, Column> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{End, Episode, Parts};
 
     #[test]
     fn preprocessing_whose_frames_do_not_fit_is_not_read() {
         let with = |width: usize, frames: usize| {
             let said = serde_json::to_value(Preprocessing {
-                observation: Normaliser::identity(width),
-                action: ActionScale::identity(1),
+                parts: ObservationParts::vector(3),
                 frames,
+                ..Preprocessing::new(Normaliser::identity(width), ActionScale::identity(1))
             });
             serde_json::from_value::<Preprocessing>(said.unwrap())
         };
@@ -687,39 +624,5 @@ mod tests {
             let error = with(width, frames).unwrap_err().to_string();
             assert!(error.contains("side by side"), "{error}");
         }
-    }
-
-    #[test]
-    fn held_out_episodes_are_not_among_those_that_are_trained_on() {
-        let column = |values: Vec<f32>| Column { values, width: 1 };
-        let transitions = Transitions::new(Parts {
-            observation: column(vec![0.0; 6]),
-            action: column(vec![0.0; 6]),
-            reward: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-            next_observation: column(vec![0.0; 6]),
-            terminal: vec![false; 6],
-            episodes: [0..1, 1..3, 3..6]
-                .map(|rows| Episode {
-                    rows,
-                    end: End::Truncated,
-                })
-                .to_vec(),
-        });
-        let data = Data {
-            transitions: Arc::new(transitions.unwrap()),
-            split: Arc::new(Split {
-                training: vec![0, 3, 4, 5],
-                held_out: vec![1, 2],
-            }),
-            file: PathBuf::new(),
-        };
-        let found = data.training_episodes();
-        assert_eq!(
-            found
-                .iter()
-                .map(|it| (it.rows.clone(), it.total_reward))
-                .collect::<Vec<_>>(),
-            [(0..1, 1.0), (3..6, 15.0)]
-        );
     }
 }

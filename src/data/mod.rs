@@ -18,18 +18,17 @@
 //! the place and what was expected there.
 
 mod action_scale;
-mod batch;
 pub mod check;
 pub mod convert;
 mod dataset;
-mod frames;
-mod gathering;
-mod goals;
 pub mod hdf5;
+mod loaded;
 mod memory;
+mod minibatch_settings;
 mod minibatches;
-mod n_step;
 mod normaliser;
+mod parts;
+pub(crate) mod pipeline;
 mod replay;
 mod rollout;
 mod split;
@@ -38,22 +37,25 @@ mod summary;
 mod table;
 mod transitions;
 mod transitions_error;
-mod windows;
 
 pub use action_scale::{ActionScale, ScaleError};
-pub use batch::Batch;
+pub(crate) use dataset::load_dataset;
 pub use dataset::{
-    Data, Dataset, DatasetError, LearnsChoices, Preprocessing, ScoredEpisode, SearchFolders,
-    SharedDataset, Spaces, StoredData, preload,
+    Dataset, DatasetError, LearnsChoices, Preprocessing, SearchFolders, SharedDataset, Spaces,
+    preload,
 };
-pub use frames::FrameStack;
-pub use goals::{GoalMode, GoalPlugin, Goals};
 pub use hdf5::{Choices, Dones, Key, Layout, LoadError, Reading, Recording, Rule, load};
+pub use loaded::{Data, DataRows, ScoredEpisode, StoredRows};
 pub use memory::Bytes;
+pub use minibatch_settings::{MinibatchSettings, OffPolicySettings};
 pub use minibatches::{MinibatchPlugin, Minibatches};
-pub use n_step::{FoldError, Folded, fold};
 pub use normaliser::Normaliser;
-pub use replay::{ExperiencePlugin, Folding, Replay, ReplayBuffer, ReplayRow};
+pub use parts::{ObservationPart, ObservationParts, PartKind};
+pub use pipeline::{
+    Batch, EpisodeGoal, FoldError, Folded, Folding, FrameStack, Gathered, GoalMode, GoalPlugin,
+    Goals, ViewError, Window, Windows, fold,
+};
+pub use replay::{ExperiencePlugin, Replay, ReplayBuffer, Replayed, RowWeights, WeightError};
 pub use rollout::{
     Divergence, Experienced, GivenRows, GivenRowsError, GivenRowsPlugin, Rollout, RolloutBatch,
     RolloutPlugin, generalised_advantages,
@@ -62,4 +64,3 @@ pub use split::{Split, SplitError, split_by, split_episodes};
 pub use summary::{ColumnInFile, ElementRange, Ends, Spread, Summary};
 pub use transitions::{Column, End, Episode, Parts, Transitions};
 pub use transitions_error::TransitionsError;
-pub use windows::{Window, Windows};

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Column, ScaleError, Transitions};
+use super::{Column, ObservationParts, PartKind, ScaleError, Transitions};
 
 /// Standardises observations as TD3+BC does: `(s - mean) / (std + 0.001)` for each element (Fujimoto & Gu 2021, section 5.1,
 /// <https://arxiv.org/abs/2106.06860>; 0.001 is their code's).
@@ -87,12 +87,38 @@ impl Normaliser {
         }
     }
 
+    /// Leaves the elements of parts that are bytes as they are: a picture is scaled where it is looked at.
+    #[must_use]
+    pub(super) fn leaving_bytes(mut self, parts: &ObservationParts) -> Self {
+        let mut at = 0;
+        for part in parts.iter() {
+            let place = at..at + part.width();
+            at = place.end;
+            if part.kind == PartKind::Byte {
+                self.mean[place.clone()].fill(0.0);
+                self.std[place].fill(1.0 - Self::EPSILON);
+            }
+        }
+        self
+    }
+
     /// For so many observations side by side, each standardised as one.
     #[must_use]
     pub fn repeated(&self, times: usize) -> Self {
         Self {
             mean: self.mean.repeat(times),
             std: self.std.repeat(times),
+        }
+    }
+
+    /// For observations of another width, of which these are the first elements or a part of them: what there is of statistics,
+    /// and then those of the first elements again.
+    #[must_use]
+    pub(crate) fn resized(&self, width: usize) -> Self {
+        let of = |values: &[f32]| values.iter().cycle().take(width).copied().collect();
+        Self {
+            mean: of(&self.mean),
+            std: of(&self.std),
         }
     }
 

@@ -1,18 +1,21 @@
 //! Episodes at evaluation.
 
-use bevy_app::{App, Plugin};
+use bevy_app::{App, Plugin, PreStartup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Acting;
-use crate::data::{FrameStack, Goals, Preprocessing, ScaleError, Spaces};
+use crate::data::pipeline::{Sight, View};
+use crate::data::{EpisodeGoal, Goals, Preprocessing, ScaleError, Spaces, ViewError, load_dataset};
 use crate::env::registry::{self, ReferenceScores};
 use crate::env::{Environment, EnvironmentError};
 use crate::learner::{ComputeDevice, Seed};
 use crate::report::Metrics;
 use crate::scene::{Bounds, Settings};
-use crate::schedule::{AppCadenceExt, Evaluate, EvaluateSystems, FailSaved, Failure, with_causes};
+use crate::schedule::{
+    AppCadenceExt, Evaluate, EvaluateSystems, FailSaved, Failure, InputError, with_causes,
+};
 
 /// Plays episodes with the deterministic policy every so many steps, and reports their returns.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -27,6 +30,8 @@ pub struct Rollouts {
     pub episodes: usize,
     /// The first episode's seed, counted from the run's seed. Every evaluation plays the same episodes.
     pub seed: u64,
+    /// The goal of every episode, for an algorithm whose networks are given goals (`goal_mode`).
+    pub goal: Option<EpisodeGoal>,
 }
 
 impl Default for Rollouts {
@@ -37,6 +42,7 @@ impl Default for Rollouts {
             episodes: 10,
             // As in the authors' TD3_BC, whose evaluation seeds with `seed + 100`.
             seed: 100,
+            goal: None,
         }
     }
 }
@@ -64,6 +70,7 @@ impl Plugin for Rollouts {
         app.insert_resource(self.clone())
             .init_resource::<Episodes>()
             .run_every(Evaluate, self.every)
+            .add_systems(PreStartup, check_goal.after(load_dataset))
             .add_systems(
                 Evaluate,
                 (
@@ -121,24 +128,19 @@ pub enum RolloutError {
     NoPreprocessing,
     /// A policy for another task than the environment.
     #[error(
-        "{environment}: its {what} have {expected} elements, and the policy was trained on data where they have {found}; evaluate it in the environment of its data"
+        "{environment}: its actions have {expected} elements, and the policy was trained on data where they have {found}; evaluate it in the environment of its data"
     )]
     OtherTask {
         /// The environment.
         environment: String,
-        /// Observations or actions.
-        what: &'static str,
         /// The width in the environment.
         expected: usize,
         /// The width that the policy knows.
         found: usize,
     },
-    /// A policy that needs a goal.
-    #[error("{}", crate::data::Goals::refusal(.environment))]
-    NoGoal {
-        /// The environment.
-        environment: String,
-    },
+    /// A policy that cannot be shown what it is to see.
+    #[error(transparent)]
+    View(#[from] ViewError),
     /// Scaling failed.
     #[error("{environment}: {error}")]
     Scale {
@@ -147,6 +149,32 @@ pub enum RolloutError {
         /// What is wrong.
         error: ScaleError,
     },
+}
+
+/// A policy that needs a goal is given one, or the run ends before its first step.
+fn check_goal(
+    rollouts: Res<Rollouts>,
+    goals: Option<Res<Goals>>,
+    preprocessing: Option<Res<Preprocessing>>,
+) -> Result<(), BevyError> {
+    let (goal, asked) = (rollouts.goal.as_ref(), goals.is_some());
+    let known = registry::specification(&rollouts.env);
+    let environment = rollouts.env.clone();
+    match (known, preprocessing) {
+        (Ok(known), Some(preprocessing)) if goal.is_some() && asked => {
+            let (parts, space) = (&preprocessing.parts, &known.observation_space);
+            View::of(parts, goal, asked, &environment, space).map_err(InputError::new)?;
+        }
+        _ if asked && goal.is_none() => {
+            return Err(InputError::new(ViewError::Missing { environment }).into());
+        }
+        _ if goal.is_some() && !asked => {
+            return Err(InputError::new(ViewError::Unasked { environment }).into());
+        }
+        // What the environment shows is known when it is played.
+        _ => {}
+    }
+    Ok(())
 }
 
 fn play_episodes(world: &mut World) -> Result<(), BevyError> {
@@ -198,11 +226,9 @@ pub fn watch(
     let preprocessing = world
         .get_resource::<Preprocessing>()
         .ok_or(RolloutError::NoPreprocessing)?;
-    if world.contains_resource::<Goals>() {
-        return Err(RolloutError::NoGoal {
-            environment: environment.to_owned(),
-        });
-    }
+    let rollouts = world.get_resource::<Rollouts>();
+    let goal = rollouts.and_then(|rollouts| rollouts.goal.as_ref());
+    let has_goals = world.contains_resource::<Goals>();
     let device = world.resource::<ComputeDevice>().plain();
     let scale_error = |error| RolloutError::Scale {
         environment: environment.to_owned(),
@@ -210,38 +236,31 @@ pub fn watch(
     };
     let mut environments: Vec<Box<dyn Environment>> = Vec::new();
     let mut observations: Vec<Vec<f32>> = Vec::new();
-    let mut stacks = vec![FrameStack::new(preprocessing.frames); episodes];
+    let mut sights = Vec::new();
     let frames = preprocessing.frames.max(1);
     for (index, mut made) in registry::make_each(environment, episodes)?
         .into_iter()
         .enumerate()
     {
-        let [observations_found, actions_found] = preprocessing.widths();
-        for (what, space, side_by_side, found) in [
-            (
-                "observations",
-                made.observation_space(),
-                frames,
-                observations_found,
-            ),
-            ("actions", made.action_space(), 1, actions_found),
-        ] {
-            if space.size() * side_by_side != found {
-                return Err(RolloutError::OtherTask {
-                    environment: environment.to_owned(),
-                    what,
-                    expected: space.size(),
-                    found: found / side_by_side,
-                });
-            }
+        let [expected, found] = [made.action_space().size(), preprocessing.widths()[1]];
+        if expected != found {
+            return Err(RolloutError::OtherTask {
+                environment: environment.to_owned(),
+                expected,
+                found,
+            });
         }
+        let (parts, space) = (&preprocessing.parts, made.observation_space());
+        let view = View::of(parts, goal, has_goals, environment, space)?;
         let mut observation = vec![0.0; made.observation_space().size()];
         made.reset(
             Some(first_seed.wrapping_add(index as u64)),
             &mut observation,
         )?;
         look(index, &*made);
-        stacks[index].begin(&observation);
+        let mut sight = Sight::new(frames, view);
+        sight.begin(&observation);
+        sights.push(sight);
         environments.push(made);
         observations.push(observation);
     }
@@ -255,11 +274,7 @@ pub fn watch(
     let mut playing = vec![true; episodes];
     while playing.contains(&true) {
         // Episodes that are over stay in the batch, so that an action never depends on how many others still play.
-        let mut rows: Vec<f32> = stacks
-            .iter()
-            .flat_map(FrameStack::values)
-            .copied()
-            .collect();
+        let mut rows: Vec<f32> = sights.iter().flat_map(Sight::values).collect();
         preprocessing
             .observation
             .apply_to_row(&mut rows)
@@ -284,7 +299,7 @@ pub fn watch(
             }
             let action = &actions[index * width..(index + 1) * width];
             let outcome = environments[index].step(action, &mut observations[index])?;
-            stacks[index].push(&observations[index]);
+            sights[index].push(&observations[index]);
             scores[index].total_reward += outcome.reward;
             scores[index].length += 1;
             look(index, &*environments[index]);

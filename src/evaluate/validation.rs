@@ -4,7 +4,7 @@ use bevy_app::{App, Plugin, Startup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 
-use crate::data::{Data, StoredData};
+use crate::data::Data;
 use crate::scene::{Bounds, Settings};
 use crate::schedule::{AppCadenceExt, InputError, Validate};
 
@@ -33,15 +33,8 @@ impl Plugin for Validation {
 }
 
 /// Refuses to validate on nothing before the first step is taken.
-fn need_held_out_rows(
-    data: Option<Res<Data>>,
-    stored: Option<Res<StoredData>>,
-) -> Result<(), BevyError> {
-    let split = match (&data, &stored) {
-        (Some(data), _) => Some(&data.split),
-        (None, stored) => stored.as_ref().map(|stored| &stored.split),
-    };
-    if split.is_some_and(|split| split.held_out.is_empty()) {
+fn need_held_out_rows(data: Option<Res<Data>>) -> Result<(), BevyError> {
+    if data.is_some_and(|data| data.split.held_out.is_empty()) {
         return Err(InputError::new(NOTHING_HELD_OUT).into());
     }
     Ok(())

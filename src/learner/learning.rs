@@ -9,27 +9,12 @@ use burn::tensor::Tensor;
 
 use super::rate::move_rate;
 use super::{
-    AppRandomExt, DropoutDraws, Init, LearningRate, Net, Optim, Optimizer, Rate, Role, Roles,
-    parameters, training,
+    AppRandomExt, DropoutDraws, Init, Net, Optim, OptimizerSettings, Rate, Role, Roles, parameters,
+    training,
 };
 use crate::checkpoint::AppPersistExt;
 use crate::report::Metrics;
-use crate::schedule::{Learn, LearnSystems, Tick, TickPlugin, Window};
-
-/// How a network is trained. What an algorithm's settings say of it goes in here.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Learner {
-    /// The rule that turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The learning rate over time.
-    pub learning_rate: LearningRate,
-    /// Weight decay, at least 0: decoupled for AdamW, in the gradient for the others.
-    pub l2: f32,
-    /// The norm that each member's gradient is clipped to; `None` does not clip.
-    pub max_gradient_norm: Option<f32>,
-    /// The epochs in which it is trained.
-    pub window: Window,
-}
+use crate::schedule::{Learn, LearnSystems, Tick, TickPlugin};
 
 /// What can go wrong in a gradient step: always a mistake in the algorithm.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +60,7 @@ pub struct Learning<'w, R: Role> {
     net: ResMut<'w, Net<R>>,
     optim: ResMut<'w, Optim<R>>,
     rate: Res<'w, Rate<R>>,
+    tick: Res<'w, Tick<R>>,
     dropout: Res<'w, DropoutDraws>,
 }
 
@@ -90,7 +76,8 @@ impl<R: Role> Learning<'_, R> {
         &self.net
     }
 
-    /// One step of the optimizer against the gradient of `loss` (one number).
+    /// One step of the optimizer against the gradient of `loss` (one number). Outside the network's epochs of training, which
+    /// its [`OptimizerSettings`] say, the network stays as it is.
     ///
     /// # Errors
     /// When the loss is not one number, or does not depend on this network.
@@ -111,6 +98,10 @@ impl<R: Role> Learning<'_, R> {
         let gradients = parameters::gradients(self.net.recording(), &mut gradients);
         if gradients.iter().all(Option::is_none) {
             return Err(LearnerError::NoGradient(R::NAME));
+        }
+        if !self.tick.active {
+            let gradient_norm = Optim::<R>::norm(&self.net, &gradients);
+            return Ok(Descent { gradient_norm });
         }
         let rate = self.rate.current;
         let mut norm = None;
@@ -142,22 +133,23 @@ impl<R: Role> Drop for Learning<'_, R> {
 
 /// Declares networks on an [`App`].
 pub trait AppLearnerExt {
-    /// Adds what trains role `R`: its [`Optim`], [`Rate`] and [`Tick`], the systems that move them, the streams of initial
-    /// weights and of dropout, and their place in checkpoints. The network itself, [`Net<R>`], is inserted in `Startup`, when the sizes are known.
-    fn add_learner<R: Role>(&mut self, learner: Learner) -> &mut Self;
+    /// Adds what trains role `R`: its [`Optim`], [`Rate`] and [`Tick`], the systems that move them, the streams of
+    /// initial weights and of dropout, and their place in checkpoints. The network itself, [`Net<R>`], is inserted in `Startup`, when
+    /// the sizes are known.
+    fn add_learner<R: Role>(&mut self, optimizer: OptimizerSettings) -> &mut Self;
 }
 
 impl AppLearnerExt for App {
-    fn add_learner<R: Role>(&mut self, learner: Learner) -> &mut Self {
+    fn add_learner<R: Role>(&mut self, optimizer: OptimizerSettings) -> &mut Self {
         let mut roles = self.world_mut().get_resource_or_init::<Roles>();
         roles.declare::<R>();
-        self.add_plugins(TickPlugin::<R>::new(learner.window))
+        self.add_plugins(TickPlugin::<R>::new(optimizer.window()))
             .insert_resource(Optim::<R>::new(
-                learner.optimizer,
-                learner.l2,
-                learner.max_gradient_norm,
+                optimizer.rule,
+                optimizer.weight_decay,
+                optimizer.max_gradient_norm,
             ))
-            .insert_resource(Rate::<R>::new(learner.learning_rate));
+            .insert_resource(Rate::<R>::new(optimizer.learning_rate));
         training::add_dropout(self);
         self.add_random::<Init>()
             .add_systems(

@@ -11,35 +11,39 @@
 //!
 //! This module and `nn/` are the only places that know Burn's modules and optimizers.
 
-mod annealed;
+mod critic_settings;
 mod device;
 mod learning;
 mod net;
 mod network_settings;
 mod on_cpu;
 mod optimizer;
+mod optimizer_settings;
 mod parameters;
 mod persist;
 mod random;
 mod rate;
 mod role;
 mod roles;
+mod schedule;
 mod tracking;
 mod training;
 mod update;
 
-pub use annealed::Annealed;
+pub use critic_settings::{CriticSettings, EnsembleSettings};
 pub use device::{ComputeDevice, DeviceError};
-pub use learning::{AppLearnerExt, Descent, Learner, LearnerError, Learning};
+pub use learning::{AppLearnerExt, Descent, LearnerError, Learning};
 pub use net::{Net, Target};
 pub use network_settings::NetworkSettings;
 pub use optimizer::{Optim, Optimizer};
+pub use optimizer_settings::OptimizerSettings;
 pub(crate) use parameters::parameter_shapes;
 pub use random::{
     AppRandomExt, Dropout, Init, Noise, Purpose, Random, RandomState, Sampling, Seed,
 };
-pub use rate::{LearningRate, Rate};
+pub use rate::Rate;
 pub use role::{Actor, Critic, Network, Piece, Role, Value};
 pub(crate) use roles::Roles;
+pub use schedule::{Schedule, Span};
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};
 pub use training::DropoutDraws;

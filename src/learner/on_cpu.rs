@@ -7,7 +7,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Optimizer;
-use super::optimizer::{BETA1, BETA2, EPSILON, Memories, SMOOTHING, setting};
+use super::optimizer::{AdamNumbers, EPSILON, Memories, SMOOTHING, setting};
 use super::parameters::Members;
 use crate::nn::cpu::{Adam, AdamState, KernelError, RmsProp, Sgd, WeightDecay};
 use crate::nn::{contiguous, floats, give_buffer, with_kernels};
@@ -62,7 +62,7 @@ pub(super) fn norms(gradients: &[Option<Tensor<2>>], members: &Members) -> Vec<f
 
 /// One step of one parameter, in place. The gradient's memory is kept for the next step's.
 pub(super) fn step(
-    (rule, l2, rate): (Optimizer, f64, f64),
+    (rule, decay, rate): (Optimizer, f64, f64),
     values: Tensor<2>,
     gradient: Tensor<2>,
     scale: Option<&[f32]>,
@@ -77,16 +77,17 @@ pub(super) fn step(
         let params = values.storage_mut();
         let [first, second] = two(&mut remembered);
         match rule {
-            Optimizer::Adam | Optimizer::AdamW => {
+            Optimizer::Adam { betas, epsilon } | Optimizer::AdamW { betas, epsilon } => {
+                let numbers = AdamNumbers::new(betas, epsilon);
                 let settings = Adam {
                     rate,
-                    beta_1: BETA1,
-                    beta_2: BETA2,
-                    epsilon: EPSILON,
+                    beta_1: numbers.beta_1,
+                    beta_2: numbers.beta_2,
+                    epsilon: numbers.epsilon,
                     weight_decay: match rule {
-                        _ if l2 == 0.0 => WeightDecay::None,
-                        Optimizer::AdamW => WeightDecay::Decoupled(l2),
-                        _ => WeightDecay::Coupled(l2),
+                        _ if decay == 0.0 => WeightDecay::None,
+                        Optimizer::AdamW { .. } => WeightDecay::Decoupled(decay),
+                        _ => WeightDecay::Coupled(decay),
                     },
                 };
                 let state = AdamState {
@@ -100,7 +101,7 @@ pub(super) fn step(
                 let settings = Sgd {
                     rate,
                     momentum: setting(momentum, 0.0),
-                    weight_decay: l2,
+                    weight_decay: decay,
                 };
                 kernels.sgd(&settings, g, scale, params, first)
             }
@@ -114,7 +115,7 @@ pub(super) fn step(
                     smoothing: setting(smoothing, SMOOTHING),
                     epsilon: setting(epsilon, EPSILON),
                     momentum: setting(momentum, 0.0),
-                    weight_decay: l2,
+                    weight_decay: decay,
                 };
                 let squares = first.unwrap_or_default();
                 kernels.rms_prop(&settings, g, scale, params, squares, second)

@@ -1,7 +1,7 @@
 //! Optimizers.
 //!
-//! All have PyTorch's conventions: Adam (Kingma & Ba 2015, <https://arxiv.org/abs/1412.6980>) with eps 1e-8 beside the square
-//! root of the corrected second moment, L2 added to the gradient; AdamW (Loshchilov & Hutter 2019,
+//! All have PyTorch's conventions: Adam (Kingma & Ba 2015, <https://arxiv.org/abs/1412.6980>) with epsilon next to the square
+//! root of the corrected second moment, weight decay added to the gradient; AdamW (Loshchilov & Hutter 2019,
 //! <https://arxiv.org/abs/1711.05101>) with the decay decoupled from it; gradient descent with momentum; RMSProp (Tieleman &
 //! Hinton 2012, not centred) with eps beside the root. The rules themselves stand in `update`, in Burn's operations, and in
 //! `on_cpu`, in one pass.
@@ -18,21 +18,34 @@ use crate::scene::Bounds;
 
 /// The rule that turns gradients into steps.
 ///
-/// In a scene: `optimizer: AdamW`, `optimizer: Sgd(momentum: 0.9)`, `optimizer: RmsProp()`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Reflect)]
+/// In a scene: `rule: AdamW`, `rule: Adam(betas: (0.5, 0.999))`, `rule: Sgd(momentum: 0.9)`.
+#[derive(Clone, Copy, Debug, PartialEq, Reflect)]
 pub enum Optimizer {
-    /// Adam with β = (0.9, 0.999) and ε = 1e-8: `l2` is added to the gradient.
-    #[default]
-    Adam,
-    /// AdamW: `l2` decays the weights directly, times the learning rate.
-    AdamW,
-    /// Gradient descent: b ← momentum · b + g, θ ← θ − rate · b; `l2` is added to the gradient.
+    /// Adam: weight decay is added to the gradient.
+    Adam {
+        /// β: how much of the two running means, of gradients and of their squares, stays at each step. None: 0.9 and 0.999.
+        #[reflect(@Bounds::at_least(0.0).under(1.0))]
+        betas: Option<(f32, f32)>,
+        /// Added to the root. None: 1e-8.
+        #[reflect(@Bounds::above(0.0))]
+        epsilon: Option<f32>,
+    },
+    /// AdamW: weight decay shrinks the weights directly, times the learning rate.
+    AdamW {
+        /// β, as Adam's. None: 0.9 and 0.999.
+        #[reflect(@Bounds::at_least(0.0).under(1.0))]
+        betas: Option<(f32, f32)>,
+        /// Added to the root. None: 1e-8.
+        #[reflect(@Bounds::above(0.0))]
+        epsilon: Option<f32>,
+    },
+    /// Gradient descent: b ← momentum · b + g, θ ← θ − rate · b; weight decay is added to the gradient.
     Sgd {
         /// How much of the last step's direction stays. None: 0.
         #[reflect(@Bounds::at_least(0.0).under(1.0))]
         momentum: Option<f32>,
     },
-    /// RMSProp: the gradient over the root of the running mean of its squares; `l2` is added to the gradient.
+    /// RMSProp: the gradient over the root of the running mean of its squares; weight decay is added to the gradient.
     RmsProp {
         /// How much of the mean stays at each step. None: 0.99.
         #[reflect(@Bounds::at_least(0.0).under(1.0))]
@@ -46,12 +59,30 @@ pub enum Optimizer {
     },
 }
 
+impl Default for Optimizer {
+    fn default() -> Self {
+        Optimizer::adam()
+    }
+}
+
 impl Optimizer {
+    /// Adam with β = (0.9, 0.999) and ε = 1e-8.
+    pub const fn adam() -> Self {
+        let (betas, epsilon) = (None, None);
+        Optimizer::Adam { betas, epsilon }
+    }
+
+    /// AdamW with β = (0.9, 0.999) and ε = 1e-8.
+    pub const fn adam_w() -> Self {
+        let (betas, epsilon) = (None, None);
+        Optimizer::AdamW { betas, epsilon }
+    }
+
     /// What it remembers of each parameter from one step to the next, by the names that checkpoints have.
     pub(super) fn memories(self) -> &'static [&'static str] {
         let moves = |momentum: Option<f32>| momentum.is_some_and(|momentum| momentum > 0.0);
         match self {
-            Optimizer::Adam | Optimizer::AdamW => &["first_moment", "second_moment"],
+            Optimizer::Adam { .. } | Optimizer::AdamW { .. } => &["first_moment", "second_moment"],
             Optimizer::Sgd { momentum } if moves(momentum) => &["momentum"],
             Optimizer::Sgd { .. } => &[],
             Optimizer::RmsProp { momentum, .. } if moves(momentum) => &["mean_square", "momentum"],
@@ -60,8 +91,23 @@ impl Optimizer {
     }
 }
 
-pub(super) const BETA1: f64 = 0.9;
-pub(super) const BETA2: f64 = 0.999;
+/// What Adam and AdamW are set to, the defaults filled in.
+pub(super) struct AdamNumbers {
+    pub beta_1: f64,
+    pub beta_2: f64,
+    pub epsilon: f64,
+}
+
+impl AdamNumbers {
+    pub fn new(betas: Option<(f32, f32)>, epsilon: Option<f32>) -> Self {
+        AdamNumbers {
+            beta_1: setting(betas.map(|betas| betas.0), 0.9),
+            beta_2: setting(betas.map(|betas| betas.1), 0.999),
+            epsilon: setting(epsilon, EPSILON),
+        }
+    }
+}
+
 pub(super) const EPSILON: f64 = 1e-8;
 pub(super) const SMOOTHING: f64 = 0.99;
 
@@ -79,11 +125,13 @@ pub struct Optim<R: Role> {
     /// The rule.
     pub rule: Optimizer,
     /// Weight decay, at least 0.
-    pub l2: f32,
+    pub weight_decay: f32,
     /// The norm that each member's gradient is clipped to.
     pub max_gradient_norm: Option<f32>,
     /// For each parameter; `None` until it gets its first gradient.
     pub(super) memories: Vec<Option<Memories>>,
+    /// Steps taken.
+    pub(super) updates: u64,
     role: PhantomData<R>,
 }
 
@@ -109,14 +157,25 @@ impl Memories {
 
 impl<R: Role> Optim<R> {
     /// An optimizer before its first step.
-    pub fn new(rule: Optimizer, l2: f32, max_gradient_norm: Option<f32>) -> Self {
+    pub fn new(rule: Optimizer, weight_decay: f32, max_gradient_norm: Option<f32>) -> Self {
         Optim {
             rule,
-            l2,
+            weight_decay,
             max_gradient_norm,
             memories: Vec::new(),
+            updates: 0,
             role: PhantomData,
         }
+    }
+
+    /// How many steps the network took.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// The norm of each member's gradient, `[members]`.
+    pub(super) fn norm(network: &R::Network, gradients: &[Option<Tensor<2>>]) -> Tensor<1> {
+        norms(gradients, &Members::of(network)).squeeze_dim::<1>(1)
     }
 
     /// One step of the network against its gradients; the norm of each member's gradient, before clipping, `[members]`.
@@ -126,6 +185,7 @@ impl<R: Role> Optim<R> {
         gradients: Vec<Option<Tensor<2>>>,
         rate: f64,
     ) -> (R::Network, Tensor<1>) {
+        self.updates += 1;
         self.memories.resize_with(gradients.len(), || None);
         if gradients.iter().flatten().all(on_cpu::is_here) {
             self.step_on_cpu(network, gradients, rate)
@@ -147,7 +207,7 @@ impl<R: Role> Optim<R> {
             let scale = |norm: &f32| (most / norm.max(f32::MIN_POSITIVE)).min(1.0);
             norms.iter().map(scale).collect()
         });
-        let rule = (self.rule, f64::from(self.l2), rate);
+        let rule = (self.rule, f64::from(self.weight_decay), rate);
         let network = parameters::map(network, |index, values| {
             let Some(gradient) = gradients[index].take() else {
                 return values;
@@ -173,7 +233,7 @@ impl<R: Role> Optim<R> {
         let members = Members::of(&network);
         let norms = norms(&gradients, &members);
         let scale = self.max_gradient_norm.map(|most| clip_scale(&norms, most));
-        let rule = (self.rule, f64::from(self.l2), rate);
+        let rule = (self.rule, f64::from(self.weight_decay), rate);
         let network = parameters::map(network, |index, values| {
             let Some(gradient) = gradients[index].take() else {
                 return values;

@@ -109,6 +109,8 @@ fn numbers(tensor: Tensor<2>) -> Vec<f32> {
 struct OptimState {
     /// For each parameter its steps and its shape; `None` for one that never got a gradient.
     parameters: Vec<Option<(u64, [usize; 2])>>,
+    /// Steps that the network took.
+    updates: u64,
 }
 
 impl<R: Role> Optim<R> {
@@ -127,6 +129,7 @@ impl<R: Role> Persist for Optim<R> {
         });
         let state = OptimState {
             parameters: parameters.collect(),
+            updates: self.updates,
         };
         snapshot.put_state(&file, &state)?;
         for (index, memories) in self.memories.iter().enumerate() {
@@ -164,7 +167,7 @@ impl<R: Role> Persist for Optim<R> {
                 steps,
             }));
         }
-        self.memories = restored;
+        (self.memories, self.updates) = (restored, state.updates);
         Ok(())
     }
 }
@@ -188,9 +191,11 @@ impl<R: Role> Persist for Rate<R> {
     }
 
     fn load(&mut self, _: &Snapshot, world: &World) -> Result<(), CheckpointError> {
-        let taken = world.get_resource::<Tick<R>>().map_or(0, |tick| tick.count);
+        let optim = world.get_resource::<Optim<R>>();
+        let tick = world.get_resource::<Tick<R>>();
+        let window = tick.map(|tick| tick.window).unwrap_or_default();
         let epoch = world.resource::<Clock>().next_epoch();
-        self.current = self.schedule.at(taken, epoch);
+        self.move_to(optim.map_or(0, Optim::updates), epoch, window);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use bevy_ecs::prelude::*;
 
-use super::{LearningRate, Net, Network, Optim, Optimizer, Rate, Role, Target};
+use super::{Net, Network, Optim, Optimizer, Rate, Role, Schedule, Target};
 
 /// All roles with a learner or a target.
 #[derive(Resource, Default)]
@@ -40,7 +40,7 @@ impl Roles {
                         *optim = Optim::new(Optimizer::Sgd { momentum: None }, 0.0, None);
                     }
                     if let Some(mut current) = world.get_resource_mut::<Rate<R>>() {
-                        *current = Rate::new(LearningRate::Constant(rate));
+                        *current = Rate::new(Schedule::Constant(rate));
                     }
                 },
             });

@@ -3,31 +3,35 @@
 use burn::tensor::Tensor;
 
 use super::Optimizer;
-use super::optimizer::{BETA1, BETA2, EPSILON, Memories, SMOOTHING, setting};
+use super::optimizer::{AdamNumbers, EPSILON, Memories, SMOOTHING, setting};
 
 /// One step of one parameter, `[members, n]`, by the rule with weight decay and learning rate.
 pub(super) fn step(
-    (rule, l2, rate): (Optimizer, f64, f64),
+    (rule, decay, rate): (Optimizer, f64, f64),
     mut values: Tensor<2>,
     mut gradient: Tensor<2>,
     memories: &mut Memories,
 ) -> Tensor<2> {
-    if l2 > 0.0 {
+    if decay > 0.0 {
         match rule {
-            Optimizer::AdamW => values = values * (1.0 - rate * l2),
-            _ => gradient = gradient + values.clone() * l2,
+            Optimizer::AdamW { .. } => values = values * (1.0 - rate * decay),
+            _ => gradient = gradient + values.clone() * decay,
         }
     }
     memories.steps += 1;
     let direction = match (rule, &mut memories.values[..]) {
-        (Optimizer::Adam | Optimizer::AdamW, [first, second]) => {
+        (
+            Optimizer::Adam { betas, epsilon } | Optimizer::AdamW { betas, epsilon },
+            [first, second],
+        ) => {
+            let adam = AdamNumbers::new(betas, epsilon);
             // Beyond i32::MAX steps both corrections are 1 to the last bit.
             let steps = i32::try_from(memories.steps).unwrap_or(i32::MAX);
-            let correction1 = 1.0 - BETA1.powi(steps);
-            let correction2 = 1.0 - BETA2.powi(steps);
-            *first = first.clone() * BETA1 + gradient.clone() * (1.0 - BETA1);
-            *second = second.clone() * BETA2 + gradient.square() * (1.0 - BETA2);
-            let denominator = second.clone().sqrt() / correction2.sqrt() + EPSILON;
+            let correction1 = 1.0 - adam.beta_1.powi(steps);
+            let correction2 = 1.0 - adam.beta_2.powi(steps);
+            *first = first.clone() * adam.beta_1 + gradient.clone() * (1.0 - adam.beta_1);
+            *second = second.clone() * adam.beta_2 + gradient.square() * (1.0 - adam.beta_2);
+            let denominator = second.clone().sqrt() / correction2.sqrt() + adam.epsilon;
             first.clone() / denominator / correction1
         }
         (Optimizer::Sgd { momentum }, [buffer]) => carried(buffer, momentum, gradient),
@@ -70,6 +74,12 @@ mod tests {
     const MOMENTUM: Optimizer = Optimizer::Sgd {
         momentum: Some(0.9),
     };
+    const ADAM: Optimizer = Optimizer::adam();
+    const ADAM_W: Optimizer = Optimizer::adam_w();
+    const ADAM_WITH_ALL: Optimizer = Optimizer::Adam {
+        betas: Some((0.5, 0.9)),
+        epsilon: Some(0.1),
+    };
     const RMS_PROP: Optimizer = Optimizer::RmsProp {
         smoothing: None,
         epsilon: None,
@@ -90,13 +100,13 @@ mod tests {
     }
 
     /// The parameters [1, -2] after each of three steps with learning rate 0.1, in Burn's operations and in one pass.
-    fn steps(rule: Optimizer, l2: f64) -> [Vec<[f32; 2]>; 2] {
+    fn steps(rule: Optimizer, decay: f64) -> [Vec<[f32; 2]>; 2] {
         [false, true].map(|one_pass| {
             let mut values = tensor([1.0, -2.0]);
             let mut memories = Memories::new(rule, &values);
             GRADIENTS
                 .map(|gradient| {
-                    let (all, gradient) = ((rule, l2, 0.1), tensor(gradient));
+                    let (all, gradient) = ((rule, decay, 0.1), tensor(gradient));
                     values = if one_pass {
                         on_cpu::step(all, values.clone(), gradient, None, &mut memories)
                     } else {
@@ -112,7 +122,7 @@ mod tests {
     #[test]
     fn every_rule_takes_pytorchs_steps_in_burns_operations_and_in_one_pass() {
         // From torch.optim 2.x in float64, with the same parameters, gradients and learning rate.
-        for (rule, l2, expected) in [
+        for (rule, decay, expected) in [
             (SGD, 0.0, [[0.95, -1.9], [0.85, -1.925], [0.925, -2.125]]),
             (
                 SGD,
@@ -157,7 +167,7 @@ mod tests {
                 ],
             ),
             (
-                Optimizer::Adam,
+                ADAM,
                 0.0,
                 [
                     [0.9, -1.9],
@@ -166,7 +176,16 @@ mod tests {
                 ],
             ),
             (
-                Optimizer::AdamW,
+                ADAM_WITH_ALL,
+                0.0,
+                [
+                    [0.916_666_7, -1.909_090_9],
+                    [0.824_377_1, -1.888_559],
+                    [0.832_458_8, -1.962_962_5],
+                ],
+            ),
+            (
+                ADAM_W,
                 0.1,
                 [
                     [0.89, -1.88],
@@ -175,12 +194,12 @@ mod tests {
                 ],
             ),
         ] {
-            for found in steps(rule, l2) {
+            for found in steps(rule, decay) {
                 for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
                     let expected: f32 = *expected;
                     assert!(
                         (found - expected).abs() < 1e-6,
-                        "{rule:?} with l2 {l2}: {found} is not {expected}"
+                        "{rule:?} with weight decay {decay}: {found} is not {expected}"
                     );
                 }
             }
@@ -189,9 +208,9 @@ mod tests {
 
     #[test]
     fn the_first_adam_step_is_the_rate_against_the_sign() {
-        let mut memories = Memories::new(Optimizer::Adam, &tensor([1.0, 1.0]));
+        let mut memories = Memories::new(ADAM, &tensor([1.0, 1.0]));
         let values = step(
-            (Optimizer::Adam, 0.0, 0.1),
+            (ADAM, 0.0, 0.1),
             tensor([1.0, 1.0]),
             tensor([3.0, -0.5]),
             &mut memories,
@@ -202,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn l2_is_in_the_gradient_for_adam_and_beside_it_for_adamw() {
+    fn weight_decay_is_in_the_gradient_for_adam_and_next_to_it_for_adamw() {
         let one = |rule, value: f32| {
             let mut memories = Memories::new(rule, &tensor([value, 2.0]));
             let all = (rule, 0.5, 0.1);
@@ -213,16 +232,16 @@ mod tests {
                 &mut memories,
             ))[0]
         };
-        // With no gradient of its own, Adam's step is the rate; AdamW's is rate * l2 * value.
-        assert!((one(Optimizer::Adam, 2.0) - 1.9).abs() < 1e-6);
-        assert!((one(Optimizer::AdamW, 2.0) - 1.9).abs() < 1e-6);
-        assert!((one(Optimizer::Adam, 20.0) - 19.9).abs() < 1e-5);
-        assert!((one(Optimizer::AdamW, 20.0) - 19.0).abs() < 1e-5);
+        // With no gradient of its own, Adam's step is the rate; AdamW's is rate * decay * value.
+        assert!((one(ADAM, 2.0) - 1.9).abs() < 1e-6);
+        assert!((one(ADAM_W, 2.0) - 1.9).abs() < 1e-6);
+        assert!((one(ADAM, 20.0) - 19.9).abs() < 1e-5);
+        assert!((one(ADAM_W, 20.0) - 19.0).abs() < 1e-5);
     }
 
     #[test]
     fn a_rule_remembers_what_it_needs_and_no_more() {
-        let remembered = [SGD, MOMENTUM, RMS_PROP, RMS_PROP_WITH_ALL, Optimizer::Adam]
+        let remembered = [SGD, MOMENTUM, RMS_PROP, RMS_PROP_WITH_ALL, ADAM]
             .map(|rule| Memories::new(rule, &tensor([0.0; 2])).values.len());
         assert_eq!(remembered, [0, 1, 1, 2, 2]);
     }

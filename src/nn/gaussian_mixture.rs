@@ -2,9 +2,9 @@
 
 use burn::tensor::{Tensor, activation};
 
+use super::StopGradient;
 use super::categorical::with_gumbel;
 use super::gaussian::log_density;
-use super::StopGradient;
 use crate::learner::{Purpose, Random};
 
 /// A mixture of Gaussians with diagonal covariances: what imitates demonstrators who do one thing or another, and never

@@ -391,7 +391,7 @@ mod tests {
         REFERENCE.set(reference);
         let app = crate::testing_data::learner(
             Td3Bc {
-                batch: 64,
+                minibatch: MinibatchSettings::of(64),
                 ..default()
             },
             steps,

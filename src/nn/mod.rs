@@ -23,6 +23,7 @@ mod mlp;
 mod orthogonal;
 mod perturbation;
 mod reference;
+mod rows;
 mod scalar;
 mod settings;
 mod sides;
@@ -36,7 +37,7 @@ pub use actor::ActorNetwork;
 pub use categorical::Categorical;
 pub use cpu::{Activation, MlpShape};
 pub use critic::{CriticHead, CriticNetwork, ValueBounds};
-pub use distribution::{ActionDistribution, DrawnAction, repeat_rows};
+pub use distribution::{ActionDistribution, DrawnAction};
 pub use encoder::{
     AppEncoderExt, Encoder, EncoderModule, EncoderSettings, InitError, register_encoder,
 };
@@ -45,6 +46,7 @@ pub use gaussian_mixture::{GaussianMixture, log_sum_exp};
 pub use head::{ActorHead, Deviation, GaussianSettings, MixtureSettings, PolicyHead};
 pub use mlp::Mlp;
 pub use perturbation::Perturbation;
+pub use rows::repeat_rows;
 pub use scalar::Scalar;
 pub use settings::{HiddenLayers, MlpSettings};
 pub use squashed_gaussian::SquashedNormal;

@@ -16,13 +16,13 @@ use sha2::{Digest, Sha256};
 use super::policy::Parts;
 use super::{Form, PolicyError};
 use crate::checkpoint::write_whole;
-use crate::data::{ActionScale, Normaliser, Preprocessing};
+use crate::data::{ActionScale, Normaliser, ObservationParts, Preprocessing};
 
 /// The note's name.
 const NOTE: &str = "policy";
 
 /// The format that is written, and the newest that is read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Note {
@@ -30,6 +30,8 @@ struct Note {
     step: u64,
     /// How many observations it sees side by side.
     frames: usize,
+    /// What one observation consists of.
+    parts: ObservationParts,
     form: Form,
     /// Of all tensors' bytes, in the order of their names: a copy that lost some bits on the way is found out.
     sha256: String,
@@ -50,7 +52,7 @@ impl Parts {
         let Preprocessing {
             observation,
             action,
-            frames: _,
+            ..
         } = &self.preprocessing;
         for (name, values) in [
             ("observation.mean", &observation.mean[..]),
@@ -72,6 +74,7 @@ impl Parts {
             format: FORMAT,
             step: self.step,
             frames: self.preprocessing.frames,
+            parts: self.preprocessing.parts.clone(),
             form: self.form.clone(),
             sha256: sum(bytes.iter().map(Vec::as_slice)),
         };
@@ -137,6 +140,7 @@ impl Parts {
             form: note.form,
             parameters,
             preprocessing: Preprocessing {
+                parts: note.parts,
                 observation: Normaliser {
                     mean: read("observation.mean", None)?,
                     std: read("observation.std", None)?,
@@ -220,6 +224,7 @@ mod tests {
             form,
             parameters: (0..count).map(|it: usize| it as f32 / 3.0 - 2.0).collect(),
             preprocessing: Preprocessing {
+                parts: ObservationParts::vector(1),
                 observation: Normaliser {
                     mean: vec![0.1, f32::MIN_POSITIVE],
                     std: vec![1.0 / 3.0, 7e30],

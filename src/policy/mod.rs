@@ -7,14 +7,14 @@
 //!
 //! ```
 //! use yarak::policy::Policy;
-//! # use yarak::prelude::{App, Checkpoints, Dataset, PluginGroup, RunPlugin, Td3Bc, YarakPlugins, default};
+//! # use yarak::prelude::{App, Checkpoints, Dataset, MinibatchSettings, PluginGroup, RunPlugin, Td3Bc, YarakPlugins, default};
 //! # let folder = tempfile::tempdir()?;
 //! # let run = folder.path().join("run");
 //! # App::new()
 //! #     .add_plugins((
 //! #         YarakPlugins.set(RunPlugin { steps: 2, folder: Some(run.clone()), ..default() }),
 //! #         Dataset { path: "assets/pendulum-medium-expert.hdf5".into(), ..default() },
-//! #         Td3Bc { batch: 8, ..default() },
+//! #         Td3Bc { minibatch: MinibatchSettings::of(8), ..default() },
 //! #         Checkpoints { every: 2, ..default() },
 //! #     ))
 //! #     .run();

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::form::{KEY, Readout, Saved};
 use super::{Form, PolicyError};
 use crate::checkpoint::{Snapshot, load_some, resolve};
-use crate::data::{ActionScale, Normaliser, Preprocessing};
+use crate::data::{ActionScale, Normaliser, ObservationParts, Preprocessing};
 use crate::nn::cpu::Single;
 use crate::nn::{EncoderModule, Mlp};
 use crate::subnormals::FlushSubnormals;
@@ -29,6 +29,8 @@ pub struct Policy {
     /// A preprocessed observation.
     input: Vec<f32>,
     action: Vec<f32>,
+    /// What one observation consists of.
+    parts: ObservationParts,
     /// How many observations it sees side by side, which divides the observation's length.
     frames: usize,
     step: u64,
@@ -195,6 +197,12 @@ impl Policy {
     /// How many observations of its episode it sees side by side: 1, or what [`Dataset::frames`](crate::data::Dataset::frames) was.
     pub fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// What one observation consists of, part after part: the names, shapes and types of the data or of the environment that it was
+    /// trained with.
+    pub fn observation_parts(&self) -> &ObservationParts {
+        &self.parts
     }
 
     /// Numbers in what it acts on: one observation, or all frames of it.
@@ -388,9 +396,10 @@ impl Parts {
             }
         }
         let frames = preprocessing.frames;
-        if frames == 0 || !inputs.is_multiple_of(frames) {
+        let parts = &preprocessing.parts;
+        if frames == 0 || frames.checked_mul(parts.width()) != Some(inputs) {
             return Err(misfit(format!(
-                "{inputs} elements cannot be {frames} observations side by side"
+                "{inputs} elements cannot be {frames} observations of {parts} side by side"
             )));
         }
         let Normaliser { mean, std } = &preprocessing.observation;
@@ -408,6 +417,7 @@ impl Parts {
             mean: mean.clone(),
             divisor: std.iter().map(|std| std + Normaliser::EPSILON).collect(),
             frames: preprocessing.frames,
+            parts: preprocessing.parts,
             scale: preprocessing.action,
             input: vec![0.0; inputs],
             action: vec![0.0; action],
@@ -459,14 +469,13 @@ mod tests {
     }
 
     fn preprocessing(observation: usize, action: usize) -> Preprocessing {
-        Preprocessing {
-            observation: Normaliser {
+        Preprocessing::new(
+            Normaliser {
                 mean: vec![1.0; observation],
                 std: vec![2.0 - Normaliser::EPSILON; observation],
             },
-            action: ActionScale::from_bounds(vec![-2.0; action], vec![2.0; action]).unwrap(),
-            frames: 1,
-        }
+            ActionScale::from_bounds(vec![-2.0; action], vec![2.0; action]).unwrap(),
+        )
     }
 
     fn parts(form: &Form, parameters: Vec<f32>, preprocessing: Preprocessing) -> Parts {

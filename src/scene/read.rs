@@ -324,16 +324,29 @@ pub(crate) fn unknown_field_help(written: &str, fields: &[Field]) -> Option<Stri
     let near = nearest(written, names.clone());
     let owners: Vec<String> = fields
         .iter()
-        .filter(|field| match Form::of(field.info) {
-            Some(Form::Struct(info)) => info.field(written).is_some(),
-            _ => false,
+        .filter_map(|field| {
+            let inside = further_in(written, field.info)?;
+            Some(format!("`{}: {inside}`", field.name))
         })
-        .map(|field| format!("`{}: ({written}: ..)`", field.name))
         .collect();
     if near.is_empty() && !owners.is_empty() {
         return Some(format!("it belongs further in: {}", owners.join(" or ")));
     }
     suggestion(written, names, "fields")
+}
+
+/// Where a struct has a field of that name, at any depth: `(optimizer: (learning_rate: ..))`.
+fn further_in(written: &str, info: &'static TypeInfo) -> Option<String> {
+    let Some(Form::Struct(info)) = Form::of(info) else {
+        return None;
+    };
+    if info.field(written).is_some() {
+        return Some(format!("({written}: ..)"));
+    }
+    info.iter().find_map(|field| {
+        let inside = further_in(written, field.type_info()?)?;
+        Some(format!("({}: {inside})", field.name()))
+    })
 }
 
 #[cfg(test)]

@@ -236,7 +236,13 @@ mod tests {
         app.finish();
         app.world_mut().run_schedule(Learn);
         let said = take_failure().unwrap().message;
-        assert!(said.contains("mixing_step`: a tracked tensor met a plain one"), "{said}");
-        assert!(said.contains("`.stop_gradient()`") && said.len() < 600, "{said}");
+        assert!(
+            said.contains("mixing_step`: a tracked tensor met a plain one"),
+            "{said}"
+        );
+        assert!(
+            said.contains("`.stop_gradient()`") && said.len() < 600,
+            "{said}"
+        );
     }
 }

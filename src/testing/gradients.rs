@@ -300,12 +300,16 @@ fn row(actions: Actions, [seed, next]: [u64; 2], reward: f32, bootstrap: f32) ->
     };
     let vector = |value: f32| Tensor::<1>::from_floats([value], &device);
     Batch {
+        row_ids: vec![seed as usize],
         observation: matrix(vec![wave(seed, 1.3), wave(seed, 2.9)]),
         action: matrix(vec![actions.nearest(0.9 * wave(seed, 2.1))]),
         reward: vector(reward),
         next_observation: matrix(vec![wave(next, 0.4), -wave(next, 1.9)]),
         bootstrap: vector(bootstrap),
         terminal: vector(f32::from(u8::from(bootstrap == 0.0))),
+        next_action: matrix(vec![actions.nearest(0.9 * wave(next, 2.3))]),
+        has_next_action: vector(f32::from(u8::from(bootstrap != 0.0))),
+        weight: None,
     }
 }
 

@@ -8,7 +8,7 @@
 //! use yarak::testing::{Mistake, Trial};
 //!
 //! fn small() -> Trial {
-//!     let mut td3 = Td3Bc { batch: 32, ..default() };
+//!     let mut td3 = Td3Bc { minibatch: MinibatchSettings::of(32), ..default() };
 //!     td3.actor.encoder.set_hidden_sizes(&[16]);
 //!     td3.critic.encoder.set_hidden_sizes(&[16]);
 //!     Trial::of(td3)

@@ -1,7 +1,5 @@
 //! Data for trials: small, made up, and with a known answer.
 
-use std::sync::Arc;
-
 use super::{Mistake, Trial};
 use crate::data::{ActionScale, Column, Data, End, Episode, Parts, Preprocessing};
 use crate::data::{ScaleError, Split, Transitions};
@@ -103,14 +101,11 @@ fn data(actions: Vec<f32>, rewards: Vec<f32>, length: usize) -> Option<Data> {
     })
     .ok()?;
     let held_out = (ROWS - 2 * length) as u32;
-    Some(Data {
-        split: Arc::new(Split {
-            training: (0..held_out).collect(),
-            held_out: (held_out..ROWS as u32).collect(),
-        }),
-        transitions: Arc::new(transitions),
-        file: "made up".into(),
-    })
+    let split = Split {
+        training: (0..held_out).collect(),
+        held_out: (held_out..ROWS as u32).collect(),
+    };
+    Some(Data::in_memory(transitions, split, "made up"))
 }
 
 const WHOLE: &str = "the toy data are whole";

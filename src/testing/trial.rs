@@ -61,9 +61,11 @@ impl Trial {
     /// use yarak::prelude::*;
     /// use yarak::testing::{Mistake, Trial};
     ///
-    /// let mut dqn = Dqn { batch: 64, target_update: TargetUpdate::Hard(3), ..default() };
+    /// let copies = TargetUpdate { every: 3, tau: 1.0 };
+    /// let minibatch = MinibatchSettings::of(64);
+    /// let mut dqn = Dqn { minibatch, target_update: copies, ..default() };
     /// dqn.critic.encoder.set_hidden_sizes(&[32]);
-    /// dqn.critic.learning_rate = LearningRate::Constant(3e-3);
+    /// dqn.critic.optimizer.learning_rate = Schedule::Constant(3e-3);
     /// let trial = Trial::of(dqn).with_choices(5);
     /// trial.networks_exist(&["critic"])?;
     /// trial.targets_are_copied(3)?;
@@ -91,11 +93,7 @@ impl Trial {
         app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
             .insert_resource(Seed(1))
             .insert_resource(ComputeDevice::cpu())
-            .insert_resource(Preprocessing {
-                observation: Normaliser::identity(2),
-                action: scale,
-                frames: 1,
-            })
+            .insert_resource(Preprocessing::new(Normaliser::identity(2), scale))
             .insert_resource(self.actions)
             .insert_resource(data);
         // The rows themselves do not say that they are choices: then algorithms would refuse them that learn from choices as well.

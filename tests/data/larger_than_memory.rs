@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rust_hdf5::H5File;
 use yarak::data::convert::{self, Target};
-use yarak::data::{LoadError, Minibatches, StoredData};
+use yarak::data::{LoadError, Minibatches};
 use yarak::prelude::*;
 
 const ROWS: usize = 6_000;
@@ -130,10 +130,8 @@ fn app_with(
     app.world_mut().run_schedule(PreStartup);
     app.world_mut().run_schedule(Startup);
     assert_eq!(take_failure(), None);
-    assert_eq!(
-        app.world().contains_resource::<StoredData>(),
-        memory.is_some()
-    );
+    let data = app.world().resource::<Data>();
+    assert_eq!(data.transitions().is_none(), memory.is_some());
     app
 }
 
@@ -148,11 +146,14 @@ fn bits(batch: &Batch) -> Vec<u32> {
         batch.reward.to_data(),
         batch.bootstrap.to_data(),
         batch.terminal.to_data(),
+        batch.next_action.to_data(),
+        batch.has_next_action.to_data(),
     ];
     let values = tensors
         .iter()
         .flat_map(|data| data.to_vec::<f32>().unwrap());
-    values.map(f32::to_bits).collect()
+    let row_ids = batch.row_ids.iter().map(|row| *row as u32);
+    row_ids.chain(values.map(f32::to_bits)).collect()
 }
 
 fn draw(app: &App, random: &mut Random<Sampling>) -> Result<Vec<u32>, LoadError> {
@@ -314,7 +315,7 @@ fn memory_that_holds_no_two_batches_is_refused_with_what_would_do() {
     let text = |memory: &str| {
         format!(
             "Scene(name: \"small\", seed: 0, device: \"cpu\", steps: 3, plugins: [Dataset(path: {file:?}, memory: {memory}), \
-             Bc(batch: 64, actor: (encoder: Mlp(hidden_sizes: [8])))])"
+             Bc(minibatch: (batch_size: 64), actor: (encoder: Mlp(hidden_sizes: [8])))])"
         )
     };
     let train = |memory: &str, run: &str| {
@@ -353,7 +354,7 @@ fn a_run_from_the_file_that_was_cut_and_resumed_learns_what_one_in_memory_learns
     let scene = folder.path().join("scene.ron");
     let text = format!(
         "Scene(name: \"small\", seed: 3, device: \"cpu\", steps: 40, plugins: [Dataset(path: {:?}, validation: 0.1), \
-         Td3Bc(batch: 32, critic: (encoder: Mlp(hidden_sizes: [16])), actor: (encoder: Mlp(hidden_sizes: [16]))), Validation(every: 20), Checkpoints(every: 20)])",
+         Td3Bc(minibatch: (batch_size: 32), critic: (encoder: Mlp(hidden_sizes: [16])), actor: (encoder: Mlp(hidden_sizes: [16]))), Validation(every: 20), Checkpoints(every: 20)])",
         asset()
     );
     fs::write(&scene, text).unwrap();

@@ -103,13 +103,13 @@ fn the_page_shows_the_files_line_by_line() {
 
 fn small() -> Td3Bc {
     let mut td3 = Td3Bc {
-        batch: 64,
+        minibatch: MinibatchSettings::of(64),
         ..default()
     };
     td3.actor.encoder.set_hidden_sizes(&[32]);
     td3.critic.encoder.set_hidden_sizes(&[32]);
-    td3.actor.learning_rate = LearningRate::Constant(3e-3);
-    td3.critic.learning_rate = LearningRate::Constant(3e-3);
+    td3.actor.optimizer.learning_rate = Schedule::Constant(3e-3);
+    td3.critic.optimizer.learning_rate = Schedule::Constant(3e-3);
     td3
 }
 
@@ -174,8 +174,7 @@ fn the_network_passes_the_checks() -> Result<(), Mistake> {
             activation: Activation::Elu,
             ..default()
         },
-        learning_rate: LearningRate::Constant(3e-3),
-        ..default()
+        optimizer: OptimizerSettings::at(3e-3),
     });
     trial.networks_exist(&["shortcut"])?;
     trial.losses_are_finite()?;

@@ -25,33 +25,42 @@ fn network(dropout: f32) -> NetworkSettings {
     NetworkSettings {
         encoder: encoder(dropout),
         head_sizes: Some(vec![24]),
-        learning_rate: LearningRate::Constant(3e-3),
+        optimizer: OptimizerSettings::at(3e-3),
         ..default()
     }
 }
 
 fn td3_bc(dropout: f32) -> Td3Bc {
     let mut td3 = Td3Bc {
-        batch: 32,
+        minibatch: MinibatchSettings::of(32),
         ..default()
     };
     (td3.actor.encoder, td3.critic.encoder) = (encoder(dropout), encoder(dropout));
     (td3.actor.head_sizes, td3.critic.head_sizes) = (Some(vec![24]), Some(vec![24]));
-    let rate = LearningRate::Constant(3e-3);
-    (td3.actor.learning_rate, td3.critic.learning_rate) = (rate.clone(), rate);
+    td3.actor.optimizer = OptimizerSettings::at(3e-3);
+    td3.critic.optimizer = OptimizerSettings::at(3e-3);
     td3
 }
 
-fn policy_settings() -> reinforce::PolicySettings {
-    reinforce::PolicySettings {
+fn ensemble(dropout: f32) -> CriticSettings {
+    CriticSettings {
+        encoder: encoder(dropout),
+        head_sizes: Some(vec![24]),
+        optimizer: OptimizerSettings::at(3e-3),
+        ..default()
+    }
+}
+
+fn policy_settings() -> on_policy::PolicySettings {
+    on_policy::PolicySettings {
         encoder: encoder(0.0),
         head_sizes: Some(vec![24]),
         ..default()
     }
 }
 
-fn value_settings() -> reinforce::ValueSettings {
-    reinforce::ValueSettings {
+fn value_settings() -> on_policy::ValueSettings {
+    on_policy::ValueSettings {
         encoder: encoder(0.0),
         head_sizes: Some(vec![24]),
         ..default()
@@ -74,56 +83,52 @@ fn every_algorithm_takes_it_without_a_line_of_its_own() -> Result<(), Mistake> {
         stands(|| Trial::of(td3_bc(dropout)))?;
         stands(|| {
             Trial::of(Bc {
-                batch: 32,
+                minibatch: MinibatchSettings::of(32),
                 actor: network(),
                 head: Some(PolicyHead::Mixture),
                 ..default()
             })
         })?;
         stands(|| {
-            let (critic, actor) = (network(), network());
             Trial::of(Sac {
-                batch: 32,
-                critic: sac::SacCritic {
-                    n: 2,
-                    network: critic,
-                },
-                actor,
+                minibatch: MinibatchSettings::of(32),
+                critic: ensemble(dropout),
+                actor: network(),
                 ..default()
             })
         })?;
         stands(|| {
             Trial::of(Iql {
-                batch: 32,
+                minibatch: MinibatchSettings::of(32),
                 value: network(),
-                critic: network(),
+                critic: ensemble(dropout),
                 actor: network(),
                 ..default()
             })
         })?;
         stands(|| {
             Trial::of(Cql {
-                batch: 32,
+                minibatch: MinibatchSettings::of(32),
                 actions: 2,
                 imitation_steps: 4,
-                critic: network(),
+                critic: ensemble(dropout),
                 actor: network(),
                 ..default()
             })
         })?;
         stands(|| {
             Trial::of(Bcq {
-                batch: 32,
+                minibatch: MinibatchSettings::of(32),
                 act_samples: 4,
                 vae: network(),
-                critic: network(),
+                critic: ensemble(dropout),
                 actor: network(),
                 ..default()
             })
         })?;
         stands(|| {
             let dqn = Dqn {
-                batch: 32,
+                minibatch: MinibatchSettings::of(32),
                 critic: network(),
                 dueling: true,
                 ..default()
@@ -295,7 +300,10 @@ fn a_scene_names_an_encoder_and_leaves_out_what_it_likes() {
         assert_eq!(mlp.activation, Activation::Tanh);
         assert_eq!(mlp.hidden_sizes, [256, 256]);
     }
-    let set = ["Td3Bc.actor.encoder.hidden_sizes=[5]", "Td3Bc.critic.encoder=Fourier(width: 3)"];
+    let set = [
+        "Td3Bc.actor.encoder.hidden_sizes=[5]",
+        "Td3Bc.critic.encoder=Fourier(width: 3)",
+    ];
     let read = parse("", &set).unwrap();
     assert_eq!(read.actor.encoder, EncoderSettings::from(&[5]));
     assert_eq!(read.critic.encoder.name(), "Fourier");
@@ -306,7 +314,10 @@ fn an_encoder_that_is_not_known_or_has_no_such_setting_is_refused_with_those_tha
     for (text, said) in [
         ("Forier(width: 7)", "did you mean `Fourier`?"),
         ("Fourier(widht: 7)", "no field is called `widht`"),
-        ("Fourier(width: 0)", "expected a whole number from 1 to 65536, found 0"),
+        (
+            "Fourier(width: 0)",
+            "expected a whole number from 1 to 65536, found 0",
+        ),
         ("[256, 256]", "expected an encoder, found"),
     ] {
         let refused = parse(&format!("actor: (encoder: {text})"), &[]).unwrap_err();
@@ -321,9 +332,18 @@ fn schemas_and_templates_name_every_encoder() {
     registry.register::<Td3Bc>().unwrap();
     let entry = registry.entry("Td3Bc").unwrap();
     let schema = entry.schema_text();
-    assert!(schema.contains("| Fourier(frequencies: .., ..)"), "{schema}");
-    assert!(schema.contains("width: a whole number from 1 to 65536 = 128"), "{schema}");
+    assert!(
+        schema.contains("| Fourier(frequencies: .., ..)"),
+        "{schema}"
+    );
+    assert!(
+        schema.contains("width: a whole number from 1 to 65536 = 128"),
+        "{schema}"
+    );
     let template = entry.template();
-    assert!(template.contains("encoder: Mlp(hidden_sizes: [256, 256]"), "{template}");
+    assert!(
+        template.contains("encoder: Mlp(hidden_sizes: [256, 256]"),
+        "{template}"
+    );
     assert!(entry.json_schema().to_string().contains("Fourier"));
 }

@@ -20,6 +20,15 @@ fn layers() -> NetworkSettings {
     }
 }
 
+/// Critics with these networks.
+fn ensemble(network: NetworkSettings) -> CriticSettings {
+    CriticSettings {
+        encoder: network.encoder,
+        optimizer: network.optimizer,
+        ..default()
+    }
+}
+
 /// The same with another setting of the hidden layers.
 fn with(change: impl FnOnce(&mut MlpSettings)) -> NetworkSettings {
     let mut network = layers();
@@ -50,7 +59,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Sac", "critic", 2 * ROWS, |app, network| {
-        let (critic, actor) = (sac::SacCritic { n: 2, network }, layers());
+        let (critic, actor) = (ensemble(network), layers());
         app.add_plugins(Sac {
             critic,
             actor,
@@ -58,8 +67,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Sac", "actor", ROWS, |app, actor| {
-        let network = layers();
-        let critic = sac::SacCritic { n: 2, network };
+        let critic = ensemble(layers());
         app.add_plugins(Sac {
             critic,
             actor,
@@ -67,7 +75,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Iql", "value", ROWS, |app, value| {
-        let (critic, actor) = (layers(), layers());
+        let (critic, actor) = (ensemble(layers()), layers());
         app.add_plugins(Iql {
             value,
             critic,
@@ -76,6 +84,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Iql", "critic", 2 * ROWS, |app, critic| {
+        let critic = ensemble(critic);
         let (value, actor) = (layers(), layers());
         app.add_plugins(Iql {
             value,
@@ -85,7 +94,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Iql", "actor", ROWS, |app, actor| {
-        let (value, critic) = (layers(), layers());
+        let (value, critic) = (layers(), ensemble(layers()));
         app.add_plugins(Iql {
             value,
             critic,
@@ -99,6 +108,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         "critic",
         2 * (ROWS + 3 * ACTIONS * ROWS),
         |app, critic| {
+            let critic = ensemble(critic);
             let (actions, actor) = (ACTIONS, layers());
             app.add_plugins(Cql {
                 actions,
@@ -109,7 +119,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         },
     ),
     ("Cql", "actor", ROWS, |app, actor| {
-        let (actions, critic) = (ACTIONS, layers());
+        let (actions, critic) = (ACTIONS, ensemble(layers()));
         app.add_plugins(Cql {
             actions,
             critic,
@@ -118,7 +128,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Bcq", "vae", 2 * ROWS, |app, vae| {
-        let (critic, actor) = (layers(), layers());
+        let (critic, actor) = (ensemble(layers()), layers());
         app.add_plugins(Bcq {
             vae,
             critic,
@@ -127,6 +137,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Bcq", "critic", 2 * ROWS, |app, critic| {
+        let critic = ensemble(critic);
         let (vae, actor) = (layers(), layers());
         app.add_plugins(Bcq {
             vae,
@@ -136,7 +147,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
         });
     }),
     ("Bcq", "actor", ROWS, |app, actor| {
-        let (vae, critic) = (layers(), layers());
+        let (vae, critic) = (layers(), ensemble(layers()));
         app.add_plugins(Bcq {
             vae,
             critic,

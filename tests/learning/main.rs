@@ -7,6 +7,7 @@ mod offline_family;
 mod on_policy;
 mod order;
 mod parity;
+mod replay_examples;
 mod small_run;
 mod td3_bc_settings;
 mod trials;

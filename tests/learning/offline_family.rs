@@ -128,7 +128,16 @@ impl Reference {
 fn network(rate: f64) -> NetworkSettings {
     NetworkSettings {
         encoder: EncoderSettings::from(&[8, 6]),
-        learning_rate: LearningRate::Constant(rate),
+        optimizer: OptimizerSettings::at(rate),
+        ..default()
+    }
+}
+
+fn critic(rate: f64, weight: f32) -> CriticSettings {
+    CriticSettings {
+        ensemble: EnsembleSettings { n: 2, weight },
+        encoder: EncoderSettings::from(&[8, 6]),
+        optimizer: OptimizerSettings::at(rate),
         ..default()
     }
 }
@@ -139,7 +148,7 @@ fn cloning(head: PolicyHead) -> Bc {
         ..default()
     };
     bc.actor.encoder.set_hidden_sizes(&[8, 6]);
-    bc.actor.learning_rate = LearningRate::Constant(3e-3);
+    bc.actor.optimizer.learning_rate = Schedule::Constant(3e-3);
     bc
 }
 
@@ -158,7 +167,7 @@ fn cloning_with_a_mixture_agrees_with_the_reference() {
 fn iql() -> Iql {
     Iql {
         value: network(3e-3),
-        critic: network(3e-3),
+        critic: critic(3e-3, 1.0),
         actor: network(3e-3),
         // Low enough that some rows are clipped and some are not.
         max_weight: Some(2.0),
@@ -175,7 +184,7 @@ fn bcq() -> Bcq {
     Bcq {
         target_samples: 4,
         vae: network(1e-3),
-        critic: network(1e-3),
+        critic: critic(1e-3, 0.75),
         actor: network(1e-3),
         ..default()
     }
@@ -192,8 +201,12 @@ fn cql(lagrange: Option<f32>) -> Cql {
         lagrange,
         actions: 3,
         imitation_steps: 0,
-        critic: network(3e-3),
+        critic: critic(3e-3, 1.0),
         actor: network(3e-3),
+        temperature: sac::TemperatureSettings {
+            optimizer: OptimizerSettings::at(3e-3),
+            ..default()
+        },
         ..default()
     }
 }
@@ -246,19 +259,21 @@ fn a_setting_that_is_a_little_off_is_seen_by_the_comparison() {
     });
     let file = "ref_iql.safetensors";
     is_seen(file, &iql(), |iql| iql.expectile = 0.71);
-    is_seen(file, &iql(), |iql| iql.temperature = 3.1);
+    is_seen(file, &iql(), |iql| iql.inverse_temperature = 3.1);
     is_seen(file, &iql(), |iql| iql.max_weight = Some(2.1));
-    is_seen(file, &iql(), |iql| iql.target_tau = 0.006);
-    is_seen(file, &iql(), |iql| iql.huber = true);
+    is_seen(file, &iql(), |iql| iql.target_update.tau = 0.006);
+    is_seen(file, &iql(), |iql| iql.critic.huber = true);
     let file = "ref_bcq.safetensors";
-    is_seen(file, &bcq(), |bcq| bcq.ensemble_weight = 0.7);
+    is_seen(file, &bcq(), |bcq| bcq.critic.ensemble.weight = 0.7);
     is_seen(file, &bcq(), |bcq| bcq.perturbation_limit = 0.06);
     is_seen(file, &bcq(), |bcq| bcq.divergence_weight = 0.6);
     is_seen(file, &bcq(), |bcq| bcq.latent_clip = 0.6);
     let (file, right) = ("ref_cql.safetensors", cql(None));
     is_seen(file, &right, |cql| cql.weight = 5.1);
     is_seen(file, &right, |cql| cql.deterministic_backup = false);
-    is_seen(file, &right, |cql| cql.target_entropy = Some(-2.1));
+    is_seen(file, &right, |cql| {
+        cql.temperature.target_entropy = Some(-2.1)
+    });
     is_seen(file, &right, |cql| cql.imitation_steps = 1);
     let (file, right) = ("ref_cql_lagrange.safetensors", cql(Some(5.0)));
     is_seen(file, &right, |cql| cql.lagrange = Some(5.1));
@@ -287,10 +302,8 @@ fn the_multiplier_rises_where_the_gap_is_above_the_threshold_and_falls_where_it_
 #[test]
 fn the_temperature_rises_where_the_policy_has_too_little_entropy_and_falls_where_it_has_enough() {
     for (target, moved) in [(1e3, 3e-3), (-1e3, -3e-3)] {
-        let algorithm = Cql {
-            target_entropy: Some(target),
-            ..cql(None)
-        };
+        let mut algorithm = cql(None);
+        algorithm.temperature.target_entropy = Some(target);
         let mut app = fed(algorithm, rows());
         step(&mut app);
         let log_weight = tensor(&app, "temperature", "value")[0];
@@ -300,10 +313,8 @@ fn the_temperature_rises_where_the_policy_has_too_little_entropy_and_falls_where
 
 #[test]
 fn a_fixed_temperature_and_no_multiplier_have_no_network() {
-    let algorithm = Cql {
-        fixed_temperature: Some(0.2),
-        ..cql(None)
-    };
+    let mut algorithm = cql(None);
+    (algorithm.temperature.learned, algorithm.temperature.initial) = (false, 0.2);
     let mut app = fed(algorithm, rows());
     step(&mut app);
     let files = snapshot(&app).files;

@@ -139,7 +139,7 @@ fn a_rounds_preparation_and_its_steps_are_replaced_like_any_other() {
     }
     let mut app = edited(small_ppo(), 64, |app| {
         app.replace(Prepare, PrepareSystems::Advantages, sum_rewards)
-            .replace(Learn, LearnSystems::Actor, reinforce::update_actor);
+            .replace(Learn, LearnSystems::Actor, on_policy::update_actor);
     });
     run(&mut app);
     let recorded = &app.world().resource::<Reported>().values;
@@ -154,7 +154,7 @@ fn a_rounds_preparation_and_its_steps_are_replaced_like_any_other() {
 #[test]
 fn a_target_divergence_ends_a_round_between_its_epochs() {
     let mut ppo = small_ppo();
-    ppo.actor.learning_rate = LearningRate::Constant(0.1);
+    ppo.actor.optimizer.learning_rate = Schedule::Constant(0.1);
     let gradient_steps = |target_kl| {
         let ppo = Ppo {
             target_kl,
@@ -171,11 +171,13 @@ fn a_target_divergence_ends_a_round_between_its_epochs() {
 }
 
 /// A critic V(s) = w · s + b, and gradient descent with rate 1.
-fn linear_critic() -> reinforce::ValueSettings {
-    reinforce::ValueSettings {
+fn linear_critic() -> on_policy::ValueSettings {
+    on_policy::ValueSettings {
         encoder: EncoderSettings::from(&[]),
-        optimizer: Optimizer::Sgd { momentum: None },
-        learning_rate: LearningRate::Constant(1.0),
+        optimizer: OptimizerSettings {
+            rule: Optimizer::Sgd { momentum: None },
+            ..OptimizerSettings::at(1.0)
+        },
         ..default()
     }
 }
@@ -217,13 +219,11 @@ fn td_errors_are_advantages_and_no_gradient_flows_into_the_next_value() {
 
 #[test]
 fn a_gradient_of_3_and_4_is_clipped_to_0_6_and_0_8() {
-    let a2c = A2c {
-        critic: reinforce::ValueSettings {
-            max_gradient_norm: Some(1.0),
-            ..linear_critic()
-        },
+    let mut a2c = A2c {
+        critic: linear_critic(),
         ..default()
     };
+    a2c.critic.optimizer.max_gradient_norm = Some(1.0);
     // V = 0 and R = −2: the gradient is 2 (V − R) (s, 1).
     let rows = GivenRows {
         returns: Some(vec![-2.0]),
@@ -237,6 +237,34 @@ fn a_gradient_of_3_and_4_is_clipped_to_0_6_and_0_8() {
     let [weight, bias] = critic(&app);
     assert_close(f64::from(weight[0]), -0.6, 1e-6);
     assert_close(f64::from(bias[0]), -0.8, 1e-6);
+}
+
+#[test]
+fn weights_decay_as_the_rule_has_it() {
+    let (adam, adam_w) = (Optimizer::adam(), Optimizer::adam_w());
+    for (rule, weight_decay, expected) in [(adam, 0.0, 4.0), (adam, 0.5, 3.9), (adam_w, 0.5, 3.8)] {
+        let mut a2c = A2c {
+            lambda: 0.0,
+            ..default()
+        };
+        a2c.critic.encoder.set_hidden_sizes(&[]);
+        a2c.critic.optimizer = OptimizerSettings {
+            rule,
+            weight_decay,
+            ..OptimizerSettings::at(0.1)
+        };
+        // The second weight has no gradient but its decay: Adam's step is then the rate, AdamW's rate · decay · weight.
+        let rows = GivenRows {
+            next_observation: Some(column(&[0.0, 1.0], 2)),
+            ..GivenRows::new(column(&[1.0, 0.0], 2), column(&[0.0], 1), vec![1.0])
+        };
+        let mut app = given(a2c, rows.of_choices(2));
+        set(&mut app, [("critic", "0.weight", vec![0.5, 4.0])]);
+        prepare(&mut app);
+        step(&mut app);
+        let [weight, _] = critic(&app);
+        assert_close(f64::from(weight[1]), expected, 1e-6);
+    }
 }
 
 #[test]
@@ -262,8 +290,8 @@ fn rows_are_given_with_states_actions_rewards_and_advantages_and_nothing_else() 
         };
         host(choices.log_probabilities.exp())
     }
-    let actor = reinforce::PolicySettings {
-        learning_rate: LearningRate::Constant(1e-2),
+    let actor = on_policy::PolicySettings {
+        optimizer: OptimizerSettings::at(1e-2),
         ..default()
     };
     let reinforce = Reinforce {

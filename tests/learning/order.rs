@@ -356,7 +356,7 @@ fn train(
             steps: 12,
             plugins: [
                 Dataset(path: {data:?}),
-                Td3Bc(batch: 16, critic: (encoder: Mlp(hidden_sizes: [8])), actor: (encoder: Mlp(hidden_sizes: [8]))),
+                Td3Bc(minibatch: (batch_size: 16), critic: (encoder: Mlp(hidden_sizes: [8])), actor: (encoder: Mlp(hidden_sizes: [8]))),
                 Checkpoints(every: 12, best: None),
             ],
             {order}

@@ -310,7 +310,7 @@ fn behaviour_cloning_agrees_with_the_reference_for_ten_steps() {
 fn sac_agrees_with_the_reference_for_ten_steps() {
     let reference = Reference::read("ref_sac.safetensors");
     let mut sac = Sac::default();
-    small(&mut sac.critic.network.encoder);
+    small(&mut sac.critic.encoder);
     small(&mut sac.actor.encoder);
     let mut app = at_the_beginning(sac, &reference);
     let mut differences = Differences::default();
@@ -339,7 +339,7 @@ fn sac_agrees_with_the_reference_for_ten_steps() {
 fn sacs_probabilities_and_target_agree_with_the_reference_row_by_row() {
     let reference = Reference::read("ref_sac.safetensors");
     let mut sac = Sac::default();
-    small(&mut sac.critic.network.encoder);
+    small(&mut sac.critic.encoder);
     small(&mut sac.actor.encoder);
     let app = at_the_beginning(sac, &reference);
     let world = app.world();
@@ -363,11 +363,14 @@ fn sacs_probabilities_and_target_agree_with_the_reference_row_by_row() {
     }
     let mut noise = Random::<Noise>::new(Seed(0));
     noise.give_normals(reference.f32("batch1/eps_next"));
+    let batch = rows.batch();
+    let alpha = world.resource::<Net<sac::Temperature>>().value().exp();
     let y = sac::q_target(
-        &rows.batch(),
-        actor,
+        world.resource::<sac::SoftActorCritic>(),
+        &batch,
+        &actor.distribution(batch.next_observation.clone()),
         world.resource::<Target<Critic>>(),
-        world.resource::<Net<sac::Temperature>>(),
+        Some(alpha),
         &mut noise,
     );
     for (ours, theirs) in host(y).iter().zip(reference.get("target_y1")) {
@@ -393,10 +396,10 @@ impl Plugin for AmongThree {
 fn double_dqn_agrees_with_the_reference_for_ten_steps() {
     let reference = Reference::read("ref_dqn.safetensors");
     let mut dqn = Dqn {
-        target_update: TargetUpdate::Soft,
+        target_update: TargetUpdate::default(),
         ..default()
     };
-    dqn.critic.learning_rate = LearningRate::Constant(3e-4);
+    dqn.critic.optimizer.learning_rate = Schedule::Constant(3e-4);
     small(&mut dqn.critic.encoder);
     let mut app = at_the_beginning(AmongThree(dqn), &reference);
     let mut differences = Differences::default();

@@ -2,8 +2,6 @@
 //! step by step, on batches that the test gives or on a dataset that the test writes down.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use yarak::checkpoint::HostTensor;
 use yarak::data::{ActionScale, Column, End, Episode, Normaliser, Parts, Split};
@@ -32,13 +30,18 @@ impl Rows {
     /// The rows as a batch.
     pub fn batch(&self) -> Batch {
         let rows = self.reward.len();
+        let action = self.action.len() / rows;
         Batch {
+            row_ids: (0..rows).collect(),
             observation: matrix(&self.observation, rows),
             action: matrix(&self.action, rows),
             reward: vector(&self.reward),
             next_observation: matrix(&self.next_observation, rows),
             bootstrap: vector(&self.bootstrap),
             terminal: vector(&self.terminal),
+            next_action: matrix(&vec![0.0; rows * action], rows),
+            has_next_action: vector(&vec![0.0; rows]),
+            weight: None,
         }
     }
 }
@@ -78,11 +81,10 @@ pub fn bare(widths: [usize; 2]) -> App {
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
         .insert_resource(ComputeDevice::cpu())
         .insert_resource(Seed(0))
-        .insert_resource(Preprocessing {
-            observation: Normaliser::identity(widths[0]),
-            action: ActionScale::from_bounds(vec![-1.0; widths[1]], vec![1.0; widths[1]]).unwrap(),
-            frames: 1,
-        });
+        .insert_resource(Preprocessing::new(
+            Normaliser::identity(widths[0]),
+            ActionScale::from_bounds(vec![-1.0; widths[1]], vec![1.0; widths[1]]).unwrap(),
+        ));
     app
 }
 
@@ -159,22 +161,16 @@ pub fn episodes(episodes: &[(&[f32], End)]) -> Transitions {
 /// The given transitions in place of a file's; the rows of `held_out` are not trained on.
 pub fn data(transitions: Transitions, held_out: &[u32]) -> Data {
     let rows = 0..transitions.len() as u32;
-    Data {
-        split: Arc::new(Split {
-            training: rows.filter(|row| !held_out.contains(row)).collect(),
-            held_out: held_out.to_vec(),
-        }),
-        transitions: Arc::new(transitions),
-        file: PathBuf::from("in memory"),
-    }
+    let split = Split {
+        training: rows.filter(|row| !held_out.contains(row)).collect(),
+        held_out: held_out.to_vec(),
+    };
+    Data::in_memory(transitions, split, "in memory")
 }
 
 /// A started app with the algorithm, which draws its batches from the given data.
 pub fn learning(algorithm: impl Plugin, data: Data) -> App {
-    let mut app = bare([
-        data.transitions.observation().width,
-        data.transitions.action().width,
-    ]);
+    let mut app = bare(data.widths());
     app.insert_resource(data).add_plugins(algorithm);
     start(&mut app);
     app

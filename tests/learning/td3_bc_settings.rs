@@ -23,8 +23,8 @@ fn linear() -> Td3Bc {
     let mut td3 = Td3Bc::default();
     td3.critic.encoder.set_hidden_sizes(&[]);
     td3.actor.encoder.set_hidden_sizes(&[]);
-    td3.critic.learning_rate = LearningRate::Constant(0.0);
-    td3.actor.learning_rate = LearningRate::Constant(0.0);
+    td3.critic.optimizer.learning_rate = Schedule::Constant(0.0);
+    td3.actor.optimizer.learning_rate = Schedule::Constant(0.0);
     td3.actor.update_freq = 1;
     td3.actor.noise_std = 0.0;
     td3
@@ -93,29 +93,28 @@ const STATE: [&str; 4] = ["critic", "actor", "target_critic", "target_actor"];
 fn the_defaults_are_the_papers() {
     let td3 = Td3Bc::default();
     assert_eq!((td3.alpha, td3.discount, td3.n_step), (2.5, 0.99, 1));
+    assert_eq!((td3.target_update.every, td3.target_update.tau), (2, 0.005));
+    let minibatch = td3.minibatch;
     assert_eq!(
-        (td3.target_tau, td3.target_update),
-        (0.005, TargetUpdate::Soft)
+        (minibatch.batch_size, minibatch.steps_per_epoch),
+        (256, None)
     );
-    assert_eq!((td3.batch, td3.steps_per_epoch), (256, None));
     assert!(!td3.infinite_horizon);
     let critic = td3.critic;
     assert_eq!((critic.ensemble.n, critic.ensemble.weight), (2, 1.0));
     assert_eq!(critic.encoder.as_mlp().unwrap().hidden_sizes, [256, 256]);
-    assert_eq!(critic.optimizer, Optimizer::Adam);
-    assert_eq!(critic.learning_rate, LearningRate::Constant(3e-4));
-    assert_eq!(critic.l2, 0.0);
-    assert_eq!((critic.max_gradient_norm, critic.huber), (None, false));
-    assert_eq!(critic.value_bounds, None);
-    assert_eq!((critic.start_epoch, critic.end_epoch), (None, None));
+    assert_eq!((critic.huber, critic.value_bounds), (false, None));
     let actor = td3.actor;
     assert_eq!(actor.encoder.as_mlp().unwrap().hidden_sizes, [256, 256]);
-    assert_eq!(actor.optimizer, Optimizer::Adam);
-    assert_eq!(actor.learning_rate, LearningRate::Constant(3e-4));
-    assert_eq!((actor.l2, actor.max_gradient_norm), (0.0, None));
     assert_eq!(actor.update_freq, 2);
     assert_eq!((actor.noise_std, actor.noise_clip), (0.2, 0.5));
-    assert_eq!((actor.start_epoch, actor.end_epoch), (None, None));
+    for optimizer in [critic.optimizer, actor.optimizer] {
+        assert_eq!(optimizer.rule, Optimizer::adam());
+        assert_eq!(optimizer.learning_rate, Schedule::Constant(3e-4));
+        assert_eq!(optimizer.weight_decay, 0.0);
+        assert_eq!(optimizer.max_gradient_norm, None);
+        assert_eq!((optimizer.start_epoch, optimizer.end_epoch), (None, None));
+    }
 }
 
 #[test]
@@ -147,10 +146,10 @@ fn alpha_zero_is_behaviour_cloning_bit_for_bit() {
     };
     let mut td3 = small();
     td3.alpha = 0.0;
-    td3.batch = 16;
+    td3.minibatch.batch_size = 16;
     td3.actor.update_freq = 1;
     let mut bc = Bc {
-        batch: 16,
+        minibatch: MinibatchSettings::of(16),
         ..default()
     };
     bc.actor.encoder.set_hidden_sizes(&[8]);
@@ -263,9 +262,9 @@ fn an_infinite_horizon_repeats_the_reward_of_a_terminal_step_only() {
 }
 
 #[test]
-fn targets_begin_as_copies_and_follow_softly_when_the_actor_is_updated() {
+fn targets_begin_as_copies_and_follow_softly_at_every_second_update_of_the_critic() {
     let mut td3 = small();
-    td3.target_tau = 0.1;
+    td3.target_update.tau = 0.1;
     let mut app = fed(td3, vec![some_rows(16, [3, 2])]);
     let initial = snapshot(&app).files;
     assert_eq!(initial["target_critic"], initial["critic"]);
@@ -295,11 +294,22 @@ fn targets_begin_as_copies_and_follow_softly_when_the_actor_is_updated() {
 }
 
 #[test]
-fn hard_targets_are_copied_at_every_nth_update() {
+fn targets_follow_at_every_kth_update_of_the_critic_whenever_the_actor_is_updated() {
+    for (update_freq, actor_steps) in [(1, vec![1, 2, 3, 4, 5, 6, 7]), (2, vec![2, 4, 6])] {
+        let mut td3 = small();
+        td3.actor.update_freq = update_freq;
+        td3.target_update = TargetUpdate { every: 3, tau: 0.1 };
+        let mut app = fed(td3, vec![some_rows(16, [3, 2])]);
+        let moved = changes(&mut app, ["actor", "target_critic", "target_actor"], 7);
+        assert_eq!(moved, [actor_steps, vec![3, 6], vec![3, 6]]);
+    }
+}
+
+#[test]
+fn with_a_tau_of_one_targets_are_copies_to_the_last_bit() {
     let mut td3 = small();
-    td3.target_update = TargetUpdate::Hard(2);
+    td3.target_update = TargetUpdate { every: 4, tau: 1.0 };
     let mut app = fed(td3, vec![some_rows(16, [3, 2])]);
-    // Updates are on steps 2, 4, 6, ..: the second is step 4.
     let [critic, actor] = changes(&mut app, ["target_critic", "target_actor"], 4);
     assert_eq!((critic, actor), (vec![4], vec![4]));
     let files = snapshot(&app).files;
@@ -310,12 +320,12 @@ fn hard_targets_are_copied_at_every_nth_update() {
 }
 
 /// Three gradient steps an epoch, and the given rates.
-fn with_rates(critic: LearningRate, actor: LearningRate) -> App {
+fn with_rates(critic: Schedule, actor: Schedule) -> App {
     let mut td3 = small();
-    td3.steps_per_epoch = Some(3);
+    td3.minibatch.steps_per_epoch = Some(3);
     td3.actor.update_freq = 1;
-    td3.critic.learning_rate = critic;
-    td3.actor.learning_rate = actor;
+    td3.critic.optimizer.learning_rate = critic;
+    td3.actor.optimizer.learning_rate = actor;
     let rewards: Vec<f32> = (0..20).map(|row| (row as f32).cos()).collect();
     let data = data(episodes(&[(&rewards, End::Truncated)]), &[]);
     learning(td3, data)
@@ -330,7 +340,7 @@ fn rates(app: &mut App, role: &str, n: usize) -> Vec<f64> {
 
 #[test]
 fn a_multistep_rate_decays_after_its_epochs() {
-    let multistep = |initial, epoch_schedule| LearningRate::Multistep {
+    let multistep = |initial, epoch_schedule| Schedule::Multistep {
         initial,
         decay_factor: 0.1,
         epoch_schedule,
@@ -355,14 +365,14 @@ fn a_multistep_rate_decays_after_its_epochs() {
 
 #[test]
 fn a_line_and_a_cosine_are_half_way_at_half_time_and_nothing_moves_after_them() {
-    let line = LearningRate::Linear {
+    let line = Schedule::Linear {
         initial: 1e-3,
         end: 0.0,
-        steps: 4,
+        over: Span::Steps(4),
     };
-    let cosine = LearningRate::Cosine {
+    let cosine = Schedule::Cosine {
         initial: 1e-3,
-        steps: 4,
+        over: Span::Steps(4),
         warm_up: None,
     };
     let mut app = with_rates(line, cosine);
@@ -394,12 +404,12 @@ fn a_line_and_a_cosine_are_half_way_at_half_time_and_nothing_moves_after_them() 
 
 #[test]
 fn a_warm_up_rises_to_the_initial_rate() {
-    let rate = LearningRate::Cosine {
+    let rate = Schedule::Cosine {
         initial: 1e-3,
-        steps: 6,
+        over: Span::Steps(6),
         warm_up: Some(2),
     };
-    let mut app = with_rates(rate, LearningRate::Constant(2e-4));
+    let mut app = with_rates(rate, Schedule::Constant(2e-4));
     let critic = rates(&mut app, "critic", 8);
     for (found, expected) in critic.iter().zip([0.5, 1.0, 1.0]) {
         assert_close(*found, expected * 1e-3, 1e-12);
@@ -410,15 +420,95 @@ fn a_warm_up_rises_to_the_initial_rate() {
     assert_eq!(rates(&mut app, "actor", 2), [2e-4, 2e-4]);
 }
 
+/// A schedule is counted by its own network's updates: an actor that is updated at every second step of the critic has half of
+/// them, and is half way when the critic is at the end.
+#[test]
+fn a_network_with_half_the_updates_takes_twice_the_time_for_the_same_schedule() {
+    let line = Schedule::Linear {
+        initial: 1e-3,
+        end: 0.0,
+        over: Span::Steps(4),
+    };
+    let cosine = Schedule::Cosine {
+        initial: 1e-3,
+        over: Span::Steps(4),
+        warm_up: None,
+    };
+    let mut td3 = small();
+    td3.actor.update_freq = 2;
+    (
+        td3.critic.optimizer.learning_rate,
+        td3.actor.optimizer.learning_rate,
+    ) = (line, cosine);
+    let mut app = fed(td3, vec![some_rows(16, [3, 2])]);
+    let (mut critic, mut actor) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        let recorded = step_metrics(&mut app);
+        critic.push(recorded["rate/critic"]);
+        actor.push(recorded["rate/actor"]);
+    }
+    let line = [1e-3, 0.75e-3, 0.5e-3, 0.25e-3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    // The actor's updates are steps 2, 4, 6 and 8: its rate moves after each of them.
+    let half = 0.5_f64.sqrt();
+    let cosine = [
+        2.0,
+        2.0,
+        1.0 + half,
+        1.0 + half,
+        1.0,
+        1.0,
+        1.0 - half,
+        1.0 - half,
+        0.0,
+        0.0,
+    ];
+    for (found, expected) in critic.iter().zip(line) {
+        assert_close(*found, expected, 1e-12);
+    }
+    for (found, expected) in actor.iter().zip(cosine) {
+        assert_close(*found, expected * 0.5e-3, 1e-12);
+    }
+}
+
+#[test]
+fn a_schedule_in_epochs_counts_from_the_first_in_which_the_network_is_trained() {
+    let line = Schedule::Linear {
+        initial: 4e-4,
+        end: 0.0,
+        over: Span::Epochs(4),
+    };
+    let mut td3 = small();
+    td3.minibatch.steps_per_epoch = Some(3);
+    td3.critic.optimizer.learning_rate = line.clone();
+    td3.actor.optimizer.learning_rate = line;
+    td3.actor.optimizer.start_epoch = Some(2);
+    let rewards: Vec<f32> = (0..20).map(|row| (row as f32).cos()).collect();
+    let mut app = learning(td3, data(episodes(&[(&rewards, End::Truncated)]), &[]));
+    let (mut critic, mut actor) = (Vec::new(), Vec::new());
+    for _ in 0..15 {
+        let recorded = step_metrics(&mut app);
+        critic.push(recorded["rate/critic"]);
+        actor.push(recorded["rate/actor"]);
+    }
+    let epochs = |rates: [f64; 5]| rates.into_iter().flat_map(|rate| [rate; 3]);
+    for (found, expected) in critic.iter().zip(epochs([4e-4, 3e-4, 2e-4, 1e-4, 0.0])) {
+        assert_close(*found, expected, 1e-15);
+    }
+    for (found, expected) in actor.iter().zip(epochs([4e-4, 4e-4, 3e-4, 2e-4, 1e-4])) {
+        assert_close(*found, expected, 1e-15);
+    }
+}
+
 /// Files of the state after one step with that optimizer and weight decay, and before it.
 fn one_step(
-    optimizer: Optimizer,
-    l2: f32,
+    rule: Optimizer,
+    weight_decay: f32,
 ) -> [BTreeMap<String, BTreeMap<String, yarak::checkpoint::HostTensor>>; 2] {
     let mut td3 = small();
     td3.actor.update_freq = 1;
-    (td3.critic.optimizer, td3.actor.optimizer) = (optimizer, optimizer);
-    (td3.critic.l2, td3.actor.l2) = (l2, l2);
+    for settings in [&mut td3.critic.optimizer, &mut td3.actor.optimizer] {
+        (settings.rule, settings.weight_decay) = (rule, weight_decay);
+    }
     let mut app = fed(td3, vec![some_rows(16, [3, 2])]);
     let before = snapshot(&app).files;
     step(&mut app);
@@ -437,18 +527,18 @@ fn flat(file: &BTreeMap<String, yarak::checkpoint::HostTensor>) -> Vec<f32> {
 }
 
 #[test]
-fn l2_is_in_adams_gradient_and_beside_adamws() {
-    let l2 = 0.5;
-    let [before, plain] = one_step(Optimizer::Adam, 0.0);
-    let [_, adam] = one_step(Optimizer::Adam, l2);
-    let [_, plain_w] = one_step(Optimizer::AdamW, 0.0);
-    let [_, adamw] = one_step(Optimizer::AdamW, l2);
-    assert!(plain == plain_w, "without l2 the two are one");
+fn weight_decay_is_in_adams_gradient_and_next_to_adamws() {
+    let decay = 0.5;
+    let [before, plain] = one_step(Optimizer::adam(), 0.0);
+    let [_, adam] = one_step(Optimizer::adam(), decay);
+    let [_, plain_w] = one_step(Optimizer::adam_w(), 0.0);
+    let [_, adamw] = one_step(Optimizer::adam_w(), decay);
+    assert!(plain == plain_w, "without decay the two are one");
     // The critic's step comes first, so that both have its gradient from the same state; the actor's would differ.
     let moments = "optimizer_critic";
     assert!(
         plain[moments] == adamw[moments],
-        "AdamW's gradient has no l2 in it"
+        "AdamW's gradient has no decay in it"
     );
     let values = flat(&before["critic"]);
     let (without, with) = (
@@ -457,30 +547,35 @@ fn l2_is_in_adams_gradient_and_beside_adamws() {
     );
     for ((value, without), with) in values.iter().zip(without).zip(with) {
         let in_gradient = f64::from(*with - *without) / 0.1;
-        assert_close(in_gradient, f64::from(l2 * value), 1e-5);
+        assert_close(in_gradient, f64::from(decay * value), 1e-5);
     }
     let (without, with) = (flat(&plain["critic"]), flat(&adamw["critic"]));
     for ((value, without), with) in values.iter().zip(&without).zip(&with) {
         let decayed = f64::from(without - with);
-        assert_close(decayed, 3e-4 * f64::from(l2 * value), 1e-7);
+        assert_close(decayed, 3e-4 * f64::from(decay * value), 1e-7);
     }
     // And the actor: its gradient is another one, after another critic's step, but its decay is not small beside it.
     let values = flat(&before["actor"]);
     let mut actor = small();
-    actor.critic.learning_rate = LearningRate::Constant(0.0);
+    actor.critic.optimizer.learning_rate = Schedule::Constant(0.0);
     actor.actor.update_freq = 1;
-    let first_moment = |l2, optimizer| {
+    let first_moment = |decay, rule| {
         let mut td3 = actor.clone();
-        (td3.actor.l2, td3.actor.optimizer) = (l2, optimizer);
+        let optimizer = &mut td3.actor.optimizer;
+        (optimizer.weight_decay, optimizer.rule) = (decay, rule);
         let mut app = fed(td3, vec![some_rows(16, [3, 2])]);
         step(&mut app);
         tensor(&app, "optimizer_actor", "0.first_moment")
     };
-    let without = first_moment(0.0, Optimizer::Adam);
-    assert_eq!(without, first_moment(l2, Optimizer::AdamW));
-    let with = first_moment(l2, Optimizer::Adam);
+    let without = first_moment(0.0, Optimizer::adam());
+    assert_eq!(without, first_moment(decay, Optimizer::adam_w()));
+    let with = first_moment(decay, Optimizer::adam());
     for ((value, without), with) in values.iter().zip(&without).zip(&with) {
-        assert_close(f64::from(with - without) / 0.1, f64::from(l2 * value), 1e-5);
+        assert_close(
+            f64::from(with - without) / 0.1,
+            f64::from(decay * value),
+            1e-5,
+        );
     }
 }
 
@@ -560,9 +655,15 @@ fn dropout_is_in_the_steps_and_not_in_the_targets() {
 /// A run on data with three gradient steps an epoch.
 fn with_windows(critic: [Option<u64>; 2], actor: [Option<u64>; 2]) -> App {
     let mut td3 = small();
-    td3.steps_per_epoch = Some(3);
-    [td3.critic.start_epoch, td3.critic.end_epoch] = critic;
-    [td3.actor.start_epoch, td3.actor.end_epoch] = actor;
+    td3.minibatch.steps_per_epoch = Some(3);
+    [
+        td3.critic.optimizer.start_epoch,
+        td3.critic.optimizer.end_epoch,
+    ] = critic;
+    [
+        td3.actor.optimizer.start_epoch,
+        td3.actor.optimizer.end_epoch,
+    ] = actor;
     let rewards: Vec<f32> = (0..20).map(|row| (row as f32).cos()).collect();
     learning(td3, data(episodes(&[(&rewards, End::Truncated)]), &[]))
 }
@@ -574,22 +675,22 @@ fn a_frozen_critic_does_not_freeze_the_actor() {
     let [critic, actor, target_critic, target_actor] = changes(&mut app, STATE, 10);
     assert_eq!(critic, [4, 5, 6]);
     assert_eq!(actor, [2, 4, 6, 8, 10]);
-    assert_eq!(target_actor, [2, 4, 6, 8, 10]);
-    // A copy follows a copy nowhere until the critic moves.
-    assert_eq!(target_critic, [4, 6, 8, 10]);
+    // The targets are the critic's: they follow at its second update, step 5, and stand still where it does.
+    assert_eq!((target_critic, target_actor), (vec![5], vec![5]));
     assert_eq!(app.world().resource::<Tick<Critic>>().count, 3);
     assert_eq!(app.world().resource::<Tick<Actor>>().count, 10);
 }
 
 #[test]
-fn outside_the_actors_window_neither_it_nor_the_targets_move() {
+fn outside_the_actors_window_it_stands_still_and_the_targets_follow_the_critic() {
     let mut app = with_windows([None, None], [Some(2), Some(4)]);
     // Epochs 2 and 3 are steps 4 to 9. The first of them is the actor's tick 1, so its even ticks are steps 5, 7 and 9.
     let [critic, actor, target_critic, target_actor] = changes(&mut app, STATE, 12);
     assert_eq!(critic, (1..=12).collect::<Vec<_>>());
     assert_eq!(actor, [5, 7, 9]);
-    assert_eq!(target_critic, [5, 7, 9]);
-    assert_eq!(target_actor, [5, 7, 9]);
+    assert_eq!(target_critic, [2, 4, 6, 8, 10, 12]);
+    // A copy follows a copy nowhere until the actor moves, and after its last step still comes nearer to it.
+    assert_eq!(target_actor, [6, 8, 10, 12]);
     assert_eq!(app.world().resource::<Tick<Actor>>().count, 6);
 }
 
@@ -614,8 +715,8 @@ fn huber_is_smooth_l1_and_squares_are_the_default() {
 #[test]
 fn each_critic_is_clipped_on_its_own_and_the_norm_is_told_before_clipping() {
     let mut td3 = linear();
-    td3.critic.max_gradient_norm = Some(4.0);
-    td3.actor.max_gradient_norm = Some(0.25);
+    td3.critic.optimizer.max_gradient_norm = Some(4.0);
+    td3.actor.optimizer.max_gradient_norm = Some(0.25);
     // One row with s = a = 0 and y = 0: a critic's gradient is 2 b, in its bias alone.
     let mut app = fed(td3, vec![rows(&[[0.0, 0.0, 0.0, 0.0, 0.0]])]);
     set_critic(&mut app, "0.", [0.0, 0.0, 1.0]);
@@ -823,7 +924,11 @@ fn a_batch_has_as_many_rows_as_it_says_and_an_epoch_as_many_steps() {
     // 98 rows to train on, 30 in a batch: 4 steps an epoch, unless it says otherwise.
     for (steps_per_epoch, expected) in [(None, 4), (Some(9), 9)] {
         let mut td3 = small();
-        (td3.batch, td3.steps_per_epoch) = (30, steps_per_epoch);
+        let batch_size = 30;
+        td3.minibatch = MinibatchSettings {
+            batch_size,
+            steps_per_epoch,
+        };
         let mut app = learning(td3, data());
         assert_eq!(app.world().resource::<Clock>().steps_per_epoch, expected);
         step(&mut app);
@@ -837,7 +942,7 @@ fn minibatches_are_drawn_from_the_training_rows_with_replacement_and_from_the_se
     let held_out: Vec<u32> = (0..10).collect();
     let data = data(episodes(&[(&rewards, End::Truncated)]), &held_out);
     let mut td3 = small();
-    td3.batch = 64;
+    td3.minibatch.batch_size = 64;
     let mut app = learning(td3, data);
     step(&mut app);
     let observation = host(app.world().resource::<Batch>().observation.clone());

@@ -3,7 +3,7 @@
 use yarak::prelude::*;
 use yarak::testing::{Mistake, Trial};
 
-const RATE: LearningRate = LearningRate::Constant(3e-3);
+const RATE: f64 = 3e-3;
 
 fn encoder(dropout: f32) -> EncoderSettings {
     EncoderSettings::new(MlpSettings {
@@ -15,7 +15,15 @@ fn encoder(dropout: f32) -> EncoderSettings {
 fn network(dropout: f32) -> NetworkSettings {
     NetworkSettings {
         encoder: encoder(dropout),
-        learning_rate: RATE,
+        optimizer: OptimizerSettings::at(RATE),
+        ..default()
+    }
+}
+
+fn critic(dropout: f32) -> CriticSettings {
+    CriticSettings {
+        encoder: encoder(dropout),
+        optimizer: OptimizerSettings::at(RATE),
         ..default()
     }
 }
@@ -38,11 +46,12 @@ fn repeats(trial: impl Fn() -> Trial) -> Result<(), Mistake> {
 
 fn td3(dropout: f32) -> Trial {
     let mut td3 = Td3 {
-        batch: 64,
+        minibatch: MinibatchSettings::of(64),
         ..default()
     };
     (td3.actor.encoder, td3.critic.encoder) = (encoder(dropout), encoder(dropout));
-    (td3.actor.learning_rate, td3.critic.learning_rate) = (RATE, RATE);
+    td3.actor.optimizer = OptimizerSettings::at(RATE);
+    td3.critic.optimizer = OptimizerSettings::at(RATE);
     Trial::of(td3)
 }
 
@@ -62,7 +71,7 @@ fn td3_stands() -> Result<(), Mistake> {
 
 fn ddpg(dropout: f32) -> Trial {
     Trial::of(Ddpg {
-        batch: 64,
+        minibatch: MinibatchSettings::of(64),
         actor: network(dropout),
         critic: network(dropout),
         ..default()
@@ -85,12 +94,12 @@ fn ddpg_stands() -> Result<(), Mistake> {
 
 fn sac(dropout: f32) -> Trial {
     let mut sac = Sac {
-        batch: 64,
+        minibatch: MinibatchSettings::of(64),
         actor: network(dropout),
+        critic: critic(dropout),
         ..default()
     };
-    sac.critic.network = network(dropout);
-    sac.temperature.learning_rate = RATE;
+    sac.temperature.optimizer = OptimizerSettings::at(RATE);
     Trial::of(sac)
 }
 
@@ -105,9 +114,9 @@ fn sac_stands() -> Result<(), Mistake> {
 
 fn iql(dropout: f32) -> Trial {
     Trial::of(Iql {
-        batch: 64,
+        minibatch: MinibatchSettings::of(64),
         actor: network(dropout),
-        critic: network(dropout),
+        critic: critic(dropout),
         value: network(dropout),
         ..default()
     })
@@ -123,11 +132,11 @@ fn iql_stands() -> Result<(), Mistake> {
 
 fn cql(dropout: f32) -> Trial {
     Trial::of(Cql {
-        batch: 64,
+        minibatch: MinibatchSettings::of(64),
         actions: 4,
         imitation_steps: 100,
         actor: network(dropout),
-        critic: network(dropout),
+        critic: critic(dropout),
         ..default()
     })
 }
@@ -142,9 +151,12 @@ fn cql_stands() -> Result<(), Mistake> {
 
 fn bcq(dropout: f32) -> Trial {
     Trial::of(Bcq {
-        batch: 64,
+        minibatch: MinibatchSettings::of(64),
         actor: network(dropout),
-        critic: network(dropout),
+        critic: CriticSettings {
+            ensemble: EnsembleSettings { n: 2, weight: 0.75 },
+            ..critic(dropout)
+        },
         vae: network(dropout),
         ..default()
     })
@@ -157,12 +169,16 @@ fn bcq_stands() -> Result<(), Mistake> {
     bcq(0.0).targets_are_detached("critic")
 }
 
+const COPIED: TargetUpdate = TargetUpdate { every: 5, tau: 1.0 };
+
 fn dqn(dropout: f32, target_update: TargetUpdate) -> Trial {
     let dqn = Dqn {
-        batch: 64,
-        warm_up: 200,
-        train_every: 1,
-        exploration: Annealed::Constant(0.2),
+        minibatch: MinibatchSettings::of(64),
+        off_policy: OffPolicySettings {
+            learning_starts: 200,
+            ..default()
+        },
+        exploration: Schedule::Constant(0.2),
         target_update,
         critic: network(dropout),
         ..default()
@@ -172,7 +188,7 @@ fn dqn(dropout: f32, target_update: TargetUpdate) -> Trial {
 
 #[test]
 fn dqn_stands() -> Result<(), Mistake> {
-    for target_update in [TargetUpdate::Hard(5), TargetUpdate::Soft] {
+    for target_update in [COPIED, TargetUpdate::default()] {
         let dqn = |dropout| dqn(dropout, target_update);
         stands(dqn, &["critic"])?;
         dqn(0.0).changes(&[
@@ -185,24 +201,28 @@ fn dqn_stands() -> Result<(), Mistake> {
         dqn(0.0).learns_by_acting(64_000)?;
     }
     for few in [2, 3] {
-        let dqn = dqn(0.0, TargetUpdate::Soft).with_choices(few);
+        let dqn = dqn(0.0, TargetUpdate::default()).with_choices(few);
         dqn.learns_from_rewards(1_500)?;
     }
-    dqn(0.0, TargetUpdate::Hard(5)).targets_are_copied(5)?;
-    dqn(0.0, TargetUpdate::Soft).targets_follow(0.005)
+    dqn(0.0, COPIED).targets_are_copied(5)?;
+    dqn(0.0, TargetUpdate::default()).targets_follow(0.005)
 }
 
-fn policy() -> reinforce::PolicySettings {
-    let mut policy = reinforce::PolicySettings::default();
+fn policy() -> on_policy::PolicySettings {
+    let mut policy = on_policy::PolicySettings {
+        optimizer: OptimizerSettings::at(5e-3),
+        ..default()
+    };
     policy.encoder.set_hidden_sizes(&[32]);
-    policy.learning_rate = LearningRate::Constant(5e-3);
     policy
 }
 
-fn values() -> reinforce::ValueSettings {
-    let mut values = reinforce::ValueSettings::default();
+fn values() -> on_policy::ValueSettings {
+    let mut values = on_policy::ValueSettings {
+        optimizer: OptimizerSettings::at(5e-3),
+        ..default()
+    };
     values.encoder.set_hidden_sizes(&[32]);
-    values.learning_rate = LearningRate::Constant(5e-3);
     values
 }
 

@@ -23,8 +23,8 @@ fn held_out_data() -> Data {
 
 fn small() -> Td3Bc {
     let mut td3 = Td3Bc {
-        batch: 32,
-        target_tau: 0.5,
+        minibatch: MinibatchSettings::of(32),
+        target_update: TargetUpdate { every: 1, tau: 0.5 },
         ..default()
     };
     td3.critic.encoder.set_hidden_sizes(&[8]);
@@ -36,7 +36,7 @@ fn small() -> Td3Bc {
 
 fn small_bc() -> Bc {
     let mut bc = Bc {
-        batch: 32,
+        minibatch: MinibatchSettings::of(32),
         ..default()
     };
     bc.actor.encoder.set_hidden_sizes(&[8]);
@@ -138,7 +138,7 @@ fn td3_bcs_losses_are_those_worked_out_by_hand() {
     steps(&mut app, 5);
     let recorded = validate(&mut app);
     let (rows, files) = (rows(&app), snapshot(&app).files);
-    assert_eq!(rows.len(), td3.batch);
+    assert_eq!(rows.len(), td3.minibatch.batch_size);
     let q = |file: &str, s: f64, a: f64| {
         [0, 1].map(|member| perceptron(&files[file], &format!("{member}."), &[s, a])[0])
     };

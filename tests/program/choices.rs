@@ -33,7 +33,8 @@ fn collected(folder: &Path) -> String {
     file.to_owned()
 }
 
-const SMALL_DQN: &str = "Dqn(batch: 32, critic: (encoder: Mlp(hidden_sizes: [16])))";
+const SMALL_DQN: &str =
+    "Dqn(minibatch: (batch_size: 32), critic: (encoder: Mlp(hidden_sizes: [16])))";
 
 #[test]
 fn what_was_collected_of_choices_trains_what_learns_choices() {

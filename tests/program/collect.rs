@@ -16,7 +16,12 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-const SMALL: [&str; 4] = ["--set", "Td3Bc.batch=16", "--set", "Rollouts.episodes=1"];
+const SMALL: [&str; 4] = [
+    "--set",
+    "Td3Bc.minibatch.batch_size=16",
+    "--set",
+    "Rollouts.episodes=1",
+];
 
 #[test]
 fn a_trained_policy_collects_and_what_it_collected_trains_td3_bc() {

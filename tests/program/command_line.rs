@@ -425,8 +425,9 @@ fn a_run_folder_that_cannot_be_is_refused_with_its_path() {
 #[test]
 fn a_run_that_diverges_ends_with_exit_status_one_and_advice() {
     let room = Room::new();
-    let told =
-        room.yarak("train tiny.ron --run run --set Td3Bc.critic.learning_rate=Constant(1e38)");
+    let told = room.yarak(
+        "train tiny.ron --run run --set Td3Bc.critic.optimizer.learning_rate=Constant(1e38)",
+    );
     let said = told.ends_with(1);
     for part in [
         "error: `",

@@ -147,11 +147,12 @@ fn evaluation_collection_and_a_policy_that_travels_see_the_same_frames() {
 }
 
 #[test]
-fn environments_that_are_learned_in_show_one_observation() {
+fn data_and_environments_of_other_frames_are_refused() {
     let app = started(|app| {
         app.add_plugins((
             Environments {
                 env: "Pendulum-v1".to_owned(),
+                frame_stack: 3,
                 ..default()
             },
             Replay::default(),
@@ -162,8 +163,166 @@ fn environments_that_are_learned_in_show_one_observation() {
     drop(app);
     let failure = take_failure().unwrap();
     assert!(
-        failure.message.contains("`Dataset.frames`"),
+        failure.message.contains("`Environments.frame_stack` is 3"),
         "{}",
         failure.message
     );
+}
+
+/// What the policy was shown at each step of all environments.
+#[derive(Resource, Default)]
+struct Shown(Vec<Vec<f32>>);
+
+fn look(exploring: Exploring, mut shown: ResMut<Shown>) -> Result {
+    shown.0.push(host(exploring.observation()?));
+    Ok(())
+}
+
+fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().into_vec().unwrap()
+}
+
+/// An algorithm in two pendulums of short episodes that shows its networks three frames.
+fn online(algorithm: impl Plugin, steps: u64) -> App {
+    let mut app = App::new();
+    app.add_plugins((
+        YarakPlugins.set(RunPlugin { steps, ..default() }),
+        Environments {
+            env: "Pendulum-v1".to_owned(),
+            count: 2,
+            time_limit: Some(7),
+            frame_stack: 3,
+            ..default()
+        },
+        algorithm,
+    ))
+    .init_resource::<Shown>()
+    .add_systems(Collect, look.before(CollectSystems::Act));
+    app.finish();
+    app.cleanup();
+    app
+}
+
+fn td3() -> Td3 {
+    let mut td3 = Td3 {
+        n_step: 2,
+        ..default()
+    };
+    (td3.minibatch.batch_size, td3.off_policy.learning_starts) = (64, 40);
+    td3.actor.encoder.set_hidden_sizes(&[8]);
+    td3.critic.encoder.set_hidden_sizes(&[8]);
+    td3
+}
+
+fn run(app: &mut App) {
+    while app.should_exit().is_none() {
+        app.update();
+    }
+    assert_eq!(app.should_exit(), Some(AppExit::Success));
+}
+
+#[test]
+fn a_replay_buffer_shows_the_frames_that_the_policy_acted_on() {
+    let mut app = online(td3(), 200);
+    run(&mut app);
+    let world = app.world();
+    let (shown, batch) = (&world.resource::<Shown>().0, world.resource::<Batch>());
+    let (seen, after) = (
+        host(batch.observation.clone()),
+        host(batch.next_observation.clone()),
+    );
+    let buffer = world.resource::<ReplayBuffer>();
+    let mut beginnings = 0;
+    for (index, row) in batch.row_ids.iter().enumerate() {
+        let (step, environment) = (row / 2, row % 2);
+        let frames = &seen[9 * index..9 * (index + 1)];
+        assert_eq!(*frames, shown[step][9 * environment..9 * (environment + 1)]);
+        beginnings += usize::from(frames[..3] == frames[3..6]);
+        // Two steps on, unless the episode ended after one.
+        let last = buffer.after(*row).unwrap_or(*row);
+        let frames = &after[9 * index..9 * (index + 1)];
+        assert_eq!(frames[6..], *buffer.next_observation(last));
+        assert_eq!(frames[3..6], *buffer.observation(last));
+    }
+    assert!(beginnings > 5, "no episode began among the rows");
+}
+
+#[test]
+fn on_policy_learners_see_frames_too() {
+    let mut ppo = Ppo {
+        steps: 16,
+        minibatches: 2,
+        ..default()
+    };
+    ppo.actor.encoder.set_hidden_sizes(&[8]);
+    ppo.critic.encoder.set_hidden_sizes(&[8]);
+    let mut app = online(ppo, 128);
+    run(&mut app);
+    let world = app.world();
+    let observations = host(
+        world
+            .resource::<Rollout>()
+            .observations(&ComputeDevice::cpu().plain()),
+    );
+    let shown = &world.resource::<Shown>().0;
+    assert_eq!(observations, shown[shown.len() - 16..].concat());
+}
+
+#[test]
+fn a_resumed_run_goes_on_with_the_frames_that_it_had() -> Result<(), CheckpointError> {
+    let mut begun = online(td3(), 66);
+    run(&mut begun);
+    let saved = gather(begun.world(), 66)?;
+    let mut whole = online(td3(), 120);
+    run(&mut whole);
+    let mut resumed = online(td3(), 120);
+    resumed.insert_resource(ResumeFrom(saved));
+    run(&mut resumed);
+    let seen = |app: &App| app.world().resource::<Shown>().0.last().cloned();
+    assert_eq!(seen(&whole), seen(&resumed));
+    let (whole, resumed) = (gather(whole.world(), 120)?, gather(resumed.world(), 120)?);
+    assert_eq!(whole.files, resumed.files);
+    Ok(())
+}
+
+#[test]
+fn a_policy_with_a_goal_is_played_towards_the_one_that_the_scene_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = folder.path().join("scene.ron");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join(DATA);
+    let text = |goal: &str| {
+        format!(
+            "Scene(name: \"goal\", seed: 0, device: \"cpu\", steps: 40, plugins: [Dataset(path: {data:?}), \
+             Bc(minibatch: (batch_size: 32), goal_mode: Last, actor: (encoder: Mlp(hidden_sizes: [16]))), \
+             Rollouts(env: \"Pendulum-v1\", every: 40, episodes: 1{goal})])"
+        )
+    };
+    let played = |goal: &str, run: &str| {
+        std::fs::write(&scene, text(goal)).unwrap();
+        let run = folder.path().join(run);
+        let run = run.to_str().unwrap();
+        yarak(&["train", scene.to_str().unwrap(), "--run", run]);
+        let said = yarak(&["eval", run, "--seed", "5", "--json"]);
+        let said: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        said["returns"][0].as_f64().unwrap()
+    };
+    let up = played(", goal: Fixed([1.0, 0.0, 0.0])", "up");
+    let down = played(", goal: Fixed([-1.0, 0.0, 0.0])", "down");
+    assert_ne!(up, down);
+    assert_eq!(up, played(", goal: Fixed([1.0, 0.0, 0.0])", "again"));
+
+    let run = folder.path().join("up");
+    let collected = folder.path().join("data.hdf5");
+    yarak(&[
+        "collect",
+        run.to_str().unwrap(),
+        "--steps",
+        "200",
+        "--seed",
+        "5",
+        "--out",
+        collected.to_str().unwrap(),
+    ]);
+    let earned: f64 = load(&collected).unwrap().returns()[0];
+    assert!((earned - up).abs() < 1e-3, "{earned} {up}");
 }

@@ -6,6 +6,7 @@ mod command_line;
 mod determinism;
 mod frames;
 mod layouts;
+mod observations;
 mod offline_family;
 mod online;
 mod policies;

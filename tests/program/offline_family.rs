@@ -9,30 +9,30 @@ use crate::room::{Room, checkpoint, copy, reports, with_dataset};
 const ALGORITHMS: [(&str, &str); 6] = [
     (
         "gaussian",
-        "Bc(batch: 16, head: Gaussian, actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
+        "Bc(minibatch: (batch_size: 16), head: Gaussian, actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
     ),
     (
         "mixture",
-        "Bc(batch: 16, head: Mixture, mixture: (modes: 2), actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
+        "Bc(minibatch: (batch_size: 16), head: Mixture, mixture: (modes: 2), actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
     ),
     (
         "iql",
-        "Iql(batch: 16, n_step: 3, value: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), \
+        "Iql(minibatch: (batch_size: 16), n_step: 3, value: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), \
          actor: (encoder: Mlp(hidden_sizes: [8], activation: Tanh, dropout: 0.2, layer_norm: true)))",
     ),
     (
         "bcq",
-        "Bcq(batch: 16, act_samples: 5, vae: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), \
+        "Bcq(minibatch: (batch_size: 16), act_samples: 5, vae: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), \
          actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
     ),
     (
         "cql",
-        "Cql(batch: 16, actions: 2, imitation_steps: 20, critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2, layer_norm: true)), \
+        "Cql(minibatch: (batch_size: 16), actions: 2, imitation_steps: 20, critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2, layer_norm: true)), \
          actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
     ),
     (
         "plain cql",
-        "Cql(batch: 16, actions: 2, lagrange: None, fixed_temperature: 0.2, deterministic_backup: false, imitation_steps: 0, critic: (encoder: Mlp(hidden_sizes: [8])), actor: (encoder: Mlp(hidden_sizes: [8])))",
+        "Cql(minibatch: (batch_size: 16), actions: 2, lagrange: None, temperature: (learned: false, initial: 0.2), deterministic_backup: false, imitation_steps: 0, critic: (encoder: Mlp(hidden_sizes: [8])), actor: (encoder: Mlp(hidden_sizes: [8])))",
     ),
 ];
 
@@ -98,7 +98,7 @@ fn a_scenes_order_can_name_the_slots_that_its_algorithm_adds() {
     let room = Room::new();
     let with_order = |order: &str| {
         let scene = scene(
-            "Iql(batch: 16, value: (encoder: Mlp(hidden_sizes: [8])), critic: (encoder: Mlp(hidden_sizes: [8])), actor: (encoder: Mlp(hidden_sizes: [8])))",
+            "Iql(minibatch: (batch_size: 16), value: (encoder: Mlp(hidden_sizes: [8])), critic: (encoder: Mlp(hidden_sizes: [8])), actor: (encoder: Mlp(hidden_sizes: [8])))",
         );
         let end = scene.rfind(')').unwrap();
         room.write(

@@ -8,9 +8,10 @@ use yarak::env::registry;
 use yarak::policy::{Policy, PolicyError};
 use yarak::prelude::{
     Acting, Activation, App, AppExit, Bc, Bcq, Checkpoints, ComputeDevice, Cql, Dataset, Ddpg, Dqn,
-    Environments, Iql, LearningRate, NetworkSettings, Noise, Plugin, PluginGroup, PolicyHead, Ppo,
-    Preprocessing, Random, Replay, RunPlugin, Sac, ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor,
-    TensorData, World, YarakPlugins, default, gather,
+    EncoderSettings, Environments, Iql, MinibatchSettings, MlpSettings, NetworkSettings, Noise,
+    OffPolicySettings, Plugin, PluginGroup, PolicyHead, Ppo, Preprocessing, Random, Replay,
+    RunPlugin, Sac, Schedule, ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor, TensorData, World,
+    YarakPlugins, default, gather,
 };
 
 use crate::room::yarak;
@@ -102,26 +103,27 @@ fn assert_acts_as(app: &App, mut policy: Policy) {
 #[test]
 fn every_policy_that_learns_from_data_acts_alike_when_it_travels() {
     let mut td3_bc = Td3Bc {
-        batch: 8,
+        minibatch: MinibatchSettings::of(8),
         ..default()
     };
     assert_acts_alike(&offline(td3_bc.clone()));
     td3_bc.actor.encoder.set_hidden_sizes(&[33, 70]);
-    (td3_bc.actor.layer_norm, td3_bc.actor.activation) = (true, Activation::Gelu);
+    let mlp = td3_bc.actor.encoder.as_mlp_mut().unwrap();
+    (mlp.layer_norm, mlp.activation) = (true, Activation::Gelu);
     assert_acts_alike(&offline(td3_bc));
     for head in [None, Some(PolicyHead::Gaussian), Some(PolicyHead::Mixture)] {
         assert_acts_alike(&offline(Bc {
-            batch: 8,
+            minibatch: MinibatchSettings::of(8),
             head,
             ..default()
         }));
     }
     assert_acts_alike(&offline(Iql {
-        batch: 8,
+        minibatch: MinibatchSettings::of(8),
         ..default()
     }));
     assert_acts_alike(&offline(Cql {
-        batch: 8,
+        minibatch: MinibatchSettings::of(8),
         ..default()
     }));
 }
@@ -132,41 +134,43 @@ type WithActor = fn(&mut App, NetworkSettings);
 #[test]
 fn an_exported_policy_has_the_activation_and_the_normalisation_of_its_settings() {
     let network = || NetworkSettings {
-        encoder: EncoderSettings::from(&[17, 9]),
-        activation: Activation::Tanh,
-        dropout: 0.2,
-        layer_norm: true,
+        encoder: EncoderSettings::new(MlpSettings {
+            hidden_sizes: vec![17, 9],
+            activation: Activation::Tanh,
+            dropout: 0.2,
+            layer_norm: true,
+        }),
         ..default()
     };
     let algorithms: [(&str, WithActor); 4] = [
         ("sac", |app, actor| {
-            let batch = 8;
+            let minibatch = MinibatchSettings::of(8);
             app.add_plugins(Sac {
-                batch,
+                minibatch,
                 actor,
                 ..default()
             });
         }),
         ("iql", |app, actor| {
-            let batch = 8;
+            let minibatch = MinibatchSettings::of(8);
             app.add_plugins(Iql {
-                batch,
+                minibatch,
                 actor,
                 ..default()
             });
         }),
         ("cql", |app, actor| {
-            let batch = 8;
+            let minibatch = MinibatchSettings::of(8);
             app.add_plugins(Cql {
-                batch,
+                minibatch,
                 actor,
                 ..default()
             });
         }),
         ("ddpg", |app, actor| {
-            let batch = 8;
+            let minibatch = MinibatchSettings::of(8);
             app.add_plugins(Ddpg {
-                batch,
+                minibatch,
                 actor,
                 ..default()
             });
@@ -190,8 +194,11 @@ fn an_exported_policy_has_the_activation_and_the_normalisation_of_its_settings()
         assert_acts_as(&app, Policy::load(&file).unwrap());
     }
     let mut dqn = Dqn {
-        batch: 8,
-        warm_up: 20,
+        minibatch: MinibatchSettings::of(8),
+        off_policy: OffPolicySettings {
+            learning_starts: 20,
+            ..default()
+        },
         dueling: true,
         ..default()
     };
@@ -201,35 +208,39 @@ fn an_exported_policy_has_the_activation_and_the_normalisation_of_its_settings()
 
 #[test]
 fn every_policy_that_learns_in_environments_acts_alike_when_it_travels() {
-    let (batch, warm_up) = (8, 20);
+    let minibatch = MinibatchSettings::of(8);
+    let off_policy = OffPolicySettings {
+        learning_starts: 20,
+        ..default()
+    };
     assert_acts_alike(&online(
         "Pendulum-v1",
         Td3 {
-            batch,
-            warm_up,
+            minibatch,
+            off_policy,
             ..default()
         },
     ));
     assert_acts_alike(&online(
         "MountainCarContinuous-v0",
         Ddpg {
-            batch,
-            warm_up,
+            minibatch,
+            off_policy,
             ..default()
         },
     ));
     assert_acts_alike(&online(
         "Pendulum-v1",
         Sac {
-            batch,
-            warm_up,
+            minibatch,
+            off_policy,
             ..default()
         },
     ));
     for dueling in [false, true] {
         let mut dqn = Dqn {
-            batch,
-            warm_up,
+            minibatch,
+            off_policy,
             ..default()
         };
         dqn.dueling = dueling;
@@ -250,7 +261,7 @@ fn every_policy_that_learns_from_its_own_rounds_acts_alike_when_it_travels() {
             ..default()
         };
         // Far enough to clip.
-        ppo.actor.learning_rate = LearningRate::Constant(0.3);
+        ppo.actor.optimizer.learning_rate = Schedule::Constant(0.3);
         let app = trained(
             |app| {
                 let env = env.to_owned();
@@ -267,7 +278,7 @@ fn every_policy_that_learns_from_its_own_rounds_acts_alike_when_it_travels() {
 #[test]
 fn a_policy_that_takes_its_algorithm_to_act_says_so() {
     let app = offline(Bcq {
-        batch: 8,
+        minibatch: MinibatchSettings::of(8),
         ..default()
     });
     let error = Policy::of(&gather(app.world(), 0).unwrap()).unwrap_err();
@@ -294,7 +305,7 @@ fn run_in(folder: &Path) -> PathBuf {
         app.add_plugins((
             data(),
             Td3Bc {
-                batch: 8,
+                minibatch: MinibatchSettings::of(8),
                 ..default()
             },
             Checkpoints {
@@ -372,7 +383,7 @@ fn a_run_or_a_checkpoint_loads_with_its_own_files_alone_and_damage_is_named() {
 #[test]
 fn weights_that_have_diverged_are_refused() {
     let app = offline(Td3Bc {
-        batch: 8,
+        minibatch: MinibatchSettings::of(8),
         ..default()
     });
     let mut snapshot = gather(app.world(), 1).unwrap();

@@ -7,11 +7,10 @@ const SCENE: &str = r#"Scene(
     plugins: [
         Dataset(path: "DATASET", validation: 0.2, action_bounds: (-2.0, 2.0)),
         Bc(
-            batch: 16,
-            steps_per_epoch: 50,
+            minibatch: (batch_size: 16, steps_per_epoch: 50),
             actor: (
                 encoder: Mlp(hidden_sizes: [8], activation: Tanh, dropout: 0.2, layer_norm: true),
-                optimizer: RmsProp(momentum: 0.5), learning_rate: WarmUp(initial: 1e-3, steps: 20),
+                optimizer: (rule: RmsProp(momentum: 0.5), learning_rate: WarmUp(initial: 1e-3, over: Steps(20))),
             ),
         ),
         Validation(every: 10),
@@ -47,6 +46,27 @@ fn a_run_whose_metric_gets_no_better_is_saved_and_ends_and_stays_ended() {
     room.yarak("train scene.ron --run run --resume auto")
         .ends_with(0);
     assert_eq!(reports(&run), before);
+}
+
+#[test]
+fn a_long_half_life_of_targets_is_told_with_its_length_and_a_short_one_is_not() {
+    let scene = r#"Scene(
+    steps: 2,
+    plugins: [
+        Dataset(path: "DATASET"),
+        Td3Bc(critic: (encoder: Mlp(hidden_sizes: [4])), actor: (encoder: Mlp(hidden_sizes: [4]))),
+    ],
+)
+"#;
+    let room = Room::new();
+    room.write("scene.ron", &with_dataset(scene));
+    let said = room.yarak("train scene.ron --run short");
+    assert!(!said.stderr.contains("half-life"), "{}", said.stderr);
+    said.ends_with(0);
+    let said = room.yarak("train scene.ron --run long --set Td3Bc.target_update.tau=1e-5");
+    let warning = "warning: with `target_update: (every: 2, tau: 0.00001)` the targets' half-life is 138629 steps";
+    assert!(said.stderr.contains(warning), "{}", said.stderr);
+    said.ends_with(0);
 }
 
 #[test]

@@ -58,7 +58,7 @@ mod tests {
 
     fn small() -> Trial {
         let mut gentle = GentleTd3::default();
-        gentle.td3.batch = 32;
+        gentle.td3.minibatch.batch_size = 32;
         gentle.td3.actor.encoder.set_hidden_sizes(&[16]);
         gentle.td3.critic.encoder.set_hidden_sizes(&[16]);
         Trial::of(gentle)

@@ -1,6 +1,6 @@
 //! TD3+BC on random data: the workload that its peers are measured with.
 
-use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
+use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -198,11 +198,7 @@ pub(super) fn random_data() -> Result<Data, CliError> {
     })
     .map_err(CliError::failed)?;
     let split = split_episodes(&transitions, 0.0, 0).map_err(CliError::failed)?;
-    Ok(Data {
-        transitions: Arc::new(transitions),
-        split: Arc::new(split),
-        file: "random".into(),
-    })
+    Ok(Data::in_memory(transitions, split, "random"))
 }
 
 /// A TD3+BC learner before its first step.
@@ -218,11 +214,10 @@ fn learner(data: &Data, seed: u64) -> Result<App, CliError> {
     .insert_resource(Seed(seed))
     .insert_resource(ComputeDevice::cpu())
     .insert_resource(data.clone())
-    .insert_resource(Preprocessing {
-        observation: Normaliser::identity(OBSERVATION),
-        action: scale.map_err(CliError::failed)?,
-        frames: 1,
-    })
+    .insert_resource(Preprocessing::new(
+        Normaliser::identity(OBSERVATION),
+        scale.map_err(CliError::failed)?,
+    ))
     .add_plugins(Td3Bc::default());
     app.finish();
     app.cleanup();

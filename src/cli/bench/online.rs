@@ -9,8 +9,8 @@ use super::windows::{Windows, ages, check, grow};
 use crate::checkpoint::RestorePlugin;
 use crate::cli::error::CliError;
 use crate::collect::Environments;
-use crate::data::Replay;
-use crate::learner::{ComputeDevice, LearningRate, Seed};
+use crate::data::{OffPolicySettings, Replay};
+use crate::learner::{ComputeDevice, OptimizerSettings, Seed};
 use crate::nn::set_threads;
 use crate::plugins::{Ppo, Sac, Td3};
 use crate::report::Reports;
@@ -43,7 +43,10 @@ pub(super) fn rounds_of_ppo(
     windows: Windows,
 ) -> Result<Vec<Aged>, CliError> {
     set_threads(threads);
-    let rate = LearningRate::Constant(2.5e-4);
+    let optimizer = OptimizerSettings {
+        max_gradient_norm: Some(0.5),
+        ..OptimizerSettings::at(2.5e-4)
+    };
     let mut ppo = Ppo {
         steps: 128,
         epochs: 4,
@@ -52,8 +55,7 @@ pub(super) fn rounds_of_ppo(
         entropy_coefficient: 0.01,
         ..Ppo::default()
     };
-    (ppo.actor.learning_rate, ppo.critic.learning_rate) = (rate.clone(), rate);
-    (ppo.actor.max_gradient_norm, ppo.critic.max_gradient_norm) = (Some(0.5), Some(0.5));
+    (ppo.actor.optimizer, ppo.critic.optimizer) = (optimizer.clone(), optimizer);
     let environments = Environments {
         env: "CartPole-v1".to_owned(),
         count: 8,
@@ -113,14 +115,20 @@ fn take_rounds(world: &mut World) -> f64 {
 
 pub(super) fn td3() -> Td3 {
     Td3 {
-        warm_up: WARM_UP,
+        off_policy: OffPolicySettings {
+            learning_starts: WARM_UP,
+            ..OffPolicySettings::default()
+        },
         ..Td3::default()
     }
 }
 
 pub(super) fn sac() -> Sac {
     Sac {
-        warm_up: WARM_UP,
+        off_policy: OffPolicySettings {
+            learning_starts: WARM_UP,
+            ..OffPolicySettings::default()
+        },
         ..Sac::default()
     }
 }

@@ -1,53 +1,77 @@
 //! The rows of a replay buffer, in memory and in checkpoints.
 
 use std::collections::VecDeque;
+use std::iter::StepBy;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
-use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
 use super::chunk::{Chunk, Widths};
-use crate::checkpoint::{Blob, CheckpointError, Persist, Snapshot};
+use crate::checkpoint::Blob;
 use crate::collect::Steps;
-use crate::data::{Batch, Preprocessing, ScaleError};
+use crate::data::End;
+use crate::data::pipeline::{Numbers, Order};
 
 /// The most rows that lie in one piece: what a checkpoint copies and writes again at each save is less than this.
 const PIECE: usize = 16_384;
 
 /// The last transitions of all environments, raw, as a ring: the oldest step of all environments goes when a new one comes.
 ///
-/// Each environment is a column of its own, so that the rewards of following rows can be folded, never past an episode's
-/// end. Rows lie in pieces that do not change once they are full, which is what lets a checkpoint write only what is new.
+/// A row is a step of one environment. Rows are counted from the beginning of the run: the row of environment `e` in the run's
+/// step `t` is `t * environments + e`, and it keeps its number for as long as it is there. Each environment is a column of its own,
+/// so that the rewards of following rows can be folded, never past an episode's end. Rows lie in pieces that do not change once
+/// they are full, which is what lets a checkpoint write only what is new.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// // Two environments, whose second ends an episode in the run's step 1.
+/// let mut buffer = ReplayBuffer::new(100, 2, 1, 1);
+/// for step in 0..3 {
+///     let mut steps = Steps::new(2, 1, 1);
+///     steps.valid = vec![true; 2];
+///     steps.terminated[1] = step == 1;
+///     buffer.push(&steps);
+/// }
+/// assert_eq!(buffer.rows().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+/// assert_eq!((buffer.after(1), buffer.after(3), buffer.before(5)), (Some(3), None, None));
+/// assert_eq!((buffer.end(3), buffer.end(5)), (Some(End::Terminal), None));
+/// assert_eq!(buffer.episode_of(4).collect::<Vec<_>>(), [0, 2, 4]);
+/// ```
 #[derive(Resource, Debug)]
 pub struct ReplayBuffer {
-    widths: Widths,
+    pub(super) widths: Widths,
     /// Steps of all environments that are kept.
-    capacity: u64,
+    pub(super) capacity: u64,
+    /// Observations that networks see side by side: so many steps less one are kept besides, for the oldest row to show.
+    pub(super) frames: u64,
     /// Steps of all environments in a piece.
-    piece_steps: u64,
+    pub(super) piece_steps: u64,
     /// The pieces that are full, oldest first.
-    full: VecDeque<Full>,
+    pub(super) full: VecDeque<Full>,
     /// The number of the first of them, counted from the beginning of the run.
-    first: u64,
+    pub(super) first: u64,
     /// The piece that is being filled.
-    tail: Chunk,
+    pub(super) tail: Chunk,
     /// Steps of all environments that were ever recorded.
-    taken: u64,
+    pub(super) taken: u64,
     /// Rows that are steps, among those that are kept.
-    valid: u64,
+    pub(super) valid: u64,
+    /// For each environment its kept rows that are no steps or that end an episode, ascending.
+    cuts: Vec<VecDeque<usize>>,
 }
 
 #[derive(Debug)]
-struct Full {
-    rows: Arc<Chunk>,
-    blob: Blob,
+pub(super) struct Full {
+    pub rows: Arc<Chunk>,
+    pub blob: Blob,
 }
 
 impl Full {
-    fn new(rows: Arc<Chunk>, restored: Option<&Blob>) -> Self {
+    pub fn new(rows: Arc<Chunk>, restored: Option<&Blob>) -> Self {
         let written = rows.clone();
         let make = move |out: &mut dyn std::io::Write| written.encode(out);
         let blob = match restored {
@@ -66,26 +90,6 @@ fn lengths(capacity: usize, environments: usize) -> (usize, usize) {
     (capacity, piece)
 }
 
-/// How rewards are folded into a target; as in [`fold`](crate::data::fold).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Folding {
-    /// γ, from 0 to 1.
-    pub discount: f64,
-    /// Rewards that are folded into one, at least 1.
-    pub n_step: usize,
-    /// Whether a terminal step's reward counts as earned forever after.
-    pub infinite_horizon: bool,
-}
-
-/// A row: a step of one environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReplayRow {
-    /// The step, counted from the beginning of the run.
-    pub step: u64,
-    /// The environment.
-    pub environment: usize,
-}
-
 impl ReplayBuffer {
     /// An empty buffer for `capacity` transitions of so many environments, rounded up to whole steps of all of them.
     pub fn new(capacity: usize, environments: usize, observation: usize, action: usize) -> Self {
@@ -99,13 +103,22 @@ impl ReplayBuffer {
         ReplayBuffer {
             widths,
             capacity: capacity as u64,
+            frames: 1,
             piece_steps: piece_steps as u64,
             full: VecDeque::new(),
             first: 0,
             tail: Chunk::with_capacity(widths, piece_steps * environments),
             taken: 0,
             valid: 0,
+            cuts: vec![VecDeque::new(); environments],
         }
+    }
+
+    /// Keeps what the oldest row shows where networks see so many observations side by side. For an empty buffer.
+    #[must_use]
+    pub fn with_frames(mut self, frames: usize) -> Self {
+        self.frames = frames.max(1) as u64;
+        self
     }
 
     /// The bytes that it takes once it is full.
@@ -132,225 +145,253 @@ impl ReplayBuffer {
         self.valid == 0
     }
 
+    /// How many rows have a number at once, whether they are steps or not.
+    pub fn capacity(&self) -> usize {
+        self.capacity as usize * self.widths.environments
+    }
+
+    /// How many environments: rows of one are so many apart.
+    pub fn environments(&self) -> usize {
+        self.widths.environments
+    }
+
+    /// The numbers of all rows that are kept, those among them that are no steps too: where an environment only began its next
+    /// episode.
+    pub fn range(&self) -> Range<usize> {
+        let environments = self.widths.environments as u64;
+        (self.oldest() * environments) as usize..(self.taken * environments) as usize
+    }
+
+    /// The rows that can be drawn, oldest first.
+    pub fn rows(&self) -> impl Iterator<Item = usize> + '_ {
+        self.range().filter(|row| self.is_step(*row))
+    }
+
+    /// Whether a row is there and can be drawn.
+    pub fn contains(&self, row: usize) -> bool {
+        self.range().contains(&row) && self.is_step(row)
+    }
+
+    /// The row before in the same episode; `None` where it begins, or is not there any more.
+    pub fn before(&self, row: usize) -> Option<usize> {
+        let before = row.checked_sub(self.widths.environments)?;
+        let oldest = self.oldest().saturating_sub(self.frames - 1);
+        let is_there = before as u64 >= oldest * self.widths.environments as u64;
+        (is_there && self.is_step(before) && self.end(before).is_none()).then_some(before)
+    }
+
+    /// The row after in the same episode; `None` where it ended, was broken off, or has not gone on yet.
+    pub fn after(&self, row: usize) -> Option<usize> {
+        let after = row + self.widths.environments;
+        let goes_on = after < self.range().end && self.end(row).is_none();
+        (goes_on && self.is_step(after)).then_some(after)
+    }
+
+    /// How the episode ended with this row; `None` where it goes on.
+    pub fn end(&self, row: usize) -> Option<End> {
+        let (piece, at) = self.place(row);
+        match (piece.ended(at), piece.terminated(at)) {
+            (false, _) => None,
+            (true, true) => Some(End::Terminal),
+            (true, false) => Some(End::Truncated),
+        }
+    }
+
+    /// The rows of a row's episode that are there, oldest first: all of it, but for rows that went already or are to come.
+    ///
+    /// # Panics
+    /// Like indexing a slice, where `row` is none of [`rows`](Self::rows).
+    pub fn episode_of(&self, row: usize) -> StepBy<Range<usize>> {
+        let environments = self.widths.environments;
+        let environment = row % environments;
+        let cuts = &self.cuts[environment];
+        let first = match cuts.partition_point(|cut| *cut < row) {
+            0 => self.range().start + environment,
+            at => cuts[at - 1] + environments,
+        };
+        (first..self.last(row) + 1).step_by(environments)
+    }
+
+    /// What was observed, `[observation]`, raw.
+    ///
+    /// # Panics
+    /// Like indexing a slice, where `row` is not within the [`range`](Self::range).
+    pub fn observation(&self, row: usize) -> &[f32] {
+        let (piece, at) = self.place(row);
+        piece.observation.row(at)
+    }
+
+    /// What was observed after the step, `[observation]`, raw: where the episode ended, its true last observation.
+    ///
+    /// # Panics
+    /// As [`observation`](Self::observation).
+    pub fn next_observation(&self, row: usize) -> &[f32] {
+        let (piece, at) = self.place(row);
+        piece.next_observation.row(at)
+    }
+
+    /// What was done, `[action]`, as the policy gave it.
+    ///
+    /// # Panics
+    /// As [`observation`](Self::observation).
+    pub fn action(&self, row: usize) -> &[f32] {
+        let (piece, at) = self.place(row);
+        piece.action.row(at)
+    }
+
+    /// What it earned.
+    ///
+    /// # Panics
+    /// As [`observation`](Self::observation).
+    pub fn reward(&self, row: usize) -> f32 {
+        let (piece, at) = self.place(row);
+        piece.reward[at]
+    }
+
+    /// The widths of observations and of actions.
+    pub(in crate::data) fn widths(&self) -> [usize; 2] {
+        [self.widths.observation, self.widths.action]
+    }
+
+    /// The last row of its episode that is there.
+    fn last(&self, row: usize) -> usize {
+        let environments = self.widths.environments;
+        let cuts = &self.cuts[row % environments];
+        match cuts.get(cuts.partition_point(|cut| *cut < row)) {
+            Some(cut) if self.is_step(*cut) => *cut,
+            Some(cut) => cut - environments,
+            None => self.range().end - environments + row % environments,
+        }
+    }
+
     /// The oldest step that is kept.
-    fn oldest(&self) -> u64 {
+    pub(super) fn oldest(&self) -> u64 {
         self.taken.saturating_sub(self.capacity)
     }
 
-    /// The piece that holds a step that is kept, and the row of its first environment there.
-    fn place(&self, step: u64) -> (&Chunk, usize) {
-        let piece = step / self.piece_steps - self.first;
-        let rows = match self.full.get(piece as usize) {
-            Some(full) => &*full.rows,
-            None => &self.tail,
-        };
-        let row = (step % self.piece_steps) as usize * self.widths.environments;
-        (rows, row)
+    /// The piece that holds a row, and its place there.
+    #[inline]
+    fn place(&self, row: usize) -> (&Chunk, usize) {
+        let rows = self.piece_steps as usize * self.widths.environments;
+        let (piece, at) = (row / rows, row % rows);
+        match self.full.get(piece - self.first as usize) {
+            Some(full) => (&full.rows, at),
+            None => (&self.tail, at),
+        }
+    }
+
+    /// Whether a row is a step, and not one in which an environment only began its next episode.
+    fn is_step(&self, row: usize) -> bool {
+        let (piece, at) = self.place(row);
+        piece.valid(at)
+    }
+
+    fn rows_of(&self, step: u64) -> Range<usize> {
+        let first = step as usize * self.widths.environments;
+        first..first + self.widths.environments
     }
 
     fn valid_in(&self, step: u64) -> u64 {
-        let (rows, first) = self.place(step);
-        (first..first + self.widths.environments)
-            .filter(|row| rows.valid(*row))
-            .count() as u64
+        self.rows_of(step).filter(|row| self.is_step(*row)).count() as u64
+    }
+
+    /// Notes where episodes end in a step of all environments.
+    fn note_cuts(&mut self, step: u64) {
+        for (environment, row) in self.rows_of(step).enumerate() {
+            if !self.is_step(row) || self.end(row).is_some() {
+                self.cuts[environment].push_back(row);
+            }
+        }
     }
 
     /// Records a step of all environments.
     pub fn push(&mut self, steps: &Steps) {
         if self.taken >= self.capacity {
-            self.valid -= self.valid_in(self.oldest());
+            let oldest = self.oldest();
+            self.valid -= self.valid_in(oldest);
+            let rows_of_oldest = self.rows_of(oldest);
+            for (cuts, row) in self.cuts.iter_mut().zip(rows_of_oldest) {
+                if cuts.front() == Some(&row) {
+                    cuts.pop_front();
+                }
+            }
         }
         self.tail.push(steps);
         self.taken += 1;
         self.valid += self.valid_in(self.taken - 1);
+        self.note_cuts(self.taken - 1);
         if self.taken.is_multiple_of(self.piece_steps) {
             let room = self.piece_steps as usize * self.widths.environments;
             let fresh = Chunk::with_capacity(self.widths, room);
             let rows = Arc::new(std::mem::replace(&mut self.tail, fresh));
             self.full.push_back(Full::new(rows, None));
         }
-        while !self.full.is_empty() && (self.first + 1) * self.piece_steps <= self.oldest() {
+        let shown = self.oldest().saturating_sub(self.frames - 1);
+        while !self.full.is_empty() && (self.first + 1) * self.piece_steps <= shown {
             self.full.pop_front();
             self.first += 1;
         }
     }
 
+    /// Counts again what is computed of the rows.
+    pub(super) fn count(&mut self) {
+        let steps = self.oldest()..self.taken;
+        self.valid = steps.clone().map(|step| self.valid_in(step)).sum();
+        self.cuts.iter_mut().for_each(VecDeque::clear);
+        steps.for_each(|step| self.note_cuts(step));
+    }
+
     /// Draws `n` rows uniformly, with replacement; `None` where there is nothing to draw.
-    pub fn draw(&self, n: usize, generator: &mut ChaCha8Rng) -> Option<Vec<ReplayRow>> {
+    pub fn draw(&self, n: usize, generator: &mut ChaCha8Rng) -> Option<Vec<usize>> {
         if self.is_empty() {
             return None;
         }
-        let environments = self.widths.environments as u64;
-        let oldest = self.oldest();
-        let rows = (self.taken - oldest) * environments;
+        let range = self.range();
         let mut drawn = Vec::with_capacity(n);
         while drawn.len() < n {
-            let row = generator.random_range(0..rows);
-            let (step, environment) = (oldest + row / environments, (row % environments) as usize);
-            let (piece, first) = self.place(step);
+            let row = range.start + generator.random_range(0..range.len() as u64) as usize;
             // A row in which an environment only began its next episode is no transition.
-            if piece.valid(first + environment) {
-                drawn.push(ReplayRow { step, environment });
+            if self.is_step(row) {
+                drawn.push(row);
             }
         }
         Some(drawn)
     }
+}
 
-    /// The batch of the given rows: observations preprocessed, rewards folded.
-    ///
-    /// A fold stops at an episode's end, and at the newest row, whose next observation is bootstrapped from.
-    ///
-    /// # Errors
-    /// When the preprocessing was made for observations of another width.
-    pub fn gather(
-        &self,
-        rows: &[ReplayRow],
-        folding: &Folding,
-        preprocessing: &Preprocessing,
-        device: &Device,
-    ) -> Result<Batch, ScaleError> {
-        let n = rows.len();
-        let Widths {
-            observation: observation_width,
-            action: action_width,
-            ..
-        } = self.widths;
-        let mut observation = Vec::with_capacity(n * observation_width);
-        let mut next_observation = Vec::with_capacity(n * observation_width);
-        let mut action = Vec::with_capacity(n * action_width);
-        let mut reward = Vec::with_capacity(n);
-        let mut bootstrap = Vec::with_capacity(n);
-        let mut terminal = Vec::with_capacity(n);
-        let forever = if folding.infinite_horizon {
-            1.0 / (1.0 - folding.discount)
-        } else {
-            1.0
-        };
-        for row in rows {
-            let (piece, first) = self.place(row.step);
-            let at = first + row.environment;
-            observation.extend_from_slice(piece.observation.row(at));
-            action.extend_from_slice(piece.action.row(at));
-            let (mut piece, mut at, mut step) = (piece, at, row.step);
-            let (mut sum, mut factor, mut folded) = (0.0, 1.0, 1);
-            loop {
-                let terminated = piece.terminated(at);
-                let own = if terminated { forever } else { 1.0 };
-                sum += factor * own * f64::from(piece.reward[at]);
-                factor *= folding.discount;
-                if terminated {
-                    factor = 0.0;
-                }
-                if piece.ended(at) || folded >= folding.n_step || step + 1 >= self.taken {
-                    break;
-                }
-                let (next_piece, next_first) = self.place(step + 1);
-                if !next_piece.valid(next_first + row.environment) {
-                    break;
-                }
-                (piece, at) = (next_piece, next_first + row.environment);
-                step += 1;
-                folded += 1;
-            }
-            next_observation.extend_from_slice(piece.next_observation.row(at));
-            reward.push(sum as f32);
-            bootstrap.push(factor as f32);
-            terminal.push(f32::from(u8::from(piece.terminated(at))));
-        }
-        preprocessing.observation.apply_to_row(&mut observation)?;
-        preprocessing
-            .observation
-            .apply_to_row(&mut next_observation)?;
-        let matrix = |values: Vec<f32>, width: usize| {
-            Tensor::<2>::from_data(TensorData::new(values, [n, width]), device)
-        };
-        let vector =
-            |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [n]), device);
-        Ok(Batch {
-            observation: matrix(observation, observation_width),
-            action: matrix(action, action_width),
-            reward: vector(reward),
-            next_observation: matrix(next_observation, observation_width),
-            bootstrap: vector(bootstrap),
-            terminal: vector(terminal),
-        })
+impl Order for ReplayBuffer {
+    fn before(&self, row: usize) -> Option<usize> {
+        self.before(row)
+    }
+
+    fn after(&self, row: usize) -> Option<usize> {
+        self.after(row)
+    }
+
+    fn end(&self, row: usize) -> Option<End> {
+        self.end(row)
+    }
+
+    fn last(&self, row: usize) -> usize {
+        self.last(row)
+    }
+
+    fn reward(&self, row: usize) -> f32 {
+        self.reward(row)
     }
 }
 
-/// What is saved beside the rows.
-#[derive(Serialize, Deserialize, PartialEq, Debug)]
-struct ReplayState {
-    capacity: u64,
-    piece_steps: u64,
-    environments: usize,
-    observation: usize,
-    action: usize,
-    first: u64,
-    taken: u64,
-}
-
-impl ReplayBuffer {
-    fn state(&self) -> ReplayState {
-        ReplayState {
-            capacity: self.capacity,
-            piece_steps: self.piece_steps,
-            environments: self.widths.environments,
-            observation: self.widths.observation,
-            action: self.widths.action,
-            first: self.first,
-            taken: self.taken,
-        }
-    }
-}
-
-fn piece_name(number: u64) -> String {
-    format!("replay.{number:09}")
-}
-
-const TAIL: &str = "replay.tail";
-
-impl Persist for ReplayBuffer {
-    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
-        snapshot.put_state("replay", &self.state())?;
-        for (number, full) in (self.first..).zip(&self.full) {
-            snapshot.put_blob(&piece_name(number), full.blob.clone())?;
-        }
-        let tail = self.tail.clone();
-        snapshot.put_blob(TAIL, Blob::new(move |out| tail.encode(out)))
+impl Numbers for ReplayBuffer {
+    fn observation(&self, row: usize) -> &[f32] {
+        self.observation(row)
     }
 
-    fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
-        let state: ReplayState = snapshot.state("replay")?;
-        let expected = ReplayState {
-            first: state.first,
-            taken: state.taken,
-            ..self.state()
-        };
-        if state != expected {
-            let what = format!("it has {state:?}, and this run {expected:?}");
-            return Err(CheckpointError::unusable("the replay buffer", what));
-        }
-        let decode = |name: &str, rows: u64| -> Result<(Arc<Chunk>, Blob), CheckpointError> {
-            let blob = snapshot.blob(name)?;
-            let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-            let chunk = Chunk::decode(&blob.read()?, self.widths, rows)
-                .map_err(|what| CheckpointError::unusable(&blob.origin(), what))?;
-            Ok((Arc::new(chunk), blob.clone()))
-        };
-        let rows_of = |steps: u64| steps * self.widths.environments as u64;
-        let pieces = state.taken / self.piece_steps;
-        let mut full = VecDeque::new();
-        for number in state.first..pieces {
-            let (rows, blob) = decode(&piece_name(number), rows_of(self.piece_steps))?;
-            full.push_back(Full::new(rows, Some(&blob)));
-        }
-        let (tail, _) = decode(TAIL, rows_of(state.taken % self.piece_steps))?;
-        self.tail = Arc::unwrap_or_clone(tail);
-        (self.full, self.first, self.taken) = (full, state.first, state.taken);
-        self.valid = (self.oldest()..self.taken)
-            .map(|step| self.valid_in(step))
-            .sum();
-        Ok(())
+    fn action(&self, row: usize) -> &[f32] {
+        self.action(row)
+    }
+
+    fn next_observation(&self, row: usize) -> &[f32] {
+        self.next_observation(row)
     }
 }
 

@@ -3,9 +3,9 @@ use std::path::Path;
 use rand::SeedableRng;
 
 use super::*;
-use crate::checkpoint::{CheckpointWriter, load};
-use crate::data::{ActionScale, Normaliser};
-use crate::learner::ComputeDevice;
+use crate::checkpoint::{CheckpointWriter, Persist, Snapshot, load};
+use crate::data::pipeline::Pipeline;
+use crate::data::{Folding, Gathered, GoalMode, Goals};
 
 /// Environment e's step t observes 100 t + e, does -t, earns t + e / 10, and leads to 100 (t + 1) + e.
 fn steps(step: u64, environments: usize) -> Steps {
@@ -27,36 +27,32 @@ fn filled(capacity: usize, environments: usize, taken: u64) -> ReplayBuffer {
     buffer
 }
 
-fn plain() -> Preprocessing {
-    Preprocessing {
-        observation: Normaliser::identity(1),
-        action: ActionScale::from_bounds(vec![-1.0], vec![1.0]).unwrap(),
+fn fold(n_step: usize) -> Pipeline {
+    Pipeline {
+        folding: Folding {
+            discount: 0.5,
+            n_step,
+            infinite_horizon: false,
+        },
         frames: 1,
+        goals: None,
     }
 }
 
-fn fold(n_step: usize) -> Folding {
-    Folding {
-        discount: 0.5,
-        n_step,
-        infinite_horizon: false,
-    }
-}
-
-fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().into_vec().unwrap()
+fn gathered(buffer: &ReplayBuffer, row: usize, pipeline: &Pipeline) -> Gathered {
+    pipeline.gather(buffer, buffer, buffer.widths(), &[row])
 }
 
 /// reward, bootstrap, next observation and terminal of one row.
-fn folded(buffer: &ReplayBuffer, step: u64, environment: usize, folding: &Folding) -> [f32; 4] {
-    let row = ReplayRow { step, environment };
-    let device = ComputeDevice::cpu().plain();
-    let batch = buffer.gather(&[row], folding, &plain(), &device).unwrap();
+fn folded(buffer: &ReplayBuffer, step: usize, environment: usize, pipeline: &Pipeline) -> [f32; 4] {
+    let row = step * buffer.environments() + environment;
+    let one = gathered(buffer, row, pipeline);
+    let terminal = f32::from(u8::from(one.terminal[0]));
     [
-        numbers(batch.reward)[0],
-        numbers(batch.bootstrap)[0],
-        numbers(batch.next_observation)[0],
-        numbers(batch.terminal)[0],
+        one.reward[0],
+        one.bootstrap[0],
+        one.next_observation.values[0],
+        terminal,
     ]
 }
 
@@ -70,12 +66,11 @@ fn the_ring_keeps_the_newest_rows_and_draws_each_of_them() {
         let mut counts = std::collections::BTreeMap::new();
         let draws = 4_000;
         for row in buffer.draw(draws, &mut generator).unwrap() {
-            *counts.entry((row.step, row.environment)).or_insert(0) += 1;
+            *counts.entry(row).or_insert(0) += 1;
         }
-        let expected: Vec<(u64, usize)> = (taken - kept..taken)
-            .flat_map(|step| (0..environments).map(move |environment| (step, environment)))
-            .collect();
-        assert!(counts.keys().eq(expected.iter()), "{counts:?}");
+        let expected = (taken - kept) as usize * environments..taken as usize * environments;
+        assert!(counts.keys().copied().eq(expected), "{counts:?}");
+        assert!(counts.keys().copied().eq(buffer.rows()));
         let even = draws as u64 / buffer.len();
         assert!(counts.values().all(|count| *count > even / 2));
     }
@@ -119,10 +114,8 @@ fn folding_stops_at_both_ends_and_a_timeout_is_never_taken_for_a_terminal() {
     let [reward, bootstrap, next, terminal] = folded(&buffer, 2, 1, &fold(5));
     assert!((reward - 3.65).abs() < 1e-6);
     assert_eq!([bootstrap, next, terminal], [0.25, 401.0, 0.0]);
-    let forever = Folding {
-        infinite_horizon: true,
-        ..fold(5)
-    };
+    let mut forever = fold(5);
+    forever.folding.infinite_horizon = true;
     // 2 + (3 / (1 - 1/2)) / 2
     assert_eq!(folded(&buffer, 2, 0, &forever)[0], 5.0);
     assert!((folded(&buffer, 2, 1, &forever)[0] - 3.65).abs() < 1e-6);
@@ -140,7 +133,7 @@ fn a_row_that_is_no_step_is_never_drawn_nor_folded_into() {
     assert_eq!(buffer.len(), 15);
     let mut generator = ChaCha8Rng::seed_from_u64(1);
     let rows = buffer.draw(1_000, &mut generator).unwrap();
-    assert!(rows.iter().all(|row| row.step % 4 != 3 && row.step >= 80));
+    assert!(rows.iter().all(|row| row % 4 != 3 && *row >= 80));
     // Step 82 is the end of its episode.
     assert_eq!(folded(&buffer, 81, 0, &fold(9))[2], 8300.0);
     assert!(
@@ -151,24 +144,126 @@ fn a_row_that_is_no_step_is_never_drawn_nor_folded_into() {
 }
 
 #[test]
-fn observations_are_preprocessed_and_actions_are_as_they_were_given() {
-    let buffer = filled(10, 1, 5);
-    let mut preprocessing = plain();
-    preprocessing.observation = Normaliser {
-        mean: vec![100.0],
-        std: vec![2.0 - Normaliser::EPSILON],
+fn a_rows_episode_and_its_neighbours_are_its_own_environments() {
+    // Environment 0 ends every fourth step, and begins the next episode in a row of its own; environment 1 is cut in step 5.
+    let mut buffer = ReplayBuffer::new(200, 2, 1, 1);
+    for step in 0..10 {
+        let mut now = steps(step, 2);
+        now.terminated[0] = step % 4 == 2;
+        now.valid[0] = step % 4 != 3;
+        now.truncated[1] = step == 5;
+        buffer.push(&now);
+    }
+    let episode = |row| buffer.episode_of(row).collect::<Vec<_>>();
+    assert_eq!(episode(10), [8, 10, 12]);
+    assert_eq!(episode(16), [16, 18]);
+    assert_eq!(episode(7), [1, 3, 5, 7, 9, 11]);
+    assert_eq!(episode(19), [13, 15, 17, 19]);
+    assert_eq!(buffer.end(12), Some(End::Terminal));
+    assert_eq!(buffer.end(11), Some(End::Truncated));
+    for row in buffer.rows() {
+        let rows = episode(row);
+        let at = rows.iter().position(|it| *it == row).unwrap();
+        assert_eq!(buffer.after(row), rows.get(at + 1).copied(), "{row}");
+        let before = at.checked_sub(1).map(|at| rows[at]);
+        assert_eq!(buffer.before(row), before, "{row}");
+    }
+    assert!(!buffer.contains(6) && !buffer.contains(20) && buffer.contains(19));
+    assert_eq!(buffer.rows().count() as u64, buffer.len());
+}
+
+#[test]
+fn an_episode_that_an_environment_broke_off_ends_with_its_last_step() {
+    let mut buffer = ReplayBuffer::new(200, 1, 1, 1);
+    for step in 0..6 {
+        let mut now = steps(step, 1);
+        now.valid[0] = step != 3;
+        buffer.push(&now);
+    }
+    assert_eq!(buffer.episode_of(1).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(buffer.episode_of(5).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!((buffer.after(2), buffer.before(4)), (None, None));
+}
+
+#[test]
+fn episodes_are_known_from_the_oldest_row_that_is_left() {
+    let mut buffer = ReplayBuffer::new(8, 1, 1, 1);
+    for step in 0..30 {
+        let mut now = steps(step, 1);
+        now.truncated[0] = step % 10 == 4;
+        buffer.push(&now);
+    }
+    assert_eq!(buffer.range(), 22..30);
+    assert_eq!(buffer.episode_of(23).collect::<Vec<_>>(), [22, 23, 24]);
+    assert_eq!(
+        buffer.episode_of(29).collect::<Vec<_>>(),
+        (25..30).collect::<Vec<_>>()
+    );
+    assert_eq!(buffer.before(22), None);
+}
+
+#[test]
+fn frames_of_the_oldest_row_are_those_that_went_before_it() {
+    let mut buffer = ReplayBuffer::new(8, 1, 1, 1).with_frames(3);
+    for step in 0..300 {
+        let mut now = steps(step, 1);
+        now.truncated[0] = step % 100 == 99;
+        buffer.push(&now);
+        let pipeline = Pipeline {
+            frames: 3,
+            ..fold(1)
+        };
+        for row in buffer.rows() {
+            let begin = row - row % 100;
+            let expected = [row.saturating_sub(2), row.saturating_sub(1), row]
+                .map(|it| 100.0 * it.max(begin) as f32);
+            let one = gathered(&buffer, row, &pipeline);
+            assert_eq!(one.observation.values, expected);
+            let after = [expected[1], expected[2], 100.0 * row as f32 + 100.0];
+            assert_eq!(one.next_observation.values, after);
+        }
+    }
+    assert!(
+        buffer
+            .full
+            .iter()
+            .map(|full| full.rows.rows())
+            .sum::<usize>()
+            < 14
+    );
+}
+
+#[test]
+fn a_goal_is_what_the_episode_has_come_to_so_far() {
+    let mut buffer = filled(100, 2, 3);
+    let pipeline = Pipeline {
+        goals: Some(Goals {
+            mode: GoalMode::Last,
+        }),
+        ..fold(1)
     };
-    let row = ReplayRow {
-        step: 3,
-        environment: 0,
-    };
-    let device = ComputeDevice::cpu().plain();
-    let batch = buffer
-        .gather(&[row], &fold(1), &preprocessing, &device)
-        .unwrap();
-    assert_eq!(numbers(batch.observation), [100.0]);
-    assert_eq!(numbers(batch.next_observation), [150.0]);
-    assert_eq!(numbers(batch.action), [-3.0]);
+    assert_eq!(
+        gathered(&buffer, 1, &pipeline).observation.values,
+        [1.0, 301.0]
+    );
+    buffer.push(&steps(3, 2));
+    assert_eq!(
+        gathered(&buffer, 1, &pipeline).observation.values,
+        [1.0, 401.0]
+    );
+}
+
+#[test]
+fn what_is_drawn_is_raw_and_the_next_action_is_the_environments_own() {
+    let buffer = filled(10, 2, 5);
+    let one = gathered(&buffer, 7, &fold(1));
+    assert_eq!(one.observation.values, [301.0]);
+    assert_eq!(
+        (one.action.values[0], one.next_action.values[0]),
+        (-3.0, -4.0)
+    );
+    assert_eq!(one.has_next_action, [true]);
+    assert_eq!(gathered(&buffer, 9, &fold(1)).has_next_action, [false]);
 }
 
 /// Saves the buffer as a run does; what a fresh buffer restores from it.
@@ -198,6 +293,7 @@ fn a_restored_buffer_goes_on_as_the_one_that_was_saved() {
         }
         assert_eq!(whole.state(), restored.state());
         assert_eq!((whole.valid, &whole.tail), (restored.valid, &restored.tail));
+        assert_eq!(whole.cuts, restored.cuts);
         let pieces = |buffer: &ReplayBuffer| -> Vec<Chunk> {
             buffer
                 .full

@@ -6,9 +6,12 @@
 
 mod buffer;
 mod chunk;
+mod persist;
 mod plugin;
+mod weights;
 
-pub use buffer::{Folding, ReplayBuffer, ReplayRow};
-pub use plugin::{ExperiencePlugin, Replay};
+pub use buffer::ReplayBuffer;
+pub use plugin::{ExperiencePlugin, Replay, Replayed};
+pub use weights::{RowWeights, WeightError};
 
 pub(in crate::data) use plugin::{in_words, memory_of_the_machine};

@@ -2,13 +2,17 @@
 
 use bevy_app::{App, Plugin, Startup};
 use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemParam;
 use bevy_reflect::Reflect;
 
-use super::{Folding, ReplayBuffer};
+use super::ReplayBuffer;
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
-use crate::collect::{Exploration, Steps};
+use crate::collect::{Exploration, Seen, Steps};
 use crate::data::minibatches::draw_minibatch;
-use crate::data::{Batch, Data, MinibatchPlugin, Preprocessing, StoredData};
+use crate::data::pipeline::Pipeline;
+use crate::data::{
+    Batch, Data, Gathered, Goals, MinibatchPlugin, OffPolicySettings, Preprocessing, ScaleError,
+};
 use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
 use crate::report::console::Console;
 use crate::scene::{Bounds, Settings};
@@ -46,12 +50,8 @@ impl Plugin for Replay {
 pub struct ExperiencePlugin {
     /// The minibatches.
     pub minibatch: MinibatchPlugin,
-    /// Runs of [`Collect`] between two updates, at least 1: each is one step of every environment.
-    pub train_every: u64,
-    /// Gradient steps in an update.
-    pub gradient_steps: u64,
-    /// Environment steps before the first update.
-    pub warm_up: u64,
+    /// When it learns while environments run.
+    pub off_policy: OffPolicySettings,
 }
 
 /// Gradient steps in an epoch where there is no dataset to count.
@@ -59,23 +59,12 @@ const STEPS_PER_EPOCH: u64 = 1_000;
 
 /// What [`ExperiencePlugin`] says, at run time.
 #[derive(Resource, Clone, Debug)]
-struct Experience {
-    plugin: ExperiencePlugin,
-    folding: Folding,
-}
+pub struct Experience(ExperiencePlugin);
 
 impl Plugin for ExperiencePlugin {
     fn build(&self, app: &mut App) {
-        let minibatch = &self.minibatch;
-        app.add_plugins(minibatch.clone())
-            .insert_resource(Experience {
-                plugin: self.clone(),
-                folding: Folding {
-                    discount: f64::from(minibatch.discount),
-                    n_step: minibatch.n_step,
-                    infinite_horizon: minibatch.infinite_horizon,
-                },
-            })
+        app.add_plugins(self.minibatch.clone())
+            .insert_resource(Experience(self.clone()))
             .add_random::<Exploration>()
             .persist::<ReplayBuffer>()
             .add_systems(Startup, build_buffer)
@@ -83,6 +72,7 @@ impl Plugin for ExperiencePlugin {
             .add_systems(
                 Learn,
                 draw_replayed
+                    .run_if(resource_exists::<ReplayBuffer>)
                     .after(draw_minibatch)
                     .in_set(LearnSystems::Sample),
             );
@@ -93,21 +83,22 @@ impl Plugin for ExperiencePlugin {
 type Sources<'w> = (
     Option<Res<'w, Replay>>,
     Option<Res<'w, Data>>,
-    Option<Res<'w, StoredData>>,
     Option<Res<'w, Steps>>,
+    Option<Res<'w, Seen>>,
+    Option<Res<'w, Preprocessing>>,
 );
 
 /// Where there are environments and no dataset: the buffer, and the cadence of collecting and learning.
 fn build_buffer(
     experience: Res<Experience>,
-    (replay, data, stored, steps): Sources,
+    (replay, data, steps, seen, preprocessing): Sources,
     console: Option<Res<Console>>,
     resumed: Option<Res<ResumeFrom>>,
     device: Res<ComputeDevice>,
     mut clock: ResMut<Clock>,
     mut commands: Commands,
 ) -> Result<(), BevyError> {
-    let (None, None, Some(steps)) = (data, stored, steps) else {
+    let (None, Some(steps), Some(preprocessing)) = (data, steps, preprocessing) else {
         return Ok(());
     };
     // A run that is over collects nothing more: its policy only acts.
@@ -116,7 +107,8 @@ fn build_buffer(
     }
     let capacity = replay.map_or_else(Replay::default, |replay| replay.clone());
     let capacity = capacity.capacity;
-    let (observation, action) = (steps.observation.width, steps.action.width);
+    let (shown, action) = (steps.observation.width, steps.action.width);
+    let observation = seen.map_or(shown, |seen| seen.observed_width());
     let bytes = ReplayBuffer::bytes(capacity, steps.rows(), observation, action);
     let says = format!(
         "replay buffer: {capacity} transitions of {} environment(s), {} in memory once it is full",
@@ -135,16 +127,17 @@ fn build_buffer(
     if let Some(console) = console {
         console.message(&says);
     }
-    let plugin = &experience.plugin;
+    let plugin = &experience.0;
     clock.set_epoch(plugin.minibatch.steps_per_epoch.unwrap_or(STEPS_PER_EPOCH));
     commands.insert_resource(Cadence {
-        collect: plugin.train_every.max(1),
-        learn: plugin.gradient_steps,
+        collect: plugin.off_policy.train_freq.max(1),
+        learn: plugin.off_policy.gradient_steps,
     });
-    commands.insert_resource(WarmUp(plugin.warm_up));
-    commands.insert_resource(Batch::empty(observation, action, &device.plain()));
+    commands.insert_resource(WarmUp(plugin.off_policy.learning_starts));
+    let inputs = preprocessing.widths()[0];
+    commands.insert_resource(Batch::empty(inputs, action, &device.plain()));
     let buffer = ReplayBuffer::new(capacity, steps.rows(), observation, action);
-    commands.insert_resource(buffer);
+    commands.insert_resource(buffer.with_frames(preprocessing.frames));
     Ok(())
 }
 
@@ -165,30 +158,102 @@ pub(in crate::data) fn in_words(bytes: u64) -> String {
     }
 }
 
-fn record_steps(steps: Option<Res<Steps>>, buffer: Option<ResMut<ReplayBuffer>>) {
+fn record_steps(
+    steps: Option<Res<Steps>>,
+    seen: Option<Res<Seen>>,
+    buffer: Option<ResMut<ReplayBuffer>>,
+) {
     if let (Some(steps), Some(mut buffer)) = (steps, buffer) {
-        buffer.push(&steps);
+        match seen {
+            Some(seen) => buffer.push(&seen.observed(&steps)),
+            None => buffer.push(&steps),
+        }
+    }
+}
+
+/// What a step of your own in [`LearnSystems::Sample`] needs to learn from the replay buffer in its own way: draw rows, take their
+/// numbers, change them, and make them the [`Batch`].
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// /// Draws rows of the newest tenth alone.
+/// fn draw_the_newest(mut replayed: Replayed) -> Result {
+///     let range = replayed.buffer.range();
+///     let first = range.end - range.len().div_ceil(10);
+///     let rows: Vec<usize> = replayed.buffer.rows().filter(|row| *row >= first).collect();
+///     let n = replayed.batch_size();
+///     let drawn = replayed.random.indices(n, rows.len());
+///     let drawn: Vec<usize> = drawn.into_iter().map(|index| rows[index]).collect();
+///     let gathered = replayed.gather(&drawn);
+///     Ok(replayed.learn_from(gathered)?)
+/// }
+///
+/// let mut app = App::new();
+/// app.add_plugins((YarakPlugins, Environments::default(), Td3::default()))
+///     .replace(Learn, LearnSystems::Sample, draw_the_newest);
+/// ```
+#[derive(SystemParam)]
+pub struct Replayed<'w> {
+    /// What can be drawn.
+    pub buffer: Res<'w, ReplayBuffer>,
+    /// The random stream of minibatches.
+    pub random: ResMut<'w, Random<Sampling>>,
+    experience: Res<'w, Experience>,
+    preprocessing: Res<'w, Preprocessing>,
+    goals: Option<Res<'w, Goals>>,
+    device: Res<'w, ComputeDevice>,
+    batch: ResMut<'w, Batch>,
+}
+
+impl Replayed<'_> {
+    /// How many rows a minibatch has.
+    pub fn batch_size(&self) -> usize {
+        self.experience.0.minibatch.batch
+    }
+
+    /// Draws a minibatch's rows uniformly, with replacement.
+    ///
+    /// # Errors
+    /// When there are none yet.
+    pub fn draw(&mut self) -> Result<Vec<usize>, InputError> {
+        let rows = self.batch_size();
+        let drawn = self.buffer.draw(rows, self.random.generator());
+        drawn.ok_or_else(|| InputError::new(NOTHING))
+    }
+
+    /// The numbers of rows, raw, with their rewards folded.
+    ///
+    /// # Panics
+    /// Like indexing a slice, where a row is none of the buffer's.
+    pub fn gather(&self, rows: &[usize]) -> Gathered {
+        let pipeline = Pipeline {
+            folding: self.experience.0.minibatch.folding(),
+            frames: self.preprocessing.frames,
+            goals: self.goals.as_deref().copied(),
+        };
+        let buffer = &*self.buffer;
+        pipeline.gather(buffer, buffer, buffer.widths(), rows)
+    }
+
+    /// Makes the numbers the [`Batch`], normalised.
+    ///
+    /// # Errors
+    /// When the preprocessing was made for observations of another width.
+    pub fn learn_from(&mut self, gathered: Gathered) -> Result<(), ScaleError> {
+        let normaliser = &self.preprocessing.observation;
+        *self.batch = gathered.into_batch(Some(normaliser), &self.device.plain())?;
+        Ok(())
     }
 }
 
 /// Draws from the buffer. A run that learns from a dataset has none.
-fn draw_replayed(
-    buffer: Option<Res<ReplayBuffer>>,
-    experience: Res<Experience>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut random: ResMut<Random<Sampling>>,
-    mut batch: ResMut<Batch>,
-) -> Result<(), BevyError> {
-    let Some(buffer) = buffer else {
-        return Ok(());
-    };
-    let rows = experience.plugin.minibatch.batch;
-    let rows = buffer
-        .draw(rows, random.generator())
-        .ok_or_else(|| InputError::new(NOTHING))?;
-    *batch = buffer.gather(&rows, &experience.folding, &preprocessing, &device.plain())?;
+fn draw_replayed(mut replayed: Replayed) -> Result<(), BevyError> {
+    let rows = replayed.draw()?;
+    let gathered = replayed.gather(&rows);
+    replayed.learn_from(gathered)?;
     Ok(())
 }
 
-const NOTHING: &str = "the replay buffer has no transition to learn from yet: raise `warm_up`";
+const NOTHING: &str =
+    "the replay buffer has no transition to learn from yet: raise `learning_starts`";

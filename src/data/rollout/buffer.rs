@@ -165,11 +165,23 @@ impl Rollout {
         steps: &Steps,
         preprocessing: &Preprocessing,
     ) -> Result<(), ScaleError> {
+        let seen = [&steps.observation, &steps.next_observation];
+        self.record_seen(steps, seen, preprocessing)
+    }
+
+    /// The same where networks see more than an observation: what they saw before the step and after it, `[environments, observation]`
+    /// each, raw.
+    pub(super) fn record_seen(
+        &mut self,
+        steps: &Steps,
+        [before, after]: [&Column; 2],
+        preprocessing: &Preprocessing,
+    ) -> Result<(), ScaleError> {
         let rows = self.next_rows();
         let width = self.observation.width;
         if !self.seen {
             let seen = &mut self.observation.values[rows.start * width..rows.end * width];
-            seen.copy_from_slice(&steps.observation.values);
+            seen.copy_from_slice(&before.values);
             preprocessing.observation.apply_to_row(seen)?;
             self.given.log_probability = false;
         }
@@ -190,7 +202,7 @@ impl Rollout {
             }
             // Only these have a next observation that no other row shows.
             if steps.valid[environment] && !terminated && (ended || last) {
-                let place = self.cut(row, steps.next_observation.row(environment));
+                let place = self.cut(row, after.row(environment));
                 let next = &mut self.final_observation.values[place];
                 preprocessing.observation.apply_to_row(next)?;
             }

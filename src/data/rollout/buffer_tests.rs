@@ -6,15 +6,12 @@ use rand::SeedableRng;
 const ENVIRONMENTS: usize = 3;
 
 fn preprocessing() -> Preprocessing {
-    Preprocessing {
-        // Each observation is halved: what is seen is not what is raw.
-        observation: Normaliser {
-            mean: vec![0.0],
-            std: vec![2.0 - Normaliser::EPSILON],
-        },
-        action: ActionScale::identity(1),
-        frames: 1,
-    }
+    // Each observation is halved: what is seen is not what is raw.
+    let normaliser = Normaliser {
+        mean: vec![0.0],
+        std: vec![2.0 - Normaliser::EPSILON],
+    };
+    Preprocessing::new(normaliser, ActionScale::identity(1))
 }
 
 /// Steps of environments whose episodes end at random in all the ways there are; after an end, where `next_step` says so, comes a

@@ -1,11 +1,15 @@
 //! Rollouts of rows that are given, without an environment.
 
+use std::sync::Arc;
+
 use bevy_app::{App, Plugin};
 
 use super::Rollout;
 use super::buffer::Given;
-use crate::data::gathering::{seen_after, seen_at};
-use crate::data::{ActionScale, Column, Data, End, Normaliser, Preprocessing, Spaces};
+use crate::data::pipeline::{InMemory, Pipeline};
+use crate::data::{
+    ActionScale, Column, End, Folding, Normaliser, Preprocessing, Spaces, Split, Transitions,
+};
 use crate::env::Space;
 use crate::schedule::InputError;
 
@@ -191,11 +195,10 @@ pub struct GivenRowsPlugin {
 impl Plugin for GivenRowsPlugin {
     fn build(&self, app: &mut App) {
         let (observation, action) = (self.rows.observation.width, self.rows.action.width);
-        app.insert_resource(Preprocessing {
-            observation: Normaliser::identity(observation),
-            action: ActionScale::identity(action),
-            frames: 1,
-        });
+        app.insert_resource(Preprocessing::new(
+            Normaliser::identity(observation),
+            ActionScale::identity(action),
+        ));
         if let Some(n) = self.choices {
             app.insert_resource(Spaces {
                 environment: "the given rows".to_owned(),
@@ -320,24 +323,34 @@ impl Rollout {
 
     /// The training rows of recorded experience as one round of one environment, with so many frames side by side. What its
     /// policy's log-probabilities were is not known: they are the learner's own when the round is prepared.
-    pub fn of_data(data: &Data, frames: usize) -> Self {
-        let transitions = &data.transitions;
+    pub fn of_data(transitions: &Arc<Transitions>, split: &Split, frames: usize) -> Self {
         let (observation, action) = (transitions.observation(), transitions.action());
         let rows = transitions.len();
+        let order = InMemory::new(transitions.clone(), None);
+        let pipeline = Pipeline {
+            // Rewards are summed when the round is prepared.
+            folding: Folding {
+                discount: 0.0,
+                n_step: 1,
+                infinite_horizon: false,
+            },
+            frames,
+            goals: None,
+        };
         let mut rollout = Rollout::new(rows, 1, frames * observation.width, action.width);
         rollout.taken = rows;
-        rollout.observation.values = seen_at(transitions, 0..rows, frames);
+        rollout.observation.values = pipeline.seen_at(&order, &order, 0..rows);
         rollout.action.values.clone_from(&action.values);
         rollout.reward.copy_from_slice(transitions.reward());
         rollout.terminated.copy_from_slice(transitions.terminal());
-        for row in &data.split.training {
+        for row in &split.training {
             rollout.valid[*row as usize] = true;
         }
         for episode in transitions.episodes() {
             let last = episode.rows.end - 1;
             rollout.ended[last] = true;
             if episode.end != End::Terminal {
-                let after = seen_after(transitions, std::iter::once(last), frames);
+                let after = pipeline.seen_after(&order, &order, last);
                 rollout.cut(last, &after);
             }
         }
@@ -347,10 +360,8 @@ impl Rollout {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::data::{Episode, Parts, Split, Transitions};
+    use crate::data::{Episode, Parts};
 
     #[test]
     fn rounds_of_data_show_the_frames_of_each_row_and_of_what_followed_a_cut() {
@@ -369,22 +380,19 @@ mod tests {
                 .map(|(rows, end)| Episode { rows, end })
                 .to_vec(),
         });
-        let data = Data {
-            transitions: Arc::new(transitions.unwrap()),
-            split: Arc::new(Split {
-                training: vec![0, 1, 2, 3],
-                held_out: Vec::new(),
-            }),
-            file: "made_up.hdf5".into(),
+        let transitions = Arc::new(transitions.unwrap());
+        let split = Split {
+            training: vec![0, 1, 2, 3],
+            held_out: Vec::new(),
         };
-        let rollout = Rollout::of_data(&data, 2);
+        let rollout = Rollout::of_data(&transitions, &split, 2);
         assert_eq!(
             rollout.observation.values,
             [0.0, 0.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0]
         );
         assert_eq!(rollout.final_observation.values, [3.0, 3.5]);
         assert_eq!(rollout.cut, [3]);
-        let rollout = Rollout::of_data(&data, 1);
+        let rollout = Rollout::of_data(&transitions, &split, 1);
         assert_eq!(rollout.observation.values, [0.0, 1.0, 2.0, 3.0]);
         assert_eq!(rollout.final_observation.values, [3.5]);
     }

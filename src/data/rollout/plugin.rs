@@ -6,9 +6,9 @@ use bevy_ecs::prelude::*;
 use super::divergence::are_enough;
 use super::{Divergence, Rollout, RolloutBatch};
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
-use crate::collect::{Exploration, Steps};
+use crate::collect::{Exploration, Seen, Steps};
 use crate::data::dataset::load_dataset;
-use crate::data::{Data, Preprocessing, StoredData};
+use crate::data::{Data, Preprocessing};
 use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
 use crate::schedule::{
     Cadence, Clock, Collect, CollectSystems, Epochs, InputError, Learn, LearnSystems, Prepare,
@@ -60,11 +60,13 @@ impl Plugin for RolloutPlugin {
 /// Before any network is built, whose plugin would miss the environments in words of its own.
 fn find_experience(
     data: Option<Res<Data>>,
-    stored: Option<Res<StoredData>>,
     steps: Option<Res<Steps>>,
     acting_only: Option<Res<Preprocessing>>,
 ) -> Result<(), BevyError> {
-    if stored.is_some() {
+    if data
+        .as_ref()
+        .is_some_and(|data| data.transitions().is_none())
+    {
         return Err(InputError::new(STORED).into());
     }
     match (data, steps, acting_only) {
@@ -95,16 +97,19 @@ fn build_rollout(
     let rounds = &rounds.0;
     let rollout = match (given, steps, data) {
         (Some(given), ..) => given.clone(),
-        (None, Some(steps), _) => Rollout::new(
-            rounds.steps.max(1),
-            steps.rows(),
-            steps.observation.width,
-            steps.action.width,
-        ),
-        (None, None, Some(data)) => {
-            Rollout::of_data(&data, preprocessing.map_or(1, |it| it.frames.max(1)))
+        (None, Some(steps), _) => {
+            let seen = preprocessing.map_or(steps.observation.width, |it| it.widths()[0]);
+            let (rows, action) = (steps.rows(), steps.action.width);
+            Rollout::new(rounds.steps.max(1), rows, seen, action)
         }
-        _ => return Ok(()),
+        (None, None, Some(data)) => {
+            let Some(transitions) = data.transitions() else {
+                return Ok(());
+            };
+            let frames = preprocessing.map_or(1, |it| it.frames.max(1));
+            Rollout::of_data(transitions, &data.split, frames)
+        }
+        (None, None, None) => return Ok(()),
     };
     let online = rollout.rows() == 0;
     let rows = rollout.valid.len();
@@ -141,11 +146,17 @@ fn build_rollout(
 
 fn record_rollout(
     steps: Option<Res<Steps>>,
+    seen: Option<Res<Seen>>,
     preprocessing: Option<Res<Preprocessing>>,
     rollout: Option<ResMut<Rollout>>,
 ) -> Result<(), BevyError> {
     if let (Some(steps), Some(preprocessing), Some(mut rollout)) = (steps, preprocessing, rollout) {
-        rollout.record(&steps, &preprocessing)?;
+        match seen {
+            Some(seen) => {
+                rollout.record_seen(&steps, [&seen.before, &seen.after], &preprocessing)?;
+            }
+            None => rollout.record(&steps, &preprocessing)?,
+        }
     }
     Ok(())
 }

@@ -8,13 +8,14 @@
 //!
 //! - [`Stored`]: a recording that stays in its file; rewards and episodes are in memory.
 //! - `plan`: the batches of one sweep and the rows that they need.
-//! - [`ReadAhead`]: the thread that plans and the threads that read.
+//! - `read_ahead`: the thread that plans and the threads that read.
 
 mod plan;
 mod read_ahead;
 mod statistics;
 mod stored;
 
-pub use plan::Drawing;
-pub use read_ahead::ReadAhead;
-pub use stored::{Rows, Stored};
+pub use stored::Stored;
+
+pub(in crate::data) use plan::Drawing;
+pub(in crate::data) use read_ahead::ReadAhead;

@@ -4,73 +4,34 @@ use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::stored::{Rows, Stored};
-use crate::data::frames::frames_of;
+use super::stored::Stored;
 use crate::data::minibatches::draw_rows;
-use crate::data::{Goals, LoadError};
+use crate::data::pipeline::{Needed, Numbers, Pipeline};
+use crate::data::{Gathered, LoadError, Transitions};
 
 /// What a batch is made of.
-#[derive(Clone, Debug)]
-pub struct Drawing {
+#[derive(Clone, Copy, Debug)]
+pub(in crate::data) struct Drawing {
     /// Rows in a batch.
     pub batch: usize,
-    /// The steps that are folded into one, at least 1.
-    pub n_step: usize,
-    /// The observations that networks see side by side, at least 1.
-    pub frames: usize,
-    /// The goals that networks are given.
-    pub goals: Option<Goals>,
-}
-
-impl Drawing {
-    /// The row whose next observation a folded step ends with.
-    pub(super) fn last(&self, stored: &Stored, row: usize) -> usize {
-        let end = stored.episode_of(row).rows.end;
-        row.saturating_add(self.n_step).min(end) - 1
-    }
-
-    /// The rows whose observations are seen at a row.
-    pub(super) fn seen_at(&self, stored: &Stored, row: usize) -> impl Iterator<Item = usize> {
-        frames_of(row, &stored.episode_of(row).rows, self.frames)
-    }
-
-    /// The rows whose observations are seen after the step of a row, in front of its next observation.
-    pub(super) fn seen_before_next(
-        &self,
-        stored: &Stored,
-        row: usize,
-    ) -> impl Iterator<Item = usize> {
-        frames_of(row, &stored.episode_of(row).rows, self.frames - 1)
-    }
-
-    /// The row whose next observation is the goal.
-    pub(super) fn goal(&self, stored: &Stored, row: usize) -> Option<usize> {
-        let goals = self.goals?;
-        Some(goals.row(stored.episode_of(row)) as usize)
-    }
-}
-
-/// Rows that are needed, ascending, each once.
-#[derive(Default)]
-pub(super) struct Needed {
-    /// Of which the observation and the action are needed.
-    pub(super) here: Vec<u32>,
-    /// Of which the next observation is needed.
-    pub(super) next: Vec<u32>,
+    /// What is taken of them.
+    pub pipeline: Pipeline,
 }
 
 /// The rows of the batches to come.
 pub(super) struct Plan {
     /// The transitions of each batch, in the order in which they were drawn.
     pub(super) batches: Vec<Vec<u32>>,
+    /// Ascending, each once.
     pub(super) needed: Needed,
 }
 
-/// A stretch of the needed rows, for one thread to read: places in [`Needed::here`] and in [`Needed::next`].
+/// A stretch of the needed rows, for one thread to read: places in each list of [`Needed`].
 #[derive(Clone, Debug)]
 pub(super) struct Job {
-    pub(super) here: Range<usize>,
-    pub(super) next: Range<usize>,
+    pub(super) observation: Range<usize>,
+    pub(super) action: Range<usize>,
+    pub(super) next_observation: Range<usize>,
 }
 
 impl Plan {
@@ -82,23 +43,23 @@ impl Plan {
         batches: usize,
         generator: &mut ChaCha8Rng,
     ) -> Self {
-        let batches: Vec<Vec<u32>> = (0..batches)
+        let batches = (0..batches)
             .map(|_| draw_rows(training, drawing.batch, generator))
             .collect();
+        Self::of(stored, batches, &drawing.pipeline)
+    }
+
+    /// What these batches need.
+    pub(super) fn of(stored: &Stored, batches: Vec<Vec<u32>>, pipeline: &Pipeline) -> Self {
         let mut needed = Needed::default();
         for row in batches.iter().flatten() {
-            let row = *row as usize;
-            let last = drawing.last(stored, row);
-            // A recording's rows are at most `u32::MAX`, or nothing would have been drawn from them.
-            let seen = drawing.seen_at(stored, row);
-            let seen = seen.chain(drawing.seen_before_next(stored, last));
-            needed.here.extend(seen.map(|row| row as u32));
-            needed.next.push(last as u32);
-            needed
-                .next
-                .extend(drawing.goal(stored, row).map(|goal| goal as u32));
+            pipeline.needs(stored, *row as usize, &mut needed);
         }
-        for rows in [&mut needed.here, &mut needed.next] {
+        for rows in [
+            &mut needed.observation,
+            &mut needed.action,
+            &mut needed.next_observation,
+        ] {
             rows.sort_unstable();
             rows.dedup();
             rows.shrink_to_fit();
@@ -108,25 +69,35 @@ impl Plan {
 
     /// The jobs that fetch everything, in the order of the file.
     pub(super) fn jobs(&self, span: usize) -> Vec<Job> {
-        let Needed { here, next } = &self.needed;
+        let Needed {
+            observation,
+            action,
+            next_observation,
+        } = &self.needed;
+        let lists = [observation, action, next_observation];
+        let mut first = [0; 3];
         let mut jobs = Vec::new();
-        let (mut first_here, mut first_next) = (0, 0);
         loop {
-            let first = [here.get(first_here), next.get(first_next)];
-            let Some(first) = first.into_iter().flatten().min() else {
+            let heads = lists
+                .iter()
+                .zip(first)
+                .filter_map(|(list, at)| list.get(at));
+            let Some(least) = heads.min() else {
                 return jobs;
             };
             // A unit is never cut, so that none is read twice.
-            let end = (*first as usize / span + 1) * span;
-            let until = |rows: &[u32], start: usize| {
-                start + rows[start..].partition_point(|row| (*row as usize) < end)
+            let end = (*least as usize / span + 1) * span;
+            let mut until = |index: usize| {
+                let (rows, start) = (lists[index], first[index]);
+                let count = rows[start..].partition_point(|row| (*row as usize) < end);
+                first[index] += count;
+                start..start + count
             };
-            let job = Job {
-                here: first_here..until(here, first_here),
-                next: first_next..until(next, first_next),
-            };
-            (first_here, first_next) = (job.here.end, job.next.end);
-            jobs.push(job);
+            jobs.push(Job {
+                observation: until(0),
+                action: until(1),
+                next_observation: until(2),
+            });
         }
     }
 }
@@ -139,10 +110,49 @@ pub(super) struct Values {
     pub(super) next_observation: Vec<f32>,
 }
 
+impl Values {
+    /// Room for all that a plan needs.
+    pub(super) fn of(plan: &Plan, [observation, action]: [usize; 2]) -> Self {
+        let needed = &plan.needed;
+        Values {
+            observation: vec![0.0; needed.observation.len() * observation],
+            action: vec![0.0; needed.action.len() * action],
+            next_observation: vec![0.0; needed.next_observation.len() * observation],
+        }
+    }
+
+    /// Puts in what a job has read.
+    pub(super) fn put(&mut self, job: &Job, read: &Values, [observation, action]: [usize; 2]) {
+        let put = |to: &mut [f32], places: &Range<usize>, width, from: &[f32]| {
+            to[places.start * width..places.end * width].copy_from_slice(from);
+        };
+        let (to, from) = (&mut self.observation, &read.observation);
+        put(to, &job.observation, observation, from);
+        put(&mut self.action, &job.action, action, &read.action);
+        let (to, from) = (&mut self.next_observation, &read.next_observation);
+        put(to, &job.next_observation, observation, from);
+    }
+
+    /// Takes the given rows of a stretch that was read.
+    pub(super) fn take(&mut self, read: &Transitions, start: usize, rows: [&[u32]; 3]) {
+        let columns = [
+            (&mut self.observation, read.observation()),
+            (&mut self.action, read.action()),
+            (&mut self.next_observation, read.next_observation()),
+        ];
+        for ((values, column), rows) in columns.into_iter().zip(rows) {
+            for row in rows {
+                values.extend_from_slice(column.row(*row as usize - start));
+            }
+        }
+    }
+}
+
 /// A plan that was carried out: its batches can be taken, in their order.
 pub(super) struct Window {
     pub(super) plan: Plan,
     pub(super) values: Values,
+    pub(super) widths: [usize; 2],
     /// The batch that comes next.
     pub(super) next: usize,
 }
@@ -154,30 +164,33 @@ impl Window {
     }
 
     /// The numbers of the batch that comes next.
-    pub(super) fn take(&mut self, stored: &Stored, drawing: &Drawing) -> Result<Rows, LoadError> {
+    pub(super) fn take(
+        &mut self,
+        stored: &Stored,
+        pipeline: &Pipeline,
+    ) -> Result<Gathered, LoadError> {
         let rows = self.rows().unwrap_or_default();
-        let [observation, action] = stored.recording().widths();
-        let (needed, values) = (&self.plan.needed, &self.values);
-        let here = |row| numbers(&needed.here, &values.observation, observation, row);
-        let next = |row| numbers(&needed.next, &values.next_observation, observation, row);
-        let mut gathered = Rows::default();
-        for row in rows.iter().map(|row| *row as usize) {
-            for frame in drawing.seen_at(stored, row) {
-                gathered.observation.extend_from_slice(here(frame));
-            }
-            let acted = numbers(&needed.here, &values.action, action, row);
-            gathered.action.extend_from_slice(acted);
-            let last = drawing.last(stored, row);
-            for frame in drawing.seen_before_next(stored, last) {
-                gathered.next_observation.extend_from_slice(here(frame));
-            }
-            gathered.next_observation.extend_from_slice(next(last));
-            if let Some(goal) = drawing.goal(stored, row) {
-                gathered.goal.extend_from_slice(next(goal));
-            }
-        }
+        let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
+        let gathered = pipeline.gather(stored, &*self, self.widths, &rows);
         self.next += 1;
         stored.rescaled(gathered)
+    }
+}
+
+impl Numbers for Window {
+    fn observation(&self, row: usize) -> &[f32] {
+        let needed = &self.plan.needed.observation;
+        numbers(needed, &self.values.observation, self.widths[0], row)
+    }
+
+    fn action(&self, row: usize) -> &[f32] {
+        let needed = &self.plan.needed.action;
+        numbers(needed, &self.values.action, self.widths[1], row)
+    }
+
+    fn next_observation(&self, row: usize) -> &[f32] {
+        let needed = &self.plan.needed.next_observation;
+        numbers(needed, &self.values.next_observation, self.widths[0], row)
     }
 }
 

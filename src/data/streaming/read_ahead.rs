@@ -3,17 +3,16 @@
 //! Jobs and results go through bounded channels, so that what is in flight is bounded too. Which worker reads what, and when,
 //! changes nothing in what is read. Dropping the value stops all threads after the job that they are at, and waits for them.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{Receiver, Sender, bounded, select};
 use rand_chacha::ChaCha8Rng;
 
-use super::plan::{Drawing, Job, Needed, Plan, Values, Window};
-use super::stored::{Rows, Stored};
+use super::plan::{Drawing, Job, Plan, Values, Window};
+use super::stored::Stored;
 use crate::data::hdf5::File;
-use crate::data::{Bytes, LoadError, Split};
+use crate::data::{Bytes, Gathered, LoadError, Split};
 use crate::subnormals::FlushSubnormals;
 
 /// Threads that read and decode.
@@ -54,14 +53,10 @@ impl ReadAhead {
         memory: Bytes,
     ) -> Result<Self, Bytes> {
         let [observation, action] = stored.recording().widths();
-        // Frames at a row and those before its next observation are different rows where steps are folded.
-        let (here, next) = (
-            2 * drawing.frames - 1,
-            1 + usize::from(drawing.goals.is_some()),
-        );
+        let [seen, acted, after] = drawing.pipeline.most_needed();
         // The numbers, which rows they are of, and which were drawn.
-        let numbers = here * (observation + action) + next * observation;
-        let row = 4 * (numbers + here + next + 1) as u64;
+        let numbers = (seen + after) * observation + acted * action;
+        let row = 4 * (numbers + seen + acted + after + 1) as u64;
         let each = row.saturating_mul(drawing.batch as u64);
         // What a worker reads at once, and what waits in the channels.
         let span = 4 * (2 * observation + action + 1) as u64 * stored.reading().span as u64;
@@ -82,11 +77,6 @@ impl ReadAhead {
         })
     }
 
-    /// How many batches a sweep through the file serves, once it is under way.
-    pub fn batches_in_a_sweep(&self) -> usize {
-        self.most
-    }
-
     /// The batch of these transitions, which were drawn from the generator as it was `before`.
     ///
     /// Where they are what was read ahead, as they are but for the first time and after a jump of the generator (a resumed
@@ -95,7 +85,7 @@ impl ReadAhead {
         &mut self,
         rows: &[u32],
         before: &ChaCha8Rng,
-    ) -> Result<Rows, LoadError> {
+    ) -> Result<Gathered, LoadError> {
         for _ in 0..2 {
             if self
                 .window
@@ -112,13 +102,13 @@ impl ReadAhead {
             if let Some(window) = &mut self.window
                 && window.rows() == Some(rows)
             {
-                return window.take(&self.stored, &self.drawing);
+                return window.take(&self.stored, &self.drawing.pipeline);
             }
             self.begin(before.clone())?;
         }
         // The generator does not draw twice what it drew once: give what was asked for all the same.
         let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
-        self.stored.read(&rows, &self.drawing)
+        self.stored.read(&rows, &self.drawing.pipeline)
     }
 
     fn begin(&mut self, generator: ChaCha8Rng) -> Result<(), LoadError> {
@@ -132,7 +122,7 @@ impl ReadAhead {
         let planner = Planner {
             stored: self.stored.clone(),
             split: self.split.clone(),
-            drawing: self.drawing.clone(),
+            drawing: self.drawing,
             most: self.most,
             generator,
         };
@@ -206,7 +196,7 @@ impl Planner {
                 scope.spawn(move || {
                     FlushSubnormals::for_this_thread();
                     for (job, plan) in asked {
-                        let piece = fetch(stored, &file, &plan, &job);
+                        let piece = stored.fetch(&file, &plan, &job);
                         // Who has the last piece has the plan for itself.
                         drop(plan);
                         if give.send((job, piece)).is_err() {
@@ -246,13 +236,8 @@ impl Planner {
         given: &Receiver<Piece>,
         stopped: &Receiver<()>,
     ) -> Option<Result<Window, LoadError>> {
-        let [observation, action] = self.stored.recording().widths();
-        let Needed { here, next } = &plan.needed;
-        let mut values = Values {
-            observation: vec![0.0; here.len() * observation],
-            action: vec![0.0; here.len() * action],
-            next_observation: vec![0.0; next.len() * observation],
-        };
+        let widths = self.stored.recording().widths();
+        let mut values = Values::of(&plan, widths);
         let mut jobs = plan.jobs(self.stored.reading().span).into_iter().peekable();
         let plan = Arc::new(plan);
         let (mut under_way, mut failure) = (0, None);
@@ -275,25 +260,12 @@ impl Planner {
                     recv(stopped) -> _ => return None,
                 },
             };
-            let Some((Job { here, next }, read)) = piece else {
+            let Some((job, read)) = piece else {
                 continue;
             };
             under_way -= 1;
             match read {
-                Ok(read) => {
-                    let put = |to: &mut [f32], places: &Range<usize>, width, from: &[f32]| {
-                        to[places.start * width..places.end * width].copy_from_slice(from);
-                    };
-                    put(
-                        &mut values.observation,
-                        &here,
-                        observation,
-                        &read.observation,
-                    );
-                    put(&mut values.action, &here, action, &read.action);
-                    let from = &read.next_observation;
-                    put(&mut values.next_observation, &next, observation, from);
-                }
+                Ok(read) => values.put(&job, &read, widths),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
@@ -305,46 +277,8 @@ impl Planner {
         Some(Ok(Window {
             plan,
             values,
+            widths,
             next: 0,
         }))
     }
-}
-
-/// Reads the rows of a job, in stretches of neighbouring units.
-fn fetch(stored: &Stored, file: &File, plan: &Plan, job: &Job) -> Result<Values, LoadError> {
-    let mut here = &plan.needed.here[job.here.clone()];
-    let mut next = &plan.needed.next[job.next.clone()];
-    let mut rows = [here, next].concat();
-    rows.sort_unstable();
-    let unit = stored.reading().unit;
-    let neighbours = |a: &u32, b: &u32| *b as usize / unit - *a as usize / unit <= 1;
-    let mut values = Values::default();
-    for rows in rows.chunk_by(neighbours) {
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
-            continue;
-        };
-        let (start, end) = (*first as usize, *last as usize + 1);
-        let read = stored.recording().read_rows_with(file, start..end)?;
-        let taken = |rows: &mut &[u32]| {
-            let count = rows.partition_point(|row| row <= last);
-            let (taken, rest) = rows.split_at(count);
-            *rows = rest;
-            taken
-                .iter()
-                .map(|row| *row as usize - start)
-                .collect::<Vec<_>>()
-        };
-        for row in taken(&mut here) {
-            values
-                .observation
-                .extend_from_slice(read.observation().row(row));
-            values.action.extend_from_slice(read.action().row(row));
-        }
-        for row in taken(&mut next) {
-            values
-                .next_observation
-                .extend_from_slice(read.next_observation().row(row));
-        }
-    }
-    Ok(values)
 }

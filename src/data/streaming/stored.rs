@@ -3,11 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::plan::Drawing;
+use super::plan::{Job, Plan, Values, Window};
 use super::statistics::{self, Statistics};
 use crate::data::hdf5::File;
+use crate::data::pipeline::{Order, Pipeline, ends, row_after, row_before};
 use crate::data::{
-    ActionScale, Bytes, Column, End, Episode, LoadError, Normaliser, Recording, Split,
+    ActionScale, Bytes, Column, End, Episode, Gathered, LoadError, Normaliser, Recording, Split,
 };
 
 /// Transitions that stay in their file; their rewards and episodes are in memory.
@@ -19,6 +20,8 @@ pub struct Stored {
     stamp: Stamp,
     reading: Reading,
     reward: Vec<f32>,
+    /// How the episode ends at each row.
+    ends: Vec<Option<End>>,
     /// Applied to what is read, once they are known.
     scales: Option<(Normaliser, ActionScale)>,
 }
@@ -47,19 +50,6 @@ impl Stamp {
     }
 }
 
-/// The numbers of some transitions, in the order in which they were asked for.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rows {
-    /// `[rows, frames * observation]`.
-    pub observation: Vec<f32>,
-    /// `[rows, action]`.
-    pub action: Vec<f32>,
-    /// `[rows, frames * observation]`, those after the steps that are folded into one.
-    pub next_observation: Vec<f32>,
-    /// `[rows, observation]`, and empty where networks are given no goals.
-    pub goal: Vec<f32>,
-}
-
 impl Stored {
     /// Sweeps through a recording: rewards, the statistics of what is trained on, and every number looked at. `memory` is what
     /// all of it may take.
@@ -81,6 +71,7 @@ impl Stored {
             extremes,
         } = statistics::of(&recording, &file, reading.span, split, normalise)?;
         let stored = Self {
+            ends: ends(recording.episodes()),
             recording,
             file: Mutex::new(file),
             stamp,
@@ -115,23 +106,9 @@ impl Stored {
         self.recording.episodes()
     }
 
-    /// The episode that a transition belongs to.
-    pub(in crate::data) fn episode_of(&self, row: usize) -> &Episode {
-        let after = self
-            .episodes()
-            .partition_point(|episode| episode.rows.start <= row);
-        &self.episodes()[after.saturating_sub(1)]
-    }
-
-    /// Whether the step entered a terminal state.
-    pub(in crate::data) fn is_terminal(&self, row: usize) -> bool {
-        let episode = self.episode_of(row);
-        episode.end == End::Terminal && episode.rows.end == row + 1
-    }
-
     /// What stays in memory, however little may be taken.
     pub fn resident(&self) -> Bytes {
-        let rows = 4 * self.len() as u64;
+        let rows = 5 * self.len() as u64;
         Bytes(rows + size_of_val(self.episodes()) as u64)
     }
 
@@ -152,48 +129,110 @@ impl Stored {
         }
     }
 
-    /// Reads some transitions at once, one by one.
+    /// The numbers of some transitions, read at once.
     ///
     /// # Errors
     /// The file has changed or cannot be read any more.
-    pub fn read(&self, rows: &[usize], drawing: &Drawing) -> Result<Rows, LoadError> {
+    pub(in crate::data) fn read(
+        &self,
+        rows: &[usize],
+        pipeline: &Pipeline,
+    ) -> Result<Gathered, LoadError> {
         self.unchanged()?;
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut read = Rows::default();
-        let one = |row: usize| self.recording.read_rows_with(&file, row..row + 1);
-        for row in rows {
-            for frame in drawing.seen_at(self, *row) {
-                read.observation.extend(&one(frame)?.observation().values);
-            }
-            read.action.extend(&one(*row)?.action().values);
-            let last = drawing.last(self, *row);
-            let next = &mut read.next_observation;
-            for frame in drawing.seen_before_next(self, last) {
-                next.extend(&one(frame)?.observation().values);
-            }
-            next.extend(&one(last)?.next_observation().values);
-            if let Some(goal) = drawing.goal(self, *row) {
-                read.goal.extend(&one(goal)?.next_observation().values);
-            }
+        // A recording's rows are at most `u32::MAX`.
+        let batch = rows.iter().map(|row| *row as u32).collect();
+        let plan = Plan::of(self, vec![batch], pipeline);
+        let widths = self.recording.widths();
+        let mut values = Values::of(&plan, widths);
+        for job in plan.jobs(self.reading.span) {
+            let read = self.fetch(&file, &plan, &job)?;
+            values.put(&job, &read, widths);
         }
-        self.rescaled(read)
+        let mut window = Window {
+            plan,
+            values,
+            widths,
+            next: 0,
+        };
+        window.take(self, pipeline)
+    }
+
+    /// Reads the rows of a job, in stretches of neighbouring units.
+    pub(super) fn fetch(&self, file: &File, plan: &Plan, job: &Job) -> Result<Values, LoadError> {
+        let needed = &plan.needed;
+        let mut lists = [
+            &needed.observation[job.observation.clone()],
+            &needed.action[job.action.clone()],
+            &needed.next_observation[job.next_observation.clone()],
+        ];
+        let mut rows = lists.concat();
+        rows.sort_unstable();
+        let unit = self.reading.unit;
+        let neighbours = |a: &u32, b: &u32| *b as usize / unit - *a as usize / unit <= 1;
+        let mut values = Values::default();
+        for rows in rows.chunk_by(neighbours) {
+            let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+                continue;
+            };
+            let (start, end) = (*first as usize, *last as usize + 1);
+            let read = self.recording.read_rows_with(file, start..end)?;
+            let taken = lists.each_mut().map(|list| {
+                let count = list.partition_point(|row| row <= last);
+                let (taken, rest) = list.split_at(count);
+                *list = rest;
+                taken
+            });
+            values.take(&read, start, taken);
+        }
+        Ok(values)
     }
 
     /// What was read, as networks see it.
-    pub(super) fn rescaled(&self, mut rows: Rows) -> Result<Rows, LoadError> {
+    pub(super) fn rescaled(&self, mut rows: Gathered) -> Result<Gathered, LoadError> {
         let Some((observation, action)) = &self.scales else {
             return Ok(rows);
         };
-        [
-            &mut rows.observation,
-            &mut rows.next_observation,
-            &mut rows.goal,
-        ]
-        .into_iter()
-        .try_for_each(|values| observation.apply_to_row(values))
-        .and_then(|()| action.to_unit(&mut rows.action))
-        .map_err(|_| changed(&self.recording))?;
+        let after = &mut rows.next_observation.values;
+        observation
+            .apply_to_row(&mut rows.observation.values)
+            .and_then(|()| observation.apply_to_row(after))
+            .and_then(|()| action.to_unit(&mut rows.action.values))
+            .and_then(|()| action.to_unit(&mut rows.next_action.values))
+            .map_err(|_| changed(&self.recording))?;
+        // What is not known is not scaled either.
+        for (row, known) in rows.has_next_action.iter().enumerate() {
+            if !known {
+                rows.next_action.row_mut(row).fill(0.0);
+            }
+        }
         Ok(rows)
+    }
+}
+
+impl Order for Stored {
+    fn before(&self, row: usize) -> Option<usize> {
+        row_before(&self.ends, row)
+    }
+
+    fn after(&self, row: usize) -> Option<usize> {
+        row_after(&self.ends, row)
+    }
+
+    fn end(&self, row: usize) -> Option<End> {
+        self.ends[row]
+    }
+
+    fn last(&self, row: usize) -> usize {
+        let episodes = self.episodes();
+        episodes[episodes.partition_point(|episode| episode.rows.end <= row)]
+            .rows
+            .end
+            - 1
+    }
+
+    fn reward(&self, row: usize) -> f32 {
+        self.reward[row]
     }
 }
 

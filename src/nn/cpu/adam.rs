@@ -366,20 +366,21 @@ mod tests {
     fn a_moment_of_1e_37_without_gradient_is_exactly_zero_within_30_steps() {
         for instructions in InstructionSet::available() {
             for threads in [1, 2] {
-                let mut kernels = Kernels::with_instructions(threads, instructions);
+                let mut kernels = Kernels::with_instructions(threads, *instructions);
                 // Several tasks, so that every thread has some.
                 let len = 100_000;
                 let (mut params, mut first, mut second) =
                     (vec![0.5; len], vec![1e-37; len], vec![1e-37; len]);
-                let step = |kernels: &mut Kernels, first: &mut [f32], second: &mut [f32], at| {
-                    let state = AdamState {
-                        params: &mut params,
-                        first,
-                        second,
+                let mut step =
+                    |kernels: &mut Kernels, first: &mut [f32], second: &mut [f32], at| {
+                        let state = AdamState {
+                            params: &mut params,
+                            first,
+                            second,
+                        };
+                        let gradient = vec![0.0; len];
+                        kernels.adam(&Adam::default(), at, &gradient, None, state)
                     };
-                    let gradient = vec![0.0; len];
-                    kernels.adam(&Adam::default(), at, &gradient, None, state)
-                };
                 for at in 1..=20 {
                     step(&mut kernels, &mut first, &mut second, at).unwrap();
                 }

@@ -9,6 +9,8 @@
 //!   of a weight, 16384 parameters), every sum lies within one task or is formed in the order of the tasks, and a row's
 //!   result does not depend on the other rows of its batch. Different [instruction sets](InstructionSet) differ in
 //!   the last bits.
+//! - **Subnormal numbers are zero**, as operands and as results, on x86-64 and AArch64, whatever mode the calling thread has
+//!   ([`subnormals`](crate::subnormals)).
 //! - **No allocation in a step** once buffers have grown to its size.
 //! - **No copies of the operands** but transposed weights in the backward pass.
 //! - A NaN in parameters or inputs reaches the output.

@@ -12,8 +12,8 @@ fn dqn<M>(
     step: impl IntoScheduleConfigs<ScheduleSystem, M> + Clone + 'static,
 ) -> Trial {
     let mut dqn = Dqn {
-        batch: 32,
-        target_update: TargetUpdate::Hard(4),
+        minibatch: MinibatchSettings::of(32),
+        target_update: TargetUpdate { every: 4, tau: 1.0 },
         ..default()
     };
     dqn.critic.encoder.set_hidden_sizes(&[16]);
@@ -27,11 +27,11 @@ fn dqn<M>(
 fn a_target_of_choices_that_is_not_detached_is_caught() {
     let forgotten = |batch: Res<Batch>, mut critic: Learning<Critic>| -> Result {
         // The greatest of the network's own values, in place of its target's.
-        let next = critic.q(batch.next_observation.clone());
+        let next = critic.q_values(batch.next_observation.clone());
         let best = next.max_dim(1).squeeze_dim::<1>(1);
         let constant = |x: Tensor<1>| x.stop_gradient();
         let y = best * constant(batch.bootstrap.clone()) + constant(batch.reward.clone());
-        let q = critic.q_of(batch.observation.clone(), batch.action.clone());
+        let q = critic.q1(batch.observation.clone(), batch.action.clone());
         critic.descend((q - y).square().mean())?;
         Ok(())
     };
@@ -45,19 +45,21 @@ fn a_target_of_choices_that_is_not_detached_is_caught() {
 fn a_target_that_is_copied_at_another_step_is_caught() {
     let trial = dqn(LearnSystems::Targets, yarak::plugins::dqn::track_target);
     assert_eq!(trial.targets_are_copied(4), Ok(()));
-    // Counted from 0, so that it is copied at the first step.
-    let early = |dqn: Res<Dqn>, tick: Res<Tick<Critic>>, mut critic: Tracking<Critic>| {
-        critic.follow(dqn.target_update, dqn.target_tau, tick.count - 1);
-    };
-    let trial = dqn(LearnSystems::Targets, early);
+    // At every step, whatever the slot's condition is.
+    let trial = dqn(LearnSystems::Targets, yarak::plugins::dqn::track_target).with(|app| {
+        app.remove(Learn, LearnSystems::Targets).add_systems(
+            Learn,
+            yarak::plugins::dqn::track_target.in_set(LearnSystems::Rates),
+        );
+    });
     caught(
         trial.targets_are_copied(4),
         &["`target_critic` moved at step 1", "every 4 steps"],
     );
-    // Never copied: what moves is softly drawn after.
-    let softly = |mut critic: Tracking<Critic>| critic.soft(0.5);
+    // Never copied: what moves only comes nearer.
+    let softly = |mut critic: Tracking<Critic>| critic.follow(0.5);
     caught(
-        dqn(LearnSystems::Targets, softly).targets_are_copied(1),
+        dqn(LearnSystems::Targets, softly).targets_are_copied(4),
         &["`target_critic`", "slot `Targets`", "τ = 1"],
     );
 }
@@ -68,8 +70,8 @@ fn a_bootstrap_past_a_terminal_is_caught_in_a_huber_loss_too() {
         |batch: Res<Batch>, target: Res<Target<Critic>>, mut critic: Learning<Critic>| -> Result {
             let next = batch.next_observation.clone();
             let best = target.greedy(next.clone());
-            let y = batch.reward.clone() + target.q_of(next, best) * 0.99;
-            let q = critic.q_of(batch.observation.clone(), batch.action.clone());
+            let y = batch.reward.clone() + target.q1(next, best) * 0.99;
+            let q = critic.q1(batch.observation.clone(), batch.action.clone());
             critic.descend(losses::smooth_l1_of_each(q.unsqueeze::<2>(), y))?;
             Ok(())
         };

@@ -9,7 +9,7 @@ use yarak::testing::{Mistake, Trial};
 
 fn small() -> Td3Bc {
     let mut td3 = Td3Bc {
-        batch: 32,
+        minibatch: MinibatchSettings::of(32),
         ..default()
     };
     td3.actor.encoder.set_hidden_sizes(&[16]);
@@ -219,7 +219,7 @@ fn a_target_that_is_updated_by_gradient_is_caught() {
         Ok(())
     }
     let trial = with(|app| {
-        app.add_learner::<Twin>(Learner::default())
+        app.add_learner::<Twin>(OptimizerSettings::default())
             .add_systems(PostStartup, build_twin)
             .replace(Learn, LearnSystems::Targets, descend_target);
     });
@@ -319,7 +319,7 @@ fn a_network_that_is_never_built_is_caught() {
         const NAME: &'static str = "planner";
     }
     let trial = with(|app| {
-        app.add_learner::<Planner>(Learner::default());
+        app.add_learner::<Planner>(OptimizerSettings::default());
     });
     caught(
         trial.networks_exist(&["actor", "critic", "planner"]),

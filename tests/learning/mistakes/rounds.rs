@@ -108,7 +108,7 @@ fn an_advantage_that_is_not_detached_is_caught() {
 #[test]
 fn an_old_log_probability_that_is_not_detached_is_caught() {
     // The ratio of the policy in training and itself is 1, and has no gradient; the entropy still moves the policy.
-    let forgotten = |settings: Res<reinforce::PolicyGradient>,
+    let forgotten = |settings: Res<on_policy::PolicyGradient>,
                      batch: Res<RolloutBatch>,
                      mut actor: Learning<Actor>,
                      mut metrics: ResMut<Metrics>|
@@ -139,13 +139,13 @@ fn a_policys_step_that_moves_the_value_function_is_caught() {
      -> Result {
         let policy = actor.distribution(batch.observation.clone());
         let log_probability = policy.log_probability(batch.action.clone());
-        actor.descend(reinforce::policy_loss(
+        actor.descend(on_policy::policy_loss(
             log_probability,
             batch.advantage.clone(),
         ))?;
         let value = critic.v(batch.observation.clone());
         let loss = losses::mse(value, batch.returns.clone());
-        a2c::descend(&mut critic, loss, 1.0, &mut metrics)
+        on_policy::descend_values(&mut critic, loss, 1.0, &mut metrics)
     };
     caught(
         policy_step(both).changes(ROUND_SLOTS),

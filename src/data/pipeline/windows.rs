@@ -4,7 +4,7 @@
 //! nearest one stands in its place and the mask is false there, as in robomimic's `SequenceDataset`. A window never reaches into
 //! another episode, and a sum of rewards counts each row of the episode once.
 
-use super::{End, Episode, Transitions};
+use crate::data::{End, Episode, Transitions};
 
 /// The shape of windows.
 ///

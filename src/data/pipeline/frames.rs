@@ -3,21 +3,23 @@
 //! The oldest comes first. Where an episode has begun too recently, its first observation stands for those before it, in data as
 //! in environments (Mnih et al. 2015, <https://doi.org/10.1038/nature14236>; robomimic's `FrameStackWrapper`).
 
-use std::ops::Range;
+use smallvec::SmallVec;
 
-/// The rows whose observations are the frames of `row`, in an episode of `rows`: `[frames]`, oldest first.
-pub(super) fn frames_of(
-    row: usize,
-    rows: &Range<usize>,
-    frames: usize,
-) -> impl Iterator<Item = usize> {
-    let first = rows.start;
-    (0..frames)
-        .rev()
-        .map(move |back| row.saturating_sub(back).max(first))
+use super::Order;
+
+/// The rows whose observations are the frames of `row`: `[frames]`, oldest first.
+pub(super) fn frames_of(order: &impl Order, row: usize, frames: usize) -> SmallVec<[usize; 4]> {
+    let mut rows = SmallVec::new();
+    let mut frame = row;
+    for _ in 0..frames {
+        rows.push(frame);
+        frame = order.before(frame).unwrap_or(frame);
+    }
+    rows.reverse();
+    rows
 }
 
-/// The frames of one episode that is played: what a policy trained with [`Dataset::frames`](super::Dataset::frames) acts on.
+/// The frames of one episode that is played: what a policy trained with [`Dataset::frames`](crate::data::Dataset::frames) acts on.
 ///
 /// ```
 /// use yarak::data::FrameStack;
@@ -61,6 +63,11 @@ impl FrameStack {
         self.values[kept..].copy_from_slice(observation);
     }
 
+    /// Goes on from what [`values`](Self::values) gave.
+    pub(super) fn restore(&mut self, values: &[f32]) {
+        self.values = values.to_vec();
+    }
+
     /// The frames, oldest first, `[frames * observation]`; empty before the first episode.
     pub fn values(&self) -> &[f32] {
         &self.values
@@ -69,11 +76,14 @@ impl FrameStack {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::data::pipeline::InMemory;
     use crate::data::{Column, End, Episode, Parts, Transitions, Windows};
 
-    #[test]
-    fn frames_of_a_row_are_those_of_its_window() {
+    /// Episodes of 1, 2 and 4 rows.
+    fn transitions() -> Arc<Transitions> {
         let column = Column {
             values: vec![0.0; 7],
             width: 1,
@@ -90,36 +100,42 @@ mod tests {
                     end: End::Truncated,
                 })
                 .to_vec(),
-        })
-        .unwrap();
+        });
+        Arc::new(transitions.unwrap())
+    }
+
+    #[test]
+    fn frames_of_a_row_are_those_of_its_window() {
+        let transitions = transitions();
+        let order = InMemory::new(transitions.clone(), None);
         for frames in 1..6 {
             let windows = Windows {
                 frames,
                 ..Windows::default()
             };
-            for episode in transitions.episodes() {
-                for row in episode.rows.clone() {
-                    let found: Vec<usize> = frames_of(row, &episode.rows, frames).collect();
-                    assert_eq!(found, windows.at(&transitions, row).rows);
-                }
+            for row in 0..7 {
+                let found = frames_of(&order, row, frames);
+                assert_eq!(found[..], windows.at(&transitions, row).rows);
             }
         }
     }
 
     #[test]
     fn a_stack_that_is_played_shows_what_the_same_episode_shows_in_data() {
-        let observations: Vec<[f32; 2]> = (0..6).map(|step| [step as f32, -1.0]).collect();
+        let order = InMemory::new(transitions(), None);
+        let observations: Vec<[f32; 2]> = (0..7).map(|step| [step as f32, -1.0]).collect();
         for frames in 1..5 {
             let mut stack = FrameStack::new(frames);
-            // Two episodes, so that nothing of the first is left in the second.
-            for rows in [0..2, 2..6] {
+            // Several episodes, so that nothing of the one before is left in the next.
+            for rows in [0..1, 1..3, 3..7] {
                 for row in rows.clone() {
                     match row == rows.start {
                         true => stack.begin(&observations[row]),
                         false => stack.push(&observations[row]),
                     }
-                    let expected: Vec<f32> = frames_of(row, &rows, frames)
-                        .flat_map(|row| observations[row])
+                    let expected: Vec<f32> = frames_of(&order, row, frames)
+                        .iter()
+                        .flat_map(|row| observations[*row])
                         .collect();
                     assert_eq!(stack.values(), expected);
                 }

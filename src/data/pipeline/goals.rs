@@ -4,7 +4,8 @@ use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 
-use super::{Episode, Transitions};
+use super::Order;
+use crate::data::Transitions;
 
 /// Where the goal of a transition comes from (robomimic's `goal_mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Reflect)]
@@ -15,9 +16,9 @@ pub enum GoalMode {
 
 /// Appends a goal to every observation that networks see. An algorithm adds it with what its settings say; `None` adds nothing.
 ///
-/// Networks are then built for inputs `[observation, goal]`, which [`Preprocessing::widths`](super::Preprocessing::widths) counts,
-/// and [`Batch`](super::Batch) has them. A goal is normalised as observations are. No environment here gives goals, so such a
-/// policy is judged by [`Validation`](crate::evaluate::Validation).
+/// Networks are then built for inputs `[observation, goal]`, which [`Preprocessing::widths`](crate::data::Preprocessing::widths) counts,
+/// and [`Batch`](super::Batch) has them. A goal is normalised as observations are. Where the policy acts, `goal` of
+/// [`Rollouts`](crate::evaluate::Rollouts) and [`Environments`](crate::collect::Environments) says what it is to come to.
 ///
 /// ```
 /// use yarak::prelude::*;
@@ -41,7 +42,7 @@ impl Plugin for GoalPlugin {
 }
 
 /// That networks are given goals.
-#[derive(Resource, Clone, Copy, Debug)]
+#[derive(Resource, Clone, Copy, Debug, PartialEq)]
 pub struct Goals {
     /// Where they come from.
     pub mode: GoalMode,
@@ -50,33 +51,27 @@ pub struct Goals {
 impl Goals {
     /// For each transition the row whose next observation is its goal, `[N]`.
     pub fn rows(self, transitions: &Transitions) -> Vec<u32> {
-        transitions
+        let GoalMode::Last = self.mode;
+        let last = transitions
             .episodes()
             .iter()
-            .flat_map(|episode| std::iter::repeat_n(self.row(episode), episode.rows.len()))
+            // `Transitions` holds at most `u32::MAX` rows.
+            .map(|episode| (episode.rows.len(), (episode.rows.end - 1) as u32));
+        last.flat_map(|(rows, last)| std::iter::repeat_n(last, rows))
             .collect()
     }
 
-    /// The row whose next observation is the goal of all rows of an episode.
-    pub(super) fn row(self, episode: &Episode) -> u32 {
+    /// The row whose next observation is a row's goal.
+    pub(super) fn row(self, order: &impl Order, row: usize) -> usize {
         let GoalMode::Last = self.mode;
-        // `Transitions` holds at most `u32::MAX` rows.
-        (episode.rows.end - 1) as u32
-    }
-
-    /// Why a policy that needs goals cannot be played.
-    pub(crate) fn refusal(environment: &str) -> String {
-        format!(
-            "the policy is given goals (`goal_mode`) and {environment} gives none: take `Rollouts` out of the scene and judge the policy by \
-             `Validation`, or leave `goal_mode` out"
-        )
+        order.last(row)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Column, End, Parts};
+    use crate::data::{Column, End, Episode, Parts};
 
     #[test]
     fn every_row_of_an_episode_has_its_last_row_as_goal() {

@@ -6,7 +6,8 @@
 
 use thiserror::Error;
 
-use super::{End, Episode, Transitions};
+use super::Order;
+use crate::data::{End, Episode, Transitions};
 
 /// Folded rewards of every row, `[N]` each.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +57,12 @@ pub fn fold(
     n: usize,
     infinite_horizon: bool,
 ) -> Result<Folded, FoldError> {
-    let forever = check(discount, n, infinite_horizon)?;
+    let folding = Folding {
+        discount,
+        n_step: n,
+        infinite_horizon,
+    };
+    folding.check()?;
     let rows = transitions.len();
     let mut folded = Folded {
         reward: Vec::with_capacity(rows),
@@ -64,60 +70,120 @@ pub fn fold(
         last: Vec::with_capacity(rows),
     };
     for episode in transitions.episodes() {
+        let order = OneEpisode {
+            episode,
+            reward: transitions.reward(),
+        };
         for row in episode.rows.clone() {
-            let (reward, bootstrap, last) =
-                fold_row(transitions.reward(), episode, row, discount, n, forever);
-            folded.reward.push(reward);
-            folded.bootstrap.push(bootstrap);
-            folded.last.push(last);
+            let one = folding.row(&order, row);
+            folded.reward.push(one.reward);
+            folded.bootstrap.push(one.bootstrap);
+            // `Transitions` holds at most `u32::MAX` rows.
+            folded.last.push(one.last as u32);
         }
     }
     Ok(folded)
 }
 
-/// Looks at the settings. Returns what a terminal step's reward is multiplied by.
-pub(super) fn check(discount: f64, n: usize, infinite_horizon: bool) -> Result<f64, FoldError> {
-    if !(0.0..=1.0).contains(&discount) {
-        return Err(FoldError::Discount { discount });
-    }
-    if n == 0 {
-        return Err(FoldError::Steps);
-    }
-    if infinite_horizon && discount == 1.0 {
-        return Err(FoldError::InfiniteSum);
-    }
-    Ok(if infinite_horizon {
-        1.0 / (1.0 - discount)
-    } else {
-        1.0
-    })
+/// How rewards are folded into a target; as in [`fold`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Folding {
+    /// γ, from 0 to 1.
+    pub discount: f64,
+    /// Rewards that are folded into one, at least 1.
+    pub n_step: usize,
+    /// Whether a terminal step's reward counts as earned forever after.
+    pub infinite_horizon: bool,
 }
 
-/// One row of [`Folded`]: reward, bootstrap and last.
-pub(super) fn fold_row(
-    reward: &[f32],
-    episode: &Episode,
-    row: usize,
-    discount: f64,
-    n: usize,
-    forever: f64,
-) -> (f32, f32, u32) {
-    let stop = row.saturating_add(n).min(episode.rows.end);
-    let reaches_terminal = episode.end == End::Terminal && stop == episode.rows.end;
-    let mut sum = 0.0;
-    let mut factor = 1.0;
-    for (step, reward) in (row..stop).zip(&reward[row..stop]) {
-        let own = if reaches_terminal && step + 1 == stop {
-            forever
-        } else {
-            1.0
-        };
-        sum += factor * own * f64::from(*reward);
-        factor *= discount;
+/// One row of [`Folded`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::data) struct FoldedRow {
+    pub reward: f32,
+    pub bootstrap: f32,
+    /// The row whose next observation is bootstrapped from.
+    pub last: usize,
+}
+
+impl Folding {
+    /// Looks at the settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`fold`].
+    pub(in crate::data) fn check(&self) -> Result<(), FoldError> {
+        let discount = self.discount;
+        if !(0.0..=1.0).contains(&discount) {
+            return Err(FoldError::Discount { discount });
+        }
+        if self.n_step == 0 {
+            return Err(FoldError::Steps);
+        }
+        if self.infinite_horizon && discount == 1.0 {
+            return Err(FoldError::InfiniteSum);
+        }
+        Ok(())
     }
-    let bootstrap = if reaches_terminal { 0.0 } else { factor as f32 };
-    // `Transitions` holds at most `u32::MAX` rows.
-    (sum as f32, bootstrap, (stop - 1) as u32)
+
+    /// What a terminal step's reward is multiplied by.
+    fn forever(&self) -> f64 {
+        match self.infinite_horizon {
+            true => 1.0 / (1.0 - self.discount),
+            false => 1.0,
+        }
+    }
+
+    /// One row of [`Folded`]. Where the next row is not there yet, the sum stops as at a truncation.
+    pub(in crate::data) fn row(&self, order: &(impl Order + ?Sized), row: usize) -> FoldedRow {
+        let (mut sum, mut factor, mut last, mut steps) = (0.0, 1.0, row, 1);
+        loop {
+            let is_terminal = order.end(last) == Some(End::Terminal);
+            let own = if is_terminal { self.forever() } else { 1.0 };
+            sum += factor * own * f64::from(order.reward(last));
+            factor *= self.discount;
+            if is_terminal {
+                factor = 0.0;
+            }
+            match order.after(last) {
+                Some(next) if steps < self.n_step => last = next,
+                _ => break,
+            }
+            steps += 1;
+        }
+        FoldedRow {
+            reward: sum as f32,
+            bootstrap: factor as f32,
+            last,
+        }
+    }
+}
+
+/// The rows of one episode that lie one after the other.
+struct OneEpisode<'a> {
+    episode: &'a Episode,
+    reward: &'a [f32],
+}
+
+impl Order for OneEpisode<'_> {
+    fn before(&self, row: usize) -> Option<usize> {
+        (row > self.episode.rows.start).then(|| row - 1)
+    }
+
+    fn after(&self, row: usize) -> Option<usize> {
+        (row < self.last(row)).then_some(row + 1)
+    }
+
+    fn end(&self, row: usize) -> Option<End> {
+        (row == self.last(row)).then_some(self.episode.end)
+    }
+
+    fn last(&self, _: usize) -> usize {
+        self.episode.rows.end - 1
+    }
+
+    fn reward(&self, row: usize) -> f32 {
+        self.reward[row]
+    }
 }
 
 /// Settings that define no finite return.

@@ -9,6 +9,9 @@ use burn::tensor::{Device, Tensor};
 /// `n_step` steps inside the episode, so that the target is always `reward + bootstrap * Q(next_observation, ..)`.
 #[derive(Resource, Clone, Debug)]
 pub struct Batch {
+    /// Which rows were drawn, `[batch]`: of the dataset, or of the replay buffer, which counts all that were ever recorded
+    /// ([`ReplayBuffer`](crate::data::ReplayBuffer)).
+    pub row_ids: Vec<usize>,
     /// s, `[batch, observation]`.
     pub observation: Tensor<2>,
     /// a in [-1, 1], `[batch, action]`.
@@ -21,18 +24,32 @@ pub struct Batch {
     pub bootstrap: Tensor<1>,
     /// 1 where the episode terminated within those steps, else 0, `[batch]`.
     pub terminal: Tensor<1>,
+    /// a', what was done in that state, in [-1, 1], `[batch, action]`; zeros where [`has_next_action`](Self::has_next_action) is 0.
+    pub next_action: Tensor<2>,
+    /// 1 where a' is known, `[batch]`; 0 where the episode ended with those steps, in either way, and where the next step is not
+    /// recorded yet.
+    pub has_next_action: Tensor<1>,
+    /// What each row counts in a loss, `[batch]`, where rows are not drawn alike and importance sampling evens that out: the mean of
+    /// a loss ℓ is that of `weight * ℓ`. `None`: all count the same.
+    pub weight: Option<Tensor<1>>,
 }
 
 impl Batch {
     /// A batch of no rows, before the first is drawn.
     pub fn empty(observation: usize, action: usize, device: &Device) -> Self {
+        let matrix = |width| Tensor::empty([0, width], device);
+        let vector = || Tensor::empty([0], device);
         Batch {
-            observation: Tensor::empty([0, observation], device),
-            action: Tensor::empty([0, action], device),
-            reward: Tensor::empty([0], device),
-            next_observation: Tensor::empty([0, observation], device),
-            bootstrap: Tensor::empty([0], device),
-            terminal: Tensor::empty([0], device),
+            row_ids: Vec::new(),
+            observation: matrix(observation),
+            action: matrix(action),
+            reward: vector(),
+            next_observation: matrix(observation),
+            bootstrap: vector(),
+            terminal: vector(),
+            next_action: matrix(action),
+            has_next_action: vector(),
+            weight: None,
         }
     }
 

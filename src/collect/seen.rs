@@ -1,0 +1,258 @@
+//! What networks see of the environments where it is more than what they show now: frames side by side, and a goal behind them.
+
+use bevy_ecs::prelude::*;
+
+use super::{Observations, Steps};
+use crate::checkpoint::{CheckpointError, Persist, Snapshot};
+use crate::data::pipeline::{Sight, View};
+use crate::data::{Column, EpisodeGoal, Goals, ObservationParts, Preprocessing, Spaces};
+use crate::env::Space;
+use crate::schedule::InputError;
+
+/// What the scene says of what networks see of the environments.
+#[derive(Resource, Clone, Debug)]
+pub(super) struct Asked {
+    pub parts: Vec<String>,
+    pub goal: Option<EpisodeGoal>,
+}
+
+impl Asked {
+    /// What is observed of that which environments show: the parts that were asked for, or all but the goal.
+    pub fn parts(&self, space: &Space) -> Result<ObservationParts, String> {
+        let shown = ObservationParts::of_space(space);
+        match (&self.parts[..], &self.goal) {
+            ([], Some(EpisodeGoal::Part(goal))) => Ok(shown.without(goal)),
+            ([], _) => Ok(shown),
+            (parts, _) => shown.chosen(parts),
+        }
+    }
+}
+
+/// What networks see of the environments, raw, `[environments, frames * observation]` and the goal: not there where that is what
+/// [`Observations`] are.
+#[derive(Resource, Debug)]
+pub struct Seen {
+    sights: Vec<Sight>,
+    view: View,
+    /// When actions were chosen.
+    pub(crate) before: Column,
+    /// After the step, of the same episode: where it ended, with its true last observation.
+    pub(crate) after: Column,
+    /// Now, where a new episode may have begun.
+    pub(crate) now: Column,
+    has_begun: bool,
+}
+
+impl Seen {
+    fn new(rows: usize, frames: usize, view: View) -> Self {
+        let width = frames * view.observed() + view.goal_width();
+        let column = Column::zeros(rows, width);
+        Seen {
+            sights: vec![Sight::new(frames, view.clone()); rows],
+            view,
+            before: column.clone(),
+            after: column.clone(),
+            now: column,
+            has_begun: false,
+        }
+    }
+
+    /// A step as learners are to keep it: what is observed, without the goal.
+    pub(crate) fn observed(&self, steps: &Steps) -> Steps {
+        Steps {
+            observation: self.view.observe(&steps.observation),
+            next_observation: self.view.observe(&steps.next_observation),
+            ..steps.clone()
+        }
+    }
+
+    /// The width of one observation, without the goal.
+    pub(crate) fn observed_width(&self) -> usize {
+        self.view.observed()
+    }
+
+    fn begin(&mut self, observations: &Observations) {
+        for (row, sight) in self.sights.iter_mut().enumerate() {
+            sight.begin(observations.row(row));
+            fill(self.now.row_mut(row), sight);
+        }
+        self.has_begun = true;
+    }
+
+    fn follow(&mut self, steps: &Steps, observations: &Observations) {
+        std::mem::swap(&mut self.before, &mut self.now);
+        for (row, sight) in self.sights.iter_mut().enumerate() {
+            if steps.valid[row] {
+                sight.push(steps.next_observation.row(row));
+            }
+            fill(self.after.row_mut(row), sight);
+            // What is shown after an episode's end, or after what was no step, begins an episode.
+            if !steps.valid[row] || steps.ended(row) {
+                sight.begin(observations.row(row));
+            }
+            fill(self.now.row_mut(row), sight);
+        }
+    }
+}
+
+fn fill(row: &mut [f32], sight: &Sight) {
+    row.iter_mut()
+        .zip(sight.values())
+        .for_each(|(to, value)| *to = value);
+}
+
+impl Persist for Seen {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        snapshot.put_state("environments/seen", &self.now.values)
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
+        let values: Vec<f32> = snapshot.state("environments/seen")?;
+        if values.len() != self.now.values.len() {
+            let what = format!(
+                "{} numbers instead of {}",
+                values.len(),
+                self.now.values.len()
+            );
+            return Err(CheckpointError::unusable("what networks saw", what));
+        }
+        self.now.values = values;
+        for (row, sight) in self.sights.iter_mut().enumerate() {
+            sight.restore(self.now.row(row));
+        }
+        self.has_begun = true;
+        Ok(())
+    }
+}
+
+/// Once it is known what networks are shown: frames by the preprocessing, goals by the algorithm.
+pub(super) fn look_on(
+    spaces: Res<Spaces>,
+    observations: Res<Observations>,
+    asked: Res<Asked>,
+    goals: Option<Res<Goals>>,
+    mut preprocessing: ResMut<Preprocessing>,
+    mut commands: Commands,
+) -> Result<(), BevyError> {
+    let (environment, space) = (&spaces.environment, &spaces.observation);
+    if let Err(what) = asked.parts(space) {
+        let message = format!("`Environments.observations`: {environment}: {what}");
+        return Err(InputError::new(message).into());
+    }
+    // Those of the data or of the checkpoint, where there are such.
+    let parts = &preprocessing.parts;
+    let view = View::of(
+        parts,
+        asked.goal.as_ref(),
+        goals.is_some(),
+        environment,
+        space,
+    );
+    let view = view.map_err(InputError::new)?;
+    let frames = preprocessing.frames;
+    if view.is_whole() && frames == 1 {
+        return Ok(());
+    }
+    // Without data nobody knew of the goal.
+    let inputs = frames * view.observed() + view.goal_width();
+    preprocessing.observation = preprocessing.observation.resized(inputs);
+    let seen = Seen::new(observations.rows(), frames, view);
+    commands.insert_resource(seen);
+    Ok(())
+}
+
+/// Before the first step, unless a run goes on.
+pub(super) fn see_first(observations: Res<Observations>, seen: Option<ResMut<Seen>>) {
+    if let Some(mut seen) = seen
+        && !seen.has_begun
+    {
+        seen.begin(&observations);
+    }
+}
+
+/// After each step.
+pub(super) fn see_on(steps: Res<Steps>, observations: Res<Observations>, mut seen: ResMut<Seen>) {
+    seen.follow(&steps, &observations);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(goal: EpisodeGoal) -> View {
+        let number = || Space::from_bounds(&[(0.0, 1.0)]);
+        let space = Space::dict([("at", number()), ("goal", number())]);
+        let asked = Asked {
+            parts: vec!["at".into()],
+            goal: None,
+        };
+        let parts = asked.parts(&space).unwrap();
+        View::of(&parts, Some(&goal), true, "Walk", &space).unwrap()
+    }
+
+    /// One environment that shows a number and a desired goal; where it ends, the next episode begins with 10 and the goal 9.
+    fn step(now: f32, next: f32, ended: bool, valid: bool) -> (Steps, Observations) {
+        let mut steps = Steps::new(1, 2, 1);
+        steps.observation.values = vec![now, 7.0];
+        steps.next_observation.values = vec![next, 7.0];
+        (steps.truncated[0], steps.valid[0]) = (ended, valid);
+        let mut observations = Observations::new(1, 2);
+        observations.values = if ended {
+            vec![10.0, 9.0]
+        } else {
+            vec![next, 7.0]
+        };
+        (steps, observations)
+    }
+
+    #[test]
+    fn frames_and_goals_are_those_of_the_episode_before_and_after_a_step() {
+        let mut seen = Seen::new(1, 2, view(EpisodeGoal::Part("goal".into())));
+        let (_, first) = step(0.0, 1.0, false, true);
+        seen.begin(&first);
+        assert_eq!(seen.now.values, [1.0, 1.0, 7.0]);
+        let (steps, observations) = step(1.0, 2.0, false, true);
+        seen.follow(&steps, &observations);
+        assert_eq!(seen.before.values, [1.0, 1.0, 7.0]);
+        assert_eq!(seen.after.values, [1.0, 2.0, 7.0]);
+        assert_eq!(seen.now.values, [1.0, 2.0, 7.0]);
+        let (steps, observations) = step(2.0, 3.0, true, true);
+        seen.follow(&steps, &observations);
+        assert_eq!(seen.before.values, [1.0, 2.0, 7.0]);
+        assert_eq!(seen.after.values, [2.0, 3.0, 7.0]);
+        assert_eq!(seen.now.values, [10.0, 10.0, 9.0]);
+        let kept = seen.observed(&steps);
+        assert_eq!(kept.observation.values, [2.0]);
+        assert_eq!(
+            (kept.next_observation.values, kept.next_observation.width),
+            (vec![3.0], 1)
+        );
+    }
+
+    #[test]
+    fn what_was_no_step_begins_an_episode() {
+        let mut seen = Seen::new(1, 2, view(EpisodeGoal::Part("goal".into())));
+        let (_, first) = step(0.0, 1.0, false, true);
+        seen.begin(&first);
+        let (steps, observations) = step(1.0, 5.0, false, false);
+        seen.follow(&steps, &observations);
+        assert_eq!(seen.now.values, [5.0, 5.0, 7.0]);
+    }
+
+    #[test]
+    fn what_was_saved_is_seen_again() {
+        let mut seen = Seen::new(1, 2, view(EpisodeGoal::Fixed(vec![7.0])));
+        let (steps, observations) = step(1.0, 2.0, false, true);
+        seen.begin(&observations);
+        seen.follow(&steps, &observations);
+        let mut snapshot = Snapshot::new(1);
+        seen.save(&mut snapshot).unwrap();
+        let mut restored = Seen::new(1, 2, view(EpisodeGoal::Fixed(vec![7.0])));
+        restored.load(&snapshot, &World::new()).unwrap();
+        for seen in [&mut seen, &mut restored] {
+            let (steps, observations) = step(2.0, 3.0, false, true);
+            seen.follow(&steps, &observations);
+        }
+        assert_eq!(seen.now, restored.now);
+    }
+}

@@ -1,0 +1,287 @@
+//! The dataset as minibatches are drawn from it.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bevy_ecs::prelude::*;
+use burn::tensor::Device;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::data::pipeline::{InMemory, Pipeline};
+use crate::data::streaming::{Drawing, ReadAhead, Stored};
+use crate::data::{
+    Batch, Bytes, Data, DataRows, FoldError, Folding, Gathered, Goals, LoadError, MinibatchPlugin,
+    Split, StoredRows, fold,
+};
+use crate::learner::{Random, Sampling, Seed};
+
+/// The dataset as minibatches are drawn from it: in memory, or read from its file ahead of the learner, with the same bits.
+#[derive(Resource)]
+pub struct Minibatches {
+    source: Source,
+    data: Data,
+    pipeline: Pipeline,
+    batch: usize,
+}
+
+enum Source {
+    InMemory(InMemory),
+    Ahead(Box<Ahead>),
+}
+
+/// Data that stay in their file.
+struct Ahead {
+    stored: Arc<Stored>,
+    read_ahead: Mutex<ReadAhead>,
+    /// The batch that is validated on, which is always the same.
+    held_out: OnceLock<Gathered>,
+}
+
+/// Why minibatches cannot be drawn.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DrawError {
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    #[error(
+        "`Dataset.memory` of {given} is too little: batches of {batch} rows of this file need {enough}; give at least \
+         `memory: {gigabytes}`, or a smaller `batch`"
+    )]
+    Memory {
+        given: Bytes,
+        batch: usize,
+        enough: Bytes,
+        gigabytes: String,
+    },
+}
+
+impl Minibatches {
+    pub(super) fn new(
+        settings: &MinibatchPlugin,
+        data: &Data,
+        frames: usize,
+        goals: Option<Goals>,
+    ) -> Result<Self, DrawError> {
+        let folding = settings.folding();
+        folding.check()?;
+        let pipeline = Pipeline {
+            folding,
+            frames,
+            goals,
+        };
+        let batch = settings.batch.max(1);
+        let source = match &data.rows {
+            DataRows::InMemory(transitions) => {
+                let Folding {
+                    discount,
+                    n_step,
+                    infinite_horizon,
+                } = folding;
+                let folded = fold(transitions, discount, n_step, infinite_horizon)?;
+                Source::InMemory(InMemory::new(transitions.clone(), Some(folded)))
+            }
+            DataRows::InFile(rows) => {
+                let drawing = Drawing { batch, pipeline };
+                Source::Ahead(Box::new(Ahead::new(rows, &data.split, drawing)?))
+            }
+        };
+        Ok(Minibatches {
+            source,
+            data: data.clone(),
+            pipeline,
+            batch,
+        })
+    }
+
+    /// Draws a minibatch of the training rows.
+    ///
+    /// # Errors
+    /// Data that stay in their file cannot be read any more.
+    pub fn draw(&self, generator: &mut ChaCha8Rng, device: &Device) -> Result<Batch, LoadError> {
+        let before = generator.clone();
+        let drawn = draw_rows(&self.data.split.training, self.batch, generator);
+        let gathered = match &self.source {
+            Source::InMemory(_) => self.rows(&as_rows(drawn))?,
+            Source::Ahead(ahead) => {
+                let threads = ahead.read_ahead.lock();
+                let mut threads = threads.unwrap_or_else(PoisonError::into_inner);
+                threads.take(&drawn, &before)?
+            }
+        };
+        Ok(gathered.into_tensors(device))
+    }
+
+    /// The batch of the given rows. Of data that stay in their file they are read at once, which takes a while.
+    ///
+    /// # Errors
+    /// Data that stay in their file cannot be read any more.
+    pub fn gather(&self, rows: &[usize], device: &Device) -> Result<Batch, LoadError> {
+        Ok(self.rows(rows)?.into_tensors(device))
+    }
+
+    /// The numbers of the given rows, which may be changed before they become a batch: observations normalised and actions scaled
+    /// already, so that [`Gathered::into_batch`] has no normaliser to apply.
+    ///
+    /// # Errors
+    /// As [`gather`](Self::gather).
+    pub fn rows(&self, rows: &[usize]) -> Result<Gathered, LoadError> {
+        match &self.source {
+            Source::InMemory(data) => {
+                let widths = self.data.widths();
+                Ok(self.pipeline.gather(data, data, widths, rows))
+            }
+            Source::Ahead(ahead) => ahead.stored.read(rows, &self.pipeline),
+        }
+    }
+
+    /// A batch of held-out rows, always those of the same stream, which is not the training's; `None` where there are none.
+    pub(super) fn held_out(&self, device: &Device) -> Result<Option<Batch>, LoadError> {
+        let held_out = &self.data.split.held_out;
+        if held_out.is_empty() {
+            return Ok(None);
+        }
+        let mut random = Random::<Sampling>::forked(Seed(0), HELD_OUT_STREAM);
+        let drawn = as_rows(draw_rows(held_out, self.batch, random.generator()));
+        let Source::Ahead(ahead) = &self.source else {
+            return self.gather(&drawn, device).map(Some);
+        };
+        let gathered = match ahead.held_out.get() {
+            Some(gathered) => gathered.clone(),
+            None => {
+                let gathered = self.rows(&drawn)?;
+                ahead.held_out.get_or_init(|| gathered).clone()
+            }
+        };
+        Ok(Some(gathered.into_tensors(device)))
+    }
+
+    /// The widths of what networks see and of actions.
+    pub(super) fn widths(&self) -> [usize; 2] {
+        let [observation, action] = self.data.widths();
+        [self.pipeline.side_by_side() * observation, action]
+    }
+
+    /// How many rows are trained on.
+    pub(super) fn training_rows(&self) -> usize {
+        self.data.split.training.len()
+    }
+}
+
+impl Ahead {
+    fn new(rows: &StoredRows, split: &Arc<Split>, drawing: Drawing) -> Result<Self, DrawError> {
+        let batch = drawing.batch;
+        let read_ahead = ReadAhead::new(rows.stored.clone(), split.clone(), drawing, rows.memory)
+            .map_err(|enough| DrawError::Memory {
+            given: rows.memory,
+            batch,
+            enough,
+            gigabytes: in_gigabytes(enough),
+        })?;
+        Ok(Ahead {
+            stored: rows.stored.clone(),
+            read_ahead: Mutex::new(read_ahead),
+            held_out: OnceLock::new(),
+        })
+    }
+}
+
+/// Draws rows with replacement. Whoever reads ahead draws by the same function.
+pub(in crate::data) fn draw_rows(
+    rows: &[u32],
+    count: usize,
+    generator: &mut ChaCha8Rng,
+) -> Vec<u32> {
+    (0..count)
+        .map(|_| rows[generator.random_range(0..rows.len() as u32) as usize])
+        .collect()
+}
+
+fn as_rows(drawn: Vec<u32>) -> Vec<usize> {
+    drawn.into_iter().map(|row| row as usize).collect()
+}
+
+/// Enough for so many bytes, with two digits: a scene's number.
+fn in_gigabytes(enough: Bytes) -> String {
+    // A little more, as a scene's number is rounded to 32 bits.
+    let gigabytes = 1.01 * enough.0.max(1) as f64 / 1e9;
+    let unit = 10f64.powf(gigabytes.log10().floor() - 1.0);
+    let digits = (-unit.log10()).round().max(0.0) as usize;
+    format!("{:.digits$}", (gigabytes / unit).ceil() * unit)
+}
+
+const HELD_OUT_STREAM: u64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Tensor;
+
+    use crate::data::{Column, End, Episode, GoalMode, Parts, Transitions, split_episodes};
+    use crate::learner::ComputeDevice;
+
+    /// Episodes of 2 and 3 rows; observations are `[row, -row]` and next observations `[row + 0.5, 7]`.
+    fn data() -> Data {
+        let pairs = |pair: fn(f32) -> [f32; 2]| Column {
+            values: (0..5).flat_map(|row| pair(row as f32)).collect(),
+            width: 2,
+        };
+        let transitions = Transitions::new(Parts {
+            observation: pairs(|row| [row, -row]),
+            action: Column {
+                values: vec![0.0; 5],
+                width: 1,
+            },
+            reward: vec![1.0; 5],
+            next_observation: pairs(|row| [row + 0.5, 7.0]),
+            terminal: vec![false, true, false, false, false],
+            episodes: [(0..2, End::Terminal), (2..5, End::Truncated)]
+                .map(|(rows, end)| Episode { rows, end })
+                .to_vec(),
+        })
+        .unwrap();
+        let split = split_episodes(&transitions, 0.0, 0).unwrap();
+        Data::in_memory(transitions, split, "made_up.hdf5")
+    }
+
+    #[test]
+    fn a_goal_stands_behind_both_observations_and_is_its_own_episodes() {
+        let data = data();
+        let settings = MinibatchPlugin {
+            n_step: 2,
+            discount: 0.5,
+            ..MinibatchPlugin::default()
+        };
+        let goals = Goals {
+            mode: GoalMode::Last,
+        };
+        let minibatches = Minibatches::new(&settings, &data, 1, Some(goals)).unwrap();
+        let device = ComputeDevice::cpu().plain();
+        let batch = minibatches.gather(&[0, 1, 2], &device).unwrap();
+        let values = |tensor: Tensor<2>| tensor.into_data().into_vec::<f32>().unwrap();
+        assert_eq!(
+            values(batch.observation),
+            [
+                0.0, -0.0, 1.5, 7.0, 1.0, -1.0, 1.5, 7.0, 2.0, -2.0, 4.5, 7.0
+            ]
+        );
+        assert_eq!(
+            values(batch.next_observation),
+            [1.5, 7.0, 1.5, 7.0, 1.5, 7.0, 1.5, 7.0, 3.5, 7.0, 4.5, 7.0]
+        );
+    }
+
+    #[test]
+    fn what_is_enough_is_told_in_two_digits_and_never_too_little() {
+        for (bytes, told) in [
+            (41_400, "0.000042"),
+            (1_000_000, "0.0011"),
+            (1_010_000, "0.0011"),
+            (999_999_999, "1.1"),
+            (25_300_000_000, "26"),
+            (1, "0.0000000011"),
+        ] {
+            let said = in_gigabytes(Bytes(bytes));
+            assert_eq!(said, told, "{bytes}");
+            assert!(f64::from(said.parse::<f32>().unwrap()) * 1e9 >= bytes as f64);
+        }
+    }
+}

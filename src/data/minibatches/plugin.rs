@@ -1,0 +1,176 @@
+//! Minibatches of the dataset in a run.
+
+use std::path::Path;
+
+use bevy_app::{App, Plugin, PreStartup, Startup};
+use bevy_ecs::prelude::*;
+
+use super::Minibatches;
+use crate::data::dataset::load_dataset;
+use crate::data::replay::{in_words, memory_of_the_machine};
+use crate::data::{Batch, Data, Folding, Goals, LearnsChoices, Preprocessing};
+use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
+use crate::schedule::{Clock, InputError, Learn, LearnSystems, Validate, ValidateSystems};
+
+/// Draws a [`Batch`] of the dataset in [`LearnSystems::Sample`]. An algorithm adds it with what its settings say.
+#[derive(Clone, Debug)]
+pub struct MinibatchPlugin {
+    /// Rows in a minibatch, at least 1.
+    pub batch: usize,
+    /// Gradient steps in an epoch; `None`: rows / batch, rounded up.
+    pub steps_per_epoch: Option<u64>,
+    /// γ, from 0 to 1.
+    pub discount: f32,
+    /// How many rewards are folded into one, at least 1.
+    pub n_step: usize,
+    /// Whether a terminal step's reward counts as earned forever after: times 1 / (1 − γ).
+    pub infinite_horizon: bool,
+}
+
+impl Default for MinibatchPlugin {
+    /// 256 rows, one step, no discount: what imitates and does not bootstrap needs no more.
+    fn default() -> Self {
+        MinibatchPlugin {
+            batch: 256,
+            steps_per_epoch: None,
+            discount: 0.0,
+            n_step: 1,
+            infinite_horizon: false,
+        }
+    }
+}
+
+impl MinibatchPlugin {
+    /// How its rewards are folded.
+    pub fn folding(&self) -> Folding {
+        Folding {
+            discount: f64::from(self.discount),
+            n_step: self.n_step,
+            infinite_horizon: self.infinite_horizon,
+        }
+    }
+}
+
+impl Plugin for MinibatchPlugin {
+    fn build(&self, app: &mut App) {
+        let settings = self.clone();
+        let build = move |data: Option<Res<Data>>,
+                          device: Res<ComputeDevice>,
+                          goals: Option<Res<Goals>>,
+                          preprocessing: Option<Res<Preprocessing>>,
+                          learns_choices: Option<Res<LearnsChoices>>,
+                          mut clock: ResMut<Clock>,
+                          mut commands: Commands|
+              -> Result<(), BevyError> {
+            let Some(data) = data else {
+                return Ok(());
+            };
+            if let (Some(choices), None) = (data.choices(), learns_choices) {
+                return Err(InputError::new(choices_refused(&data.file, choices)).into());
+            }
+            let goals = goals.map(|goals| *goals);
+            let frames = preprocessing.map_or(1, |preprocessing| preprocessing.frames.max(1));
+            let minibatches =
+                Minibatches::new(&settings, &data, frames, goals).map_err(InputError::new)?;
+            let rows = minibatches.training_rows();
+            clock.set_epoch(
+                settings
+                    .steps_per_epoch
+                    .unwrap_or_else(|| rows.div_ceil(settings.batch.max(1)) as u64),
+            );
+            let [observation, action] = minibatches.widths();
+            fits_the_machine(settings.batch, observation, action).map_err(InputError::new)?;
+            commands.insert_resource(Batch::empty(observation, action, &device.plain()));
+            commands.insert_resource(minibatches);
+            Ok(())
+        };
+        app.add_random::<Sampling>()
+            .add_systems(PreStartup, find_data.after(load_dataset))
+            .add_systems(Startup, build)
+            .add_systems(Learn, draw_minibatch.in_set(LearnSystems::Sample))
+            .add_systems(Validate, draw_held_out.in_set(ValidateSystems::Sample));
+    }
+}
+
+/// Before any network is built, whose plugin would miss the data in words of its own.
+fn find_data(
+    data: Option<Res<Data>>,
+    acting_only: Option<Res<Preprocessing>>,
+) -> Result<(), BevyError> {
+    // A policy that only acts brings its preprocessing and needs no data.
+    match (data, acting_only) {
+        (None, None) => Err(InputError::new(NO_DATASET).into()),
+        _ => Ok(()),
+    }
+}
+
+const NO_DATASET: &str =
+    "there is no data to learn from: add `Dataset(path: \"...\")` to the plugins";
+
+/// Refuses a batch that would take more memory than there is.
+fn fits_the_machine(batch: usize, observation: usize, action: usize) -> Result<(), String> {
+    let row = 4 * (2 * (observation as u64 + action as u64) + 4);
+    let bytes = row.saturating_mul(batch as u64);
+    match memory_of_the_machine() {
+        Some(machine) if bytes > machine => Err(format!(
+            "a batch of {batch} rows takes {}, with {observation} numbers in what networks see, and this machine has {}: lower `batch` \
+             or `Dataset.frames`",
+            in_words(bytes),
+            in_words(machine)
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn choices_refused(file: &Path, choices: usize) -> String {
+    format!(
+        "{}: an action is one of {choices} choices, and the algorithm learns vectors of real numbers; take data with such actions, or an algorithm of choices such as Dqn",
+        file.display()
+    )
+}
+
+/// Draws from the dataset. A run that learns from environments has none.
+pub(in crate::data) fn draw_minibatch(
+    minibatches: Option<Res<Minibatches>>,
+    device: Res<ComputeDevice>,
+    mut random: ResMut<Random<Sampling>>,
+    mut batch: ResMut<Batch>,
+) -> Result<(), BevyError> {
+    if let Some(minibatches) = minibatches {
+        *batch = minibatches.draw(random.generator(), &device.plain())?;
+    }
+    Ok(())
+}
+
+/// Puts held-out rows into [`Batch`].
+fn draw_held_out(
+    minibatches: Option<Res<Minibatches>>,
+    device: Res<ComputeDevice>,
+    mut batch: ResMut<Batch>,
+) -> Result<(), BevyError> {
+    let Some(minibatches) = minibatches else {
+        return Ok(());
+    };
+    if let Some(held_out) = minibatches.held_out(&device.plain())? {
+        *batch = held_out;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_beyond_the_machines_memory_is_refused() {
+        let refused = fits_the_machine(10_000_000, 3_000_000, 1).unwrap_err();
+        assert!(refused.contains("10000000 rows") && refused.contains("Dataset.frames"));
+        assert_eq!(fits_the_machine(256, 11, 3), Ok(()));
+    }
+
+    #[test]
+    fn choices_are_refused_with_the_file() {
+        let message = choices_refused(Path::new("made_up.hdf5"), 3);
+        assert!(message.starts_with("made_up.hdf5: ") && message.contains("3 choices"));
+    }
+}

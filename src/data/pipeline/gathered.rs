@@ -1,0 +1,121 @@
+//! The numbers of drawn rows, in host memory.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::Batch;
+use crate::data::{Column, Normaliser, ScaleError};
+
+/// The rows of a [`Batch`] to be, before they are normalised and become tensors. What a step of your own changes in them, a goal
+/// that is put in another's place or a reward that is computed anew, the networks see.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let mut gathered = Gathered::new([2, 1]);
+/// gathered.row_ids.push(7);
+/// gathered.observation.values.extend([1.0, 2.0]);
+/// gathered.next_observation.values.extend([3.0, 4.0]);
+/// gathered.action.values.push(0.5);
+/// gathered.next_action.values.push(0.0);
+/// gathered.has_next_action.push(false);
+/// gathered.reward.push(-1.0);
+/// gathered.bootstrap.push(0.99);
+/// gathered.terminal.push(false);
+/// gathered.observation.row_mut(0)[1] = 20.0;
+/// let batch = gathered.into_batch(None, &ComputeDevice::cpu().plain())?;
+/// assert_eq!(batch.observation.into_data().into_vec::<f32>()?, [1.0, 20.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gathered {
+    /// Which rows, `[batch]`, as [`Batch::row_ids`].
+    pub row_ids: Vec<usize>,
+    /// What networks see at each row, `[batch, observation]`: its frames, oldest first, and behind them the goal where there are
+    /// goals. Raw where it comes from environments, already normalised where it comes from a dataset.
+    pub observation: Column,
+    /// `[batch, action]`, in [-1, 1].
+    pub action: Column,
+    /// Σ γᵏ r over the steps that were folded, `[batch]`.
+    pub reward: Vec<f32>,
+    /// What networks see after those steps, `[batch, observation]`.
+    pub next_observation: Column,
+    /// γⁿ, or 0 where the episode terminated, `[batch]`.
+    pub bootstrap: Vec<f32>,
+    /// Whether the episode terminated within those steps, `[batch]`.
+    pub terminal: Vec<bool>,
+    /// What was done next, `[batch, action]`; zeros where it is not known.
+    pub next_action: Column,
+    /// Whether it is known, `[batch]`.
+    pub has_next_action: Vec<bool>,
+    /// What each row counts in a loss, `[batch]`; `None`: all the same.
+    pub weight: Option<Vec<f32>>,
+}
+
+impl Gathered {
+    /// No rows, of these widths: of what networks see, and of actions.
+    pub fn new(widths: [usize; 2]) -> Self {
+        Self::with_capacity(widths, 0)
+    }
+
+    /// The same with room for so many rows.
+    pub(super) fn with_capacity([observation, action]: [usize; 2], rows: usize) -> Self {
+        let column = |width: usize| Column {
+            values: Vec::with_capacity(rows * width),
+            width,
+        };
+        Gathered {
+            row_ids: Vec::with_capacity(rows),
+            observation: column(observation),
+            action: column(action),
+            reward: Vec::with_capacity(rows),
+            next_observation: column(observation),
+            bootstrap: Vec::with_capacity(rows),
+            terminal: Vec::with_capacity(rows),
+            next_action: column(action),
+            has_next_action: Vec::with_capacity(rows),
+            weight: None,
+        }
+    }
+
+    /// As tensors on `device`, the observations normalised where they are not yet.
+    ///
+    /// # Errors
+    /// When the normaliser was made for observations of another width.
+    pub fn into_batch(
+        mut self,
+        normaliser: Option<&Normaliser>,
+        device: &Device,
+    ) -> Result<Batch, ScaleError> {
+        if let Some(normaliser) = normaliser {
+            normaliser.apply_to_row(&mut self.observation.values)?;
+            normaliser.apply_to_row(&mut self.next_observation.values)?;
+        }
+        Ok(self.into_tensors(device))
+    }
+
+    /// The same with nothing left to do.
+    pub(in crate::data) fn into_tensors(self, device: &Device) -> Batch {
+        let rows = self.row_ids.len();
+        let matrix = |column: Column| {
+            let shape = [rows, column.width];
+            Tensor::<2>::from_data(TensorData::new(column.values, shape), device)
+        };
+        let vector = |values: Vec<f32>| {
+            let shape = [values.len()];
+            Tensor::<1>::from_data(TensorData::new(values, shape), device)
+        };
+        let flags = |flags: Vec<bool>| flags.into_iter().map(|it| f32::from(u8::from(it)));
+        Batch {
+            observation: matrix(self.observation),
+            action: matrix(self.action),
+            reward: vector(self.reward),
+            next_observation: matrix(self.next_observation),
+            bootstrap: vector(self.bootstrap),
+            terminal: vector(flags(self.terminal).collect()),
+            next_action: matrix(self.next_action),
+            has_next_action: vector(flags(self.has_next_action).collect()),
+            weight: self.weight.map(vector),
+            row_ids: self.row_ids,
+        }
+    }
+}

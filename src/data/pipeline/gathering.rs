@@ -1,0 +1,279 @@
+//! What is taken of which rows.
+
+use smallvec::SmallVec;
+
+use super::frames::frames_of;
+use super::n_step::{FoldedRow, Folding};
+use super::{Gathered, Goals, Order};
+use crate::data::End;
+
+/// Where the numbers of rows are.
+pub(in crate::data) trait Numbers {
+    /// `[observation]`
+    fn observation(&self, row: usize) -> &[f32];
+
+    /// `[action]`
+    fn action(&self, row: usize) -> &[f32];
+
+    /// `[observation]`, after the row's step.
+    fn next_observation(&self, row: usize) -> &[f32];
+}
+
+/// What networks are shown of a row, wherever it lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::data) struct Pipeline {
+    /// How rewards are folded.
+    pub folding: Folding,
+    /// The observations side by side, at least 1.
+    pub frames: usize,
+    /// The goals behind them.
+    pub goals: Option<Goals>,
+}
+
+/// The rows that a drawn row is made of.
+struct Sources {
+    /// Whose observations are seen, oldest first.
+    seen: SmallVec<[usize; 4]>,
+    folded: FoldedRow,
+    /// Whose observations are seen after the folded steps, in front of the last one's next observation.
+    seen_after: SmallVec<[usize; 4]>,
+    /// Whose next observation is the goal.
+    goal: Option<usize>,
+    /// Whose action is the next one.
+    next: Option<usize>,
+}
+
+/// Rows of which numbers are needed. The same row may be there several times.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::data) struct Needed {
+    pub observation: Vec<u32>,
+    pub action: Vec<u32>,
+    pub next_observation: Vec<u32>,
+}
+
+impl Pipeline {
+    /// How many observations' widths a network's input has.
+    pub fn side_by_side(&self) -> usize {
+        self.frames + usize::from(self.goals.is_some())
+    }
+
+    /// The most rows of each kind that a drawn row needs: observations, actions, next observations.
+    pub fn most_needed(&self) -> [usize; 3] {
+        [
+            2 * self.frames - 1,
+            2,
+            1 + usize::from(self.goals.is_some()),
+        ]
+    }
+
+    fn sources(&self, order: &impl Order, row: usize) -> Sources {
+        let folded = order.fold(row, &self.folding);
+        Sources {
+            seen: frames_of(order, row, self.frames),
+            seen_after: frames_of(order, folded.last, self.frames - 1),
+            goal: self.goals.map(|goals| goals.row(order, row)),
+            next: order.after(folded.last),
+            folded,
+        }
+    }
+
+    /// Adds the rows that have to be there for a drawn one.
+    pub fn needs(&self, order: &impl Order, row: usize, needed: &mut Needed) {
+        let sources = self.sources(order, row);
+        // Rows are at most `u32::MAX`, or nothing would have been drawn from them.
+        let seen = sources.seen.iter().chain(&sources.seen_after);
+        needed.observation.extend(seen.map(|row| *row as u32));
+        let acted = std::iter::once(row).chain(sources.next);
+        needed.action.extend(acted.map(|row| row as u32));
+        let after = std::iter::once(sources.folded.last).chain(sources.goal);
+        needed.next_observation.extend(after.map(|row| row as u32));
+    }
+
+    /// The numbers of drawn rows; `widths` are those of one observation and of an action.
+    pub fn gather(
+        &self,
+        order: &impl Order,
+        numbers: &impl Numbers,
+        [observation, action]: [usize; 2],
+        rows: &[usize],
+    ) -> Gathered {
+        let widths = [self.side_by_side() * observation, action];
+        let mut gathered = Gathered::with_capacity(widths, rows.len());
+        let all = &mut gathered;
+        for row in rows {
+            let sources = self.sources(order, *row);
+            let FoldedRow {
+                reward,
+                bootstrap,
+                last,
+            } = sources.folded;
+            let (seen, after) = (
+                &mut all.observation.values,
+                &mut all.next_observation.values,
+            );
+            for row in sources.seen {
+                seen.extend_from_slice(numbers.observation(row));
+            }
+            for row in sources.seen_after {
+                after.extend_from_slice(numbers.observation(row));
+            }
+            after.extend_from_slice(numbers.next_observation(last));
+            if let Some(row) = sources.goal {
+                let goal = numbers.next_observation(row);
+                seen.extend_from_slice(goal);
+                after.extend_from_slice(goal);
+            }
+            all.action.values.extend_from_slice(numbers.action(*row));
+            let next = &mut all.next_action.values;
+            match sources.next {
+                Some(row) => next.extend_from_slice(numbers.action(row)),
+                None => next.resize(next.len() + action, 0.0),
+            }
+            all.has_next_action.push(sources.next.is_some());
+            all.reward.push(reward);
+            all.bootstrap.push(bootstrap);
+            all.terminal.push(order.end(last) == Some(End::Terminal));
+        }
+        gathered.row_ids.extend_from_slice(rows);
+        gathered
+    }
+
+    /// What networks see at these rows, `[rows, observation]`, without goals.
+    pub fn seen_at(
+        &self,
+        order: &impl Order,
+        numbers: &impl Numbers,
+        rows: impl Iterator<Item = usize>,
+    ) -> Vec<f32> {
+        let frames = rows.flat_map(|row| frames_of(order, row, self.frames));
+        let values = frames.flat_map(|row| numbers.observation(row));
+        values.copied().collect()
+    }
+
+    /// What they see after the step of a row, `[observation]`, without a goal.
+    pub fn seen_after(&self, order: &impl Order, numbers: &impl Numbers, row: usize) -> Vec<f32> {
+        let frames = frames_of(order, row, self.frames - 1);
+        let values = frames.iter().flat_map(|row| numbers.observation(*row));
+        values
+            .chain(numbers.next_observation(row))
+            .copied()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::pipeline::InMemory;
+    use crate::data::{Column, End, Episode, GoalMode, Parts, Transitions};
+
+    /// Episodes of 3 and 1 rows; row t is observed as t, leads to t + 0.5, and does -t.
+    fn order() -> InMemory {
+        let column = |of: fn(f32) -> f32| Column {
+            values: (0..4).map(|row| of(row as f32)).collect(),
+            width: 1,
+        };
+        let transitions = Transitions::new(Parts {
+            observation: column(|row| row),
+            action: column(|row| -row),
+            reward: vec![1.0; 4],
+            next_observation: column(|row| row + 0.5),
+            terminal: vec![false, false, false, true],
+            episodes: [(0..3, End::Truncated), (3..4, End::Terminal)]
+                .map(|(rows, end)| Episode { rows, end })
+                .to_vec(),
+        });
+        InMemory::new(Arc::new(transitions.unwrap()), None)
+    }
+
+    fn pipeline(frames: usize, n_step: usize) -> Pipeline {
+        Pipeline {
+            folding: Folding {
+                discount: 0.5,
+                n_step,
+                infinite_horizon: false,
+            },
+            frames,
+            goals: None,
+        }
+    }
+
+    #[test]
+    fn frames_after_a_step_end_with_its_next_observation() {
+        let order = order();
+        let all = |frames| pipeline(frames, 1).gather(&order, &order, [1, 1], &[0, 1, 2, 3]);
+        let at = |frames| all(frames).observation.values;
+        let after = |frames| all(frames).next_observation.values;
+        assert_eq!(at(1), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(after(1), [0.5, 1.5, 2.5, 3.5]);
+        assert_eq!(at(2), [0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 3.0, 3.0]);
+        assert_eq!(after(2), [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5]);
+        let three = [0.0, 0.0, 0.5, 0.0, 1.0, 1.5, 1.0, 2.0, 2.5, 3.0, 3.0, 3.5];
+        assert_eq!(after(3), three);
+        let pipeline = pipeline(3, 1);
+        assert_eq!(pipeline.seen_at(&order, &order, 0..4), at(3));
+        assert_eq!(pipeline.seen_after(&order, &order, 1), three[3..6]);
+    }
+
+    #[test]
+    fn the_next_action_is_the_one_after_the_folded_steps_and_none_after_an_end() {
+        let order = order();
+        for (n_step, action, known) in [
+            (1, [-1.0, -2.0, 0.0, 0.0], [true, true, false, false]),
+            (2, [-2.0, 0.0, 0.0, 0.0], [true, false, false, false]),
+            (3, [0.0; 4], [false; 4]),
+        ] {
+            let gathered = pipeline(1, n_step).gather(&order, &order, [1, 1], &[0, 1, 2, 3]);
+            assert_eq!(gathered.next_action.values, action);
+            assert_eq!(gathered.has_next_action, known);
+            assert_eq!(gathered.terminal, [false, false, false, true]);
+            assert_eq!(gathered.row_ids, [0, 1, 2, 3]);
+        }
+    }
+
+    #[test]
+    fn what_is_needed_is_all_that_is_taken() {
+        /// Numbers of the rows that were asked for alone.
+        struct Only<'a>(&'a InMemory, Needed);
+        impl Numbers for Only<'_> {
+            fn observation(&self, row: usize) -> &[f32] {
+                assert!(self.1.observation.contains(&(row as u32)));
+                self.0.observation(row)
+            }
+            fn action(&self, row: usize) -> &[f32] {
+                assert!(self.1.action.contains(&(row as u32)));
+                self.0.action(row)
+            }
+            fn next_observation(&self, row: usize) -> &[f32] {
+                assert!(self.1.next_observation.contains(&(row as u32)));
+                self.0.next_observation(row)
+            }
+        }
+        let order = order();
+        for (frames, n_step) in [(1, 1), (1, 3), (3, 1), (3, 2)] {
+            for goals in [
+                None,
+                Some(Goals {
+                    mode: GoalMode::Last,
+                }),
+            ] {
+                let pipeline = Pipeline {
+                    goals,
+                    ..pipeline(frames, n_step)
+                };
+                for row in 0..4 {
+                    let mut needed = Needed::default();
+                    pipeline.needs(&order, row, &mut needed);
+                    let most = pipeline.most_needed();
+                    assert!(needed.observation.len() <= most[0] && needed.action.len() <= most[1]);
+                    assert!(needed.next_observation.len() <= most[2]);
+                    let only = Only(&order, needed);
+                    let taken = pipeline.gather(&order, &only, [1, 1], &[row]);
+                    assert_eq!(taken, pipeline.gather(&order, &order, [1, 1], &[row]));
+                }
+            }
+        }
+    }
+}

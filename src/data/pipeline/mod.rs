@@ -1,0 +1,33 @@
+//! From rows to what networks see, written once: rows → n-step fold → frames → goal → normalising → [`Batch`].
+//!
+//! Where rows lie is somebody else's: in memory, in a file that is read ahead, in a replay buffer. Each says which rows follow
+//! each other ([`Order`]) and gives their numbers ([`Numbers`]); [`Pipeline`] does the rest, the same for all of them. A policy that
+//! acts sees the same through a [`FrameStack`].
+//!
+//! - [`Order`], [`fold`]: episodes, and multi-step returns that stop at their ends.
+//! - [`FrameStack`], [`Windows`]: the last observations of an episode, and sequences of it.
+//! - [`Goals`]: what an episode came to, told to the networks beforehand.
+//! - [`Gathered`]: the numbers of drawn rows, which a step of your own may change; [`Batch`]: the same as tensors.
+
+mod batch;
+mod frames;
+mod gathered;
+mod gathering;
+mod goals;
+mod n_step;
+mod order;
+mod sight;
+mod windows;
+
+pub use batch::Batch;
+pub use frames::FrameStack;
+pub use gathered::Gathered;
+pub use goals::{GoalMode, GoalPlugin, Goals};
+pub use n_step::{FoldError, Folded, Folding, fold};
+pub use sight::{EpisodeGoal, ViewError};
+pub use windows::{Window, Windows};
+
+pub(crate) use sight::{Sight, View};
+
+pub(in crate::data) use gathering::{Needed, Numbers, Pipeline};
+pub(in crate::data) use order::{InMemory, Order, ends, row_after, row_before};
