@@ -32,22 +32,16 @@ impl Plugin for PercentileBc {
             .add_plugins(MinibatchPlugin { batch, ..default() })
             .add_learner::<Actor>(OptimizerSettings::default())
             .acts_with::<Actor>()
-            .add_random::<Init>()
             .add_systems(Startup, (build_policy, choose_episodes))
             .add_systems(Learn, bc::clone_behaviour.in_set(LearnSystems::Actor))
             .replace(Learn, LearnSystems::Sample, draw_from_the_best);
     }
 }
 
-fn build_policy(
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) {
-    let [observation, action] = preprocessing.widths();
-    let policy = Policy::new(observation, action, &[256, 256], &device.plain(), &mut init);
-    commands.insert_resource(Net::<Actor>::new(policy));
+fn build_policy(mut networks: Networks) -> Result {
+    let actor = networks.actor(&[256, 256], ActorHead::Deterministic)?;
+    networks.insert::<Actor>(actor);
+    Ok(())
 }
 
 /// The rows of the best episodes.

@@ -23,7 +23,7 @@ pub fn robust_actor(
 ) -> Result {
     let action = actor.act(batch.observation.clone());
     let imitation = log_cosh(action.clone(), batch.action.clone());
-    let q = critic.frozen().q1(batch.observation.clone(), action);
+    let q = critic.q1(batch.observation.clone(), action);
     let lambda = q.clone().stop_gradient().abs().mean().recip() * td3.alpha;
     let loss = imitation - lambda * q.mean();
     metrics.record("actor/loss", loss.clone());
@@ -67,7 +67,7 @@ impl Act for ShortcutPolicy {
     }
 }
 
-/// What the network is for: a role of its own, since `Actor` is played by a `Policy`.
+/// What the network is for: a role of its own, since an `Actor` is an encoder and a head.
 pub struct Shortcut;
 
 impl Role for Shortcut {

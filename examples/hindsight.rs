@@ -150,7 +150,7 @@ pub fn app(steps: u64, hindsight: bool) -> App {
                 over: Span::Steps(10_000),
             },
             critic: NetworkSettings {
-                layers: vec![128],
+                encoder: EncoderSettings::from(&[128]),
                 optimizer: OptimizerSettings {
                     learning_rate: Schedule::Constant(1e-3),
                     ..default()

@@ -64,12 +64,12 @@ pub fn draw_by_priority(
 pub fn set_priorities(
     (settings, dqn): (Res<PrioritizedReplay>, Res<Dqn>),
     batch: Res<Batch>,
-    critic: Res<Net<DiscreteCritic>>,
-    target: Res<Target<DiscreteCritic>>,
+    critic: Res<Net<Critic>>,
+    target: Res<Target<Critic>>,
     mut weights: ResMut<RowWeights>,
 ) -> Result {
     let y = dqn::q_target(dqn.double, &batch, &critic, &target);
-    let q = critic.q_of(batch.observation.clone(), batch.action.clone());
+    let q = critic.q1(batch.observation.clone(), batch.action.clone());
     let errors = (y - q).abs().into_data().into_vec::<f32>()?;
     for (row, error) in batch.row_ids.iter().zip(errors) {
         // A row that is learned already is drawn now and then all the same.

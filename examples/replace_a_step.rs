@@ -14,14 +14,14 @@ pub fn filtered_actor(
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let critic = critic.frozen();
     let action = actor.act(batch.observation.clone());
     let q = critic.q1(batch.observation.clone(), action.clone());
     let q_data = critic.q1(batch.observation.clone(), batch.action.clone());
+    let q_data = q_data.stop_gradient();
 
     let worth_imitating = q_data.greater_equal(q.clone().stop_gradient()).float();
     metrics.record("actor/worth_imitating", worth_imitating.clone().mean());
-    let error = (action - Tensor::from_inner(batch.action.clone())).square();
+    let error = (action - batch.action.clone().stop_gradient()).square();
     let imitation = (error.mean_dim(1).squeeze_dim::<1>(1) * worth_imitating).mean();
     metrics.record("actor/imitation/loss", imitation.clone());
 

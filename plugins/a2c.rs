@@ -111,7 +111,8 @@ mod tests {
             lambda,
             ..default()
         };
-        (a2c.actor.layers, a2c.critic.layers) = (vec![32], vec![32]);
+        a2c.actor.encoder.set_hidden_sizes(&[32]);
+        a2c.critic.encoder.set_hidden_sizes(&[32]);
         a2c.actor.log_std = -1.0;
         a2c.actor.optimizer.learning_rate = Schedule::Constant(5e-3);
         a2c.critic.optimizer.learning_rate = Schedule::Constant(5e-3);

@@ -35,64 +35,47 @@ impl Settings for Bc {
 
 impl Plugin for Bc {
     fn build(&self, app: &mut App) {
-        let optimizer = self.actor.optimizer.clone();
         app.insert_resource(self.clone())
             .add_plugins(self.minibatch.plugin(0.0, 1, false))
             .add_plugins(GoalPlugin {
                 mode: self.goal_mode,
             })
-            .add_random::<Init>()
-            .add_systems(Startup, build_policy);
-        match self.head {
-            None => app
-                .add_learner::<Actor>(optimizer)
-                .acts_with::<Actor>()
-                .add_systems(Learn, clone_behaviour.in_set(LearnSystems::Actor))
-                .add_systems(Validate, validate.in_set(ValidateSystems::Losses)),
-            Some(_) => app
-                .add_learner::<DensityActor>(optimizer)
-                .acts_with::<DensityActor>()
-                .add_systems(Learn, raise_likelihood.in_set(LearnSystems::Actor))
-                .add_systems(
-                    Validate,
-                    validate_likelihood.in_set(ValidateSystems::Losses),
-                ),
-        };
+            .add_learner::<Actor>(self.actor.optimizer.clone())
+            .acts_with::<Actor>()
+            .trains_on(TrainsOn::Continuous)
+            .add_systems(Startup, build_policy)
+            .add_systems(Learn, clone_behaviour.in_set(LearnSystems::Actor))
+            .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
     }
 }
 
-fn build_policy(
-    bc: Res<Bc>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) {
-    let [observation, action] = preprocessing.widths();
-    let device = device.plain();
-    let hidden = bc.actor.hidden();
-    match bc.head {
-        None => {
-            let policy = Policy::new(observation, action, hidden, &device, &mut init);
-            commands.insert_resource(Net::<Actor>::new(policy));
-        }
-        Some(head) => {
-            let head = head.with(&bc.gaussian, &bc.mixture);
-            let policy = DensityPolicy::new(observation, action, hidden, head, &device, &mut init);
-            commands.insert_resource(Net::<DensityActor>::new(policy));
-        }
+fn build_policy(bc: Res<Bc>, mut networks: Networks) -> Result {
+    let head = match bc.head {
+        None => ActorHead::Deterministic,
+        Some(head) => head.with(&bc.gaussian, &bc.mixture),
+    };
+    let actor = networks.actor(bc.actor.layers(), head)?;
+    networks.insert::<Actor>(actor);
+    Ok(())
+}
+
+/// How far the policy is from the data's actions, `[1]`: mean((π(s) − a)²) over the batch and the action's elements, or where the policy
+/// has a density −mean ln π(a | s) over the batch.
+pub fn imitation_loss(actor: &ActorNetwork, batch: &Batch) -> Tensor<1> {
+    let action = batch.action.clone();
+    match actor.distribution(batch.observation.clone()) {
+        ActionDistribution::Deterministic(chosen) => losses::mse(chosen, action),
+        density => density.log_probability(action).mean().neg(),
     }
 }
 
-/// One step of the actor towards the data's actions: mean((π(s) − a)²) over the batch and the action's elements.
+/// One step of the actor towards the data's actions.
 pub fn clone_behaviour(
     batch: Res<Batch>,
-    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let action = actor.act_dropping(batch.observation.clone(), &mut dropout);
-    let loss = losses::mse(action, batch.action.clone());
+    let loss = imitation_loss(&actor, &batch);
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
@@ -101,34 +84,7 @@ pub fn clone_behaviour(
 
 /// The same loss on held-out rows.
 fn validate(batch: Res<Batch>, actor: Res<Net<Actor>>, mut metrics: ResMut<Metrics>) {
-    let loss = losses::mse(actor.act(batch.observation.clone()), batch.action.clone());
-    metrics.record("validate/actor/loss", loss);
-}
-
-/// One step of the actor up the likelihood of the data's actions: −mean ln π(a | s) over the batch.
-pub fn raise_likelihood(
-    batch: Res<Batch>,
-    mut dropout: ResMut<Random<Dropout>>,
-    mut actor: Learning<DensityActor>,
-    mut metrics: ResMut<Metrics>,
-) -> Result {
-    let policy = actor.distribution_dropping(batch.observation.clone(), &mut dropout);
-    let loss = policy.log_probability(batch.action.clone()).mean().neg();
-    metrics.record("actor/loss", loss.clone());
-    let step = actor.descend(loss)?;
-    metrics.record("actor/gradient_norm", step.gradient_norm);
-    Ok(())
-}
-
-/// The same loss on held-out rows.
-fn validate_likelihood(
-    batch: Res<Batch>,
-    actor: Res<Net<DensityActor>>,
-    mut metrics: ResMut<Metrics>,
-) {
-    let policy = actor.distribution(batch.observation.clone());
-    let loss = policy.log_probability(batch.action.clone()).mean().neg();
-    metrics.record("validate/actor/loss", loss);
+    metrics.record("validate/actor/loss", imitation_loss(&actor, &batch));
 }
 
 #[cfg(test)]
@@ -141,7 +97,7 @@ mod tests {
             minibatch: MinibatchSettings::of(64),
             ..default()
         };
-        bc.actor.layers = vec![32];
+        bc.actor.encoder.set_hidden_sizes(&[32]);
         bc.actor.optimizer.learning_rate = Schedule::Constant(3e-3);
         edit(&mut bc.actor);
         Trial::of(bc)
@@ -161,7 +117,14 @@ mod tests {
     #[test]
     fn runs_repeat_resume_and_are_not_moved_by_looking() -> Result<(), Mistake> {
         for dropout in [0.0, 0.3] {
-            let with = || small(|actor| actor.dropout = dropout);
+            let with = || {
+                small(|actor| {
+                    actor.encoder = EncoderSettings::new(MlpSettings {
+                        dropout,
+                        ..MlpSettings::from(&[32])
+                    });
+                })
+            };
             with().looking_changes_nothing()?;
             with().same_seed_same_bits()?;
             with().resumes_exactly()?;
@@ -189,7 +152,12 @@ mod tests {
         })
         .learns_to_imitate(1_000)?;
         small(|actor| {
-            (actor.activation, actor.dropout, actor.layer_norm) = (Activation::Tanh, 0.05, true);
+            actor.encoder = EncoderSettings::new(MlpSettings {
+                hidden_sizes: vec![32],
+                activation: Activation::Tanh,
+                dropout: 0.05,
+                layer_norm: true,
+            });
         })
         .learns_to_imitate(1_500)
     }

@@ -54,7 +54,7 @@ impl Default for Bcq {
     fn default() -> Self {
         let optimizer = OptimizerSettings::at(1e-3);
         let network = |layers: &[usize]| NetworkSettings {
-            layers: layers.to_vec(),
+            encoder: EncoderSettings::from(layers),
             optimizer: optimizer.clone(),
             ..default()
         };
@@ -74,7 +74,7 @@ impl Default for Bcq {
             actor: network(&[400, 300]),
             critic: CriticSettings {
                 ensemble: EnsembleSettings { n: 2, weight: 0.75 },
-                layers: vec![400, 300],
+                encoder: EncoderSettings::from(&[400, 300]),
                 optimizer,
                 ..default()
             },
@@ -130,7 +130,7 @@ impl Plugin for Bcq {
             .add_target::<Perturbing>()
             .update_targets_with::<Critic>(self.target_update)
             .acts_by(act)
-            .add_random::<Init>()
+            .trains_on(TrainsOn::Continuous)
             .add_random::<Noise>()
             .add_systems(Startup, build_networks)
             .insert_before(Learn, LearnSystems::Critic, SamplerStep, update_sampler)
@@ -146,29 +146,19 @@ impl Plugin for Bcq {
     }
 }
 
-fn build_networks(
-    bcq: Res<Bcq>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) {
-    let [observation, action] = preprocessing.widths();
-    let device = device.plain();
-    let latent = bcq.latent.unwrap_or(2 * action);
-    let hidden = bcq.vae.hidden();
-    let vae = ActionVae::new(observation, action, latent, hidden, &device, &mut init);
-    let critic = bcq
-        .critic
-        .network([observation, action], &device, &mut init);
-    let (hidden, limit) = (bcq.actor.hidden(), bcq.perturbation_limit);
-    let actor = Perturbation::new(observation, action, hidden, limit, &device, &mut init);
-    let (critic, actor) = (Net::<Critic>::new(critic), Net::<Perturbing>::new(actor));
-    commands.insert_resource(Target::copy_of(&critic));
-    commands.insert_resource(Target::copy_of(&actor));
-    commands.insert_resource(critic);
-    commands.insert_resource(actor);
-    commands.insert_resource(Net::<Sampler>::new(vae));
+fn build_networks(bcq: Res<Bcq>, mut networks: Networks) -> Result {
+    let sizes = [networks.observation(), networks.action()];
+    let (latent, device) = (bcq.latent.unwrap_or(2 * sizes[1]), networks.device());
+    let vae = ActionVae::new(bcq.vae.layers(), latent, sizes, &device, &mut networks.init);
+    let vae = networks.checked(vae)?;
+    let critic = networks.critics(&bcq.critic)?;
+    let (layers, limit) = (bcq.actor.layers(), bcq.perturbation_limit);
+    let actor = Perturbation::new(layers, limit, sizes, &device, &mut networks.init);
+    let actor = networks.checked(actor)?;
+    networks.insert::<Sampler>(vae);
+    networks.insert_with_target::<Critic>(critic);
+    networks.insert_with_target::<Perturbing>(actor);
+    Ok(())
 }
 
 /// The divergence of the latent's Gaussian from the standard one, −½ (1 + ln σ² − μ² − σ²): a mean over the batch and the elements.
@@ -213,13 +203,13 @@ fn q_target(
 pub fn update_sampler(
     bcq: Res<Bcq>,
     batch: Res<Batch>,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
+    mut noise: ResMut<Random<Noise>>,
     mut vae: Learning<Sampler>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let code = vae.encode_dropping(s.clone(), a.clone(), &mut dropout);
-    let action = vae.decode_dropping(s, code.sample(&mut noise), &mut dropout);
+    let code = vae.encode(s.clone(), a.clone());
+    let action = vae.decode(s, code.sample(&mut *noise));
     let (error, divergence) = (losses::mse(action, a), divergence(&code));
     metrics.record("vae/error", error.clone());
     metrics.record("vae/divergence", divergence.clone());
@@ -230,6 +220,18 @@ pub fn update_sampler(
     Ok(())
 }
 
+/// The perturbation's loss `[1]`: −mean Q1 of proposed actions, moved a little.
+fn actor_loss(
+    bcq: &Bcq,
+    (vae, actor, critic): (&ActionVae, &Perturbation, &CriticNetwork),
+    batch: &Batch,
+    noise: &mut Random<Noise>,
+) -> Tensor<1> {
+    let proposed = propose(bcq, vae, batch.observation.clone(), noise);
+    let action = actor.perturb(batch.observation.clone(), proposed);
+    critic.q1(batch.observation.clone(), action).mean().neg()
+}
+
 /// The critics' step: each regresses onto the best of the proposed actions.
 pub fn update_critic(
     bcq: Res<Bcq>,
@@ -237,7 +239,7 @@ pub fn update_critic(
     vae: Res<Net<Sampler>>,
     target_actor: Res<Target<Perturbing>>,
     target_critic: Res<Target<Critic>>,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
+    mut noise: ResMut<Random<Noise>>,
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
@@ -252,7 +254,7 @@ pub fn update_critic(
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
     let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let q = critic.q_dropping(s, a, &mut dropout);
+    let q = critic.q(s, a);
     let losses = bcq.critic.losses(q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -268,14 +270,11 @@ pub fn update_actor(
     batch: Res<Batch>,
     vae: Res<Net<Sampler>>,
     critic: Res<Net<Critic>>,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
+    mut noise: ResMut<Random<Noise>>,
     mut actor: Learning<Perturbing>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let proposed = propose(&bcq, &vae, batch.observation.clone(), &mut noise);
-    let action = actor.perturb_dropping(batch.observation.clone(), proposed, &mut dropout);
-    let q1 = critic.frozen().q1(batch.observation.clone(), action);
-    let loss = q1.mean().neg();
+    let loss = actor_loss(&bcq, (&vae, &actor, &critic), &batch, &mut noise);
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
@@ -345,10 +344,8 @@ fn validate(
     );
     let q = critic.q(batch.observation.clone(), batch.action.clone());
     metrics.record("validate/critic/loss", bcq.critic.losses(q, y).sum());
-    let proposed = propose(&bcq, &vae, batch.observation.clone(), &mut noise);
-    let action = actor.perturb(batch.observation.clone(), proposed);
-    let q1 = critic.q1(batch.observation.clone(), action);
-    metrics.record("validate/actor/loss", q1.mean().neg());
+    let loss = actor_loss(&bcq, (&vae, &actor, &critic), &batch, &mut noise);
+    metrics.record("validate/actor/loss", loss);
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub struct Cql {
 impl Default for Cql {
     /// The authors' script's for locomotion.
     fn default() -> Self {
-        let layers = vec![256, 256, 256];
+        let encoder = EncoderSettings::from(&[256, 256, 256]);
         Cql {
             weight: 1.0,
             lagrange: Some(5.0),
@@ -61,11 +61,11 @@ impl Default for Cql {
             target_update: TargetUpdate::default(),
             minibatch: MinibatchSettings::default(),
             critic: CriticSettings {
-                layers: layers.clone(),
+                encoder: encoder.clone(),
                 ..default()
             },
             actor: NetworkSettings {
-                layers,
+                encoder,
                 optimizer: OptimizerSettings::at(1e-4),
                 ..default()
             },
@@ -164,15 +164,6 @@ impl Weights<'_> {
     }
 }
 
-/// `n` actions of the policy for each row, with their log-probabilities `[batch · n]`.
-fn draw(policy: &SquashedNormal, n: usize, noise: &mut Random<Noise>) -> DrawnAction {
-    let copies = SquashedNormal {
-        mean: repeat_rows(policy.mean.clone(), n),
-        log_std: repeat_rows(policy.log_std.clone(), n),
-    };
-    copies.draw(noise)
-}
-
 /// ln Σ exp (Q − ln density) over the actions of each row, with densities as importance weights: values and log-densities
 /// `[members, batch · n]` of each kind of action, to `[members, batch]`.
 fn soft_maximum(kinds: Vec<(Tensor<2>, Tensor<2>)>, batch: usize) -> Tensor<2> {
@@ -187,21 +178,21 @@ fn soft_maximum(kinds: Vec<(Tensor<2>, Tensor<2>)>, batch: usize) -> Tensor<2> {
 }
 
 /// Actions of which the critics' values are pushed down: uniform ones, and the policy's at s' and at s, each kind
-/// `[batch · n, action]` with its log-densities `[1, batch · n]`.
+/// `[batch · n, action]` with its log-densities `[1, batch · n]`; `action` are the data's.
 fn broad_actions(
     cql: &Cql,
-    here: &SquashedNormal,
-    there: &SquashedNormal,
+    action: &Tensor<2>,
+    here: &ActionDistribution,
+    there: &ActionDistribution,
     noise: &mut Random<Noise>,
     uniform: &mut Random<Uniform>,
 ) -> Vec<(Tensor<2>, Tensor<2>)> {
-    let [batch, width] = here.mean.dims();
-    let rows = batch * cql.actions;
-    let device = here.mean.device();
+    let [rows, width] = action.dims();
+    let (rows, device) = (rows * cql.actions, action.device());
     let anywhere = TensorData::new(uniform.uniforms(rows * width, -1.0, 1.0), [rows, width]);
     let log_density = width as f32 * 0.5_f32.ln();
-    let here = draw(here, cql.actions, noise);
-    let there = draw(there, cql.actions, noise);
+    let here = here.repeat_rows(cql.actions).draw(noise);
+    let there = there.repeat_rows(cql.actions).draw(noise);
     vec![
         (
             Tensor::from_data(anywhere, &device),
@@ -212,22 +203,22 @@ fn broad_actions(
     ]
 }
 
-/// Each critic's squared temporal difference and its weighted gap, both `[members]`; `q_of` gives the critics' values.
+/// Each critic's squared temporal difference and its weighted gap, both `[members]`.
 fn critic_terms(
     cql: &Cql,
     batch: &Batch,
-    mut q_of: impl FnMut(Tensor<2>, Tensor<2>) -> Tensor<2>,
+    critic: &CriticNetwork,
     y: Tensor<1>,
     broad: Vec<(Tensor<2>, Tensor<2>)>,
 ) -> (Tensor<1>, Tensor<1>) {
-    let q = q_of(batch.observation.clone(), batch.action.clone());
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
     let copies = repeat_rows(batch.observation.clone(), cql.actions);
-    let recorded = q.device().is_autodiff();
-    let constant = |x: Tensor<2>| if recorded { x.stop_gradient() } else { x };
     let kinds = broad.into_iter().map(|(action, log_density)| {
         (
-            q_of(copies.clone(), action),
-            constant(log_density.repeat_dim(0, cql.critic.ensemble.n)),
+            critic.q(copies.clone(), action),
+            log_density
+                .repeat_dim(0, cql.critic.ensemble.n)
+                .constant_of(&q),
         )
     });
     let everywhere = soft_maximum(kinds.collect(), batch.rows());
@@ -235,15 +226,31 @@ fn critic_terms(
     (cql.critic.losses(q, y), gap)
 }
 
+/// The loss of each critic, `[members]`: the temporal difference, and α' times the gap over its threshold.
+fn critic_losses(
+    cql: &Cql,
+    difference: Tensor<1>,
+    gap: Tensor<1>,
+    multiplier: Tensor<1>,
+) -> Tensor<1> {
+    let excess = gap - cql.lagrange.unwrap_or(0.0);
+    difference + multiplier.constant_of(&excess) * excess
+}
+
+/// The actor's loss `[1]`: mean(α ln π − goal), the goal being the values or the data's likelihood.
+fn actor_loss(temperature: Tensor<1>, log_probability: Tensor<1>, goal: Tensor<1>) -> Tensor<1> {
+    let temperature = temperature.constant_of(&log_probability);
+    (temperature * log_probability - goal).mean()
+}
+
 /// The critics' step: the temporal difference, and α' times the gap between all actions' values and the data's.
 pub fn update_critic(
     (cql, soft): (Res<Cql>, Res<sac::SoftActorCritic>),
     batch: Res<Batch>,
-    actor: Res<Net<StochasticActor>>,
+    actor: Res<Net<Actor>>,
     target_critic: Res<Target<Critic>>,
     weights: Weights,
     (mut noise, mut uniform): (ResMut<Random<Noise>>, ResMut<Random<Uniform>>),
-    mut dropout: ResMut<Random<Dropout>>,
     mut critic: Learning<Critic>,
     mut found: ResMut<Gap>,
     mut metrics: ResMut<Metrics>,
@@ -255,13 +262,11 @@ pub fn update_critic(
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
 
-    let broad = broad_actions(&cql, &here, &there, &mut noise, &mut uniform);
-    let q_of = |s, a| critic.q_dropping(s, a, &mut dropout);
-    let (difference, gap) = critic_terms(&cql, &batch, q_of, y, broad);
+    let broad = broad_actions(&cql, &batch.action, &here, &there, &mut noise, &mut uniform);
+    let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
     found.0 = gap.clone().mean().no_grad();
     metrics.record("critic/gap", found.0.clone());
-    let multiplier = weights.conservatism().stop_gradient();
-    let losses = difference + multiplier * (gap - cql.lagrange.unwrap_or(0.0));
+    let losses = critic_losses(&cql, difference, gap, weights.conservatism());
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());
@@ -290,25 +295,25 @@ pub fn update_conservatism(
 pub fn update_actor(
     cql: Res<Cql>,
     batch: Res<Batch>,
-    tick: Res<Tick<StochasticActor>>,
+    tick: Res<Tick<Actor>>,
     critic: Res<Net<Critic>>,
     weights: Weights,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
-    mut actor: Learning<StochasticActor>,
+    mut noise: ResMut<Random<Noise>>,
+    mut actor: Learning<Actor>,
     mut entropy: ResMut<sac::PolicyEntropy>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let policy = actor.distribution_dropping(batch.observation.clone(), &mut dropout);
+    let policy = actor.distribution(batch.observation.clone());
     let drawn = policy.draw(&mut noise);
     let goal = if tick.count <= cql.imitation_steps {
         policy.log_probability(batch.action.clone())
     } else {
-        sac::least_q(&critic.frozen(), &batch, drawn.action)
+        sac::least_q(&critic, &batch, drawn.action)
     };
     let temperature = weights.temperature();
     entropy.0 = drawn.log_probability.clone().no_grad().mean().neg();
     metrics.record("actor/entropy", entropy.0.clone());
-    let loss = (temperature.stop_gradient() * drawn.log_probability - goal).mean();
+    let loss = actor_loss(temperature, drawn.log_probability, goal);
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
@@ -319,7 +324,7 @@ pub fn update_actor(
 fn validate(
     (cql, soft): (Res<Cql>, Res<sac::SoftActorCritic>),
     batch: Res<Batch>,
-    actor: Res<Net<StochasticActor>>,
+    actor: Res<Net<Actor>>,
     critic: Res<Net<Critic>>,
     target_critic: Res<Target<Critic>>,
     weights: Weights,
@@ -331,13 +336,13 @@ fn validate(
     let there = actor.distribution(batch.next_observation.clone());
     let alpha = weights.of_target(&cql);
     let y = sac::q_target(&soft, &batch, &there, &target_critic, alpha, &mut noise);
-    let broad = broad_actions(&cql, &here, &there, &mut noise, &mut uniform);
-    let (difference, gap) = critic_terms(&cql, &batch, |s, a| critic.q(s, a), y, broad);
-    let losses = difference + weights.conservatism() * (gap - cql.lagrange.unwrap_or(0.0));
+    let broad = broad_actions(&cql, &batch.action, &here, &there, &mut noise, &mut uniform);
+    let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
+    let losses = critic_losses(&cql, difference, gap, weights.conservatism());
     metrics.record("validate/critic/loss", losses.sum());
     let drawn = here.draw(&mut noise);
     let q = sac::least_q(&critic, &batch, drawn.action);
-    let loss = (weights.temperature() * drawn.log_probability - q).mean();
+    let loss = actor_loss(weights.temperature(), drawn.log_probability, q);
     metrics.record("validate/actor/loss", loss);
 }
 

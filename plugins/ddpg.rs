@@ -36,7 +36,7 @@ pub struct Ddpg {
 impl Default for Ddpg {
     fn default() -> Self {
         let network = |rate, weight_decay| NetworkSettings {
-            layers: vec![400, 300],
+            encoder: EncoderSettings::from(&[400, 300]),
             optimizer: OptimizerSettings {
                 weight_decay,
                 ..OptimizerSettings::at(rate)
@@ -81,7 +81,7 @@ impl Plugin for Ddpg {
             .add_target::<Actor>()
             .update_targets_with::<Critic>(self.target_update)
             .acts_with::<Actor>()
-            .add_random::<Init>()
+            .trains_on(TrainsOn::Continuous)
             .init_resource::<Wandering>()
             .persist::<Wandering>()
             .add_systems(Startup, build_networks)
@@ -97,23 +97,13 @@ impl Plugin for Ddpg {
     }
 }
 
-fn build_networks(
-    ddpg: Res<Ddpg>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) {
-    let [observation, action] = preprocessing.widths();
-    let (device, hidden) = (device.plain(), ddpg.actor.hidden());
-    let actor = Policy::new(observation, action, hidden, &device, &mut init);
-    let hidden = ddpg.critic.hidden();
-    let critic = QEnsemble::new(1, observation, action, hidden, None, &device, &mut init);
-    let (actor, critic) = (Net::<Actor>::new(actor), Net::<Critic>::new(critic));
-    commands.insert_resource(Target::copy_of(&actor));
-    commands.insert_resource(Target::copy_of(&critic));
-    commands.insert_resource(actor);
-    commands.insert_resource(critic);
+fn build_networks(ddpg: Res<Ddpg>, mut networks: Networks) -> Result {
+    let actor = networks.actor(ddpg.actor.layers(), ActorHead::Deterministic)?;
+    let head = CriticHead::continuous(networks.action());
+    let critic = networks.critic(ddpg.critic.layers(), head, 1)?;
+    networks.insert_with_target::<Actor>(actor);
+    networks.insert_with_target::<Critic>(critic);
+    Ok(())
 }
 
 /// Where the Ornstein-Uhlenbeck process of each environment's actions stands.
@@ -169,7 +159,6 @@ pub fn update_critic(
     batch: Res<Batch>,
     target_actor: Res<Target<Actor>>,
     target_critic: Res<Target<Critic>>,
-    mut dropout: ResMut<Random<Dropout>>,
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
@@ -179,7 +168,7 @@ pub fn update_critic(
     metrics.record("critic/q_target", y.clone().mean());
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let q = critic.q_dropping(s, a, &mut dropout).squeeze_dim::<1>(0);
+    let q = critic.q(s, a).squeeze_dim::<1>(0);
     let loss = losses::mse(q, y);
     metrics.record("critic/loss", loss.clone());
     let step = critic.descend(loss)?;
@@ -191,12 +180,11 @@ pub fn update_critic(
 pub fn update_actor(
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,
-    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let action = actor.act_dropping(batch.observation.clone(), &mut dropout);
-    let q = critic.frozen().q1(batch.observation.clone(), action);
+    let action = actor.act(batch.observation.clone());
+    let q = critic.q1(batch.observation.clone(), action);
     let loss = q.mean().neg();
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;

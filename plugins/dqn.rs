@@ -80,12 +80,11 @@ impl Plugin for Dqn {
         let minibatch = self.minibatch.plugin(self.discount, self.n_step, false);
         app.insert_resource(self.clone())
             .add_plugins(self.off_policy.plugin(minibatch))
-            .add_learner::<DiscreteCritic>(self.critic.optimizer.clone())
-            .add_target::<DiscreteCritic>()
-            .update_targets_with::<DiscreteCritic>(self.target_update)
-            .acts_with::<DiscreteCritic>()
-            .init_resource::<LearnsChoices>()
-            .add_random::<Init>()
+            .add_learner::<Critic>(self.critic.optimizer.clone())
+            .add_target::<Critic>()
+            .update_targets_with::<Critic>(self.target_update)
+            .acts_with::<Critic>()
+            .trains_on(TrainsOn::Discrete)
             .add_systems(Startup, build_network)
             .add_systems(Collect, explore.in_set(CollectSystems::Act))
             .add_systems(
@@ -98,38 +97,25 @@ impl Plugin for Dqn {
     }
 }
 
-fn build_network(
-    dqn: Res<Dqn>,
-    preprocessing: Res<Preprocessing>,
-    spaces: Option<Res<Spaces>>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) -> Result {
-    let Some(Space::Discrete { n }) = spaces.map(|spaces| spaces.action.clone()) else {
-        return Err(InputError::new(NOT_DISCRETE).into());
+fn build_network(dqn: Res<Dqn>, mut networks: Networks) -> Result {
+    let head = CriticHead::Discrete {
+        n: networks.discrete_actions().unwrap_or_default(),
+        dueling: dqn.dueling,
     };
-    let [observation, _] = preprocessing.widths();
-    let (hidden, device) = (dqn.critic.hidden(), device.plain());
-    let q = DiscreteQ::new(observation, n, hidden, dqn.dueling, &device, &mut init);
-    let critic = Net::<DiscreteCritic>::new(q);
-    commands.insert_resource(Target::copy_of(&critic));
-    commands.insert_resource(critic);
+    let critic = networks.critic(dqn.critic.layers(), head, 1)?;
+    networks.insert_with_target::<Critic>(critic);
     Ok(())
 }
-
-const NOT_DISCRETE: &str = "DQN chooses among a few actions, and neither the data nor an environment has such actions: \
-    add `Environments(env: \"CartPole-v1\")` or a `Dataset` of choices, or take Td3 or Sac for actions that are numbers";
 
 /// The actions that are tried out: uniform among the choices with probability ε, and always while warming up, else the best.
 pub fn explore(
     dqn: Res<Dqn>,
     clock: Res<Clock>,
-    critic: Res<Net<DiscreteCritic>>,
+    critic: Res<Net<Critic>>,
     mut exploring: Exploring,
 ) -> Result {
     let n = exploring.actions.values.len();
-    let choices = exploring.random.indices(n, critic.choices());
+    let choices = exploring.random.indices(n, critic.discrete_actions());
     let epsilon = if clock.step <= dqn.off_policy.learning_starts {
         1.0
     } else {
@@ -152,8 +138,8 @@ pub fn explore(
 pub fn q_target(
     double: bool,
     batch: &Batch,
-    critic: &DiscreteQ,
-    target: &Target<DiscreteCritic>,
+    critic: &CriticNetwork,
+    target: &Target<Critic>,
 ) -> Tensor<1> {
     let next = batch.next_observation.clone();
     let best = if double {
@@ -161,23 +147,22 @@ pub fn q_target(
     } else {
         target.greedy(next.clone())
     };
-    batch.reward.clone() + batch.bootstrap.clone() * target.q_of(next, best)
+    batch.reward.clone() + batch.bootstrap.clone() * target.q1(next, best)
 }
 
 /// The step of the values towards their target.
 pub fn update_critic(
     dqn: Res<Dqn>,
     batch: Res<Batch>,
-    target: Res<Target<DiscreteCritic>>,
-    mut dropout: ResMut<Random<Dropout>>,
-    mut critic: Learning<DiscreteCritic>,
+    target: Res<Target<Critic>>,
+    mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let y = q_target(dqn.double, &batch, critic.plain(), &target);
     metrics.record("critic/q_target", y.clone().mean());
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let q = critic.q_of_dropping(s, a, &mut dropout);
+    let q = critic.q1(s, a);
     let loss = match (dqn.huber, batch.weight.clone()) {
         (true, None) => losses::smooth_l1_of_each(q.unsqueeze::<2>(), y),
         (false, None) => losses::mse(q, y),
@@ -191,6 +176,6 @@ pub fn update_critic(
 }
 
 /// The target follows: θ' ← τ θ + (1 − τ) θ', a copy where τ is 1.
-pub fn track_target(update: Res<TargetUpdate>, mut critic: Tracking<DiscreteCritic>) {
+pub fn track_target(update: Res<TargetUpdate>, mut critic: Tracking<Critic>) {
     critic.follow(update.tau);
 }

@@ -105,11 +105,11 @@ impl Plugin for Iql {
             .add_plugins(self.minibatch.plugin(self.discount, self.n_step, false))
             .add_learner::<Value>(self.value.optimizer.clone())
             .add_learner::<Critic>(self.critic.optimizer.clone())
-            .add_learner::<DensityActor>(self.actor.optimizer.clone())
+            .add_learner::<Actor>(self.actor.optimizer.clone())
             .add_target::<Critic>()
             .update_targets_with::<Critic>(self.target_update)
-            .acts_with::<DensityActor>()
-            .add_random::<Init>()
+            .acts_with::<Actor>()
+            .trains_on(TrainsOn::Continuous)
             .add_systems(Startup, build_networks)
             .insert_before(Learn, LearnSystems::Critic, ValueStep, update_value)
             .add_systems(
@@ -124,27 +124,15 @@ impl Plugin for Iql {
     }
 }
 
-fn build_networks(
-    iql: Res<Iql>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) {
-    let [observation, action] = preprocessing.widths();
-    let device = device.plain();
+fn build_networks(iql: Res<Iql>, mut networks: Networks) -> Result {
     let head = iql.head.with(&iql.gaussian, &iql.mixture);
-    let hidden = iql.actor.hidden();
-    let actor = DensityPolicy::new(observation, action, hidden, head, &device, &mut init);
-    let critic = iql
-        .critic
-        .network([observation, action], &device, &mut init);
-    let value = ValueFunction::new(observation, iql.value.hidden(), &device, &mut init);
-    let critic = Net::<Critic>::new(critic);
-    commands.insert_resource(Target::copy_of(&critic));
-    commands.insert_resource(critic);
-    commands.insert_resource(Net::<DensityActor>::new(actor));
-    commands.insert_resource(Net::<Value>::new(value));
+    let actor = networks.actor(iql.actor.layers(), head)?;
+    let critic = networks.critics(&iql.critic)?;
+    let value = networks.critic(iql.value.layers(), CriticHead::State, 1)?;
+    networks.insert::<Actor>(actor);
+    networks.insert_with_target::<Critic>(critic);
+    networks.insert::<Value>(value);
+    Ok(())
 }
 
 /// Q'(s, a) mixed from the target critics, `[batch]`: what V and the advantages are made of.
@@ -176,14 +164,13 @@ pub fn update_value(
     iql: Res<Iql>,
     batch: Res<Batch>,
     target_critic: Res<Target<Critic>>,
-    mut dropout: ResMut<Random<Dropout>>,
     mut value: Learning<Value>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let q = target_q(&iql, &batch, &target_critic);
-    let v = value.v_dropping(batch.observation.clone(), &mut dropout);
+    let v = value.v(batch.observation.clone());
     metrics.record("value/v", v.clone().mean());
-    let loss = losses::expectile(v, q.stop_gradient(), iql.expectile);
+    let loss = losses::expectile(v, q, iql.expectile);
     metrics.record("value/loss", loss.clone());
     let step = value.descend(loss)?;
     metrics.record("value/gradient_norm", step.gradient_norm);
@@ -195,7 +182,6 @@ pub fn update_critic(
     iql: Res<Iql>,
     batch: Res<Batch>,
     value: Res<Net<Value>>,
-    mut dropout: ResMut<Random<Dropout>>,
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
@@ -203,7 +189,7 @@ pub fn update_critic(
     metrics.record("critic/q_target", y.clone().mean());
     metrics.record("critic/done_share", batch.terminal.clone().mean());
     let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let q = critic.q_dropping(s, a, &mut dropout);
+    let q = critic.q(s, a);
     let losses = iql.critic.losses(q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -219,18 +205,17 @@ pub fn update_actor(
     batch: Res<Batch>,
     value: Res<Net<Value>>,
     target_critic: Res<Target<Critic>>,
-    mut dropout: ResMut<Random<Dropout>>,
-    mut actor: Learning<DensityActor>,
+    mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let advantage = target_q(&iql, &batch, &target_critic) - value.v(batch.observation.clone());
     metrics.record("actor/advantage", advantage.clone().mean());
     let weight = weights(&iql, advantage);
     metrics.record("actor/weight", weight.clone().mean());
-    let policy = actor.distribution_dropping(batch.observation.clone(), &mut dropout);
+    let policy = actor.distribution(batch.observation.clone());
     let log_probability = policy.log_probability(batch.action.clone());
     metrics.record("actor/log_probability", log_probability.clone().mean());
-    let loss = (weight.stop_gradient() * log_probability).mean().neg();
+    let loss = losses::weighted_mean(log_probability, weight).neg();
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
@@ -249,7 +234,7 @@ fn validate(
     target_critic: Res<Target<Critic>>,
     value: Res<Net<Value>>,
     critic: Res<Net<Critic>>,
-    actor: Res<Net<DensityActor>>,
+    actor: Res<Net<Actor>>,
     mut metrics: ResMut<Metrics>,
 ) {
     let q = target_q(&iql, &batch, &target_critic);
@@ -262,7 +247,7 @@ fn validate(
     metrics.record("validate/critic/loss", losses.sum());
     let policy = actor.distribution(batch.observation.clone());
     let log_probability = policy.log_probability(batch.action.clone());
-    let loss = (weights(&iql, q - v) * log_probability).mean().neg();
+    let loss = losses::weighted_mean(log_probability, weights(&iql, q - v)).neg();
     metrics.record("validate/actor/loss", loss);
 }
 

@@ -44,7 +44,6 @@ pub fn register(app: &mut App) {
         .register_for_scenes::<Td3>()
         .register_for_scenes::<Td3Bc>()
         .register_step("bc::clone_behaviour", bc::clone_behaviour)
-        .register_step("bc::raise_likelihood", bc::raise_likelihood)
         .register_step("bcq::track_targets", bcq::track_targets)
         .register_step("bcq::update_actor", bcq::update_actor)
         .register_step("bcq::update_critic", bcq::update_critic)

@@ -9,11 +9,11 @@ use yarak::prelude::*;
 /// The policy.
 #[derive(Clone, Debug, Reflect)]
 pub struct PolicySettings {
-    /// Widths of the hidden layers.
+    /// What the network makes of an observation before its head.
+    pub encoder: EncoderSettings,
+    /// Widths of the hidden layers behind the encoder. None: none behind an `Mlp`, and one of 256 behind another encoder.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// What stands behind each hidden layer.
-    pub activation: Activation,
+    pub head_sizes: Option<Vec<usize>>,
     /// Over numbers: ln σ at the beginning.
     #[reflect(@Bounds::within(-20.0, 2.0))]
     pub log_std: f32,
@@ -24,20 +24,28 @@ pub struct PolicySettings {
 /// The state values.
 #[derive(Clone, Debug, Reflect)]
 pub struct ValueSettings {
-    /// Widths of the hidden layers.
+    /// What the network makes of an observation before its head.
+    pub encoder: EncoderSettings,
+    /// Widths of the hidden layers behind the encoder. None: none behind an `Mlp`, and one of 256 behind another encoder.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// What stands behind each hidden layer.
-    pub activation: Activation,
+    pub head_sizes: Option<Vec<usize>>,
     /// How it is trained.
     pub optimizer: OptimizerSettings,
+}
+
+/// Two hidden layers of 64 with tanh.
+fn hidden_layers() -> EncoderSettings {
+    EncoderSettings::new(MlpSettings {
+        activation: Activation::Tanh,
+        ..MlpSettings::from(&[64, 64])
+    })
 }
 
 impl Default for PolicySettings {
     fn default() -> Self {
         PolicySettings {
-            layers: vec![64, 64],
-            activation: Activation::Tanh,
+            encoder: hidden_layers(),
+            head_sizes: None,
             log_std: 0.0,
             optimizer: OptimizerSettings::default(),
         }
@@ -47,24 +55,54 @@ impl Default for PolicySettings {
 impl Default for ValueSettings {
     fn default() -> Self {
         ValueSettings {
-            layers: vec![64, 64],
-            activation: Activation::Tanh,
+            encoder: hidden_layers(),
+            head_sizes: None,
             optimizer: OptimizerSettings::default(),
         }
     }
 }
 
 impl PolicySettings {
+    /// The encoder, and the layers behind it: a fresh policy has hardly any preference.
+    pub fn layers(&self) -> Layers {
+        Layers {
+            encoder: self.encoder.clone(),
+            head_sizes: self.head_sizes.clone(),
+            weights: Weights::Orthogonal { last: 0.01 },
+        }
+    }
+
     /// Refuses what contradicts itself.
     pub fn check(&self, problems: &mut FieldProblems) {
+        refuse_dropout("actor", &self.encoder, problems);
         self.optimizer.check("actor.optimizer", problems);
     }
 }
 
 impl ValueSettings {
+    /// The encoder, and the layers behind it.
+    pub fn layers(&self) -> Layers {
+        Layers {
+            encoder: self.encoder.clone(),
+            head_sizes: self.head_sizes.clone(),
+            weights: Weights::Orthogonal { last: 1.0 },
+        }
+    }
+
     /// Refuses what contradicts itself.
     pub fn check(&self, problems: &mut FieldProblems) {
+        refuse_dropout("critic", &self.encoder, problems);
         self.optimizer.check("critic.optimizer", problems);
+    }
+}
+
+/// With dropout, the probabilities of a step would be those of another network than its actions were drawn from.
+fn refuse_dropout(field: &str, encoder: &EncoderSettings, problems: &mut FieldProblems) {
+    if encoder.as_mlp().is_some_and(|mlp| mlp.dropout > 0.0) {
+        problems.refuse(
+            format!("{field}.encoder.dropout"),
+            "must be 0 in an algorithm that learns from its own draws: the ratios of probabilities would be those of other networks",
+        );
     }
 }
 
@@ -81,46 +119,30 @@ impl Plugin for PolicyGradient {
     fn build(&self, app: &mut App) {
         let actor = &self.actor;
         app.insert_resource(self.clone())
-            .add_learner::<SpaceActor>(actor.optimizer.clone())
-            .acts_with::<SpaceActor>()
-            .add_random::<Init>()
+            .add_learner::<Actor>(actor.optimizer.clone())
+            .acts_with::<Actor>()
+            .trains_on(TrainsOn::Both)
             .add_systems(Startup, build_actor)
             .add_systems(Collect, draw_actions.in_set(CollectSystems::Act));
     }
 }
 
-/// Inserts the policy: over the choices of a discrete action space, else over numbers.
-pub fn build_actor(
-    settings: Res<PolicyGradient>,
-    preprocessing: Res<Preprocessing>,
-    spaces: Option<Res<Spaces>>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) -> Result {
-    let [observation, width] = preprocessing.widths();
-    let action = match spaces.map(|spaces| spaces.action.clone()) {
-        Some(Space::Discrete { n }) => ActionKind::Choices(n),
-        Some(Space::Dict { .. }) => return Err(InputError::new(NO_DICTIONARIES).into()),
-        _ => ActionKind::Numbers(width),
+/// Inserts the policy: over discrete actions, or over numbers.
+pub fn build_actor(settings: Res<PolicyGradient>, mut networks: Networks) -> Result {
+    let head = match networks.discrete_actions() {
+        Some(_) => ActorHead::Categorical,
+        None => ActorHead::UnboundedGaussian {
+            log_std: settings.actor.log_std,
+        },
     };
-    let hidden = MlpSettings {
-        layers: settings.actor.layers.clone(),
-        activation: settings.actor.activation,
-        ..default()
-    };
-    let (log_std, device) = (settings.actor.log_std, device.plain());
-    let policy = SpacePolicy::new(observation, action, hidden, log_std, &device, &mut init);
-    commands.insert_resource(Net::<SpaceActor>::new(policy));
+    let actor = networks.actor(settings.actor.layers(), head)?;
+    networks.insert::<Actor>(actor);
     Ok(())
 }
 
-const NO_DICTIONARIES: &str = "the policy chooses among a few actions or draws numbers, and this environment's actions are a dictionary: \
-    name an environment whose actions are one space";
-
 /// Actions drawn from the policy, a ~ π(·|s), and ln π(a|s) for whoever learns from them.
 pub fn draw_actions(
-    actor: Res<Net<SpaceActor>>,
+    actor: Res<Net<Actor>>,
     mut exploring: Exploring,
     rollout: Option<ResMut<Rollout>>,
 ) -> Result {
@@ -140,7 +162,7 @@ pub fn policy_loss(log_probability: Tensor<1>, advantage: Tensor<1>) -> Tensor<1
 pub fn update_actor(
     settings: Res<PolicyGradient>,
     batch: Res<RolloutBatch>,
-    mut actor: Learning<SpaceActor>,
+    mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let policy = actor.distribution(batch.observation.clone());
@@ -153,7 +175,7 @@ impl PolicyGradient {
     /// A step of the policy against its loss `[1]` less what its entropy `[batch]` is worth.
     pub fn descend(
         &self,
-        actor: &mut Learning<SpaceActor>,
+        actor: &mut Learning<Actor>,
         policy_loss: Tensor<1>,
         entropy: Tensor<1>,
         metrics: &mut Metrics,
@@ -184,26 +206,15 @@ impl Plugin for StateValues {
     fn build(&self, app: &mut App) {
         let critic = &self.critic;
         app.insert_resource(self.clone())
-            .add_learner::<StateCritic>(critic.optimizer.clone())
+            .add_learner::<Critic>(critic.optimizer.clone())
             .add_systems(Startup, build_critic.after(build_actor));
     }
 }
 
-fn build_critic(
-    values: Res<StateValues>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) {
-    let [observation, _] = preprocessing.widths();
-    let hidden = MlpSettings {
-        layers: values.critic.layers.clone(),
-        activation: values.critic.activation,
-        ..default()
-    };
-    let critic = ValueFunction::orthogonal(observation, hidden, &device.plain(), &mut init);
-    commands.insert_resource(Net::<StateCritic>::new(critic));
+fn build_critic(values: Res<StateValues>, mut networks: Networks) -> Result {
+    let critic = networks.critic(values.critic.layers(), CriticHead::State, 1)?;
+    networks.insert::<Critic>(critic);
+    Ok(())
 }
 
 /// The advantages of the round by GAE(λ), and the returns that the values are to become. A truncated episode is bootstrapped
@@ -211,7 +222,7 @@ fn build_critic(
 pub fn estimate_advantages(
     values: Res<StateValues>,
     device: Res<ComputeDevice>,
-    critic: Res<Net<StateCritic>>,
+    critic: Res<Net<Critic>>,
     mut rollout: ResMut<Rollout>,
     mut metrics: ResMut<Metrics>,
 ) {
@@ -225,7 +236,7 @@ pub fn estimate_advantages(
 /// The critic's step towards the returns: mean((V(s) − R)²).
 pub fn update_critic(
     batch: Res<RolloutBatch>,
-    mut critic: Learning<StateCritic>,
+    mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let value = critic.v(batch.observation.clone());
@@ -235,7 +246,7 @@ pub fn update_critic(
 
 /// A step of the critic against its loss `[1]`, whose weight among all losses is given.
 pub fn descend_values(
-    critic: &mut Learning<StateCritic>,
+    critic: &mut Learning<Critic>,
     value_loss: Tensor<1>,
     weight: f32,
     metrics: &mut Metrics,

@@ -116,7 +116,7 @@ impl Plugin for Ppo {
 /// Rows that were given without their actions' probabilities get those of the policy as it is now.
 pub fn recall_probabilities(
     device: Res<ComputeDevice>,
-    actor: Res<Net<SpaceActor>>,
+    actor: Res<Net<Actor>>,
     mut rollout: ResMut<Rollout>,
 ) {
     rollout.fill_log_probabilities(|rollout| {
@@ -146,7 +146,7 @@ pub fn value_loss(
 pub fn update_critic(
     ppo: Res<Ppo>,
     batch: Res<RolloutBatch>,
-    mut critic: Learning<StateCritic>,
+    mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let value = critic.v(batch.observation.clone());
@@ -169,7 +169,7 @@ pub fn update_actor(
     settings: Res<on_policy::PolicyGradient>,
     batch: Res<RolloutBatch>,
     mut divergence: ResMut<Divergence>,
-    mut actor: Learning<SpaceActor>,
+    mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let policy = actor.distribution(batch.observation.clone());
@@ -199,7 +199,8 @@ mod tests {
             value_clip: Some(0.2),
             ..default()
         };
-        (ppo.actor.layers, ppo.critic.layers) = (vec![32], vec![32]);
+        ppo.actor.encoder.set_hidden_sizes(&[32]);
+        ppo.critic.encoder.set_hidden_sizes(&[32]);
         ppo.actor.log_std = -1.0;
         ppo.actor.optimizer.learning_rate = Schedule::Constant(5e-4);
         ppo.critic.optimizer.learning_rate = Schedule::Constant(3e-3);

@@ -99,7 +99,8 @@ mod tests {
             baseline,
             ..default()
         };
-        (reinforce.actor.layers, reinforce.critic.layers) = (vec![32], vec![32]);
+        reinforce.actor.encoder.set_hidden_sizes(&[32]);
+        reinforce.critic.encoder.set_hidden_sizes(&[32]);
         (reinforce.actor.log_std, reinforce.entropy_coefficient) = (-1.0, 1e-3);
         reinforce.actor.optimizer.learning_rate = Schedule::Constant(1e-2);
         reinforce.critic.optimizer.learning_rate = Schedule::Constant(1e-2);

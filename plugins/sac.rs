@@ -143,11 +143,11 @@ impl Plugin for SoftActorCritic {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
             .add_learner::<Critic>(self.critic.optimizer.clone())
-            .add_learner::<StochasticActor>(self.actor.optimizer.clone())
+            .add_learner::<Actor>(self.actor.optimizer.clone())
             .add_target::<Critic>()
             .update_targets_with::<Critic>(self.target_update)
-            .acts_with::<StochasticActor>()
-            .add_random::<Init>()
+            .acts_with::<Actor>()
+            .trains_on(TrainsOn::Continuous)
             .add_random::<Noise>()
             .add_systems(Startup, build_networks)
             .add_systems(Learn, track_targets.in_set(LearnSystems::Targets));
@@ -160,31 +160,24 @@ impl Plugin for SoftActorCritic {
 
 fn build_networks(
     sac: Res<SoftActorCritic>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
+    mut networks: Networks,
     mut commands: Commands,
-) {
-    let [observation, action] = preprocessing.widths();
-    let device = device.plain();
-    let actor = SquashedGaussian::new(observation, action, sac.actor.hidden(), &device, &mut init);
-    let critic = sac
-        .critic
-        .network([observation, action], &device, &mut init);
-    let critic = Net::<Critic>::new(critic);
-    let log_alpha = Scalar::new(sac.temperature.initial.ln(), &device);
-    commands.insert_resource(Target::copy_of(&critic));
-    commands.insert_resource(critic);
-    commands.insert_resource(Net::<StochasticActor>::new(actor));
-    commands.insert_resource(Net::<Temperature>::new(log_alpha));
-    commands.insert_resource(PolicyEntropy(Tensor::zeros([1], &device)));
+) -> Result {
+    let actor = networks.actor(sac.actor.layers(), ActorHead::SquashedGaussian)?;
+    let critic = networks.critics(&sac.critic)?;
+    let device = networks.device();
+    networks.insert::<Actor>(actor);
+    networks.insert_with_target::<Critic>(critic);
+    networks.insert::<Temperature>(Scalar::new(sac.temperature.initial.ln(), &device));
+    commands.insert_resource(PolicyEntropy(Tensor::zeros([1], &device.inner())));
+    Ok(())
 }
 
 /// The actions that are tried out: uniform in [−1, 1] while warming up, then drawn from the policy.
 pub fn explore(
     sac: Res<Sac>,
     clock: Res<Clock>,
-    actor: Res<Net<StochasticActor>>,
+    actor: Res<Net<Actor>>,
     mut exploring: Exploring,
 ) -> Result {
     if clock.step <= sac.off_policy.learning_starts {
@@ -192,7 +185,7 @@ pub fn explore(
         return Ok(());
     }
     let distribution = actor.distribution(exploring.observation()?);
-    let drawn = distribution.draw(&mut exploring.random);
+    let drawn = distribution.draw(&mut *exploring.random);
     exploring.actions.take(drawn.action);
     Ok(())
 }
@@ -202,7 +195,7 @@ pub fn explore(
 pub fn q_target(
     sac: &SoftActorCritic,
     batch: &Batch,
-    next: &SquashedNormal,
+    next: &ActionDistribution,
     critic: &Target<Critic>,
     alpha: Option<Tensor<1>>,
     noise: &mut Random<Noise>,
@@ -220,10 +213,10 @@ pub fn q_target(
 pub fn update_critic(
     sac: Res<SoftActorCritic>,
     batch: Res<Batch>,
-    actor: Res<Net<StochasticActor>>,
+    actor: Res<Net<Actor>>,
     target_critic: Res<Target<Critic>>,
     temperature: Res<Net<Temperature>>,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
+    mut noise: ResMut<Random<Noise>>,
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
@@ -233,7 +226,7 @@ pub fn update_critic(
     metrics.record("critic/q_target", y.clone().mean());
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let q = critic.q_dropping(s, a, &mut dropout);
+    let q = critic.q(s, a);
     let losses = sac.critic.losses(q, y) * 0.5;
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -248,7 +241,7 @@ pub fn update_critic(
 pub struct PolicyEntropy(pub Tensor<1>);
 
 /// min Q(s, a) over the critics, of actions for the batch's observations, `[batch]`.
-pub fn least_q(critic: &QEnsemble, batch: &Batch, action: Tensor<2>) -> Tensor<1> {
+pub fn least_q(critic: &CriticNetwork, batch: &Batch, action: Tensor<2>) -> Tensor<1> {
     let q = critic.q(batch.observation.clone(), action);
     q.min_dim(0).squeeze_dim::<1>(0)
 }
@@ -258,18 +251,18 @@ pub fn update_actor(
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,
     temperature: Res<Net<Temperature>>,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
-    mut actor: Learning<StochasticActor>,
+    mut noise: ResMut<Random<Noise>>,
+    mut actor: Learning<Actor>,
     mut entropy: ResMut<PolicyEntropy>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let policy = actor.distribution_dropping(batch.observation.clone(), &mut dropout);
+    let policy = actor.distribution(batch.observation.clone());
     let drawn = policy.draw(&mut noise);
     let log_probability = drawn.log_probability;
     entropy.0 = log_probability.clone().no_grad().mean().neg();
     metrics.record("actor/entropy", entropy.0.clone());
 
-    let q = least_q(&critic.frozen(), &batch, drawn.action);
+    let q = least_q(&critic, &batch, drawn.action);
     let alpha = temperature.value().exp().stop_gradient();
     let loss = (log_probability * alpha - q).mean();
     metrics.record("actor/loss", loss.clone());

@@ -35,16 +35,11 @@ pub struct Td3 {
 /// The policy of TD3 and its descendants.
 #[derive(Clone, Debug, Reflect)]
 pub struct ActorSettings {
-    /// Widths of the hidden layers.
+    /// What the network makes of an observation before its head.
+    pub encoder: EncoderSettings,
+    /// Widths of the hidden layers behind the encoder. None: none behind an `Mlp`, and one of 256 behind another encoder.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// What stands behind each hidden layer.
-    pub activation: Activation,
-    /// The share of each hidden layer's values that a training step drops.
-    #[reflect(@Bounds::at_least(0.0).under(1.0))]
-    pub dropout: f32,
-    /// Whether hidden layers are normalised, in front of the activation.
-    pub layer_norm: bool,
+    pub head_sizes: Option<Vec<usize>>,
     /// How it is trained.
     pub optimizer: OptimizerSettings,
     /// Critic steps for one step of the actor.
@@ -85,14 +80,23 @@ pub const DELAYED: TargetUpdate = TargetUpdate {
 impl Default for ActorSettings {
     fn default() -> Self {
         ActorSettings {
-            layers: vec![256, 256],
-            activation: Activation::Relu,
-            dropout: 0.0,
-            layer_norm: false,
+            encoder: EncoderSettings::default(),
+            head_sizes: None,
             optimizer: OptimizerSettings::default(),
             update_freq: 2,
             noise_std: 0.2,
             noise_clip: 0.5,
+        }
+    }
+}
+
+impl ActorSettings {
+    /// The encoder, and the layers behind it.
+    pub fn layers(&self) -> Layers {
+        Layers {
+            encoder: self.encoder.clone(),
+            head_sizes: self.head_sizes.clone(),
+            ..default()
         }
     }
 }
@@ -141,7 +145,7 @@ impl Plugin for TwinDelayed {
             .add_target::<Actor>()
             .update_targets_with::<Critic>(self.target_update)
             .acts_with::<Actor>()
-            .add_random::<Init>()
+            .trains_on(TrainsOn::Continuous)
             .add_random::<Noise>()
             .add_systems(Startup, build_networks)
             .add_systems(
@@ -161,29 +165,12 @@ impl Plugin for TwinDelayed {
     }
 }
 
-fn build_networks(
-    td3: Res<TwinDelayed>,
-    preprocessing: Res<Preprocessing>,
-    device: Res<ComputeDevice>,
-    mut init: ResMut<Random<Init>>,
-    mut commands: Commands,
-) {
-    let [observation, action] = preprocessing.widths();
-    let device = device.plain();
-    let (critic, actor) = (&td3.critic, &td3.actor);
-    let hidden = MlpSettings {
-        layers: actor.layers.clone(),
-        activation: actor.activation,
-        dropout: actor.dropout,
-        layer_norm: actor.layer_norm,
-    };
-    let actor = Policy::new(observation, action, hidden, &device, &mut init);
-    let critic = critic.network([observation, action], &device, &mut init);
-    let (actor, critic) = (Net::<Actor>::new(actor), Net::<Critic>::new(critic));
-    commands.insert_resource(Target::copy_of(&actor));
-    commands.insert_resource(Target::copy_of(&critic));
-    commands.insert_resource(actor);
-    commands.insert_resource(critic);
+fn build_networks(td3: Res<TwinDelayed>, mut networks: Networks) -> Result {
+    let actor = networks.actor(td3.actor.layers(), ActorHead::Deterministic)?;
+    let critic = networks.critics(&td3.critic)?;
+    networks.insert_with_target::<Actor>(actor);
+    networks.insert_with_target::<Critic>(critic);
+    Ok(())
 }
 
 /// The actions that are tried out: uniform in [−1, 1] while warming up, then π(s) + std · N(0, 1), clipped to [−1, 1].
@@ -234,7 +221,7 @@ pub fn update_critic(
     batch: Res<Batch>,
     target_actor: Res<Target<Actor>>,
     target_critic: Res<Target<Critic>>,
-    (mut noise, mut dropout): (ResMut<Random<Noise>>, ResMut<Random<Dropout>>),
+    mut noise: ResMut<Random<Noise>>,
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
@@ -243,7 +230,7 @@ pub fn update_critic(
     metrics.record("critic/done_share", batch.terminal.clone().mean());
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let q = critic.q_dropping(s, a, &mut dropout);
+    let q = critic.q(s, a);
     let losses = td3.critic.losses(q, y);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -257,12 +244,11 @@ pub fn update_critic(
 pub fn update_actor(
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,
-    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let action = actor.act_dropping(batch.observation.clone(), &mut dropout);
-    let q1 = critic.frozen().q1(batch.observation.clone(), action);
+    let action = actor.act(batch.observation.clone());
+    let q1 = critic.q1(batch.observation.clone(), action);
     let loss = q1.mean().neg();
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;

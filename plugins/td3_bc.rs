@@ -84,13 +84,26 @@ impl Plugin for Td3Bc {
     }
 }
 
-/// −λ · mean Q1(s, π(s)) + mean((π(s) − a)²), with λ = alpha / mean |Q1(s, π(s))| without gradient.
-fn actor_loss(alpha: f32, q1: Tensor<1>, imitation: Tensor<1>) -> Tensor<1> {
+/// −λ · mean Q1(s, π(s)) + mean((π(s) − a)²), with λ = alpha / mean |Q1(s, π(s))| without gradient; `[1]`.
+fn actor_loss(
+    alpha: f32,
+    actor: &ActorNetwork,
+    critic: &CriticNetwork,
+    batch: &Batch,
+) -> Tensor<1> {
+    let action = actor.act(batch.observation.clone());
+    let imitation = losses::mse(action.clone(), batch.action.clone());
     if alpha == 0.0 {
         return imitation;
     }
+    let q1 = critic.q1(batch.observation.clone(), action);
+    imitation - weighed(alpha, q1)
+}
+
+/// λ · mean Q1, `[1]`.
+fn weighed(alpha: f32, q1: Tensor<1>) -> Tensor<1> {
     let lambda = q1.clone().detach().abs().mean().recip() * alpha;
-    imitation - lambda * q1.mean()
+    lambda * q1.mean()
 }
 
 /// The actor's step: up the first critic's values, towards the data's actions.
@@ -98,18 +111,10 @@ pub fn update_actor(
     td3: Res<Td3Bc>,
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,
-    mut dropout: ResMut<Random<Dropout>>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let action = actor.act_dropping(batch.observation.clone(), &mut dropout);
-    let imitation = losses::mse(action.clone(), batch.action.clone());
-    let loss = if td3.alpha == 0.0 {
-        imitation
-    } else {
-        let q1 = critic.frozen().q1(batch.observation.clone(), action);
-        actor_loss(td3.alpha, q1, imitation)
-    };
+    let loss = actor_loss(td3.alpha, &actor, &critic, &batch);
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
@@ -132,15 +137,7 @@ fn validate(
     let loss = td3.critic.losses(q, y).sum();
     metrics.record("validate/critic/loss", loss);
 
-    let action = actor.act(batch.observation.clone());
-    let imitation = losses::mse(action.clone(), batch.action.clone());
-    let q1 = critic.q1(batch.observation.clone(), action);
-    // λ is a constant of a recorded loss, so the rest of the loss comes over to it.
-    let loss = actor_loss(
-        settings.alpha,
-        q1.stop_gradient(),
-        imitation.stop_gradient(),
-    );
+    let loss = actor_loss(settings.alpha, &actor, &critic, &batch);
     metrics.record("validate/actor/loss", loss);
 }
 
@@ -154,7 +151,8 @@ mod tests {
             minibatch: MinibatchSettings::of(64),
             ..default()
         };
-        (td3.actor.layers, td3.critic.layers) = (vec![32], vec![32]);
+        td3.actor.encoder.set_hidden_sizes(&[32]);
+        td3.critic.encoder.set_hidden_sizes(&[32]);
         td3.actor.optimizer.learning_rate = Schedule::Constant(3e-3);
         td3.critic.optimizer.learning_rate = Schedule::Constant(3e-3);
         Trial::of(td3)
@@ -197,7 +195,7 @@ mod tests {
         let device = ComputeDevice::cpu().autodiff();
         let q1 = Tensor::<1>::from_floats([4.0, 0.0], &device).require_grad();
         let imitation = Tensor::<1>::from_floats([0.1], &device);
-        let loss = actor_loss(2.5, q1.clone(), imitation);
+        let loss = imitation - weighed(2.5, q1.clone());
         assert!((loss.clone().into_scalar::<f32>() + 2.4).abs() < 1e-6);
         // -lambda / 2 for each of the two: with a gradient through lambda the first would differ.
         let gradient = q1.grad(&loss.backward()).unwrap().into_data();

@@ -36,10 +36,9 @@ use crate::schedule::{Clock, FacilitatorPlugin, InputError, Outcome, SchedulePlu
 /// ```
 /// use yarak::prelude::*;
 ///
-/// # let tiny = |layers: &mut Vec<usize>| *layers = vec![8];
 /// let mut td3 = Td3Bc { minibatch: MinibatchSettings::of(32), ..default() };
-/// # tiny(&mut td3.actor.layers);
-/// # tiny(&mut td3.critic.layers);
+/// # td3.actor.encoder.set_hidden_sizes(&[8]);
+/// # td3.critic.encoder.set_hidden_sizes(&[8]);
 /// td3.actor.optimizer.learning_rate = Schedule::Constant(1e-3);
 ///
 /// let exit = App::new()
@@ -200,7 +199,8 @@ mod tests {
 
     fn app(run: RunPlugin) -> App {
         let mut bc = Bc::default();
-        (bc.minibatch.batch_size, bc.actor.layers) = (16, vec![8]);
+        bc.minibatch.batch_size = 16;
+        bc.actor.encoder.set_hidden_sizes(&[8]);
         let mut app = App::new();
         app.add_plugins((
             YarakPlugins.set(run),
@@ -235,7 +235,7 @@ mod tests {
             },
             ..Bc::default()
         };
-        bc.actor.layers = vec![8];
+        bc.actor.encoder.set_hidden_sizes(&[8]);
         let run = RunPlugin {
             steps: u64::MAX,
             epochs: Some(2),

@@ -73,9 +73,8 @@
 //! /// Behaviour cloning, as small as it gets.
 //! #[derive(Clone, Debug, Default, Resource, Reflect)]
 //! struct Imitation {
-//!     /// Widths of the hidden layers.
-//!     #[reflect(@Bounds::at_least(1.0))]
-//!     layers: Vec<usize>,
+//!     /// What the policy makes of an observation before its head.
+//!     encoder: EncoderSettings,
 //! }
 //!
 //! impl Settings for Imitation {}
@@ -86,22 +85,15 @@
 //!             .add_plugins(MinibatchPlugin::default())
 //!             .add_learner::<Actor>(OptimizerSettings::default())
 //!             .acts_with::<Actor>()
-//!             .add_random::<Init>()
 //!             .add_systems(Startup, build_policy)
 //!             .add_systems(Learn, imitate.in_set(LearnSystems::Actor));
 //!     }
 //! }
 //!
-//! fn build_policy(
-//!     settings: Res<Imitation>,
-//!     preprocessing: Res<Preprocessing>,
-//!     device: Res<ComputeDevice>,
-//!     mut init: ResMut<Random<Init>>,
-//!     mut commands: Commands,
-//! ) {
-//!     let [observation, action] = preprocessing.widths();
-//!     let policy = Policy::new(observation, action, &settings.layers, &device.plain(), &mut init);
-//!     commands.insert_resource(Net::<Actor>::new(policy));
+//! fn build_policy(settings: Res<Imitation>, mut networks: Networks) -> Result {
+//!     let actor = networks.actor(settings.encoder.clone(), ActorHead::Deterministic)?;
+//!     networks.insert::<Actor>(actor);
+//!     Ok(())
 //! }
 //!
 //! fn imitate(batch: Res<Batch>, mut actor: Learning<Actor>, mut metrics: ResMut<Metrics>) -> Result {
@@ -115,7 +107,7 @@
 //!     .add_plugins((
 //!         YarakPlugins.set(RunPlugin { steps: 4, ..default() }),
 //!         Dataset { path: "assets/pendulum-medium-expert.hdf5".into(), ..default() },
-//!         Imitation { layers: vec![32] },
+//!         Imitation { encoder: EncoderSettings::from(&[32]) },
 //!     ))
 //!     .run();
 //! assert!(exit.is_success());
@@ -204,6 +196,7 @@ pub mod data;
 pub mod env;
 pub mod evaluate;
 pub mod learner;
+pub mod networks;
 pub mod nn;
 #[path = "../plugins/mod.rs"]
 pub mod plugins;
@@ -223,5 +216,13 @@ mod testing_data;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/custom_algorithm.md")]
 struct CustomAlgorithm;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/encoders.md")]
+struct Encoders;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/gradients.md")]
+struct Gradients;
 
 pub use app::YarakPlugins;

@@ -36,17 +36,17 @@ pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
 pub use crate::learner::{
     Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, CriticSettings,
-    DensityActor, Descent, DeviceError, DiscreteCritic, Dropout, EnsembleSettings, Init,
-    LearnerError, Learning, Net, Network, NetworkSettings, Noise, Optim, Optimizer,
-    OptimizerSettings, Purpose, Random, Rate, Role, Sampling, Schedule, Seed, SpaceActor, Span,
-    StateCritic, StochasticActor, Target, TargetUpdate, Tracking, Value,
+    Descent, DeviceError, Dropout, DropoutDraws, EnsembleSettings, Init, LearnerError, Learning,
+    Net, Network, NetworkSettings, Noise, Optim, Optimizer, OptimizerSettings, Purpose, Random,
+    Rate, Role, Sampling, Schedule, Seed, Span, Target, TargetUpdate, Tracking, Value,
 };
+pub use crate::networks::{ActionSpaceError, AppTrainsOnExt, Networks, TrainsOn};
 pub use crate::nn::{
-    ActionDistribution, ActionKind, ActionVae, Activation, Categorical, DensityPolicy, Deviation,
-    DiagonalGaussian, DiscreteQ, DrawnAction, GaussianMixture, GaussianSettings, Head,
-    MixtureSettings, Mlp, MlpSettings, MlpShape, Perturbation, Policy, PolicyHead, QEnsemble,
-    Scalar, SpaceDistribution, SpacePolicy, SquashedGaussian, SquashedNormal, StopGradient,
-    ValueBounds, ValueFunction, log_sum_exp, losses, measures, repeat_rows,
+    ActionDistribution, ActionVae, Activation, ActorHead, ActorNetwork, AppEncoderExt, Categorical,
+    CriticHead, CriticNetwork, Deviation, DiagonalGaussian, DrawnAction, Encoder, EncoderSettings,
+    GaussianMixture, GaussianSettings, InitError, Layers, MixtureSettings, Mlp, MlpSettings,
+    MlpShape, Perturbation, PolicyHead, Scalar, SquashedNormal, StopGradient, Trunk, ValueBounds,
+    Weights, log_sum_exp, losses, measures, register_encoder, repeat_rows,
 };
 pub use crate::plugins::{
     A2c, Bc, Bcq, Cql, Ddpg, Dqn, Iql, Ppo, Reinforce, Sac, Td3, Td3Bc, a2c, bc, bcq, cql, ddpg,

@@ -10,9 +10,9 @@ use std::{
 use yarak::data::{ActionScale, Normaliser};
 use yarak::nn::cpu::{Activation, Adam, AdamState, Gradients, Input, Kernels, MlpShape, Saved};
 use yarak::prelude::{
-    Actor, App, AppActingExt, AppLearnerExt, AppPersistExt, ComputeDevice, FacilitatorPlugin, Init,
-    Net, OptimizerSettings, Policy, Preprocessing, Random, Reports, SchedulePlugin, Seed, gather,
-    policy,
+    Actor, ActorHead, ActorNetwork, App, AppActingExt, AppLearnerExt, AppPersistExt, ComputeDevice,
+    FacilitatorPlugin, Init, Net, OptimizerSettings, Preprocessing, Random, Reports,
+    SchedulePlugin, Seed, gather, policy,
 };
 
 /// The system's allocator, which counts.
@@ -121,7 +121,8 @@ fn a_steady_step_allocates_nothing() {
 fn a_policys_call_allocates_nothing() {
     let mut init = Random::<Init>::new(Seed(0));
     let device = ComputeDevice::cpu().plain();
-    let network = Policy::new(11, 3, &[256, 256], &device, &mut init);
+    let head = ActorHead::Deterministic;
+    let network = ActorNetwork::new(&[256, 256], head, [11, 3], &device, &mut init).unwrap();
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
         .add_learner::<Actor>(OptimizerSettings::default())

@@ -12,9 +12,10 @@ use crate::collect::{ActRandomly, Environments, NormaliseObservations, Normalise
 use crate::data::{Dataset, Preprocessing, Replay, SearchFolders};
 use crate::evaluate::{Rollouts, Validation};
 use crate::learner::{ComputeDevice, Seed};
+use crate::networks::TrainsOn;
 use crate::plugins;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
-use crate::scene::{AppSceneExt, OrderEdit, PluginKind, Scene, SceneRegistry};
+use crate::scene::{AppSceneExt, OrderEdit, PluginKind, Problems, Scene, SceneRegistry};
 use crate::schedule::{
     AppScheduleExt, Clock, FailSaved, Failure, LearnOrder, NamedEdit, Outcome, ScheduleErrors,
     StepRegistry, Training, take_failure,
@@ -176,6 +177,7 @@ impl Program {
         }
         app.finish();
         app.cleanup();
+        check_actions(&app, scene)?;
         let errors = &app.world().resource::<ScheduleErrors>().0;
         if !errors.is_empty() {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -267,6 +269,25 @@ fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliErro
                 ));
             }
         }
+    }
+    Ok(problems.into_result()?)
+}
+
+/// Checks that the algorithm trains on such actions as the scene's environment has.
+fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
+    let names = scene.plugins.iter().map(|plugin| plugin.scene_name());
+    let mut algorithms = names.filter(|name| {
+        let entry = registry(app).entry(name);
+        entry.is_ok_and(|entry| entry.kind() == PluginKind::Algorithm)
+    });
+    let algorithm = algorithms.next().unwrap_or("the algorithm");
+    let mut problems = Problems::default();
+    if let Err(error) = TrainsOn::check(app.world(), algorithm) {
+        let place = match scene.settings::<Environments>() {
+            Some(_) => "Environments.env",
+            None => "Rollouts.env",
+        };
+        problems.push(scene.problem(place, error.to_string(), None));
     }
     Ok(problems.into_result()?)
 }

@@ -4,23 +4,34 @@ use burn::tensor::Tensor;
 
 use super::Exploring;
 use crate::data::{DrawnActions, ScaleError};
-use crate::nn::SpacePolicy;
+use crate::nn::{ActorHead, ActorNetwork};
 
 impl Exploring<'_> {
     /// Draws an action of the policy for each environment, and takes it.
     ///
     /// # Errors
     /// When the preprocessing was made for observations of another width.
-    pub fn draw(&mut self, policy: &SpacePolicy) -> Result<DrawnActions, ScaleError> {
+    pub fn draw(&mut self, actor: &ActorNetwork) -> Result<DrawnActions, ScaleError> {
         let observation = self.observation()?;
-        let outputs = policy.outputs(observation.clone());
-        let [batch, width] = outputs.dims();
-        let outputs = host(outputs);
-        let mut drawn = match policy.log_std() {
-            None => draw_choices(&outputs, width, &self.random.uniforms(batch, 0.0, 1.0)),
-            Some(log_std) => {
-                let draws = self.random.normals(batch * width);
-                draw_numbers(&outputs, &host(log_std), &draws)
+        let mut drawn = match (actor.head(), actor.log_std()) {
+            (ActorHead::Categorical, _) => {
+                let logits = actor.outputs(observation.clone());
+                let [batch, n] = logits.dims();
+                draw_choices(&host(logits), n, &self.random.uniforms(batch, 0.0, 1.0))
+            }
+            (ActorHead::UnboundedGaussian { .. }, Some(log_std)) => {
+                let means = actor.outputs(observation.clone());
+                let draws = self.random.normals(means.shape().num_elements());
+                draw_numbers(&host(means), &host(log_std), &draws)
+            }
+            _ => {
+                let distribution = actor.distribution(observation.clone());
+                let drawn = distribution.draw(&mut *self.random);
+                DrawnActions {
+                    action: host(drawn.action),
+                    log_probability: host(drawn.log_probability),
+                    ..DrawnActions::default()
+                }
             }
         };
         drawn.observation = host(observation);
@@ -84,10 +95,11 @@ mod tests {
     const ROWS: usize = 20_000;
 
     /// What a policy with preferences draws for observations, and the distribution that it draws from.
-    fn drawn(kind: ActionKind, alike: bool) -> (DrawnActions, SpaceDistribution) {
+    fn drawn(head: ActorHead, action: usize, alike: bool) -> (DrawnActions, ActionDistribution) {
         let device = ComputeDevice::cpu().plain();
         let init = &mut Random::<Init>::new(Seed(3));
-        let policy = SpacePolicy::new(4, kind, &[8], -0.5, &device, init);
+        let layers = Layers::from(&[8]).orthogonal(0.01);
+        let policy = ActorNetwork::new(layers, head, [4, action], &device, init).unwrap();
         let mut app = App::new();
         app.insert_resource(ComputeDevice::cpu())
             .insert_resource(Preprocessing::new(
@@ -112,8 +124,10 @@ mod tests {
 
     #[test]
     fn what_is_drawn_has_the_log_probability_that_the_distribution_gives_it() {
-        for kind in [ActionKind::Choices(3), ActionKind::Numbers(2)] {
-            let (drawn, distribution) = drawn(kind, false);
+        let unbounded = ActorHead::UnboundedGaussian { log_std: -0.5 };
+        let gaussian = ActorHead::Gaussian(GaussianSettings::default());
+        for (head, action) in [(ActorHead::Categorical, 3), (unbounded, 2), (gaussian, 2)] {
+            let (drawn, distribution) = drawn(head, action, false);
             let action = TensorData::new(drawn.action.clone(), [ROWS, drawn.action.len() / ROWS]);
             let action = Tensor::from_data(action, &ComputeDevice::cpu().plain());
             let log_p = host(distribution.log_probability(action));
@@ -125,8 +139,8 @@ mod tests {
 
     #[test]
     fn choices_are_drawn_as_often_as_they_are_probable() {
-        let (drawn, distribution) = drawn(ActionKind::Choices(3), true);
-        let SpaceDistribution::Choices(categorical) = distribution else {
+        let (drawn, distribution) = drawn(ActorHead::Categorical, 3, true);
+        let ActionDistribution::Categorical(categorical) = distribution else {
             panic!("choices were asked for")
         };
         let log_p = host(categorical.log_probabilities);

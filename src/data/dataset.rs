@@ -20,7 +20,7 @@ use super::{
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
 use crate::data::Steps;
 use crate::env::Space;
-use crate::learner::Seed;
+use crate::random::Seed;
 use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::InputError;
 

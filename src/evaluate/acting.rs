@@ -7,9 +7,7 @@ use burn::tensor::Tensor;
 use crate::checkpoint::{AppPersistExt, Snapshot};
 use crate::data::Goals;
 use crate::learner::{Net, Role};
-use crate::nn::{
-    ActionKind, DensityPolicy, DiscreteQ, Head, Policy, SpacePolicy, SquashedGaussian,
-};
+use crate::nn::{ActorHead, ActorNetwork, CriticHead, CriticNetwork};
 use crate::policy::{Form, KEY, Readout, Saved};
 
 /// A network that chooses actions.
@@ -24,17 +22,7 @@ pub trait Act {
     }
 }
 
-impl Act for Policy {
-    fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
-        self.act(observation)
-    }
-
-    fn form(&self) -> Option<Form> {
-        Some(Form::of(self.trunk(), Readout::Outputs))
-    }
-}
-
-impl Act for DensityPolicy {
+impl Act for ActorNetwork {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.act(observation)
     }
@@ -42,50 +30,29 @@ impl Act for DensityPolicy {
     fn form(&self) -> Option<Form> {
         let action = self.action_size();
         let readout = match self.head() {
-            Head::Gaussian(_) => Readout::TanhOfMean { action },
-            Head::Mixture(settings) => Readout::TanhOfBestMode {
+            ActorHead::Deterministic => Readout::Outputs,
+            ActorHead::UnboundedGaussian { .. } => Readout::Clipped,
+            ActorHead::Gaussian(_) | ActorHead::SquashedGaussian => Readout::TanhOfMean { action },
+            ActorHead::Mixture(settings) => Readout::TanhOfBestMode {
                 modes: settings.modes,
                 action,
             },
+            ActorHead::Categorical => Readout::Greatest { choices: action },
         };
         Some(Form::of(self.trunk(), readout))
     }
 }
 
-impl Act for SquashedGaussian {
-    fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
-        self.distribution(observation).mode()
-    }
-
-    fn form(&self) -> Option<Form> {
-        let action = self.trunk().shape().outputs() / 2;
-        Some(Form::of(self.trunk(), Readout::TanhOfMean { action }))
-    }
-}
-
-/// Numbers, or indices `[batch, 1]`.
-impl Act for SpacePolicy {
-    fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
-        self.act(observation)
-    }
-
-    fn form(&self) -> Option<Form> {
-        let readout = match self.kind() {
-            ActionKind::Choices(choices) => Readout::Greatest { choices },
-            ActionKind::Numbers(_) => Readout::Clipped,
-        };
-        Some(Form::of(self.trunk(), readout))
-    }
-}
-
-/// The actions are indices, `[batch, 1]`.
-impl Act for DiscreteQ {
+/// The discrete actions of the greatest values, as indices `[batch, 1]`.
+impl Act for CriticNetwork {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
         self.greedy(observation)
     }
 
     fn form(&self) -> Option<Form> {
-        let choices = self.choices();
+        let CriticHead::Discrete { n: choices, .. } = *self.head() else {
+            return None;
+        };
         Some(Form::of(self.trunk(), Readout::Greatest { choices }))
     }
 }

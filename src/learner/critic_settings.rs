@@ -1,10 +1,10 @@
 //! What the algorithms with an ensemble of critics ask of it.
 
 use bevy_reflect::Reflect;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
-use super::{Init, OptimizerSettings, Random};
-use crate::nn::{Activation, MlpSettings, QEnsemble, ValueBounds, losses};
+use super::OptimizerSettings;
+use crate::nn::{CriticHead, EncoderSettings, Layers, ValueBounds, losses};
 use crate::scene::{Bounds, FieldProblems};
 
 /// The action values Q(s, a): an ensemble of critics, their networks, their loss and how they are trained. It is the `critic` of
@@ -24,16 +24,11 @@ use crate::scene::{Bounds, FieldProblems};
 pub struct CriticSettings {
     /// How many critics there are and how their targets are mixed.
     pub ensemble: EnsembleSettings,
-    /// Widths of the hidden layers.
+    /// What the network makes of an observation before its head.
+    pub encoder: EncoderSettings,
+    /// Widths of the hidden layers behind the encoder, which also see the action. None: none behind an `Mlp`, and one of 256 behind another encoder.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// What stands behind each hidden layer.
-    pub activation: Activation,
-    /// The share of each hidden layer's values that a training step drops.
-    #[reflect(@Bounds::at_least(0.0).under(1.0))]
-    pub dropout: f32,
-    /// Whether hidden layers are normalised, in front of the activation.
-    pub layer_norm: bool,
+    pub head_sizes: Option<Vec<usize>>,
     /// How they are trained.
     pub optimizer: OptimizerSettings,
     /// Whether the loss is smooth L1 (β = 1) instead of squared.
@@ -58,10 +53,8 @@ impl Default for CriticSettings {
     fn default() -> Self {
         CriticSettings {
             ensemble: EnsembleSettings { n: 2, weight: 1.0 },
-            layers: vec![256, 256],
-            activation: Activation::Relu,
-            dropout: 0.0,
-            layer_norm: false,
+            encoder: EncoderSettings::default(),
+            head_sizes: None,
             optimizer: OptimizerSettings::default(),
             huber: false,
             value_bounds: None,
@@ -70,21 +63,21 @@ impl Default for CriticSettings {
 }
 
 impl CriticSettings {
-    /// The networks, for observations and actions of the given widths.
-    pub fn network(
-        &self,
-        [observation, action]: [usize; 2],
-        device: &Device,
-        init: &mut Random<Init>,
-    ) -> QEnsemble {
-        let hidden = MlpSettings {
-            layers: self.layers.clone(),
-            activation: self.activation,
-            dropout: self.dropout,
-            layer_norm: self.layer_norm,
-        };
-        let (n, bounds) = (self.ensemble.n, self.value_bounds);
-        QEnsemble::new(n, observation, action, hidden, bounds, device, init)
+    /// The encoder, and the layers behind it.
+    pub fn layers(&self) -> Layers {
+        Layers {
+            encoder: self.encoder.clone(),
+            head_sizes: self.head_sizes.clone(),
+            ..Layers::default()
+        }
+    }
+
+    /// The head, for actions of so many elements.
+    pub fn head(&self, action: usize) -> CriticHead {
+        CriticHead::Continuous {
+            action,
+            bounds: self.value_bounds,
+        }
     }
 
     /// w · min Q + (1 − w) · max Q over the critics: `[members, batch]` to `[batch]`.

@@ -8,7 +8,10 @@ use bevy_ecs::system::SystemParam;
 use burn::tensor::Tensor;
 
 use super::rate::move_rate;
-use super::{AppRandomExt, Dropout, Net, Optim, OptimizerSettings, Rate, Role, Roles, parameters};
+use super::{
+    AppRandomExt, DropoutDraws, Init, Net, Optim, OptimizerSettings, Rate, Role, Roles, parameters,
+    training,
+};
 use crate::checkpoint::AppPersistExt;
 use crate::report::Metrics;
 use crate::schedule::{Learn, LearnSystems, Tick, TickPlugin};
@@ -40,6 +43,8 @@ pub enum LearnerError {
 
 /// The network of role `R` in training: use it as the network itself, then [`descend`](Learning::descend) the loss.
 ///
+/// What it computes is tracked, and its dropout is on: here and nowhere else.
+///
 /// ```
 /// use yarak::prelude::*;
 ///
@@ -56,6 +61,7 @@ pub struct Learning<'w, R: Role> {
     optim: ResMut<'w, Optim<R>>,
     rate: Res<'w, Rate<R>>,
     tick: Res<'w, Tick<R>>,
+    dropout: Res<'w, DropoutDraws>,
 }
 
 /// What a gradient step was like.
@@ -94,7 +100,7 @@ impl<R: Role> Learning<'_, R> {
             return Err(LearnerError::NoGradient(R::NAME));
         }
         if !self.tick.active {
-            let gradient_norm = Optim::<R>::norm(&gradients);
+            let gradient_norm = Optim::<R>::norm(&self.net, &gradients);
             return Ok(Descent { gradient_norm });
         }
         let rate = self.rate.current;
@@ -114,14 +120,22 @@ impl<R: Role> Deref for Learning<'_, R> {
     type Target = R::Network;
 
     fn deref(&self) -> &R::Network {
+        self.dropout.begin();
         self.net.recording()
+    }
+}
+
+impl<R: Role> Drop for Learning<'_, R> {
+    fn drop(&mut self) {
+        training::end();
     }
 }
 
 /// Declares networks on an [`App`].
 pub trait AppLearnerExt {
-    /// Adds what trains role `R`: its [`Optim`], [`Rate`] and [`Tick`], the systems that move them, dropout's stream, and their
-    /// place in checkpoints. The network itself, [`Net<R>`], is inserted in `Startup`, when the sizes are known.
+    /// Adds what trains role `R`: its [`Optim`], [`Rate`] and [`Tick`], the systems that move them, the streams of
+    /// initial weights and of dropout, and their place in checkpoints. The network itself, [`Net<R>`], is inserted in `Startup`, when
+    /// the sizes are known.
     fn add_learner<R: Role>(&mut self, optimizer: OptimizerSettings) -> &mut Self;
 }
 
@@ -135,8 +149,9 @@ impl AppLearnerExt for App {
                 optimizer.weight_decay,
                 optimizer.max_gradient_norm,
             ))
-            .insert_resource(Rate::<R>::new(optimizer.learning_rate))
-            .add_random::<Dropout>()
+            .insert_resource(Rate::<R>::new(optimizer.learning_rate));
+        training::add_dropout(self);
+        self.add_random::<Init>()
             .add_systems(
                 Learn,
                 (record_rate::<R>, move_rate::<R>)

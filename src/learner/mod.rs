@@ -25,6 +25,7 @@ mod role;
 mod roles;
 mod schedule;
 mod tracking;
+mod training;
 mod update;
 
 pub use crate::nn::{ComputeDevice, DeviceError, Network, Piece};
@@ -37,11 +38,10 @@ pub use net::{Net, Target};
 pub use network_settings::NetworkSettings;
 pub use optimizer::{Optim, Optimizer};
 pub use optimizer_settings::OptimizerSettings;
+pub(crate) use parameters::parameter_shapes;
 pub use rate::Rate;
-pub use role::{
-    Actor, Critic, DensityActor, DiscreteCritic, Role, SpaceActor, StateCritic, StochasticActor,
-    Value,
-};
+pub use role::{Actor, Critic, Role, Value};
 pub(crate) use roles::Roles;
 pub use schedule::{Schedule, Span};
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};
+pub use training::DropoutDraws;

@@ -3,30 +3,25 @@
 use bevy_reflect::Reflect;
 
 use super::OptimizerSettings;
-use crate::nn::{Activation, MlpSettings};
+use crate::nn::{EncoderSettings, Layers};
 use crate::scene::{Bounds, FieldProblems};
 
-/// How large a network is and how it is trained: a field of an algorithm's settings where it has nothing of its own to add.
+/// What a network is made of and how it is trained: a field of an algorithm's settings where it has nothing of its own to add.
 ///
 /// ```
 /// use yarak::prelude::*;
 ///
-/// let value = NetworkSettings { layers: vec![64, 64], ..default() };
+/// let value = NetworkSettings { encoder: EncoderSettings::from(&[64, 64]), ..default() };
 /// assert_eq!(value.optimizer.learning_rate, Schedule::Constant(3e-4));
-/// assert_eq!(value.hidden(), MlpSettings::from(&[64, 64]));
+/// assert_eq!(value.layers(), Layers::from(&[64, 64]));
 /// ```
 #[derive(Clone, Debug, PartialEq, Reflect)]
 pub struct NetworkSettings {
-    /// Widths of the hidden layers.
+    /// What the network makes of an observation before its head.
+    pub encoder: EncoderSettings,
+    /// Widths of the hidden layers behind the encoder, which in a critic also see the action. None: none behind an `Mlp`, and one of 256 behind another encoder.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
-    /// What stands behind each hidden layer.
-    pub activation: Activation,
-    /// The share of each hidden layer's values that a training step drops.
-    #[reflect(@Bounds::at_least(0.0).under(1.0))]
-    pub dropout: f32,
-    /// Whether hidden layers are normalised, in front of the activation.
-    pub layer_norm: bool,
+    pub head_sizes: Option<Vec<usize>>,
     /// How it is trained.
     pub optimizer: OptimizerSettings,
 }
@@ -35,23 +30,20 @@ impl Default for NetworkSettings {
     /// Two hidden layers of 256 with ReLU, Adam with 3e-4: what most papers on control have.
     fn default() -> Self {
         NetworkSettings {
-            layers: vec![256, 256],
-            activation: Activation::Relu,
-            dropout: 0.0,
-            layer_norm: false,
+            encoder: EncoderSettings::default(),
+            head_sizes: None,
             optimizer: OptimizerSettings::default(),
         }
     }
 }
 
 impl NetworkSettings {
-    /// What the networks' constructors take: the hidden layers.
-    pub fn hidden(&self) -> MlpSettings {
-        MlpSettings {
-            layers: self.layers.clone(),
-            activation: self.activation,
-            dropout: self.dropout,
-            layer_norm: self.layer_norm,
+    /// The encoder, and the layers behind it.
+    pub fn layers(&self) -> Layers {
+        Layers {
+            encoder: self.encoder.clone(),
+            head_sizes: self.head_sizes.clone(),
+            ..Layers::default()
         }
     }
 

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Optimizer;
 use super::optimizer::{AdamNumbers, EPSILON, Memories, SMOOTHING, setting};
+use super::parameters::Members;
 use crate::nn::cpu::{Adam, AdamState, KernelError, RmsProp, Sgd, WeightDecay};
 use crate::nn::{contiguous, floats, give_buffer, with_kernels};
 
@@ -35,19 +36,23 @@ fn tensor(buffer: FlexTensor) -> Tensor<2> {
 }
 
 /// The norm of each member's gradient over all parameters.
-pub(super) fn norms(gradients: &[Tensor<2>]) -> Vec<f32> {
-    let members = gradients.first().map_or(0, |gradient| gradient.dims()[0]);
-    let mut squares = vec![0.0; members];
-    let mut part = vec![0.0; members];
-    for gradient in gradients {
+pub(super) fn norms(gradients: &[Option<Tensor<2>>], members: &Members) -> Vec<f32> {
+    let mut squares = vec![0.0; members.count()];
+    let mut part = vec![0.0; members.count()];
+    for (index, gradient) in gradients.iter().enumerate() {
+        let Some(gradient) = gradient else { continue };
         let gradient = buffer(gradient.clone());
+        // Those members that the parameter is of.
+        let of = match members.owner(index) {
+            Some(member) => member..member + 1,
+            None => 0..squares.len(),
+        };
+        let part = &mut part[of.clone()];
         agreed(with_kernels(|kernels| {
-            kernels.squared_norms(floats(&gradient), &mut part)
+            kernels.squared_norms(floats(&gradient), part)
         }));
-        squares
-            .iter_mut()
-            .zip(&part)
-            .for_each(|(sum, part)| *sum += part);
+        let squares = squares[of].iter_mut();
+        squares.zip(part).for_each(|(sum, part)| *sum += *part);
     }
     squares
         .into_iter()

@@ -12,6 +12,7 @@ use bevy_ecs::prelude::Resource;
 use bevy_reflect::Reflect;
 use burn::tensor::Tensor;
 
+use super::parameters::Members;
 use super::{Role, on_cpu, parameters, update};
 use crate::scene::Bounds;
 
@@ -173,8 +174,8 @@ impl<R: Role> Optim<R> {
     }
 
     /// The norm of each member's gradient, `[members]`.
-    pub(super) fn norm(gradients: &[Option<Tensor<2>>]) -> Tensor<1> {
-        norms(gradients).squeeze_dim::<1>(1)
+    pub(super) fn norm(network: &R::Network, gradients: &[Option<Tensor<2>>]) -> Tensor<1> {
+        norms(gradients, &Members::of(network)).squeeze_dim::<1>(1)
     }
 
     /// One step of the network against its gradients; the norm of each member's gradient, before clipping, `[members]`.
@@ -200,9 +201,8 @@ impl<R: Role> Optim<R> {
         mut gradients: Vec<Option<Tensor<2>>>,
         rate: f64,
     ) -> (R::Network, Tensor<1>) {
-        let present: Vec<Tensor<2>> = gradients.iter().flatten().cloned().collect();
-        let norms = on_cpu::norms(&present);
-        drop(present);
+        let members = Members::of(&network);
+        let norms = on_cpu::norms(&gradients, &members);
         let scale: Option<Vec<f32>> = self.max_gradient_norm.map(|most| {
             let scale = |norm: &f32| (most / norm.max(f32::MIN_POSITIVE)).min(1.0);
             norms.iter().map(scale).collect()
@@ -214,7 +214,11 @@ impl<R: Role> Optim<R> {
             };
             let memories =
                 self.memories[index].get_or_insert_with(|| Memories::new(self.rule, &values));
-            on_cpu::step(rule, values, gradient, scale.as_deref(), memories)
+            let scale = scale.as_deref().map(|scale| match members.owner(index) {
+                Some(member) => &scale[member..=member],
+                None => scale,
+            });
+            on_cpu::step(rule, values, gradient, scale, memories)
         });
         (network, on_cpu::vector(norms))
     }
@@ -226,7 +230,8 @@ impl<R: Role> Optim<R> {
         mut gradients: Vec<Option<Tensor<2>>>,
         rate: f64,
     ) -> (R::Network, Tensor<1>) {
-        let norms = norms(&gradients);
+        let members = Members::of(&network);
+        let norms = norms(&gradients, &members);
         let scale = self.max_gradient_norm.map(|most| clip_scale(&norms, most));
         let rule = (self.rule, f64::from(self.weight_decay), rate);
         let network = parameters::map(network, |index, values| {
@@ -234,7 +239,10 @@ impl<R: Role> Optim<R> {
                 return values;
             };
             let gradient = match &scale {
-                Some(scale) => gradient * scale.clone(),
+                Some(scale) => match members.owner(index) {
+                    Some(member) => gradient * scale.clone().narrow(0, member, 1),
+                    None => gradient * scale.clone(),
+                },
                 None => gradient,
             };
             let memories =
@@ -246,10 +254,17 @@ impl<R: Role> Optim<R> {
 }
 
 /// The norm over all parameters, for each member, `[members, 1]`.
-fn norms(gradients: &[Option<Tensor<2>>]) -> Tensor<2> {
-    let squares = gradients.iter().flatten().map(|gradient| {
-        let square = gradient.clone().square();
-        square.sum_dim(1)
+fn norms(gradients: &[Option<Tensor<2>>], members: &Members) -> Tensor<2> {
+    let present = gradients.iter().enumerate();
+    let squares = present.filter_map(|(index, gradient)| {
+        let square = gradient.clone()?.square().sum_dim(1);
+        Some(match members.owner(index) {
+            Some(member) => {
+                let zeros = Tensor::zeros([members.count(), 1], &square.device());
+                zeros.slice_assign([member..member + 1, 0..1], square)
+            }
+            None => square,
+        })
     });
     squares
         .reduce(|a, b| a + b)
@@ -267,6 +282,7 @@ fn clip_scale(norms: &Tensor<2>, most: f32) -> Tensor<2> {
 mod tests {
     use super::*;
     use crate::learner::ComputeDevice;
+    use crate::nn::Scalar;
 
     fn tensor(values: [f32; 2]) -> Tensor<2> {
         Tensor::from_floats([values], &ComputeDevice::cpu().plain())
@@ -279,12 +295,13 @@ mod tests {
     #[test]
     fn a_gradient_is_clipped_to_the_norm_and_never_enlarged() {
         let gradient = tensor([3.0, 4.0]);
-        let norm = norms(&[Some(gradient.clone()), None]);
+        let one = Members::of(&Scalar::new(0.0, &ComputeDevice::cpu().plain()));
+        let norm = norms(&[Some(gradient.clone()), None], &one);
         assert_eq!(numbers(norm.clone()), [5.0]);
         let clipped = numbers(gradient.clone() * clip_scale(&norm, 1.0));
         assert!((clipped[0] - 0.6).abs() < 1e-6 && (clipped[1] - 0.8).abs() < 1e-6);
         assert_eq!(numbers(gradient * clip_scale(&norm, 10.0)), [3.0, 4.0]);
-        let zero = norms(&[Some(tensor([0.0, 0.0]))]);
+        let zero = norms(&[Some(tensor([0.0, 0.0]))], &one);
         assert_eq!(numbers(clip_scale(&zero, 1.0)), [1.0]);
     }
 

@@ -1,8 +1,9 @@
-//! A module's parameters as a list of matrices `[members, n]`, in the order in which Burn visits them.
+//! A module's parameters as a list of matrices, in the order in which Burn visits them.
 //!
-//! Optimizers, targets and checkpoints work on these, whatever the module is made of.
+//! Optimizers, targets and checkpoints work on these, whatever the module is made of. A parameter that all members of an ensemble have
+//! a part of is `[members, n]`; one of a single member's is `[1, n]`.
 
-use burn::module::{ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 
 use super::Network;
@@ -13,14 +14,14 @@ pub struct Parameter {
     pub path: String,
     /// Its own shape.
     pub shape: Vec<usize>,
-    /// Its values, plain, `[members, n]`.
+    /// Its values, plain.
     pub values: Tensor<2>,
 }
 
 /// The parameters of a network, plain.
 pub fn parameters<N: Network>(network: &N) -> Vec<Parameter> {
     let mut visitor = Collect {
-        members: network.members(),
+        members: Members::of(network),
         path: Vec::new(),
         found: Vec::new(),
     };
@@ -29,7 +30,7 @@ pub fn parameters<N: Network>(network: &N) -> Vec<Parameter> {
 }
 
 struct Collect {
-    members: usize,
+    members: Members,
     path: Vec<String>,
     found: Vec<Parameter>,
 }
@@ -37,10 +38,13 @@ struct Collect {
 impl ModuleVisitor for Collect {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let values = param.val().no_grad();
+        let matrix = self
+            .members
+            .shape(self.found.len(), values.shape().num_elements());
         self.found.push(Parameter {
             path: self.path.join("."),
             shape: values.dims().to_vec(),
-            values: flat(values, self.members),
+            values: values.reshape(matrix),
         });
     }
 
@@ -53,10 +57,74 @@ impl ModuleVisitor for Collect {
     }
 }
 
+/// The paths and shapes of any module's parameters.
+pub fn parameter_shapes(module: &impl Module) -> Vec<(String, Vec<usize>)> {
+    struct Shapes {
+        path: Vec<String>,
+        found: Vec<(String, Vec<usize>)>,
+    }
+    impl ModuleVisitor for Shapes {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let shape = param.val().dims().to_vec();
+            self.found.push((self.path.join("."), shape));
+        }
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+    }
+    let mut visitor = Shapes {
+        path: Vec::new(),
+        found: Vec::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// Which member each parameter of a network belongs to, in order.
+pub struct Members {
+    all: usize,
+    owners: Vec<Option<usize>>,
+}
+
+impl Members {
+    /// Those of a network.
+    pub fn of<N: Network>(network: &N) -> Self {
+        let all = network.members().max(1);
+        let owners = if all == 1 {
+            Vec::new()
+        } else {
+            let paths = parameter_shapes(network).into_iter();
+            paths.map(|(path, _)| network.member_of(&path)).collect()
+        };
+        Members { all, owners }
+    }
+
+    /// The member that a parameter belongs to; `None` where all have a part of it.
+    pub fn owner(&self, index: usize) -> Option<usize> {
+        self.owners.get(index).copied().flatten()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.all
+    }
+
+    /// The shape of a parameter of `n` numbers as a matrix.
+    fn shape(&self, index: usize, n: usize) -> [usize; 2] {
+        match self.owner(index) {
+            Some(_) => [1, n],
+            None => [self.all, n / self.all],
+        }
+    }
+}
+
 /// The gradients of a recording network's parameters, plain; `None` for a parameter that the loss does not depend on.
 pub fn gradients<N: Network>(network: &N, gradients: &mut Gradients) -> Vec<Option<Tensor<2>>> {
     let mut visitor = Take {
-        members: network.members(),
+        members: Members::of(network),
         gradients,
         found: Vec::new(),
     };
@@ -65,7 +133,7 @@ pub fn gradients<N: Network>(network: &N, gradients: &mut Gradients) -> Vec<Opti
 }
 
 struct Take<'a> {
-    members: usize,
+    members: Members,
     gradients: &'a mut Gradients,
     found: Vec<Option<Tensor<2>>>,
 }
@@ -73,17 +141,19 @@ struct Take<'a> {
 impl ModuleVisitor for Take<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let gradient = param.val().grad_remove(self.gradients);
-        self.found
-            .push(gradient.map(|gradient| flat(gradient, self.members)));
+        let index = self.found.len();
+        self.found.push(gradient.map(|gradient| {
+            let n = gradient.shape().num_elements();
+            gradient.reshape(self.members.shape(index, n))
+        }));
     }
 }
 
-/// Changes each parameter of a plain network, given its index and its values `[members, n]`. The values are handed over, so
+/// Changes each parameter of a plain network, given its index and its values. The values are handed over, so
 /// that they can be changed in place.
 pub fn map<N: Network>(network: N, change: impl FnMut(usize, Tensor<2>) -> Tensor<2>) -> N {
-    let members = network.members();
     let mut mapper = Map {
-        members,
+        members: Members::of(&network),
         index: 0,
         change,
     };
@@ -91,7 +161,7 @@ pub fn map<N: Network>(network: N, change: impl FnMut(usize, Tensor<2>) -> Tenso
 }
 
 struct Map<F> {
-    members: usize,
+    members: Members,
     index: usize,
     change: F,
 }
@@ -100,15 +170,11 @@ impl<F: FnMut(usize, Tensor<2>) -> Tensor<2>> ModuleMapper for Map<F> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
         let shape = tensor.shape();
-        let changed = (self.change)(self.index, flat(tensor, self.members)).reshape(shape);
+        let matrix = self.members.shape(self.index, shape.num_elements());
+        let changed = (self.change)(self.index, tensor.reshape(matrix)).reshape(shape);
         self.index += 1;
         Param::from_mapped_value(id, changed, mapper)
     }
-}
-
-fn flat<const D: usize>(tensor: Tensor<D>, members: usize) -> Tensor<2> {
-    let n = tensor.shape().num_elements() / members.max(1);
-    tensor.reshape([members, n])
 }
 
 /// Which parameters of a recording network are to be trained, in order.

@@ -1,12 +1,13 @@
 //! A generative model of the data's actions.
 
-use burn::module::Module;
+use burn::module::{AutodiffModule, Module};
 use burn::tensor::{Device, Tensor};
 
-use super::q_ensemble::side_by_side;
-use super::{Activation, DiagonalGaussian, Mlp, MlpSettings};
+use super::sides::plain_device;
+use super::trunk::Sizes;
+use super::{Activation, DiagonalGaussian, InitError, Layers, Trunk};
 use crate::nn::{Network, Piece};
-use crate::random::{Dropout, Init, Random};
+use crate::random::{Init, Random};
 
 /// A conditional variational autoencoder of actions given observations (Kingma & Welling 2014,
 /// <https://arxiv.org/abs/1312.6114>; Sohn et al. 2015): an encoder of (s, a) into a Gaussian over a latent z, and a decoder of
@@ -17,14 +18,15 @@ use crate::random::{Dropout, Init, Random};
 ///
 /// let device = ComputeDevice::cpu().plain();
 /// let init = &mut Random::<Init>::new(Seed(0));
-/// let vae = ActionVae::new(3, 1, 2, &[64, 64], &device, init);
+/// let vae = ActionVae::new(&[64, 64], 2, [3, 1], &device, init)?;
 /// let action = vae.decode(Tensor::zeros([10, 3], &device), Tensor::zeros([10, 2], &device));
 /// assert_eq!(action.dims(), [10, 1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Module, Debug)]
 pub struct ActionVae {
-    encoder: Mlp,
-    decoder: Mlp,
+    encoder: Trunk,
+    decoder: Trunk,
     #[module(skip)]
     latent: usize,
 }
@@ -33,47 +35,44 @@ pub struct ActionVae {
 const LOG_STD: (f32, f32) = (-4.0, 15.0);
 
 impl ActionVae {
-    /// A model for observations and actions of the given widths, with a latent of width `latent`, and the given hidden layers in
-    /// both halves: their widths, or [`MlpSettings`].
+    /// A model for observations of `observation` numbers and actions of `action` elements, with a latent of width `latent`. Both halves
+    /// have the given layers: an encoder, a list of widths, or [`Layers`].
+    ///
+    /// # Errors
+    /// When the encoder cannot be made for such observations.
     pub fn new(
-        observation: usize,
-        action: usize,
+        layers: impl Into<Layers>,
         latent: usize,
-        hidden: impl Into<MlpSettings>,
+        [observation, action]: [usize; 2],
         device: &Device,
         init: &mut Random<Init>,
-    ) -> Self {
-        let hidden = hidden.into();
-        let mut half = |input, output, activation| {
-            let shape = hidden.shape(1, input, output, activation);
-            Mlp::new(shape, device, init).with_dropout(hidden.dropout)
+    ) -> Result<Self, InitError> {
+        let (layers, tracked) = (layers.into(), plain_device(device).autodiff());
+        let mut half = |beside, outputs, output| {
+            let sizes = Sizes {
+                members: 1,
+                observation,
+                beside,
+                outputs,
+                output,
+            };
+            Trunk::new(layers.clone(), sizes, &tracked, init)
         };
-        ActionVae {
-            encoder: half(observation + action, 2 * latent, Activation::Identity),
-            decoder: half(observation + latent, action, Activation::Tanh),
+        let vae = ActionVae {
+            encoder: half(action, 2 * latent, Activation::Identity)?,
+            decoder: half(latent, action, Activation::Tanh)?,
             latent,
-        }
+        };
+        Ok(if device.is_autodiff() {
+            vae
+        } else {
+            vae.valid()
+        })
     }
 
     /// q(z | s, a), over latents `[batch, latent]`.
     pub fn encode(&self, observation: Tensor<2>, action: Tensor<2>) -> DiagonalGaussian {
-        let input = side_by_side(observation, action);
-        self.code_of(self.encoder.forward(input))
-    }
-
-    /// The same in a training step: where the model has dropout, it drops. See [`Mlp::forward_dropping`].
-    pub fn encode_dropping(
-        &self,
-        observation: Tensor<2>,
-        action: Tensor<2>,
-        dropout: &mut Random<Dropout>,
-    ) -> DiagonalGaussian {
-        let input = side_by_side(observation, action);
-        self.code_of(self.encoder.forward_dropping(input, dropout))
-    }
-
-    /// The Gaussians of the encoder's outputs `[1, batch, outputs]`.
-    fn code_of(&self, out: Tensor<3>) -> DiagonalGaussian {
+        let out = self.encoder.forward(observation, Some(action));
         let out = out.squeeze_dim::<2>(0);
         let log_std = out.clone().narrow(1, self.latent, self.latent);
         DiagonalGaussian {
@@ -84,19 +83,7 @@ impl ActionVae {
 
     /// The actions `[batch, action]` in [-1, 1] of latents `[batch, latent]`.
     pub fn decode(&self, observation: Tensor<2>, latent: Tensor<2>) -> Tensor<2> {
-        let out = self.decoder.forward(side_by_side(observation, latent));
-        out.squeeze_dim::<2>(0)
-    }
-
-    /// The same in a training step: where the model has dropout, it drops.
-    pub fn decode_dropping(
-        &self,
-        observation: Tensor<2>,
-        latent: Tensor<2>,
-        dropout: &mut Random<Dropout>,
-    ) -> Tensor<2> {
-        let input = side_by_side(observation, latent);
-        let out = self.decoder.forward_dropping(input, dropout);
+        let out = self.decoder.forward(observation, Some(latent));
         out.squeeze_dim::<2>(0)
     }
 
@@ -108,11 +95,17 @@ impl ActionVae {
 
 impl Network for ActionVae {
     fn pieces(&self, path: &str) -> Vec<Piece> {
-        if path.starts_with("encoder") {
-            self.encoder.pieces(path)
-        } else {
-            self.decoder.pieces(path)
-        }
+        let (half, trunk, path) = match path.split_once('.') {
+            Some(("encoder", path)) => ("encoder", &self.encoder, path),
+            Some((_, path)) => ("decoder", &self.decoder, path),
+            None => return Vec::new(),
+        };
+        let pieces = trunk.pieces(path).into_iter();
+        let named = pieces.map(|piece| Piece {
+            name: format!("{half}.{}", piece.name),
+            ..piece
+        });
+        named.collect()
     }
 }
 
@@ -124,16 +117,17 @@ mod tests {
     #[test]
     fn each_half_saves_its_pieces_under_its_own_name() {
         let device = ComputeDevice::cpu().plain();
-        let vae = ActionVae::new(3, 1, 2, &[4], &device, &mut Random::<Init>::new(Seed(0)));
+        let init = &mut Random::<Init>::new(Seed(0));
+        let vae = ActionVae::new(&[4], 2, [3, 1], &device, init).unwrap();
         let names = |path| -> Vec<String> {
             vae.pieces(path)
                 .into_iter()
                 .map(|piece| piece.name)
                 .collect()
         };
-        assert_eq!(names("encoder.parameters")[0], "encoder.0.weight");
-        assert_eq!(names("decoder.parameters")[3], "decoder.1.bias");
-        assert_eq!(vae.pieces("encoder.parameters")[0].shape, [4, 4]);
-        assert_eq!(vae.pieces("decoder.parameters")[0].shape, [5, 4]);
+        assert_eq!(names("encoder.layers.parameters")[0], "encoder.0.weight");
+        assert_eq!(names("decoder.layers.parameters")[3], "decoder.1.bias");
+        assert_eq!(vae.pieces("encoder.layers.parameters")[0].shape, [4, 4]);
+        assert_eq!(vae.pieces("decoder.layers.parameters")[0].shape, [5, 4]);
     }
 }

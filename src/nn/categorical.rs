@@ -1,6 +1,9 @@
 //! A distribution over a few choices.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Tensor, TensorData, activation};
+
+use super::StopGradient;
+use crate::random::{Purpose, Random};
 
 /// A categorical distribution over n choices for each row of a batch.
 ///
@@ -29,14 +32,15 @@ impl Categorical {
 
     /// ln p `[batch]` of the choices `[batch, 1]`, which are indices from 0 as numbers, and constants.
     pub fn log_probability(&self, choice: Tensor<2>) -> Tensor<1> {
-        let choice = choice.no_grad().int();
-        let choice = if self.log_probabilities.device().is_autodiff() {
-            Tensor::from_inner(choice)
-        } else {
-            choice
-        };
+        let choice = choice.constant_of(&self.log_probabilities).int();
         let chosen = self.log_probabilities.clone().gather(1, choice);
         chosen.squeeze_dim::<1>(1)
+    }
+
+    /// A choice of each row by its probability, as an index `[batch, 1]`.
+    pub fn sample<P: Purpose>(&self, random: &mut Random<P>) -> Tensor<2> {
+        let noisy = with_gumbel(self.log_probabilities.clone(), random);
+        noisy.argmax(1).float()
     }
 
     /// −Σ p ln p, `[batch]`.
@@ -50,6 +54,16 @@ impl Categorical {
     pub fn mode(&self) -> Tensor<2> {
         self.log_probabilities.clone().argmax(1).float()
     }
+}
+
+/// Logits `[batch, n]` with Gumbel noise: the place of a row's greatest is drawn by the weights that the logits are the logarithms of
+/// (Gumbel 1954).
+pub(super) fn with_gumbel<P: Purpose>(logits: Tensor<2>, random: &mut Random<P>) -> Tensor<2> {
+    let [batch, n] = logits.dims();
+    let uniforms = random.uniforms(batch * n, f32::MIN_POSITIVE, 1.0);
+    let uniforms = TensorData::new(uniforms, [batch, n]);
+    let uniforms = Tensor::<2>::from_data(uniforms, &logits.device());
+    logits - uniforms.log().neg().log()
 }
 
 #[cfg(test)]
@@ -70,6 +84,18 @@ mod tests {
         assert!((entropy[0] - 3.0_f32.ln()).abs() < 1e-6);
         assert!(entropy[1].abs() < 1e-30);
         assert_eq!(numbers(categorical.mode())[1], 0.0);
+    }
+
+    #[test]
+    fn choices_are_drawn_by_their_probabilities() {
+        let device = ComputeDevice::cpu().plain();
+        let rows = 4_000;
+        let logits = Tensor::<2>::from_floats([[0.0, 3.0_f32.ln()]], &device);
+        let categorical = Categorical::of_logits(logits.repeat_dim(0, rows));
+        let drawn = numbers(categorical.sample(&mut Random::<Noise>::new(Seed(0))));
+        assert!(drawn.iter().all(|choice| [0.0, 1.0].contains(choice)));
+        let second = drawn.iter().filter(|choice| **choice == 1.0).count();
+        assert!((2_900..3_100).contains(&second), "{second} of {rows}");
     }
 
     #[test]

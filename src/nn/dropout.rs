@@ -1,11 +1,42 @@
 //! Dropout: which hidden values a training step leaves out.
+//!
+//! A network drops where it is in training, and that is a property of its parameters: [`Learning`](crate::learner::Learning) hands
+//! out parameters that gradients are wanted for, and nothing else does. The draws come from the stream of the learner that runs on
+//! this thread, as its kernels do.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::cpu::MlpShape;
 use crate::random::{Dropout, Random};
+
+/// The stream that all networks of a run draw from while they are in training.
+pub(crate) type DropoutStream = Arc<Mutex<Random<Dropout>>>;
+
+thread_local! {
+    static STREAM: RefCell<Option<DropoutStream>> = const { RefCell::new(None) };
+}
+
+/// Lets the networks in training of this thread draw from the stream, or from none: then nothing is dropped.
+pub(crate) fn draw_from(stream: Option<&DropoutStream>) {
+    STREAM.with_borrow_mut(|current| match (&current, stream) {
+        (Some(current), Some(stream)) if Arc::ptr_eq(current, stream) => {}
+        _ => *current = stream.cloned(),
+    });
+}
+
+/// Runs with this thread's stream; `None` outside of training.
+pub(super) fn with_stream<T>(run: impl FnOnce(&mut Random<Dropout>) -> T) -> Option<T> {
+    STREAM.with_borrow(|stream| {
+        let stream = stream.as_ref()?;
+        // A step that panicked ends its run; a place in the stream is never half moved.
+        Some(run(&mut stream
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)))
+    })
+}
 
 /// What each hidden value of a pass is multiplied by, in front of normalisation and activation: 0 where it is dropped,
 /// 1 / (1 − rate) where it is not (Srivastava et al. 2014). Each member and each row has a mask of its own.

@@ -4,7 +4,7 @@ use std::f32::consts::{E, TAU};
 
 use burn::tensor::Tensor;
 
-use super::losses::like;
+use super::StopGradient;
 use crate::random::{Purpose, Random};
 
 /// Independent Gaussians over the elements of an action, one such action for each row of a batch.
@@ -33,7 +33,7 @@ pub struct DiagonalGaussian {
 impl DiagonalGaussian {
     /// ln p(a) `[batch]`, summed over the action's elements, for actions `[batch, action]`. The actions are constants.
     pub fn log_probability(&self, action: Tensor<2>) -> Tensor<1> {
-        let action = like(action, &self.mean);
+        let action = action.constant_of(&self.mean);
         log_density(self.mean.clone(), self.std.clone(), action).squeeze_dim::<1>(1)
     }
 

@@ -2,8 +2,9 @@
 
 use burn::tensor::{Tensor, activation};
 
+use super::StopGradient;
+use super::categorical::with_gumbel;
 use super::gaussian::log_density;
-use super::losses::like;
 use crate::random::{Purpose, Random};
 
 /// A mixture of Gaussians with diagonal covariances: what imitates demonstrators who do one thing or another, and never
@@ -42,19 +43,14 @@ impl GaussianMixture {
     /// Weights and densities are never left out of their logarithms, so that an action far from every component has a
     /// finite value and a gradient.
     pub fn log_probability(&self, action: Tensor<2>) -> Tensor<1> {
-        let action = like(action.unsqueeze_dim::<3>(1), &self.mean);
+        let action = action.unsqueeze_dim::<3>(1).constant_of(&self.mean);
         let each = log_density(self.mean.clone(), self.std.clone(), action).squeeze_dim::<2>(2);
         log_sum_exp(each + activation::log_softmax(self.logits.clone(), 1))
     }
 
     /// An action of each row, `[batch, action]`: a component by its weight, then a draw from it.
     pub fn sample<P: Purpose>(&self, random: &mut Random<P>) -> Tensor<2> {
-        let [batch, modes] = self.logits.dims();
-        // The component with the greatest logit + Gumbel noise is drawn by its weight (Gumbel 1954).
-        let uniforms = random.uniforms(batch * modes, f32::MIN_POSITIVE, 1.0);
-        let uniforms = burn::tensor::TensorData::new(uniforms, [batch, modes]);
-        let uniforms = Tensor::<2>::from_data(uniforms, &self.logits.device());
-        let chosen = self.logits.clone() - uniforms.log().neg().log();
+        let chosen = with_gumbel(self.logits.clone(), random);
         let mean = self.of_component(self.mean.clone(), chosen.clone());
         let std = self.of_component(self.std.clone(), chosen);
         mean.clone() + std * random.normal_like(&mean)

@@ -15,6 +15,8 @@
 
 use burn::tensor::{Int, Tensor, activation};
 
+use super::StopGradient;
+
 /// Mean squared error, `mean((prediction - target)^2)`, shape `[1]`. The target is a constant.
 ///
 /// # Panics
@@ -177,14 +179,22 @@ pub fn smooth_l1_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<1> 
 /// `prediction - target`, with the target as a constant.
 fn error<const D: usize>(prediction: Tensor<D>, target: Tensor<D>) -> Tensor<D> {
     same_shape("predictions and targets", &prediction, &target);
-    let target = like(target, &prediction);
+    let target = target.constant_of(&prediction);
     prediction - target
+}
+
+/// `mean(weight * values)`, shape `[1]`, such as log-probabilities weighted by advantages. The weight is a constant.
+///
+/// # Panics
+/// When the shapes differ.
+pub fn weighted_mean<const D: usize>(values: Tensor<D>, weight: Tensor<D>) -> Tensor<1> {
+    weighted(values, weight)
 }
 
 /// `mean(weight * loss)`, with the weight as a constant.
 fn weighted<const D: usize>(loss: Tensor<D>, weight: Tensor<D>) -> Tensor<1> {
     same_shape("losses and weights", &loss, &weight);
-    let weight = like(weight, &loss);
+    let weight = weight.constant_of(&loss);
     (loss * weight).mean()
 }
 
@@ -202,22 +212,12 @@ fn error_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<2> {
         target.dims()[0],
         "predictions [members, batch] and targets [batch] must have the same batch"
     );
-    let target = like(target.unsqueeze::<2>(), &prediction);
+    let target = target.unsqueeze::<2>().constant_of(&prediction);
     prediction - target
 }
 
 fn mean_of_each(values: Tensor<2>) -> Tensor<1> {
     values.mean_dim(1).squeeze_dim::<1>(1)
-}
-
-/// The target without a graph, on the prediction's side of the border.
-pub(super) fn like<const D: usize>(target: Tensor<D>, prediction: &Tensor<D>) -> Tensor<D> {
-    let plain = target.no_grad();
-    if prediction.device().is_autodiff() {
-        Tensor::from_inner(plain)
-    } else {
-        plain
-    }
 }
 
 fn same_shape<const D: usize>(what: &str, a: &Tensor<D>, b: &Tensor<D>) {

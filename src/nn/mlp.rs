@@ -6,10 +6,11 @@ use burn::module::{AutodiffModule, Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::cpu::MlpShape;
-use super::dropout::Mask;
+use super::dropout::{Mask, with_stream};
+use super::sides::{plain_device, same_side};
 use super::{fused, reference};
 use crate::nn::{Network, Piece};
-use crate::random::{Dropout, Init, Random};
+use crate::random::{Init, Random};
 
 /// An ensemble of equal multi-layer perceptrons whose parameters are one flat buffer `[members, parameters]`: for each member
 /// and layer the weight `[in, out]` row by row (y = x W + b), then the bias `[out]`, then, with layer normalisation, the gain
@@ -63,7 +64,7 @@ impl Mlp {
     pub fn from_values(shape: MlpShape, values: Vec<f32>, device: &Device) -> Self {
         let data = TensorData::new(values, [shape.members, shape.parameters()]);
         // Built where gradients are recorded and taken back: so the parameter knows that it is to be trained.
-        let recorded = plain(device).autodiff();
+        let recorded = plain_device(device).autodiff();
         let parameters = Param::from_tensor(Tensor::from_data(data, &recorded));
         let mlp = Mlp {
             parameters,
@@ -82,7 +83,7 @@ impl Mlp {
     }
 
     /// The same perceptron with dropout behind its hidden layers, in front of their normalisation and activation: `rate` is the
-    /// share of values that [`forward_dropping`](Mlp::forward_dropping) leaves out, at least 0 and below 1.
+    /// share of values that is left out in training, at least 0 and below 1. The others are enlarged so that their mean stays.
     #[must_use]
     pub fn with_dropout(self, rate: f32) -> Self {
         Mlp {
@@ -96,39 +97,39 @@ impl Mlp {
         self.dropout
     }
 
-    /// The outputs `[members, batch, out]` for inputs `[batch, in]` that all members share. Nothing is dropped.
+    /// The outputs `[members, batch, out]` for inputs `[batch, in]` that all members share.
     ///
-    /// A recorded network takes a plain input as a constant, and a plain network is a constant for a recorded input.
+    /// In training, which is what [`Learning`](crate::learner::Learning) hands out, dropout drops another share for each member and
+    /// row; anywhere else nothing is dropped, and nothing drawn. A tracked network takes a plain input as a constant, and a plain
+    /// network is a constant for a tracked input.
     pub fn forward(&self, input: Tensor<2>) -> Tensor<3> {
-        run(&self.shape, self.parameters.val(), input, None)
+        self.pass(&self.shape, self.parameters.val(), input)
     }
 
-    /// The outputs of a training step, `[members, batch, out]`: a share of the hidden values is dropped, another one for each
-    /// member and row, and the others are enlarged so that their mean stays. Without dropout nothing is drawn, and this is
-    /// [`forward`](Mlp::forward).
-    ///
-    /// ```
-    /// use yarak::prelude::*;
-    ///
-    /// let device = ComputeDevice::cpu().plain();
-    /// let shape = MlpShape { sizes: vec![3, 64, 1], ..default() };
-    /// let mlp = Mlp::new(shape, &device, &mut Random::<Init>::new(Seed(0))).with_dropout(0.5);
-    /// let mut dropout = Random::<Dropout>::new(Seed(0));
-    /// let x = Tensor::ones([1, 3], &device);
-    /// let first: f32 = mlp.forward_dropping(x.clone(), &mut dropout).into_scalar();
-    /// let second: f32 = mlp.forward_dropping(x.clone(), &mut dropout).into_scalar();
-    /// assert_ne!(first, second);
-    /// assert_eq!(mlp.forward(x.clone()).into_scalar::<f32>(), mlp.forward(x).into_scalar::<f32>());
-    /// ```
-    pub fn forward_dropping(&self, input: Tensor<2>, dropout: &mut Random<Dropout>) -> Tensor<3> {
-        let mask = Mask::draw(&self.shape, self.dropout, input.dims()[0], dropout);
-        run(&self.shape, self.parameters.val(), input, mask)
+    /// The outputs `[batch, out]` of one member alone. The others cost nothing.
+    pub fn forward_member(&self, member: usize, input: Tensor<2>) -> Tensor<2> {
+        let parameters = self.parameters.val();
+        if self.shape.members == 1 {
+            return self
+                .pass(&self.shape, parameters, input)
+                .squeeze_dim::<2>(0);
+        }
+        let mask = self.mask(&self.first, &parameters, input.dims()[0]);
+        let parameters = parameters.narrow(0, member, 1);
+        run(&self.first, parameters, input, mask).squeeze_dim::<2>(0)
     }
 
-    /// The outputs `[batch, out]` of the first member alone. The others cost nothing.
-    pub fn forward_first(&self, input: Tensor<2>) -> Tensor<2> {
-        let parameters = self.parameters.val().narrow(0, 0, 1);
-        run(&self.first, parameters, input, None).squeeze_dim::<2>(0)
+    fn pass(&self, shape: &Arc<MlpShape>, parameters: Tensor<2>, input: Tensor<2>) -> Tensor<3> {
+        let mask = self.mask(shape, &parameters, input.dims()[0]);
+        run(shape, parameters, input, mask)
+    }
+
+    /// What is dropped of a batch: something only where the parameters are in training.
+    fn mask(&self, shape: &MlpShape, parameters: &Tensor<2>, batch: usize) -> Option<Mask> {
+        if self.dropout == 0.0 || !parameters.is_require_grad() {
+            return None;
+        }
+        with_stream(|stream| Mask::draw(shape, self.dropout, batch, stream)).flatten()
     }
 
     /// The output of every hidden layer, after its activation: `[members, batch, width]` each. Gradients flow through them.
@@ -193,31 +194,10 @@ fn run(
     mask: Option<Mask>,
 ) -> Tensor<3> {
     let (parameters, input) = same_side(parameters, input);
-    if plain(&input.device()) == Device::flex() && !tests_want_the_reference() {
+    if plain_device(&input.device()) == Device::flex() && !tests_want_the_reference() {
         fused::forward(shape, parameters, input, mask)
     } else {
         reference::forward(shape, parameters, input, mask.as_ref())
-    }
-}
-
-/// Brings parameters and input to the same side of recording.
-fn same_side(parameters: Tensor<2>, input: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-    match (
-        parameters.device().is_autodiff(),
-        input.device().is_autodiff(),
-    ) {
-        (true, false) => (parameters, Tensor::from_inner(input)),
-        (false, true) => (Tensor::from_inner(parameters), input),
-        _ => (parameters, input),
-    }
-}
-
-/// The device without recording.
-fn plain(device: &Device) -> Device {
-    if device.is_autodiff() {
-        device.clone().inner()
-    } else {
-        device.clone()
     }
 }
 
@@ -232,9 +212,11 @@ use tests::tests_want_the_reference;
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::Mutex;
 
     use super::*;
     use crate::nn::Activation;
+    use crate::nn::dropout::{DropoutStream, draw_from};
     use crate::prelude::*;
 
     thread_local! {
@@ -258,18 +240,29 @@ mod tests {
         (apart / length.max(1e-30)).sqrt()
     }
 
+    /// The perceptron as `Learning` hands it out.
+    fn in_training(mlp: &Mlp) -> Mlp {
+        let tracked = Mlp::from_inner(mlp.clone());
+        let parameters = tracked.parameters.val().detach().require_grad();
+        Mlp {
+            parameters: Param::initialized(tracked.parameters.id, parameters),
+            ..tracked
+        }
+    }
+
+    fn stream(seed: u64) -> DropoutStream {
+        Arc::new(Mutex::new(Random::new(Seed(seed))))
+    }
+
     /// Outputs and the gradients of parameters and inputs, of a loss that weighs every output differently.
     fn outputs_and_gradients(mlp: &Mlp, rows: &Tensor<2>, reference: bool) -> [Vec<f32>; 3] {
         REFERENCE.set(reference);
-        let recording = Mlp::from_inner(mlp.clone());
-        let parameters = recording.parameters.val().detach().require_grad();
-        let recording = Mlp {
-            parameters: Param::initialized(recording.parameters.id, parameters.clone()),
-            ..recording
-        };
+        let recording = in_training(mlp);
+        let parameters = recording.parameters.val();
         let input = Tensor::from_inner(rows.clone()).require_grad();
-        let mut dropout = Random::<Dropout>::new(Seed(5));
-        let out = recording.forward_dropping(input.clone(), &mut dropout);
+        draw_from(Some(&stream(5)));
+        let out = recording.forward(input.clone());
+        draw_from(None);
         REFERENCE.set(false);
         let weights: Vec<f32> = (0..out.shape().num_elements())
             .map(|i| (i as f32 * 0.7).sin())
@@ -341,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn dropout_is_drawn_from_its_stream_and_never_in_inference() {
+    fn dropout_is_drawn_from_its_stream_in_training_and_never_outside_of_it() {
         let device = Device::flex();
         let shape = MlpShape {
             members: 2,
@@ -350,24 +343,28 @@ mod tests {
         };
         let mlp = Mlp::new(shape, &device, &mut Random::<Init>::new(Seed(0))).with_dropout(0.5);
         let input = Tensor::<2>::ones([4, 3], &device);
-        let dropping = |seed| {
-            let mut dropout = Random::<Dropout>::new(Seed(seed));
-            numbers(mlp.forward_dropping(input.clone(), &mut dropout))
+        let dropping = |mlp: &Mlp, seed| {
+            let stream = stream(seed);
+            draw_from(Some(&stream));
+            let out = numbers(mlp.forward(input.clone()));
+            draw_from(None);
+            let place = stream.lock().unwrap().state();
+            (out, place != Random::<Dropout>::new(Seed(seed)).state())
         };
-        assert_eq!(dropping(0), dropping(0));
-        assert_ne!(dropping(0), dropping(1));
+        let training = in_training(&mlp);
+        assert_eq!(dropping(&training, 0), dropping(&training, 0));
+        assert_ne!(dropping(&training, 0), dropping(&training, 1));
         let plain = numbers(mlp.forward(input.clone()));
-        assert_ne!(dropping(0), plain);
-        assert_eq!(plain, numbers(mlp.forward(input.clone())));
+        let (rows, drew) = dropping(&training, 0);
+        assert!(drew && rows != plain);
         // All rows of the input are equal, so those of the output differ by their masks alone.
-        let rows = dropping(0);
         assert!(rows[1..].iter().all(|row| *row != rows[0]), "{rows:?}");
-        let without = mlp.clone().with_dropout(0.0);
-        let mut dropout = Random::<Dropout>::new(Seed(0));
-        assert_eq!(
-            numbers(without.forward_dropping(input, &mut dropout)),
-            plain
-        );
+        let frozen = Mlp::from_inner(mlp.clone()).no_grad();
+        let without = in_training(&mlp.clone().with_dropout(0.0));
+        for network in [&mlp, &frozen, &without] {
+            assert_eq!(dropping(network, 0), (plain.clone(), false));
+        }
+        assert_eq!(numbers(training.forward(input)), plain, "no learner");
     }
 
     #[test]
@@ -403,8 +400,22 @@ mod tests {
         REFERENCE.set(false);
         let world = app.world();
         [
-            numbers(world.resource::<Net<Actor>>().trunk().parameters.val()),
-            numbers(world.resource::<Net<Critic>>().trunk().parameters.val()),
+            numbers(
+                world
+                    .resource::<Net<Actor>>()
+                    .trunk()
+                    .layers()
+                    .parameters
+                    .val(),
+            ),
+            numbers(
+                world
+                    .resource::<Net<Critic>>()
+                    .trunk()
+                    .layers()
+                    .parameters
+                    .val(),
+            ),
         ]
     }
 

@@ -4,10 +4,16 @@ use burn::module::AutodiffModule;
 
 /// A module that can be a [`Role`](crate::learner::Role)'s network. For one of one's own, `impl Network for MyModule {}` is enough.
 pub trait Network: AutodiffModule + Sync + 'static {
-    /// How many independent members there are. Where it is more than one, every parameter's first dimension is the member,
-    /// and each member's gradient is clipped and logged on its own.
+    /// How many independent members there are. Where it is more than one, every parameter's first dimension is the member, unless
+    /// [`member_of`](Network::member_of) says otherwise, and each member's gradient is clipped and logged on its own.
     fn members(&self) -> usize {
         1
+    }
+
+    /// The member that a parameter belongs to alone, by the parameter's path in the module. `None`: every member has a part of it.
+    fn member_of(&self, path: &str) -> Option<usize> {
+        let _ = path;
+        None
     }
 
     /// The named tensors that are saved for a parameter: pieces of its flat values, in order, without gaps. `path` is the

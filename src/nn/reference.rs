@@ -55,7 +55,7 @@ pub(crate) fn layers(
     outputs
 }
 
-fn apply(activation: Activation, x: Tensor<3>) -> Tensor<3> {
+pub(super) fn apply<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<D> {
     match activation {
         Activation::Identity => x,
         Activation::Relu => activation::relu(x),

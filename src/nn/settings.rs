@@ -1,26 +1,33 @@
 //! The hidden layers of a perceptron, as a scene chooses them.
 
+use bevy_ecs::prelude::Result;
 use bevy_reflect::Reflect;
 use bevy_reflect::prelude::ReflectDefault;
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
 
+use super::Encoder;
 use super::cpu::{Activation, MlpShape};
+use super::reference::apply;
 use crate::scene::Bounds;
 
-/// A multi-layer perceptron's hidden layers, without the sizes that the data or the environment knows.
+/// A multi-layer perceptron's hidden layers: the encoder `Mlp` of scenes.
 ///
-/// In a scene it is `Mlp(layers: [256, 256], activation: Tanh, dropout: 0.1)`, or the same without the name; what is left out
-/// keeps its default. Wherever a network takes these settings, a list of widths will do.
+/// In a scene it is `Mlp(hidden_sizes: [256, 256], activation: Tanh, dropout: 0.1)`; what is left out keeps its default. Wherever a
+/// network takes an encoder, a list of widths will do.
 ///
 /// ```
 /// use yarak::prelude::*;
 ///
 /// let device = ComputeDevice::cpu().plain();
 /// let mut init = Random::<Init>::new(Seed(0));
-/// let hidden = MlpSettings { layers: vec![64, 64], activation: Activation::Tanh, ..default() };
-/// let policy = Policy::new(3, 1, hidden, &device, &mut init);
-/// assert_eq!(policy.trunk().shape().sizes, [3, 64, 64, 1]);
-/// let policy = Policy::new(3, 1, &[32], &device, &mut init);
-/// assert_eq!(policy.trunk().shape().sizes, [3, 32, 1]);
+/// let hidden = MlpSettings { hidden_sizes: vec![64, 64], activation: Activation::Tanh, ..default() };
+/// let actor = ActorNetwork::new(hidden, ActorHead::Deterministic, [3, 1], &device, &mut init)?;
+/// assert_eq!(actor.trunk().layers().shape().sizes, [3, 64, 64, 1]);
+/// let actor = ActorNetwork::new(&[32], ActorHead::Deterministic, [3, 1], &device, &mut init)?;
+/// assert_eq!(actor.trunk().layers().shape().sizes, [3, 32, 1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Reflect)]
 #[reflect(Default)]
@@ -29,7 +36,7 @@ use crate::scene::Bounds;
 pub struct MlpSettings {
     /// Widths of the hidden layers.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
-    pub layers: Vec<usize>,
+    pub hidden_sizes: Vec<usize>,
     /// What stands behind each hidden layer.
     pub activation: Activation,
     /// The share of each hidden layer's values that a training step drops.
@@ -43,7 +50,7 @@ impl Default for MlpSettings {
     /// Two hidden layers of 256 with ReLU.
     fn default() -> Self {
         MlpSettings {
-            layers: vec![256, 256],
+            hidden_sizes: vec![256, 256],
             activation: Activation::Relu,
             dropout: 0.0,
             layer_norm: false,
@@ -61,7 +68,7 @@ impl MlpSettings {
         output: Activation,
     ) -> MlpShape {
         let mut sizes = vec![inputs];
-        sizes.extend(&self.layers);
+        sizes.extend(&self.hidden_sizes);
         sizes.push(outputs);
         MlpShape {
             members,
@@ -75,28 +82,63 @@ impl MlpSettings {
 }
 
 impl From<&[usize]> for MlpSettings {
-    fn from(layers: &[usize]) -> Self {
+    fn from(hidden_sizes: &[usize]) -> Self {
         MlpSettings {
-            layers: layers.to_vec(),
+            hidden_sizes: hidden_sizes.to_vec(),
             ..MlpSettings::default()
         }
     }
 }
 
 impl From<&Vec<usize>> for MlpSettings {
-    fn from(layers: &Vec<usize>) -> Self {
-        layers[..].into()
+    fn from(hidden_sizes: &Vec<usize>) -> Self {
+        hidden_sizes[..].into()
     }
 }
 
 impl<const N: usize> From<&[usize; N]> for MlpSettings {
-    fn from(layers: &[usize; N]) -> Self {
-        layers[..].into()
+    fn from(hidden_sizes: &[usize; N]) -> Self {
+        hidden_sizes[..].into()
     }
 }
 
-impl From<&MlpSettings> for MlpSettings {
-    fn from(settings: &MlpSettings) -> Self {
-        settings.clone()
+/// The hidden layers by themselves, in Burn's operations. A network whose encoder this is does not come here: its hidden layers and its
+/// head are one [`Mlp`](super::Mlp).
+#[derive(Module, Debug)]
+pub struct HiddenLayers {
+    linear: Vec<Linear>,
+    norm: Vec<LayerNorm>,
+    dropout: Dropout,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl Encoder for MlpSettings {
+    type Module = HiddenLayers;
+
+    fn init(&self, observation: usize, device: &Device) -> Result<HiddenLayers> {
+        let sizes = [&[observation][..], &self.hidden_sizes].concat();
+        let linear = sizes.windows(2);
+        let linear = linear.map(|pair| LinearConfig::new(pair[0], pair[1]).init(device));
+        let norm = self.hidden_sizes.iter().filter(|_| self.layer_norm);
+        let norm = norm.map(|width| LayerNormConfig::new(*width).init(device));
+        Ok(HiddenLayers {
+            linear: linear.collect(),
+            norm: norm.collect(),
+            dropout: DropoutConfig::new(f64::from(self.dropout)).init(),
+            activation: self.activation,
+        })
+    }
+
+    fn forward(module: &HiddenLayers, observation: Tensor<2>) -> Tensor<2> {
+        let mut x = observation;
+        for (index, linear) in module.linear.iter().enumerate() {
+            x = module.dropout.forward(linear.forward(x));
+            if let Some(norm) = module.norm.get(index) {
+                x = norm.forward(x);
+            }
+            x = apply(module.activation, x);
+        }
+        x
     }
 }

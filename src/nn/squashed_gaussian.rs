@@ -1,92 +1,13 @@
-//! A policy that draws its actions.
+//! A Gaussian squashed by a tanh, over actions.
 
 use std::f32::consts::{LN_2, PI};
 
-use burn::module::Module;
+use burn::tensor::Tensor;
 use burn::tensor::activation::log_sigmoid;
-use burn::tensor::{Device, Tensor};
 
-use super::{Activation, Mlp, MlpSettings, StopGradient};
-use crate::nn::{Network, Piece};
-use crate::random::{Dropout, Init, Purpose, Random};
-
-/// The least and the greatest logarithm of a deviation, as in SAC's code.
-const LOG_STD: (f32, f32) = (-20.0, 2.0);
-
-/// A stochastic policy: a normal distribution for each element of the action, squashed by a tanh, so that actions lie in
-/// (-1, 1). Mean and deviation are one perceptron's outputs (Haarnoja et al. 2018, appendix C,
-/// <https://arxiv.org/abs/1801.01290>).
-///
-/// ```
-/// use yarak::prelude::*;
-///
-/// let device = ComputeDevice::cpu().plain();
-/// let mut init = Random::<Init>::new(Seed(0));
-/// let policy = SquashedGaussian::new(3, 1, &[256, 256], &device, &mut init);
-/// let distribution = policy.distribution(Tensor::zeros([10, 3], &device));
-/// let drawn = distribution.draw(&mut Random::<Noise>::new(Seed(0)));
-/// assert_eq!(drawn.action.dims(), [10, 1]);
-/// assert_eq!(drawn.log_probability.dims(), [10]);
-/// assert_eq!(distribution.mode().dims(), [10, 1]);
-/// ```
-#[derive(Module, Debug)]
-pub struct SquashedGaussian {
-    trunk: Mlp,
-}
-
-impl SquashedGaussian {
-    /// A policy from observations of width `observation` to actions of width `action`, with the given hidden layers: their
-    /// widths, or [`MlpSettings`].
-    pub fn new(
-        observation: usize,
-        action: usize,
-        hidden: impl Into<MlpSettings>,
-        device: &Device,
-        init: &mut Random<Init>,
-    ) -> Self {
-        let hidden = hidden.into();
-        // The means come first, then the logarithms of the deviations.
-        let shape = hidden.shape(1, observation, 2 * action, Activation::Identity);
-        SquashedGaussian {
-            trunk: Mlp::new(shape, device, init).with_dropout(hidden.dropout),
-        }
-    }
-
-    /// The distributions of the actions for observations `[batch, observation]`.
-    pub fn distribution(&self, observation: Tensor<2>) -> SquashedNormal {
-        self.distribution_of(self.trunk.forward(observation))
-    }
-
-    /// The distributions of a training step: where the policy has dropout, it drops. See [`Mlp::forward_dropping`].
-    pub fn distribution_dropping(
-        &self,
-        observation: Tensor<2>,
-        dropout: &mut Random<Dropout>,
-    ) -> SquashedNormal {
-        self.distribution_of(self.trunk.forward_dropping(observation, dropout))
-    }
-
-    /// The distributions of the perceptron's outputs `[1, batch, outputs]`.
-    fn distribution_of(&self, out: Tensor<3>) -> SquashedNormal {
-        let out = out.squeeze_dim::<2>(0);
-        let action = self.trunk.shape().outputs() / 2;
-        SquashedNormal {
-            mean: out.clone().narrow(1, 0, action),
-            log_std: out.narrow(1, action, action).clamp(LOG_STD.0, LOG_STD.1),
-        }
-    }
-
-    /// The perceptron underneath.
-    pub fn trunk(&self) -> &Mlp {
-        &self.trunk
-    }
-}
-
-impl Network for SquashedGaussian {
-    fn pieces(&self, path: &str) -> Vec<Piece> {
-        self.trunk.pieces(path)
-    }
-}
+use super::DrawnAction;
+use super::StopGradient;
+use crate::random::{Purpose, Random};
 
 /// tanh of a normal distribution with independent elements, `[batch, action]`.
 #[derive(Clone, Debug)]
@@ -95,15 +16,6 @@ pub struct SquashedNormal {
     pub mean: Tensor<2>,
     /// The logarithms of its deviations.
     pub log_std: Tensor<2>,
-}
-
-/// Actions with their probabilities. Gradients flow from both into the distribution.
-#[derive(Clone, Debug)]
-pub struct DrawnAction {
-    /// The actions in (-1, 1), `[batch, action]`.
-    pub action: Tensor<2>,
-    /// log π(a | s), `[batch]`.
-    pub log_probability: Tensor<1>,
 }
 
 impl SquashedNormal {
@@ -133,11 +45,7 @@ impl SquashedNormal {
         let action = action.clamp(-EDGE, EDGE);
         // atanh(a) = ln((1 + a) / (1 - a)) / 2
         let before_tanh = ((action.clone() + 1.0) / (action.neg() + 1.0)).log() * 0.5;
-        let before_tanh = if self.mean.device().is_autodiff() {
-            before_tanh.stop_gradient()
-        } else {
-            before_tanh.no_grad()
-        };
+        let before_tanh = before_tanh.constant_of(&self.mean);
         let noise = (before_tanh.clone() - self.mean.clone()) / self.log_std.clone().exp();
         self.log_density(noise, before_tanh)
     }
@@ -194,9 +102,13 @@ mod tests {
     fn a_drawn_action_has_the_probability_that_it_is_found_to_have() {
         let device = ComputeDevice::cpu().plain();
         let mut init = Random::<Init>::new(Seed(1));
-        let policy = SquashedGaussian::new(4, 3, &[16], &device, &mut init);
-        let observation = TensorData::new(init.normals(32 * 4), [32, 4]);
-        let distribution = policy.distribution(Tensor::from_data(observation, &device));
+        let parameters = |init: &mut Random<Init>| {
+            Tensor::from_data(TensorData::new(init.normals(32 * 3), [32, 3]), &device)
+        };
+        let distribution = SquashedNormal {
+            mean: parameters(&mut init) * 0.5,
+            log_std: parameters(&mut init) * 0.5,
+        };
         let drawn = distribution.draw(&mut Random::<Noise>::new(Seed(2)));
         let found = numbers(distribution.log_probability(drawn.action));
         for (drawn, found) in numbers(drawn.log_probability).iter().zip(&found) {

@@ -49,6 +49,14 @@ pub enum PolicyError {
         /// What does not fit.
         what: String,
     },
+    /// Its encoder is none that this program has.
+    #[error("{checkpoint}: the policy cannot be made: {why}")]
+    Encoder {
+        /// The checkpoint.
+        checkpoint: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A weight that is NaN or infinite.
     #[error(
         "{checkpoint}: the policy's network holds {value}, so the run has diverged; take an earlier checkpoint"

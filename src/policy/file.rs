@@ -41,10 +41,10 @@ struct Note {
 type Named = (String, Vec<usize>, Vec<f32>);
 
 impl Parts {
-    fn tensors(&self) -> Vec<Named> {
+    fn tensors(&self) -> Result<Vec<Named>, String> {
         let mut tensors: Vec<Named> = Vec::new();
         let mut rest = &self.parameters[..];
-        for (name, shape) in self.form.pieces() {
+        for (name, shape) in self.form.pieces()? {
             let (values, after) = rest.split_at(shape.iter().product());
             rest = after;
             tensors.push((name, shape, values.to_vec()));
@@ -63,12 +63,12 @@ impl Parts {
             tensors.push((name.to_owned(), vec![values.len()], values.to_vec()));
         }
         tensors.sort_by(|one, other| one.0.cmp(&other.0));
-        tensors
+        Ok(tensors)
     }
 
     /// The file's bytes.
     fn to_bytes(&self) -> Result<Vec<u8>, String> {
-        let tensors = self.tensors();
+        let tensors = self.tensors()?;
         let bytes: Vec<Vec<u8>> = tensors.iter().map(|it| bytes_of(&it.2)).collect();
         let note = Note {
             format: FORMAT,
@@ -128,7 +128,7 @@ impl Parts {
             Ok(values.map(|it| f32::from_le_bytes(*it)).collect())
         };
         let mut parameters = Vec::new();
-        for (name, shape) in note.form.pieces() {
+        for (name, shape) in note.form.pieces()? {
             parameters.extend(read(&name, Some(&shape))?);
         }
         let (low, high) = (read("action.low", None)?, read("action.high", None)?);
@@ -207,6 +207,7 @@ mod tests {
 
     fn parts() -> Parts {
         let form = Form {
+            encoder: None,
             sizes: vec![2, 3, 1],
             hidden: Activation::Elu,
             output: Activation::Tanh,
@@ -215,6 +216,7 @@ mod tests {
         };
         let count = form
             .pieces()
+            .unwrap()
             .iter()
             .map(|it| it.1.iter().product::<usize>())
             .sum();

@@ -2,27 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::{Activation, Mlp, MlpShape};
+use crate::nn::{Activation, EncoderModule, EncoderSettings, MlpShape, Trunk};
 
 /// The key of a checkpoint's state under which it stands.
 pub(crate) const KEY: &str = "policy";
 
-/// A network that acts, as a [`Policy`](super::Policy) can: one perceptron, and what becomes of its outputs.
+/// A network that acts, as a [`Policy`](super::Policy) can: an encoder if it is no `Mlp`, one perceptron, and what becomes of its outputs.
 ///
-/// A network of one's own that is built on [`Mlp`] travels when its [`Act::form`](crate::evaluate::Act::form) says this.
+/// A network of your own that is built on a [`Trunk`] travels when its [`Act::form`](crate::evaluate::Act::form) says this.
 ///
 /// ```
 /// use yarak::policy::{Form, Readout};
 /// use yarak::prelude::*;
 ///
 /// let device = ComputeDevice::cpu().plain();
-/// let policy = Policy::new(3, 1, &[256, 256], &device, &mut Random::<Init>::new(Seed(0)));
-/// let form = Form::of(policy.trunk(), Readout::Outputs);
+/// let init = &mut Random::<Init>::new(Seed(0));
+/// let actor = ActorNetwork::new(&[256, 256], ActorHead::Deterministic, [3, 1], &device, init)?;
+/// let form = Form::of(actor.trunk(), Readout::Outputs);
 /// assert_eq!(form.sizes, [3, 256, 256, 1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Form {
-    /// Widths from the observation to the outputs.
+    /// What encodes the observation. `None`: the perceptron itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderForm>,
+    /// Widths from the observation, or from the encoder's features, to the outputs.
     pub sizes: Vec<usize>,
     /// What stands behind each hidden layer.
     pub hidden: Activation,
@@ -32,6 +37,17 @@ pub struct Form {
     pub layer_norm: Option<f32>,
     /// How outputs become an action.
     pub readout: Readout,
+}
+
+/// An encoder of a [`Form`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncoderForm {
+    /// Its name in scenes.
+    pub name: String,
+    /// Its settings, as a scene gives them.
+    pub settings: String,
+    /// Numbers in an observation.
+    pub observation: usize,
 }
 
 /// How a perceptron's outputs become an action in [-1, 1], or a choice.
@@ -62,10 +78,16 @@ pub enum Readout {
 }
 
 impl Form {
-    /// The first member of a perceptron, and what becomes of its outputs.
-    pub fn of(trunk: &Mlp, readout: Readout) -> Self {
-        let shape = trunk.shape();
+    /// The first member of a trunk, and what becomes of its outputs.
+    pub fn of(trunk: &Trunk, readout: Readout) -> Self {
+        let shape = trunk.layers().shape();
+        let encoder = (!trunk.is_fused()).then(|| EncoderForm {
+            name: trunk.encoder().name().to_owned(),
+            settings: trunk.encoder().written(),
+            observation: trunk.observation(),
+        });
         Form {
+            encoder,
             sizes: shape.sizes.clone(),
             hidden: shape.hidden,
             output: shape.output,
@@ -74,10 +96,26 @@ impl Form {
         }
     }
 
-    /// The names and shapes of the network's tensors, in the order in which they lie in a perceptron's parameters.
-    pub(super) fn pieces(&self) -> Vec<(String, Vec<usize>)> {
+    /// Numbers in an observation.
+    pub(super) fn observation(&self) -> usize {
+        match &self.encoder {
+            Some(encoder) => encoder.observation,
+            None => self.sizes.first().copied().unwrap_or_default(),
+        }
+    }
+
+    /// The names and shapes of the network's tensors, in order: the encoder's, then those of the perceptron as they lie in its
+    /// parameters.
+    ///
+    /// # Errors
+    /// In words, when the encoder is not known or cannot be made.
+    pub(super) fn pieces(&self) -> Result<Vec<(String, Vec<usize>)>, String> {
         let layers = self.sizes.len().saturating_sub(1);
         let mut pieces = Vec::new();
+        if let Some(encoder) = &self.encoder {
+            let module = encoder.module(&[])?.pieces().into_iter();
+            pieces.extend(module.map(|(_, piece)| (piece.name, piece.shape)));
+        }
         for (layer, pair) in self.sizes.windows(2).enumerate() {
             let mut vectors = vec!["bias"];
             if self.layer_norm.is_some() && layer + 1 < layers {
@@ -87,7 +125,7 @@ impl Form {
             let vectors = vectors.into_iter();
             pieces.extend(vectors.map(|name| (format!("{layer}.{name}"), vec![pair[1]])));
         }
-        pieces
+        Ok(pieces)
     }
 
     /// The perceptron's shape.
@@ -99,6 +137,18 @@ impl Form {
             output: self.output,
             layer_norm: self.layer_norm,
         }
+    }
+}
+
+impl EncoderForm {
+    /// The module with the given parameters, one after the other; with none of them it is as it was made.
+    ///
+    /// # Errors
+    /// In words, when the encoder is not known or cannot be made.
+    pub(super) fn module(&self, values: &[f32]) -> Result<EncoderModule, String> {
+        let settings = EncoderSettings::read(&self.name, &self.settings)?;
+        let module = EncoderModule::with_values(&settings, self.observation, values);
+        module.map_err(|error| error.to_string())
     }
 }
 

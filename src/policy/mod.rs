@@ -33,8 +33,7 @@
 //! In a Bevy app it is a resource: `app.insert_resource(Policy::load("runs/hopper")?)`, and a system takes `ResMut<Policy>`.
 //! `examples/act.rs` and `examples/act_in_bevy.rs` are whole programs, and `docs/policies.md` says which algorithms' policies load.
 //!
-//! (The network that algorithms train is [`nn::Policy`](crate::nn::Policy), which the prelude calls `Policy`; this one is
-//! `policy::Policy` there.)
+//! A policy with an encoder of your own is loaded once the encoder is registered: [`register_encoder`](crate::nn::register_encoder).
 
 mod error;
 mod file;
@@ -43,6 +42,6 @@ mod form;
 mod policy;
 
 pub use error::PolicyError;
-pub use form::{Form, Readout};
+pub use form::{EncoderForm, Form, Readout};
 pub(crate) use form::{KEY, Saved};
 pub use policy::Policy;

@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use bevy_ecs::prelude::*;
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::form::{KEY, Readout, Saved};
 use super::{Form, PolicyError};
 use crate::checkpoint::{Snapshot, load_some, resolve};
 use crate::data::{ActionScale, Normaliser, ObservationParts, Preprocessing};
 use crate::nn::cpu::Single;
+use crate::nn::{EncoderModule, Mlp};
 use crate::subnormals::FlushSubnormals;
 
 /// A trained policy that acts, and does nothing else.
@@ -17,7 +19,7 @@ use crate::subnormals::FlushSubnormals;
 /// allocates nothing. A clone shares the weights and has memory of its own: give each thread one.
 #[derive(Resource, Clone, Debug)]
 pub struct Policy {
-    network: Single,
+    network: Network,
     readout: Readout,
     /// Subtracted from observations, `[observation]`.
     mean: Vec<f32>,
@@ -112,7 +114,7 @@ impl Policy {
             *input = (raw - mean) / divisor;
         }
         // The lengths were checked when it was built.
-        let Ok(outputs) = self.network.forward(&self.input) else {
+        let Some(outputs) = self.network.forward(&self.input) else {
             return Err(length(()));
         };
         let action = &mut self.action;
@@ -233,6 +235,38 @@ impl Policy {
     }
 }
 
+/// What computes outputs from an observation.
+#[derive(Clone, Debug)]
+enum Network {
+    /// One perceptron, on one core and without allocating.
+    Fused(Single),
+    /// Another encoder and the layers behind it, in Burn's operations.
+    Encoded {
+        encoder: EncoderModule,
+        layers: Mlp,
+        outputs: Vec<f32>,
+    },
+}
+
+impl Network {
+    /// The outputs for one preprocessed observation; `None` where its length is another.
+    fn forward(&mut self, input: &[f32]) -> Option<&[f32]> {
+        match self {
+            Network::Fused(single) => single.forward(input).ok(),
+            Network::Encoded {
+                encoder,
+                layers,
+                outputs,
+            } => {
+                let row = TensorData::new(input.to_vec(), [1, input.len()]);
+                let features = encoder.forward(Tensor::from_data(row, &Device::flex()));
+                *outputs = layers.forward(features).into_data().into_vec().ok()?;
+                Some(outputs)
+            }
+        }
+    }
+}
+
 /// All that a policy is made of.
 #[derive(Clone, Debug)]
 pub(super) struct Parts {
@@ -278,7 +312,11 @@ impl Parts {
             }
         };
         let mut parameters = Vec::new();
-        for (name, shape) in form.pieces() {
+        let pieces = form.pieces().map_err(|why| PolicyError::Encoder {
+            checkpoint: place.clone(),
+            why,
+        })?;
+        for (name, shape) in pieces {
             parameters.extend(&snapshot.tensor(&file, &name, &shape)?.values);
         }
         Ok(Parts {
@@ -309,9 +347,36 @@ impl Parts {
             checkpoint: place.clone(),
             what,
         };
-        let network = Single::new(&form.shape(), &parameters)
-            .map_err(|error| misfit(format!("its policy's network is broken: {error}")))?;
-        let (inputs, outputs) = (network.shape().inputs(), network.shape().outputs());
+        let unknown = |why| PolicyError::Encoder {
+            checkpoint: place.clone(),
+            why,
+        };
+        let network = match &form.encoder {
+            None => Single::new(&form.shape(), &parameters)
+                .map(Network::Fused)
+                .map_err(|error| misfit(format!("its policy's network is broken: {error}")))?,
+            Some(encoder) => {
+                let shape = form.shape();
+                let behind = shape.parameters().min(parameters.len());
+                let (encoder_values, values) = parameters.split_at(parameters.len() - behind);
+                let encoder = encoder.module(encoder_values).map_err(unknown)?;
+                if encoder.width() != shape.inputs() || values.len() != shape.parameters() {
+                    return Err(misfit(
+                        "its encoder's features are not what the layers behind it take".to_owned(),
+                    ));
+                }
+                let layers = Mlp::from_values(shape, values.to_vec(), &Device::flex());
+                Network::Encoded {
+                    encoder,
+                    layers,
+                    outputs: Vec::new(),
+                }
+            }
+        };
+        let (inputs, outputs) = (
+            form.observation(),
+            form.sizes.last().copied().unwrap_or_default(),
+        );
         let readout = form.readout;
         let action = readout.width(outputs);
         let action = action.ok_or_else(|| {
@@ -394,6 +459,7 @@ mod tests {
 
     fn form(sizes: &[usize], readout: Readout) -> Form {
         Form {
+            encoder: None,
             sizes: sizes.to_vec(),
             hidden: Activation::Relu,
             output: Activation::Identity,

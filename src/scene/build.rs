@@ -42,6 +42,12 @@ impl<'s> Reader<'s> {
             Form::List(item) => self.build_list(node, info, item, bounds, path),
             Form::Row(row) => self.build_row(node, info, &row, bounds, path),
             Form::Enum(variants) => self.build_enum(node, info, variants, bounds, path),
+            Form::Choice(_) => {
+                let default = self.types.get_type_data::<ReflectDefault>(info.type_id());
+                let mut value = default.map(ReflectDefault::default)?;
+                self.read(node, value.as_partial_reflect_mut(), bounds, path);
+                Some(value.into_partial_reflect())
+            }
             Form::Struct(fields) => {
                 let fields = struct_fields(fields);
                 let default = self

@@ -3,6 +3,7 @@
 use bevy_reflect::enums::VariantType;
 use bevy_reflect::{PartialReflect, ReflectRef};
 
+use super::choice::{content, name_of};
 use super::read::joined;
 use super::template::one_line;
 
@@ -13,7 +14,19 @@ pub(crate) fn differences(
     after: &dyn PartialReflect,
     lines: &mut Vec<String>,
 ) {
+    if let (Some((_, old)), Some((_, new))) = (content(before), content(after))
+        && name_of(old) == name_of(new)
+    {
+        return differences(
+            path,
+            old.as_partial_reflect(),
+            new.as_partial_reflect(),
+            lines,
+        );
+    }
+    let chosen = content(before).is_some();
     match (before.reflect_ref(), after.reflect_ref()) {
+        _ if chosen => line(path, &one_line(before), &one_line(after), lines),
         (ReflectRef::Struct(before), ReflectRef::Struct(after)) => {
             for index in 0..before.field_len() {
                 if let (Some(name), Some(old), Some(new)) = (

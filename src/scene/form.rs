@@ -6,10 +6,11 @@ use bevy_reflect::structs::StructInfo;
 use bevy_reflect::{NamedField, TypeInfo, UnnamedField};
 
 use super::bounds::Bounds;
+use super::choice::Choices;
 use super::leaf::{Leaf, Whole};
 
 /// A type as scenes see it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Form {
     /// A number, truth value, text or path.
     Leaf(Leaf),
@@ -23,6 +24,8 @@ pub(crate) enum Form {
     Struct(&'static StructInfo),
     /// One of several variants.
     Enum(&'static EnumInfo),
+    /// One of an open set of structs.
+    Choice(Choices),
 }
 
 /// A fixed number of values.
@@ -105,6 +108,9 @@ impl Form {
     pub(crate) fn of(info: &'static TypeInfo) -> Option<Self> {
         if let Some(leaf) = Leaf::of(info) {
             return Some(Self::Leaf(leaf));
+        }
+        if let Some(choices) = Choices::of(info) {
+            return Some(Self::Choice(choices));
         }
         Some(match info {
             TypeInfo::Struct(info) => Self::Struct(info),
@@ -221,6 +227,7 @@ pub(crate) fn expected(info: &'static TypeInfo, bounds: Option<&Bounds>) -> Stri
             let variants: Vec<String> = info.iter().map(variant_pattern).collect();
             format!("one of {}", variants.join(", "))
         }
+        Some(Form::Choice(choices)) => choices.expected(),
         None => type_name(info).to_owned(),
     }
 }

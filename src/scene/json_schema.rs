@@ -10,6 +10,7 @@ use bevy_reflect::{PartialReflect, ReflectRef, TypeInfo};
 use serde_json::{Map, Value, json};
 
 use super::bounds::Bounds;
+use super::choice::{Choices, content, name_of};
 use super::form::{Field, Form, Variant, struct_fields, type_name, variant_fields};
 use super::leaf::Leaf;
 use super::registry::OwnDefaults;
@@ -80,6 +81,7 @@ fn of_type(
             of_fields(&struct_fields(fields), default, default.is_none(), open)
         }
         Some(Form::Enum(variants)) => of_enum(variants, open),
+        Some(Form::Choice(choices)) => of_choices(choices, open),
         None => json!({}),
     };
     open.types.pop();
@@ -171,6 +173,28 @@ fn of_fields(
     schema
 }
 
+fn of_choices(choices: Choices, open: &mut Open) -> Value {
+    let choices: Vec<Value> = (choices.list)()
+        .iter()
+        .map(|choice| {
+            let content = of_type(
+                choice.info,
+                None,
+                Some(choice.default.as_partial_reflect()),
+                open,
+            );
+            json!({
+                "type": "object",
+                "description": doc_text(choice.info.docs().unwrap_or_default()),
+                "properties": { choice.name(): content },
+                "required": [choice.name()],
+                "additionalProperties": false,
+            })
+        })
+        .collect();
+    json!({ "anyOf": choices })
+}
+
 fn of_enum(variants: &'static EnumInfo, open: &mut Open) -> Value {
     let choices: Vec<Value> = variants
         .iter()
@@ -218,6 +242,9 @@ fn value_of(value: &dyn PartialReflect) -> Value {
             // The shortest decimal, so that 32-bit numbers keep their short form.
             _ => serde_json::from_str(&text).unwrap_or(Value::String(text)),
         };
+    }
+    if let Some((_, chosen)) = content(value) {
+        return json!({ name_of(chosen): value_of(chosen.as_partial_reflect()) });
     }
     match value.reflect_ref() {
         ReflectRef::Struct(fields) => {

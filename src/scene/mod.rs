@@ -20,11 +20,12 @@
 //!
 //! The way of a scene through the files: `split` cuts its `text` into values with places; `read` puts them into settings
 //! along their types (`form`), `build` makes those that have no default, `leaf` reads the values at the ends, [`Bounds`]
-//! limits them; `overrides` changes some; `resolve` checks the whole; `document` holds it. `template`, `schema` and
+//! limits them, `choice` reads what is one of an open set; `overrides` changes some; `resolve` checks the whole; `document` holds it. `template`, `schema` and
 //! `json_schema` print settings, `differences` compares them.
 
 mod bounds;
 mod build;
+mod choice;
 mod differences;
 mod document;
 mod form;
@@ -47,8 +48,10 @@ mod template;
 mod text;
 
 pub use bounds::Bounds;
+pub(crate) use choice::{Choice, Choices, read_settings};
 pub use document::Scene;
 pub use order::{OrderEdit, OrderName};
 pub use problem::{Problem, Problems};
 pub use registry::{AppSceneExt, RegistryError, SceneEntry, SceneRegistry};
 pub use settings::{AlreadyAdded, AnySettings, FieldProblems, PluginKind, Settings};
+pub(crate) use template::one_line;

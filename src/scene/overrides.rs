@@ -68,6 +68,18 @@ impl Override {
             return self.assign(reader, value, bounds, path);
         };
         let form = value.get_represented_type_info().and_then(Form::of);
+        if let Some(Form::Choice(choices)) = form {
+            if let Some(content) = (choices.content_mut)(value) {
+                self.apply(
+                    reader,
+                    content.as_partial_reflect_mut(),
+                    bounds,
+                    steps,
+                    path,
+                );
+            }
+            return;
+        }
         match (form, value.reflect_mut()) {
             (Some(Form::Struct(info)), ReflectMut::Struct(value)) => {
                 let fields = struct_fields(info);

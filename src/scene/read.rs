@@ -58,6 +58,10 @@ impl<'s> Reader<'s> {
             return;
         };
         let form = Form::of(info);
+        if let Some(Form::Choice(choices)) = form {
+            self.places.insert(path.to_owned(), node.clone());
+            return self.read_choice(node, choices, value, path);
+        }
         if let Some(Form::Struct(struct_info)) = form
             && let ReflectMut::Struct(value) = value.reflect_mut()
         {

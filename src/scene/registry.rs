@@ -139,7 +139,7 @@ impl SceneRegistry {
                 type_path: info.type_path(),
             });
         };
-        self.check_type(info, name, &mut Vec::new())?;
+        Self::check_settings(info, name, &self.types)?;
         self.entries.push(SceneEntry {
             name,
             info,
@@ -159,50 +159,17 @@ impl SceneRegistry {
     }
 
     /// Refuses types that could not be read or printed, at registration rather than in somebody's scene.
-    fn check_type(
-        &self,
+    pub(crate) fn check_settings(
         info: &'static TypeInfo,
-        path: &str,
-        seen: &mut Vec<TypeId>,
+        name: &str,
+        types: &TypeRegistry,
     ) -> Result<(), RegistryError> {
-        if seen.contains(&info.type_id()) {
-            return Ok(());
-        }
-        seen.push(info.type_id());
-        let unsupported = || RegistryError::Unsupported {
-            path: path.to_owned(),
-            type_path: info.type_path(),
-        };
-        let form = Form::of(info).ok_or_else(unsupported)?;
-        let converts = self
-            .types
-            .get_type_data::<ReflectFromReflect>(info.type_id())
-            .is_some();
-        // Tuples and arrays are filled item by item; the others may have to be made from their parts.
-        if !converts && !matches!(form, Form::Row(_)) {
-            return Err(unsupported());
-        }
-        let mut fields = |fields: Vec<Field>| {
-            fields.iter().try_for_each(|field| {
-                let path = match field.name {
-                    "" => path.to_owned(),
-                    name => format!("{path}.{name}"),
-                };
-                self.check_type(field.info, &path, seen)
-            })
-        };
-        match form {
-            Form::Leaf(_) => Ok(()),
-            Form::Option(content) | Form::List(content) => self.check_type(content, path, seen),
-            Form::Row(row) => fields(row.items),
-            Form::Struct(info) => fields(struct_fields(info)),
-            Form::Enum(info) => info
-                .iter()
-                .try_for_each(|variant| match variant_fields(variant) {
-                    Variant::Unit => Ok(()),
-                    Variant::Tuple(items) | Variant::Struct(items) => fields(items),
-                }),
-        }
+        check_type(types, info, name, &mut Vec::new())
+    }
+
+    /// Keeps a registration that failed, for whoever reads the next scene.
+    pub(crate) fn refuse(&mut self, refused: RegistryError) {
+        self.refused.push(refused);
     }
 
     /// All plugins, by name.
@@ -234,6 +201,52 @@ impl SceneRegistry {
 
     pub(crate) fn types(&self) -> &TypeRegistry {
         &self.types
+    }
+}
+
+fn check_type(
+    types: &TypeRegistry,
+    info: &'static TypeInfo,
+    path: &str,
+    seen: &mut Vec<TypeId>,
+) -> Result<(), RegistryError> {
+    if seen.contains(&info.type_id()) {
+        return Ok(());
+    }
+    seen.push(info.type_id());
+    let unsupported = || RegistryError::Unsupported {
+        path: path.to_owned(),
+        type_path: info.type_path(),
+    };
+    let form = Form::of(info).ok_or_else(unsupported)?;
+    let converts = types
+        .get_type_data::<ReflectFromReflect>(info.type_id())
+        .is_some();
+    // Tuples and arrays are filled item by item; the others may have to be made from their parts.
+    if !converts && !matches!(form, Form::Row(_)) {
+        return Err(unsupported());
+    }
+    let mut fields = |fields: Vec<Field>| {
+        fields.iter().try_for_each(|field| {
+            let path = match field.name {
+                "" => path.to_owned(),
+                name => format!("{path}.{name}"),
+            };
+            check_type(types, field.info, &path, seen)
+        })
+    };
+    match form {
+        // Those were looked at when they were listed.
+        Form::Leaf(_) | Form::Choice(_) => Ok(()),
+        Form::Option(content) | Form::List(content) => check_type(types, content, path, seen),
+        Form::Row(row) => fields(row.items),
+        Form::Struct(info) => fields(struct_fields(info)),
+        Form::Enum(info) => info
+            .iter()
+            .try_for_each(|variant| match variant_fields(variant) {
+                Variant::Unit => Ok(()),
+                Variant::Tuple(items) | Variant::Struct(items) => fields(items),
+            }),
     }
 }
 
@@ -330,7 +343,7 @@ impl AppSceneExt for App {
     fn register_for_scenes<T: Settings>(&mut self) -> &mut Self {
         let mut registry = self.world_mut().get_resource_or_init::<SceneRegistry>();
         if let Err(refused) = registry.register::<T>() {
-            registry.refused.push(refused);
+            registry.refuse(refused);
         }
         self
     }

@@ -45,16 +45,20 @@ fn describe(
     open: &mut Vec<TypeId>,
 ) {
     let indent = "  ".repeat(depth);
-    let is_struct = matches!(Form::of(field.info), Some(Form::Struct(_)));
+    let form = Form::of(field.info);
+    let is_struct = matches!(form, Some(Form::Struct(_)));
     let mut line = format!("{indent}{}: ", field.name);
     if is_struct {
         line.push_str(type_name(field.info));
     } else {
-        line.push_str(&match content_enum(field.info) {
-            // The variants follow, one a line.
-            Some(info) => phrase_of_enum(field, info),
-            None => expected(field.info, field.bounds.as_ref()),
-        });
+        let chosen = match form {
+            Some(Form::Choice(choices)) => Some(choices.noun.to_owned()),
+            _ => None,
+        };
+        // The variants follow, one a line.
+        let variants = || content_enum(field.info).map(|info| phrase_of_enum(field, info));
+        let phrase = chosen.or_else(variants);
+        line.push_str(&phrase.unwrap_or_else(|| expected(field.info, field.bounds.as_ref())));
         match default {
             Some(default) => line.push_str(&format!(" = {}", one_line(default))),
             None if field.is_option() => line.push_str(" = None"),
@@ -115,6 +119,19 @@ fn inside(
                     _ => None,
                 });
                 describe(out, &field, value, depth + 1, partial, open);
+            }
+        }
+        Some(Form::Choice(choices)) => {
+            for choice in (choices.list)() {
+                let indent = "  ".repeat(depth + 1);
+                out.push_str(&format!("{indent}| {}", choice.pattern()));
+                let docs = first_sentence(choice.info.docs().unwrap_or_default());
+                if !docs.is_empty() {
+                    out.push_str(&format!("  // {docs}"));
+                }
+                out.push('\n');
+                let value = choice.default.as_partial_reflect();
+                inside(out, choice.info, Some(value), depth + 1, partial, open);
             }
         }
         Some(Form::Enum(variants)) => {

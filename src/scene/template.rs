@@ -6,6 +6,7 @@ use bevy_reflect::enums::VariantType;
 use bevy_reflect::structs::Struct;
 use bevy_reflect::{PartialReflect, ReflectRef, TypeInfo};
 
+use super::choice::{content, name_of};
 use super::form::{Field, Form, expected, struct_fields};
 use super::leaf::Leaf;
 
@@ -18,6 +19,10 @@ const INDENT: &str = "    ";
 pub(crate) fn one_line(value: &dyn PartialReflect) -> String {
     if let Some(leaf) = value.get_represented_type_info().and_then(Leaf::of) {
         return leaf.print(value).unwrap_or_default();
+    }
+    if let Some((_, content)) = content(value) {
+        let name = name_of(content);
+        return format!("{name}{}", one_line(content.as_partial_reflect()));
     }
     match value.reflect_ref() {
         ReflectRef::Struct(fields) => {

@@ -7,6 +7,8 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
+use std::panic;
+use std::sync::Once;
 
 use bevy_ecs::error::{BevyError, ErrorContext, Severity};
 
@@ -154,6 +156,7 @@ impl Failure {
             Some(first) if first.ends_with("Resource does not exist") => format!(
                 "{first}\nThe plugin that brings it is missing, or `order` put this step where that plugin is not"
             ),
+            Some("System panicked") if words_of(panic).is_some_and(mixes) => MIXED.to_owned(),
             Some("System panicked") => format!(
                 "it panicked{}\nThis is a bug in a plugin or in yarak, or the step lacks one that `order` took out. The checkpoints that were saved stand",
                 words_of(panic).map_or(", as told above".to_owned(), |words| format!(": {words}"))
@@ -165,6 +168,26 @@ impl Failure {
             input: false,
         }
     }
+}
+
+/// What is said where Burn finds a tracked tensor and a plain one in one operation; its own words print both tensors whole.
+const MIXED: &str = "a tracked tensor met a plain one in one operation. What `Learning<..>` computes is tracked; a batch, and what a target or a `Res<Net<..>>` computes from it, is plain. Write `.stop_gradient()` behind the plain one, or `.constant_of(&other)` in a loss that validation computes, too; `docs/gradients.md` has all words in a table";
+
+/// Whether Burn has said that.
+fn mixes(words: &str) -> bool {
+    words.starts_with("The provided tensors are not on the same backend")
+}
+
+/// Lets panics about tracked and plain tensors print one line.
+pub(super) fn shorten_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| match info.payload_as_str() {
+            Some(words) if mixes(words) => eprintln!("{MIXED}"),
+            _ => before(info),
+        }));
+    });
 }
 
 /// What a panic said.
@@ -193,4 +216,33 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
 /// Takes the first error that a system of this thread returned, if any did.
 pub fn take_failure() -> Option<Failure> {
     FIRST_FAILURE.take()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    #[test]
+    fn a_tracked_tensor_that_meets_a_plain_one_is_told_with_the_step_and_the_word_to_write() {
+        fn mixing_step() {
+            let device = ComputeDevice::cpu();
+            let q = Tensor::<1>::ones([2], &device.autodiff());
+            let _ = q - Tensor::ones([2], &device.plain());
+        }
+        let mut app = App::new();
+        app.add_plugins(SchedulePlugin)
+            .add_systems(Learn, mixing_step.in_set(LearnSystems::Actor));
+        app.finish();
+        app.world_mut().run_schedule(Learn);
+        let said = take_failure().unwrap().message;
+        assert!(
+            said.contains("mixing_step`: a tracked tensor met a plain one"),
+            "{said}"
+        );
+        assert!(
+            said.contains("`.stop_gradient()`") && said.len() < 600,
+            "{said}"
+        );
+    }
 }

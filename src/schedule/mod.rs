@@ -65,6 +65,7 @@ impl Plugin for SchedulePlugin {
             CollectSystems as C, EvaluateSystems as E, LearnSystems as L, PrepareSystems as P,
             ReportSystems as R, SaveSystems as S, ValidateSystems as V,
         };
+        failure::shorten_panics();
         app.init_non_send::<edit::ScheduleEdits>()
             .init_resource::<ScheduleErrors>()
             .init_resource::<StepRegistry>()

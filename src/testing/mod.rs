@@ -9,7 +9,8 @@
 //!
 //! fn small() -> Trial {
 //!     let mut td3 = Td3Bc { minibatch: MinibatchSettings::of(32), ..default() };
-//!     (td3.actor.layers, td3.critic.layers) = (vec![16], vec![16]);
+//!     td3.actor.encoder.set_hidden_sizes(&[16]);
+//!     td3.critic.encoder.set_hidden_sizes(&[16]);
 //!     Trial::of(td3)
 //! }
 //!

@@ -64,7 +64,7 @@ impl Trial {
     /// let copies = TargetUpdate { every: 3, tau: 1.0 };
     /// let minibatch = MinibatchSettings::of(64);
     /// let mut dqn = Dqn { minibatch, target_update: copies, ..default() };
-    /// dqn.critic.layers = vec![32];
+    /// dqn.critic.encoder.set_hidden_sizes(&[32]);
     /// dqn.critic.optimizer.learning_rate = Schedule::Constant(3e-3);
     /// let trial = Trial::of(dqn).with_choices(5);
     /// trial.networks_exist(&["critic"])?;

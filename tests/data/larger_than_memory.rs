@@ -315,7 +315,7 @@ fn memory_that_holds_no_two_batches_is_refused_with_what_would_do() {
     let text = |memory: &str| {
         format!(
             "Scene(name: \"small\", seed: 0, device: \"cpu\", steps: 3, plugins: [Dataset(path: {file:?}, memory: {memory}), \
-             Bc(minibatch: (batch_size: 64), actor: (layers: [8]))])"
+             Bc(minibatch: (batch_size: 64), actor: (encoder: Mlp(hidden_sizes: [8])))])"
         )
     };
     let train = |memory: &str, run: &str| {
@@ -354,7 +354,7 @@ fn a_run_from_the_file_that_was_cut_and_resumed_learns_what_one_in_memory_learns
     let scene = folder.path().join("scene.ron");
     let text = format!(
         "Scene(name: \"small\", seed: 3, device: \"cpu\", steps: 40, plugins: [Dataset(path: {:?}, validation: 0.1), \
-         Td3Bc(minibatch: (batch_size: 32), critic: (layers: [16]), actor: (layers: [16])), Validation(every: 20), Checkpoints(every: 20)])",
+         Td3Bc(minibatch: (batch_size: 32), critic: (encoder: Mlp(hidden_sizes: [16])), actor: (encoder: Mlp(hidden_sizes: [16]))), Validation(every: 20), Checkpoints(every: 20)])",
         asset()
     );
     fs::write(&scene, text).unwrap();

@@ -220,7 +220,7 @@ fn scene(folder: &Path, env: &str, evaluated: &str) -> PathBuf {
     plugins: [
         Environments(env: "{env}", count: 2, gymnasium: (workers: 2, seconds: 2.0)),
         Replay(capacity: 1_000),
-        Td3(minibatch: (batch_size: 8), off_policy: (learning_starts: 20), critic: (layers: [8]), actor: (layers: [8])),
+        Td3(minibatch: (batch_size: 8), off_policy: (learning_starts: 20), critic: (encoder: Mlp(hidden_sizes: [8])), actor: (encoder: Mlp(hidden_sizes: [8]))),
         Rollouts(env: "{evaluated}", every: 1_000, episodes: 2),
         Checkpoints(every: 1_000),
     ],

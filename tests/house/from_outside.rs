@@ -219,7 +219,7 @@ fn the_readmes_picture_is_what_graph_draws() {
 /// The paths of all settings, such as `critic.ensemble.n`.
 fn settings(value: &dyn PartialReflect, path: &str, found: &mut Vec<String>) {
     match value.reflect_ref() {
-        bevy_reflect::ReflectRef::Struct(fields) => {
+        bevy_reflect::ReflectRef::Struct(fields) if fields.field_len() > 0 => {
             for index in 0..fields.field_len() {
                 let name = fields.name_at(index).unwrap();
                 let path = match path {

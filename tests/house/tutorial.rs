@@ -106,7 +106,8 @@ fn small() -> Td3Bc {
         minibatch: MinibatchSettings::of(64),
         ..default()
     };
-    (td3.actor.layers, td3.critic.layers) = (vec![32], vec![32]);
+    td3.actor.encoder.set_hidden_sizes(&[32]);
+    td3.critic.encoder.set_hidden_sizes(&[32]);
     td3.actor.optimizer.learning_rate = Schedule::Constant(3e-3);
     td3.critic.optimizer.learning_rate = Schedule::Constant(3e-3);
     td3
@@ -169,7 +170,7 @@ fn the_network_passes_the_checks() -> Result<(), Mistake> {
     let trial = Trial::of(custom_parts::ShortcutBc {
         batch: 64,
         network: MlpSettings {
-            layers: vec![32],
+            hidden_sizes: vec![32],
             activation: Activation::Elu,
             ..default()
         },

@@ -15,7 +15,7 @@ const ACTIONS: usize = 2;
 
 fn layers() -> NetworkSettings {
     NetworkSettings {
-        layers: vec![5, 4],
+        encoder: EncoderSettings::from(&[5, 4]),
         ..default()
     }
 }
@@ -23,13 +23,17 @@ fn layers() -> NetworkSettings {
 /// Critics with these networks.
 fn ensemble(network: NetworkSettings) -> CriticSettings {
     CriticSettings {
-        layers: network.layers,
-        activation: network.activation,
-        dropout: network.dropout,
-        layer_norm: network.layer_norm,
+        encoder: network.encoder,
         optimizer: network.optimizer,
         ..default()
     }
+}
+
+/// The same with another setting of the hidden layers.
+fn with(change: impl FnOnce(&mut MlpSettings)) -> NetworkSettings {
+    let mut network = layers();
+    change(network.encoder.as_mlp_mut().unwrap());
+    network
 }
 
 /// Builds an algorithm in which one network has the given settings.
@@ -179,19 +183,13 @@ fn stepped(algorithm: &str, build: Build, network: NetworkSettings) -> App {
 #[test]
 fn the_steps_that_train_a_network_drop_its_values_and_nothing_else_does() {
     for (algorithm, network, rows, build) in NETWORKS {
-        let with = |dropout| {
-            let settings = NetworkSettings {
-                dropout,
-                ..layers()
-            };
-            stepped(algorithm, build, settings)
-        };
+        let with = |dropout| stepped(algorithm, build, with(|mlp| mlp.dropout = dropout));
         let (without, with) = (with(0.0), with(0.3));
         // Targets, other networks' losses and what acts would draw more.
         for (app, draws) in [(&without, 0), (&with, rows * HIDDEN)] {
             let mut expected = Random::<Dropout>::new(Seed(0));
             expected.uniforms(draws, 0.0, 1.0);
-            let found = app.world().resource::<Random<Dropout>>();
+            let found = app.world().resource::<DropoutDraws>();
             assert_eq!(
                 found.state(),
                 expected.state(),
@@ -210,19 +208,13 @@ fn a_network_takes_activation_and_normalisation_from_its_settings_and_no_other_i
     for (algorithm, network, _, build) in NETWORKS {
         let plain = stepped(algorithm, build, layers());
         let activation = Activation::Tanh;
-        let settings = NetworkSettings {
-            activation,
-            ..layers()
-        };
+        let settings = with(|mlp| mlp.activation = activation);
         let other = stepped(algorithm, build, settings);
         assert!(
             file(&other, network) != file(&plain, network),
             "{algorithm}, {network}"
         );
-        let settings = NetworkSettings {
-            layer_norm: true,
-            ..layers()
-        };
+        let settings = with(|mlp| mlp.layer_norm = true);
         let normalised = stepped(algorithm, build, settings);
         for other in ["actor", "critic", "value", "vae"] {
             let tensors = file(&normalised, other);

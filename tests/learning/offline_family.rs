@@ -127,7 +127,7 @@ impl Reference {
 
 fn network(rate: f64) -> NetworkSettings {
     NetworkSettings {
-        layers: vec![8, 6],
+        encoder: EncoderSettings::from(&[8, 6]),
         optimizer: OptimizerSettings::at(rate),
         ..default()
     }
@@ -136,7 +136,7 @@ fn network(rate: f64) -> NetworkSettings {
 fn critic(rate: f64, weight: f32) -> CriticSettings {
     CriticSettings {
         ensemble: EnsembleSettings { n: 2, weight },
-        layers: vec![8, 6],
+        encoder: EncoderSettings::from(&[8, 6]),
         optimizer: OptimizerSettings::at(rate),
         ..default()
     }
@@ -147,7 +147,7 @@ fn cloning(head: PolicyHead) -> Bc {
         head: Some(head),
         ..default()
     };
-    bc.actor.layers = vec![8, 6];
+    bc.actor.encoder.set_hidden_sizes(&[8, 6]);
     bc.actor.optimizer.learning_rate = Schedule::Constant(3e-3);
     bc
 }
@@ -388,7 +388,7 @@ fn iql_and_cloning_act_with_the_mean_or_that_of_the_weightiest_component() {
     for head in [PolicyHead::Gaussian, PolicyHead::Mixture] {
         let iql = Iql { head, ..iql() };
         let app = fed(iql, rows());
-        let policy = app.world().resource::<Net<DensityActor>>();
+        let policy = app.world().resource::<Net<Actor>>();
         let expected = match policy.distribution(observation.clone()) {
             ActionDistribution::Gaussian(gaussian) => host(gaussian.mean),
             ActionDistribution::Mixture(mixture) => {
@@ -396,6 +396,7 @@ fn iql_and_cloning_act_with_the_mean_or_that_of_the_weightiest_component() {
                 let best = (0..weights.len()).max_by(|a, b| weights[*a].total_cmp(&weights[*b]));
                 host(mixture.mean.narrow(1, best.unwrap(), 1))
             }
+            other => panic!("a Gaussian or a mixture was asked for: {other:?}"),
         };
         assert_eq!(host(acts(&app, observation.clone())), expected);
     }

@@ -54,7 +54,8 @@ fn small_ppo() -> Ppo {
         minibatches: 5,
         ..default()
     };
-    (ppo.actor.layers, ppo.critic.layers) = (vec![16], vec![16]);
+    ppo.actor.encoder.set_hidden_sizes(&[16]);
+    ppo.critic.encoder.set_hidden_sizes(&[16]);
     ppo
 }
 
@@ -172,7 +173,7 @@ fn a_target_divergence_ends_a_round_between_its_epochs() {
 /// A critic V(s) = w · s + b, and gradient descent with rate 1.
 fn linear_critic() -> on_policy::ValueSettings {
     on_policy::ValueSettings {
-        layers: vec![],
+        encoder: EncoderSettings::from(&[]),
         optimizer: OptimizerSettings {
             rule: Optimizer::Sgd { momentum: None },
             ..OptimizerSettings::at(1.0)
@@ -246,7 +247,7 @@ fn weights_decay_as_the_rule_has_it() {
             lambda: 0.0,
             ..default()
         };
-        a2c.critic.layers = vec![];
+        a2c.critic.encoder.set_hidden_sizes(&[]);
         a2c.critic.optimizer = OptimizerSettings {
             rule,
             weight_decay,
@@ -283,8 +284,8 @@ fn rows_are_given_with_states_actions_rewards_and_advantages_and_nothing_else() 
         app.world_mut().resource_mut::<Training>().outcome = None;
         run(&mut app);
         let observation = Tensor::from_floats([[0.0], [1.0]], &ComputeDevice::cpu().plain());
-        let policy = app.world().resource::<Net<SpaceActor>>();
-        let SpaceDistribution::Choices(choices) = policy.distribution(observation) else {
+        let policy = app.world().resource::<Net<Actor>>();
+        let ActionDistribution::Categorical(choices) = policy.distribution(observation) else {
             panic!("choices were given")
         };
         host(choices.log_probabilities.exp())

@@ -82,7 +82,8 @@ fn a_replacement_of_several_systems_takes_the_slot_over_as_a_whole() {
 #[test]
 fn td3_bcs_actor_step_is_replaced_with_its_delay_and_everything_else_stays() {
     let mut td3 = Td3Bc::default();
-    (td3.critic.layers, td3.actor.layers) = (vec![8], vec![8]);
+    td3.critic.encoder.set_hidden_sizes(&[8]);
+    td3.actor.encoder.set_hidden_sizes(&[8]);
     let started = |replace: bool| {
         let mut app = bare([3, 2]);
         app.init_resource::<Trace>().add_plugins(td3.clone());
@@ -355,7 +356,7 @@ fn train(
             steps: 12,
             plugins: [
                 Dataset(path: {data:?}),
-                Td3Bc(minibatch: (batch_size: 16), critic: (layers: [8]), actor: (layers: [8])),
+                Td3Bc(minibatch: (batch_size: 16), critic: (encoder: Mlp(hidden_sizes: [8])), actor: (encoder: Mlp(hidden_sizes: [8]))),
                 Checkpoints(every: 12, best: None),
             ],
             {order}

@@ -227,16 +227,16 @@ impl Differences {
     }
 }
 
-fn small(layers: &mut Vec<usize>) {
-    *layers = vec![24, 32];
+fn small(encoder: &mut EncoderSettings) {
+    encoder.set_hidden_sizes(&[24, 32]);
 }
 
 #[test]
 fn td3_bc_agrees_with_the_reference_for_ten_steps() {
     let reference = Reference::read("ref_td3bc.safetensors");
     let mut td3 = Td3Bc::default();
-    small(&mut td3.critic.layers);
-    small(&mut td3.actor.layers);
+    small(&mut td3.critic.encoder);
+    small(&mut td3.actor.encoder);
     let mut app = at_the_beginning(td3, &reference);
     let critic_losses = reference.get("critic_loss");
     let actor_losses = reference.get("actor_loss_even_steps");
@@ -265,8 +265,8 @@ fn td3_bc_agrees_with_the_reference_for_ten_steps() {
 fn the_critics_target_agrees_with_the_reference_row_by_row() {
     let reference = Reference::read("ref_td3bc.safetensors");
     let mut td3 = Td3Bc::default();
-    small(&mut td3.critic.layers);
-    small(&mut td3.actor.layers);
+    small(&mut td3.critic.encoder);
+    small(&mut td3.actor.encoder);
     let mut app = at_the_beginning(td3, &reference);
     // The target is made of the target networks alone, which step 1 leaves where they began.
     step(&mut app);
@@ -289,7 +289,7 @@ fn the_critics_target_agrees_with_the_reference_row_by_row() {
 fn behaviour_cloning_agrees_with_the_reference_for_ten_steps() {
     let reference = Reference::read("ref_bc.safetensors");
     let mut bc = Bc::default();
-    small(&mut bc.actor.layers);
+    small(&mut bc.actor.encoder);
     let mut app = at_the_beginning(bc, &reference);
     let mut differences = Differences::default();
     for t in 1..=STEPS {
@@ -310,8 +310,8 @@ fn behaviour_cloning_agrees_with_the_reference_for_ten_steps() {
 fn sac_agrees_with_the_reference_for_ten_steps() {
     let reference = Reference::read("ref_sac.safetensors");
     let mut sac = Sac::default();
-    small(&mut sac.critic.layers);
-    small(&mut sac.actor.layers);
+    small(&mut sac.critic.encoder);
+    small(&mut sac.actor.encoder);
     let mut app = at_the_beginning(sac, &reference);
     let mut differences = Differences::default();
     for t in 1..=STEPS {
@@ -326,7 +326,7 @@ fn sac_agrees_with_the_reference_for_ten_steps() {
         }
         if t == 1 {
             differences.first_gradient::<Critic>(&app, &reference, "grad1/");
-            differences.first_gradient::<StochasticActor>(&app, &reference, "grad1/");
+            differences.first_gradient::<Actor>(&app, &reference, "grad1/");
         }
         if [1, STEPS].contains(&t) {
             differences.state(&app, &reference, t);
@@ -339,8 +339,8 @@ fn sac_agrees_with_the_reference_for_ten_steps() {
 fn sacs_probabilities_and_target_agree_with_the_reference_row_by_row() {
     let reference = Reference::read("ref_sac.safetensors");
     let mut sac = Sac::default();
-    small(&mut sac.critic.layers);
-    small(&mut sac.actor.layers);
+    small(&mut sac.critic.encoder);
+    small(&mut sac.actor.encoder);
     let app = at_the_beginning(sac, &reference);
     let world = app.world();
     let rows = reference.rows().swap_remove(0);
@@ -349,10 +349,12 @@ fn sacs_probabilities_and_target_agree_with_the_reference_row_by_row() {
         let device = ComputeDevice::cpu().plain();
         Tensor::<2>::from_data(TensorData::new(values, shape), &device)
     };
-    let actor = world.resource::<Net<StochasticActor>>();
-    let drawn = actor
-        .distribution(matrix(rows.observation.clone(), 5))
-        .with_noise(matrix(reference.f32("batch1/eps_pi"), 2));
+    let actor = world.resource::<Net<Actor>>();
+    let policy = actor.distribution(matrix(rows.observation.clone(), 5));
+    let ActionDistribution::SquashedGaussian(policy) = policy else {
+        panic!("SAC's policy is a squashed Gaussian")
+    };
+    let drawn = policy.with_noise(matrix(reference.f32("batch1/eps_pi"), 2));
     for (ours, theirs) in host(drawn.log_probability)
         .iter()
         .zip(reference.get("logp_pi1"))
@@ -398,7 +400,7 @@ fn double_dqn_agrees_with_the_reference_for_ten_steps() {
         ..default()
     };
     dqn.critic.optimizer.learning_rate = Schedule::Constant(3e-4);
-    small(&mut dqn.critic.layers);
+    small(&mut dqn.critic.encoder);
     let mut app = at_the_beginning(AmongThree(dqn), &reference);
     let mut differences = Differences::default();
     for t in 1..=STEPS {
@@ -406,7 +408,7 @@ fn double_dqn_agrees_with_the_reference_for_ten_steps() {
         let ours = metrics(&mut app)["critic/loss"];
         differences.loss(t, ours, reference.get("loss")[t - 1]);
         if t == 1 {
-            differences.first_gradient::<DiscreteCritic>(&app, &reference, "grad1/");
+            differences.first_gradient::<Critic>(&app, &reference, "grad1/");
         }
         if [1, STEPS].contains(&t) {
             differences.state(&app, &reference, t);
@@ -462,9 +464,11 @@ fn ppo(reference: &Reference, kind: &str, change: impl FnOnce(&mut Ppo)) -> App 
         entropy_coefficient: 0.01,
         ..default()
     };
-    small(&mut ppo.actor.layers);
-    small(&mut ppo.critic.layers);
-    (ppo.actor.activation, ppo.critic.activation) = (Activation::Relu, Activation::Relu);
+    small(&mut ppo.actor.encoder);
+    small(&mut ppo.critic.encoder);
+    for encoder in [&mut ppo.actor.encoder, &mut ppo.critic.encoder] {
+        encoder.as_mlp_mut().unwrap().activation = Activation::Relu;
+    }
     change(&mut ppo);
     let mut app = given(ppo, rows);
     let init = reference.state(&format!("{kind}/init/"));
@@ -498,8 +502,8 @@ fn ppos_first_step_agrees(kind: &str, change: impl FnOnce(&mut Ppo)) -> Differen
     }
     // The reference differentiates the weighed sum of all losses, as we do.
     let prefix = format!("{kind}/grad/");
-    differences.first_gradient::<SpaceActor>(&app, &reference, &prefix);
-    differences.first_gradient::<StateCritic>(&app, &reference, &prefix);
+    differences.first_gradient::<Actor>(&app, &reference, &prefix);
+    differences.first_gradient::<Critic>(&app, &reference, &prefix);
     differences
 }
 

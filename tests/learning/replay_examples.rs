@@ -92,7 +92,7 @@ fn prioritized(steps: u64, alpha: f32) -> App {
                 gradient_steps: 1,
             },
             critic: NetworkSettings {
-                layers: vec![16],
+                encoder: EncoderSettings::from(&[16]),
                 ..default()
             },
             ..default()
@@ -114,10 +114,10 @@ fn rows_have_the_priority_that_the_critics_error_gives_them() {
     let importance = importance.into_data().into_vec::<f32>().unwrap();
     assert!(importance.iter().all(|w| (0.0..=1.0).contains(w)) && importance.contains(&1.0));
     // The last update was the network's: ask again what it is wrong by.
-    let target = world.resource::<Target<DiscreteCritic>>();
-    let critic = world.resource::<Net<DiscreteCritic>>();
+    let target = world.resource::<Target<Critic>>();
+    let critic = world.resource::<Net<Critic>>();
     let y = dqn::q_target(true, batch, critic, target);
-    let q = critic.q_of(batch.observation.clone(), batch.action.clone());
+    let q = critic.q1(batch.observation.clone(), batch.action.clone());
     let errors = (y - q).abs().into_data().into_vec::<f32>().unwrap();
     for (row, error) in batch.row_ids.iter().zip(errors) {
         let expected = f64::from(error + 1e-6).powf(f64::from(0.6_f32));

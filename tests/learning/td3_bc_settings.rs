@@ -13,16 +13,16 @@ use crate::small_run::*;
 /// The paper's settings with networks of one small layer.
 fn small() -> Td3Bc {
     let mut td3 = Td3Bc::default();
-    td3.critic.layers = vec![8];
-    td3.actor.layers = vec![8];
+    td3.critic.encoder.set_hidden_sizes(&[8]);
+    td3.actor.encoder.set_hidden_sizes(&[8]);
     td3
 }
 
 /// The paper's settings with linear networks that stand still, so that what is recorded can be worked out.
 fn linear() -> Td3Bc {
     let mut td3 = Td3Bc::default();
-    td3.critic.layers = Vec::new();
-    td3.actor.layers = Vec::new();
+    td3.critic.encoder.set_hidden_sizes(&[]);
+    td3.actor.encoder.set_hidden_sizes(&[]);
     td3.critic.optimizer.learning_rate = Schedule::Constant(0.0);
     td3.actor.optimizer.learning_rate = Schedule::Constant(0.0);
     td3.actor.update_freq = 1;
@@ -102,10 +102,10 @@ fn the_defaults_are_the_papers() {
     assert!(!td3.infinite_horizon);
     let critic = td3.critic;
     assert_eq!((critic.ensemble.n, critic.ensemble.weight), (2, 1.0));
-    assert_eq!(critic.layers, [256, 256]);
+    assert_eq!(critic.encoder.as_mlp().unwrap().hidden_sizes, [256, 256]);
     assert_eq!((critic.huber, critic.value_bounds), (false, None));
     let actor = td3.actor;
-    assert_eq!(actor.layers, [256, 256]);
+    assert_eq!(actor.encoder.as_mlp().unwrap().hidden_sizes, [256, 256]);
     assert_eq!(actor.update_freq, 2);
     assert_eq!((actor.noise_std, actor.noise_clip), (0.2, 0.5));
     for optimizer in [critic.optimizer, actor.optimizer] {
@@ -152,7 +152,7 @@ fn alpha_zero_is_behaviour_cloning_bit_for_bit() {
         minibatch: MinibatchSettings::of(16),
         ..default()
     };
-    bc.actor.layers = vec![8];
+    bc.actor.encoder.set_hidden_sizes(&[8]);
     let (mut td3, mut bc) = (learning(td3, data()), learning(bc, data()));
     let initial = file(&bc, "actor");
     assert_eq!(file(&td3, "actor"), initial);
@@ -611,19 +611,21 @@ fn the_first_steps_of_all_optimizers_follow_from_one_gradient() {
 #[test]
 fn activation_norm_and_dropout_are_each_networks_own() {
     let mut td3 = small();
-    td3.critic.activation = Activation::Elu;
-    (td3.critic.dropout, td3.critic.layer_norm) = (0.3, true);
-    td3.actor.activation = Activation::Tanh;
-    td3.actor.dropout = 0.1;
+    let critic = td3.critic.encoder.as_mlp_mut().unwrap();
+    (critic.activation, critic.dropout, critic.layer_norm) = (Activation::Elu, 0.3, true);
+    let actor = td3.actor.encoder.as_mlp_mut().unwrap();
+    (actor.activation, actor.dropout) = (Activation::Tanh, 0.1);
     let app = fed(td3, vec![some_rows(16, [3, 2])]);
-    let critic = app.world().resource::<Net<Critic>>().trunk();
+    let critic = app.world().resource::<Net<Critic>>();
+    let critic = critic.trunk().layers();
     let shape = critic.shape();
     assert_eq!(
         (shape.hidden, shape.output),
         (Activation::Elu, Activation::Identity)
     );
     assert_eq!((shape.layer_norm, critic.dropout()), (Some(1e-5), 0.3));
-    let actor = app.world().resource::<Net<Actor>>().trunk();
+    let actor = app.world().resource::<Net<Actor>>();
+    let actor = actor.trunk().layers();
     let shape = actor.shape();
     assert_eq!(
         (shape.hidden, shape.output),
@@ -636,8 +638,10 @@ fn activation_norm_and_dropout_are_each_networks_own() {
 fn dropout_is_in_the_steps_and_not_in_the_targets() {
     let run = |dropout| {
         let mut td3 = linear();
-        (td3.critic.layers, td3.actor.layers) = (vec![8], vec![8]);
-        (td3.critic.dropout, td3.actor.dropout) = (dropout, dropout);
+        for encoder in [&mut td3.critic.encoder, &mut td3.actor.encoder] {
+            encoder.set_hidden_sizes(&[8]);
+            encoder.as_mlp_mut().unwrap().dropout = dropout;
+        }
         let mut app = fed(td3, vec![some_rows(16, [3, 2])]);
         step_metrics(&mut app)
     };
@@ -796,10 +800,10 @@ fn the_target_mixes_the_least_and_the_greatest_of_n_critics() {
 }
 
 #[test]
-fn layers_are_the_widths_of_hidden_layers_with_relu() {
+fn hidden_sizes_are_the_widths_of_hidden_layers_with_relu() {
     let mut td3 = linear();
-    td3.critic.layers = vec![5, 3];
-    td3.actor.layers = vec![7];
+    td3.critic.encoder.set_hidden_sizes(&[5, 3]);
+    td3.actor.encoder.set_hidden_sizes(&[7]);
     let mut app = fed(td3, vec![some_rows(4, [3, 2])]);
     let shapes = |app: &App, name: &str| -> Vec<(String, Vec<usize>)> {
         file(app, name)
@@ -858,20 +862,21 @@ fn layers_are_the_widths_of_hidden_layers_with_relu() {
 }
 
 #[test]
-fn the_actor_and_all_targets_are_updated_every_few_ticks() {
-    for (freq, expected) in [
-        (2, vec![2, 4, 6, 8]),
-        (3, vec![3, 6]),
-        (1, (1..=8).collect()),
+fn the_actor_is_updated_every_few_ticks_and_the_targets_at_every_second_step_of_the_critic() {
+    for (freq, actor_steps, target_actor_steps) in [
+        (2, vec![2, 4, 6, 8], vec![2, 4, 6, 8]),
+        // A copy follows a copy nowhere until the actor moves.
+        (3, vec![3, 6], vec![4, 6, 8]),
+        (1, (1..=8).collect(), vec![2, 4, 6, 8]),
     ] {
         let mut td3 = small();
         td3.actor.update_freq = freq;
         let mut app = fed(td3, vec![some_rows(16, [3, 2])]);
         let [critic, actor, target_critic, target_actor] = changes(&mut app, STATE, 8);
         assert_eq!(critic, (1..=8).collect::<Vec<_>>());
-        assert_eq!(actor, expected);
-        assert_eq!(target_critic, expected);
-        assert_eq!(target_actor, expected);
+        assert_eq!(actor, actor_steps);
+        assert_eq!(target_critic, [2, 4, 6, 8]);
+        assert_eq!(target_actor, target_actor_steps);
     }
 }
 

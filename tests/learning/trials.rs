@@ -5,10 +5,16 @@ use yarak::testing::{Mistake, Trial};
 
 const RATE: f64 = 3e-3;
 
+fn encoder(dropout: f32) -> EncoderSettings {
+    EncoderSettings::new(MlpSettings {
+        dropout,
+        ..MlpSettings::from(&[32])
+    })
+}
+
 fn network(dropout: f32) -> NetworkSettings {
     NetworkSettings {
-        layers: vec![32],
-        dropout,
+        encoder: encoder(dropout),
         optimizer: OptimizerSettings::at(RATE),
         ..default()
     }
@@ -16,8 +22,7 @@ fn network(dropout: f32) -> NetworkSettings {
 
 fn critic(dropout: f32) -> CriticSettings {
     CriticSettings {
-        layers: vec![32],
-        dropout,
+        encoder: encoder(dropout),
         optimizer: OptimizerSettings::at(RATE),
         ..default()
     }
@@ -44,8 +49,7 @@ fn td3(dropout: f32) -> Trial {
         minibatch: MinibatchSettings::of(64),
         ..default()
     };
-    (td3.actor.layers, td3.critic.layers) = (vec![32], vec![32]);
-    (td3.actor.dropout, td3.critic.dropout) = (dropout, dropout);
+    (td3.actor.encoder, td3.critic.encoder) = (encoder(dropout), encoder(dropout));
     td3.actor.optimizer = OptimizerSettings::at(RATE);
     td3.critic.optimizer = OptimizerSettings::at(RATE);
     Trial::of(td3)
@@ -205,19 +209,21 @@ fn dqn_stands() -> Result<(), Mistake> {
 }
 
 fn policy() -> on_policy::PolicySettings {
-    on_policy::PolicySettings {
-        layers: vec![32],
+    let mut policy = on_policy::PolicySettings {
         optimizer: OptimizerSettings::at(5e-3),
         ..default()
-    }
+    };
+    policy.encoder.set_hidden_sizes(&[32]);
+    policy
 }
 
 fn values() -> on_policy::ValueSettings {
-    on_policy::ValueSettings {
-        layers: vec![32],
+    let mut values = on_policy::ValueSettings {
         optimizer: OptimizerSettings::at(5e-3),
         ..default()
-    }
+    };
+    values.encoder.set_hidden_sizes(&[32]);
+    values
 }
 
 /// The checks of what learns from rounds of its own draws, of choices and of numbers.

@@ -27,8 +27,8 @@ fn small() -> Td3Bc {
         target_update: TargetUpdate { every: 1, tau: 0.5 },
         ..default()
     };
-    td3.critic.layers = vec![8];
-    td3.actor.layers = vec![8];
+    td3.critic.encoder.set_hidden_sizes(&[8]);
+    td3.actor.encoder.set_hidden_sizes(&[8]);
     // An update in which a wrong step would be seen at once.
     td3.actor.update_freq = 1;
     td3
@@ -39,7 +39,7 @@ fn small_bc() -> Bc {
         minibatch: MinibatchSettings::of(32),
         ..default()
     };
-    bc.actor.layers = vec![8];
+    bc.actor.encoder.set_hidden_sizes(&[8]);
     bc
 }
 

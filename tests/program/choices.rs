@@ -33,7 +33,8 @@ fn collected(folder: &Path) -> String {
     file.to_owned()
 }
 
-const SMALL_DQN: &str = "Dqn(minibatch: (batch_size: 32), critic: (layers: [16]))";
+const SMALL_DQN: &str =
+    "Dqn(minibatch: (batch_size: 32), critic: (encoder: Mlp(hidden_sizes: [16])))";
 
 #[test]
 fn what_was_collected_of_choices_trains_what_learns_choices() {
@@ -46,10 +47,16 @@ fn what_was_collected_of_choices_trains_what_learns_choices() {
         ("dqn", SMALL_DQN),
         (
             "ppo",
-            "Ppo(minibatches: 4, actor: (layers: [8]), critic: (layers: [8]))",
+            "Ppo(minibatches: 4, actor: (encoder: Mlp(hidden_sizes: [8])), critic: (encoder: Mlp(hidden_sizes: [8])))",
         ),
-        ("a2c", "A2c(actor: (layers: [8]), critic: (layers: [8]))"),
-        ("reinforce", "Reinforce(actor: (layers: [8]))"),
+        (
+            "a2c",
+            "A2c(actor: (encoder: Mlp(hidden_sizes: [8])), critic: (encoder: Mlp(hidden_sizes: [8])))",
+        ),
+        (
+            "reinforce",
+            "Reinforce(actor: (encoder: Mlp(hidden_sizes: [8])))",
+        ),
     ] {
         let plugins = format!("{data}, {algorithm}, {plays}");
         train(folder.path(), name, &plugins).result();

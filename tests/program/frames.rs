@@ -209,7 +209,8 @@ fn td3() -> Td3 {
         ..default()
     };
     (td3.minibatch.batch_size, td3.off_policy.learning_starts) = (64, 40);
-    (td3.actor.layers, td3.critic.layers) = (vec![8], vec![8]);
+    td3.actor.encoder.set_hidden_sizes(&[8]);
+    td3.critic.encoder.set_hidden_sizes(&[8]);
     td3
 }
 
@@ -253,7 +254,8 @@ fn on_policy_learners_see_frames_too() {
         minibatches: 2,
         ..default()
     };
-    (ppo.actor.layers, ppo.critic.layers) = (vec![8], vec![8]);
+    ppo.actor.encoder.set_hidden_sizes(&[8]);
+    ppo.critic.encoder.set_hidden_sizes(&[8]);
     let mut app = online(ppo, 128);
     run(&mut app);
     let world = app.world();
@@ -291,7 +293,7 @@ fn a_policy_with_a_goal_is_played_towards_the_one_that_the_scene_gives() {
     let text = |goal: &str| {
         format!(
             "Scene(name: \"goal\", seed: 0, device: \"cpu\", steps: 40, plugins: [Dataset(path: {data:?}), \
-             Bc(minibatch: (batch_size: 32), goal_mode: Last, actor: (layers: [16])), \
+             Bc(minibatch: (batch_size: 32), goal_mode: Last, actor: (encoder: Mlp(hidden_sizes: [16]))), \
              Rollouts(env: \"Pendulum-v1\", every: 40, episodes: 1{goal})])"
         )
     };

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use crate::room::{ROOT, Room, metric, run_in};
 
-const TD3_BC: &str =
-    "Td3Bc(minibatch: (batch_size: 8), critic: (layers: [8]), actor: (layers: [8], update_freq: 1)";
-const BC: &str = "Bc(minibatch: (batch_size: 8), actor: (layers: [8])";
+const TD3_BC: &str = "Td3Bc(minibatch: (batch_size: 8), critic: (encoder: Mlp(hidden_sizes: [8])), actor: (encoder: Mlp(hidden_sizes: [8]), update_freq: 1)";
+const BC: &str = "Bc(minibatch: (batch_size: 8), actor: (encoder: Mlp(hidden_sizes: [8]))";
 
 fn fixture(name: &str) -> String {
     let path = Path::new(ROOT).join("tests/fixtures").join(name);

@@ -63,7 +63,7 @@ fn walkers(environments: OwnEnvironments) -> App {
                 gradient_steps: 1,
             },
             critic: NetworkSettings {
-                layers: vec![4],
+                encoder: EncoderSettings::from(&[4]),
                 ..default()
             },
             ..default()

@@ -9,30 +9,30 @@ use crate::room::{Room, checkpoint, copy, reports, with_dataset};
 const ALGORITHMS: [(&str, &str); 6] = [
     (
         "gaussian",
-        "Bc(minibatch: (batch_size: 16), head: Gaussian, actor: (layers: [8], dropout: 0.2))",
+        "Bc(minibatch: (batch_size: 16), head: Gaussian, actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
     ),
     (
         "mixture",
-        "Bc(minibatch: (batch_size: 16), head: Mixture, mixture: (modes: 2), actor: (layers: [8], dropout: 0.2))",
+        "Bc(minibatch: (batch_size: 16), head: Mixture, mixture: (modes: 2), actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
     ),
     (
         "iql",
-        "Iql(minibatch: (batch_size: 16), n_step: 3, value: (layers: [8], dropout: 0.2), critic: (layers: [8], dropout: 0.2), \
-         actor: (layers: [8], activation: Tanh, dropout: 0.2, layer_norm: true))",
+        "Iql(minibatch: (batch_size: 16), n_step: 3, value: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), \
+         actor: (encoder: Mlp(hidden_sizes: [8], activation: Tanh, dropout: 0.2, layer_norm: true)))",
     ),
     (
         "bcq",
-        "Bcq(minibatch: (batch_size: 16), act_samples: 5, vae: (layers: [8], dropout: 0.2), critic: (layers: [8], dropout: 0.2), \
-         actor: (layers: [8], dropout: 0.2))",
+        "Bcq(minibatch: (batch_size: 16), act_samples: 5, vae: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), \
+         actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
     ),
     (
         "cql",
-        "Cql(minibatch: (batch_size: 16), actions: 2, imitation_steps: 20, critic: (layers: [8], dropout: 0.2, layer_norm: true), \
-         actor: (layers: [8], dropout: 0.2))",
+        "Cql(minibatch: (batch_size: 16), actions: 2, imitation_steps: 20, critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2, layer_norm: true)), \
+         actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
     ),
     (
         "plain cql",
-        "Cql(minibatch: (batch_size: 16), actions: 2, lagrange: None, temperature: (learned: false, initial: 0.2), deterministic_backup: false, imitation_steps: 0, critic: (layers: [8]), actor: (layers: [8]))",
+        "Cql(minibatch: (batch_size: 16), actions: 2, lagrange: None, temperature: (learned: false, initial: 0.2), deterministic_backup: false, imitation_steps: 0, critic: (encoder: Mlp(hidden_sizes: [8])), actor: (encoder: Mlp(hidden_sizes: [8])))",
     ),
 ];
 
@@ -98,7 +98,7 @@ fn a_scenes_order_can_name_the_slots_that_its_algorithm_adds() {
     let room = Room::new();
     let with_order = |order: &str| {
         let scene = scene(
-            "Iql(minibatch: (batch_size: 16), value: (layers: [8]), critic: (layers: [8]), actor: (layers: [8]))",
+            "Iql(minibatch: (batch_size: 16), value: (encoder: Mlp(hidden_sizes: [8])), critic: (encoder: Mlp(hidden_sizes: [8])), actor: (encoder: Mlp(hidden_sizes: [8])))",
         );
         let end = scene.rfind(')').unwrap();
         room.write(
@@ -107,14 +107,14 @@ fn a_scenes_order_can_name_the_slots_that_its_algorithm_adds() {
         );
     };
     with_order(
-        "MoveAfter(ValueStep, after: Critic), Replace(Actor, with: \"bc::raise_likelihood\")",
+        "MoveAfter(ValueStep, after: Critic), Replace(Actor, with: \"bc::clone_behaviour\")",
     );
     room.yarak("train scene.ron --run run --steps 3")
         .ends_with(0);
     let drawn = room.yarak("graph scene.ron");
     let place = |name: &str| drawn.result().find(&format!("\n  {name}\n")).unwrap();
     assert!(place("Critic") < place("ValueStep") && place("ValueStep") < place("Actor"));
-    assert!(drawn.result().contains("bc::raise_likelihood"));
+    assert!(drawn.result().contains("bc::clone_behaviour"));
     with_order("Remove(ValuStep)");
     room.yarak("scene check scene.ron")
         .refuses(&["no slot is called `ValuStep`", "`ValueStep`"]);

@@ -31,21 +31,21 @@ const ALGORITHMS: [(&str, &str); 4] = [
     (
         "Pendulum-v1",
         "Td3(minibatch: (batch_size: 8), n_step: 3, off_policy: (learning_starts: 60), exploration_noise: Linear(initial: 0.5, end: 0.1, over: Steps(200)), \
-         critic: (layers: [8, 8]), actor: (layers: [8, 8]))",
+         critic: (encoder: Mlp(hidden_sizes: [8, 8])), actor: (encoder: Mlp(hidden_sizes: [8, 8])))",
     ),
     (
         "Pendulum-v1",
-        "Sac(minibatch: (batch_size: 8), off_policy: (learning_starts: 60, train_freq: 2, gradient_steps: 3), critic: (layers: [8], dropout: 0.2), \
-         actor: (layers: [8], activation: Tanh, dropout: 0.2, layer_norm: true))",
+        "Sac(minibatch: (batch_size: 8), off_policy: (learning_starts: 60, train_freq: 2, gradient_steps: 3), critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), \
+         actor: (encoder: Mlp(hidden_sizes: [8], activation: Tanh, dropout: 0.2, layer_norm: true)))",
     ),
     (
         "MountainCarContinuous-v0",
-        "Ddpg(minibatch: (batch_size: 8), off_policy: (learning_starts: 60), critic: (layers: [8], dropout: 0.2), actor: (layers: [8], dropout: 0.2))",
+        "Ddpg(minibatch: (batch_size: 8), off_policy: (learning_starts: 60), critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)), actor: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
     ),
     (
         "CartPole-v1",
         "Dqn(minibatch: (batch_size: 8), off_policy: (learning_starts: 60, train_freq: 1), target_update: (every: 7, tau: 1.0), \
-         exploration: Linear(initial: 1.0, end: 0.1, over: Steps(200)), dueling: true, critic: (layers: [8], dropout: 0.2))",
+         exploration: Linear(initial: 1.0, end: 0.1, over: Steps(200)), dueling: true, critic: (encoder: Mlp(hidden_sizes: [8], dropout: 0.2)))",
     ),
 ];
 

@@ -8,10 +8,10 @@ use yarak::env::registry;
 use yarak::policy::{Policy, PolicyError};
 use yarak::prelude::{
     Acting, Activation, App, AppExit, Bc, Bcq, Checkpoints, ComputeDevice, Cql, Dataset, Ddpg, Dqn,
-    Environments, Iql, MinibatchSettings, NetworkSettings, Noise, OffPolicySettings, Plugin,
-    PluginGroup, PolicyHead, Ppo, Preprocessing, Random, Replay, RunPlugin, Sac, Schedule,
-    ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor, TensorData, World, YarakPlugins, default,
-    gather,
+    EncoderSettings, Environments, Iql, MinibatchSettings, MlpSettings, NetworkSettings, Noise,
+    OffPolicySettings, Plugin, PluginGroup, PolicyHead, Ppo, Preprocessing, Random, Replay,
+    RunPlugin, Sac, Schedule, ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor, TensorData, World,
+    YarakPlugins, default, gather,
 };
 
 use crate::room::yarak;
@@ -107,8 +107,9 @@ fn every_policy_that_learns_from_data_acts_alike_when_it_travels() {
         ..default()
     };
     assert_acts_alike(&offline(td3_bc.clone()));
-    td3_bc.actor.layers = vec![33, 70];
-    (td3_bc.actor.layer_norm, td3_bc.actor.activation) = (true, Activation::Gelu);
+    td3_bc.actor.encoder.set_hidden_sizes(&[33, 70]);
+    let mlp = td3_bc.actor.encoder.as_mlp_mut().unwrap();
+    (mlp.layer_norm, mlp.activation) = (true, Activation::Gelu);
     assert_acts_alike(&offline(td3_bc));
     for head in [None, Some(PolicyHead::Gaussian), Some(PolicyHead::Mixture)] {
         assert_acts_alike(&offline(Bc {
@@ -133,10 +134,12 @@ type WithActor = fn(&mut App, NetworkSettings);
 #[test]
 fn an_exported_policy_has_the_activation_and_the_normalisation_of_its_settings() {
     let network = || NetworkSettings {
-        layers: vec![17, 9],
-        activation: Activation::Tanh,
-        dropout: 0.2,
-        layer_norm: true,
+        encoder: EncoderSettings::new(MlpSettings {
+            hidden_sizes: vec![17, 9],
+            activation: Activation::Tanh,
+            dropout: 0.2,
+            layer_norm: true,
+        }),
         ..default()
     };
     let algorithms: [(&str, WithActor); 4] = [

@@ -25,10 +25,10 @@ pub const TINY: &str = r#"Scene(
             n_step: 3,
             minibatch: (batch_size: 16, steps_per_epoch: 60),
             critic: (
-                layers: [8, 8],
+                encoder: Mlp(hidden_sizes: [8, 8]),
                 optimizer: (learning_rate: Multistep(initial: 3e-3, decay_factor: 0.3, epoch_schedule: [2, 4])),
             ),
-            actor: (layers: [8, 8], optimizer: (learning_rate: Cosine(initial: 3e-3, over: Steps(300), warm_up: 20))),
+            actor: (encoder: Mlp(hidden_sizes: [8, 8]), optimizer: (learning_rate: Cosine(initial: 3e-3, over: Steps(300), warm_up: 20))),
         ),
         Rollouts(every: 50, episodes: 2),
         Validation(every: 40),

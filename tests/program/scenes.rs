@@ -161,7 +161,7 @@ fn a_dataset_beside_the_scene_is_found_from_elsewhere() {
     let room = Room::new();
     fs::create_dir(room.path("mine")).unwrap();
     fs::copy(dataset(), room.path("mine/data.hdf5")).unwrap();
-    room.write("mine/a.ron", "Scene(steps: 2, plugins: [Dataset(path: \"data.hdf5\"), Bc(minibatch: (batch_size: 4), actor: (layers: [4]))])");
+    room.write("mine/a.ron", "Scene(steps: 2, plugins: [Dataset(path: \"data.hdf5\"), Bc(minibatch: (batch_size: 4), actor: (encoder: Mlp(hidden_sizes: [4])))])");
     room.yarak("train mine/a.ron").ends_with(0);
     assert!(room.path("runs/a/metrics.jsonl").is_file());
 }
@@ -228,26 +228,26 @@ fn a_template_is_a_good_scene_and_resolves_to_the_defaults() {
 #[test]
 fn overrides_are_seen_in_the_resolved_scene_and_bad_ones_are_refused_together() {
     let room = Room::new();
-    let words = "train tiny.ron --run run --steps 4 --set Td3Bc.critic.layers=[4] --set seed=3 --set Td3Bc.actor.optimizer.learning_rate=Constant(0.5) --set Rollouts.env=Pendulum-v1 --set Checkpoints.best=None";
+    let words = "train tiny.ron --run run --steps 4 --set Td3Bc.critic.encoder.hidden_sizes=[4] --set seed=3 --set Td3Bc.actor.optimizer.learning_rate=Constant(0.5) --set Rollouts.env=Pendulum-v1 --set Checkpoints.best=None";
     room.yarak(words).ends_with(0);
     let resolved = fs::read_to_string(room.path("run/scene.ron")).unwrap();
     for part in [
         "steps: 4,",
         "seed: 3,",
-        "layers: [4]",
+        "encoder: Mlp(hidden_sizes: [4])",
         "Constant(0.5)",
         "best: None",
     ] {
         assert!(resolved.contains(part), "{part}: {resolved}");
     }
-    let words = "train tiny.ron --set Td3Bc.alhpa=1 --set Td3Bc.minibatch.batch_size=0 --set foo=1 --set Bc.minibatch.batch_size=3 --set seed --set Td3Bc.critic.layers[7]=3";
+    let words = "train tiny.ron --set Td3Bc.alhpa=1 --set Td3Bc.minibatch.batch_size=0 --set foo=1 --set Bc.minibatch.batch_size=3 --set seed --set Td3Bc.critic.encoder.hidden_sizes[7]=3";
     room.yarak(words).refuses(&[
         "--set 'Td3Bc.alhpa=1': error: Td3Bc: no field is called `alhpa`\nhelp: did you mean `alpha`?",
         "--set 'Td3Bc.minibatch.batch_size=0': error: Td3Bc.minibatch.batch_size: expected a whole number",
         "--set 'foo=1': error: nothing in this scene is called `foo`",
         "--set 'Bc.minibatch.batch_size=3': error: the plugin `Bc` is not in this scene",
         "--set 'seed': error: ",
-        "--set 'Td3Bc.critic.layers[7]=3': error: Td3Bc.critic.layers: it has no item",
+        "--set 'Td3Bc.critic.encoder.hidden_sizes[7]=3': error: Td3Bc.critic.encoder.hidden_sizes: it has no item",
         "6 mistakes: nothing was started",
     ]);
     assert_eq!(

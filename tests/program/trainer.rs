@@ -9,7 +9,7 @@ const SCENE: &str = r#"Scene(
         Bc(
             minibatch: (batch_size: 16, steps_per_epoch: 50),
             actor: (
-                layers: [8], activation: Tanh, dropout: 0.2, layer_norm: true,
+                encoder: Mlp(hidden_sizes: [8], activation: Tanh, dropout: 0.2, layer_norm: true),
                 optimizer: (rule: RmsProp(momentum: 0.5), learning_rate: WarmUp(initial: 1e-3, over: Steps(20))),
             ),
         ),
@@ -54,7 +54,7 @@ fn a_long_half_life_of_targets_is_told_with_its_length_and_a_short_one_is_not() 
     steps: 2,
     plugins: [
         Dataset(path: "DATASET"),
-        Td3Bc(critic: (layers: [4]), actor: (layers: [4])),
+        Td3Bc(critic: (encoder: Mlp(hidden_sizes: [4])), actor: (encoder: Mlp(hidden_sizes: [4]))),
     ],
 )
 "#;

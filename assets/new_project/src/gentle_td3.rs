@@ -42,9 +42,7 @@ fn update_actor(
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let action = actor.act(batch.observation.clone());
-    let q = critic
-        .frozen()
-        .q1(batch.observation.clone(), action.clone());
+    let q = critic.q1(batch.observation.clone(), action.clone());
     let effort = action.square().mean();
     metrics.record("actor/effort", effort.clone());
     let loss = effort * gentle.effort - q.mean();
@@ -61,7 +59,8 @@ mod tests {
     fn small() -> Trial {
         let mut gentle = GentleTd3::default();
         gentle.td3.minibatch.batch_size = 32;
-        (gentle.td3.actor.layers, gentle.td3.critic.layers) = (vec![16], vec![16]);
+        gentle.td3.actor.encoder.set_hidden_sizes(&[16]);
+        gentle.td3.critic.encoder.set_hidden_sizes(&[16]);
         Trial::of(gentle)
     }
 

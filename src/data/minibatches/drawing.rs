@@ -13,7 +13,7 @@ use crate::data::{
     Batch, Bytes, Data, DataRows, FoldError, Folding, Gathered, Goals, LoadError, MinibatchPlugin,
     Split, StoredRows, fold,
 };
-use crate::learner::{Random, Sampling, Seed};
+use crate::random::{Random, Sampling, Seed};
 
 /// The dataset as minibatches are drawn from it: in memory, or read from its file ahead of the learner, with the same bits.
 #[derive(Resource)]
@@ -216,7 +216,7 @@ mod tests {
     use burn::tensor::Tensor;
 
     use crate::data::{Column, End, Episode, GoalMode, Parts, Transitions, split_episodes};
-    use crate::learner::ComputeDevice;
+    use crate::nn::ComputeDevice;
 
     /// Episodes of 2 and 3 rows; observations are `[row, -row]` and next observations `[row + 0.5, 7]`.
     fn data() -> Data {

@@ -9,7 +9,8 @@ use super::Minibatches;
 use crate::data::dataset::load_dataset;
 use crate::data::replay::{in_words, memory_of_the_machine};
 use crate::data::{Batch, Data, Folding, Goals, LearnsChoices, Preprocessing};
-use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
+use crate::nn::ComputeDevice;
+use crate::random::{AppRandomExt, Random, Sampling};
 use crate::schedule::{Clock, InputError, Learn, LearnSystems, Validate, ValidateSystems};
 
 /// Draws a [`Batch`] of the dataset in [`LearnSystems::Sample`]. An algorithm adds it with what its settings say.

@@ -13,8 +13,9 @@ use crate::data::{
     Batch, Data, Gathered, Goals, MinibatchPlugin, OffPolicySettings, Preprocessing, ScaleError,
     Seen, Steps,
 };
-use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
+use crate::nn::ComputeDevice;
 use crate::random::Exploration;
+use crate::random::{AppRandomExt, Random, Sampling};
 use crate::report::console::Console;
 use crate::scene::{Bounds, Settings};
 use crate::schedule::{

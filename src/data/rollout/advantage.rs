@@ -62,7 +62,7 @@ pub fn generalised_advantages(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learner::{Noise, Random, Seed};
+    use crate::random::{Noise, Random, Seed};
 
     /// The definition, in float64: the sum over all later steps of the episode.
     fn by_the_sum(experienced: Experienced<'_>, discount: f64, lambda: f64, row: usize) -> f64 {

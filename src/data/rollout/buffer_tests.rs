@@ -1,6 +1,7 @@
 use super::*;
 use crate::data::{ActionScale, GivenRows, Normaliser};
-use crate::learner::{ComputeDevice, Noise, Random, Sampling, Seed};
+use crate::nn::ComputeDevice;
+use crate::random::{Noise, Random, Sampling, Seed};
 use rand::SeedableRng;
 
 const ENVIRONMENTS: usize = 3;

@@ -8,8 +8,9 @@ use super::{Divergence, Rollout, RolloutBatch};
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
 use crate::data::dataset::load_dataset;
 use crate::data::{Data, Preprocessing, Seen, Steps};
-use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
+use crate::nn::ComputeDevice;
 use crate::random::Exploration;
+use crate::random::{AppRandomExt, Random, Sampling};
 use crate::schedule::{
     Cadence, Clock, Collect, CollectSystems, Epochs, InputError, Learn, LearnSystems, Prepare,
     PrepareSystems,

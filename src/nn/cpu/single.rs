@@ -129,11 +129,6 @@ impl Single {
         })
     }
 
-    /// The shape, of one member.
-    pub(crate) fn shape(&self) -> &MlpShape {
-        &self.shape
-    }
-
     /// The outputs for one row of inputs. Nothing is allocated.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ fn dqn<M>(
         target_update: TargetUpdate { every: 4, tau: 1.0 },
         ..default()
     };
-    dqn.critic.layers = vec![16];
+    dqn.critic.encoder.set_hidden_sizes(&[16]);
     let trial = Trial::of(dqn).with_choices(3);
     trial.with(move |app| {
         app.replace(Learn, slot, step.clone());
@@ -25,13 +25,13 @@ fn dqn<M>(
 
 #[test]
 fn a_target_of_choices_that_is_not_detached_is_caught() {
-    let forgotten = |batch: Res<Batch>, mut critic: Learning<DiscreteCritic>| -> Result {
+    let forgotten = |batch: Res<Batch>, mut critic: Learning<Critic>| -> Result {
         // The greatest of the network's own values, in place of its target's.
-        let next = critic.q(batch.next_observation.clone());
+        let next = critic.q_values(batch.next_observation.clone());
         let best = next.max_dim(1).squeeze_dim::<1>(1);
         let constant = |x: Tensor<1>| x.stop_gradient();
         let y = best * constant(batch.bootstrap.clone()) + constant(batch.reward.clone());
-        let q = critic.q_of(batch.observation.clone(), batch.action.clone());
+        let q = critic.q1(batch.observation.clone(), batch.action.clone());
         critic.descend((q - y).square().mean())?;
         Ok(())
     };
@@ -57,7 +57,7 @@ fn a_target_that_is_copied_at_another_step_is_caught() {
         &["`target_critic` moved at step 1", "every 4 steps"],
     );
     // Never copied: what moves only comes nearer.
-    let softly = |mut critic: Tracking<DiscreteCritic>| critic.follow(0.5);
+    let softly = |mut critic: Tracking<Critic>| critic.follow(0.5);
     caught(
         dqn(LearnSystems::Targets, softly).targets_are_copied(4),
         &["`target_critic`", "slot `Targets`", "τ = 1"],
@@ -66,17 +66,15 @@ fn a_target_that_is_copied_at_another_step_is_caught() {
 
 #[test]
 fn a_bootstrap_past_a_terminal_is_caught_in_a_huber_loss_too() {
-    let endless = |batch: Res<Batch>,
-                   target: Res<Target<DiscreteCritic>>,
-                   mut critic: Learning<DiscreteCritic>|
-     -> Result {
-        let next = batch.next_observation.clone();
-        let best = target.greedy(next.clone());
-        let y = batch.reward.clone() + target.q_of(next, best) * 0.99;
-        let q = critic.q_of(batch.observation.clone(), batch.action.clone());
-        critic.descend(losses::smooth_l1_of_each(q.unsqueeze::<2>(), y))?;
-        Ok(())
-    };
+    let endless =
+        |batch: Res<Batch>, target: Res<Target<Critic>>, mut critic: Learning<Critic>| -> Result {
+            let next = batch.next_observation.clone();
+            let best = target.greedy(next.clone());
+            let y = batch.reward.clone() + target.q1(next, best) * 0.99;
+            let q = critic.q1(batch.observation.clone(), batch.action.clone());
+            critic.descend(losses::smooth_l1_of_each(q.unsqueeze::<2>(), y))?;
+            Ok(())
+        };
     caught(
         dqn(LearnSystems::Critic, endless).terminals_stop_the_bootstrap("critic"),
         &["after a terminal step", "`batch.bootstrap`"],

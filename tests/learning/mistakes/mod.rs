@@ -12,7 +12,8 @@ fn small() -> Td3Bc {
         minibatch: MinibatchSettings::of(32),
         ..default()
     };
-    (td3.actor.layers, td3.critic.layers) = (vec![16], vec![16]);
+    td3.actor.encoder.set_hidden_sizes(&[16]);
+    td3.critic.encoder.set_hidden_sizes(&[16]);
     td3.actor.update_freq = 1;
     td3
 }
@@ -201,7 +202,7 @@ fn a_target_that_is_updated_by_gradient_is_caught() {
     /// What is put in the place of the critic's target, trained as a network of its own.
     struct Twin;
     impl Role for Twin {
-        type Network = QEnsemble;
+        type Network = CriticNetwork;
         const NAME: &'static str = "twin";
     }
     fn build_twin(critic: Res<Net<Critic>>, mut commands: Commands) {

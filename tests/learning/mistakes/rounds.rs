@@ -13,7 +13,8 @@ fn on_policy() -> Trial {
         entropy_coefficient: 0.01,
         ..default()
     };
-    (ppo.actor.layers, ppo.critic.layers) = (vec![16], vec![16]);
+    ppo.actor.encoder.set_hidden_sizes(&[16]);
+    ppo.critic.encoder.set_hidden_sizes(&[16]);
     Trial::of(ppo)
 }
 
@@ -40,8 +41,8 @@ const ROUND_SLOTS: &[(LearnSystems, &[&str])] = &[
 fn ppo_with_steps_of_ones_own_and_without_a_mistake_passes_every_check() -> Result<(), Mistake> {
     // The loss of both networks together, with the advantage of values in training, detached.
     let values = |batch: Res<RolloutBatch>,
-                  actor: Res<Net<SpaceActor>>,
-                  mut critic: Learning<StateCritic>,
+                  actor: Res<Net<Actor>>,
+                  mut critic: Learning<Critic>,
                   mut metrics: ResMut<Metrics>|
      -> Result {
         let value = critic.v(batch.observation.clone());
@@ -55,7 +56,7 @@ fn ppo_with_steps_of_ones_own_and_without_a_mistake_passes_every_check() -> Resu
         critic.descend(loss)?;
         Ok(())
     };
-    let policy = |batch: Res<RolloutBatch>, mut actor: Learning<SpaceActor>| -> Result {
+    let policy = |batch: Res<RolloutBatch>, mut actor: Learning<Actor>| -> Result {
         let policy = actor.distribution(batch.observation.clone());
         let log_probability = policy.log_probability(batch.action.clone());
         let old = log_probability.clone().stop_gradient();
@@ -81,8 +82,8 @@ fn ppo_with_steps_of_ones_own_and_without_a_mistake_passes_every_check() -> Resu
 fn an_advantage_that_is_not_detached_is_caught() {
     // The loss of both networks together, which reaches the values through the policy's part of it.
     let forgotten = |batch: Res<RolloutBatch>,
-                     actor: Res<Net<SpaceActor>>,
-                     mut critic: Learning<StateCritic>|
+                     actor: Res<Net<Actor>>,
+                     mut critic: Learning<Critic>|
      -> Result {
         let value = critic.v(batch.observation.clone());
         let returns = batch.returns.clone().stop_gradient();
@@ -109,7 +110,7 @@ fn an_old_log_probability_that_is_not_detached_is_caught() {
     // The ratio of the policy in training and itself is 1, and has no gradient; the entropy still moves the policy.
     let forgotten = |settings: Res<on_policy::PolicyGradient>,
                      batch: Res<RolloutBatch>,
-                     mut actor: Learning<SpaceActor>,
+                     mut actor: Learning<Actor>,
                      mut metrics: ResMut<Metrics>|
      -> Result {
         let policy = actor.distribution(batch.observation.clone());
@@ -132,8 +133,8 @@ fn an_old_log_probability_that_is_not_detached_is_caught() {
 #[test]
 fn a_policys_step_that_moves_the_value_function_is_caught() {
     let both = |batch: Res<RolloutBatch>,
-                mut actor: Learning<SpaceActor>,
-                mut critic: Learning<StateCritic>,
+                mut actor: Learning<Actor>,
+                mut critic: Learning<Critic>,
                 mut metrics: ResMut<Metrics>|
      -> Result {
         let policy = actor.distribution(batch.observation.clone());
@@ -156,8 +157,8 @@ fn a_policys_step_that_moves_the_value_function_is_caught() {
 fn a_policys_step_that_asks_for_the_values_in_training_is_caught() {
     // `Learning<..>` is a writer, whether it descends or not: what only reads takes `Res<Net<..>>`.
     let reads = |batch: Res<RolloutBatch>,
-                 mut actor: Learning<SpaceActor>,
-                 critic: Learning<StateCritic>|
+                 mut actor: Learning<Actor>,
+                 critic: Learning<Critic>|
      -> Result {
         let policy = actor.distribution(batch.observation.clone());
         let log_probability = policy.log_probability(batch.action.clone());
@@ -168,6 +169,6 @@ fn a_policys_step_that_asks_for_the_values_in_training_is_caught() {
     };
     caught(
         policy_step(reads).one_writer_for_each_network(),
-        &["ppo::update_critic", "slot `Actor`", "`Net<StateCritic>`"],
+        &["ppo::update_critic", "slot `Actor`", "`Net<Critic>`"],
     );
 }

@@ -1,0 +1,134 @@
+//! Encoders: what a network makes of an observation before its head.
+//!
+//! Every network of every algorithm is an encoder and a head, and a scene chooses the encoder: `encoder: Mlp(hidden_sizes: [256, 256])`.
+//! [`MlpSettings`](super::MlpSettings) is the first of them, and is one fused operation together with the head's layers. Any other is a
+//! module of Burn's layers: implement [`Encoder`] for its settings and register it, and every algorithm's scenes can name it.
+//!
+//! - `erased` makes one type of all modules; `module` is that module in a network, with its random numbers;
+//! - `settings` is the choice in a scene, `table` what can be chosen.
+
+mod erased;
+mod module;
+mod settings;
+mod table;
+
+use std::fmt::Debug;
+
+use bevy_ecs::prelude::Result;
+use bevy_reflect::structs::Struct;
+use bevy_reflect::{GetTypeRegistration, Reflect, Typed};
+use burn::module::AutodiffModule;
+use burn::tensor::{Device, Tensor};
+
+pub use module::EncoderModule;
+pub use settings::EncoderSettings;
+pub use table::{AppEncoderExt, register_encoder};
+
+/// An encoder of your own: its settings, and the module of Burn's layers that they make.
+///
+/// Once it is registered with [`register_encoder`](AppEncoderExt::register_encoder), any network of any algorithm may have it:
+/// `actor: (encoder: Residual(width: 64))`. It trains, resumes and repeats bit for bit, and is exported with the policy.
+///
+/// ```
+/// use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+/// use yarak::prelude::*;
+///
+/// /// A hidden layer with a shortcut around it.
+/// #[derive(Clone, Debug, Reflect)]
+/// pub struct Residual {
+///     /// Features.
+///     #[reflect(@Bounds::at_least(1.0))]
+///     pub width: usize,
+/// }
+///
+/// impl Default for Residual {
+///     fn default() -> Self {
+///         Residual { width: 64 }
+///     }
+/// }
+///
+/// #[derive(Module, Debug)]
+/// pub struct ResidualModule {
+///     straight: Linear,
+///     bent: Linear,
+///     dropout: Dropout,
+/// }
+///
+/// impl Encoder for Residual {
+///     type Module = ResidualModule;
+///
+///     fn init(&self, observation: usize, device: &Device) -> Result<ResidualModule> {
+///         Ok(ResidualModule {
+///             straight: LinearConfig::new(observation, self.width).init(device),
+///             bent: LinearConfig::new(observation, self.width).init(device),
+///             dropout: DropoutConfig::new(0.1).init(),
+///         })
+///     }
+///
+///     fn forward(module: &ResidualModule, observation: Tensor<2>) -> Tensor<2> {
+///         let bent = module.bent.forward(observation.clone()).tanh();
+///         module.straight.forward(observation) + module.dropout.forward(bent)
+///     }
+/// }
+///
+/// let mut app = App::new();
+/// app.register_encoder::<Residual>();
+/// let layers = EncoderSettings::new(Residual::default());
+/// let init = &mut Random::<Init>::new(Seed(0));
+/// let device = ComputeDevice::cpu().plain();
+/// let actor = ActorNetwork::new(layers, ActorHead::Deterministic, [3, 1], &device, init)?;
+/// assert_eq!(actor.act(Tensor::zeros([10, 3], &device)).dims(), [10, 1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Weights may come from Burn's initializers: its global generator is seeded from the run's [`Init`](crate::learner::Init) stream while
+/// the module is made, and from dropout's while it is trained. Burn's `Dropout` is on in training and off elsewhere. What keeps running
+/// statistics, such as `BatchNorm`, is refused: they are no parameters.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no encoder",
+    note = "implement `Encoder` for the settings: derive `Clone`, `Debug` and `Reflect`, implement `Default`, and say what module they make"
+)]
+pub trait Encoder:
+    Reflect + Struct + Typed + GetTypeRegistration + Default + Clone + Debug
+{
+    /// The module: any of Burn's layers, or made of them.
+    type Module: AutodiffModule + Sync + 'static;
+
+    /// The module for observations of so many numbers, made on `device`, with its initial weights.
+    ///
+    /// # Errors
+    /// When the settings do not fit the observations; the message names the remedy.
+    fn init(&self, observation: usize, device: &Device) -> Result<Self::Module>;
+
+    /// Features `[batch, width]` of observations `[batch, observation]`. A row's features must not depend on the other rows.
+    fn forward(module: &Self::Module, observation: Tensor<2>) -> Tensor<2>;
+}
+
+/// Why an encoder cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// It refused its settings.
+    #[error("the encoder `{encoder}` cannot be made: {why}")]
+    Refused {
+        /// Its name in scenes.
+        encoder: &'static str,
+        /// What it said.
+        why: String,
+    },
+    /// It keeps what is no parameter.
+    #[error(
+        "the encoder keeps running statistics in a `BatchNorm`, which are neither trained nor saved with a run: take `LayerNorm` or `GroupNorm`"
+    )]
+    RunningStatistics,
+    /// Its output is no matrix with a row for each observation.
+    #[error(
+        "the encoder `{encoder}` made {found:?} of one observation: it must be [1, width], with a width of at least 1"
+    )]
+    BadOutput {
+        /// Its name in scenes.
+        encoder: &'static str,
+        /// The shape.
+        found: [usize; 2],
+    },
+}

@@ -1,0 +1,166 @@
+//! An encoder in a network.
+
+use std::sync::{Mutex, PoisonError};
+
+use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng as _;
+
+use super::erased::ErasedModule;
+use super::settings::AnyEncoder;
+use super::{EncoderSettings, InitError};
+use crate::learner::parameter_shapes;
+use crate::nn::Piece;
+use crate::nn::dropout::with_stream;
+use crate::nn::sides::plain_device;
+use crate::random::{Init, Random};
+
+/// Burn's layers draw from one generator of the process. Whoever seeds it holds this until the draws are made, so that learners on
+/// other threads do not come between.
+static GENERATOR: Mutex<()> = Mutex::new(());
+
+/// Runs with the device's generator beginning at `seed`.
+fn seeded<T>(device: &Device, seed: u64, run: impl FnOnce() -> T) -> T {
+    let _held = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    device.seed(seed);
+    run()
+}
+
+/// The module of an encoder, whatever its type.
+#[derive(Module, Debug)]
+pub struct EncoderModule {
+    module: ErasedModule,
+    #[module(skip)]
+    width: usize,
+}
+
+impl EncoderModule {
+    /// A module with initial weights from the run's stream, on a tracked device.
+    ///
+    /// # Errors
+    /// When it does not fit the observations, or is none that a network can have.
+    pub(crate) fn new(
+        settings: &EncoderSettings,
+        observation: usize,
+        device: &Device,
+        init: &mut Random<Init>,
+    ) -> Result<Self, InitError> {
+        let seed = init.generator().next_u64();
+        EncoderModule::seeded(settings.chosen(), observation, device, seed)
+    }
+
+    fn seeded(
+        chosen: &dyn AnyEncoder,
+        observation: usize,
+        device: &Device,
+        seed: u64,
+    ) -> Result<Self, InitError> {
+        // On the processor and tracked: so the weights are the same on every device, and the parameters know that they are trained.
+        let tracked = Device::flex().autodiff();
+        let made = seeded(&Device::flex(), seed, || {
+            let made = ErasedModule(chosen.erased(observation, &tracked)?);
+            // Burn draws a parameter's values when they are first looked at.
+            made.num_params();
+            Ok(made)
+        })?;
+        let probe = made
+            .0
+            .valid()
+            .forward(Tensor::zeros([1, observation], &Device::flex()));
+        let [rows, width] = probe.dims();
+        if rows != 1 || width == 0 {
+            return Err(InitError::BadOutput {
+                encoder: chosen.name(),
+                found: [rows, width],
+            });
+        }
+        let module = if *device == tracked {
+            made
+        } else {
+            made.fork(device)
+        };
+        Ok(EncoderModule { module, width })
+    }
+
+    /// A module for observations of so many numbers with the given parameters, one after the other, on the processor and plain.
+    ///
+    /// # Errors
+    /// When the encoder cannot be made.
+    pub(crate) fn with_values(
+        settings: &EncoderSettings,
+        observation: usize,
+        values: &[f32],
+    ) -> Result<Self, InitError> {
+        struct Fill<'a>(&'a [f32]);
+        impl ModuleMapper for Fill<'_> {
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                let (id, tensor, mapper) = param.consume();
+                let n = tensor.shape().num_elements().min(self.0.len());
+                let (own, rest) = self.0.split_at(n);
+                self.0 = rest;
+                let filled = match n == tensor.shape().num_elements() {
+                    true => {
+                        let data = TensorData::new(own.to_vec(), tensor.shape());
+                        Tensor::from_data(data, &tensor.device())
+                    }
+                    false => tensor,
+                };
+                Param::from_mapped_value(id, filled, mapper)
+            }
+        }
+        let device = Device::flex().autodiff();
+        let made = EncoderModule::seeded(settings.chosen(), observation, &device, 0)?;
+        Ok(made.valid().map(&mut Fill(values)))
+    }
+
+    /// Its parameters' names in files, by their paths in the module, with their shapes.
+    pub(crate) fn pieces(&self) -> Vec<(String, Piece)> {
+        let shapes = parameter_shapes(self).into_iter();
+        let named = shapes.map(|(path, shape)| {
+            let name = path.replacen("module", "encoder", 1);
+            (path, Piece { name, shape })
+        });
+        named.collect()
+    }
+
+    /// The width of its features.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The features `[batch, width]` of observations `[batch, observation]`. A tracked module takes a plain observation as a constant;
+    /// a plain one is a constant for a tracked observation.
+    pub fn forward(&self, observation: Tensor<2>) -> Tensor<2> {
+        let module = &self.module.0;
+        let given_tracked = observation.device().is_autodiff();
+        if module.in_training() {
+            let observation = if given_tracked {
+                observation
+            } else {
+                Tensor::from_inner(observation)
+            };
+            let seed = with_stream(|stream| stream.generator().next_u64());
+            return match seed {
+                Some(seed) => {
+                    let device = plain_device(&observation.device());
+                    seeded(&device, seed, || module.forward(observation))
+                }
+                None => module.forward(observation),
+            };
+        }
+        let is_plain = !self.devices().iter().any(Device::is_autodiff);
+        if given_tracked {
+            let module = if is_plain {
+                ErasedModule(module.boxed_clone().from_inner()).no_grad()
+            } else {
+                self.module.clone()
+            };
+            return module.0.forward(observation);
+        }
+        // Plain, so that layers which look at that are as they are at inference.
+        if is_plain {
+            return module.forward(observation);
+        }
+        Tensor::from_inner(module.valid().forward(observation))
+    }
+}

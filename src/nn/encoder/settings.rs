@@ -1,0 +1,187 @@
+//! The encoder that a scene chooses.
+
+use std::fmt;
+
+use bevy_reflect::prelude::{ReflectDefault, ReflectFromReflect};
+use bevy_reflect::{FromReflect, PartialReflect, Reflect};
+use burn::tensor::Device;
+
+use super::erased::{Erased, erase};
+use super::{Encoder, InitError, table};
+use crate::nn::MlpSettings;
+use crate::scene::Choices;
+
+/// An encoder with its settings, as a network's setting: `encoder: Mlp(hidden_sizes: [256, 256])`, or another one that is
+/// [registered](super::AppEncoderExt).
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let encoder = EncoderSettings::from(&[64, 64]);
+/// assert_eq!(encoder.as_mlp().unwrap().hidden_sizes, [64, 64]);
+/// assert_eq!(encoder.name(), "Mlp");
+/// ```
+#[derive(Reflect)]
+#[reflect(from_reflect = false)]
+#[reflect(Default, FromReflect, @CHOICES)]
+pub struct EncoderSettings {
+    #[reflect(ignore)]
+    chosen: Box<dyn AnyEncoder>,
+}
+
+const CHOICES: Choices = Choices {
+    noun: "an encoder",
+    list: table::choices,
+    content: |value| {
+        let value: &EncoderSettings = value.try_downcast_ref()?;
+        Some(value.chosen.reflected())
+    },
+    content_mut: |value| {
+        let value: &mut EncoderSettings = value.try_downcast_mut()?;
+        Some(value.chosen.reflected_mut())
+    },
+    set: |value, content| match (
+        value.try_downcast_mut::<EncoderSettings>(),
+        table::chosen(content),
+    ) {
+        (Some(value), Some(chosen)) => {
+            value.chosen = chosen;
+            true
+        }
+        _ => false,
+    },
+};
+
+impl EncoderSettings {
+    /// An encoder of your own, or one of ours.
+    pub fn new(encoder: impl Encoder) -> Self {
+        EncoderSettings {
+            chosen: Box::new(encoder),
+        }
+    }
+
+    /// Its name in scenes.
+    pub fn name(&self) -> &'static str {
+        self.chosen.name()
+    }
+
+    /// The settings of a multi-layer perceptron; `None` where it is another encoder.
+    pub fn as_mlp(&self) -> Option<&MlpSettings> {
+        self.chosen.reflected().downcast_ref()
+    }
+
+    /// The same, to be changed.
+    pub fn as_mlp_mut(&mut self) -> Option<&mut MlpSettings> {
+        self.chosen.reflected_mut().downcast_mut()
+    }
+
+    /// Gives an `Mlp` other hidden layers, and leaves the rest of it; another encoder becomes such an `Mlp`.
+    pub fn set_hidden_sizes(&mut self, hidden_sizes: &[usize]) {
+        match self.as_mlp_mut() {
+            Some(mlp) => mlp.hidden_sizes = hidden_sizes.to_vec(),
+            None => *self = hidden_sizes.into(),
+        }
+    }
+
+    pub(super) fn chosen(&self) -> &dyn AnyEncoder {
+        &*self.chosen
+    }
+
+    pub(super) fn from_chosen(chosen: Box<dyn AnyEncoder>) -> Self {
+        EncoderSettings { chosen }
+    }
+}
+
+impl Default for EncoderSettings {
+    fn default() -> Self {
+        EncoderSettings::new(MlpSettings::default())
+    }
+}
+
+impl Clone for EncoderSettings {
+    fn clone(&self) -> Self {
+        EncoderSettings {
+            chosen: self.chosen.boxed_clone(),
+        }
+    }
+}
+
+impl fmt::Debug for EncoderSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.chosen.fmt(f)
+    }
+}
+
+impl PartialEq for EncoderSettings {
+    fn eq(&self, other: &Self) -> bool {
+        let other = other.chosen.reflected().as_partial_reflect();
+        self.chosen.reflected().reflect_partial_eq(other) == Some(true)
+    }
+}
+
+impl FromReflect for EncoderSettings {
+    fn from_reflect(value: &dyn PartialReflect) -> Option<Self> {
+        value.try_downcast_ref().cloned()
+    }
+}
+
+impl<E: Encoder> From<E> for EncoderSettings {
+    fn from(encoder: E) -> Self {
+        EncoderSettings::new(encoder)
+    }
+}
+
+impl From<&[usize]> for EncoderSettings {
+    fn from(hidden_sizes: &[usize]) -> Self {
+        EncoderSettings::new(MlpSettings::from(hidden_sizes))
+    }
+}
+
+impl From<&Vec<usize>> for EncoderSettings {
+    fn from(hidden_sizes: &Vec<usize>) -> Self {
+        hidden_sizes[..].into()
+    }
+}
+
+impl<const N: usize> From<&[usize; N]> for EncoderSettings {
+    fn from(hidden_sizes: &[usize; N]) -> Self {
+        hidden_sizes[..].into()
+    }
+}
+
+/// An encoder's settings of any type; implemented for every [`Encoder`].
+pub(super) trait AnyEncoder: Send + Sync + fmt::Debug {
+    fn name(&self) -> &'static str;
+    fn reflected(&self) -> &dyn Reflect;
+    fn reflected_mut(&mut self) -> &mut dyn Reflect;
+    fn boxed_clone(&self) -> Box<dyn AnyEncoder>;
+    /// The module for observations of so many numbers.
+    fn erased(&self, observation: usize, device: &Device) -> Result<Box<dyn Erased>, InitError>;
+}
+
+impl<E: Encoder> AnyEncoder for E {
+    fn name(&self) -> &'static str {
+        table::name_of::<E>()
+    }
+
+    fn reflected(&self) -> &dyn Reflect {
+        self
+    }
+
+    fn reflected_mut(&mut self) -> &mut dyn Reflect {
+        self
+    }
+
+    fn boxed_clone(&self) -> Box<dyn AnyEncoder> {
+        Box::new(self.clone())
+    }
+
+    fn erased(&self, observation: usize, device: &Device) -> Result<Box<dyn Erased>, InitError> {
+        let module = self.init(observation, device);
+        let module = module.map_err(|why| InitError::Refused {
+            encoder: self.name(),
+            why: why.to_string(),
+        })?;
+        erase::<E>(module)
+    }
+}

@@ -1,0 +1,220 @@
+//! The body of every network: an encoder, and the layers behind it.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::sides::side_by_side;
+use super::{Activation, EncoderModule, EncoderSettings, InitError, Mlp, MlpSettings};
+use crate::nn::{Network, Piece};
+use crate::random::{Init, Random};
+
+/// What a network is made of, before its head's outputs: its encoder, the layers behind it, and how the layers begin.
+///
+/// Wherever it is wanted, an encoder or a list of widths will do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layers {
+    /// The encoder.
+    pub encoder: EncoderSettings,
+    /// Widths of the hidden layers behind the encoder, which in a critic also see the action. `None`: none behind an `Mlp`, and one of
+    /// 256 behind any other encoder.
+    pub head_sizes: Option<Vec<usize>>,
+    /// The initial weights of the layers behind the encoder, and of an `Mlp`.
+    pub weights: Weights,
+}
+
+/// How a perceptron's weights begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Weights {
+    /// PyTorch's: weights and biases uniform in ±1/√in.
+    #[default]
+    Uniform,
+    /// Orthogonal with gain √2, biases of 0: what on-policy algorithms are usually begun with.
+    Orthogonal {
+        /// The last layer's gain.
+        last: f32,
+    },
+}
+
+impl Layers {
+    /// The same with orthogonal initial weights; `last` is the last layer's gain.
+    #[must_use]
+    pub fn orthogonal(self, last: f32) -> Self {
+        Layers {
+            weights: Weights::Orthogonal { last },
+            ..self
+        }
+    }
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        Layers::from(EncoderSettings::default())
+    }
+}
+
+impl<E: Into<EncoderSettings>> From<E> for Layers {
+    fn from(encoder: E) -> Self {
+        Layers {
+            encoder: encoder.into(),
+            head_sizes: None,
+            weights: Weights::Uniform,
+        }
+    }
+}
+
+/// The sizes of a trunk, which the data or the environment knows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub members: usize,
+    /// Numbers in an observation.
+    pub observation: usize,
+    /// Numbers that stand beside the features of every observation: an action, a latent, or none.
+    pub beside: usize,
+    pub outputs: usize,
+    /// What stands behind the outputs.
+    pub output: Activation,
+}
+
+/// An encoder and the layers behind it, for each member of an ensemble. With an `Mlp` as encoder they are one fused perceptron.
+#[derive(Module, Debug)]
+pub struct Trunk {
+    /// One for each member; none where the encoder is an `Mlp`.
+    encoders: Vec<EncoderModule>,
+    layers: Mlp,
+    #[module(skip)]
+    encoder: EncoderSettings,
+    #[module(skip)]
+    observation: usize,
+}
+
+impl Trunk {
+    /// A trunk on a tracked device, so that its parameters know that they are to be trained.
+    pub(super) fn new(
+        layers: Layers,
+        sizes: Sizes,
+        device: &Device,
+        init: &mut Random<Init>,
+    ) -> Result<Self, InitError> {
+        let mut encoders = Vec::new();
+        let (mut inputs, mut hidden) = (sizes.observation, MlpSettings::from(&[]));
+        match layers.encoder.as_mlp() {
+            Some(mlp) => {
+                hidden = mlp.clone();
+                hidden
+                    .hidden_sizes
+                    .extend(layers.head_sizes.iter().flatten());
+            }
+            None => {
+                for _ in 0..sizes.members {
+                    let settings = &layers.encoder;
+                    encoders.push(EncoderModule::new(
+                        settings,
+                        sizes.observation,
+                        device,
+                        init,
+                    )?);
+                }
+                inputs = encoders.first().map_or(0, EncoderModule::width);
+                hidden.hidden_sizes = layers.head_sizes.unwrap_or_else(|| vec![HEAD_WIDTH]);
+            }
+        }
+        let inputs = inputs + sizes.beside;
+        let shape = hidden.shape(sizes.members, inputs, sizes.outputs, sizes.output);
+        let mlp = match layers.weights {
+            Weights::Uniform => Mlp::new(shape, device, init),
+            Weights::Orthogonal { last } => Mlp::orthogonal(shape, last, device, init),
+        };
+        Ok(Trunk {
+            encoders,
+            layers: mlp.with_dropout(hidden.dropout),
+            encoder: layers.encoder,
+            observation: sizes.observation,
+        })
+    }
+
+    /// The outputs `[members, batch, outputs]` for observations `[batch, observation]` and what stands beside them, `[batch, beside]`.
+    pub(super) fn forward(&self, observation: Tensor<2>, beside: Option<Tensor<2>>) -> Tensor<3> {
+        if self.encoders.is_empty() {
+            return self.layers.forward(joined(observation, beside));
+        }
+        let members = 0..self.encoders.len();
+        let each = members.map(|member| {
+            let out = self.forward_member(member, observation.clone(), beside.clone());
+            out.unsqueeze::<3>()
+        });
+        Tensor::cat(each.collect(), 0)
+    }
+
+    /// The outputs `[batch, outputs]` of one member alone. The others cost nothing.
+    pub(super) fn forward_member(
+        &self,
+        member: usize,
+        observation: Tensor<2>,
+        beside: Option<Tensor<2>>,
+    ) -> Tensor<2> {
+        let features = match self.encoders.get(member) {
+            Some(encoder) => encoder.forward(observation),
+            None => observation,
+        };
+        self.layers.forward_member(member, joined(features, beside))
+    }
+
+    /// Numbers in an observation.
+    pub fn observation(&self) -> usize {
+        self.observation
+    }
+
+    /// The encoder.
+    pub fn encoder(&self) -> &EncoderSettings {
+        &self.encoder
+    }
+
+    /// The layers behind the encoder; all layers, where the encoder is an `Mlp`.
+    pub fn layers(&self) -> &Mlp {
+        &self.layers
+    }
+
+    /// Whether encoder and layers are one fused perceptron.
+    pub fn is_fused(&self) -> bool {
+        self.encoders.is_empty()
+    }
+
+    pub(super) fn members(&self) -> usize {
+        self.layers.shape().members
+    }
+
+    /// Which member a parameter belongs to, where it does not belong to all; `path` is its path in the trunk.
+    pub(super) fn member_of(&self, path: &str) -> Option<usize> {
+        let member = path.strip_prefix("encoders.")?.split('.').next()?;
+        member.parse().ok()
+    }
+
+    /// The named tensors of a parameter: a perceptron's as they have always been called, an encoder's by their own names.
+    pub(super) fn pieces(&self, path: &str) -> Vec<Piece> {
+        if let Some(member) = self.member_of(path) {
+            let Some(encoder) = self.encoders.get(member) else {
+                return Vec::new();
+            };
+            let within = path.strip_prefix(&format!("encoders.{member}."));
+            let mut pieces = encoder.pieces().into_iter();
+            let piece = pieces.find(|(known, _)| Some(known.as_str()) == within);
+            return piece.map_or(Vec::new(), |(_, mut piece)| {
+                if self.members() > 1 {
+                    piece.name = format!("{member}.{}", piece.name);
+                }
+                vec![piece]
+            });
+        }
+        self.layers.pieces("parameters")
+    }
+}
+
+/// The hidden layer behind an encoder that is no `Mlp`, where nothing else is said.
+const HEAD_WIDTH: usize = 256;
+
+fn joined(features: Tensor<2>, beside: Option<Tensor<2>>) -> Tensor<2> {
+    match beside {
+        Some(beside) => side_by_side(features, beside),
+        None => features,
+    }
+}
