@@ -5,7 +5,7 @@
 //! [`AppLearnerExt::add_learner`], builds them in `Startup`, and its steps ask for
 //!
 //! - `Res<Net<R>>`: the network for inference: nothing it computes is recorded;
-//! - [`Net::frozen`]: the network inside another one's loss: gradients flow through it and not into it;
+//! - the same, given something tracked: the network inside another one's loss; gradients flow through it and not into it;
 //! - [`Learning<R>`]: the network in training, with [`descend`](Learning::descend);
 //! - `Res<Target<R>>` and [`Tracking<R>`]: its slowly moving copy.
 //!

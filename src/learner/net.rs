@@ -11,7 +11,7 @@ use super::{Role, parameters};
 
 /// The network that plays role `R`. As it stands it is for inference: what it computes from a batch is not recorded.
 ///
-/// Steps that train it ask for [`Learning<R>`](super::Learning); another network's loss uses [`frozen`](Net::frozen).
+/// Steps that train it ask for [`Learning<R>`](super::Learning).
 #[derive(Resource)]
 pub struct Net<R: Role> {
     /// Always `Some`, except while an update moves the module through the optimizer.
@@ -40,7 +40,8 @@ impl<R: Role> Net<R> {
         }
     }
 
-    /// The network inside another network's loss: gradients flow through it to its inputs and never into its parameters.
+    /// A module of your own inside another network's loss: gradients flow through it to its inputs and never into its parameters. The
+    /// networks of `nn/` do that by themselves where they are given something tracked.
     pub fn frozen(&self) -> R::Network {
         R::Network::from_inner((**self).clone()).no_grad()
     }
