@@ -202,7 +202,7 @@ struct ClockState {
     gradient_steps: u64,
 }
 
-/// How far the run is; how far it is to go stands in the scene.
+/// How far the run is; how far it is to go is in the scene.
 impl Persist for Clock {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
         snapshot.put_state(

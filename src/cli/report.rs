@@ -8,7 +8,7 @@ use clap::Args;
 use super::building::Program;
 use super::error::CliError;
 use super::print;
-use crate::evaluate::{Rollouts, reference_scores};
+use crate::evaluate::{Evaluation, reference_scores};
 use crate::report::curves::{Curve, Picture, Reference};
 use crate::report::json_lines;
 use crate::report::page::{Run, page};
@@ -71,8 +71,8 @@ impl Report {
             let scene = program.parse_scene(&format!("{}/scene.ron", first.name), &first.scene)?;
             let label = scene.name.clone();
             let env = scene
-                .settings::<Rollouts>()
-                .map(|rollouts| rollouts.env.as_str());
+                .settings::<Evaluation>()
+                .map(|evaluation| evaluation.env.as_str());
             if let Some(scores) = env
                 .and_then(reference_scores)
                 .filter(|_| metric == "evaluate/return")

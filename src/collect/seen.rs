@@ -2,7 +2,7 @@
 
 use bevy_ecs::prelude::*;
 
-use super::{Observations, Steps};
+use super::{Observations, StepResults};
 use crate::checkpoint::{CheckpointError, Persist, Snapshot};
 use crate::data::pipeline::{Sight, View};
 use crate::data::{Column, EpisodeGoal, Goals, ObservationParts, Preprocessing, Spaces};
@@ -58,8 +58,8 @@ impl Seen {
     }
 
     /// A step as learners are to keep it: what is observed, without the goal.
-    pub(crate) fn observed(&self, steps: &Steps) -> Steps {
-        Steps {
+    pub(crate) fn observed(&self, steps: &StepResults) -> StepResults {
+        StepResults {
             observation: self.view.observe(&steps.observation),
             next_observation: self.view.observe(&steps.next_observation),
             ..steps.clone()
@@ -79,7 +79,7 @@ impl Seen {
         self.has_begun = true;
     }
 
-    fn follow(&mut self, steps: &Steps, observations: &Observations) {
+    fn follow(&mut self, steps: &StepResults, observations: &Observations) {
         std::mem::swap(&mut self.before, &mut self.now);
         for (row, sight) in self.sights.iter_mut().enumerate() {
             if steps.valid[row] {
@@ -171,7 +171,11 @@ pub(super) fn see_first(observations: Res<Observations>, seen: Option<ResMut<See
 }
 
 /// After each step.
-pub(super) fn see_on(steps: Res<Steps>, observations: Res<Observations>, mut seen: ResMut<Seen>) {
+pub(super) fn see_on(
+    steps: Res<StepResults>,
+    observations: Res<Observations>,
+    mut seen: ResMut<Seen>,
+) {
     seen.follow(&steps, &observations);
 }
 
@@ -191,8 +195,8 @@ mod tests {
     }
 
     /// One environment that shows a number and a desired goal; where it ends, the next episode begins with 10 and the goal 9.
-    fn step(now: f32, next: f32, ended: bool, valid: bool) -> (Steps, Observations) {
-        let mut steps = Steps::new(1, 2, 1);
+    fn step(now: f32, next: f32, ended: bool, valid: bool) -> (StepResults, Observations) {
+        let mut steps = StepResults::new(1, 2, 1);
         steps.observation.values = vec![now, 7.0];
         steps.next_observation.values = vec![next, 7.0];
         (steps.truncated[0], steps.valid[0]) = (ended, valid);

@@ -29,7 +29,7 @@ pub trait Role: Send + Sync + 'static {
     const NAME: &'static str;
 }
 
-/// A module that can be a [`Role`]'s network. For one of one's own, `impl Network for MyModule {}` is enough.
+/// A module that can be a [`Role`]'s network. For one of your own, `impl Network for MyModule {}` is enough.
 pub trait Network: AutodiffModule + Sync + 'static {
     /// How many independent members there are. Where it is more than one, every parameter's first dimension is the member, unless
     /// [`member_of`](Network::member_of) says otherwise, and each member's gradient is clipped and logged on its own.
@@ -76,7 +76,7 @@ impl Role for Critic {
     const NAME: &'static str = "critic";
 }
 
-/// State values that stand beside a [`Critic`] of actions.
+/// State values that are next to a [`Critic`] of actions.
 pub struct Value;
 
 impl Role for Value {

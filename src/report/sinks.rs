@@ -14,7 +14,7 @@ use super::tensorboard::EventFile;
 use crate::scene::Settings;
 use crate::schedule::{Clock, Report, ReportSystems, RunError};
 
-/// The folder of the run. The command line inserts it; an app of one's own that wants files does so too.
+/// The folder of the run. The command line inserts it; an app of your own that wants files does so too.
 #[derive(Resource, Clone, Debug)]
 pub struct RunDirectory {
     /// An existing folder.
@@ -81,7 +81,7 @@ impl Plugin for TensorBoard {
 }
 
 fn unix_seconds() -> f64 {
-    // A clock before 1970 is wrong anyway; the points then stand at 0.
+    // A clock before 1970 is wrong anyway; the points then are at 0.
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0.0, |since| since.as_secs_f64())

@@ -32,7 +32,7 @@ fn project() -> (tempfile::TempDir, PathBuf) {
     (room, project)
 }
 
-/// The newest build of the library beside this program.
+/// The newest build of the library next to this program.
 fn library() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let built = |path: &Path| -> SystemTime { fs::metadata(path).unwrap().modified().unwrap() };
@@ -77,7 +77,7 @@ fn a_new_project_is_compiled_and_trains_its_scene() {
             "--set",
             "GentleTd3.td3.warm_up=20",
             "--set",
-            "Rollouts.episodes=1",
+            "Evaluation.episodes=1",
         ])
         .current_dir(&project));
     let metrics = fs::read_to_string(project.join("runs/pendulum/metrics.jsonl")).unwrap();

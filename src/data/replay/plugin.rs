@@ -7,7 +7,7 @@ use bevy_reflect::Reflect;
 
 use super::ReplayBuffer;
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
-use crate::collect::{Exploration, Seen, Steps};
+use crate::collect::{Exploration, Seen, StepResults};
 use crate::data::minibatches::draw_minibatch;
 use crate::data::pipeline::Pipeline;
 use crate::data::{
@@ -17,7 +17,7 @@ use crate::learner::{AppRandomExt, ComputeDevice, Random, Sampling};
 use crate::report::console::Console;
 use crate::scene::{Bounds, Settings};
 use crate::schedule::{
-    Cadence, Clock, Collect, CollectSystems, InputError, Learn, LearnSystems, WarmUp,
+    Cadence, Clock, Collect, CollectSystems, InputError, Learn, LearnSystems, LearningStarts,
 };
 
 /// Keeps the last transitions of the environments in memory, for algorithms that learn from them more than once.
@@ -83,7 +83,7 @@ impl Plugin for ExperiencePlugin {
 type Sources<'w> = (
     Option<Res<'w, Replay>>,
     Option<Res<'w, Data>>,
-    Option<Res<'w, Steps>>,
+    Option<Res<'w, StepResults>>,
     Option<Res<'w, Seen>>,
     Option<Res<'w, Preprocessing>>,
 );
@@ -133,7 +133,7 @@ fn build_buffer(
         collect: plugin.off_policy.train_freq.max(1),
         learn: plugin.off_policy.gradient_steps,
     });
-    commands.insert_resource(WarmUp(plugin.off_policy.learning_starts));
+    commands.insert_resource(LearningStarts(plugin.off_policy.learning_starts));
     let inputs = preprocessing.widths()[0];
     commands.insert_resource(Batch::empty(inputs, action, &device.plain()));
     let buffer = ReplayBuffer::new(capacity, steps.rows(), observation, action);
@@ -141,7 +141,7 @@ fn build_buffer(
     Ok(())
 }
 
-/// The machine's memory in bytes, where it tells.
+/// The machine's memory in bytes, where it is known.
 pub(in crate::data) fn memory_of_the_machine() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
@@ -159,7 +159,7 @@ pub(in crate::data) fn in_words(bytes: u64) -> String {
 }
 
 fn record_steps(
-    steps: Option<Res<Steps>>,
+    steps: Option<Res<StepResults>>,
     seen: Option<Res<Seen>>,
     buffer: Option<ResMut<ReplayBuffer>>,
 ) {
@@ -209,7 +209,7 @@ pub struct Replayed<'w> {
 impl Replayed<'_> {
     /// How many rows a minibatch has.
     pub fn batch_size(&self) -> usize {
-        self.experience.0.minibatch.batch
+        self.experience.0.minibatch.batch_size
     }
 
     /// Draws a minibatch's rows uniformly, with replacement.
@@ -236,13 +236,13 @@ impl Replayed<'_> {
         pipeline.gather(buffer, buffer, buffer.widths(), rows)
     }
 
-    /// Makes the numbers the [`Batch`], normalised.
+    /// Makes the numbers the [`Batch`], normalized.
     ///
     /// # Errors
     /// When the preprocessing was made for observations of another width.
     pub fn learn_from(&mut self, gathered: Gathered) -> Result<(), ScaleError> {
-        let normaliser = &self.preprocessing.observation;
-        *self.batch = gathered.into_batch(Some(normaliser), &self.device.plain())?;
+        let normalizer = &self.preprocessing.observation;
+        *self.batch = gathered.into_batch(Some(normalizer), &self.device.plain())?;
         Ok(())
     }
 }
