@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AppPersistExt, CheckpointError, CheckpointWriter, Persist, Snapshot, gather, restore};
 use crate::report::{Goal, Reported, RunDirectory};
-use crate::scene::{Bounds, FieldProblems, Settings};
+use crate::scene::{Bounds, FieldProblems, Settings, check_metric};
 use crate::schedule::{
     AppCadenceExt, Clock, InputError, Report, ReportSystems, RunError, Save, SaveNow, SaveSystems,
 };
@@ -40,6 +40,9 @@ impl Default for Checkpoints {
 
 impl Settings for Checkpoints {
     fn check(&self, problems: &mut FieldProblems) {
+        if let Some(best) = &self.best {
+            check_metric("best", best, problems);
+        }
         let loss = self
             .best
             .as_ref()

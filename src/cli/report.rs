@@ -12,6 +12,7 @@ use crate::evaluate::{Evaluation, reference_scores};
 use crate::report::curves::{Curve, Picture, Reference};
 use crate::report::json_lines;
 use crate::report::page::{Run, page};
+use crate::scene::foreign_metric;
 
 /// Make an HTML page with the learning curves of runs.
 ///
@@ -97,8 +98,12 @@ impl Report {
                     .collect();
                 names.sort_unstable();
                 names.dedup();
+                let why = match foreign_metric(metric) {
+                    Some(here) => format!("`{metric}` is called `{here}` here"),
+                    None => format!("no metric `{metric}`"),
+                };
                 return Err(CliError::input(format!(
-                    "{}: no metric `{metric}`; it has {}",
+                    "{}: {why}; it has {}",
                     first.name,
                     names.join(", ")
                 )));

@@ -21,13 +21,15 @@
 //! The way of a scene through the files: `split` cuts its `text` into values with places; `read` puts them into settings
 //! along their types (`setting_type`), `build` makes those that have no default, `leaf` reads the values at the ends, [`Bounds`]
 //! limits them, `choice` reads what is one of an open set; `overrides` changes some; `resolve` checks the whole; `document` holds it. `template`, `schema` and
-//! `json_schema` print settings, `differences` compares them.
+//! `json_schema` print settings, `differences` compares them. `foreign_names` knows what others call them, `nearest` what was
+//! misspelled.
 
 mod bounds;
 mod build;
 mod choice;
 mod differences;
 mod document;
+mod foreign_names;
 mod json_schema;
 mod leaf;
 mod nearest;
@@ -49,6 +51,7 @@ mod text;
 pub use bounds::Bounds;
 pub(crate) use choice::{Choice, Choices, read_settings};
 pub use document::Scene;
+pub(crate) use foreign_names::{check_metric, metric as foreign_metric};
 pub use order::{OrderEdit, OrderName};
 pub use problem::{Problem, Problems};
 pub use registry::{AppSceneExt, RegistryError, SceneEntry, SceneRegistry};

@@ -4,10 +4,11 @@ use bevy_reflect::{PartialReflect, ReflectMut};
 use std::path::PathBuf;
 
 use super::bounds::Bounds;
+use super::foreign_names;
 use super::leaf::Leaf;
 use super::nearest::suggestion;
 use super::problem::Problem;
-use super::read::{Reader, joined, unknown_field_help};
+use super::read::{Reader, joined, unknown_field};
 use super::setting_type::{Field, SettingType, Variant, struct_fields, variant_fields};
 use super::split::split;
 use super::text::{Node, Shape, Source};
@@ -90,12 +91,8 @@ impl Override {
                         self.apply(reader, value, field.bounds, rest, &path);
                     }
                     None => {
-                        let help = unknown_field_help(step, &fields);
-                        reader.refuse(self.problem(
-                            path,
-                            format!("no field is called `{step}`"),
-                            help,
-                        ));
+                        let (message, help) = unknown_field(step, &fields);
+                        reader.refuse(self.problem(path, message, help));
                     }
                 }
             }
@@ -235,8 +232,29 @@ fn set_bare(value: &mut dyn PartialReflect, text: &str) -> bool {
     false
 }
 
-/// Help for an override whose first step is neither a field of the scene nor one of its plugins.
-pub(crate) fn unknown_head(head: &str, fields: &[Field], plugins: &[&str]) -> Option<String> {
+/// The message and the help for an override whose first step is neither a field of the scene nor one of its plugins.
+pub(crate) fn unknown_head(
+    head: &str,
+    fields: &[Field],
+    plugins: &[&str],
+) -> (String, Option<String>) {
+    if let Some(here) = foreign_names::plugin(head).filter(|here| plugins.contains(here)) {
+        return (foreign_names::is_called(head, here), None);
+    }
+    let foreign = foreign_names::setting(head);
+    if let Some(found) = foreign.and_then(|foreign| foreign.among(fields)) {
+        return found;
+    }
+    let message = format!("nothing in this scene is called `{head}`");
+    if let Some(foreign) = foreign {
+        let here = foreign.here[0];
+        let help = format!("give the plugin, too, and its own name: --set PLUGIN.{here}=..");
+        return (message, Some(help));
+    }
+    (message, unknown_head_help(head, fields, plugins))
+}
+
+fn unknown_head_help(head: &str, fields: &[Field], plugins: &[&str]) -> Option<String> {
     let names: Vec<&str> = fields
         .iter()
         .map(|field| field.name)

@@ -8,6 +8,7 @@ use bevy_reflect::{PartialReflect, ReflectMut, TypeInfo, TypeRegistry};
 use ron::extensions::Extensions;
 
 use super::bounds::Bounds;
+use super::foreign_names;
 use super::nearest::{nearest, suggestion};
 use super::problem::{Problem, Problems};
 use super::setting_type::{Field, Row, SettingType, expected, struct_fields, type_name};
@@ -283,8 +284,8 @@ impl<'s> Reader<'s> {
                 node.source.problem(key.range.clone(), path, message, help)
             };
             let Some(field) = fields.iter().find(|field| field.name == key.text) else {
-                let help = unknown_field_help(key.text, fields);
-                let problem = at(format!("no field is called `{}`", key.text), help);
+                let (message, help) = unknown_field(key.text, fields);
+                let problem = at(message, help);
                 self.refuse(problem);
                 continue;
             };
@@ -318,8 +319,17 @@ pub(super) fn item_path(path: &str, index: usize, items: usize) -> String {
     }
 }
 
-/// The valid names; and where the name is a field further down, there.
-pub(crate) fn unknown_field_help(written: &str, fields: &[Field]) -> Option<String> {
+/// The message and the help for a field that is not there: what a foreign name is called here, where a field further down is, or
+/// the valid names.
+pub(crate) fn unknown_field(written: &str, fields: &[Field]) -> (String, Option<String>) {
+    let foreign = foreign_names::setting(written).and_then(|foreign| foreign.among(fields));
+    foreign.unwrap_or_else(|| {
+        let message = format!("no field is called `{written}`");
+        (message, unknown_field_help(written, fields))
+    })
+}
+
+fn unknown_field_help(written: &str, fields: &[Field]) -> Option<String> {
     let names = fields.iter().map(|field| field.name);
     let near = nearest(written, names.clone());
     let owners: Vec<String> = fields

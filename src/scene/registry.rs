@@ -9,6 +9,7 @@ use bevy_reflect::attributes::CustomAttributes;
 use bevy_reflect::prelude::{ReflectDefault, ReflectFromReflect};
 use bevy_reflect::{Reflect, TypeInfo, TypeRegistry};
 
+use super::foreign_names;
 use super::nearest::suggestion;
 use super::setting_type::{Field, SettingType, Variant, struct_fields, type_name, variant_fields};
 use super::settings::{AnySettings, PluginKind, Settings, scene_name};
@@ -190,7 +191,10 @@ impl SceneRegistry {
         let found = self.entries.iter().find(|entry| entry.name == name);
         found.ok_or_else(|| RegistryError::Unknown {
             name: name.to_owned(),
-            help: suggestion(name, self.names(), "plugins").unwrap_or_default(),
+            help: match foreign_names::plugin(name) {
+                Some(here) => foreign_names::is_called(name, here),
+                None => suggestion(name, self.names(), "plugins").unwrap_or_default(),
+            },
         })
     }
 
@@ -448,10 +452,10 @@ mod tests {
         );
         let default = entry.default_settings();
         assert_eq!((*default).downcast::<Td3Bc>(), Some(&Td3Bc::default()));
-        let unknown = registry.entry("Td3bc").unwrap_err().to_string();
+        let unknown = registry.entry("Td3Bd").unwrap_err().to_string();
         assert_eq!(
             unknown,
-            "no plugin is called `Td3bc`: did you mean `Td3Bc`? the plugins are: Evaluation, Td3Bc, TensorBoard"
+            "no plugin is called `Td3Bd`: did you mean `Td3Bc`? the plugins are: Evaluation, Td3Bc, TensorBoard"
         );
     }
 

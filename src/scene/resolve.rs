@@ -8,6 +8,7 @@ use bevy_reflect::{Reflect, Typed};
 
 use super::bounds::Bounds;
 use super::document::Scene;
+use super::foreign_names;
 use super::nearest::suggestion;
 use super::order::{self, OrderEdit};
 use super::overrides::{Override, unknown_head};
@@ -179,12 +180,17 @@ impl Document<'_> {
                 }
                 "order" => self.order = order::read(reader, &item.value),
                 unknown => {
-                    let help = if self.registry.entry(unknown).is_ok() {
-                        Some(format!("plugins go in a list: plugins: [{unknown}(..)]"))
-                    } else {
-                        suggestion(unknown, scene_fields(), "fields")
-                    };
-                    reader.refuse(at(format!("a scene has no field `{unknown}`"), help));
+                    let foreign = foreign_names::setting(unknown);
+                    let foreign = foreign.and_then(|foreign| foreign.among(&fields));
+                    let (message, help) = foreign.unwrap_or_else(|| {
+                        let help = if self.registry.entry(unknown).is_ok() {
+                            Some(format!("plugins go in a list: plugins: [{unknown}(..)]"))
+                        } else {
+                            suggestion(unknown, scene_fields(), "fields")
+                        };
+                        (format!("a scene has no field `{unknown}`"), help)
+                    });
+                    reader.refuse(at(message, help));
                 }
             }
         }
@@ -212,8 +218,15 @@ impl Document<'_> {
             };
             let at = |message: String, help| node.source.problem(range.clone(), "", message, help);
             let Ok(entry) = self.registry.entry(written) else {
-                let help = suggestion(written, self.registry.names(), "plugins");
-                reader.refuse(at(format!("no plugin is called `{written}`"), help));
+                let foreign = foreign_names::plugin(written);
+                let foreign = foreign.filter(|here| self.registry.entry(here).is_ok());
+                reader.refuse(match foreign {
+                    Some(here) => at(foreign_names::is_called(written, here), None),
+                    None => at(
+                        format!("no plugin is called `{written}`"),
+                        suggestion(written, self.registry.names(), "plugins"),
+                    ),
+                });
                 continue;
             };
             if self
@@ -274,12 +287,8 @@ impl Document<'_> {
             let help = suggestion("", listed.iter().copied(), "plugins in it");
             argument.problem("", message, help)
         } else {
-            let help = unknown_head(head, &fields, &listed);
-            argument.problem(
-                "",
-                format!("nothing in this scene is called `{head}`"),
-                help,
-            )
+            let (message, help) = unknown_head(head, &fields, &listed);
+            argument.problem("", message, help)
         };
         reader.refuse(problem);
     }
