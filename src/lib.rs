@@ -215,6 +215,16 @@ mod testing_data;
 #[doc = include_str!("../docs/custom_algorithm.md")]
 struct CustomAlgorithm;
 
+/// The first page's programs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/first_algorithm.md")]
+struct FirstAlgorithm;
+
+/// The cookbook's answers.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/cookbook.md")]
+struct Cookbook;
+
 #[cfg(doctest)]
 #[doc = include_str!("../docs/encoders.md")]
 struct Encoders;
