@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use yarak::data::{LoadError, Reading, Recording};
+use yarak::data::{DatasetFile, LoadError, Reading};
 
 const REPETITIONS: usize = 7;
 
@@ -32,12 +32,12 @@ fn measure(path: &Path) -> Result<String, LoadError> {
     // The first round only warms the page cache.
     for round in 0..=REPETITIONS {
         let started = Instant::now();
-        let recording = Recording::open(path, &Reading::default())?;
-        transitions = recording.read()?.len();
+        let dataset_file = DatasetFile::open(path, &Reading::default())?;
+        transitions = dataset_file.read()?.len();
         if round > 0 {
             seconds.push(started.elapsed().as_secs_f64());
         }
-        found = recording.layout().to_string();
+        found = dataset_file.layout().to_string();
     }
     seconds.sort_by(f64::total_cmp);
     Ok(format!(

@@ -1,6 +1,6 @@
 //! A Bevy app's own entities as environments: rabbits on a lawn, each of which has to find its carrot.
 //!
-//! The app has its components and its systems already. What makes a rabbit an environment is an `Agent`, a system that hops as
+//! The app has its components and its systems already. What makes a rabbit an environment is an `EnvironmentRow`, a system that hops as
 //! its `Action` says and writes `Observation`, `Reward` and `Ended`, and one that starts over. yarak does the rest: it hands
 //! out the policy's actions, cuts long episodes, restarts, and counts returns.
 //!
@@ -9,7 +9,7 @@
 
 use yarak::prelude::*;
 
-/// Where somebody is on the lawn, in metres.
+/// Where somebody is on the lawn, in meters.
 #[derive(Component, Clone, Copy, Default)]
 struct Position {
     x: f32,
@@ -29,7 +29,11 @@ fn plant(mut commands: Commands) {
     for row in 0..RABBITS {
         let luck = NumpyRandom::new(row as u64);
         let at = Position::default();
-        commands.spawn((Agent { row }, Position::default(), Carrot { at, luck }));
+        commands.spawn((
+            EnvironmentRow { row },
+            Position::default(),
+            Carrot { at, luck },
+        ));
     }
 }
 
@@ -75,7 +79,7 @@ fn start_over(mut rabbits: Query<(&Restart, &mut Position, &mut Carrot, &mut Obs
 fn hop_to_the_carrot(observations: Res<Observations>, mut actions: ResMut<Actions>) {
     for row in 0..observations.rows() {
         for (action, way) in actions.row_mut(row).iter_mut().zip(observations.row(row)) {
-            // Actions lie in [-1, 1] here, and the longest hop is half a metre.
+            // Actions lie in [-1, 1] here, and the longest hop is half a meter.
             *action = (way / 0.5).clamp(-1.0, 1.0);
         }
     }
@@ -104,7 +108,7 @@ fn play(act: impl Fn(&mut App)) -> AppExit {
             name: "Rabbits".into(),
             observation: Space::from_bounds(&[(-10.0, 10.0); 2]),
             action: Space::from_bounds(&[(-0.5, 0.5); 2]),
-            count: RABBITS,
+            num_envs: RABBITS,
             time_limit: std::num::NonZeroU64::new(50),
             ..default()
         },

@@ -1,10 +1,10 @@
-//! An algorithm of one's own, in a program of one's own: percentile behaviour cloning.
+//! Your own algorithm in your own program: percentile behavior cloning.
 //!
 //! `cargo run --release --example custom_algorithm -- train examples/percentile_bc.ron`
 
 use yarak::prelude::*;
 
-/// Behaviour cloning on the best episodes alone (%BC in Chen et al. 2021, <https://arxiv.org/abs/2106.01345>).
+/// Behavior cloning on the best episodes alone (%BC in Chen et al. 2021, <https://arxiv.org/abs/2106.01345>).
 #[derive(Clone, Debug, Resource, Reflect)]
 #[reflect(@PluginKind::Algorithm)]
 pub struct PercentileBc {
@@ -13,13 +13,13 @@ pub struct PercentileBc {
     pub best: f64,
     /// Rows in a minibatch.
     #[reflect(@Bounds::at_least(1.0))]
-    pub batch: usize,
+    pub batch_size: usize,
 }
 
 impl Default for PercentileBc {
     fn default() -> Self {
-        let (best, batch) = (0.1, 256);
-        PercentileBc { best, batch }
+        let (best, batch_size) = (0.1, 256);
+        PercentileBc { best, batch_size }
     }
 }
 
@@ -27,13 +27,16 @@ impl Settings for PercentileBc {}
 
 impl Plugin for PercentileBc {
     fn build(&self, app: &mut App) {
-        let batch = self.batch;
+        let batch_size = self.batch_size;
         app.insert_resource(self.clone())
-            .add_plugins(MinibatchPlugin { batch, ..default() })
+            .add_plugins(MinibatchPlugin {
+                batch_size,
+                ..default()
+            })
             .add_learner::<Actor>(OptimizerSettings::default())
             .acts_with::<Actor>()
             .add_systems(Startup, (build_policy, choose_episodes))
-            .add_systems(Learn, bc::clone_behaviour.in_set(LearnSystems::Actor))
+            .add_systems(Learn, bc::clone_behavior.in_set(LearnSystems::Actor))
             .replace(Learn, LearnSystems::Sample, draw_from_the_best);
     }
 }
@@ -63,7 +66,7 @@ fn draw_from_the_best(
     mut random: ResMut<Random<Sampling>>,
     mut batch: ResMut<Batch>,
 ) -> Result {
-    let drawn = random.indices(mine.batch, best.0.len());
+    let drawn = random.indices(mine.batch_size, best.0.len());
     let rows: Vec<usize> = drawn.into_iter().map(|index| best.0[index]).collect();
     *batch = minibatches.gather(&rows, &device.plain())?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Parts of one's own: a loss, a metric and a network. `docs/custom_algorithm.md` tells how they came about.
+//! Your own parts: a loss, a metric and a network. `docs/custom_algorithm.md` explains them.
 //!
 //! `cargo run --release --example custom_parts -- train examples/custom_parts.ron`
 
@@ -50,7 +50,7 @@ impl ShortcutPolicy {
         let bent = self.hidden.forward(observation.clone());
         let bent = bent.squeeze_dim::<2>(0);
         let straight = self.shortcut.val();
-        // A network in training is recorded, and a batch is not.
+        // A network in training is tracked, and a batch is not.
         let observation = match straight.device().is_autodiff() {
             true => observation.stop_gradient(),
             false => observation,
@@ -75,13 +75,13 @@ impl Role for Shortcut {
     const NAME: &'static str = "shortcut";
 }
 
-/// Behaviour cloning by a policy with a shortcut.
+/// Behavior cloning by a policy with a shortcut.
 #[derive(Clone, Debug, Resource, Reflect)]
 #[reflect(@PluginKind::Algorithm)]
 pub struct ShortcutBc {
     /// Rows in a minibatch.
     #[reflect(@Bounds::at_least(1.0))]
-    pub batch: usize,
+    pub batch_size: usize,
     /// The hidden layers.
     pub network: MlpSettings,
     /// How it is trained.
@@ -91,7 +91,7 @@ pub struct ShortcutBc {
 impl Default for ShortcutBc {
     fn default() -> Self {
         ShortcutBc {
-            batch: 256,
+            batch_size: 256,
             network: MlpSettings::default(),
             optimizer: OptimizerSettings::default(),
         }
@@ -102,14 +102,17 @@ impl Settings for ShortcutBc {}
 
 impl Plugin for ShortcutBc {
     fn build(&self, app: &mut App) {
-        let batch = self.batch;
+        let batch_size = self.batch_size;
         app.insert_resource(self.clone())
-            .add_plugins(MinibatchPlugin { batch, ..default() })
+            .add_plugins(MinibatchPlugin {
+                batch_size,
+                ..default()
+            })
             .add_learner::<Shortcut>(self.optimizer.clone())
             .acts_with::<Shortcut>()
             .add_random::<Init>()
             .add_systems(Startup, build_policy)
-            .add_systems(Learn, clone_behaviour.in_set(LearnSystems::Actor));
+            .add_systems(Learn, clone_behavior.in_set(LearnSystems::Actor));
     }
 }
 
@@ -134,7 +137,7 @@ fn build_policy(
     commands.insert_resource(Net::<Shortcut>::new(ShortcutPolicy { shortcut, hidden }));
 }
 
-fn clone_behaviour(
+fn clone_behavior(
     batch: Res<Batch>,
     mut policy: Learning<Shortcut>,
     mut metrics: ResMut<Metrics>,

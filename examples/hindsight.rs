@@ -1,6 +1,6 @@
 //! Hindsight experience replay (Andrychowicz et al. 2017, <https://arxiv.org/abs/1707.01495>), as one system over the shipped DQN, on
 //! the paper's own task: turn bits over until they are those that were asked for. Every step earns -1, so that without hindsight
-//! nearly no episode tells anything.
+//! nearly no episode carries information.
 //!
 //! `cargo run --release --example hindsight` trains with it, `-- without` without; `-- with 20000` for so many steps.
 
@@ -13,7 +13,7 @@ pub const BITS: usize = 12;
 const STATE: std::ops::Range<usize> = 0..BITS;
 const GOAL: std::ops::Range<usize> = BITS..2 * BITS;
 
-/// Draws of which a share is relabelled: as if what its episode came to later had been the goal.
+/// Draws of which a share is relabeled: as if what its episode came to later had been the goal.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Hindsight {
     /// The share of a minibatch's rows. The paper's k = 4 goals a row besides its own are 0.8.
@@ -59,7 +59,7 @@ pub fn draw_in_hindsight(
         let reached = next[STATE] == *goal;
         gathered.reward[index] = if reached { 0.0 } else { -1.0 };
         gathered.bootstrap[index] = if reached { 0.0 } else { dqn.discount };
-        gathered.terminal[index] = reached;
+        gathered.terminated[index] = reached;
     }
     Ok(replayed.learn_from(gathered)?)
 }
@@ -106,7 +106,7 @@ impl Reached {
     }
 }
 
-fn count(steps: Res<Steps>, mut reached: ResMut<Reached>) {
+fn count(steps: Res<StepResults>, mut reached: ResMut<Reached>) {
     let ended = (0..steps.rows()).filter(|row| steps.ended(*row));
     reached.0.extend(ended.map(|row| steps.terminated[row]));
 }
@@ -124,7 +124,7 @@ pub fn app(steps: u64, hindsight: bool) -> App {
                 ("desired_goal", Space::from_bounds(&[(0.0, 1.0); BITS])),
             ]),
             action: Space::Discrete { n: BITS },
-            count: 16,
+            num_envs: 16,
             time_limit: std::num::NonZeroU64::new(BITS as u64),
             ..default()
         },
@@ -168,7 +168,7 @@ pub fn app(steps: u64, hindsight: bool) -> App {
     }
     for row in 0..16 {
         let bits = Bits([0.0; 2 * BITS], NumpyRandom::new(row as u64));
-        app.world_mut().spawn((Agent { row }, bits));
+        app.world_mut().spawn((EnvironmentRow { row }, bits));
     }
     app
 }

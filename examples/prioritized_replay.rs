@@ -1,5 +1,5 @@
 //! Prioritized experience replay (Schaul et al. 2016, <https://arxiv.org/abs/1511.05952>), as two systems over the shipped DQN:
-//! one that draws, and one that tells by how much the critic was wrong.
+//! one that draws, and one that records by how much the critic was wrong.
 //!
 //! `cargo run --release --example prioritized_replay -- train examples/prioritized_replay.ron`
 
@@ -45,7 +45,7 @@ pub fn draw_by_priority(
     weights.follow(&replayed.buffer);
     let n = replayed.batch_size();
     let Some(rows) = weights.draw(n, replayed.random.generator()) else {
-        return Err(InputError::new("there is no row to draw yet: raise `warm_up`").into());
+        return Err(InputError::new("there is no row to draw yet: raise `learning_starts`").into());
     };
     let done = clock.step as f64 / clock.steps.max(1) as f64;
     let beta = f64::from(settings.beta) + done.min(1.0) * (1.0 - f64::from(settings.beta));

@@ -49,7 +49,7 @@ fn main() -> AppExit {
                 ..default()
             },
             Td3Bc::default(),
-            Rollouts {
+            Evaluation {
                 env: "Pendulum-v1".into(),
                 every: 2_000,
                 ..default()

@@ -2,7 +2,7 @@
 //!
 //! Mnih et al. 2016, "Asynchronous Methods for Deep Reinforcement Learning", <https://arxiv.org/abs/1602.01783>, without the
 //! asynchrony. The file is its settings and its wiring: the policy, the values, the advantages and both steps are
-//! `plugins/on_policy.rs`'s. It learns from environments and from given rows alike. `docs/a2c.md` lists every difference from the
+//! `plugins/on_policy.rs`'s. It learns from environments and from a fixed rollout alike. `docs/a2c.md` lists every difference from the
 //! paper.
 
 use yarak::prelude::*;
@@ -20,8 +20,8 @@ pub struct A2c {
     /// λ of the advantages: 0 is TD(0), r + γ V(s') − V(s); 1 the paper's rewards up to the round's end; between them GAE(λ).
     #[reflect(@Bounds::within(0.0, 1.0))]
     pub lambda: f32,
-    /// Whether advantages are brought to mean 0 and deviation 1.
-    pub normalise_advantages: bool,
+    /// Whether advantages are normalized to mean 0 and deviation 1.
+    pub normalize_advantages: bool,
     /// Weight of the policy's entropy.
     #[reflect(@Bounds::at_least(0.0))]
     pub entropy_coefficient: f32,
@@ -46,7 +46,7 @@ impl Default for A2c {
             steps: 5,
             discount: 0.99,
             lambda: 1.0,
-            normalise_advantages: false,
+            normalize_advantages: false,
             entropy_coefficient: 0.01,
             actor: on_policy::PolicySettings {
                 optimizer: optimizer.clone(),
@@ -74,7 +74,7 @@ impl Plugin for A2c {
                 steps: self.steps,
                 epochs: 1,
                 minibatches: 1,
-                normalise_advantages: self.normalise_advantages,
+                normalize_advantages: self.normalize_advantages,
                 target_kl: None,
             })
             .add_plugins(on_policy::PolicyGradient {

@@ -1,4 +1,4 @@
-//! Behaviour cloning: a policy imitates the data's actions, by regression or by likelihood.
+//! Behavior cloning: a policy imitates the data's actions, by regression or by likelihood.
 //!
 //! The smallest algorithm there is, and the example of how one is written: settings, networks, one step. Without a `head` a
 //! deterministic policy regresses onto the actions (Pomerleau 1991); with one, the likelihood of the actions under a Gaussian or
@@ -6,7 +6,7 @@
 
 use yarak::prelude::*;
 
-/// Behaviour cloning: the actor imitates the data's actions, by mean squared error (Pomerleau 1991) or by likelihood.
+/// Behavior cloning: the actor imitates the data's actions, by mean squared error (Pomerleau 1991) or by likelihood.
 #[derive(Clone, Debug, Default, Resource, Reflect)]
 #[reflect(@PluginKind::Algorithm)]
 pub struct Bc {
@@ -44,7 +44,7 @@ impl Plugin for Bc {
             .acts_with::<Actor>()
             .trains_on(TrainsOn::Continuous)
             .add_systems(Startup, build_policy)
-            .add_systems(Learn, clone_behaviour.in_set(LearnSystems::Actor))
+            .add_systems(Learn, clone_behavior.in_set(LearnSystems::Actor))
             .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
     }
 }
@@ -70,7 +70,7 @@ pub fn imitation_loss(actor: &ActorNetwork, batch: &Batch) -> Tensor<1> {
 }
 
 /// One step of the actor towards the data's actions.
-pub fn clone_behaviour(
+pub fn clone_behavior(
     batch: Res<Batch>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,

@@ -97,24 +97,24 @@ impl Settings for Bcq {
 }
 
 /// The generative model of the data's actions.
-pub struct Sampler;
+pub struct Vae;
 
-impl Role for Sampler {
+impl Role for Vae {
     type Network = ActionVae;
     const NAME: &'static str = "vae";
 }
 
 /// The policy: what moves a proposed action a little.
-pub struct Perturbing;
+pub struct PerturbationActor;
 
-impl Role for Perturbing {
+impl Role for PerturbationActor {
     type Network = Perturbation;
     const NAME: &'static str = "actor";
 }
 
 /// The slot of the generative model's step, directly before that of the critics.
 #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SamplerStep;
+pub struct VaeStep;
 
 impl Plugin for Bcq {
     fn build(&self, app: &mut App) {
@@ -123,17 +123,17 @@ impl Plugin for Bcq {
                 self.minibatch
                     .plugin(self.discount, self.n_step, self.infinite_horizon),
             )
-            .add_learner::<Sampler>(self.vae.optimizer.clone())
+            .add_learner::<Vae>(self.vae.optimizer.clone())
             .add_learner::<Critic>(self.critic.optimizer.clone())
-            .add_learner::<Perturbing>(self.actor.optimizer.clone())
+            .add_learner::<PerturbationActor>(self.actor.optimizer.clone())
             .add_target::<Critic>()
-            .add_target::<Perturbing>()
+            .add_target::<PerturbationActor>()
             .update_targets_with::<Critic>(self.target_update)
             .acts_by(act)
             .trains_on(TrainsOn::Continuous)
             .add_random::<Noise>()
             .add_systems(Startup, build_networks)
-            .insert_before(Learn, LearnSystems::Critic, SamplerStep, update_sampler)
+            .insert_before(Learn, LearnSystems::Critic, VaeStep, update_vae)
             .add_systems(
                 Learn,
                 (
@@ -155,9 +155,9 @@ fn build_networks(bcq: Res<Bcq>, mut networks: Networks) -> Result {
     let (layers, limit) = (bcq.actor.layers(), bcq.perturbation_limit);
     let actor = Perturbation::new(layers, limit, sizes, &device, &mut networks.init);
     let actor = networks.checked(actor)?;
-    networks.insert::<Sampler>(vae);
+    networks.insert::<Vae>(vae);
     networks.insert_with_target::<Critic>(critic);
-    networks.insert_with_target::<Perturbing>(actor);
+    networks.insert_with_target::<PerturbationActor>(actor);
     Ok(())
 }
 
@@ -187,7 +187,7 @@ fn q_target(
     bcq: &Bcq,
     batch: &Batch,
     vae: &ActionVae,
-    actor: &Target<Perturbing>,
+    actor: &Target<PerturbationActor>,
     critic: &Target<Critic>,
     noise: &mut Random<Noise>,
 ) -> Tensor<1> {
@@ -200,11 +200,11 @@ fn q_target(
 }
 
 /// The generative model's step: the squared error of actions that went through the latent and back, and the latent's divergence.
-pub fn update_sampler(
+pub fn update_vae(
     bcq: Res<Bcq>,
     batch: Res<Batch>,
     mut noise: ResMut<Random<Noise>>,
-    mut vae: Learning<Sampler>,
+    mut vae: Learning<Vae>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let (s, a) = (batch.observation.clone(), batch.action.clone());
@@ -236,8 +236,8 @@ fn actor_loss(
 pub fn update_critic(
     bcq: Res<Bcq>,
     batch: Res<Batch>,
-    vae: Res<Net<Sampler>>,
-    target_actor: Res<Target<Perturbing>>,
+    vae: Res<Net<Vae>>,
+    target_actor: Res<Target<PerturbationActor>>,
     target_critic: Res<Target<Critic>>,
     mut noise: ResMut<Random<Noise>>,
     mut critic: Learning<Critic>,
@@ -252,7 +252,10 @@ pub fn update_critic(
         &mut noise,
     );
     metrics.record("critic/q_target", y.clone().mean());
-    metrics.record("critic/done_share", batch.terminal.clone().mean());
+    metrics.record(
+        "critic/terminated_fraction",
+        batch.terminated.clone().mean(),
+    );
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q(s, a);
     let losses = bcq.critic.losses(q, y);
@@ -268,10 +271,10 @@ pub fn update_critic(
 pub fn update_actor(
     bcq: Res<Bcq>,
     batch: Res<Batch>,
-    vae: Res<Net<Sampler>>,
+    vae: Res<Net<Vae>>,
     critic: Res<Net<Critic>>,
     mut noise: ResMut<Random<Noise>>,
-    mut actor: Learning<Perturbing>,
+    mut actor: Learning<PerturbationActor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let loss = actor_loss(&bcq, (&vae, &actor, &critic), &batch, &mut noise);
@@ -285,7 +288,7 @@ pub fn update_actor(
 pub fn track_targets(
     update: Res<TargetUpdate>,
     mut critic: Tracking<Critic>,
-    mut actor: Tracking<Perturbing>,
+    mut actor: Tracking<PerturbationActor>,
 ) {
     critic.follow(update.tau);
     actor.follow(update.tau);
@@ -295,8 +298,8 @@ pub fn track_targets(
 /// call, so that a policy is a function of its weights, the observation and the run's seed.
 fn act(world: &World, observation: Tensor<2>) -> Option<Tensor<2>> {
     let bcq = world.get_resource::<Bcq>()?;
-    let vae = world.get_resource::<Net<Sampler>>()?;
-    let actor = world.get_resource::<Net<Perturbing>>()?;
+    let vae = world.get_resource::<Net<Vae>>()?;
+    let actor = world.get_resource::<Net<PerturbationActor>>()?;
     let critic = world.get_resource::<Net<Critic>>()?;
     let seed = *world.get_resource::<Seed>()?;
     let ([rows, _], n) = (observation.dims(), bcq.act_samples);
@@ -321,10 +324,10 @@ const ACTING_STREAM: u64 = 2;
 fn validate(
     bcq: Res<Bcq>,
     batch: Res<Batch>,
-    target_actor: Res<Target<Perturbing>>,
+    target_actor: Res<Target<PerturbationActor>>,
     target_critic: Res<Target<Critic>>,
-    vae: Res<Net<Sampler>>,
-    actor: Res<Net<Perturbing>>,
+    vae: Res<Net<Vae>>,
+    actor: Res<Net<PerturbationActor>>,
     critic: Res<Net<Critic>>,
     mut metrics: ResMut<Metrics>,
 ) {

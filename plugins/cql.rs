@@ -83,11 +83,11 @@ impl Settings for Cql {
 
 /// The multiplier: the role of ln α', and the slot in which it is learned, directly after that of the critics.
 #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Conservatism;
+pub struct LagrangeMultiplier;
 
-impl Role for Conservatism {
+impl Role for LagrangeMultiplier {
     type Network = Scalar;
-    const NAME: &'static str = "conservatism";
+    const NAME: &'static str = "lagrange_multiplier";
 }
 
 /// Uniform actions.
@@ -99,7 +99,7 @@ impl Purpose for Uniform {
 
 /// What the critics' step found: the weighted gap, a mean over the critics, `[1]`.
 #[derive(Resource)]
-pub struct Gap(Tensor<1>);
+pub struct ConservativeGap(Tensor<1>);
 
 impl Plugin for Cql {
     fn build(&self, app: &mut App) {
@@ -123,27 +123,27 @@ impl Plugin for Cql {
             )
             .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
         if self.lagrange.is_some() {
-            let step = update_conservatism;
-            app.add_learner::<Conservatism>(OptimizerSettings {
+            let step = update_lagrange_multiplier;
+            app.add_learner::<LagrangeMultiplier>(OptimizerSettings {
                 weight_decay: 0.0,
                 max_gradient_norm: None,
                 ..self.critic.optimizer.clone()
             })
-            .insert_after(Learn, LearnSystems::Critic, Conservatism, step);
+            .insert_after(Learn, LearnSystems::Critic, LagrangeMultiplier, step);
         }
     }
 }
 
 fn build_multiplier(device: Res<ComputeDevice>, mut commands: Commands) {
     let device = device.plain();
-    commands.insert_resource(Net::<Conservatism>::new(Scalar::new(0.0, &device)));
-    commands.insert_resource(Gap(Tensor::zeros([1], &device)));
+    commands.insert_resource(Net::<LagrangeMultiplier>::new(Scalar::new(0.0, &device)));
+    commands.insert_resource(ConservativeGap(Tensor::zeros([1], &device)));
 }
 
 /// The two weights of the losses, as constants; each is learned or stays as it begins.
 #[derive(SystemParam)]
 pub struct Weights<'w> {
-    conservatism: Res<'w, Net<Conservatism>>,
+    conservatism: Res<'w, Net<LagrangeMultiplier>>,
     temperature: Res<'w, Net<sac::Temperature>>,
 }
 
@@ -252,7 +252,7 @@ pub fn update_critic(
     weights: Weights,
     (mut noise, mut uniform): (ResMut<Random<Noise>>, ResMut<Random<Uniform>>),
     mut critic: Learning<Critic>,
-    mut found: ResMut<Gap>,
+    mut found: ResMut<ConservativeGap>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let here = actor.distribution(batch.observation.clone());
@@ -260,12 +260,15 @@ pub fn update_critic(
     let alpha = weights.of_target(&cql);
     let y = sac::q_target(&soft, &batch, &there, &target_critic, alpha, &mut noise);
     metrics.record("critic/q_target", y.clone().mean());
-    metrics.record("critic/done_share", batch.terminal.clone().mean());
+    metrics.record(
+        "critic/terminated_fraction",
+        batch.terminated.clone().mean(),
+    );
 
     let broad = broad_actions(&cql, &batch.action, &here, &there, &mut noise, &mut uniform);
     let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
     found.0 = gap.clone().mean().no_grad();
-    metrics.record("critic/gap", found.0.clone());
+    metrics.record("critic/conservative_gap", found.0.clone());
     let losses = critic_losses(&cql, difference, gap, weights.conservatism());
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
@@ -276,17 +279,17 @@ pub fn update_critic(
 }
 
 /// The multiplier's step, up the dual: −α' (gap − threshold), so that it rises where the gap is too large.
-pub fn update_conservatism(
+pub fn update_lagrange_multiplier(
     cql: Res<Cql>,
-    gap: Res<Gap>,
-    mut weight: Learning<Conservatism>,
+    gap: Res<ConservativeGap>,
+    mut weight: Learning<LagrangeMultiplier>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let excess = gap.0.clone() - cql.lagrange.unwrap_or(0.0);
     let multiplier = weight.value().exp().clamp(0.0, 1e6);
-    metrics.record("conservatism/weight", multiplier.clone());
+    metrics.record("lagrange_multiplier/weight", multiplier.clone());
     let loss = (multiplier * excess.stop_gradient()).neg();
-    metrics.record("conservatism/loss", loss.clone());
+    metrics.record("lagrange_multiplier/loss", loss.clone());
     weight.descend(loss)?;
     Ok(())
 }

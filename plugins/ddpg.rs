@@ -24,7 +24,7 @@ pub struct Ddpg {
     pub off_policy: OffPolicySettings,
     /// σ of the Ornstein-Uhlenbeck process that is added to the actions, which lie in [−1, 1]: x ← x − θ x + σ N(0, 1).
     pub exploration_noise: Schedule,
-    /// θ of that process. With 1 its draws are independent: normal noise with deviation σ.
+    /// θ of that process. With 1 its samples are independent: normal noise with deviation σ.
     #[reflect(@Bounds::within(0.0, 1.0))]
     pub exploration_theta: f32,
     /// The action values.
@@ -82,8 +82,8 @@ impl Plugin for Ddpg {
             .update_targets_with::<Critic>(self.target_update)
             .acts_with::<Actor>()
             .trains_on(TrainsOn::Continuous)
-            .init_resource::<Wandering>()
-            .persist::<Wandering>()
+            .init_resource::<OrnsteinUhlenbeck>()
+            .persist::<OrnsteinUhlenbeck>()
             .add_systems(Startup, build_networks)
             .add_systems(Collect, explore.in_set(CollectSystems::Act))
             .add_systems(
@@ -106,17 +106,17 @@ fn build_networks(ddpg: Res<Ddpg>, mut networks: Networks) -> Result {
     Ok(())
 }
 
-/// Where the Ornstein-Uhlenbeck process of each environment's actions stands.
+/// The Ornstein-Uhlenbeck process of each environment's actions.
 #[derive(Resource, Default)]
-pub struct Wandering(Vec<f32>);
+pub struct OrnsteinUhlenbeck(Vec<f32>);
 
-impl Persist for Wandering {
+impl Persist for OrnsteinUhlenbeck {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
-        snapshot.put_state("ddpg/wandering", &self.0)
+        snapshot.put_state("ddpg/ornstein_uhlenbeck", &self.0)
     }
 
     fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
-        self.0 = snapshot.state("ddpg/wandering")?;
+        self.0 = snapshot.state("ddpg/ornstein_uhlenbeck")?;
         Ok(())
     }
 }
@@ -126,13 +126,13 @@ impl Persist for Wandering {
 pub fn explore(
     ddpg: Res<Ddpg>,
     clock: Res<Clock>,
-    steps: Res<Steps>,
+    steps: Res<StepResults>,
     actor: Res<Net<Actor>>,
-    mut wandering: ResMut<Wandering>,
+    mut process: ResMut<OrnsteinUhlenbeck>,
     mut exploring: Exploring,
 ) -> Result {
     let n = exploring.actions.values.len();
-    wandering.0.resize(n, 0.0);
+    process.0.resize(n, 0.0);
     if clock.step <= ddpg.off_policy.learning_starts {
         exploring.act_uniformly();
         return Ok(());
@@ -144,7 +144,7 @@ pub fn explore(
     let width = exploring.actions.width;
     let draws = exploring.random.normals(n);
     for (index, action) in exploring.actions.values.iter_mut().enumerate() {
-        let x = &mut wandering.0[index];
+        let x = &mut process.0[index];
         if steps.ended(index / width) {
             *x = 0.0;
         }

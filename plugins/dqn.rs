@@ -1,4 +1,4 @@
-//! DQN: action values of a few choices, with a replay buffer and a target network; double and dueling where asked.
+//! DQN: action values of a few discrete actions, with a replay buffer and a target network; double and dueling where asked.
 //!
 //! Mnih et al. 2015, "Human-level control through deep reinforcement learning", <https://doi.org/10.1038/nature14236>;
 //! van Hasselt et al. 2016, "Deep Reinforcement Learning with Double Q-learning", <https://arxiv.org/abs/1509.06461>; Wang et al.
@@ -7,7 +7,7 @@
 
 use yarak::prelude::*;
 
-/// DQN: action values of a few choices, with a replay buffer and a target network (Mnih et al. 2015, <https://doi.org/10.1038/nature14236>).
+/// DQN: action values of a few discrete actions, with a replay buffer and a target network (Mnih et al. 2015, <https://doi.org/10.1038/nature14236>).
 #[derive(Clone, Debug, Resource, Reflect)]
 #[reflect(@PluginKind::Algorithm)]
 pub struct Dqn {
@@ -107,7 +107,7 @@ fn build_network(dqn: Res<Dqn>, mut networks: Networks) -> Result {
     Ok(())
 }
 
-/// The actions that are tried out: uniform among the choices with probability ε, and always while warming up, else the best.
+/// The actions that are tried out: uniform among the discrete actions with probability ε, and always while warming up, else the best.
 pub fn explore(
     dqn: Res<Dqn>,
     clock: Res<Clock>,
@@ -115,7 +115,7 @@ pub fn explore(
     mut exploring: Exploring,
 ) -> Result {
     let n = exploring.actions.values.len();
-    let choices = exploring.random.indices(n, critic.discrete_actions());
+    let discrete_actions = exploring.random.indices(n, critic.discrete_actions());
     let epsilon = if clock.step <= dqn.off_policy.learning_starts {
         1.0
     } else {
@@ -128,7 +128,7 @@ pub fn explore(
     }
     for (index, action) in exploring.actions.values.iter_mut().enumerate() {
         if draws[index] < epsilon {
-            *action = choices[index] as f32;
+            *action = discrete_actions[index] as f32;
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ pub struct Iql {
     /// τ of the expectile that V is of Q: 0.5 is the mean over the data's actions, towards 1 the maximum.
     #[reflect(@Bounds::above(0.0).under(1.0))]
     pub expectile: f32,
-    /// β, an inverse temperature, of the weights exp(β (Q − V)): 0 is behaviour cloning.
+    /// β, an inverse temperature, of the weights exp(β (Q − V)): 0 is behavior cloning.
     #[reflect(@Bounds::at_least(0.0))]
     pub inverse_temperature: f32,
     /// The weights are clipped to this. None: not clipped.
@@ -187,7 +187,10 @@ pub fn update_critic(
 ) -> Result {
     let y = q_target(&batch, &value);
     metrics.record("critic/q_target", y.clone().mean());
-    metrics.record("critic/done_share", batch.terminal.clone().mean());
+    metrics.record(
+        "critic/terminated_fraction",
+        batch.terminated.clone().mean(),
+    );
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q(s, a);
     let losses = iql.critic.losses(q, y);

@@ -43,13 +43,16 @@ pub fn register(app: &mut App) {
         .register_for_scenes::<Sac>()
         .register_for_scenes::<Td3>()
         .register_for_scenes::<Td3Bc>()
-        .register_step("bc::clone_behaviour", bc::clone_behaviour)
+        .register_step("bc::clone_behavior", bc::clone_behavior)
         .register_step("bcq::track_targets", bcq::track_targets)
         .register_step("bcq::update_actor", bcq::update_actor)
         .register_step("bcq::update_critic", bcq::update_critic)
-        .register_step("bcq::update_sampler", bcq::update_sampler)
+        .register_step("bcq::update_vae", bcq::update_vae)
         .register_step("cql::update_actor", cql::update_actor)
-        .register_step("cql::update_conservatism", cql::update_conservatism)
+        .register_step(
+            "cql::update_lagrange_multiplier",
+            cql::update_lagrange_multiplier,
+        )
         .register_step("cql::update_critic", cql::update_critic)
         .register_step("ddpg::track_targets", ddpg::track_targets)
         .register_step("ddpg::update_actor", ddpg::update_actor)

@@ -101,7 +101,7 @@ fn refuse_dropout(field: &str, encoder: &EncoderSettings, problems: &mut FieldPr
     if encoder.as_mlp().is_some_and(|mlp| mlp.dropout > 0.0) {
         problems.refuse(
             format!("{field}.encoder.dropout"),
-            "must be 0 in an algorithm that learns from its own draws: the ratios of probabilities would be those of other networks",
+            "must be 0 in an algorithm that learns from its own samples: the ratios of probabilities would be those of other networks",
         );
     }
 }
@@ -127,7 +127,7 @@ impl Plugin for PolicyGradient {
     }
 }
 
-/// Inserts the policy: over discrete actions, or over numbers.
+/// Inserts the policy: over discrete actions, or over continuous actions.
 pub fn build_actor(settings: Res<PolicyGradient>, mut networks: Networks) -> Result {
     let head = match networks.discrete_actions() {
         Some(_) => ActorHead::Categorical,
@@ -144,7 +144,7 @@ pub fn build_actor(settings: Res<PolicyGradient>, mut networks: Networks) -> Res
 pub fn draw_actions(
     actor: Res<Net<Actor>>,
     mut exploring: Exploring,
-    rollout: Option<ResMut<Rollout>>,
+    rollout: Option<ResMut<RolloutBuffer>>,
 ) -> Result {
     let drawn = exploring.draw(&actor)?;
     if let Some(mut rollout) = rollout {
@@ -158,7 +158,7 @@ pub fn policy_loss(log_probability: Tensor<1>, advantage: Tensor<1>) -> Tensor<1
     (log_probability * advantage.stop_gradient()).mean().neg()
 }
 
-/// The policy's step: towards actions that came to more than was expected, −mean(ln π(a|s) · A) − c · mean(H).
+/// The policy's step: towards actions of positive advantage, −mean(ln π(a|s) · A) − c · mean(H).
 pub fn update_actor(
     settings: Res<PolicyGradient>,
     batch: Res<RolloutBatch>,
@@ -223,7 +223,7 @@ pub fn estimate_advantages(
     values: Res<StateValues>,
     device: Res<ComputeDevice>,
     critic: Res<Net<Critic>>,
-    mut rollout: ResMut<Rollout>,
+    mut rollout: ResMut<RolloutBuffer>,
     mut metrics: ResMut<Metrics>,
 ) {
     rollout.evaluate(&device.plain(), |observation| critic.v(observation));

@@ -3,7 +3,7 @@
 //! Schulman et al. 2017, "Proximal Policy Optimization Algorithms", <https://arxiv.org/abs/1707.06347>; its details as Huang et al.
 //! 2022 collected them, <https://iclr-blog-track.github.io/2022/03/25/ppo-implementation-details/>. The file reads from top to
 //! bottom as its algorithm 1 does: settings, what a round begins with, critic, actor. The policy, its samples, the values and the
-//! advantages are `plugins/on_policy.rs`'s. It learns from environments and from given rows alike. `docs/ppo.md` lists every
+//! advantages are `plugins/on_policy.rs`'s. It learns from environments and from a fixed rollout alike. `docs/ppo.md` lists every
 //! difference from the paper and from the usual implementation.
 
 use yarak::prelude::*;
@@ -30,14 +30,14 @@ pub struct Ppo {
     /// ε: how far the ratio of the policies counts, within 1 ± ε.
     #[reflect(@Bounds::above(0.0))]
     pub clip: f32,
-    /// How far a value may move from the one before the round, in the critic's loss. None: as far as it likes.
+    /// How far a value may move from the one before the round, in the critic's loss. None: unlimited.
     #[reflect(@Bounds::above(0.0))]
     pub value_clip: Option<f32>,
     /// The mean KL divergence in an epoch after which the round is over. None: all epochs are taken.
     #[reflect(@Bounds::above(0.0))]
     pub target_kl: Option<f32>,
-    /// Whether each minibatch's advantages are brought to mean 0 and deviation 1.
-    pub normalise_advantages: bool,
+    /// Whether each minibatch's advantages are normalized to mean 0 and deviation 1.
+    pub normalize_advantages: bool,
     /// Weight of the policy's entropy.
     #[reflect(@Bounds::at_least(0.0))]
     pub entropy_coefficient: f32,
@@ -62,7 +62,7 @@ impl Default for Ppo {
             clip: 0.2,
             value_clip: None,
             target_kl: None,
-            normalise_advantages: true,
+            normalize_advantages: true,
             entropy_coefficient: 0.0,
             value_coefficient: 0.5,
             actor: default(),
@@ -85,7 +85,7 @@ impl Plugin for Ppo {
                 steps: self.steps,
                 epochs: self.epochs,
                 minibatches: self.minibatches,
-                normalise_advantages: self.normalise_advantages,
+                normalize_advantages: self.normalize_advantages,
                 target_kl: self.target_kl,
             })
             .add_plugins(on_policy::PolicyGradient {
@@ -117,7 +117,7 @@ impl Plugin for Ppo {
 pub fn recall_probabilities(
     device: Res<ComputeDevice>,
     actor: Res<Net<Actor>>,
-    mut rollout: ResMut<Rollout>,
+    mut rollout: ResMut<RolloutBuffer>,
 ) {
     rollout.fill_log_probabilities(|rollout| {
         let policy = actor.distribution(rollout.observations(&device.plain()));
@@ -163,7 +163,7 @@ pub fn policy_loss(ratio: Tensor<1>, advantage: Tensor<1>, clip: f32) -> Tensor<
     surrogate.mean().neg()
 }
 
-/// The actor's step: towards what came to more than was expected, as long as the policy has not moved far, −L − c · mean(H).
+/// The actor's step: towards actions of positive advantage, as long as the policy has not moved far, −L − c · mean(H).
 pub fn update_actor(
     ppo: Res<Ppo>,
     settings: Res<on_policy::PolicyGradient>,
@@ -176,12 +176,15 @@ pub fn update_actor(
     let log_probability = policy.log_probability(batch.action.clone());
     let old = batch.log_probability.clone();
     let kl = measures::approximate_kl(log_probability.clone(), old.clone());
-    metrics.record("approx_kl", kl.clone());
+    metrics.record("actor/approx_kl", kl.clone());
     divergence.add(kl);
 
     let ratio = (log_probability - old.stop_gradient()).exp();
     let moved = (ratio.clone().no_grad() - 1.0).abs();
-    metrics.record("clip_fraction", moved.greater_elem(ppo.clip).float().mean());
+    metrics.record(
+        "actor/clip_fraction",
+        moved.greater_elem(ppo.clip).float().mean(),
+    );
     let loss = policy_loss(ratio, batch.advantage.clone(), ppo.clip);
     settings.descend(&mut actor, loss, policy.entropy(), &mut metrics)
 }

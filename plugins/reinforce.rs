@@ -2,7 +2,7 @@
 //!
 //! Williams 1992, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",
 //! <https://doi.org/10.1007/BF00992696>. The file is its settings, its wiring and its advantages, whole episodes' returns: the
-//! policy, its samples and its step are `plugins/on_policy.rs`'s. It learns from environments and from given rows alike.
+//! policy, its samples and its step are `plugins/on_policy.rs`'s. It learns from environments and from a fixed rollout alike.
 //! `docs/reinforce.md` lists every difference from the paper.
 
 use yarak::prelude::*;
@@ -17,8 +17,8 @@ pub struct Reinforce {
     /// Discount γ of future rewards.
     #[reflect(@Bounds::within(0.0, 1.0))]
     pub discount: f32,
-    /// Whether advantages are brought to mean 0 and deviation 1.
-    pub normalise_advantages: bool,
+    /// Whether advantages are normalized to mean 0 and deviation 1.
+    pub normalize_advantages: bool,
     /// Weight of the policy's entropy.
     #[reflect(@Bounds::at_least(0.0))]
     pub entropy_coefficient: f32,
@@ -35,7 +35,7 @@ impl Default for Reinforce {
         Reinforce {
             steps: 2_048,
             discount: 0.99,
-            normalise_advantages: true,
+            normalize_advantages: true,
             entropy_coefficient: 0.0,
             baseline: false,
             actor: default(),
@@ -58,7 +58,7 @@ impl Plugin for Reinforce {
                 steps: self.steps,
                 epochs: 1,
                 minibatches: 1,
-                normalise_advantages: self.normalise_advantages,
+                normalize_advantages: self.normalize_advantages,
                 target_kl: None,
             })
             .add_plugins(on_policy::PolicyGradient {
@@ -84,7 +84,7 @@ impl Plugin for Reinforce {
 }
 
 /// The advantage of a step is what its episode earned from it on, Σ γᵏ r.
-pub fn sum_rewards(reinforce: Res<Reinforce>, mut rollout: ResMut<Rollout>) {
+pub fn sum_rewards(reinforce: Res<Reinforce>, mut rollout: ResMut<RolloutBuffer>) {
     rollout.sum_rewards(reinforce.discount);
 }
 
@@ -136,7 +136,7 @@ mod tests {
         }
         let given = Reinforce {
             // All actions of the data came to something good.
-            normalise_advantages: false,
+            normalize_advantages: false,
             ..default()
         };
         Trial::of(given).learns_to_imitate(1_500)

@@ -227,7 +227,10 @@ pub fn update_critic(
 ) -> Result {
     let y = q_target(&td3, &batch, &target_actor, &target_critic, &mut noise);
     metrics.record("critic/q_target", y.clone().mean());
-    metrics.record("critic/done_share", batch.terminal.clone().mean());
+    metrics.record(
+        "critic/terminated_fraction",
+        batch.terminated.clone().mean(),
+    );
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q(s, a);

@@ -11,7 +11,7 @@ use yarak::prelude::*;
 #[derive(Clone, Debug, Resource, Reflect)]
 #[reflect(@PluginKind::Algorithm)]
 pub struct Td3Bc {
-    /// Weight of the Q term against the imitation term: λ = alpha / mean |Q1(s, π(s))|, without gradient. 0 is behaviour cloning.
+    /// Weight of the Q term against the imitation term: λ = alpha / mean |Q1(s, π(s))|, without gradient. 0 is behavior cloning.
     #[reflect(@Bounds::at_least(0.0))]
     pub alpha: f32,
     /// Discount γ of future rewards.
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn lambda_normalises_the_q_term_and_carries_no_gradient() {
+    fn lambda_normalizes_the_q_term_and_carries_no_gradient() {
         let device = ComputeDevice::cpu().autodiff();
         let q1 = Tensor::<1>::from_floats([4.0, 0.0], &device).require_grad();
         let imitation = Tensor::<1>::from_floats([0.1], &device);

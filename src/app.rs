@@ -1,4 +1,4 @@
-//! Training inside an app of one's own: [`YarakPlugins`].
+//! Training inside your own app: [`YarakPlugins`].
 //!
 //! The command line reads a scene, makes a folder and can resume. An app needs none of that: it adds this group, a dataset, an
 //! algorithm, and whatever else it likes, and is a Bevy app as any other.
@@ -20,7 +20,7 @@ use crate::schedule::{Clock, FacilitatorPlugin, InputError, Outcome, SchedulePlu
 /// Everything that a run needs besides its data, its algorithm and its evaluation: schedules, the facilitator that drives them,
 /// restoring, reports, and a runner that goes on until all steps are taken.
 ///
-/// Add it before the plugins that stand in its schedules. Its parts have settings: change them with `set`, and take parts out
+/// Add it before the plugins that are in its schedules. Its parts have settings: change them with `set`, and take parts out
 /// with `disable`, as with Bevy's own groups.
 ///
 /// 1. [`SchedulePlugin`]: `Learn` and the other schedules, with their slots.
@@ -46,7 +46,7 @@ use crate::schedule::{Clock, FacilitatorPlugin, InputError, Outcome, SchedulePlu
 ///         YarakPlugins.set(RunPlugin { steps: 20, seed: 3, ..default() }),
 ///         Dataset { path: "assets/pendulum-medium-expert.hdf5".into(), ..default() },
 ///         td3,
-///         Rollouts { env: "Pendulum-v1".into(), every: 20, episodes: 1, ..default() },
+///         Evaluation { env: "Pendulum-v1".into(), every: 20, episodes: 1, ..default() },
 ///     ))
 ///     .run();
 /// assert!(exit.is_success());
@@ -71,7 +71,7 @@ impl PluginGroup for YarakPlugins {
     }
 }
 
-/// What stands at the head of a scene: how long a run is, from which seed it draws, where it computes and where it writes.
+/// The head of a scene: how long a run is, from which seed it draws, where it computes and where it writes.
 #[derive(Clone, Debug)]
 pub struct RunPlugin {
     /// The step after which the run is done.

@@ -16,8 +16,8 @@
 //! cargo run --release -- train scenes/pendulum_td3_bc.ron
 //! ```
 //!
-//! In an app of one's own it is a group of plugins. [`YarakPlugins`] brings the schedules and what drives them, [`Dataset`] the
-//! data, [`Td3Bc`] the algorithm, [`Rollouts`] the evaluation. `run` returns when all steps are taken, with a status that says
+//! In your own app it is a group of plugins. [`YarakPlugins`] brings the schedules and what drives them, [`Dataset`] the
+//! data, [`Td3Bc`] the algorithm, [`Evaluation`] the evaluation. `run` returns when all steps are taken, with a status that says
 //! how it went. An app that has a window already trains between its frames.
 //!
 //! ```
@@ -28,7 +28,7 @@
 //!         YarakPlugins.set(RunPlugin { steps: 4, ..default() }),
 //!         Dataset { path: "assets/pendulum-medium-expert.hdf5".into(), ..default() },
 //!         Td3Bc { minibatch: MinibatchSettings::of(64), ..default() },
-//!         Rollouts { env: "Pendulum-v1".into(), every: 4, episodes: 1, ..default() },
+//!         Evaluation { env: "Pendulum-v1".into(), every: 4, episodes: 1, ..default() },
 //!     ))
 //!     .run();
 //! assert!(exit.is_success());
@@ -49,7 +49,7 @@
 //!     4. [`Actor`](schedule::LearnSystems::Actor): the actor's, on those ticks that its run condition names;
 //!     5. [`Targets`](schedule::LearnSystems::Targets): target networks follow;
 //!     6. [`Rates`](schedule::LearnSystems::Rates): learning rates move on;
-//!     7. [`Measure`](schedule::LearnSystems::Measure): metrics of one's own;
+//!     7. [`Measure`](schedule::LearnSystems::Measure): your own metrics;
 //!     8. [`Last`](schedule::LearnSystems::Last): empty, for users.
 //! 5. [`Validate`]: every so many steps, the same losses on held-out rows, with nothing updated.
 //! 6. [`Evaluate`]: every so many steps, episodes with the deterministic policy.
@@ -64,13 +64,13 @@
 //!
 //! One struct: its fields are the settings, its [`Default`] is the paper's values, its doc comments are what `yarak scene
 //! template` prints, and it is the plugin and the resource. The steps below it read as the paper does. Networks are resources
-//! typed by *role*, `Net<Actor>`, so that one algorithm's step can stand in another's slot: the step that follows is behaviour
+//! typed by *role*, `Net<Actor>`, so that one algorithm's step can be in another's slot: the step that follows is behavior
 //! cloning, and it can take the actor's place in TD3+BC.
 //!
 //! ```
 //! use yarak::prelude::*;
 //!
-//! /// Behaviour cloning, as small as it gets.
+//! /// Behavior cloning, as small as it gets.
 //! #[derive(Clone, Debug, Default, Resource, Reflect)]
 //! struct Imitation {
 //!     /// What the policy makes of an observation before its head.
@@ -120,12 +120,12 @@
 //!
 //! # How a step is replaced
 //!
-//! A slot has an order and run conditions; the step that stands in it has neither, so another step takes both over.
+//! A slot has an order and run conditions; the step that is in it has neither, so another step takes both over.
 //!
 //! ```
 //! use yarak::prelude::*;
 //!
-//! /// A slot of one's own.
+//! /// Your own slot.
 //! #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
 //! struct Probe;
 //!
@@ -137,7 +137,7 @@
 //! let mut app = App::new();
 //! app.add_plugins((YarakPlugins, Dataset::default(), Td3Bc::default()))
 //!     // Every second step, as before: the delay is the slot's.
-//!     .replace(Learn, LearnSystems::Actor, bc::clone_behaviour)
+//!     .replace(Learn, LearnSystems::Actor, bc::clone_behavior)
 //!     .insert_after(Learn, LearnSystems::Critic, Probe, probe)
 //!     .move_before(Learn, LearnSystems::Targets, LearnSystems::Critic);
 //! app.finish();
@@ -145,8 +145,8 @@
 //! assert_eq!(order, ["First", "Sample", "Targets", "Critic", "Probe", "Actor", "Rates", "Measure", "Last"]);
 //! ```
 //!
-//! In a scene it is a line, and nothing is compiled: `order: [ Replace(Actor, with: "bc::clone_behaviour") ]`. A name that is no
-//! slot, and a replacement where nothing stood, are errors that list the valid names, before the first step.
+//! In a scene it is a line, and nothing is compiled: `order: [ Replace(Actor, with: "bc::clone_behavior") ]`. A name that is no
+//! slot, and a replacement where nothing was, are errors that list the valid names, before the first step.
 //!
 //! # Where things are
 //!
@@ -154,10 +154,10 @@
 //! - [`schedule`]: labels, slots, their order, run conditions, edits, the drawing.
 //! - [`learner`]: networks by role, optimizers, rates, targets. [`nn`]: networks, losses, devices. [`random`]: random streams.
 //! - [`collect`]: environments as entities, and what passes between them and an algorithm.
-//! - [`data`]: HDF5 files into transitions, normalising, n-step, minibatches. [`env`](mod@env): environments.
+//! - [`data`]: HDF5 files into transitions, normalizing, n-step, minibatches. [`env`](mod@env): environments.
 //! - [`policy`]: what was trained, as a product: it loads a checkpoint and acts.
 //! - [`evaluate`]: episodes and scores. [`checkpoint`]: what persists, and exact resume. [`report`]: metrics and where they go.
-//! - [`testing`]: checks for a plugin of one's own, a line each.
+//! - [`testing`]: checks for your own plugin, a line each.
 //! - [`scene`]: RON to plugins, with every mistake found before anything is allocated. [`cli`]: the program.
 //! - [`plugins`]: the algorithms.
 //!
@@ -176,7 +176,7 @@
 //! [`Metrics`]: report::Metrics
 //! [`Prepare`]: schedule::Prepare
 //! [`Report`]: schedule::Report
-//! [`Rollouts`]: evaluate::Rollouts
+//! [`Evaluation`]: evaluate::Evaluation
 //! [`Save`]: schedule::Save
 //! [`Td3Bc`]: plugins::Td3Bc
 //! [`Tick`]: schedule::Tick
@@ -216,6 +216,16 @@ mod testing_data;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/custom_algorithm.md")]
 struct CustomAlgorithm;
+
+/// The first page's programs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/first_algorithm.md")]
+struct FirstAlgorithm;
+
+/// The cookbook's answers.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/cookbook.md")]
+struct Cookbook;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/encoders.md")]

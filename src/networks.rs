@@ -8,7 +8,7 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use burn::tensor::Device;
 
-use crate::data::{LearnsChoices, Preprocessing, Spaces};
+use crate::data::{DiscreteActionsOnly, Preprocessing, Spaces};
 use crate::env::Space;
 use crate::learner::{ComputeDevice, CriticSettings, Init, Net, Random, Role, Target};
 use crate::nn::{ActorHead, ActorNetwork, CriticHead, CriticNetwork, InitError, Layers};
@@ -104,7 +104,7 @@ pub trait AppTrainsOnExt {
 impl AppTrainsOnExt for App {
     fn trains_on(&mut self, spaces: TrainsOn) -> &mut Self {
         if spaces == TrainsOn::Discrete {
-            self.init_resource::<LearnsChoices>();
+            self.init_resource::<DiscreteActionsOnly>();
         }
         self.insert_resource(spaces)
     }
@@ -199,7 +199,7 @@ impl Networks<'_, '_> {
         self.critic(settings.layers(), head, settings.ensemble.n)
     }
 
-    /// The size of an action for a head over discrete actions or over numbers.
+    /// The size of an action for a head over discrete actions or over continuous actions.
     fn fitting(&self, who: &str, discrete: bool) -> Result<usize> {
         if let Some(spaces) = &self.spaces {
             let wanted = if discrete {

@@ -19,21 +19,21 @@ pub use crate::checkpoint::{
     AppPersistExt, CheckpointError, Checkpoints, Persist, ResumeFrom, Snapshot, gather, restore,
 };
 pub use crate::collect::{
-    ActRandomly, Action, Actions, Agent, AppEnvironmentExt, AppPersistAgentsExt, Autoreset,
-    CollectError, DrawnActions, Elements, Ended, EnvironmentSystems, Environments,
-    EpisodeStatistics, EquationsExt, Exploration, Exploring, FinishedEpisode, FinishedEpisodes,
-    GymnasiumWorkers, NormaliseObservations, NormaliseReturns, Observation, Observations,
-    OwnEnvironments, Restart, Reward, State, StepCount, Steps,
+    ActRandomly, Action, Actions, AppEnvironmentExt, AppPersistEnvironmentsExt, Autoreset,
+    CollectError, Ended, EnvironmentRow, EnvironmentSystems, Environments, EpisodeStatistics,
+    EquationsExt, Exploration, Exploring, FinishedEpisode, FinishedEpisodes, GymnasiumWorkers,
+    NormalizeObservations, NormalizeReturns, Observation, Observations, OwnEnvironments, Restart,
+    Reward, SampledActions, SmallVector, State, StepCount, StepResults,
 };
 pub use crate::data::{
-    Batch, Column, Data, Dataset, Divergence, Dones, End, Episode, EpisodeGoal, ExperiencePlugin,
-    Folding, Gathered, GivenRows, GivenRowsError, GivenRowsPlugin, GoalMode, GoalPlugin, Goals,
-    LearnsChoices, MinibatchPlugin, MinibatchSettings, Minibatches, ObservationParts,
-    OffPolicySettings, Preprocessing, Replay, ReplayBuffer, Replayed, Rollout, RolloutBatch,
-    RolloutPlugin, RowWeights, Rule, Spaces, Transitions,
+    Batch, Column, Data, Dataset, DiscreteActionsOnly, Divergence, Dones, Episode, EpisodeEnd,
+    EpisodeGoal, ExperiencePlugin, FixedRollout, FixedRolloutError, FixedRolloutPlugin, Folding,
+    Gathered, GoalMode, GoalPlugin, Goals, MinibatchPlugin, MinibatchSettings, Minibatches,
+    ObservationParts, OffPolicySettings, Preprocessing, Replay, ReplayBuffer, Replayed,
+    RolloutBatch, RolloutBuffer, RolloutPlugin, RowWeights, Rule, Spaces, Transitions,
 };
 pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
-pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Rollouts, Validation};
+pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Evaluation, Validation};
 pub use crate::learner::{
     Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, CriticSettings,
     Descent, DeviceError, Dropout, DropoutDraws, EnsembleSettings, Init, LearnerError, Learning,
@@ -43,10 +43,10 @@ pub use crate::learner::{
 pub use crate::networks::{ActionSpaceError, AppTrainsOnExt, Networks, TrainsOn};
 pub use crate::nn::{
     ActionDistribution, ActionVae, Activation, ActorHead, ActorNetwork, AppEncoderExt, Categorical,
-    CriticHead, CriticNetwork, Deviation, DiagonalGaussian, DrawnAction, Encoder, EncoderSettings,
+    CriticHead, CriticNetwork, Deviation, DiagonalGaussian, Encoder, EncoderSettings,
     GaussianMixture, GaussianSettings, InitError, Layers, MixtureSettings, Mlp, MlpSettings,
-    MlpShape, Perturbation, PolicyHead, Scalar, SquashedNormal, StopGradient, Trunk, ValueBounds,
-    Weights, log_sum_exp, losses, measures, register_encoder, repeat_rows,
+    MlpShape, Perturbation, PolicyHead, SampledAction, Scalar, SquashedNormal, StopGradient, Trunk,
+    ValueBounds, Weights, log_sum_exp, losses, measures, register_encoder, repeat_rows,
 };
 pub use crate::plugins::{
     A2c, Bc, Bcq, Cql, Ddpg, Dqn, Iql, Ppo, Reinforce, Sac, Td3, Td3Bc, a2c, bc, bcq, cql, ddpg,
@@ -60,14 +60,14 @@ pub use crate::report::{
 pub use crate::scene::{AppSceneExt, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
     AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, EndNow,
-    Epochs, Evaluate, EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn, LearnOrder,
-    LearnSystems, NamedEdit, Outcome, Prepare, PrepareSystems, Report, ReportSystems, RunError,
-    Save, SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin, StepRegistry,
-    StepsPerCollect, Tick, TickPlugin, TimeBudget, Training, Validate, ValidateSystems, WarmUp,
-    Window, after, between, every, take_failure, training,
+    EpochWindow, Epochs, Evaluate, EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn,
+    LearnOrder, LearnSystems, LearningStarts, NamedEdit, Outcome, Prepare, PrepareSystems, Report,
+    ReportSystems, RunError, Save, SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin,
+    StepRegistry, StepsPerCollect, Tick, TickPlugin, TimeBudget, Training, Validate,
+    ValidateSystems, after, between, every, take_failure, training,
 };
 
-/// The default value of a type, where its name would be noise: `Window { start_epoch: Some(2), ..default() }`.
+/// The default value of a type, where its name would be noise: `EpochWindow { start_epoch: Some(2), ..default() }`.
 pub fn default<T: Default>() -> T {
     T::default()
 }

@@ -134,7 +134,7 @@ impl<P: Purpose> Random<P> {
         self.given_uniforms = state.given_uniforms.into();
     }
 
-    /// Gives the next normal draws: they come in this order, then the stream goes on where it stands. So a run repeats the
+    /// Gives the next normal draws: they come in this order, then the stream goes on where it is. So a run repeats the
     /// noise of another implementation draw by draw, or two variants of an algorithm are compared under the same noise.
     ///
     /// ```

@@ -1,7 +1,7 @@
 //! A small dataset that is made up, for unit tests.
 
 use crate::data::{
-    ActionScale, Column, Data, End, Episode, Normaliser, Parts, Transitions, split_episodes,
+    ActionScale, Column, Data, Episode, EpisodeEnd, Normalizer, Parts, Transitions, split_episodes,
 };
 use crate::prelude::*;
 
@@ -23,9 +23,9 @@ pub fn data() -> Data {
     };
     let end = |episode| {
         if episode % 2 == 0 {
-            End::Terminal
+            EpisodeEnd::Terminated
         } else {
-            End::Truncated
+            EpisodeEnd::Truncated
         }
     };
     let transitions = Transitions::new(Parts {
@@ -33,7 +33,7 @@ pub fn data() -> Data {
         action,
         reward,
         next_observation,
-        terminal: (0..rows)
+        terminated: (0..rows)
             .map(|row| (row + 1) % (2 * LENGTH) == LENGTH)
             .collect(),
         episodes: (0..EPISODES)
@@ -56,7 +56,7 @@ pub fn learner(algorithm: impl Plugin, steps: u64) -> App {
         .insert_resource(ComputeDevice::cpu())
         .insert_resource(data())
         .insert_resource(Preprocessing::new(
-            Normaliser::identity(11),
+            Normalizer::identity(11),
             ActionScale::from_bounds(vec![-1.0; 3], vec![1.0; 3]).unwrap(),
         ))
         .add_plugins(algorithm);

@@ -7,7 +7,7 @@ use std::{
     cell::Cell,
     sync::atomic::{AtomicUsize, Ordering},
 };
-use yarak::data::{ActionScale, Normaliser};
+use yarak::data::{ActionScale, Normalizer};
 use yarak::nn::cpu::{Activation, Adam, AdamState, Gradients, Input, Kernels, MlpShape, Saved};
 use yarak::prelude::{
     Actor, ActorHead, ActorNetwork, App, AppActingExt, AppLearnerExt, AppPersistExt, ComputeDevice,
@@ -129,7 +129,7 @@ fn a_policys_call_allocates_nothing() {
         .acts_with::<Actor>()
         .insert_resource(Net::<Actor>::new(network))
         .insert_resource(Preprocessing::new(
-            Normaliser::identity(11),
+            Normalizer::identity(11),
             ActionScale::identity(3),
         ))
         .persist::<Preprocessing>();

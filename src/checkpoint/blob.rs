@@ -37,7 +37,7 @@ type Make = dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync;
 #[derive(Clone)]
 pub struct Blob {
     source: Source,
-    /// Where it lies on disk; shared, so that the writer's thread tells all clones.
+    /// Where it lies on disk; shared, so that the writer's thread reaches all clones.
     stored: Arc<Mutex<Option<Stored>>>,
 }
 

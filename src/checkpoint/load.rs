@@ -181,7 +181,7 @@ mod tests {
         folder
     }
 
-    /// Lets `checksums.ron` vouch for whatever now stands in `folder`.
+    /// Lets `checksums.ron` vouch for whatever now is in `folder`.
     fn sum_again(folder: &Path) {
         let files = fs::read_dir(folder)
             .unwrap()

@@ -115,7 +115,7 @@ pub trait AppPersistExt {
     /// Saves resource `T` with the run, if it is there when a checkpoint is made. Once is enough.
     fn persist<T: Persist>(&mut self) -> &mut Self;
 
-    /// Saves with the run what is not one resource, such as components of many entities. `name` tells it from others; once is
+    /// Saves with the run what is not one resource, such as components of many entities. `name` is its own among others; once is
     /// enough.
     fn persist_with(&mut self, name: &'static str, save: SavePart, load: LoadPart) -> &mut Self;
 }

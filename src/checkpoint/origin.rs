@@ -35,7 +35,7 @@ fn rfc3339(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// This machine's name, as far as it tells.
+/// This machine's name, if it has one.
 pub(super) fn host() -> String {
     read_short(Path::new("/proc/sys/kernel/hostname"))
         .or_else(|| std::env::var("HOSTNAME").ok())

@@ -6,7 +6,7 @@ use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
 use super::{AppPersistExt, CheckpointError, CheckpointWriter, Persist, Snapshot, gather, restore};
-use crate::scene::{Bounds, FieldProblems, Settings};
+use crate::scene::{Bounds, FieldProblems, Settings, check_metric};
 use crate::schedule::{
     AppCadenceExt, Clock, InputError, Report, ReportSystems, RunError, Save, SaveNow, SaveSystems,
 };
@@ -40,6 +40,9 @@ impl Default for Checkpoints {
 
 impl Settings for Checkpoints {
     fn check(&self, problems: &mut FieldProblems) {
+        if let Some(best) = &self.best {
+            check_metric("best", best, problems);
+        }
         let loss = self
             .best
             .as_ref()
@@ -202,7 +205,7 @@ struct ClockState {
     gradient_steps: u64,
 }
 
-/// How far the run is; how far it is to go stands in the scene.
+/// How far the run is; how far it is to go is in the scene.
 impl Persist for Clock {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
         snapshot.put_state(

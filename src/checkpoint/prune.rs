@@ -26,7 +26,7 @@ pub(super) fn prune(
         if named.iter().flatten().any(|kept| *kept == name) {
             continue;
         }
-        // Renamed first, so that half a checkpoint never stands under a checkpoint's name.
+        // Renamed first, so that half a checkpoint never is under a checkpoint's name.
         let (folder, going) = (
             checkpoints.join(&name),
             checkpoints.join(format!("{PRUNED}{name}")),

@@ -9,7 +9,7 @@ use super::CheckpointError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunFolderError {
-    /// There is something in the folder, and the run was not told to go on from it.
+    /// There is something in the folder, and the run was not asked to go on from it.
     #[error("{}: the run's folder is not empty; go on from its last checkpoint with `--resume auto`, or choose another folder with `--run DIR`", path.display())]
     NotEmpty {
         /// The folder.

@@ -65,7 +65,7 @@ pub(super) fn step_folder_name(step: u64) -> String {
     format!("step_{step:09}")
 }
 
-/// The step that a folder's name tells, if it is one that [`step_folder_name`] gives.
+/// The step in a folder's name, if it is one that [`step_folder_name`] gives.
 pub(super) fn step_of(name: &str) -> Option<u64> {
     let step = name.strip_prefix("step_")?.parse().ok()?;
     (step_folder_name(step) == name).then_some(step)

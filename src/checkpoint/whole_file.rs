@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-/// Writes beside `path` first and moves it there when it is safe on disk. What stands there stays unless `force` is given: then it
+/// Writes next to `path` first and moves it there when it is safe on disk. What is there stays unless `force` is given: then it
 /// is an error of the kind [`io::ErrorKind::AlreadyExists`].
 pub(crate) fn write_whole(
     path: &Path,

@@ -52,7 +52,7 @@ struct Job {
     is_best: bool,
 }
 
-/// The first failure that nobody has been told of.
+/// The first failure that was not reported yet.
 type Failure = Arc<Mutex<Option<CheckpointError>>>;
 
 impl CheckpointWriter {
@@ -104,8 +104,8 @@ impl CheckpointWriter {
     /// file `best` name it, so that it outlives the others.
     ///
     /// # Errors
-    /// The failure of an earlier save (a full disk, ...), each told once; `snapshot` is then not written. The checkpoints
-    /// before it stand, and a later save tries again.
+    /// The failure of an earlier save (a full disk, ...), each reported once; `snapshot` is then not written. The checkpoints
+    /// before it are kept, and a later save tries again.
     pub fn save(&self, snapshot: Snapshot, is_best: bool) -> Result<(), CheckpointError> {
         self.report()?;
         // Seen here, a mistake in what was gathered stops the run at the save that it belongs to.
@@ -157,7 +157,7 @@ impl CheckpointWriter {
 
 impl Drop for CheckpointWriter {
     fn drop(&mut self) {
-        // Nobody is left to be told in any other way.
+        // There is nobody left to report it to in any other way.
         if let Err(error) = self.join() {
             eprintln!("yarak: a checkpoint was not written: {error}");
         }

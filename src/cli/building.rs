@@ -8,9 +8,9 @@ use bevy_app::{App, PluginGroup, ScheduleRunnerPlugin};
 use super::error::CliError;
 use crate::app::{ConcludePlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
-use crate::collect::{ActRandomly, Environments, NormaliseObservations, NormaliseReturns};
+use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
 use crate::data::{Dataset, Preprocessing, Replay, SearchFolders};
-use crate::evaluate::{Rollouts, Validation};
+use crate::evaluate::{Evaluation, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::networks::TrainsOn;
 use crate::plugins;
@@ -68,9 +68,9 @@ impl Program {
             .register_for_scenes::<Environments>()
             .register_for_scenes::<Replay>()
             .register_for_scenes::<ActRandomly>()
-            .register_for_scenes::<NormaliseObservations>()
-            .register_for_scenes::<NormaliseReturns>()
-            .register_for_scenes::<Rollouts>()
+            .register_for_scenes::<NormalizeObservations>()
+            .register_for_scenes::<NormalizeReturns>()
+            .register_for_scenes::<Evaluation>()
             .register_for_scenes::<Validation>()
             .register_for_scenes::<Checkpoints>()
             .register_for_scenes::<Reports>()
@@ -100,7 +100,7 @@ impl Program {
                 .insert_resource(Seed(scene.seed))
                 .insert_resource(SearchFolders(Vec::new()));
             for plugin in &scene.plugins {
-                // What cannot be added is told where the run is built.
+                // What cannot be added is reported where the run is built.
                 let _ = (**plugin).add_to(&mut app);
             }
             app.finish();
@@ -117,7 +117,7 @@ impl Program {
         Ok(Scene::parse(name, text, registry(&self.bare_app()), &[])?)
     }
 
-    /// Builds the app of a scene for one seed. The schedules stand; nothing is loaded.
+    /// Builds the app of a scene for one seed. The schedules exist; nothing is loaded.
     ///
     /// # Errors
     /// When the device is not there, or the schedule cannot be built.
@@ -250,8 +250,8 @@ fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliErro
         for (beginning, made, by) in [
             (
                 "evaluate/",
-                scene.settings::<Rollouts>().is_some(),
-                "Rollouts",
+                scene.settings::<Evaluation>().is_some(),
+                "Evaluation",
             ),
             (
                 "validate/",
@@ -285,7 +285,7 @@ fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
     if let Err(error) = TrainsOn::check(app.world(), algorithm) {
         let place = match scene.settings::<Environments>() {
             Some(_) => "Environments.env",
-            None => "Rollouts.env",
+            None => "Evaluation.env",
         };
         problems.push(scene.problem(place, error.to_string(), None));
     }

@@ -12,13 +12,13 @@ use super::eval::find;
 use super::print;
 use crate::checkpoint::without_persisting;
 use crate::collect::{
-    Actions, Agent, Environments, Exploration, Generator, Recorded, RecordingPlugin, Restart,
-    act_deterministically, seed_bridged, seed_environments,
+    Actions, DatasetRecorder, DatasetRecorderPlugin, EnvironmentRow, Environments, Exploration,
+    Generator, Restart, act_deterministically, seed_bridged, seed_environments,
 };
 use crate::data::Spaces;
 use crate::data::convert::{Target, write};
 use crate::env::{NumpyRandom, Space};
-use crate::evaluate::Rollouts;
+use crate::evaluate::Evaluation;
 use crate::learner::{AppRandomExt, Random};
 use crate::schedule::{
     AppScheduleExt, Collect as Collecting, CollectSystems, Failure, Outcome, Training,
@@ -51,7 +51,7 @@ pub struct Collect {
     /// The share of a trained policy's steps that are uniformly random instead
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     random: f32,
-    /// Override a value of a scene, such as Environments.count=4
+    /// Override a value of a scene, such as Environments.num_envs=4
     #[arg(long = "set", value_name = "PATH=VALUE")]
     overrides: Vec<String>,
     /// Replace the file
@@ -59,9 +59,9 @@ pub struct Collect {
     force: bool,
 }
 
-/// How a trained policy strays.
+/// A trained policy with noise on its actions.
 #[derive(Resource, Clone, Copy)]
-struct Straying {
+struct NoisyPolicy {
     noise: f32,
     random: f32,
 }
@@ -87,8 +87,8 @@ impl Collect {
         } else {
             self.of_policy(program)?
         };
-        let recorded = app.world().resource::<Recorded>();
-        let transitions = recorded.transitions().map_err(CliError::failed)?;
+        let recorder = app.world().resource::<DatasetRecorder>();
+        let transitions = recorder.transitions().map_err(CliError::failed)?;
         let written = write(&transitions, &self.out, Target::D4rl, None, self.force)
             .map_err(CliError::failed)?;
         print(&written.to_string());
@@ -106,7 +106,7 @@ impl Collect {
         }
         scene.steps = self.steps.unwrap_or(scene.steps);
         let prepare = |app: &mut App| {
-            app.add_plugins(RecordingPlugin);
+            app.add_plugins(DatasetRecorderPlugin);
         };
         let purpose = For::Collecting {
             policy: None,
@@ -140,11 +140,11 @@ impl Collect {
             )));
         }
         let of_scene = scene
-            .settings::<Rollouts>()
-            .map(|rollouts| rollouts.env.clone());
+            .settings::<Evaluation>()
+            .map(|evaluation| evaluation.env.clone());
         let goal = scene
-            .settings::<Rollouts>()
-            .and_then(|rollouts| rollouts.goal.clone());
+            .settings::<Evaluation>()
+            .and_then(|evaluation| evaluation.goal.clone());
         let Some(env) = self
             .env
             .clone()
@@ -155,15 +155,15 @@ impl Collect {
                 "the scene names no environment: say which with --env",
             ));
         };
-        let straying = Straying {
+        let noisy = NoisyPolicy {
             noise: self.noise,
             random: self.random,
         };
         let add = |app: &mut App| {
-            app.insert_resource(straying)
+            app.insert_resource(noisy)
                 .add_random::<Exploration>()
-                .add_plugins(RecordingPlugin);
-            let act = (act_deterministically, stray).chain();
+                .add_plugins(DatasetRecorderPlugin);
+            let act = (act_deterministically, add_noise).chain();
             if online.is_some() {
                 // In place of the algorithm's own exploration.
                 app.replace(Collecting, CollectSystems::Act, act);
@@ -189,7 +189,7 @@ impl Collect {
         app.world_mut().run_schedule(Collecting);
         check(failure(&app))?;
         let steps = self.steps.unwrap_or(10_000) as usize;
-        while app.world().resource::<Recorded>().steps() < steps {
+        while app.world().resource::<DatasetRecorder>().steps() < steps {
             app.world_mut().run_schedule(Collecting);
             check(failure(&app))?;
         }
@@ -199,7 +199,7 @@ impl Collect {
     /// Every environment begins a first episode, from the seed that was asked for.
     fn begin_anew(&self, world: &mut World) {
         seed_bridged(world, self.seed);
-        let mut agents = world.query::<(&Agent, &mut Restart, Option<&mut Generator>)>();
+        let mut agents = world.query::<(&EnvironmentRow, &mut Restart, Option<&mut Generator>)>();
         for (agent, mut restart, generator) in agents.iter_mut(world) {
             restart.0 = true;
             if let Some(mut generator) = generator {
@@ -215,28 +215,28 @@ fn check(failure: Option<Failure>) -> Result<(), CliError> {
 }
 
 /// Noise on the policy's actions, and random ones in their place.
-fn stray(
-    straying: Res<Straying>,
+fn add_noise(
+    noisy: Res<NoisyPolicy>,
     spaces: Res<Spaces>,
     mut random: ResMut<Random<Exploration>>,
     mut actions: ResMut<Actions>,
 ) {
     let rows = actions.rows();
     let width = actions.width;
-    if straying.noise > 0.0 && matches!(spaces.action, Space::Box { .. }) {
+    if noisy.noise > 0.0 && matches!(spaces.action, Space::Box { .. }) {
         let noise = random.normals(rows * width);
         for (action, noise) in actions.values.iter_mut().zip(noise) {
-            *action = (*action + straying.noise * noise).clamp(-1.0, 1.0);
+            *action = (*action + noisy.noise * noise).clamp(-1.0, 1.0);
         }
     }
-    if straying.random > 0.0 {
+    if noisy.random > 0.0 {
         let draws = random.uniforms(rows, 0.0, 1.0);
         for (row, draw) in draws.into_iter().enumerate() {
             let other = match spaces.action {
                 Space::Discrete { n } => vec![random.indices(1, n)[0] as f32],
                 _ => random.uniforms(width, -1.0, 1.0),
             };
-            if draw < straying.random {
+            if draw < noisy.random {
                 actions.row_mut(row).copy_from_slice(&other);
             }
         }

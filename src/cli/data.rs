@@ -10,7 +10,7 @@ use super::print;
 use crate::data::DatasetPicture;
 use crate::data::check::{ActionBounds, Check as Checked};
 use crate::data::convert::{self, Origin, Target};
-use crate::data::{Layout, Reading, Recording, Summary, Transitions};
+use crate::data::{DatasetFile, Layout, Reading, Summary, Transitions};
 use crate::env::Space;
 use crate::env::registry::specification;
 
@@ -79,8 +79,8 @@ impl Check {
             Some(name) => action_bounds(name)?,
         };
         // What cannot be opened is a finding like any other.
-        if let Ok(recording) = Recording::open(&self.file, &Reading::default()) {
-            say_what_it_takes(&self.file, &recording);
+        if let Ok(dataset_file) = DatasetFile::open(&self.file, &Reading::default()) {
+            say_what_it_takes(&self.file, &dataset_file);
         }
         let check = Checked::of(&self.file, bounds.as_ref());
         if self.json {
@@ -95,7 +95,7 @@ impl Check {
     }
 }
 
-/// Write a dataset in another layout, with what its file holds beside it, and say what had to be left behind.
+/// Write a dataset in another layout, with what else its file holds, and say what had to be left behind.
 #[derive(Args)]
 pub struct Convert {
     /// The HDF5 file to read, or Minari's folder
@@ -113,7 +113,7 @@ pub struct Convert {
     /// Print one JSON object, with what had to be left behind
     #[arg(long)]
     json: bool,
-    /// Replace what stands at OUT
+    /// Replace what is at OUT
     #[arg(long)]
     force: bool,
 }
@@ -134,14 +134,14 @@ impl Convert {
         };
         refuse_what_stands(&self.output, self.force)?;
         let wrong = |error| CliError::of(true, &error);
-        let recording = Recording::open(&self.input, &Reading::default()).map_err(wrong)?;
-        say_what_it_takes(&self.input, &recording);
+        let dataset_file = DatasetFile::open(&self.input, &Reading::default()).map_err(wrong)?;
+        say_what_it_takes(&self.input, &dataset_file);
         let origin = match &self.env {
             None => None,
-            Some(name) => Some(origin(name, recording.widths()[1])?),
+            Some(name) => Some(origin(name, dataset_file.widths()[1])?),
         };
         let converted = convert::convert(
-            &recording,
+            &dataset_file,
             &self.output,
             target,
             origin.as_ref(),
@@ -164,15 +164,15 @@ fn origin(name: &str, width: usize) -> Result<Origin, CliError> {
         Space::Box { low, high, .. } => (low, high),
         Space::Discrete { .. } | Space::Dict { .. } => (Vec::new(), Vec::new()),
     };
-    let (action_low, action_high, choices) = match known.action_space {
+    let (action_low, action_high, discrete_actions) = match known.action_space {
         Space::Box { low, high, .. } => (low, high, None),
         space => {
-            let choices = match space {
+            let discrete_actions = match space {
                 Space::Discrete { n } => Some(n),
                 _ => None,
             };
             let unbounded = (vec![f32::NEG_INFINITY; width], vec![f32::INFINITY; width]);
-            (unbounded.0, unbounded.1, choices)
+            (unbounded.0, unbounded.1, discrete_actions)
         }
     };
     Ok(Origin {
@@ -181,7 +181,7 @@ fn origin(name: &str, width: usize) -> Result<Origin, CliError> {
         observation_high,
         action_low,
         action_high,
-        choices,
+        discrete_actions,
     })
 }
 
@@ -226,17 +226,17 @@ impl Plot {
 /// Reads a file, having said what that takes.
 fn read(path: &Path) -> Result<(Layout, Transitions), CliError> {
     let wrong = |error| CliError::of(true, &error);
-    let recording = Recording::open(path, &Reading::default()).map_err(wrong)?;
-    say_what_it_takes(path, &recording);
-    Ok((recording.layout(), recording.read().map_err(wrong)?))
+    let dataset_file = DatasetFile::open(path, &Reading::default()).map_err(wrong)?;
+    say_what_it_takes(path, &dataset_file);
+    Ok((dataset_file.layout(), dataset_file.read().map_err(wrong)?))
 }
 
-fn say_what_it_takes(path: &Path, recording: &Recording) {
-    let needed = recording.memory_needed();
+fn say_what_it_takes(path: &Path, dataset_file: &DatasetFile) {
+    let needed = dataset_file.memory_needed();
     eprintln!("{}: {needed} in memory", path.display());
 }
 
-/// The bounds of an environment's actions; `None` where they are choices.
+/// The bounds of an environment's actions; `None` where they are discrete.
 fn action_bounds(name: &str) -> Result<Option<ActionBounds>, CliError> {
     let known = specification(name).map_err(|error| CliError::of(true, &error))?;
     Ok(match known.action_space {

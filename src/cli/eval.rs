@@ -11,8 +11,8 @@ use super::error::CliError;
 use super::print;
 use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
 use crate::env::{Environment, registry};
-use crate::evaluate::recording::{Film, RecordError};
-use crate::evaluate::{Episodes, Rollouts, reference_scores, watch};
+use crate::evaluate::video::{Video, VideoError};
+use crate::evaluate::{Episodes, Evaluation, reference_scores, watch};
 use crate::learner::ComputeDevice;
 use crate::scene::Scene;
 
@@ -33,11 +33,11 @@ pub struct Eval {
     /// The first episode's seed; the others count on from it
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Write a film of the first episode; all environments can be drawn but those of Python's Gymnasium
+    /// Write a video of the first episode; all environments can be drawn but those of Python's Gymnasium
     #[arg(long, value_name = "FILE.gif")]
-    record: Option<PathBuf>,
-    /// Replace the film's file
-    #[arg(long, requires = "record")]
+    video: Option<PathBuf>,
+    /// Replace the video's file
+    #[arg(long, requires = "video")]
     force: bool,
     /// Where to compute; the scene's device if not given, or the CPU where this machine does not have it
     #[arg(long, value_name = "cpu|cuda[:N]|auto")]
@@ -58,16 +58,18 @@ impl Eval {
         let scene_file = run.join("scene.ron");
         let mut scene = self.read_scene(program, &scene_file)?;
         scene.steps = snapshot.step;
-        let rollouts = scene.settings::<Rollouts>().cloned();
-        let rollouts = rollouts.unwrap_or_default();
-        let env = self.env.clone().unwrap_or(rollouts.env);
+        let evaluation = scene.settings::<Evaluation>().cloned();
+        let evaluation = evaluation.unwrap_or_default();
+        let env = self.env.clone().unwrap_or(evaluation.env);
         let episodes = self
             .episodes
             .and_then(|episodes| usize::try_from(episodes).ok())
-            .unwrap_or(rollouts.episodes);
-        let seed = self.seed.unwrap_or(scene.seed.wrapping_add(rollouts.seed));
-        if let Some(film) = &self.record {
-            check_film(film, self.force, &env, seed)?;
+            .unwrap_or(evaluation.episodes);
+        let seed = self
+            .seed
+            .unwrap_or(scene.seed.wrapping_add(evaluation.seed));
+        if let Some(video) = &self.video {
+            check_film(video, self.force, &env, seed)?;
         }
         let folders = folders_of(&scene_file);
         let mut app = program.app(&scene, scene.seed, folders, For::Evaluation(&snapshot))?;
@@ -77,16 +79,16 @@ impl Eval {
         if let Some(failure) = failure(&app) {
             return Err(failure.into());
         }
-        let mut film = Film::default();
+        let mut video = Video::default();
         let look = |index: usize, environment: &dyn Environment| {
-            if let (Some(_), 0) = (&self.record, index) {
-                film.take_of(environment);
+            if let (Some(_), 0) = (&self.video, index) {
+                video.take_of(environment);
             }
         };
         let scores = watch(app.world(), &env, episodes, seed, look).map_err(CliError::input)?;
-        if let Some(path) = &self.record {
-            film.write(path, self.force).map_err(|error| {
-                CliError::of(matches!(error, RecordError::Exists { .. }), &error)
+        if let Some(path) = &self.video {
+            video.write(path, self.force).map_err(|error| {
+                CliError::of(matches!(error, VideoError::Exists { .. }), &error)
             })?;
         }
         let episodes = Episodes(scores);
@@ -108,7 +110,7 @@ impl Eval {
                 "normalized_score": normalized,
                 "returns": returns,
                 "lengths": lengths,
-                "film": self.record.as_ref().map(|path| path.display().to_string()),
+                "video": self.video.as_ref().map(|path| path.display().to_string()),
             });
             print(&object.to_string());
         } else {
@@ -132,11 +134,11 @@ impl Eval {
                 line.push_str(&format!(", normalized score {normalized:.1}"));
             }
             print(&line);
-            if let Some(path) = &self.record {
+            if let Some(path) = &self.video {
                 print(&format!(
                     "{}: the first episode in {} pictures",
                     path.display(),
-                    film.pictures()
+                    video.pictures()
                 ));
             }
         }
@@ -144,19 +146,19 @@ impl Eval {
     }
 }
 
-/// Refuses a film that could not be made, before anything is played.
+/// Refuses a video that could not be made, before anything is played.
 fn check_film(path: &Path, force: bool, env: &str, seed: u64) -> Result<(), CliError> {
     if path
         .extension()
         .is_none_or(|ending| !ending.eq_ignore_ascii_case("gif"))
     {
         return Err(CliError::input(format!(
-            "--record {}: films are GIFs, so give a name that ends in .gif",
+            "--video {}: videos are GIFs, so give a name that ends in .gif",
             path.display()
         )));
     }
     if path.exists() && !force {
-        return Err(CliError::input(RecordError::Exists {
+        return Err(CliError::input(VideoError::Exists {
             path: path.to_path_buf(),
         }));
     }
@@ -174,7 +176,7 @@ fn check_film(path: &Path, force: bool, env: &str, seed: u64) -> Result<(), CliE
         .filter(|name| can_be_drawn(name).unwrap_or(false))
         .collect();
     Err(CliError::input(format!(
-        "--record: `{env}` does not say what it looks like; these do: {}",
+        "--video: `{env}` does not say what it looks like; these do: {}",
         known.join(", ")
     )))
 }

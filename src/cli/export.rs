@@ -30,7 +30,7 @@ pub struct Export {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// The network's tensors and the preprocessing's, with the network's form in a note
+    /// The network's tensors and the preprocessing's, with the network's architecture in a note
     Safetensors,
 }
 
@@ -40,8 +40,8 @@ impl Export {
         let Format::Safetensors = self.to;
         let said = |error: PolicyError| CliError::of(error.is_users_mistake(), &error);
         let policy = Policy::export(&self.source, &self.out, self.force).map_err(said)?;
-        let what = match policy.choices() {
-            Some(choices) => format!("one of {choices} choices"),
+        let what = match policy.discrete_actions() {
+            Some(discrete_actions) => format!("one of {discrete_actions} discrete actions"),
             None => format!("{} action(s)", policy.action_size()),
         };
         print(&format!(

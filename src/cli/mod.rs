@@ -1,6 +1,6 @@
 //! The program: one file a subcommand.
 //!
-//! A binary of one's own registers its plugins and then has the whole command line:
+//! A binary of your own registers its plugins and then has the whole command line:
 //!
 //! ```no_run
 //! use yarak::prelude::*;
@@ -75,7 +75,7 @@ enum Command {
     Bench(bench::Bench),
 }
 
-/// Runs the command line of this process. `register` makes plugins of one's own known to scenes.
+/// Runs the command line of this process. `register` makes plugins of your own known to scenes.
 pub fn run(register: impl Fn(&mut App) + Send + Sync + 'static) -> AppExit {
     run_with(register, std::env::args_os())
 }
@@ -110,7 +110,7 @@ pub fn run_with(
     // A panic is a bug, and still ends with an exit status that scripts know.
     let done = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         Err(CliError::failed(format!(
-            "it panicked: {}\nThis is a bug in a plugin or in yarak. The checkpoints that were saved stand",
+            "it panicked: {}\nThis is a bug in a plugin or in yarak. The checkpoints that were saved are kept",
             words_of(&*panic)
         )))
     });

@@ -8,10 +8,11 @@ use clap::Args;
 use super::building::Program;
 use super::error::CliError;
 use super::print;
-use crate::evaluate::{Rollouts, reference_scores};
+use crate::evaluate::{Evaluation, reference_scores};
 use crate::report::curves::{Curve, Picture, Reference};
 use crate::report::json_lines;
 use crate::report::page::{Run, page};
+use crate::scene::foreign_metric;
 
 /// Make an HTML page with the learning curves of runs.
 ///
@@ -71,8 +72,8 @@ impl Report {
             let scene = program.parse_scene(&format!("{}/scene.ron", first.name), &first.scene)?;
             let label = scene.name.clone();
             let env = scene
-                .settings::<Rollouts>()
-                .map(|rollouts| rollouts.env.as_str());
+                .settings::<Evaluation>()
+                .map(|evaluation| evaluation.env.as_str());
             if let Some(scores) = env
                 .and_then(reference_scores)
                 .filter(|_| metric == "evaluate/return")
@@ -97,8 +98,12 @@ impl Report {
                     .collect();
                 names.sort_unstable();
                 names.dedup();
+                let why = match foreign_metric(metric) {
+                    Some(here) => format!("`{metric}` is called `{here}` here"),
+                    None => format!("no metric `{metric}`"),
+                };
                 return Err(CliError::input(format!(
-                    "{}: no metric `{metric}`; it has {}",
+                    "{}: {why}; it has {}",
                     first.name,
                     names.join(", ")
                 )));

@@ -16,10 +16,10 @@ use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
     default_run_folder, finish_writing,
 };
-use crate::collect::{Environments, Steps};
+use crate::collect::{Environments, StepResults};
 use crate::data::{ExperiencePlugin, MinibatchPlugin, RolloutPlugin, SharedDataset, preload};
 use crate::env::registry;
-use crate::evaluate::{Episodes, Rollouts};
+use crate::evaluate::{Episodes, Evaluation};
 use crate::learner::ComputeDevice;
 use crate::nn::set_threads;
 use crate::report::console::Console;
@@ -58,7 +58,7 @@ pub struct Train {
     threads: Option<u64>,
 }
 
-/// Makes Ctrl-C finish the step and save. A second signal ends the process at once: the last checkpoint stands.
+/// Makes Ctrl-C finish the step and save. A second signal ends the process at once: the last checkpoint is kept.
 fn stop_on_signals() -> Result<(), CliError> {
     /// One handler serves every run of the process, and a second cannot be set.
     static SET: Mutex<bool> = Mutex::new(false);
@@ -156,7 +156,7 @@ impl Train {
                         let folder = folder.join(name);
                         let ended = self
                             .prepare(program, scene, &folder, console, name)
-                            .and_then(Learner::train);
+                            .and_then(TrainingRun::train);
                         locked(&results).push((scene.seed, ended));
                     }
                 });
@@ -177,7 +177,7 @@ impl Train {
         folder: &Path,
         console: &Console,
         name: &str,
-    ) -> Result<Learner, CliError> {
+    ) -> Result<TrainingRun, CliError> {
         let progress = ConsolePlugin {
             console: console.clone(),
             name: name.to_owned(),
@@ -233,7 +233,7 @@ impl Train {
             path: folder.to_path_buf(),
             resumed_from,
         });
-        Ok(Learner {
+        Ok(TrainingRun {
             app,
             folder: opened.folder,
             dataset,
@@ -283,7 +283,7 @@ impl Train {
 }
 
 /// A learner that is ready to run.
-struct Learner {
+struct TrainingRun {
     app: App,
     /// Holds the folder's lock.
     folder: RunFolder,
@@ -293,7 +293,7 @@ struct Learner {
     finished: bool,
 }
 
-impl Learner {
+impl TrainingRun {
     fn train(mut self) -> Result<Ended, CliError> {
         if self.finished {
             return Ok(Ended {
@@ -314,7 +314,7 @@ impl Learner {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(updates)) {
             let what = words_of(&*panic);
             return Err(CliError::failed(format!(
-                "a step panicked: {what}\nThis is a bug in a plugin or in yarak. The last checkpoint in {} stands",
+                "a step panicked: {what}\nThis is a bug in a plugin or in yarak. The last checkpoint in {} is kept",
                 self.folder.checkpoints().display()
             )));
         }
@@ -366,7 +366,7 @@ fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Result<(
     let learns_from_experience =
         app.is_plugin_added::<ExperiencePlugin>() || app.is_plugin_added::<RolloutPlugin>();
     if !has_dataset && learns_from_experience {
-        if app.world().contains_resource::<Steps>() {
+        if app.world().contains_resource::<StepResults>() {
             return Ok(());
         }
         let message = "the algorithm learns from experience, and the scene has neither `Environments` nor a `Dataset`";
@@ -395,8 +395,8 @@ fn check_that_environments_are_there(scene: &Scene) -> Result<(), CliError> {
 fn environments_of(scene: &Scene) -> impl Iterator<Item = (&'static str, &str)> {
     let learned_in = scene.settings::<Environments>();
     let learned_in = learned_in.map(|settings| ("Environments.env", &*settings.env));
-    let played_in = scene.settings::<Rollouts>();
-    let played_in = played_in.map(|settings| ("Rollouts.env", &*settings.env));
+    let played_in = scene.settings::<Evaluation>();
+    let played_in = played_in.map(|settings| ("Evaluation.env", &*settings.env));
     learned_in.into_iter().chain(played_in)
 }
 

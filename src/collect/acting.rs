@@ -10,7 +10,7 @@ use super::rows::preprocessed;
 use super::{Actions, Observations, Seen};
 use crate::data::{Preprocessing, Spaces};
 use crate::env::Space;
-use crate::evaluate::{Acting, RolloutError};
+use crate::evaluate::{Acting, EvaluationError};
 use crate::learner::{AppRandomExt, ComputeDevice, Random};
 use crate::random::Exploration;
 use crate::scene::Settings;
@@ -29,7 +29,7 @@ impl Plugin for ActRandomly {
     }
 }
 
-/// Uniformly random [`Actions`]: from [-1, 1] for each element of a box, from all choices of a discrete space.
+/// Uniformly random [`Actions`]: from [-1, 1] for each element of a box, from all discrete actions of a discrete space.
 pub fn act_randomly(
     spaces: Res<Spaces>,
     mut random: ResMut<Random<Exploration>>,
@@ -62,11 +62,11 @@ fn draw(space: &Space, generator: &mut ChaCha8Rng, actions: &mut [f32]) {
 pub fn act_deterministically(world: &mut World) -> Result<(), BevyError> {
     let acting = *world
         .get_resource::<Acting>()
-        .ok_or(RunError::new(RolloutError::NoPolicy))?;
+        .ok_or(RunError::new(EvaluationError::NoPolicy))?;
     let device = world.resource::<ComputeDevice>().plain();
     let preprocessing = world
         .get_resource::<Preprocessing>()
-        .ok_or(RunError::new(RolloutError::NoPreprocessing))?;
+        .ok_or(RunError::new(EvaluationError::NoPreprocessing))?;
     let rows = match world.get_resource::<Seen>() {
         Some(seen) => &seen.now,
         None => &**world.resource::<Observations>(),
@@ -74,7 +74,7 @@ pub fn act_deterministically(world: &mut World) -> Result<(), BevyError> {
     let observation = preprocessed(rows, preprocessing, &device).map_err(RunError::new)?;
     let actions = acting
         .act(world, observation)
-        .ok_or(RunError::new(RolloutError::NoPolicy))?;
+        .ok_or(RunError::new(EvaluationError::NoPolicy))?;
     world.resource_mut::<Actions>().take(actions);
     Ok(())
 }

@@ -8,7 +8,7 @@ use bevy_ecs::prelude::*;
 use super::*;
 use crate::checkpoint::{RestorePlugin, ResumeFrom, Snapshot, gather, restore};
 use crate::data::Column;
-use crate::env::{self, Environment, EnvironmentError, Outcome, Space, registry};
+use crate::env::{self, Environment, EnvironmentError, Space, StepResult, registry};
 use crate::learner::{Random, Seed};
 use crate::report::Metrics;
 use crate::schedule::{Collect, FacilitatorPlugin, SchedulePlugin, take_failure};
@@ -53,10 +53,10 @@ fn draw(random: &mut Random<Exploration>, space: &Space, rows: usize) -> Vec<f32
     }
 }
 
-fn settings(env: &str, count: usize) -> Environments {
+fn settings(env: &str, num_envs: usize) -> Environments {
     Environments {
         env: env.to_owned(),
-        count,
+        num_envs,
         seed: 7,
         rescale_actions: false,
         clip_actions: false,
@@ -64,26 +64,28 @@ fn settings(env: &str, count: usize) -> Environments {
     }
 }
 
-/// Plays `steps` steps of all environments as entities beside the same environments one by one, bit for bit.
+/// Plays `steps` steps of all environments as entities next to the same environments one by one, bit for bit.
 fn plays_as_one_by_one(environments: Environments, steps: usize) -> usize {
-    let (name, count) = (environments.env.clone(), environments.count);
+    let (name, num_envs) = (environments.env.clone(), environments.num_envs);
     let mut app = app(environments.clone());
-    let mut twins: Vec<_> = (0..count).map(|_| registry::make(&name).unwrap()).collect();
+    let mut twins: Vec<_> = (0..num_envs)
+        .map(|_| registry::make(&name).unwrap())
+        .collect();
     let width = twins[0].observation_space().size();
     let space = twins[0].action_space().clone();
-    let mut seen = Column::zeros(count, width);
+    let mut seen = Column::zeros(num_envs, width);
     for (row, twin) in twins.iter_mut().enumerate() {
         let seed = environments.seed + row as u64;
         twin.reset(Some(seed), seen.row_mut(row)).unwrap();
     }
     let mut random = Random::<Exploration>::new(Seed(1));
-    let mut due = vec![false; count];
+    let mut due = vec![false; num_envs];
     let mut ended = 0;
     for t in 0..steps {
         assert_eq!(app.world().resource::<Observations>().values, seen.values);
-        let actions = draw(&mut random, &space, count);
+        let actions = draw(&mut random, &space, num_envs);
         step(&mut app, &actions);
-        let kept = app.world().resource::<Steps>();
+        let kept = app.world().resource::<StepResults>();
         for (row, twin) in twins.iter_mut().enumerate() {
             let place = format!("{name}, step {t}, row {row}");
             assert_eq!(kept.observation.row(row), seen.row(row), "{place}");
@@ -134,8 +136,8 @@ fn entities_play_what_environments_play_one_by_one() {
 
 #[test]
 fn a_chunk_that_is_not_full_and_more_than_one_chunk_play_the_same() {
-    for count in [1, 63, 64, 65, 200] {
-        assert!(plays_as_one_by_one(settings("CartPole-v1", count), 40) > 0);
+    for num_envs in [1, 63, 64, 65, 200] {
+        assert!(plays_as_one_by_one(settings("CartPole-v1", num_envs), 40) > 0);
     }
 }
 
@@ -149,7 +151,7 @@ fn returns_are_raw_and_counted_for_each_environment() {
         let actions = [(t % 2) as f32, 1.0, (t / 3 % 2) as f32];
         step(&mut app, &actions);
         let world = app.world();
-        let steps = world.resource::<Steps>();
+        let steps = world.resource::<StepResults>();
         let mut expected = Vec::new();
         for (row, length) in lengths.iter_mut().enumerate() {
             *length += 1;
@@ -169,7 +171,7 @@ fn returns_are_raw_and_counted_for_each_environment() {
     assert!(finished > 10);
     let means = app.world_mut().resource_mut::<Metrics>().read();
     let of = |name: &str| means.iter().find(|it| it.0 == name).unwrap().1;
-    assert_eq!(of("collect/return"), of("collect/length"));
+    assert_eq!(of("rollout/episodic_return"), of("rollout/episodic_length"));
 }
 
 #[test]
@@ -180,7 +182,7 @@ fn a_time_limit_of_ones_own_truncates_and_the_final_observation_is_kept() {
     });
     for t in 1..=9 {
         step(&mut app, &[0.5, -0.5]);
-        let steps = app.world().resource::<Steps>();
+        let steps = app.world().resource::<StepResults>();
         let shown = app.world().resource::<Observations>();
         let cut = t % 3 == 0;
         assert_eq!(steps.truncated, [cut, cut]);
@@ -204,7 +206,7 @@ fn actions_are_rescaled_to_the_bounds_and_clipped() {
     .init_resource::<Metrics>();
     begin(&mut app);
     step(&mut app, &[0.25, -1.0, 1.75, -7.0]);
-    let mut agents = app.world_mut().query::<(&Agent, &Action)>();
+    let mut agents = app.world_mut().query::<(&EnvironmentRow, &Action)>();
     let mut done: Vec<_> = agents
         .iter(app.world())
         .map(|(agent, action)| (agent.row, action.0.to_vec()))
@@ -213,7 +215,7 @@ fn actions_are_rescaled_to_the_bounds_and_clipped() {
     let done: Vec<f32> = done.into_iter().flat_map(|(_, action)| action).collect();
     assert_eq!(done, [0.5, -2.0, 2.0, -2.0]);
     // Buffers keep what the policy gave.
-    let kept = &app.world().resource::<Steps>().action.values;
+    let kept = &app.world().resource::<StepResults>().action.values;
     assert_eq!(kept[..], [0.25, -1.0, 1.75, -7.0]);
 }
 
@@ -254,7 +256,11 @@ fn restored_environments_go_on_to_the_bit_in_every_state_of_an_episode() {
                     step(&mut other, &actions);
                     let (one, two) = (whole.world(), other.world());
                     let place = format!("{name}, cut {cut}, step {t}");
-                    assert_eq!(one.resource::<Steps>(), two.resource::<Steps>(), "{place}");
+                    assert_eq!(
+                        one.resource::<StepResults>(),
+                        two.resource::<StepResults>(),
+                        "{place}"
+                    );
                     assert_eq!(
                         one.resource::<Observations>(),
                         two.resource::<Observations>(),
@@ -278,14 +284,14 @@ fn a_row_without_an_entity_is_refused_before_the_first_step() {
         SchedulePlugin,
         FacilitatorPlugin,
         OwnEnvironments {
-            count: 3,
+            num_envs: 3,
             ..OwnEnvironments::default()
         },
     ))
     .init_resource::<Metrics>();
     for row in [0, 2, 2] {
-        let seen = Observation(Elements::zeros(1));
-        app.world_mut().spawn((Agent { row }, seen));
+        let seen = Observation(SmallVector::zeros(1));
+        app.world_mut().spawn((EnvironmentRow { row }, seen));
     }
     app.finish();
     app.world_mut().run_schedule(PostStartup);
@@ -328,7 +334,7 @@ fn actions_that_are_none_end_the_run_and_name_the_environment() {
 }
 
 #[test]
-fn random_actions_reach_all_choices_and_both_ends() {
+fn random_actions_reach_all_discrete_actions_and_both_ends() {
     for (env, least, most) in [("MountainCar-v0", 0.0, 2.0), ("Pendulum-v1", -0.99, 0.99)] {
         let mut app = App::new();
         app.add_plugins((
@@ -356,7 +362,7 @@ fn every_built_in_environment_has_equations_that_are_stepped_without_a_pointer()
 }
 
 /// Acrobots that are not stepped as equations: behind pointers in this thread, or in so many others.
-fn acrobots(count: usize, threads: usize, resume: Option<Snapshot>) -> App {
+fn acrobots(num_envs: usize, threads: usize, resume: Option<Snapshot>) -> App {
     let mut app = App::new();
     let known = registry::specification("Acrobot-v1").unwrap();
     app.add_plugins((
@@ -367,15 +373,15 @@ fn acrobots(count: usize, threads: usize, resume: Option<Snapshot>) -> App {
             name: "Acrobot-v1".to_owned(),
             observation: known.observation_space,
             action: known.action_space,
-            count,
+            num_envs,
             time_limit: NonZeroU64::new(50),
             ..OwnEnvironments::default()
         },
     ))
     .init_resource::<Metrics>();
-    let made = (0..count).map(|_| registry::make("Acrobot-v1").unwrap());
+    let made = (0..num_envs).map(|_| registry::make("Acrobot-v1").unwrap());
     match threads {
-        0 => boxed::spawn(&mut app, made.collect(), 7),
+        0 => any_environment::spawn(&mut app, made.collect(), 7),
         threads => workers::spawn(&mut app, made.collect(), 7, threads),
     }
     if let Some(snapshot) = resume {
@@ -396,7 +402,11 @@ fn environments_in_threads_play_and_resume_the_same_whatever_their_number() {
         for app in &mut threaded {
             step(app, &actions);
             let (one, two) = (alone.world(), app.world());
-            assert_eq!(one.resource::<Steps>(), two.resource::<Steps>(), "{t}");
+            assert_eq!(
+                one.resource::<StepResults>(),
+                two.resource::<StepResults>(),
+                "{t}"
+            );
             let seen = one.resource::<Observations>();
             assert_eq!(seen, two.resource::<Observations>(), "{t}");
         }
@@ -431,7 +441,7 @@ fn environments_in_threads_tell_the_first_refusal_and_other_numbers_of_them() {
     app.world_mut().resource_mut::<Actions>().values = vec![1.0, 2.0, 0.0, 1.0];
     app.add_systems(
         Collect,
-        (|mut agents: Query<(&Agent, &mut Action)>| {
+        (|mut agents: Query<(&EnvironmentRow, &mut Action)>| {
             for (agent, mut action) in &mut agents {
                 action.0.set(&[agent.row as f32 + 2.0]);
             }
@@ -460,7 +470,7 @@ fn a_thread_that_is_gone_ends_the_run_with_the_environments_that_it_had() {
         fn reset(&mut self, seed: Option<u64>, seen: &mut [f32]) -> Result<(), EnvironmentError> {
             self.0.reset(seed, seen)
         }
-        fn step(&mut self, action: &[f32], _: &mut [f32]) -> Result<Outcome, EnvironmentError> {
+        fn step(&mut self, action: &[f32], _: &mut [f32]) -> Result<StepResult, EnvironmentError> {
             panic!("this one breaks on purpose at {action:?}")
         }
         fn snapshot(&self) -> env::Snapshot {
@@ -478,7 +488,7 @@ fn a_thread_that_is_gone_ends_the_run_with_the_environments_that_it_had() {
         OwnEnvironments {
             observation: known.observation_space,
             action: known.action_space,
-            count: 4,
+            num_envs: 4,
             ..OwnEnvironments::default()
         },
     ))
@@ -513,8 +523,8 @@ fn environments_behind_a_pointer_play_the_same() {
         step(&mut fast, &actions);
         step(&mut slow, &actions);
         assert_eq!(
-            fast.world().resource::<Steps>(),
-            slow.world().resource::<Steps>(),
+            fast.world().resource::<StepResults>(),
+            slow.world().resource::<StepResults>(),
             "step {t}"
         );
         if t == 700 {

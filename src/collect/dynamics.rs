@@ -6,9 +6,9 @@ use bevy_ecs::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Elements;
-use super::entity::{Action, Agent, Ended, Observation, Restart, Reward, StepCount};
-use super::persist::AppPersistAgentsExt;
+use super::SmallVector;
+use super::entity::{Action, Ended, EnvironmentRow, Observation, Restart, Reward, StepCount};
+use super::persist::AppPersistEnvironmentsExt;
 use super::plugin::AppEnvironmentExt;
 use super::systems::due;
 use crate::env::{Dynamics, NumpyRandom};
@@ -68,11 +68,11 @@ impl EquationsExt for App {
         );
         let spawned = (0..count).map(move |row| {
             (
-                Agent { row },
+                EnvironmentRow { row },
                 State::<D>(D::State::default()),
                 Generator(NumpyRandom::new(seed.wrapping_add(row as u64))),
-                Observation(Elements::zeros(observation)),
-                Action(Elements::zeros(action)),
+                Observation(SmallVector::zeros(observation)),
+                Action(SmallVector::zeros(action)),
             )
         });
         self.world_mut().spawn_batch(spawned);

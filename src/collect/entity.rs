@@ -1,16 +1,16 @@
 //! The components of an environment: what the steps of [`Collect`](crate::schedule::Collect) read and write.
 //!
-//! An entity with an [`Agent`] is one environment. The other components come with it, so a Bevy app makes its own entities
-//! environments by adding `Agent { row }` to them, and a system that reads [`Action`] and writes [`Observation`], [`Reward`] and
+//! An entity with an [`EnvironmentRow`] is one environment. The other components come with it, so a Bevy app makes its own entities
+//! environments by adding `EnvironmentRow { row }` to them, and a system that reads [`Action`] and writes [`Observation`], [`Reward`] and
 //! [`Ended`]; [`OwnEnvironments`](super::OwnEnvironments) shows one.
 
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Elements;
+use super::SmallVector;
 
-/// An entity that a policy acts for: one environment. Its row in [`Observations`](super::Observations),
-/// [`Actions`](super::Actions) and [`Steps`](super::Steps) never changes.
+/// The row of an environment, which makes an entity one: its row in [`Observations`](super::Observations),
+/// [`Actions`](super::Actions) and [`StepResults`](super::StepResults) never changes.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
 #[require(
     Action,
@@ -21,18 +21,18 @@ use super::Elements;
     StepCount,
     EpisodeStatistics
 )]
-pub struct Agent {
+pub struct EnvironmentRow {
     /// From 0 to the number of environments, each once.
     pub row: usize,
 }
 
 /// What it is to do, `[action]`, in the environment's own unit: rescaled and clipped already.
 #[derive(Component, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Action(pub Elements);
+pub struct Action(pub SmallVector);
 
 /// What it sees, `[observation]`, raw.
 #[derive(Component, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Observation(pub Elements);
+pub struct Observation(pub SmallVector);
 
 /// What the step earned, in the task's own unit. It is 0 before each step.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use bevy_reflect::Reflect;
 
 use super::dynamics::{Equations, EquationsExt};
 use super::plugin::{Autoreset, OwnEnvironments};
-use super::{CollectError, boxed, bridged, workers};
+use super::{CollectError, any_environment, gymnasium_environments, workers};
 use crate::data::EpisodeGoal;
 use crate::env::gymnasium::{self, BridgeError, WorkerSettings};
 use crate::env::registry;
@@ -25,7 +25,7 @@ pub struct Environments {
     pub env: String,
     /// How many run side by side. One step of all of them counts as so many steps.
     #[reflect(@Bounds::within(1.0, 1_000_000.0))]
-    pub count: usize,
+    pub num_envs: usize,
     /// The first environment's seed, counted from the run's seed; the others count on from it.
     pub seed: u64,
     /// When the next episode begins: in the step that ended one, or in the step after.
@@ -74,7 +74,7 @@ impl Default for Environments {
     fn default() -> Self {
         Environments {
             env: "Pendulum-v1".to_owned(),
-            count: 1,
+            num_envs: 1,
             seed: 0,
             autoreset: Autoreset::SameStep,
             time_limit: None,
@@ -118,7 +118,7 @@ impl Plugin for Environments {
                 name: self.env.clone(),
                 observation: known.observation_space,
                 action: known.action_space,
-                count: self.count,
+                num_envs: self.num_envs,
                 time_limit: Some(limit.unwrap_or(known.time_limit)),
                 autoreset: self.autoreset,
                 frame_stack: self.frame_stack,
@@ -128,9 +128,9 @@ impl Plugin for Environments {
                 clip_actions: self.clip_actions,
             });
         match BUILT_IN.iter().find(|(name, _)| *name == self.env) {
-            Some((_, spawn)) => spawn(app, self.count, seed),
+            Some((_, spawn)) => spawn(app, self.num_envs, seed),
             None => {
-                let made = (0..self.count).map(|_| registry::make(&self.env));
+                let made = (0..self.num_envs).map(|_| registry::make(&self.env));
                 let environments = match made.collect::<Result<Vec<_>, _>>() {
                     Ok(environments) => environments,
                     Err(error) => {
@@ -141,8 +141,8 @@ impl Plugin for Environments {
                         return;
                     }
                 };
-                match threads().min(self.count) {
-                    0 | 1 => boxed::spawn(app, environments, seed),
+                match threads().min(self.num_envs) {
+                    0 | 1 => any_environment::spawn(app, environments, seed),
                     threads => workers::spawn(app, environments, seed, threads),
                 }
             }
@@ -155,13 +155,13 @@ impl Environments {
     fn build_bridged(&self, app: &mut App, name: &str) -> Result<(), BridgeError> {
         let settings = WorkerSettings {
             name: name.to_owned(),
-            count: self.count,
+            num_envs: self.num_envs,
             first: 0,
             time_limit: self.time_limit,
             seconds: self.gymnasium.seconds,
         };
-        let workers = bridged::spread(&settings, self.gymnasium.workers)?;
-        let Some([observation, action]) = bridged::spaces(&workers) else {
+        let workers = gymnasium_environments::spread(&settings, self.gymnasium.workers)?;
+        let Some([observation, action]) = gymnasium_environments::spaces(&workers) else {
             return Ok(());
         };
         let first = app.world_mut().get_resource_or_init::<Seed>().0;
@@ -170,7 +170,7 @@ impl Environments {
                 name: self.env.clone(),
                 observation,
                 action,
-                count: self.count,
+                num_envs: self.num_envs,
                 time_limit: None,
                 autoreset: self.autoreset,
                 frame_stack: self.frame_stack,
@@ -179,7 +179,7 @@ impl Environments {
                 rescale_actions: self.rescale_actions,
                 clip_actions: self.clip_actions,
             });
-        bridged::spawn(app, workers, first.wrapping_add(self.seed));
+        gymnasium_environments::spawn(app, workers, first.wrapping_add(self.seed));
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ pub enum CollectError {
     },
     /// Rows that are not 0 to n, each once.
     #[error(
-        "there are {expected} environments, and {found} entities with an `Agent`{}; spawn one for each row from 0 to {}",
+        "there are {expected} environments, and {found} entities with an `EnvironmentRow`{}; spawn one for each row from 0 to {}",
         row.map(|row| format!(", of which none has row {row}")).unwrap_or_default(),
         expected.saturating_sub(1)
     )]
@@ -49,7 +49,7 @@ pub enum CollectError {
     },
     /// A thread that steps environments panicked.
     #[error(
-        "the thread that steps environments {first} to {last} is gone; its own message stands above, and a run with --threads 1 tells more of it"
+        "the thread that steps environments {first} to {last} is gone; its own message is above, and a run with --threads 1 says more"
     )]
     WorkerEnded {
         /// The first environment of the thread.

@@ -8,12 +8,12 @@
 //! 2. [`CollectSystems::Step`](crate::schedule::CollectSystems::Step), in the order of [`EnvironmentSystems`]:
 //!     1. `ScatterActions`: each entity gets its row, rescaled to the bounds of the action space and clipped;
 //!     2. `Step`: each environment moves;
-//!     3. `TimeLimit`: long episodes are cut, and what the step brought is kept in [`Steps`];
+//!     3. `TimeLimit`: long episodes are cut, and the step's result is kept in [`StepResults`];
 //!     4. `Autoreset`: new episodes begin;
 //!     5. `Gather`: [`Observations`] show what there is to see now.
-//! 3. [`CollectSystems::Record`](crate::schedule::CollectSystems::Record): buffers take [`Steps`].
+//! 3. [`CollectSystems::Record`](crate::schedule::CollectSystems::Record): buffers take [`StepResults`].
 //!
-//! In a scene it is `Environments(env: "CartPole-v1", count: 8)`. An app with entities of its own adds [`OwnEnvironments`].
+//! In a scene it is `Environments(env: "CartPole-v1", num_envs: 8)`. An app with entities of its own adds [`OwnEnvironments`].
 //!
 //! ```
 //! use yarak::prelude::*;
@@ -21,7 +21,7 @@
 //! let mut app = App::new();
 //! app.add_plugins((
 //!     YarakPlugins,
-//!     Environments { env: "CartPole-v1".into(), count: 8, ..default() },
+//!     Environments { env: "CartPole-v1".into(), num_envs: 8, ..default() },
 //!     ActRandomly {},
 //! ));
 //! app.finish();
@@ -36,51 +36,51 @@
 //! ```
 
 mod acting;
-mod boxed;
-mod bridged;
+mod any_environment;
 #[cfg(test)]
 mod collect_tests;
-mod drawing;
+mod dataset_recorder;
 mod dynamics;
-mod elements;
 mod entity;
 mod environments;
 mod error;
 mod exploring;
+mod gymnasium_environments;
 mod persist;
 mod plugin;
-mod recording;
 mod rows;
+mod sampled_actions;
 mod scaling;
 mod seen;
+mod small_vector;
 mod statistics;
 mod systems;
 mod workers;
 
-pub(crate) use boxed::seed_environments;
+pub(crate) use any_environment::seed_environments;
 
-pub use crate::data::{DrawnActions, Seen, Steps};
+pub use crate::data::{SampledActions, Seen, StepResults};
 pub use crate::random::Exploration;
 pub use acting::{ActRandomly, act_deterministically, act_randomly};
-pub(crate) use bridged::seed_bridged;
+pub use dataset_recorder::{DatasetRecorder, DatasetRecorderPlugin};
 pub use dynamics::{Equations, EquationsExt, Generator, State};
-pub use elements::Elements;
 pub use entity::{
-    Action, Agent, Ended, EpisodeStatistics, Observation, Restart, Reward, StepCount,
+    Action, Ended, EnvironmentRow, EpisodeStatistics, Observation, Restart, Reward, StepCount,
 };
 pub use environments::{Environments, GymnasiumWorkers};
 pub use error::CollectError;
 pub use exploring::Exploring;
-pub use persist::AppPersistAgentsExt;
+pub(crate) use gymnasium_environments::seed_bridged;
+pub use persist::AppPersistEnvironmentsExt;
 pub use plugin::{
     AppEnvironmentExt, Autoreset, EnvironmentSystems, EpisodeTimeLimit, FinishedEpisode,
     FinishedEpisodes, OwnEnvironments,
 };
-pub use recording::{Recorded, RecordingPlugin};
 pub use rows::{Actions, Observations};
 pub use scaling::{ClipActions, RescaleActions};
+pub use small_vector::SmallVector;
 
 pub use statistics::{
-    NormaliseObservations, NormaliseReturns, ObservationMoments, ReturnMoments, RunningMoments,
+    NormalizeObservations, NormalizeReturns, ObservationMoments, ReturnMoments, RunningMoments,
 };
 pub use systems::{gather_observations, keep_steps, limit_time, scatter_actions};

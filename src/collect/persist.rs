@@ -8,14 +8,14 @@ use bevy_ecs::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::entity::Agent;
+use super::entity::EnvironmentRow;
 use crate::checkpoint::{AppPersistExt, CheckpointError, Snapshot};
 
 /// Registers components of environments that persist.
-pub trait AppPersistAgentsExt {
-    /// Saves component `C` of every entity with an [`Agent`] with the run. Once is enough.
+pub trait AppPersistEnvironmentsExt {
+    /// Saves component `C` of every entity with an [`EnvironmentRow`] with the run. Once is enough.
     ///
-    /// yarak's own components persist already; those that the state of one's own environment consists of have to be named,
+    /// yarak's own components persist already; those that the state of your own environment consists of have to be named,
     /// random streams included, or a resumed run goes on from another state.
     ///
     /// ```
@@ -28,7 +28,7 @@ pub trait AppPersistAgentsExt {
     ///
     /// let mut app = App::new();
     /// app.persist_component::<Frog>();
-    /// let frog = app.world_mut().spawn((Agent { row: 0 }, Frog(3.0))).id();
+    /// let frog = app.world_mut().spawn((EnvironmentRow { row: 0 }, Frog(3.0))).id();
     /// let snapshot = gather(app.world(), 100)?;
     /// app.world_mut().get_mut::<Frog>(frog).unwrap().0 = 0.0;
     /// restore(app.world_mut(), &snapshot)?;
@@ -40,7 +40,7 @@ pub trait AppPersistAgentsExt {
         C: Component<Mutability = Mutable> + Serialize + DeserializeOwned;
 }
 
-impl AppPersistAgentsExt for App {
+impl AppPersistEnvironmentsExt for App {
     fn persist_component<C>(&mut self) -> &mut Self
     where
         C: Component<Mutability = Mutable> + Serialize + DeserializeOwned,
@@ -57,7 +57,7 @@ fn save<C: Component + Serialize>(
     world: &World,
     snapshot: &mut Snapshot,
 ) -> Result<(), CheckpointError> {
-    let Some(query) = world.try_query::<(&Agent, &C)>() else {
+    let Some(query) = world.try_query::<(&EnvironmentRow, &C)>() else {
         return Ok(());
     };
     let mut rows: Vec<(usize, &C)> = query
@@ -74,7 +74,7 @@ fn load<C: Component<Mutability = Mutable> + DeserializeOwned>(
     snapshot: &Snapshot,
 ) -> Result<(), CheckpointError> {
     let mut entities: Vec<(usize, Entity)> = world
-        .query_filtered::<(&Agent, Entity), With<C>>()
+        .query_filtered::<(&EnvironmentRow, Entity), With<C>>()
         .iter(world)
         .map(|(agent, entity)| (agent.row, entity))
         .collect();

@@ -8,14 +8,16 @@ use bevy_ecs::schedule::IntoScheduleConfigs;
 use bevy_ecs::system::ScheduleSystem;
 use bevy_reflect::Reflect;
 
-use super::entity::{Agent, Ended, EpisodeStatistics, Observation, Restart, Reward, StepCount};
-use super::persist::AppPersistAgentsExt;
+use super::entity::{
+    Ended, EnvironmentRow, EpisodeStatistics, Observation, Restart, Reward, StepCount,
+};
+use super::persist::AppPersistEnvironmentsExt;
 use super::scaling::{ClipActions, RescaleActions};
 use super::seen::{Asked, look_on, see_first, see_on};
 use super::systems::{gather_observations, keep_steps, limit_time, scatter_actions};
-use super::{Actions, CollectError, Observations, Seen, Steps};
+use super::{Actions, CollectError, Observations, Seen, StepResults};
 use crate::checkpoint::{AppPersistExt, RestoreSystems};
-use crate::data::{ActionScale, EpisodeGoal, Normaliser, Preprocessing, Spaces, load_dataset};
+use crate::data::{ActionScale, EpisodeGoal, Normalizer, Preprocessing, Spaces, load_dataset};
 use crate::env::Space;
 use crate::report::Metrics;
 use crate::schedule::{Cadence, Collect, CollectSystems, InputError, StepsPerCollect};
@@ -28,7 +30,7 @@ pub enum EnvironmentSystems {
     /// Each environment takes one step: its [`Action`](super::Action) is read, its [`Observation`](super::Observation),
     /// [`Reward`] and [`Ended`] are written.
     Step,
-    /// Episodes that are too long are cut, and what the step brought is kept in [`Steps`].
+    /// Episodes that are too long are cut, and the step's result is kept in [`StepResults`].
     TimeLimit,
     /// Episodes begin where [`Restart`] says so.
     Autoreset,
@@ -39,10 +41,10 @@ pub enum EnvironmentSystems {
 /// When an environment whose episode ended begins the next one.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
 pub enum Autoreset {
-    /// In the step that ended it: every row is a step, and the true last observation stands in [`Steps`].
+    /// In the step that ended it: every row is a step, and the true last observation is in [`StepResults`].
     #[default]
     SameStep,
-    /// In the step after, which does nothing else (as Gymnasium's vector environments do unless told otherwise): its row is
+    /// In the step after, which does nothing else (as Gymnasium's vector environments do by default): its row is
     /// marked as not valid, and no buffer keeps it.
     NextStep,
 }
@@ -66,9 +68,9 @@ pub struct FinishedEpisode {
 #[derive(Resource, Clone, Debug, Default)]
 pub struct FinishedEpisodes(pub Vec<FinishedEpisode>);
 
-/// Entities of one's own app as environments: spaces, the number of entities, and when their episodes end and begin.
+/// Entities of your own app as environments: spaces, the number of entities, and when their episodes end and begin.
 ///
-/// The app spawns an entity with an [`Agent`] for each row, and adds its step and its restart with
+/// The app spawns an entity with an [`EnvironmentRow`] for each row, and adds its step and its restart with
 /// [`steps_environments`](AppEnvironmentExt::steps_environments). Everything else, from handing out actions to counting
 /// returns, is done here.
 ///
@@ -105,14 +107,14 @@ pub struct FinishedEpisodes(pub Vec<FinishedEpisode>);
 ///         name: "Frogs".into(),
 ///         observation: Space::from_bounds(&[(0.0, 12.0)]),
 ///         action: Space::from_bounds(&[(0.0, 2.0)]),
-///         count: 2,
+///         num_envs: 2,
 ///         ..default()
 ///     },
 /// ))
 /// .init_resource::<Metrics>()
 /// .steps_environments(hop, start_over);
 /// for row in 0..2 {
-///     app.world_mut().spawn((Agent { row }, Frog::default()));
+///     app.world_mut().spawn((EnvironmentRow { row }, Frog::default()));
 /// }
 /// app.finish();
 /// app.world_mut().run_schedule(PostStartup);
@@ -122,7 +124,7 @@ pub struct FinishedEpisodes(pub Vec<FinishedEpisode>);
 /// app.world_mut().run_schedule(Collect);
 /// app.world_mut().run_schedule(Collect);
 /// assert_eq!(app.world().resource::<Observations>().values, [4.0, 0.0]);
-/// assert_eq!(app.world().resource::<Steps>().reward, [-6.0, -10.0]);
+/// assert_eq!(app.world().resource::<StepResults>().reward, [-6.0, -10.0]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct OwnEnvironments {
@@ -133,7 +135,7 @@ pub struct OwnEnvironments {
     /// What actions look like.
     pub action: Space,
     /// How many entities there are.
-    pub count: usize,
+    pub num_envs: usize,
     /// Steps after which an episode is cut. None: never.
     pub time_limit: Option<NonZeroU64>,
     /// When the next episode begins.
@@ -158,7 +160,7 @@ impl Default for OwnEnvironments {
             name: "own environment".to_owned(),
             observation: Space::from_bounds(&[(-1.0, 1.0)]),
             action: Space::from_bounds(&[(-1.0, 1.0)]),
-            count: 1,
+            num_envs: 1,
             time_limit: None,
             autoreset: Autoreset::SameStep,
             frame_stack: 1,
@@ -182,13 +184,13 @@ impl Plugin for OwnEnvironments {
         // A checkpoint that acts, or data, may have said already how observations and actions are scaled.
         if !world.contains_resource::<Preprocessing>() {
             let frames = self.frame_stack.max(1);
-            // A part that is not there is told before the first step.
+            // A part that is not there is reported before the first step.
             let parts = asked.parts(&self.observation).unwrap_or_default();
-            let normaliser = Normaliser::identity(frames * parts.width());
+            let normalizer = Normalizer::identity(frames * parts.width());
             world.insert_resource(Preprocessing {
                 parts,
                 frames,
-                ..Preprocessing::new(normaliser, action_scale(&self.action))
+                ..Preprocessing::new(normalizer, action_scale(&self.action))
             });
         }
         let mut cadence = world.get_resource_or_init::<Cadence>();
@@ -198,12 +200,12 @@ impl Plugin for OwnEnvironments {
             observation: self.observation.clone(),
             action: self.action.clone(),
         })
-        .insert_resource(StepsPerCollect(self.count as u64))
+        .insert_resource(StepsPerCollect(self.num_envs as u64))
         .insert_resource(self.autoreset)
         .insert_resource(EpisodeTimeLimit(self.time_limit))
-        .insert_resource(Observations::new(self.count, observation))
-        .insert_resource(Actions::new(self.count, action))
-        .insert_resource(Steps::new(self.count, observation, action))
+        .insert_resource(Observations::new(self.num_envs, observation))
+        .insert_resource(Actions::new(self.num_envs, action))
+        .insert_resource(StepResults::new(self.num_envs, observation, action))
         .insert_resource(asked)
         .init_resource::<FinishedEpisodes>()
         .persist::<Preprocessing>()
@@ -299,7 +301,10 @@ impl AppEnvironmentExt for App {
 }
 
 /// Each row must be somebody's, or the policy would act for nobody.
-fn check_rows(observations: Res<Observations>, agents: Query<&Agent>) -> Result<(), BevyError> {
+fn check_rows(
+    observations: Res<Observations>,
+    agents: Query<&EnvironmentRow>,
+) -> Result<(), BevyError> {
     let expected = observations.rows();
     let mut there = vec![false; expected];
     for agent in &agents {
@@ -325,6 +330,6 @@ fn record_episodes(finished: Res<FinishedEpisodes>, mut metrics: ResMut<Metrics>
     let finished = &finished.0;
     let returns = finished.iter().map(|episode| episode.total_reward);
     let lengths = finished.iter().map(|episode| episode.length as f64);
-    metrics.record_sum("collect/return", returns.sum(), finished.len());
-    metrics.record_sum("collect/length", lengths.sum(), finished.len());
+    metrics.record_sum("rollout/episodic_return", returns.sum(), finished.len());
+    metrics.record_sum("rollout/episodic_length", lengths.sum(), finished.len());
 }

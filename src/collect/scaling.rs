@@ -12,7 +12,7 @@ use crate::env::Space;
 use crate::schedule::Collect;
 
 /// Maps actions in [-1, 1] to the bounds of the action space (Gymnasium's `RescaleAction`), by
-/// [`Preprocessing::action`](crate::data::Preprocessing). A space without finite bounds, or of choices, is left alone.
+/// [`Preprocessing::action`](crate::data::Preprocessing). A space without finite bounds, or of discrete actions, is left alone.
 pub struct RescaleActions;
 
 impl Plugin for RescaleActions {

@@ -4,7 +4,7 @@ use bevy_ecs::prelude::*;
 
 use super::Observations;
 use crate::data::pipeline::View;
-use crate::data::{EpisodeGoal, Goals, ObservationParts, Preprocessing, Seen, Spaces, Steps};
+use crate::data::{EpisodeGoal, Goals, ObservationParts, Preprocessing, Seen, Spaces, StepResults};
 use crate::env::Space;
 use crate::schedule::InputError;
 
@@ -73,7 +73,11 @@ pub(super) fn see_first(observations: Res<Observations>, seen: Option<ResMut<See
 }
 
 /// After each step.
-pub(super) fn see_on(steps: Res<Steps>, observations: Res<Observations>, mut seen: ResMut<Seen>) {
+pub(super) fn see_on(
+    steps: Res<StepResults>,
+    observations: Res<Observations>,
+    mut seen: ResMut<Seen>,
+) {
     seen.follow(&steps, &observations);
 }
 
@@ -94,8 +98,8 @@ mod tests {
     }
 
     /// One environment that shows a number and a desired goal; where it ends, the next episode begins with 10 and the goal 9.
-    fn step(now: f32, next: f32, ended: bool, valid: bool) -> (Steps, Observations) {
-        let mut steps = Steps::new(1, 2, 1);
+    fn step(now: f32, next: f32, ended: bool, valid: bool) -> (StepResults, Observations) {
+        let mut steps = StepResults::new(1, 2, 1);
         steps.observation.values = vec![now, 7.0];
         steps.next_observation.values = vec![next, 7.0];
         (steps.truncated[0], steps.valid[0]) = (ended, valid);

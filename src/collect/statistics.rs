@@ -1,4 +1,4 @@
-//! Running statistics of what is collected: observations and rewards brought to a common scale while learning.
+//! Running statistics of what is collected: observations and rewards, normalized to a common scale while learning.
 //!
 //! Both move only in [`Collect`](crate::schedule::Collect), so evaluation finds them frozen, and both are saved with the run.
 
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::plugin::EnvironmentSystems;
 use super::systems::{gather_observations, keep_steps};
-use super::{Observations, Steps};
+use super::{Observations, StepResults};
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
-use crate::data::{Normaliser, Preprocessing};
+use crate::data::{Normalizer, Preprocessing};
 use crate::scene::{Bounds, Settings};
 use crate::schedule::Collect;
 
@@ -66,16 +66,16 @@ impl RunningMoments {
     }
 }
 
-/// Normalises observations by the mean and the deviation of all that were seen so far (`NormalizeObservation` of Gymnasium).
+/// Normalizes observations by the mean and the deviation of all that were seen so far (`NormalizeObservation` of Gymnasium).
 ///
-/// It keeps [`Preprocessing`]'s normaliser up to date; [`Observations`] and buffers stay raw, so that what was collected early
+/// It keeps [`Preprocessing`]'s normalizer up to date; [`Observations`] and buffers stay raw, so that what was collected early
 /// is seen on the same scale as what was collected late.
 #[derive(Clone, Debug, Default, Resource, Reflect)]
-pub struct NormaliseObservations {}
+pub struct NormalizeObservations {}
 
-impl Settings for NormaliseObservations {}
+impl Settings for NormalizeObservations {}
 
-impl Plugin for NormaliseObservations {
+impl Plugin for NormalizeObservations {
     fn build(&self, app: &mut App) {
         let measure = measure_observations
             .in_set(EnvironmentSystems::Gather)
@@ -103,22 +103,22 @@ impl Persist for ObservationMoments {
 
 fn measure_observations(
     observations: Res<Observations>,
-    steps: Res<Steps>,
+    steps: Res<StepResults>,
     mut moments: ResMut<ObservationMoments>,
     mut preprocessing: ResMut<Preprocessing>,
 ) {
     let moments = &mut moments.0;
     if moments.mean.is_empty() {
-        // The first observations of all, which no step brought.
+        // The first observations of all, which no step returned.
         *moments = RunningMoments::new(observations.width);
         moments.update(&wide(&steps.observation.values));
     }
     moments.update(&wide(&observations.values));
-    let epsilon = f64::from(Normaliser::EPSILON);
+    let epsilon = f64::from(Normalizer::EPSILON);
     let inputs = preprocessing.widths()[0];
-    let normaliser = Normaliser {
+    let normalizer = Normalizer {
         mean: moments.mean.iter().map(|mean| *mean as f32).collect(),
-        // The normaliser adds a little to the deviation; Gymnasium adds less, to the variance.
+        // The normalizer adds a little to the deviation; Gymnasium adds less, to the variance.
         std: moments
             .variance
             .iter()
@@ -126,7 +126,7 @@ fn measure_observations(
             .collect(),
     };
     // Once for each of the frames, and for the goal.
-    preprocessing.observation = normaliser.resized(inputs);
+    preprocessing.observation = normalizer.resized(inputs);
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {
@@ -135,24 +135,24 @@ fn wide(values: &[f32]) -> Vec<f64> {
 
 /// Scales what learners get as reward by the deviation of the discounted returns so far (`NormalizeReward` of Gymnasium).
 ///
-/// It changes [`Steps::reward`] alone: returns that are reported stay raw. The return of a step that ends the episode counts
+/// It changes [`StepResults::reward`] alone: returns that are reported stay raw. The return of a step that ends the episode counts
 /// what came before it, whatever the end; Gymnasium 1.4 leaves that out where the task terminated.
 #[derive(Clone, Debug, Resource, Reflect)]
-pub struct NormaliseReturns {
+pub struct NormalizeReturns {
     /// Discount γ of the returns.
     #[reflect(@Bounds::within(0.0, 1.0))]
     pub discount: f64,
 }
 
-impl Default for NormaliseReturns {
+impl Default for NormalizeReturns {
     fn default() -> Self {
-        NormaliseReturns { discount: 0.99 }
+        NormalizeReturns { discount: 0.99 }
     }
 }
 
-impl Settings for NormaliseReturns {}
+impl Settings for NormalizeReturns {}
 
-impl Plugin for NormaliseReturns {
+impl Plugin for NormalizeReturns {
     fn build(&self, app: &mut App) {
         let scale = scale_rewards
             .in_set(EnvironmentSystems::TimeLimit)
@@ -187,8 +187,8 @@ impl Persist for ReturnMoments {
 }
 
 fn scale_rewards(
-    settings: Res<NormaliseReturns>,
-    mut steps: ResMut<Steps>,
+    settings: Res<NormalizeReturns>,
+    mut steps: ResMut<StepResults>,
     mut returns: ResMut<ReturnMoments>,
 ) {
     let (steps, returns) = (&mut *steps, &mut *returns);

@@ -2,7 +2,7 @@
 //!
 //! 1. `ScatterActions`: [`scatter_actions`] hands each entity its row of the policy's actions.
 //! 2. `Step`: the environment's own system moves its world.
-//! 3. `TimeLimit`: [`limit_time`] cuts long episodes; [`keep_steps`] then copies what the step brought, before a reset
+//! 3. `TimeLimit`: [`limit_time`] cuts long episodes; [`keep_steps`] then copies the step's result, before a reset
 //!    overwrites it.
 //! 4. `Autoreset`: the environment's own system begins new episodes.
 //! 5. `Gather`: [`gather_observations`] shows the policy what there is to see now.
@@ -13,21 +13,27 @@ use std::ops::Range;
 use bevy_ecs::prelude::*;
 
 use super::entity::{
-    Action, Agent, Ended, EpisodeStatistics, Observation, Restart, Reward, StepCount,
+    Action, Ended, EnvironmentRow, EpisodeStatistics, Observation, Restart, Reward, StepCount,
 };
 use super::{
     Actions, Autoreset, CollectError, EpisodeTimeLimit, FinishedEpisode, FinishedEpisodes,
-    Observations, Steps,
+    Observations, StepResults,
 };
 use crate::data::{Column, Spaces};
 use crate::env::Space;
 
-/// Checks the policy's actions and hands each entity its row; clears what the last step brought.
+/// Checks the policy's actions and hands each entity its row; clears the last step's result.
 pub fn scatter_actions(
     actions: Res<Actions>,
     spaces: Res<Spaces>,
     autoreset: Res<Autoreset>,
-    mut agents: Query<(&Agent, &mut Action, &mut Reward, &mut Ended, &mut Restart)>,
+    mut agents: Query<(
+        &EnvironmentRow,
+        &mut Action,
+        &mut Reward,
+        &mut Ended,
+        &mut Restart,
+    )>,
 ) -> Result<(), BevyError> {
     check(&actions, &spaces)?;
     for (agents, mut taken, mut rewards, mut ends, mut restarts) in agents.contiguous_iter_mut()? {
@@ -101,15 +107,15 @@ pub fn limit_time(
     Ok(())
 }
 
-/// Copies what the step brought into [`Steps`], the true last observation of an ended episode included, and counts returns.
+/// Copies the step's result into [`StepResults`], the true last observation of an ended episode included, and counts returns.
 pub fn keep_steps(
     observations: Res<Observations>,
     actions: Res<Actions>,
     autoreset: Res<Autoreset>,
-    mut steps: ResMut<Steps>,
+    mut steps: ResMut<StepResults>,
     mut finished: ResMut<FinishedEpisodes>,
     mut agents: Query<(
-        &Agent,
+        &EnvironmentRow,
         &Observation,
         &Reward,
         &Ended,
@@ -186,7 +192,7 @@ pub fn keep_steps(
 pub fn gather_observations(
     mut observations: ResMut<Observations>,
     mut agents: Query<(
-        &Agent,
+        &EnvironmentRow,
         &Observation,
         &mut Restart,
         &mut StepCount,
@@ -225,7 +231,7 @@ pub(super) fn due(restarts: &[Restart]) -> impl Iterator<Item = usize> {
 /// Calls `each` for every stretch of entities whose rows follow each other, with its places and its rows: one stretch, unless
 /// entities were moved.
 fn for_each_run(
-    agents: &[Agent],
+    agents: &[EnvironmentRow],
     mut each: impl FnMut(Range<usize>, Range<usize>) -> Result<(), CollectError>,
 ) -> Result<(), CollectError> {
     let mut start = 0;

@@ -3,7 +3,7 @@
 //! Each thread owns a stretch of the environments, the calling one the first stretch. A step sends the others the actions of
 //! their rows over a channel and takes outcomes back over another; the buffers travel to and fro. Rows, seeds and errors come out as they would one after the
 //! other, whatever the number of threads, and so does what is saved: a run may be resumed with another number, or with none
-//! (`boxed`).
+//! (`any_environment`).
 
 use std::hint::spin_loop;
 use std::ops::Range;
@@ -15,10 +15,10 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use crossbeam::channel::{Receiver, Sender, TryRecvError, unbounded};
 
-use super::boxed::{KEY, refused_row, wrong_count};
-use super::entity::{Action, Agent, Ended, Observation, Restart, Reward};
+use super::any_environment::{KEY, refused_row, wrong_count};
+use super::entity::{Action, Ended, EnvironmentRow, Observation, Restart, Reward};
 use super::plugin::AppEnvironmentExt;
-use super::{CollectError, Elements};
+use super::{CollectError, SmallVector};
 use crate::checkpoint::{AppPersistExt, CheckpointError, Snapshot};
 use crate::env::{self, Environment, EnvironmentError};
 use crate::schedule::RunError;
@@ -77,7 +77,7 @@ struct RowsOfStep {
     actions: Vec<f32>,
     observations: Vec<f32>,
     restart: Vec<bool>,
-    outcomes: Vec<env::Outcome>,
+    outcomes: Vec<env::StepResult>,
 }
 
 /// Spawns the given environments, the first seeded with `seed`, the second with `seed + 1` and so on, and so many threads.
@@ -106,8 +106,8 @@ pub(super) fn spawn(
             .collect();
         let rows = first..first + own.len();
         for row in rows.clone() {
-            let observation = Observation(Elements::zeros(observation_width));
-            app.world_mut().spawn((Agent { row }, observation));
+            let observation = Observation(SmallVector::zeros(observation_width));
+            app.world_mut().spawn((EnvironmentRow { row }, observation));
         }
         let rows_of_step = RowsOfStep {
             action_width,
@@ -139,7 +139,7 @@ pub(super) fn spawn(
         .steps_environments(step, restart);
 }
 
-const NOTHING: env::Outcome = env::Outcome {
+const NOTHING: env::StepResult = env::StepResult {
     reward: 0.0,
     terminated: false,
     truncated: false,
@@ -237,7 +237,7 @@ fn load_rows(own: &mut [Owned], saved: &[env::Snapshot]) -> Result<(), (usize, E
 }
 
 impl Worker {
-    /// A worker that is gone answers nothing, which [`answer`](Self::answer) tells.
+    /// A worker that is gone answers nothing, which [`answer`](Self::answer) reports.
     fn order(&self, order: Order) {
         match &self.hands {
             Hands::Here(own) => lock(own).1 = Some(order),
@@ -327,7 +327,7 @@ impl Workers {
 impl Drop for Hands {
     fn drop(&mut self) {
         if let Hands::There { orders, thread, .. } = self {
-            // Without orders to come the thread ends; a panic in it was told when it happened.
+            // Without orders to come the thread ends; a panic in it was reported when it happened.
             *orders = None;
             if let Some(thread) = thread.take() {
                 let _ = thread.join();
@@ -343,7 +343,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn step(
     mut workers: ResMut<Workers>,
     mut agents: Query<(
-        &Agent,
+        &EnvironmentRow,
         &Action,
         &Restart,
         &mut Observation,
@@ -382,7 +382,7 @@ fn step(
 
 fn restart(
     mut workers: ResMut<Workers>,
-    mut agents: Query<(&Agent, &Restart, &mut Observation)>,
+    mut agents: Query<(&EnvironmentRow, &Restart, &mut Observation)>,
 ) -> Result<(), BevyError> {
     if !agents.iter().any(|(_, restart, _)| restart.0) {
         return Ok(());

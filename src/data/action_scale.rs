@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::normaliser::whole_rows;
+use super::normalizer::whole_rows;
 use super::{Column, Transitions};
 
 /// Maps each action element from `low..=high` to `-1..=1` and back, affinely and without clamping.
@@ -61,7 +61,7 @@ impl ActionScale {
         Self::checked(low, high)
     }
 
-    /// Leaves actions of `width` elements as they are: for choices, and for boxes without bounds.
+    /// Leaves actions of `width` elements as they are: for discrete actions, and for boxes without bounds.
     pub fn identity(width: usize) -> Self {
         Self {
             low: vec![-1.0; width],
@@ -198,7 +198,7 @@ pub enum ScaleError {
     },
     /// A mean or a deviation that cannot be applied.
     #[error(
-        "element {element} has mean {mean} and standard deviation {std}; both must be finite and the deviation at least 0: fit the normaliser again"
+        "element {element} has mean {mean} and standard deviation {std}; both must be finite and the deviation at least 0: fit the normalizer again"
     )]
     Statistics {
         /// Which element of the observation.
@@ -225,7 +225,7 @@ pub enum ScaleError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{End, Episode, Parts};
+    use crate::data::{Episode, EpisodeEnd, Parts};
 
     fn transitions() -> Transitions {
         Transitions::new(Parts {
@@ -242,10 +242,10 @@ mod tests {
                 values: vec![3.0, 5.0, 5.0, 6.0],
                 width: 2,
             },
-            terminal: vec![false; 2],
+            terminated: vec![false; 2],
             episodes: vec![Episode {
                 rows: 0..2,
-                end: End::Truncated,
+                end: EpisodeEnd::Truncated,
             }],
         })
         .unwrap()

@@ -14,11 +14,11 @@ use super::hdf5::FileError;
 use super::split::{held_out_by, split};
 use super::streaming::Stored;
 use super::{
-    ActionScale, Bytes, Column, Data, DataRows, Dones, Goals, LoadError, Normaliser,
-    ObservationParts, Reading, Recording, Rule, ScaleError, Split, SplitError, StoredRows,
+    ActionScale, Bytes, Column, Data, DataRows, DatasetFile, Dones, Goals, LoadError, Normalizer,
+    ObservationParts, Reading, Rule, ScaleError, Split, SplitError, StoredRows,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
-use crate::data::Steps;
+use crate::data::StepResults;
 use crate::env::Space;
 use crate::random::Seed;
 use crate::scene::{Bounds, FieldProblems, Settings};
@@ -46,8 +46,8 @@ pub struct Dataset {
     /// one stands for those before it.
     #[reflect(@Bounds::within(1.0, 1_000.0))]
     pub frames: usize,
-    /// Whether observations are normalised: (s − μ) / (σ + 1e-3), with the mean and deviation of the training data.
-    pub normalise: bool,
+    /// Whether observations are normalized: (s − μ) / (σ + 1e-3), with the mean and deviation of the training data.
+    pub normalize: bool,
     /// The smallest and largest action, mapped to −1 and 1. None: those of the environment, or else of the data.
     pub action_bounds: Option<(f32, f32)>,
     /// The share of the episodes that is held out for validation.
@@ -70,7 +70,7 @@ impl Default for Dataset {
             filter: None,
             validation_filter: None,
             frames: 1,
-            normalise: true,
+            normalize: true,
             action_bounds: None,
             validation: 0.0,
             memory: None,
@@ -144,10 +144,10 @@ pub struct Spaces {
     pub action: Space,
 }
 
-/// That the algorithm learns which of a few choices to take: data whose actions are choices are its own, and are refused by an
+/// That the algorithm learns which of a few discrete actions to take: data whose actions are discrete are its own, and are refused by an
 /// algorithm that does not say so.
 #[derive(Resource, Clone, Copy, Debug, Default)]
-pub struct LearnsChoices;
+pub struct DiscreteActionsOnly;
 
 /// Folders in which relative paths are looked for besides the working directory: the scene's.
 #[derive(Resource, Clone, Debug, Default)]
@@ -171,7 +171,7 @@ pub struct Preprocessing {
     /// What one observation consists of.
     pub parts: ObservationParts,
     /// Raw observations to what networks see: all frames, and the goal.
-    pub observation: Normaliser,
+    pub observation: Normalizer,
     /// Raw actions to [-1, 1] and back.
     pub action: ActionScale,
     /// How many observations a network sees side by side, at least 1; [`observation`](Self::observation) has statistics for all of
@@ -183,7 +183,7 @@ pub struct Preprocessing {
 #[derive(Deserialize)]
 struct Saved {
     parts: ObservationParts,
-    observation: Normaliser,
+    observation: Normalizer,
     action: ActionScale,
     frames: usize,
 }
@@ -217,7 +217,7 @@ impl TryFrom<Saved> for Preprocessing {
 
 impl Preprocessing {
     /// Observations that are one vector without a name, seen one by one.
-    pub fn new(observation: Normaliser, action: ActionScale) -> Self {
+    pub fn new(observation: Normalizer, action: ActionScale) -> Self {
         Preprocessing {
             parts: ObservationParts::vector(observation.mean.len()),
             observation,
@@ -252,7 +252,7 @@ pub enum DatasetError {
     /// The validation share.
     #[error(transparent)]
     Split(#[from] SplitError),
-    /// Normalising or scaling.
+    /// Normalizing or scaling.
     #[error("{file}: {error}")]
     Scale {
         /// The file.
@@ -262,7 +262,7 @@ pub enum DatasetError {
     },
     /// Actions of another kind than the environment's.
     #[error(
-        "{file}: {found}, and an action of {environment} is {expected}; train on data of that environment, or name the data's own in `Rollouts(env: ..)`"
+        "{file}: {found}, and an action of {environment} is {expected}; train on data of that environment, or name the data's own in `Evaluation(env: ..)`"
     )]
     OtherActions {
         /// The file.
@@ -276,7 +276,7 @@ pub enum DatasetError {
     },
     /// Data of another task than the environment.
     #[error(
-        "{file}: its {what} have {found} elements, and those of {environment} have {expected}; train on data of that environment, or name the data's own in `Rollouts(env: ..)`"
+        "{file}: its {what} have {found} elements, and those of {environment} have {expected}; train on data of that environment, or name the data's own in `Evaluation(env: ..)`"
     )]
     OtherTask {
         /// The file.
@@ -328,7 +328,7 @@ pub(crate) fn load_dataset(
     folders: Option<Res<SearchFolders>>,
     spaces: Option<Res<Spaces>>,
     goals: Option<Res<Goals>>,
-    online: Option<Res<Steps>>,
+    online: Option<Res<StepResults>>,
     acting: Option<Res<Preprocessing>>,
     mut commands: Commands,
 ) -> Result<(), BevyError> {
@@ -354,7 +354,7 @@ pub(crate) fn load_dataset(
     preprocessing.observation = preprocessing
         .observation
         .repeated(frames + usize::from(goals.is_some()));
-    if let (Some(n), None) = (loaded.data.choices(), &spaces) {
+    if let (Some(n), None) = (loaded.data.discrete_actions(), &spaces) {
         commands.insert_resource(Spaces {
             environment: loaded.data.file.display().to_string(),
             observation: Space::from_bounds(&vec![
@@ -439,18 +439,18 @@ fn prepare(
         file: name.clone(),
         error,
     };
-    let scale_of = |actions: &Column, choices: Option<usize>| {
-        of_the_same_kind(&name, choices, spaces)?;
-        action_scale(dataset, spaces, actions, choices).map_err(scale_error)
+    let scale_of = |actions: &Column, discrete_actions: Option<usize>| {
+        of_the_same_kind(&name, discrete_actions, spaces)?;
+        action_scale(dataset, spaces, actions, discrete_actions).map_err(scale_error)
     };
-    let recording = Recording::open(file, &dataset.reading())?;
-    let parts = ObservationParts::of_keys(recording.observation());
-    of_the_same_task(&name, recording.widths(), spaces)?;
+    let dataset_file = DatasetFile::open(file, &dataset.reading())?;
+    let parts = ObservationParts::of_keys(dataset_file.observation());
+    of_the_same_task(&name, dataset_file.widths(), spaces)?;
     // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
-    let split = match recording.held_out() {
-        Some(held_out) => held_out_by(recording.episodes(), held_out)?,
+    let split = match dataset_file.held_out() {
+        Some(held_out) => held_out_by(dataset_file.episodes(), held_out)?,
         None => split(
-            recording.episodes(),
+            dataset_file.episodes(),
             f64::from(dataset.validation),
             Seed(0).0,
         )?,
@@ -458,8 +458,8 @@ fn prepare(
     if dataset.holds_out() && split.held_out.is_empty() {
         return Err(SplitError::Nothing { what: "held out" }.into());
     }
-    let place = recording.file().path().to_path_buf();
-    let needed = recording.memory_needed();
+    let place = dataset_file.file().path().to_path_buf();
+    let needed = dataset_file.memory_needed();
     let budget = dataset
         .memory
         .map(|gigabytes| Bytes((f64::from(gigabytes) * 1e9) as u64));
@@ -469,18 +469,19 @@ fn prepare(
              ahead of the learner"
         );
         let (mut stored, observation, extremes) =
-            Stored::sweep(recording, budget, &split, dataset.normalise)?;
+            Stored::sweep(dataset_file, budget, &split, dataset.normalize)?;
         let observation = observation.leaving_bytes(&parts);
-        let choices = stored.recording().choices();
+        let discrete_actions = stored.dataset_file().discrete_actions();
         let greatest = extremes.values.iter().copied().fold(0.0, f32::max) as usize;
-        let choices = choices.map(|choices| choices.count.unwrap_or(greatest + 1));
-        let action = scale_of(&extremes, choices)?;
+        let discrete_actions =
+            discrete_actions.map(|discrete_actions| discrete_actions.count.unwrap_or(greatest + 1));
+        let action = scale_of(&extremes, discrete_actions)?;
         stored.rescale(observation.clone(), action.clone());
         return Ok(Loaded {
             data: Data {
                 rows: DataRows::InFile(StoredRows {
                     stored: Arc::new(stored),
-                    choices,
+                    discrete_actions,
                     memory: budget,
                 }),
                 split: Arc::new(split),
@@ -492,14 +493,14 @@ fn prepare(
             },
         });
     }
-    let mut transitions = recording.read()?;
-    let observation = if dataset.normalise {
-        Normaliser::fit(&training_rows(transitions.observation(), &split)).leaving_bytes(&parts)
+    let mut transitions = dataset_file.read()?;
+    let observation = if dataset.normalize {
+        Normalizer::fit(&training_rows(transitions.observation(), &split)).leaving_bytes(&parts)
     } else {
-        Normaliser::identity(transitions.observation().width)
+        Normalizer::identity(transitions.observation().width)
     };
-    let choices = transitions.choices();
-    let action = scale_of(transitions.action(), choices)?;
+    let discrete_actions = transitions.discrete_actions();
+    let action = scale_of(transitions.action(), discrete_actions)?;
     observation.apply(&mut transitions).map_err(scale_error)?;
     action.apply(&mut transitions).map_err(scale_error)?;
     Ok(Loaded {
@@ -535,31 +536,34 @@ fn of_the_same_task(
     Ok(())
 }
 
-/// Refuses choices where the environment takes numbers, more choices than it has, and numbers where it has choices.
+/// Refuses discrete actions where the environment takes numbers, more discrete actions than it has, and numbers where it has discrete actions.
 fn of_the_same_kind(
     name: &str,
-    choices: Option<usize>,
+    discrete_actions: Option<usize>,
     spaces: Option<&Spaces>,
 ) -> Result<(), DatasetError> {
     let Some(spaces) = spaces else { return Ok(()) };
-    let fits = match (choices, &spaces.action) {
-        (Some(choices), Space::Discrete { n }) => choices <= *n,
-        (choices, space) => choices.is_none() && !matches!(space, Space::Discrete { .. }),
+    let fits = match (discrete_actions, &spaces.action) {
+        (Some(discrete_actions), Space::Discrete { n }) => discrete_actions <= *n,
+        (discrete_actions, space) => {
+            discrete_actions.is_none() && !matches!(space, Space::Discrete { .. })
+        }
     };
     if fits {
         return Ok(());
     }
     Err(DatasetError::OtherActions {
         file: name.to_owned(),
-        found: match choices {
-            Some(choices) => format!("an action is one of {choices} choices"),
-            None => {
-                "its actions are real numbers and no choices, which are whole numbers".to_owned()
+        found: match discrete_actions {
+            Some(discrete_actions) => {
+                format!("an action is one of {discrete_actions} discrete actions")
             }
+            None => "its actions are real numbers and no discrete actions, which are whole numbers"
+                .to_owned(),
         },
         environment: spaces.environment.clone(),
         expected: match &spaces.action {
-            Space::Discrete { n } => format!("one of {n} choices"),
+            Space::Discrete { n } => format!("one of {n} discrete actions"),
             space => format!("{} real number(s)", space.size()),
         },
     })
@@ -570,10 +574,10 @@ fn action_scale(
     dataset: &Dataset,
     spaces: Option<&Spaces>,
     actions: &Column,
-    choices: Option<usize>,
+    discrete_actions: Option<usize>,
 ) -> Result<ActionScale, ScaleError> {
     let width = actions.width;
-    if choices.is_some() {
+    if discrete_actions.is_some() {
         return Ok(ActionScale::identity(width));
     }
     match (dataset.action_bounds, spaces.map(|spaces| &spaces.action)) {
@@ -612,7 +616,7 @@ mod tests {
             let said = serde_json::to_value(Preprocessing {
                 parts: ObservationParts::vector(3),
                 frames,
-                ..Preprocessing::new(Normaliser::identity(width), ActionScale::identity(1))
+                ..Preprocessing::new(Normalizer::identity(width), ActionScale::identity(1))
             });
             serde_json::from_value::<Preprocessing>(said.unwrap())
         };

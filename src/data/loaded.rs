@@ -38,8 +38,8 @@ pub enum DataRows {
 pub struct StoredRows {
     /// The transitions, preprocessed as they are read.
     pub stored: Arc<Stored>,
-    /// How many choices an action is one of; `None` where actions are vectors of real numbers.
-    pub choices: Option<usize>,
+    /// Number of discrete actions; `None` where actions are vectors of real numbers.
+    pub discrete_actions: Option<usize>,
     /// The most memory that they may take.
     pub memory: Bytes,
 }
@@ -79,15 +79,15 @@ impl Data {
     pub fn widths(&self) -> [usize; 2] {
         match &self.rows {
             DataRows::InMemory(rows) => [rows.observation().width, rows.action().width],
-            DataRows::InFile(rows) => rows.stored.recording().widths(),
+            DataRows::InFile(rows) => rows.stored.dataset_file().widths(),
         }
     }
 
-    /// How many choices an action is one of; `None` where actions are vectors of real numbers.
-    pub fn choices(&self) -> Option<usize> {
+    /// Number of discrete actions; `None` where actions are vectors of real numbers.
+    pub fn discrete_actions(&self) -> Option<usize> {
         match &self.rows {
-            DataRows::InMemory(rows) => rows.choices(),
-            DataRows::InFile(rows) => rows.choices,
+            DataRows::InMemory(rows) => rows.discrete_actions(),
+            DataRows::InFile(rows) => rows.discrete_actions,
         }
     }
 
@@ -125,7 +125,7 @@ impl Data {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Column, End, Parts};
+    use crate::data::{Column, EpisodeEnd, Parts};
 
     #[test]
     fn held_out_episodes_are_not_among_those_that_are_trained_on() {
@@ -135,11 +135,11 @@ mod tests {
             action: column(vec![0.0; 6]),
             reward: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
             next_observation: column(vec![0.0; 6]),
-            terminal: vec![false; 6],
+            terminated: vec![false; 6],
             episodes: [0..1, 1..3, 3..6]
                 .map(|rows| Episode {
                     rows,
-                    end: End::Truncated,
+                    end: EpisodeEnd::Truncated,
                 })
                 .to_vec(),
         });

@@ -11,14 +11,14 @@ use crate::scene::Bounds;
 /// use yarak::prelude::*;
 ///
 /// let folded = MinibatchSettings::default().plugin(0.99, 3, false);
-/// assert_eq!((folded.batch, folded.discount, folded.n_step), (256, 0.99, 3));
+/// assert_eq!((folded.batch_size, folded.discount, folded.n_step), (256, 0.99, 3));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Reflect)]
 pub struct MinibatchSettings {
     /// Rows in a minibatch.
     #[reflect(@Bounds::within(1.0, 10_000_000.0))]
     pub batch_size: usize,
-    /// Gradient steps in an epoch. None: rows / batch size of a dataset, rounded up, and 1000 with environments.
+    /// Gradient steps in an epoch. None: rows / batch_size of a dataset, rounded up, and 1000 with environments.
     #[reflect(@Bounds::at_least(1.0))]
     pub steps_per_epoch: Option<u64>,
 }
@@ -41,7 +41,7 @@ impl MinibatchSettings {
     /// What draws them, with so many rewards folded into one; `infinite_horizon` is [`MinibatchPlugin`]'s.
     pub fn plugin(&self, discount: f32, n_step: usize, infinite_horizon: bool) -> MinibatchPlugin {
         MinibatchPlugin {
-            batch: self.batch_size,
+            batch_size: self.batch_size,
             steps_per_epoch: self.steps_per_epoch,
             discount,
             n_step,
@@ -57,7 +57,7 @@ impl MinibatchSettings {
 ///
 /// let off_policy = OffPolicySettings { learning_starts: 1_000, ..default() };
 /// let experience = off_policy.plugin(MinibatchSettings::of(64).plugin(0.99, 1, false));
-/// assert_eq!((experience.minibatch.batch, experience.off_policy.train_freq), (64, 1));
+/// assert_eq!((experience.minibatch.batch_size, experience.off_policy.train_freq), (64, 1));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Reflect)]
 pub struct OffPolicySettings {

@@ -1,17 +1,17 @@
 //! Recorded experience: reading it, checking it, cutting it and rescaling it.
 //!
-//! - [`load`] reads an HDF5 file of demonstrations, in whatever known [`Layout`] it is, into [`Transitions`]. [`Recording`] is
+//! - [`load`] reads an HDF5 file of demonstrations, in whatever known [`Layout`] it is, into [`Transitions`]. [`DatasetFile`] is
 //!   the same file opened, with its columns and episodes known and its values read when they are asked for; [`Reading`] says
 //!   what is read, and as what.
 //! - [`Transitions`] is the columns that learners sample from: observations, actions, rewards, next observations, terminals,
-//!   and the episodes with how each of them ended. Terminal and truncated are different [`End`]s.
+//!   and the episodes with how each of them ended. Terminal and truncated are different [`EpisodeEnd`]s.
 //! - [`fold`] folds multi-step returns, [`split_episodes`] and [`split_by`] hold out whole episodes, [`Windows`] cuts padded
-//!   sequences, [`FrameStack`] is an episode's last observations, [`Goals`] are what an episode came to, [`Normaliser`] and [`ActionScale`] rescale.
+//!   sequences, [`FrameStack`] is an episode's last observations, [`Goals`] are what an episode came to, [`Normalizer`] and [`ActionScale`] rescale.
 //! - [`check`] looks a file over, and says what is odd in it, with the places.
 //! - [`convert`] writes transitions in other layouts.
 //! - [`streaming`] leaves data in their file that are larger than memory.
-//! - [`Replay`] keeps what environments brought in a [`ReplayBuffer`], and [`ExperiencePlugin`] lets an algorithm learn from it.
-//! - [`Rollout`] holds what a policy's own draws brought in a round, and [`RolloutPlugin`] lets an algorithm learn from it.
+//! - [`Replay`] keeps the experience of environments in a [`ReplayBuffer`], and [`ExperiencePlugin`] lets an algorithm learn from it.
+//! - [`RolloutBuffer`] holds what a policy's own samples gave in a round, and [`RolloutPlugin`] lets an algorithm learn from it.
 //! - [`Summary`] is what `yarak data info` prints, [`DatasetPicture`] what `yarak data plot` draws.
 //!
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with
@@ -26,7 +26,7 @@ mod loaded;
 mod memory;
 mod minibatch_settings;
 mod minibatches;
-mod normaliser;
+mod normalizer;
 mod parts;
 mod picture;
 pub(crate) mod pipeline;
@@ -44,15 +44,15 @@ mod transitions_error;
 pub use action_scale::{ActionScale, ScaleError};
 pub(crate) use dataset::load_dataset;
 pub use dataset::{
-    Dataset, DatasetError, LearnsChoices, Preprocessing, SearchFolders, SharedDataset, Spaces,
-    preload,
+    Dataset, DatasetError, DiscreteActionsOnly, Preprocessing, SearchFolders, SharedDataset,
+    Spaces, preload,
 };
-pub use hdf5::{Choices, Dones, Key, Layout, LoadError, Reading, Recording, Rule, load};
+pub use hdf5::{DatasetFile, DiscreteActions, Dones, Key, Layout, LoadError, Reading, Rule, load};
 pub use loaded::{Data, DataRows, ScoredEpisode, StoredRows};
 pub use memory::Bytes;
 pub use minibatch_settings::{MinibatchSettings, OffPolicySettings};
 pub use minibatches::{MinibatchPlugin, Minibatches};
-pub use normaliser::Normaliser;
+pub use normalizer::Normalizer;
 pub use parts::{ObservationPart, ObservationParts, PartKind};
 pub use picture::DatasetPicture;
 pub use pipeline::{
@@ -61,12 +61,12 @@ pub use pipeline::{
 };
 pub use replay::{ExperiencePlugin, Replay, ReplayBuffer, Replayed, RowWeights, WeightError};
 pub use rollout::{
-    Divergence, DrawnActions, Experienced, GivenRows, GivenRowsError, GivenRowsPlugin, Rollout,
-    RolloutBatch, RolloutPlugin, generalised_advantages,
+    Divergence, Experienced, FixedRollout, FixedRolloutError, FixedRolloutPlugin, RolloutBatch,
+    RolloutBuffer, RolloutPlugin, SampledActions, generalized_advantages,
 };
 pub use seen::Seen;
 pub use split::{Split, SplitError, split_by, split_episodes};
-pub use steps::Steps;
+pub use steps::StepResults;
 pub use summary::{ColumnInFile, ElementRange, Ends, Spread, Summary};
-pub use transitions::{Column, End, Episode, Parts, Transitions};
+pub use transitions::{Column, Episode, EpisodeEnd, Parts, Transitions};
 pub use transitions_error::TransitionsError;

@@ -24,7 +24,7 @@ pub struct ObservationPart {
 /// What the elements of a part are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PartKind {
-    /// Real numbers, which are normalised where a dataset says so.
+    /// Real numbers, which are normalized where a dataset says so.
     Number,
     /// Bytes from 0 to 255, such as a picture's, which are not.
     Byte,

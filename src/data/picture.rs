@@ -3,7 +3,7 @@
 
 use plotters::prelude::*;
 
-use super::{Column, End, Transitions};
+use super::{Column, EpisodeEnd, Transitions};
 use crate::report::axis::Axis;
 use crate::report::canvas::{
     AXIS, Anchor, Canvas, Drawn, GREY, GRID, INK, element, fine, fitting, text_width, thick,
@@ -59,7 +59,7 @@ pub struct DatasetPicture<'a> {
 /// One element of a column.
 struct Element<'a> {
     name: String,
-    colour: RGBColor,
+    color: RGBColor,
     values: &'a [f32],
     width: usize,
     index: usize,
@@ -93,15 +93,15 @@ impl DatasetPicture<'_> {
     }
 
     fn elements(&self) -> Vec<Element<'_>> {
-        let of = |name: &'static str, colour, column: &'_ Column| {
+        let of = |name: &'static str, color, column: &'_ Column| {
             let width = column.width;
-            (0..width).map(move |index| (format!("{name} {index}"), colour, width, index))
+            (0..width).map(move |index| (format!("{name} {index}"), color, width, index))
         };
         let (observation, action) = (self.transitions.observation(), self.transitions.action());
         let element = |values| {
-            move |(name, colour, width, index)| Element {
+            move |(name, color, width, index)| Element {
                 name,
-                colour,
+                color,
                 values,
                 width,
                 index,
@@ -109,7 +109,7 @@ impl DatasetPicture<'_> {
         };
         let reward = Element {
             name: "reward".to_owned(),
-            colour: VERMILION,
+            color: VERMILION,
             values: self.transitions.reward(),
             width: 1,
             index: 0,
@@ -154,7 +154,7 @@ impl DatasetPicture<'_> {
         canvas.0.present()
     }
 
-    /// A dot for each episode, and beside them how many there are of each return.
+    /// A dot for each episode, and next to them how many there are of each return.
     fn draw_returns(&self, canvas: &Canvas) -> Drawn {
         let returns = self.transitions.returns();
         let episodes = self.transitions.episodes();
@@ -208,11 +208,11 @@ impl DatasetPicture<'_> {
             _ => 1.8,
         };
         for (index, total) in returns.iter().enumerate().step_by(each) {
-            let colour = colour(episodes[index].end).mix(0.75).filled();
+            let color = color(episodes[index].end).mix(0.75).filled();
             let at = fine(across(index as f64), down(*total));
             canvas
                 .0
-                .draw(&Circle::new(at, fine(radius, 0.0).0, colour))?;
+                .draw(&Circle::new(at, fine(radius, 0.0).0, color))?;
         }
         let histogram = Histogram::of(returns.iter().copied(), 36);
         let ends = (down(histogram.low), down(histogram.high));
@@ -222,9 +222,9 @@ impl DatasetPicture<'_> {
     fn draw_legend(&self, canvas: &Canvas, middle: f64) -> Drawn {
         let mut left = MARGIN;
         for (end, name) in [
-            (End::Terminal, "terminal"),
-            (End::Truncated, "truncated"),
-            (End::Unfinished, "unfinished"),
+            (EpisodeEnd::Terminated, "terminal"),
+            (EpisodeEnd::Truncated, "truncated"),
+            (EpisodeEnd::Unfinished, "unfinished"),
         ] {
             let episodes = self.transitions.episodes().iter();
             let count = episodes.filter(|episode| episode.end == end).count();
@@ -235,7 +235,7 @@ impl DatasetPicture<'_> {
             let dot = Circle::new(
                 fine(left + 5.0, middle),
                 fine(4.0, 0.0).0,
-                colour(end).filled(),
+                color(end).filled(),
             );
             canvas.0.draw(&dot)?;
             canvas.write(&text, (left + 15.0, middle), 12.0, &GREY, Anchor::LEFT)?;
@@ -293,11 +293,11 @@ impl DatasetPicture<'_> {
     }
 }
 
-fn colour(end: End) -> RGBColor {
+fn color(end: EpisodeEnd) -> RGBColor {
     match end {
-        End::Terminal => BLUE,
-        End::Truncated => ORANGE,
-        End::Unfinished => GREY,
+        EpisodeEnd::Terminated => BLUE,
+        EpisodeEnd::Truncated => ORANGE,
+        EpisodeEnd::Unfinished => GREY,
     }
 }
 
@@ -326,7 +326,7 @@ fn draw_element(canvas: &Canvas, element: &Element, (left, top): (f64, f64), wid
     };
     canvas.write(&told, (right, top), 11.5, &GREY, Anchor::RIGHT)?;
     let height = bottom - top - 14.0;
-    histogram.draw_upright(canvas, (left, right), (bottom, height), element.colour)?;
+    histogram.draw_upright(canvas, (left, right), (bottom, height), element.color)?;
     canvas.line(
         [(left, bottom), (right, bottom)],
         AXIS.stroke_width(thick(1.0)),
@@ -350,7 +350,7 @@ fn draw_element(canvas: &Canvas, element: &Element, (left, top): (f64, f64), wid
         Anchor::RIGHT,
     )?;
     let zero = -histogram.low / (histogram.high - histogram.low);
-    // Where it stands apart from both ends.
+    // Where it is apart from both ends.
     if (0.12..0.88).contains(&zero) {
         let across = left + zero * width;
         canvas.line(

@@ -3,7 +3,7 @@
 use bevy_ecs::prelude::*;
 
 use super::pipeline::{Sight, View};
-use super::{Column, Steps};
+use super::{Column, StepResults};
 use crate::checkpoint::{CheckpointError, Persist, Snapshot};
 
 /// What networks see of the environments, raw, `[environments, frames * observation]` and the goal: not there where that is what
@@ -36,8 +36,8 @@ impl Seen {
     }
 
     /// A step as learners are to keep it: what is observed, without the goal.
-    pub(crate) fn observed(&self, steps: &Steps) -> Steps {
-        Steps {
+    pub(crate) fn observed(&self, steps: &StepResults) -> StepResults {
+        StepResults {
             observation: self.view.observe(&steps.observation),
             next_observation: self.view.observe(&steps.next_observation),
             ..steps.clone()
@@ -57,7 +57,7 @@ impl Seen {
         self.has_begun = true;
     }
 
-    pub(crate) fn follow(&mut self, steps: &Steps, observations: &Column) {
+    pub(crate) fn follow(&mut self, steps: &StepResults, observations: &Column) {
         std::mem::swap(&mut self.before, &mut self.now);
         for (row, sight) in self.sights.iter_mut().enumerate() {
             if steps.valid[row] {

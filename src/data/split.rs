@@ -27,7 +27,7 @@ pub struct Split {
 /// A share outside `0..1`, or a share above 0 of a single episode.
 ///
 /// ```
-/// use yarak::data::{Column, End, Episode, Parts, Transitions, split_episodes};
+/// use yarak::data::{Column, EpisodeEnd, Episode, Parts, Transitions, split_episodes};
 ///
 /// let column = Column { values: vec![0.0; 4], width: 1 };
 /// let transitions = Transitions::new(Parts {
@@ -35,8 +35,8 @@ pub struct Split {
 ///     action: column.clone(),
 ///     reward: vec![0.0; 4],
 ///     next_observation: column,
-///     terminal: vec![false; 4],
-///     episodes: vec![Episode { rows: 0..2, end: End::Truncated }, Episode { rows: 2..4, end: End::Truncated }],
+///     terminated: vec![false; 4],
+///     episodes: vec![Episode { rows: 0..2, end: EpisodeEnd::Truncated }, Episode { rows: 2..4, end: EpisodeEnd::Truncated }],
 /// })?;
 /// let split = split_episodes(&transitions, 0.5, 0)?;
 /// assert_eq!((split.training.len(), split.held_out.len()), (2, 2));
@@ -86,15 +86,15 @@ pub(super) fn split(episodes: &[Episode], share: f64, seed: u64) -> Result<Split
 /// Nothing to train on.
 ///
 /// ```
-/// # use yarak::data::{Column, End, Episode, Parts, Transitions};
+/// # use yarak::data::{Column, EpisodeEnd, Episode, Parts, Transitions};
 /// # let column = Column { values: vec![0.0; 4], width: 1 };
 /// # let transitions = Transitions::new(Parts {
 /// #     observation: column.clone(),
 /// #     action: column.clone(),
 /// #     reward: vec![0.0; 4],
 /// #     next_observation: column,
-/// #     terminal: vec![false; 4],
-/// #     episodes: vec![Episode { rows: 0..1, end: End::Truncated }, Episode { rows: 1..4, end: End::Truncated }],
+/// #     terminated: vec![false; 4],
+/// #     episodes: vec![Episode { rows: 0..1, end: EpisodeEnd::Truncated }, Episode { rows: 1..4, end: EpisodeEnd::Truncated }],
 /// # })?;
 /// let split = yarak::data::split_by(&transitions, &[true, false])?;
 /// assert_eq!((split.training, split.held_out), (vec![1, 2, 3], vec![0]));
@@ -150,7 +150,7 @@ pub enum SplitError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Column, End, Parts};
+    use crate::data::{Column, EpisodeEnd, Parts};
 
     fn episodes(lengths: &[usize]) -> Transitions {
         let rows = lengths.iter().sum();
@@ -165,7 +165,7 @@ mod tests {
                 start += length;
                 Episode {
                     rows: start - length..start,
-                    end: End::Truncated,
+                    end: EpisodeEnd::Truncated,
                 }
             })
             .collect();
@@ -174,7 +174,7 @@ mod tests {
             action: column.clone(),
             reward: vec![0.0; rows],
             next_observation: column,
-            terminal: vec![false; rows],
+            terminated: vec![false; rows],
             episodes,
         })
         .unwrap()

@@ -4,10 +4,10 @@ use bevy_ecs::prelude::*;
 
 use super::Column;
 
-/// What the step of all environments brought, `N` environments: read in
+/// The result of a step of all environments, `N` environments: read in
 /// [`CollectSystems::Record`](crate::schedule::CollectSystems::Record) by replay and rollout buffers.
 #[derive(Resource, Clone, Debug, PartialEq)]
-pub struct Steps {
+pub struct StepResults {
     /// What was observed before, `[N, observation]`, raw.
     pub observation: Column,
     /// What was done, `[N, action]`, as the policy gave it in [`Actions`](crate::collect::Actions).
@@ -25,10 +25,10 @@ pub struct Steps {
     pub valid: Vec<bool>,
 }
 
-impl Steps {
+impl StepResults {
     /// Zeros for so many environments.
     pub fn new(environments: usize, observation: usize, action: usize) -> Self {
-        Steps {
+        StepResults {
             observation: Column::zeros(environments, observation),
             action: Column::zeros(environments, action),
             reward: vec![0.0; environments],

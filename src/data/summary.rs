@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::hdf5::{DatasetInfo, Dtype};
 use super::table::{Table, grouped, size};
-use super::{Column, End, Layout, LoadError, Reading, Recording, Transitions};
+use super::{Column, DatasetFile, EpisodeEnd, Layout, LoadError, Reading, Transitions};
 
 /// A file's contents in numbers. `Display` is a page to read; `Serialize` is the same for a script.
 ///
@@ -33,8 +33,8 @@ pub struct Summary {
     pub recorded_episodes: usize,
     /// How many transitions it gives; fewer than rows where a layout has rows that are none.
     pub transitions: usize,
-    /// How many choices an action is one of; `None` where actions are vectors of real numbers.
-    pub choices: Option<usize>,
+    /// Number of discrete actions; `None` where actions are vectors of real numbers.
+    pub discrete_actions: Option<usize>,
     /// What the file says of its environment, as it says it.
     pub environment: Option<String>,
     /// The filter keys that name some of its episodes.
@@ -53,7 +53,7 @@ pub struct Summary {
     pub others: Vec<ColumnInFile>,
 }
 
-/// A dataset as it stands in the file, or those of all episodes that have the same name in their episode.
+/// A dataset as it is in the file, or those of all episodes that have the same name in their episode.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ColumnInFile {
     /// The path inside the file, or inside each episode's group.
@@ -86,7 +86,7 @@ pub struct Spread {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ends {
     /// In a terminal state.
-    pub terminal: usize,
+    pub terminated: usize,
     /// Cut off.
     pub truncated: usize,
     /// With the recording.
@@ -117,17 +117,17 @@ impl Summary {
     ///
     /// As [`load`](super::load).
     pub fn read(path: impl AsRef<Path>) -> Result<Self, LoadError> {
-        Self::of(&Recording::open(path, &Reading::default())?)
+        Self::of(&DatasetFile::open(path, &Reading::default())?)
     }
 
     /// Sums up a recording.
     ///
     /// # Errors
     ///
-    /// As [`Recording::read`].
-    pub fn of(recording: &Recording) -> Result<Self, LoadError> {
-        let (file, layout) = (recording.file(), recording.layout());
-        let transitions = recording.read()?;
+    /// As [`DatasetFile::read`].
+    pub fn of(dataset_file: &DatasetFile) -> Result<Self, LoadError> {
+        let (file, layout) = (dataset_file.file(), dataset_file.layout());
+        let transitions = dataset_file.read()?;
         let (columns, others): (Vec<_>, Vec<_>) = file
             .datasets()
             .iter()
@@ -140,9 +140,9 @@ impl Summary {
         let mut ends = Ends::default();
         for episode in transitions.episodes() {
             *match episode.end {
-                End::Terminal => &mut ends.terminal,
-                End::Truncated => &mut ends.truncated,
-                End::Unfinished => &mut ends.unfinished,
+                EpisodeEnd::Terminated => &mut ends.terminated,
+                EpisodeEnd::Truncated => &mut ends.truncated,
+                EpisodeEnd::Unfinished => &mut ends.unfinished,
             } += 1;
         }
         Ok(Self {
@@ -150,11 +150,11 @@ impl Summary {
             layout,
             bytes: file.bytes(),
             episodes: transitions.episodes().len(),
-            recorded_episodes: recording.recorded_episodes(),
+            recorded_episodes: dataset_file.recorded_episodes(),
             transitions: transitions.len(),
-            choices: transitions.choices(),
-            environment: recording.environment().map(str::to_owned),
-            filter_keys: recording.filter_keys()?,
+            discrete_actions: transitions.discrete_actions(),
+            environment: dataset_file.environment().map(str::to_owned),
+            filter_keys: dataset_file.filter_keys()?,
             columns: together(layout, &columns),
             lengths: Spread::of(lengths),
             returns: Spread::of(transitions.returns()),
@@ -281,17 +281,20 @@ impl fmt::Display for Summary {
         };
         writeln!(f, "  episodes     {}{recorded}", grouped(self.episodes))?;
         let Ends {
-            terminal,
+            terminated,
             truncated,
             unfinished,
         } = self.ends;
         writeln!(
             f,
-            "  ends         {terminal} terminal, {truncated} truncated, {unfinished} unfinished"
+            "  ends         {terminated} terminal, {truncated} truncated, {unfinished} unfinished"
         )?;
 
-        if let Some(choices) = self.choices {
-            writeln!(f, "  actions      one of {choices} choices")?;
+        if let Some(discrete_actions) = self.discrete_actions {
+            writeln!(
+                f,
+                "  actions      one of {discrete_actions} discrete actions"
+            )?;
         }
         if let Some(environment) = &self.environment {
             writeln!(f, "  environment  {environment}")?;
@@ -415,7 +418,7 @@ mod tests {
             episodes: 1,
             recorded_episodes: 1,
             transitions: 2,
-            choices: None,
+            discrete_actions: None,
             environment: Some("Pendulum-v1".to_owned()),
             filter_keys: vec!["train".to_owned(), "valid".to_owned()],
             columns: vec![ColumnInFile {

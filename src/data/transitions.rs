@@ -16,12 +16,12 @@ use super::TransitionsError;
 /// (Pardo et al. 2018, "Time Limits in Reinforcement Learning", <https://arxiv.org/abs/1712.00378>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum End {
+pub enum EpisodeEnd {
     /// The last transition entered a terminal state: there is no next state, and no return after it.
-    Terminal,
+    Terminated,
     /// Something outside the task cut the episode off, most often a time limit: the state after it still has a value.
     Truncated,
-    /// The recording stops in the middle of the episode. Its last next observation is as true as any other.
+    /// The file stops in the middle of the episode. Its last next observation is as true as any other.
     Unfinished,
 }
 
@@ -31,7 +31,7 @@ pub struct Episode {
     /// The rows of this episode; never empty.
     pub rows: Range<usize>,
     /// How it ended.
-    pub end: End,
+    pub end: EpisodeEnd,
 }
 
 /// A table of `f32` with one row per transition, row after row: shape `[rows, width]`.
@@ -100,30 +100,30 @@ pub struct Parts {
     pub action: Column,
     /// What it earned, `[N]`.
     pub reward: Vec<f32>,
-    /// What was observed next, `[N, observation]`; never used where `terminal` is true.
+    /// What was observed next, `[N, observation]`; never used where `terminated` is true.
     pub next_observation: Column,
     /// Whether the step entered a terminal state, `[N]`.
-    pub terminal: Vec<bool>,
+    pub terminated: Vec<bool>,
     /// The rows cut into episodes, in order, without gaps.
     pub episodes: Vec<Episode>,
 }
 
-/// Transitions `(s, a, r, s', terminal)` in columns, `N` rows, with the episodes that they form.
+/// Transitions `(s, a, r, s', terminated)` in columns, `N` rows, with the episodes that they form.
 ///
 /// What the constructor checked holds for the value's whole life: all columns have `N` rows, every number is finite, the
 /// episodes cover the rows `0..N` in order without gaps or overlaps, and a row is terminal exactly where a
-/// [`End::Terminal`] episode ends.
+/// [`EpisodeEnd::Terminated`] episode ends.
 ///
 /// ```
-/// use yarak::data::{Column, End, Episode, Parts, Transitions};
+/// use yarak::data::{Column, EpisodeEnd, Episode, Parts, Transitions};
 ///
 /// let transitions = Transitions::new(Parts {
 ///     observation: Column { values: vec![0.0, 1.0], width: 1 },
 ///     action: Column { values: vec![0.5, -0.5], width: 1 },
 ///     reward: vec![1.0, 2.0],
 ///     next_observation: Column { values: vec![1.0, 2.0], width: 1 },
-///     terminal: vec![false, false],
-///     episodes: vec![Episode { rows: 0..2, end: End::Truncated }],
+///     terminated: vec![false, false],
+///     episodes: vec![Episode { rows: 0..2, end: EpisodeEnd::Truncated }],
 /// })?;
 /// assert_eq!(transitions.len(), 2);
 /// assert_eq!(transitions.next_observation().row(0), [1.0]);
@@ -133,7 +133,7 @@ pub struct Parts {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transitions {
     parts: Parts,
-    choices: Option<usize>,
+    discrete_actions: Option<usize>,
 }
 
 impl Transitions {
@@ -201,10 +201,10 @@ impl Transitions {
                 });
             }
         }
-        if parts.terminal.len() != rows {
+        if parts.terminated.len() != rows {
             return Err(TransitionsError::Rows {
-                column: "terminal",
-                found: parts.terminal.len(),
+                column: "terminated",
+                found: parts.terminated.len(),
                 expected: rows,
             });
         }
@@ -214,17 +214,17 @@ impl Transitions {
                 next_observation: parts.next_observation.width,
             });
         }
-        check_episodes(&parts.episodes, &parts.terminal)?;
+        check_episodes(&parts.episodes, &parts.terminated)?;
         Ok(Self {
             parts,
-            choices: None,
+            discrete_actions: None,
         })
     }
 
-    /// Says that an action is one of so many choices, a whole number from 0; `None`: a vector of real numbers.
+    /// Says that an action is one of so many discrete actions, a whole number from 0; `None`: a vector of real numbers.
     #[must_use]
-    pub fn with_choices(mut self, choices: Option<usize>) -> Self {
-        self.choices = choices;
+    pub fn with_discrete_actions(mut self, discrete_actions: Option<usize>) -> Self {
+        self.discrete_actions = discrete_actions;
         self
     }
 
@@ -237,9 +237,9 @@ impl Transitions {
         &episodes[episodes.partition_point(|episode| episode.rows.end <= row)]
     }
 
-    /// How many choices an action is one of; `None` where actions are vectors of real numbers.
-    pub fn choices(&self) -> Option<usize> {
-        self.choices
+    /// Number of discrete actions; `None` where actions are vectors of real numbers.
+    pub fn discrete_actions(&self) -> Option<usize> {
+        self.discrete_actions
     }
 
     /// Takes the columns out again, to build other transitions from them.
@@ -277,8 +277,8 @@ impl Transitions {
     }
 
     /// Whether the step entered a terminal state, `[N]`.
-    pub fn terminal(&self) -> &[bool] {
-        &self.parts.terminal
+    pub fn terminated(&self) -> &[bool] {
+        &self.parts.terminated
     }
 
     /// The episodes, in the order of their rows.
@@ -305,7 +305,7 @@ impl Transitions {
 
 /// The index of the first NaN or infinity.
 pub(super) fn first_not_finite(values: &[f32]) -> Option<usize> {
-    // Blocks, because a search that can stop at any element cannot be vectorised, and this runs over whole files.
+    // Blocks, because a search that can stop at any element cannot be vectorized, and this runs over whole files.
     const BLOCK: usize = 1024;
     let block = values
         .chunks(BLOCK)
@@ -317,10 +317,10 @@ pub(super) fn first_not_finite(values: &[f32]) -> Option<usize> {
         .map(|offset| start + offset)
 }
 
-fn check_episodes(episodes: &[Episode], terminal: &[bool]) -> Result<(), TransitionsError> {
+fn check_episodes(episodes: &[Episode], terminated: &[bool]) -> Result<(), TransitionsError> {
     let mut next = 0;
     for (index, Episode { rows, end }) in episodes.iter().enumerate() {
-        if rows.start != next || rows.end <= rows.start || rows.end > terminal.len() {
+        if rows.start != next || rows.end <= rows.start || rows.end > terminated.len() {
             return Err(TransitionsError::Episodes {
                 index,
                 start: rows.start,
@@ -329,26 +329,26 @@ fn check_episodes(episodes: &[Episode], terminal: &[bool]) -> Result<(), Transit
             });
         }
         let last = rows.end - 1;
-        if let Some(offset) = terminal[rows.start..last].iter().position(|&t| t) {
+        if let Some(offset) = terminated[rows.start..last].iter().position(|&t| t) {
             return Err(TransitionsError::TerminalInside {
                 index,
                 row: rows.start + offset,
             });
         }
-        if terminal[last] != (*end == End::Terminal) {
+        if terminated[last] != (*end == EpisodeEnd::Terminated) {
             return Err(TransitionsError::End {
                 index,
                 row: last,
                 end: *end,
-                terminal: terminal[last],
+                terminated: terminated[last],
             });
         }
         next = rows.end;
     }
-    if next != terminal.len() {
+    if next != terminated.len() {
         return Err(TransitionsError::Uncovered {
             covered: next,
-            rows: terminal.len(),
+            rows: terminated.len(),
         });
     }
     Ok(())
@@ -373,15 +373,15 @@ mod tests {
                 values: (2..12).map(|v| v as f32).collect(),
                 width: 2,
             },
-            terminal: vec![false, false, true, false, false],
+            terminated: vec![false, false, true, false, false],
             episodes: vec![
                 Episode {
                     rows: 0..3,
-                    end: End::Terminal,
+                    end: EpisodeEnd::Terminated,
                 },
                 Episode {
                     rows: 3..5,
-                    end: End::Truncated,
+                    end: EpisodeEnd::Truncated,
                 },
             ],
         }
@@ -429,9 +429,9 @@ mod tests {
             }
         );
         assert_eq!(
-            refused(|p| p.terminal.truncate(4)),
+            refused(|p| p.terminated.truncate(4)),
             TransitionsError::Rows {
-                column: "terminal",
+                column: "terminated",
                 found: 4,
                 expected: 5
             }
@@ -510,11 +510,11 @@ mod tests {
     #[test]
     fn a_terminal_row_and_a_terminal_end_are_the_same_thing() {
         assert_eq!(
-            refused(|p| p.terminal[0] = true),
+            refused(|p| p.terminated[0] = true),
             TransitionsError::TerminalInside { index: 0, row: 0 }
         );
         assert!(matches!(
-            refused(|p| p.terminal[2] = false),
+            refused(|p| p.terminated[2] = false),
             TransitionsError::End {
                 index: 0,
                 row: 2,
@@ -522,7 +522,7 @@ mod tests {
             }
         ));
         assert!(matches!(
-            refused(|p| p.terminal[4] = true),
+            refused(|p| p.terminated[4] = true),
             TransitionsError::End {
                 index: 1,
                 row: 4,
@@ -548,7 +548,7 @@ mod tests {
                     values: vec![],
                     width: 1,
                 },
-                terminal: vec![],
+                terminated: vec![],
                 episodes: vec![],
             }
         });

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::End;
+use super::EpisodeEnd;
 
 /// Columns or episodes that do not form transitions.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -64,7 +64,7 @@ pub enum TransitionsError {
         row: usize,
         /// The element within the row.
         element: usize,
-        /// What stands there.
+        /// What is there.
         value: f32,
     },
     /// An episode that is empty, overlaps another, leaves a gap or passes the last row.
@@ -101,7 +101,7 @@ pub enum TransitionsError {
     },
     /// An episode's end that disagrees with its last row.
     #[error(
-        "episode {index} is said to end {end:?}, but `terminal` of its last row {row} is {terminal}; make them agree"
+        "episode {index} is said to end {end:?}, but `terminated` of its last row {row} is {terminated}; make them agree"
     )]
     End {
         /// Which episode, from 0.
@@ -109,8 +109,8 @@ pub enum TransitionsError {
         /// Its last row.
         row: usize,
         /// Its declared end.
-        end: End,
+        end: EpisodeEnd,
         /// The row's flag.
-        terminal: bool,
+        terminated: bool,
     },
 }

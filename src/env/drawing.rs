@@ -1,7 +1,7 @@
-//! What an environment looks like: a few flat shapes, which [`recording`](crate::evaluate::recording) turns into pictures.
+//! What an environment looks like: a few flat shapes, which [`video`](crate::evaluate::video) turns into pictures.
 
-/// A colour: red, green, blue.
-pub type Colour = [u8; 3];
+/// A color: red, green, blue.
+pub type Color = [u8; 3];
 
 /// Something flat. Coordinates are the drawing's own, `[right, up]`; lengths are in the same unit.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,24 +14,24 @@ pub enum Shape {
         to: [f64; 2],
         /// How wide it is.
         width: f64,
-        /// Its colour.
-        colour: Colour,
+        /// Its color.
+        color: Color,
     },
     /// A filled circle.
     Disc {
         /// Its middle.
-        centre: [f64; 2],
+        center: [f64; 2],
         /// Its radius.
         radius: f64,
-        /// Its colour.
-        colour: Colour,
+        /// Its color.
+        color: Color,
     },
     /// A filled polygon, of any form that does not cross itself.
     Polygon {
         /// Its corners, at least 3.
         corners: Vec<[f64; 2]>,
-        /// Its colour.
-        colour: Colour,
+        /// Its color.
+        color: Color,
     },
 }
 
@@ -60,45 +60,45 @@ pub struct Drawing {
 }
 
 /// The ground, a rail, a hill.
-pub(super) const GROUND: Colour = [120, 124, 132];
+pub(super) const GROUND: Color = [120, 124, 132];
 /// What is pushed.
-pub(super) const BODY: Colour = [52, 73, 94];
+pub(super) const BODY: Color = [52, 73, 94];
 /// What is to be moved.
-pub(super) const LIMB: Colour = [214, 109, 58];
+pub(super) const LIMB: Color = [214, 109, 58];
 /// Joints and wheels.
-pub(super) const JOINT: Colour = [38, 43, 51];
+pub(super) const JOINT: Color = [38, 43, 51];
 /// Where to go.
-pub(super) const GOAL: Colour = [56, 142, 96];
+pub(super) const GOAL: Color = [56, 142, 96];
 
 impl Shape {
-    pub(super) fn line(from: [f64; 2], to: [f64; 2], width: f64, colour: Colour) -> Self {
+    pub(super) fn line(from: [f64; 2], to: [f64; 2], width: f64, color: Color) -> Self {
         Shape::Line {
             from,
             to,
             width,
-            colour,
+            color,
         }
     }
 
-    pub(super) fn disc(centre: [f64; 2], radius: f64, colour: Colour) -> Self {
+    pub(super) fn disc(center: [f64; 2], radius: f64, color: Color) -> Self {
         Shape::Disc {
-            centre,
+            center,
             radius,
-            colour,
+            color,
         }
     }
 
     /// A box that is turned counterclockwise by `angle` around its middle.
     pub(super) fn turned_box(
-        centre: [f64; 2],
+        center: [f64; 2],
         [width, height]: [f64; 2],
         angle: f64,
-        colour: Colour,
+        color: Color,
     ) -> Self {
         let (sin, cos) = angle.sin_cos();
         let corner = |right: f64, up: f64| {
             let (x, y) = (right * width / 2.0, up * height / 2.0);
-            [centre[0] + x * cos - y * sin, centre[1] + x * sin + y * cos]
+            [center[0] + x * cos - y * sin, center[1] + x * sin + y * cos]
         };
         Shape::Polygon {
             corners: vec![
@@ -107,7 +107,7 @@ impl Shape {
                 corner(1.0, 1.0),
                 corner(-1.0, 1.0),
             ],
-            colour,
+            color,
         }
     }
 }
@@ -128,7 +128,7 @@ pub(super) fn mountain_car(position: f64, goal: f64) -> Drawing {
     shapes.push(Shape::line([goal, foot], [goal, top], 0.012, JOINT));
     shapes.push(Shape::Polygon {
         corners: vec![[goal, top], [goal + 0.1, top - 0.035], [goal, top - 0.07]],
-        colour: GOAL,
+        color: GOAL,
     });
     let slope = (1.35 * (3.0 * position).cos()).atan();
     let (sin, cos) = slope.sin_cos();

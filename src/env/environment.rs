@@ -2,9 +2,9 @@
 
 use super::{Drawing, EnvironmentError, Snapshot, Space};
 
-/// What one step brought, next to the observation.
+/// What a step returns next to the observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Outcome {
+pub struct StepResult {
     /// The reward of this step, unscaled, in the task's own unit.
     pub reward: f64,
     /// The task is over: no return follows, so a learner must not bootstrap from the observation.
@@ -14,7 +14,7 @@ pub struct Outcome {
     pub truncated: bool,
 }
 
-impl Outcome {
+impl StepResult {
     /// Whether the episode ended, in either way; the next call must be [`Environment::reset`].
     #[must_use]
     pub fn ended(&self) -> bool {
@@ -57,7 +57,7 @@ pub trait Environment: Send {
     /// Starts an episode and writes its first observation, `[observation]`.
     ///
     /// With a seed, the generator starts afresh from it, as `numpy.random.default_rng(seed)` would. Without one, the
-    /// generator goes on where it stands, so that `reset(Some(seed))` followed by many `reset(None)` is one repeatable stream.
+    /// generator goes on where it is, so that `reset(Some(seed))` followed by many `reset(None)` is one repeatable stream.
     ///
     /// # Errors
     /// [`EnvironmentError::Unseeded`] when no reset ever had a seed, [`EnvironmentError::ObservationLength`].
@@ -77,7 +77,7 @@ pub trait Environment: Send {
         &mut self,
         action: &[f32],
         observation: &mut [f32],
-    ) -> Result<Outcome, EnvironmentError>;
+    ) -> Result<StepResult, EnvironmentError>;
 
     /// The exact state, generator included.
     fn snapshot(&self) -> Snapshot;
@@ -88,7 +88,7 @@ pub trait Environment: Send {
     /// [`EnvironmentError::Snapshot`] when it was taken from another environment or was damaged.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvironmentError>;
 
-    /// What there is to see now, for [films](crate::evaluate::recording) of episodes. `None`, unless said otherwise: it cannot be
+    /// What there is to see now, for [videos](crate::evaluate::video) of episodes. `None`, unless said otherwise: it cannot be
     /// drawn, or no episode was started.
     fn drawing(&self) -> Option<Drawing> {
         None
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn either_end_ends_an_episode() {
-        let outcome = |terminated, truncated| Outcome {
+        let outcome = |terminated, truncated| StepResult {
             reward: 0.0,
             terminated,
             truncated,

@@ -54,7 +54,7 @@ pub enum EnvironmentError {
     /// A discrete action is not a whole number in `0..n`.
     #[error(
         "{environment}: {value} is not an action; it takes the whole numbers from 0 to {}",
-        choices.saturating_sub(1)
+        discrete_actions.saturating_sub(1)
     )]
     ActionIndex {
         /// The environment's name.
@@ -62,7 +62,7 @@ pub enum EnvironmentError {
         /// The action.
         value: f32,
         /// How many actions there are.
-        choices: usize,
+        discrete_actions: usize,
     },
 
     /// The buffer for the observation has the wrong length.

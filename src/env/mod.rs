@@ -1,12 +1,12 @@
 //! Environments: the world that an agent acts in, in [Gymnasium](https://gymnasium.farama.org)'s words.
 //!
 //! An [`Environment`] is *reset* to the first observation of an episode and then *stepped* with one action at a time; every
-//! step answers with the next observation and an [`Outcome`]: the reward, and whether the episode ended. An episode ends in
+//! step answers with the next observation and an [`StepResult`]: the reward, and whether the episode ended. An episode ends in
 //! two ways that must never be confused. It is **terminated** when the task itself is over (the pole fell, the car reached
 //! the flag): nothing follows, so the return beyond it is zero. It is **truncated** when somebody stopped watching (a
 //! [`TimeLimit`]): the world would have gone on, so a learner still bootstraps from the last observation.
 //!
-//! A [`Space`] says what observations and actions look like: a box of real numbers, or one of `n` choices.
+//! A [`Space`] says what observations and actions look like: a box of real numbers, or one of `n` discrete actions.
 //!
 //! The classic control tasks are here, bit for bit as Gymnasium 1.4 with NumPy 2 computes them on Linux with glibc: same
 //! seeds, same first states ([`NumpyRandom`]), same trajectories and rewards. A score measured here is a score measured there.
@@ -45,16 +45,16 @@
 //!
 //! Three things differ from Gymnasium, all of them on purpose:
 //! - the first reset needs a seed, because a run that cannot be repeated is a run that cannot be resumed;
-//! - stepping after an episode's end is an error instead of undefined behaviour;
+//! - stepping after an episode's end is an error instead of undefined behavior;
 //! - a NaN or infinite action is an error instead of a poisoned state.
 //!
 //! # Where to look
-//! - [`Environment`] and [`Outcome`]: the interface; [`EnvironmentError`]: all that can go wrong.
+//! - [`Environment`] and [`StepResult`]: the interface; [`EnvironmentError`]: all that can go wrong.
 //! - [`registry`]: environments by name, with their time limits and reference scores.
 //! - [`mujoco`]: where MuJoCo's library is looked for.
 //! - [`gymnasium`]: whatever Python's Gymnasium can make, by the name `gymnasium:NAME`.
 //! - [`Dynamics`] and [`Simulation`]: write the equations of a task, get an environment.
-//! - [`Drawing`]: what it looks like, for films of episodes.
+//! - [`Drawing`]: what it looks like, for videos of episodes.
 //! - [`Snapshot`]: the exact state of an environment, to stop a run and go on later.
 
 mod acrobot;
@@ -81,8 +81,8 @@ mod time_limit;
 
 pub use acrobot::Acrobot;
 pub use cartpole::CartPole;
-pub use drawing::{Colour, Drawing, Shape};
-pub use environment::{Environment, Outcome};
+pub use drawing::{Color, Drawing, Shape};
+pub use environment::{Environment, StepResult};
 pub use error::EnvironmentError;
 pub use mountain_car::MountainCar;
 pub use mountain_car_continuous::MountainCarContinuous;

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn generator_goes_on_after_serialising() {
+    fn generator_goes_on_after_serializing() {
         let mut generator = NumpyRandom::new(7);
         generator.uniform(0.0, 1.0);
         let text = serde_json::to_string(&generator).unwrap();

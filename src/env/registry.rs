@@ -24,7 +24,7 @@ pub struct Specification {
     pub time_limit: NonZeroU64,
     /// The mean return at which the task counts as solved, where Gymnasium names one.
     pub reward_threshold: Option<f64>,
-    /// Returns to normalise scores by, where they are known.
+    /// Returns to normalize scores by, where they are known.
     pub reference: Option<ReferenceScores>,
     /// What computes it.
     pub engine: Engine,
@@ -58,7 +58,7 @@ pub struct ReferenceScores {
 }
 
 impl ReferenceScores {
-    /// D4RL's normalised score of a mean return, `100 (score - random) / (expert - random)`: 0 is random, 100 is the
+    /// D4RL's normalized score of a mean return, `100 (score - random) / (expert - random)`: 0 is random, 100 is the
     /// expert, and both sides are open (Fu et al. 2020, <https://arxiv.org/abs/2004.07219>).
     #[must_use]
     pub fn normalized(&self, score: f64) -> f64 {
@@ -92,7 +92,7 @@ fn simulation<D: Dynamics + Default + 'static>(
 }
 
 /// D4RL's own, of the tasks' earlier versions (<https://github.com/Farama-Foundation/D4RL>, `infos.py`): what its papers
-/// normalise by, and so what theirs are compared with.
+/// normalize by, and so what theirs are compared with.
 #[cfg(feature = "mujoco")]
 const D4RL_HOPPER: ReferenceScores = ReferenceScores {
     random: -20.272305,
@@ -243,7 +243,7 @@ pub fn check_name(name: &str) -> Result<(), EnvironmentError> {
     }
 }
 
-/// Whether [`make`] can make it on this machine, where [`specification`] tells only what it would be. Whether Gymnasium knows
+/// Whether [`make`] can make it on this machine, where [`specification`] says only what it would be. Whether Gymnasium knows
 /// what follows `gymnasium:` is found when it is made.
 ///
 /// # Errors

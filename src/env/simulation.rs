@@ -1,6 +1,6 @@
 //! An environment from equations: the part that every simulated task shares.
 
-use super::{Drawing, Environment, EnvironmentError, NumpyRandom, Outcome, Snapshot, Space};
+use super::{Drawing, Environment, EnvironmentError, NumpyRandom, Snapshot, Space, StepResult};
 
 /// The equations of a task: how it starts, how it moves, what is seen of it.
 ///
@@ -90,7 +90,7 @@ pub trait Dynamics: Send {
     /// Writes what the agent sees of the state; `observation` has the length of the observation space.
     fn observe(&self, state: &Self::State, observation: &mut [f32]);
 
-    /// What the state looks like, for [films](crate::evaluate::recording) of episodes. `None`, unless said otherwise.
+    /// What the state looks like, for [videos](crate::evaluate::video) of episodes. `None`, unless said otherwise.
     fn drawing(&self, _state: &Self::State) -> Option<Drawing> {
         None
     }
@@ -182,7 +182,7 @@ impl<D: Dynamics> Environment for Simulation<D> {
         &mut self,
         action: &[f32],
         observation: &mut [f32],
-    ) -> Result<Outcome, EnvironmentError> {
+    ) -> Result<StepResult, EnvironmentError> {
         let name = self.dynamics.name();
         self.action_space.check_action(name, action)?;
         self.observation_space
@@ -203,7 +203,7 @@ impl<D: Dynamics> Environment for Simulation<D> {
         self.dynamics.observe(&episode.state, observation);
         episode.steps += 1;
         episode.over = terminated;
-        Ok(Outcome {
+        Ok(StepResult {
             reward,
             terminated,
             truncated: false,

@@ -6,7 +6,7 @@ use super::NumpyRandom;
 
 /// All that an environment's future depends on: restore it, take the same actions, get the same bits.
 ///
-/// Numbers are serialised as their bits, because many text formats lose the last one (`serde_json` does by default).
+/// Numbers are serialized as their bits, because many text formats lose the last one (`serde_json` does by default).
 ///
 /// ```
 /// use yarak::env::registry;

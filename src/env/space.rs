@@ -36,9 +36,9 @@ pub enum Space {
         /// The shape; its product is the size.
         shape: Vec<usize>,
     },
-    /// One of `n` choices, `0..n`.
+    /// One of `n` discrete actions, `0..n`.
     Discrete {
-        /// How many choices there are.
+        /// How many discrete actions there are.
         n: usize,
     },
     /// Named spaces, in the order of their names.
@@ -153,7 +153,7 @@ impl Space {
                 return Err(EnvironmentError::ActionIndex {
                     environment: environment.to_owned(),
                     value,
-                    choices: n,
+                    discrete_actions: n,
                 });
             }
         }
@@ -228,7 +228,7 @@ mod tests {
                 Err(EnvironmentError::ActionIndex {
                     environment: "Here".to_owned(),
                     value,
-                    choices: 3
+                    discrete_actions: 3
                 })
             );
         }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use super::{Drawing, Environment, EnvironmentError, Outcome, Snapshot, Space};
+use super::{Drawing, Environment, EnvironmentError, Snapshot, Space, StepResult};
 
 /// An environment whose episodes are truncated after so many steps (Gymnasium's `TimeLimit`).
 ///
@@ -70,7 +70,7 @@ impl<E: Environment> Environment for TimeLimit<E> {
         &mut self,
         action: &[f32],
         observation: &mut [f32],
-    ) -> Result<Outcome, EnvironmentError> {
+    ) -> Result<StepResult, EnvironmentError> {
         if self.cut {
             return Err(EnvironmentError::EpisodeOver {
                 environment: self.name().to_owned(),

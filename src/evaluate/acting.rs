@@ -8,7 +8,7 @@ use crate::checkpoint::{AppPersistExt, Snapshot};
 use crate::data::Goals;
 use crate::learner::{Net, Role};
 use crate::nn::{ActorHead, ActorNetwork, CriticHead, CriticNetwork};
-use crate::policy::{Form, KEY, Readout, Saved};
+use crate::policy::{ActionRule, Architecture, KEY, Saved};
 
 /// A network that chooses actions.
 pub trait Act {
@@ -17,7 +17,7 @@ pub trait Act {
 
     /// What a [`policy::Policy`](crate::policy::Policy) has to know to act as this network does, without its algorithm: written
     /// into every checkpoint. `None`, unless said otherwise: the network is no perceptron, and does not travel.
-    fn form(&self) -> Option<Form> {
+    fn architecture(&self) -> Option<Architecture> {
         None
     }
 }
@@ -27,19 +27,23 @@ impl Act for ActorNetwork {
         self.act(observation)
     }
 
-    fn form(&self) -> Option<Form> {
+    fn architecture(&self) -> Option<Architecture> {
         let action = self.action_size();
-        let readout = match self.head() {
-            ActorHead::Deterministic => Readout::Outputs,
-            ActorHead::UnboundedGaussian { .. } => Readout::Clipped,
-            ActorHead::Gaussian(_) | ActorHead::SquashedGaussian => Readout::TanhOfMean { action },
-            ActorHead::Mixture(settings) => Readout::TanhOfBestMode {
+        let rule = match self.head() {
+            ActorHead::Deterministic => ActionRule::Outputs,
+            ActorHead::UnboundedGaussian { .. } => ActionRule::Clipped,
+            ActorHead::Gaussian(_) | ActorHead::SquashedGaussian => {
+                ActionRule::TanhOfMean { action }
+            }
+            ActorHead::Mixture(settings) => ActionRule::TanhOfBestMode {
                 modes: settings.modes,
                 action,
             },
-            ActorHead::Categorical => Readout::Greatest { choices: action },
+            ActorHead::Categorical => ActionRule::Greatest {
+                discrete_actions: action,
+            },
         };
-        Some(Form::of(self.trunk(), readout))
+        Some(Architecture::of(self.trunk(), rule))
     }
 }
 
@@ -49,11 +53,18 @@ impl Act for CriticNetwork {
         self.greedy(observation)
     }
 
-    fn form(&self) -> Option<Form> {
-        let CriticHead::Discrete { n: choices, .. } = *self.head() else {
+    fn architecture(&self) -> Option<Architecture> {
+        let CriticHead::Discrete {
+            n: discrete_actions,
+            ..
+        } = *self.head()
+        else {
             return None;
         };
-        Some(Form::of(self.trunk(), Readout::Greatest { choices }))
+        Some(Architecture::of(
+            self.trunk(),
+            ActionRule::Greatest { discrete_actions },
+        ))
     }
 }
 
@@ -106,15 +117,15 @@ impl AppActingExt for App {
             },
             describe: |world| {
                 let net = world.get_resource::<Net<R>>()?;
-                Some(match net.form() {
+                Some(match net.architecture() {
                     // What a goal is appended to is not what an environment shows.
                     _ if world.contains_resource::<Goals>() => own("its policy needs a goal"),
-                    Some(form) => Saved::Network {
+                    Some(architecture) => Saved::Network {
                         file: R::NAME.to_owned(),
-                        form,
+                        architecture,
                     },
                     None => own(&format!(
-                        "its policy `{}` does not say its `Act::form`",
+                        "its policy `{}` does not say its `Act::architecture`",
                         disqualified::ShortName::of::<R::Network>()
                     )),
                 })

@@ -4,10 +4,10 @@
 //! same, bit for bit.
 
 mod acting;
-pub mod recording;
-mod rollouts;
+mod evaluation;
 mod validation;
+pub mod video;
 
 pub use acting::{Act, Acting, AppActingExt};
-pub use rollouts::{Episodes, RolloutError, Rollouts, Score, play, reference_scores, watch};
+pub use evaluation::{Episodes, Evaluation, EvaluationError, Score, play, reference_scores, watch};
 pub use validation::Validation;

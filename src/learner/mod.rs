@@ -1,7 +1,7 @@
 //! Networks as resources, and the two things that happen to them: a gradient step and a target's tracking.
 //!
 //! Everything is typed by *role*, not by module: [`Net<Actor>`](Net), [`Optim<Critic>`](Optim), [`Rate<R>`], so that one
-//! algorithm's step can stand in another's slot. An algorithm declares its networks in `Plugin::build` with
+//! algorithm's step can be in another's slot. An algorithm declares its networks in `Plugin::build` with
 //! [`AppLearnerExt::add_learner`], builds them in `Startup`, and its steps ask for
 //!
 //! - `Res<Net<R>>`: the network for inference: nothing it computes is recorded;

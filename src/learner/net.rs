@@ -9,7 +9,7 @@ use burn::tensor::Device;
 
 use super::{Role, parameters};
 
-/// The network that plays role `R`. As it stands it is for inference: what it computes from a batch is not recorded.
+/// The network that plays role `R`. It is for inference: what it computes from a batch is not tracked.
 ///
 /// Steps that train it ask for [`Learning<R>`](super::Learning).
 #[derive(Resource)]

@@ -1,6 +1,6 @@
 //! Optimizer and tracking in one pass over flat buffers, where the tensors lie in the processor's memory.
 //!
-//! The same rules in Burn's operations stand in `update` and `tracking`: other devices run those, and tests compare.
+//! The same rules in Burn's operations are in `update` and `tracking`: other devices run those, and tests compare.
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;

@@ -3,7 +3,7 @@
 //! All have PyTorch's conventions: Adam (Kingma & Ba 2015, <https://arxiv.org/abs/1412.6980>) with epsilon next to the square
 //! root of the corrected second moment, weight decay added to the gradient; AdamW (Loshchilov & Hutter 2019,
 //! <https://arxiv.org/abs/1711.05101>) with the decay decoupled from it; gradient descent with momentum; RMSProp (Tieleman &
-//! Hinton 2012, not centred) with eps beside the root. The rules themselves stand in `update`, in Burn's operations, and in
+//! Hinton 2012, not centered) with eps next to the root. The rules themselves are in `update`, in Burn's operations, and in
 //! `on_cpu`, in one pass.
 
 use std::marker::PhantomData;

@@ -4,7 +4,7 @@ use bevy_reflect::Reflect;
 
 use super::{Optimizer, Schedule};
 use crate::scene::{Bounds, FieldProblems};
-use crate::schedule::Window;
+use crate::schedule::EpochWindow;
 
 /// How a network is trained: the `optimizer` of every network's settings, and what
 /// [`add_learner`](super::AppLearnerExt::add_learner) takes.
@@ -60,8 +60,8 @@ impl OptimizerSettings {
     }
 
     /// The epochs in which the network is trained.
-    pub fn window(&self) -> Window {
-        Window {
+    pub fn window(&self) -> EpochWindow {
+        EpochWindow {
             start_epoch: self.start_epoch,
             end_epoch: self.end_epoch,
         }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use bevy_ecs::prelude::*;
 
 use super::{Optim, Role, Schedule};
-use crate::schedule::{Clock, Tick, Window};
+use crate::schedule::{Clock, EpochWindow, Tick};
 
 /// The learning rate of role `R`'s network. Its schedule is counted by the network's own updates, and by the epochs in which
 /// it is trained: of a network that is trained from epoch 3 on, that is the first.
@@ -29,7 +29,7 @@ impl<R: Role> Rate<R> {
     }
 
     /// Moves to the rate of the step that follows so many updates, in that epoch of the run.
-    pub(super) fn move_to(&mut self, updates: u64, epoch: u64, window: Window) {
+    pub(super) fn move_to(&mut self, updates: u64, epoch: u64, window: EpochWindow) {
         let before = window.start_epoch.unwrap_or(1).saturating_sub(1);
         let epoch = epoch.saturating_sub(before).max(1);
         self.current = self.schedule.at(updates, epoch);
@@ -61,7 +61,7 @@ mod tests {
         let mut rates = |start_epoch| {
             let end_epoch = None;
             [1, 2, 3, 4, 5, 6].map(|epoch| {
-                let window = Window {
+                let window = EpochWindow {
                     start_epoch,
                     end_epoch,
                 };

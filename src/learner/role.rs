@@ -43,7 +43,7 @@ impl Role for Critic {
     const NAME: &'static str = "critic";
 }
 
-/// State values that stand beside a [`Critic`] of actions.
+/// State values that are next to a [`Critic`] of actions.
 pub struct Value;
 
 impl Role for Value {

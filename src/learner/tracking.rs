@@ -70,7 +70,7 @@ impl TargetUpdate {
     }
 }
 
-/// The network of role `R` and its target, to be brought nearer.
+/// The network of role `R` and its target, which follows it.
 ///
 /// ```
 /// use yarak::prelude::*;

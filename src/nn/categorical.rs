@@ -1,11 +1,11 @@
-//! A distribution over a few choices.
+//! A distribution over a few discrete actions.
 
 use burn::tensor::{Tensor, TensorData, activation};
 
 use super::StopGradient;
 use crate::random::{Purpose, Random};
 
-/// A categorical distribution over n choices for each row of a batch.
+/// A categorical distribution over n discrete actions for each row of a batch.
 ///
 /// ```
 /// use yarak::prelude::*;
@@ -18,19 +18,19 @@ use crate::random::{Purpose, Random};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Categorical {
-    /// ln p of each choice, `[batch, choices]`.
+    /// ln p of each choice, `[batch, actions]`.
     pub log_probabilities: Tensor<2>,
 }
 
 impl Categorical {
-    /// p = softmax of the logits `[batch, choices]`.
+    /// p = softmax of the logits `[batch, actions]`.
     pub fn of_logits(logits: Tensor<2>) -> Self {
         Categorical {
             log_probabilities: activation::log_softmax(logits, 1),
         }
     }
 
-    /// ln p `[batch]` of the choices `[batch, 1]`, which are indices from 0 as numbers, and constants.
+    /// ln p `[batch]` of the discrete actions `[batch, 1]`, which are indices from 0 as numbers, and constants.
     pub fn log_probability(&self, choice: Tensor<2>) -> Tensor<1> {
         let choice = choice.constant_of(&self.log_probabilities).int();
         let chosen = self.log_probabilities.clone().gather(1, choice);
@@ -76,7 +76,8 @@ mod tests {
     }
 
     #[test]
-    fn the_entropy_is_greatest_where_all_choices_are_alike_and_the_mode_is_the_likeliest() {
+    fn the_entropy_is_greatest_where_all_discrete_actions_are_alike_and_the_mode_is_the_likeliest()
+    {
         let device = ComputeDevice::cpu().plain();
         let logits = Tensor::from_floats([[2.0, 2.0, 2.0], [100.0, 0.0, 0.0]], &device);
         let categorical = Categorical::of_logits(logits);
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn choices_are_drawn_by_their_probabilities() {
+    fn discrete_actions_are_drawn_by_their_probabilities() {
         let device = ComputeDevice::cpu().plain();
         let rows = 4_000;
         let logits = Tensor::<2>::from_floats([[0.0, 3.0_f32.ln()]], &device);

@@ -285,13 +285,13 @@ mod tests {
                 let best = (0..3).max_by(|a, b| values[*a].total_cmp(&values[*b]));
                 assert_eq!(greedy[row], best.unwrap() as f32);
             }
-            let choices = [2.0, 0.0, 1.0, 1.0, 2.0];
-            let choice = TensorData::new(choices.to_vec(), [5, 1]);
+            let discrete_actions = [2.0, 0.0, 1.0, 1.0, 2.0];
+            let choice = TensorData::new(discrete_actions.to_vec(), [5, 1]);
             let choice = Tensor::from_data(choice, &rows.device());
             let all = numbers(network.q(rows.clone(), choice.clone()));
             let first = numbers(network.q1(rows, choice));
             for row in 0..5 {
-                assert_eq!(all[row], q[row * 3 + choices[row] as usize]);
+                assert_eq!(all[row], q[row * 3 + discrete_actions[row] as usize]);
                 assert_eq!(first[row], all[row]);
             }
         }

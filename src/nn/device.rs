@@ -135,7 +135,7 @@ mod cuda {
     pub fn count(name: &str) -> Result<usize, DeviceError> {
         let no_driver =
             |error: libloading::Error| DeviceError::NoDriver(name.to_owned(), error.to_string());
-        // SAFETY: loading NVIDIA's driver runs its initialisers, which have no preconditions; the two functions have the
+        // SAFETY: loading NVIDIA's driver runs its initializers, which have no preconditions; the two functions have the
         // signatures of the driver's API (`CUresult cuInit(unsigned)`, `CUresult cuDeviceGetCount(int*)`), and `count`
         // outlives the call.
         unsafe {

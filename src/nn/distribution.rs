@@ -25,7 +25,7 @@ pub enum ActionDistribution {
 
 /// Actions that were drawn. Gradients flow from both into the distribution.
 #[derive(Clone, Debug)]
-pub struct DrawnAction {
+pub struct SampledAction {
     /// The actions, `[batch, action]`.
     pub action: Tensor<2>,
     /// log π(a | s), `[batch]`.
@@ -62,12 +62,12 @@ impl ActionDistribution {
     ///
     /// # Panics
     /// Where the head is deterministic.
-    pub fn draw<P: Purpose>(&self, random: &mut Random<P>) -> DrawnAction {
+    pub fn draw<P: Purpose>(&self, random: &mut Random<P>) -> SampledAction {
         match self {
             ActionDistribution::SquashedGaussian(squashed) => squashed.draw(random),
             _ => {
                 let action = self.sample(random);
-                DrawnAction {
+                SampledAction {
                     log_probability: self.log_probability(action.clone()),
                     action,
                 }

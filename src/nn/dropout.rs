@@ -38,7 +38,7 @@ pub(super) fn with_stream<T>(run: impl FnOnce(&mut Random<Dropout>) -> T) -> Opt
     })
 }
 
-/// What each hidden value of a pass is multiplied by, in front of normalisation and activation: 0 where it is dropped,
+/// What each hidden value of a pass is multiplied by, in front of normalization and activation: 0 where it is dropped,
 /// 1 / (1 − rate) where it is not (Srivastava et al. 2014). Each member and each row has a mask of its own.
 ///
 /// Layer after layer `[members, batch, width]`, hidden layers only.

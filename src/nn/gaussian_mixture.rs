@@ -61,7 +61,7 @@ impl GaussianMixture {
         self.of_component(self.mean.clone(), self.logits.clone())
     }
 
-    /// The same mixture with deviations of 1e-4: its draws are one of the means, almost. robomimic acts like this.
+    /// The same mixture with deviations of 1e-4: its samples are one of the means, almost. robomimic acts like this.
     #[must_use]
     pub fn low_noise(&self) -> Self {
         GaussianMixture {

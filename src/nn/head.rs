@@ -130,7 +130,7 @@ impl ActorHead {
         }
     }
 
-    /// What stands behind the outputs.
+    /// The activation after the outputs.
     pub(super) fn activation(&self) -> Activation {
         match self {
             ActorHead::Deterministic => Activation::Tanh,

@@ -13,7 +13,7 @@ use crate::nn::{Network, Piece};
 use crate::random::{Init, Random};
 
 /// An ensemble of equal multi-layer perceptrons whose parameters are one flat buffer `[members, parameters]`: for each member
-/// and layer the weight `[in, out]` row by row (y = x W + b), then the bias `[out]`, then, with layer normalisation, the gain
+/// and layer the weight `[in, out]` row by row (y = x W + b), then the bias `[out]`, then, with layer normalization, the gain
 /// and the offset `[out]` of a hidden layer.
 ///
 /// On the CPU it is one differentiable operation with kernels of its own; elsewhere it is made of Burn's operations. Results
@@ -63,9 +63,9 @@ impl Mlp {
     /// When there are not `members * parameters` values.
     pub fn from_values(shape: MlpShape, values: Vec<f32>, device: &Device) -> Self {
         let data = TensorData::new(values, [shape.members, shape.parameters()]);
-        // Built where gradients are recorded and taken back: so the parameter knows that it is to be trained.
-        let recorded = plain_device(device).autodiff();
-        let parameters = Param::from_tensor(Tensor::from_data(data, &recorded));
+        // Built where gradients are tracked and taken back: so the parameter knows that it is to be trained.
+        let tracked = plain_device(device).autodiff();
+        let parameters = Param::from_tensor(Tensor::from_data(data, &tracked));
         let mlp = Mlp {
             parameters,
             first: Arc::new(MlpShape {
@@ -82,7 +82,7 @@ impl Mlp {
         }
     }
 
-    /// The same perceptron with dropout behind its hidden layers, in front of their normalisation and activation: `rate` is the
+    /// The same perceptron with dropout behind its hidden layers, in front of their normalization and activation: `rate` is the
     /// share of values that is left out in training, at least 0 and below 1. The others are enlarged so that their mean stays.
     #[must_use]
     pub fn with_dropout(self, rate: f32) -> Self {

@@ -3,7 +3,7 @@
 //! A network is an encoder and a head. [`ActorNetwork`] and [`CriticNetwork`] are what algorithms hold, and any of them takes any
 //! [`Encoder`]; [`losses`] are what they descend, [`measures`] what is worth knowing besides. With the first encoder, [`MlpSettings`],
 //! a network is one [`Mlp`]: a multi-layer perceptron with an ensemble dimension whose parameters are one flat buffer. Any module of
-//! Burn's layers can be an encoder, or stand beside these networks in a role of its own.
+//! Burn's layers can be an encoder, or are next to these networks in a role of its own.
 
 mod action_vae;
 mod actor;
@@ -40,7 +40,7 @@ pub use categorical::Categorical;
 pub use cpu::{Activation, MlpShape};
 pub use critic::{CriticHead, CriticNetwork, ValueBounds};
 pub use device::{ComputeDevice, DeviceError};
-pub use distribution::{ActionDistribution, DrawnAction};
+pub use distribution::{ActionDistribution, SampledAction};
 pub use encoder::{
     AppEncoderExt, Encoder, EncoderModule, EncoderSettings, InitError, register_encoder,
 };

@@ -2,7 +2,7 @@
 
 use burn::module::AutodiffModule;
 
-/// A module that can be a [`Role`](crate::learner::Role)'s network. For one of one's own, `impl Network for MyModule {}` is enough.
+/// A module that can be a [`Role`](crate::learner::Role)'s network. For one of your own, `impl Network for MyModule {}` is enough.
 pub trait Network: AutodiffModule + Sync + 'static {
     /// How many independent members there are. Where it is more than one, every parameter's first dimension is the member, unless
     /// [`member_of`](Network::member_of) says otherwise, and each member's gradient is clipped and logged on its own.

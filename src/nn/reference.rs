@@ -45,9 +45,9 @@ pub(crate) fn layers(
         if let (Some(gain), Some(offset), Some(epsilon)) =
             (shape.gain(layer), shape.offset(layer), shape.layer_norm)
         {
-            let centred = x.clone() - x.mean_dim(2);
-            let variance = centred.clone().square().mean_dim(2);
-            x = centred / (variance + epsilon).sqrt() * piece(gain, 1) + piece(offset, 1);
+            let centered = x.clone() - x.mean_dim(2);
+            let variance = centered.clone().square().mean_dim(2);
+            x = centered / (variance + epsilon).sqrt() * piece(gain, 1) + piece(offset, 1);
         }
         x = apply(if last { shape.output } else { shape.hidden }, x);
         outputs.push(x.clone());

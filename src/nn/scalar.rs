@@ -21,7 +21,7 @@ pub struct Scalar {
 impl Scalar {
     /// The number before its first step.
     pub fn new(initial: f32, device: &Device) -> Self {
-        // Built where gradients are recorded and taken back: so the parameter knows that it is to be trained.
+        // Built where gradients are tracked and taken back: so the parameter knows that it is to be trained.
         let plain = if device.is_autodiff() {
             device.clone().inner()
         } else {

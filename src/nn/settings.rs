@@ -37,12 +37,12 @@ pub struct MlpSettings {
     /// Widths of the hidden layers.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub hidden_sizes: Vec<usize>,
-    /// What stands behind each hidden layer.
+    /// The activation after each hidden layer.
     pub activation: Activation,
     /// The share of each hidden layer's values that a training step drops.
     #[reflect(@Bounds::at_least(0.0).under(1.0))]
     pub dropout: f32,
-    /// Whether hidden layers are normalised, in front of the activation.
+    /// Whether hidden layers are normalized, in front of the activation.
     pub layer_norm: bool,
 }
 

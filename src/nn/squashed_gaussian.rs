@@ -5,7 +5,7 @@ use std::f32::consts::{LN_2, PI};
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_sigmoid;
 
-use super::DrawnAction;
+use super::SampledAction;
 use super::StopGradient;
 use crate::random::{Purpose, Random};
 
@@ -25,14 +25,14 @@ impl SquashedNormal {
     }
 
     /// Draws an action for each row: a = tanh(mean + std · ε) with ε from the standard normal distribution.
-    pub fn draw<P: Purpose>(&self, random: &mut Random<P>) -> DrawnAction {
+    pub fn draw<P: Purpose>(&self, random: &mut Random<P>) -> SampledAction {
         self.with_noise(random.normal_like(&self.mean))
     }
 
     /// The actions that the standard normal draws `noise` `[batch, action]` lead to.
-    pub fn with_noise(&self, noise: Tensor<2>) -> DrawnAction {
+    pub fn with_noise(&self, noise: Tensor<2>) -> SampledAction {
         let before_tanh = self.mean.clone() + self.log_std.clone().exp() * noise.clone();
-        DrawnAction {
+        SampledAction {
             log_probability: self.log_density(noise, before_tanh.clone()),
             action: before_tanh.tanh(),
         }

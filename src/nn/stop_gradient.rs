@@ -1,13 +1,13 @@
-//! The border between values and recorded values.
+//! The border between plain and tracked values.
 
 use burn::tensor::Tensor;
 
 /// A value as a constant of a loss.
 pub trait StopGradient {
-    /// The same values, recorded as a constant: no gradient flows into what they were computed from.
+    /// The same values, tracked as a constant: no gradient flows into what they were computed from.
     ///
-    /// Batches and the outputs of targets are plain tensors, and Burn refuses to mix those with recorded ones; this brings
-    /// them over. On a recorded tensor it is what JAX calls `stop_gradient` and PyTorch `detach`.
+    /// Batches and the outputs of targets are plain tensors, and Burn refuses to mix those with tracked ones; this brings
+    /// them over. On a tracked tensor it is what JAX calls `stop_gradient` and PyTorch `detach`.
     ///
     /// ```
     /// use yarak::prelude::*;

@@ -68,10 +68,10 @@ pub(super) struct Sizes {
     pub members: usize,
     /// Numbers in an observation.
     pub observation: usize,
-    /// Numbers that stand beside the features of every observation: an action, a latent, or none.
+    /// Numbers that are next to the features of every observation: an action, a latent, or none.
     pub beside: usize,
     pub outputs: usize,
-    /// What stands behind the outputs.
+    /// The activation after the outputs.
     pub output: Activation,
 }
 
@@ -132,7 +132,7 @@ impl Trunk {
         })
     }
 
-    /// The outputs `[members, batch, outputs]` for observations `[batch, observation]` and what stands beside them, `[batch, beside]`.
+    /// The outputs `[members, batch, outputs]` for observations `[batch, observation]` and what is next to them, `[batch, beside]`.
     pub(super) fn forward(&self, observation: Tensor<2>, beside: Option<Tensor<2>>) -> Tensor<3> {
         if self.encoders.is_empty() {
             return self.layers.forward(joined(observation, beside));

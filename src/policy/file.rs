@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::policy::Parts;
-use super::{Form, PolicyError};
+use super::{Architecture, PolicyError};
 use crate::checkpoint::write_whole;
-use crate::data::{ActionScale, Normaliser, ObservationParts, Preprocessing};
+use crate::data::{ActionScale, Normalizer, ObservationParts, Preprocessing};
 
 /// The note's name.
 const NOTE: &str = "policy";
@@ -32,7 +32,7 @@ struct Note {
     frames: usize,
     /// What one observation consists of.
     parts: ObservationParts,
-    form: Form,
+    architecture: Architecture,
     /// Of all tensors' bytes, in the order of their names: a copy that lost some bits on the way is found out.
     sha256: String,
 }
@@ -44,7 +44,7 @@ impl Parts {
     fn tensors(&self) -> Result<Vec<Named>, String> {
         let mut tensors: Vec<Named> = Vec::new();
         let mut rest = &self.parameters[..];
-        for (name, shape) in self.form.pieces()? {
+        for (name, shape) in self.architecture.pieces()? {
             let (values, after) = rest.split_at(shape.iter().product());
             rest = after;
             tensors.push((name, shape, values.to_vec()));
@@ -75,7 +75,7 @@ impl Parts {
             step: self.step,
             frames: self.preprocessing.frames,
             parts: self.preprocessing.parts.clone(),
-            form: self.form.clone(),
+            architecture: self.architecture.clone(),
             sha256: sum(bytes.iter().map(Vec::as_slice)),
         };
         let note = serde_json::to_string(&note).map_err(|error| error.to_string())?;
@@ -128,7 +128,7 @@ impl Parts {
             Ok(values.map(|it| f32::from_le_bytes(*it)).collect())
         };
         let mut parameters = Vec::new();
-        for (name, shape) in note.form.pieces()? {
+        for (name, shape) in note.architecture.pieces()? {
             parameters.extend(read(&name, Some(&shape))?);
         }
         let (low, high) = (read("action.low", None)?, read("action.high", None)?);
@@ -137,11 +137,11 @@ impl Parts {
         let action: ActionScale =
             serde_json::from_value(bounds).map_err(|error| error.to_string())?;
         Ok(Parts {
-            form: note.form,
+            architecture: note.architecture,
             parameters,
             preprocessing: Preprocessing {
                 parts: note.parts,
-                observation: Normaliser {
+                observation: Normalizer {
                     mean: read("observation.mean", None)?,
                     std: read("observation.std", None)?,
                 },
@@ -153,7 +153,7 @@ impl Parts {
         })
     }
 
-    /// Writes the file, whole or not at all; `force` replaces what stands there.
+    /// Writes the file, whole or not at all; `force` replaces what is there.
     pub(super) fn write(&self, path: &Path, force: bool) -> Result<(), PolicyError> {
         let io = |source: io::Error| PolicyError::Io {
             path: path.to_path_buf(),
@@ -203,29 +203,29 @@ fn sum<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
 mod tests {
     use super::*;
     use crate::nn::Activation;
-    use crate::policy::Readout;
+    use crate::policy::ActionRule;
 
     fn parts() -> Parts {
-        let form = Form {
+        let architecture = Architecture {
             encoder: None,
             sizes: vec![2, 3, 1],
             hidden: Activation::Elu,
             output: Activation::Tanh,
             layer_norm: Some(1e-5),
-            readout: Readout::Outputs,
+            rule: ActionRule::Outputs,
         };
-        let count = form
+        let count = architecture
             .pieces()
             .unwrap()
             .iter()
             .map(|it| it.1.iter().product::<usize>())
             .sum();
         Parts {
-            form,
+            architecture,
             parameters: (0..count).map(|it: usize| it as f32 / 3.0 - 2.0).collect(),
             preprocessing: Preprocessing {
                 parts: ObservationParts::vector(1),
-                observation: Normaliser {
+                observation: Normalizer {
                     mean: vec![0.1, f32::MIN_POSITIVE],
                     std: vec![1.0 / 3.0, 7e30],
                 },

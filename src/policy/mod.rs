@@ -1,7 +1,7 @@
 //! What was trained, as a product: a [`Policy`] loads a checkpoint and acts, in a crate, a Bevy app or a robot's loop that has none
 //! of the training.
 //!
-//! It needs no scene, no plugin, no device and no schedule. Normalising observations and scaling actions are inside: it takes
+//! It needs no scene, no plugin, no device and no schedule. Normalizing observations and scaling actions are inside: it takes
 //! what the environment shows and answers in the environment's own unit. A call takes some microseconds on one core, allocates
 //! nothing and makes no graph; its actions are those that `yarak eval` plays, bit for bit.
 //!
@@ -35,13 +35,13 @@
 //!
 //! A policy with an encoder of your own is loaded once the encoder is registered: [`register_encoder`](crate::nn::register_encoder).
 
+mod architecture;
 mod error;
 mod file;
-mod form;
 #[expect(clippy::module_inception, reason = "it is what the folder is for")]
 mod policy;
 
+pub use architecture::{ActionRule, Architecture, EncoderForm};
+pub(crate) use architecture::{KEY, Saved};
 pub use error::PolicyError;
-pub use form::{EncoderForm, Form, Readout};
-pub(crate) use form::{KEY, Saved};
 pub use policy::Policy;

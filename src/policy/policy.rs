@@ -5,10 +5,10 @@ use std::path::Path;
 use bevy_ecs::prelude::*;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::form::{KEY, Readout, Saved};
-use super::{Form, PolicyError};
+use super::architecture::{ActionRule, KEY, Saved};
+use super::{Architecture, PolicyError};
 use crate::checkpoint::{Snapshot, load_some, resolve};
-use crate::data::{ActionScale, Normaliser, ObservationParts, Preprocessing};
+use crate::data::{ActionScale, Normalizer, ObservationParts, Preprocessing};
 use crate::nn::cpu::Single;
 use crate::nn::{EncoderModule, Mlp};
 use crate::subnormals::FlushSubnormals;
@@ -20,7 +20,7 @@ use crate::subnormals::FlushSubnormals;
 #[derive(Resource, Clone, Debug)]
 pub struct Policy {
     network: Network,
-    readout: Readout,
+    rule: ActionRule,
     /// Subtracted from observations, `[observation]`.
     mean: Vec<f32>,
     /// What they are then divided by, `[observation]`.
@@ -69,7 +69,7 @@ impl Policy {
         parts.build()
     }
 
-    /// Writes the policy of a run or a checkpoint as one file, in the safetensors format, and loads it. What stands at `to` stays
+    /// Writes the policy of a run or a checkpoint as one file, in the safetensors format, and loads it. What is at `to` stays
     /// unless `force` is given.
     ///
     /// # Errors
@@ -118,14 +118,14 @@ impl Policy {
             return Err(length(()));
         };
         let action = &mut self.action;
-        match self.readout {
-            Readout::Outputs => action.copy_from_slice(outputs),
-            Readout::Clipped => {
+        match self.rule {
+            ActionRule::Outputs => action.copy_from_slice(outputs),
+            ActionRule::Clipped => {
                 let clipped = outputs.iter().map(|output| output.clamp(-1.0, 1.0));
                 action.iter_mut().zip(clipped).for_each(|(to, it)| *to = it);
             }
-            Readout::TanhOfMean { .. } => tanh_of(outputs, action),
-            Readout::TanhOfBestMode {
+            ActionRule::TanhOfMean { .. } => tanh_of(outputs, action),
+            ActionRule::TanhOfBestMode {
                 modes,
                 action: width,
             } => {
@@ -133,10 +133,10 @@ impl Policy {
                 let best = place_of_greatest(weights.iter().copied());
                 tanh_of(&outputs[best * width..], action);
             }
-            Readout::Greatest { choices } => {
+            ActionRule::Greatest { discrete_actions } => {
                 let best = match outputs {
-                    [value, advantages @ ..] if advantages.len() == choices => {
-                        let mean = advantages.iter().sum::<f32>() / choices as f32;
+                    [value, advantages @ ..] if advantages.len() == discrete_actions => {
+                        let mean = advantages.iter().sum::<f32>() / discrete_actions as f32;
                         place_of_greatest(advantages.iter().map(|it| value + it - mean))
                     }
                     values => place_of_greatest(values.iter().copied()),
@@ -155,7 +155,7 @@ impl Policy {
     /// # Errors
     /// As [`act`](Self::act), and [`PolicyError::NotAChoice`] where actions are real numbers.
     pub fn choose(&mut self, observation: &[f32]) -> Result<usize, PolicyError> {
-        if self.choices().is_none() {
+        if self.discrete_actions().is_none() {
             return Err(PolicyError::NotAChoice {
                 action: self.action.len(),
             });
@@ -215,17 +215,17 @@ impl Policy {
         self.action.len()
     }
 
-    /// How many choices it has; `None` where actions are real numbers.
-    pub fn choices(&self) -> Option<usize> {
-        match self.readout {
-            Readout::Greatest { choices } => Some(choices),
+    /// How many discrete actions it has; `None` where actions are real numbers.
+    pub fn discrete_actions(&self) -> Option<usize> {
+        match self.rule {
+            ActionRule::Greatest { discrete_actions } => Some(discrete_actions),
             _ => None,
         }
     }
 
-    /// The least and the greatest value of each element of an action, `[action]` each; `None` for choices.
+    /// The least and the greatest value of each element of an action, `[action]` each; `None` for discrete actions.
     pub fn action_bounds(&self) -> Option<(&[f32], &[f32])> {
-        let is_box = self.choices().is_none();
+        let is_box = self.discrete_actions().is_none();
         is_box.then(|| (self.scale.low(), self.scale.high()))
     }
 
@@ -270,7 +270,7 @@ impl Network {
 /// All that a policy is made of.
 #[derive(Clone, Debug)]
 pub(super) struct Parts {
-    pub form: Form,
+    pub architecture: Architecture,
     /// As they lie in a perceptron, `[parameters]`.
     pub parameters: Vec<f32>,
     pub preprocessing: Preprocessing,
@@ -302,8 +302,8 @@ impl Parts {
 
     fn of(snapshot: &Snapshot) -> Result<Self, PolicyError> {
         let place = snapshot.origin().to_owned();
-        let (file, form) = match saved(snapshot)? {
-            Saved::Network { file, form } => (file, form),
+        let (file, architecture) = match saved(snapshot)? {
+            Saved::Network { file, architecture } => (file, architecture),
             Saved::Own { why } => {
                 return Err(PolicyError::NotPortable {
                     checkpoint: place,
@@ -312,7 +312,7 @@ impl Parts {
             }
         };
         let mut parameters = Vec::new();
-        let pieces = form.pieces().map_err(|why| PolicyError::Encoder {
+        let pieces = architecture.pieces().map_err(|why| PolicyError::Encoder {
             checkpoint: place.clone(),
             why,
         })?;
@@ -320,7 +320,7 @@ impl Parts {
             parameters.extend(&snapshot.tensor(&file, &name, &shape)?.values);
         }
         Ok(Parts {
-            form,
+            architecture,
             parameters,
             preprocessing: snapshot.state("preprocessing")?,
             step: snapshot.step,
@@ -331,7 +331,7 @@ impl Parts {
     /// Whether the parts fit each other, and the policy if they do.
     pub fn build(self) -> Result<Policy, PolicyError> {
         let Parts {
-            form,
+            architecture,
             parameters,
             preprocessing,
             step,
@@ -351,12 +351,12 @@ impl Parts {
             checkpoint: place.clone(),
             why,
         };
-        let network = match &form.encoder {
-            None => Single::new(&form.shape(), &parameters)
+        let network = match &architecture.encoder {
+            None => Single::new(&architecture.shape(), &parameters)
                 .map(Network::Fused)
                 .map_err(|error| misfit(format!("its policy's network is broken: {error}")))?,
             Some(encoder) => {
-                let shape = form.shape();
+                let shape = architecture.shape();
                 let behind = shape.parameters().min(parameters.len());
                 let (encoder_values, values) = parameters.split_at(parameters.len() - behind);
                 let encoder = encoder.module(encoder_values).map_err(unknown)?;
@@ -374,14 +374,14 @@ impl Parts {
             }
         };
         let (inputs, outputs) = (
-            form.observation(),
-            form.sizes.last().copied().unwrap_or_default(),
+            architecture.observation(),
+            architecture.sizes.last().copied().unwrap_or_default(),
         );
-        let readout = form.readout;
-        let action = readout.width(outputs);
+        let rule = architecture.rule;
+        let action = rule.width(outputs);
         let action = action.ok_or_else(|| {
             misfit(format!(
-                "{outputs} outputs of the policy's network cannot be read as {readout:?}"
+                "{outputs} outputs of the policy's network cannot be read as {rule:?}"
             ))
         })?;
         let [observation_known, action_known] = preprocessing.widths();
@@ -402,7 +402,7 @@ impl Parts {
                 "{inputs} elements cannot be {frames} observations of {parts} side by side"
             )));
         }
-        let Normaliser { mean, std } = &preprocessing.observation;
+        let Normalizer { mean, std } = &preprocessing.observation;
         // Looks at the statistics, too.
         let probe = preprocessing
             .observation
@@ -413,9 +413,9 @@ impl Parts {
         })?;
         Ok(Policy {
             network,
-            readout,
+            rule,
             mean: mean.clone(),
-            divisor: std.iter().map(|std| std + Normaliser::EPSILON).collect(),
+            divisor: std.iter().map(|std| std + Normalizer::EPSILON).collect(),
             frames: preprocessing.frames,
             parts: preprocessing.parts,
             scale: preprocessing.action,
@@ -457,30 +457,34 @@ mod tests {
     use super::*;
     use crate::nn::Activation;
 
-    fn form(sizes: &[usize], readout: Readout) -> Form {
-        Form {
+    fn architecture(sizes: &[usize], rule: ActionRule) -> Architecture {
+        Architecture {
             encoder: None,
             sizes: sizes.to_vec(),
             hidden: Activation::Relu,
             output: Activation::Identity,
             layer_norm: None,
-            readout,
+            rule,
         }
     }
 
     fn preprocessing(observation: usize, action: usize) -> Preprocessing {
         Preprocessing::new(
-            Normaliser {
+            Normalizer {
                 mean: vec![1.0; observation],
-                std: vec![2.0 - Normaliser::EPSILON; observation],
+                std: vec![2.0 - Normalizer::EPSILON; observation],
             },
             ActionScale::from_bounds(vec![-2.0; action], vec![2.0; action]).unwrap(),
         )
     }
 
-    fn parts(form: &Form, parameters: Vec<f32>, preprocessing: Preprocessing) -> Parts {
+    fn parts(
+        architecture: &Architecture,
+        parameters: Vec<f32>,
+        preprocessing: Preprocessing,
+    ) -> Parts {
         Parts {
-            form: form.clone(),
+            architecture: architecture.clone(),
             parameters,
             preprocessing,
             step: 5,
@@ -489,19 +493,19 @@ mod tests {
     }
 
     /// A network without hidden layers whose outputs are the biases plus the first input.
-    fn policy(readout: Readout, biases: &[f32], action: usize) -> Policy {
-        let form = form(&[2, biases.len()], readout);
+    fn policy(rule: ActionRule, biases: &[f32], action: usize) -> Policy {
+        let architecture = architecture(&[2, biases.len()], rule);
         let mut parameters = vec![1.0; biases.len()];
         parameters.extend(vec![0.0; biases.len()]);
         parameters.extend(biases);
-        parts(&form, parameters, preprocessing(2, action))
+        parts(&architecture, parameters, preprocessing(2, action))
             .build()
             .unwrap()
     }
 
     #[test]
-    fn observations_are_normalised_and_actions_scaled() {
-        let mut policy = policy(Readout::Outputs, &[0.0], 1);
+    fn observations_are_normalized_and_actions_scaled() {
+        let mut policy = policy(ActionRule::Outputs, &[0.0], 1);
         // (1.5 - 1) / 2 = 0.25, twice of which is the action.
         assert_eq!(policy.act(&[1.5, 9.0]).unwrap(), [0.5]);
         let mut actions = [0.0; 2];
@@ -510,19 +514,19 @@ mod tests {
             .unwrap();
         assert_eq!(actions, [0.5, 1.0]);
         assert_eq!(policy.action_bounds(), Some((&[-2.0][..], &[2.0][..])));
-        assert_eq!((policy.step(), policy.choices()), (5, None));
+        assert_eq!((policy.step(), policy.discrete_actions()), (5, None));
     }
 
     #[test]
     fn each_readout_takes_its_part_of_the_outputs() {
         let observation = [1.0, 1.0];
         for (bias, expected) in [(0.25, 0.5), (9.0, 2.0), (-9.0, -2.0)] {
-            let mut clipped = policy(Readout::Clipped, &[bias], 1);
+            let mut clipped = policy(ActionRule::Clipped, &[bias], 1);
             assert_eq!(clipped.act(&observation).unwrap(), [expected]);
         }
-        let mut mean = policy(Readout::TanhOfMean { action: 1 }, &[0.5, 9.0], 1);
+        let mut mean = policy(ActionRule::TanhOfMean { action: 1 }, &[0.5, 9.0], 1);
         assert_eq!(mean.act(&observation).unwrap(), [2.0 * 0.5_f32.tanh()]);
-        let mixture = Readout::TanhOfBestMode {
+        let mixture = ActionRule::TanhOfBestMode {
             modes: 2,
             action: 1,
         };
@@ -531,7 +535,9 @@ mod tests {
             mixture.act(&observation).unwrap(),
             [2.0 * (-0.25_f32).tanh()]
         );
-        let greatest = Readout::Greatest { choices: 3 };
+        let greatest = ActionRule::Greatest {
+            discrete_actions: 3,
+        };
         assert_eq!(
             policy(greatest, &[0.0, 7.0, 7.0], 1)
                 .choose(&observation)
@@ -544,17 +550,17 @@ mod tests {
         assert_eq!(
             dueling.act(&observation).unwrap(),
             [2.0],
-            "no scale for choices"
+            "no scale for discrete actions"
         );
         assert_eq!(
-            (dueling.choices(), dueling.action_bounds()),
+            (dueling.discrete_actions(), dueling.action_bounds()),
             (Some(3), None)
         );
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let mut policy = policy(Readout::Outputs, &[0.0], 1);
+        let mut policy = policy(ActionRule::Outputs, &[0.0], 1);
         let said = |error: PolicyError| error.to_string();
         assert!(said(policy.act(&[0.0]).unwrap_err()).contains("of 2 number(s), this one has 1"));
         let error = said(policy.act(&[0.0, f32::NAN]).unwrap_err());
@@ -564,18 +570,18 @@ mod tests {
         assert!(error.contains("lead to 2 number(s)"), "{error}");
         assert!(policy.act_each(&[0.0; 3], &mut [0.0]).is_err());
 
-        let form = form(&[2, 1], Readout::Outputs);
-        for (form, parameters, preprocessing) in [
-            (&form, 2, preprocessing(2, 1)),
-            (&form, 3, preprocessing(3, 1)),
-            (&form, 3, preprocessing(2, 2)),
+        let architecture = architecture(&[2, 1], ActionRule::Outputs);
+        for (architecture, parameters, preprocessing) in [
+            (&architecture, 2, preprocessing(2, 1)),
+            (&architecture, 3, preprocessing(3, 1)),
+            (&architecture, 3, preprocessing(2, 2)),
         ] {
-            let refused = parts(form, vec![0.0; parameters], preprocessing).build();
+            let refused = parts(architecture, vec![0.0; parameters], preprocessing).build();
             assert!(matches!(refused, Err(PolicyError::Inconsistent { .. })));
         }
         let mut broken = preprocessing(2, 1);
         broken.observation.std[0] = -1.0;
-        let refused = parts(&form, vec![0.0; 3], broken).build();
+        let refused = parts(&architecture, vec![0.0; 3], broken).build();
         assert!(matches!(refused, Err(PolicyError::Preprocessing { .. })));
     }
 }

@@ -19,7 +19,7 @@ pub(crate) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 /// The whole picture, in CSS pixels.
 pub(crate) struct Canvas<'a>(pub(crate) DrawingArea<SVGBackend<'a>, Shift>);
 
-/// Where a text stands to its point, and whether it is bold.
+/// Where a text is to its point, and whether it is bold.
 #[derive(Clone, Copy)]
 pub(crate) struct Anchor(HPos, FontStyle);
 
@@ -36,13 +36,13 @@ impl Canvas<'_> {
         text: &str,
         at: (f64, f64),
         size: f64,
-        colour: &RGBColor,
+        color: &RGBColor,
         Anchor(side, weight): Anchor,
     ) -> Drawn {
         // The backend divides a font's size by 1.24.
         let font = FontDesc::new(FontFamily::Name(FONT), size * FINE * 1.24, weight);
         let style = TextStyle::from(font)
-            .color(colour)
+            .color(color)
             .pos(Pos::new(side, VPos::Center));
         self.0.draw_text(text, &style, fine(at.0, at.1))
     }
@@ -75,7 +75,7 @@ pub(crate) fn element(drawn: &str, (width, height): (f64, f64), label: &str) -> 
     )
 }
 
-/// The text as it may stand in SVG and HTML, in an element or in a quoted attribute. Control characters, which XML has
+/// The text as it may be in SVG and HTML, in an element or in a quoted attribute. Control characters, which XML has
 /// no way to write, become spaces.
 pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -96,7 +96,7 @@ pub(crate) fn escaped(text: &str) -> String {
     escaped
 }
 
-/// A label of at most `most` characters on one line. Of a longer one the end is kept, which tells the runs of one folder
+/// A label of at most `most` characters on one line. Of a longer one the end is kept, which distinguishes the runs of one folder
 /// apart.
 pub(crate) fn fitting(label: &str, most: usize) -> String {
     let label: Vec<_> = label

@@ -345,7 +345,7 @@ mod tests {
             &[
                 ("evaluate/return", -512.3),
                 ("loss", 2.0),
-                ("rate/actor", 1e-3),
+                ("learning_rate/actor", 1e-3),
             ],
         );
         progress.report(20, 1.0, &[("loss", 1.0)]);

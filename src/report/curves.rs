@@ -12,7 +12,7 @@ use super::frame::Frame;
 /// Width and height of a picture, in CSS pixels.
 pub const SIZE: (u32, u32) = (900, 480);
 
-/// Colours that the colour-blind can tell apart (Okabe & Ito, <https://jfly.uni-koeln.de/color/>), without the yellow,
+/// Colors that the color-blind can tell apart (Okabe & Ito, <https://jfly.uni-koeln.de/color/>), without the yellow,
 /// which a white ground swallows.
 const PALETTE: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
@@ -85,7 +85,7 @@ pub struct Picture {
     pub x_label: String,
     /// Above the vertical axis; nothing where empty.
     pub y_label: String,
-    /// In the legend's order. From the eighth on, colours repeat.
+    /// In the legend's order. From the eighth on, colors repeat.
     pub curves: Vec<Curve>,
     /// Always inside the picture: the vertical axis reaches all of them.
     pub references: Vec<Reference>,
@@ -220,10 +220,10 @@ impl Picture {
                 (left, row) = (24.0, row + LEGEND_ROW);
             }
             let middle = row + LEGEND_ROW / 2.0 - 2.0;
-            let colour = PALETTE[index % PALETTE.len()];
+            let color = PALETTE[index % PALETTE.len()];
             canvas.line(
                 [(left, middle), (left + 20.0, middle)],
-                colour.stroke_width(thick(3.0)),
+                color.stroke_width(thick(3.0)),
             )?;
             canvas.write(&label, (left + 28.0, middle), 13.0, &INK, Anchor::LEFT)?;
             left += needs + 18.0;
@@ -295,26 +295,26 @@ impl Lines {
         lines
     }
 
-    fn draw(&self, canvas: &Canvas, frame: &Frame, colour: RGBColor) -> Drawn {
+    fn draw(&self, canvas: &Canvas, frame: &Frame, color: RGBColor) -> Drawn {
         if self.runs.len() > 1 {
             let mut outline = frame.line(&self.lowest);
             outline.extend(frame.line(&self.highest).into_iter().rev());
-            canvas.0.draw(&Polygon::new(outline, colour.mix(0.13)))?;
+            canvas.0.draw(&Polygon::new(outline, color.mix(0.13)))?;
             for run in &self.runs {
                 canvas.0.draw(&PathElement::new(
                     frame.line(run),
-                    colour.mix(0.45).stroke_width(thick(1.0)),
+                    color.mix(0.45).stroke_width(thick(1.0)),
                 ))?;
             }
         }
         canvas.0.draw(&PathElement::new(
             frame.line(&self.mean),
-            colour.stroke_width(thick(2.5)),
+            color.stroke_width(thick(2.5)),
         ))?;
         if let [only] = self.mean[..] {
             canvas
                 .0
-                .draw(&Circle::new(frame.point(only), thick(4.0), colour.filled()))?;
+                .draw(&Circle::new(frame.point(only), thick(4.0), color.filled()))?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Goal, Reported};
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, RestoreSystems, Snapshot};
-use crate::scene::{Bounds, FieldProblems, Settings};
+use crate::scene::{Bounds, FieldProblems, Settings, check_metric};
 use crate::schedule::{EndNow, Report, ReportSystems, SaveNow};
 
 /// Ends the run, after a last checkpoint, when a metric has not become better for a while.
@@ -44,6 +44,7 @@ impl Default for EarlyStopping {
 
 impl Settings for EarlyStopping {
     fn check(&self, problems: &mut FieldProblems) {
+        check_metric("metric", &self.metric, problems);
         let loss = self.metric.ends_with("loss");
         if loss && self.goal == Goal::Largest {
             problems.refuse("goal", "the largest loss is not a good one: Smallest");

@@ -26,7 +26,7 @@ pub(super) fn experiments(runs: &[Run]) -> Vec<Experiment<'_>> {
         .iter()
         .zip(experiments)
         .map(|(label, (_, runs))| match runs.first() {
-            // Seeds of two scenes lie in one folder, whose name then tells nothing.
+            // Seeds of two scenes lie in one folder, whose name then says nothing.
             Some(first) if !alone(label) || label.is_empty() => Experiment {
                 label: first.name.clone(),
                 runs,

@@ -50,7 +50,7 @@ impl Histogram {
         self.counts.iter().copied().max().unwrap_or(0).max(1)
     }
 
-    /// With the square root of each count, so that what is seldom is seen beside what is frequent.
+    /// With the square root of each count, so that what is seldom is seen next to what is frequent.
     pub(crate) fn square_root(mut self) -> Self {
         for count in &mut self.counts {
             *count = (1e3 * (*count as f64).sqrt()) as usize;
@@ -64,11 +64,11 @@ impl Histogram {
         canvas: &Canvas,
         (left, right): (f64, f64),
         (bottom, height): (f64, f64),
-        colour: RGBColor,
+        color: RGBColor,
     ) -> Drawn {
         self.bars(left, right, height, |from, to, tall| {
             let corners = [fine(from, bottom - tall), fine(to, bottom)];
-            canvas.0.draw(&Rectangle::new(corners, colour.filled()))
+            canvas.0.draw(&Rectangle::new(corners, color.filled()))
         })
     }
 
@@ -78,11 +78,11 @@ impl Histogram {
         canvas: &Canvas,
         (bottom, top): (f64, f64),
         (left, length): (f64, f64),
-        colour: RGBColor,
+        color: RGBColor,
     ) -> Drawn {
         self.bars(bottom, top, length, |from, to, long| {
             let corners = [fine(left, to.min(from)), fine(left + long, to.max(from))];
-            canvas.0.draw(&Rectangle::new(corners, colour.filled()))
+            canvas.0.draw(&Rectangle::new(corners, color.filled()))
         })
     }
 

@@ -1,4 +1,4 @@
-//! What a run tells: metrics and where they go.
+//! What a run reports: metrics and where they go.
 //!
 //! Steps record into [`Metrics`] as device scalars. Every so many steps [`Report`](crate::schedule::Report) reads them back,
 //! once, into [`Reported`](crate::schedule::Reported), and sinks write it: `metrics.jsonl`, TensorBoard's event files, the terminal. [`curves`] and

@@ -1,7 +1,7 @@
 //! A page about one run or several: learning curves, last and best values, and the scenes they came from.
 //!
 //! The page is one HTML file with its pictures inside, without scripts and without anything to load: it can be mailed,
-//! archived beside the runs and opened from a disk. Its bytes depend on the runs alone.
+//! archived next to the runs and opened from a disk. Its bytes depend on the runs alone.
 
 use std::collections::BTreeSet;
 
@@ -85,9 +85,9 @@ pub fn page(runs: &[Run]) -> String {
 }
 
 const STYLE: &str = "
-:root { color-scheme: light dark; --ink: #1f2328; --grey: #59636e; --ground: #f6f8fa; --card: #ffffff; --edge: #d1d9e0; }
+:root { color-scheme: light dark; --ink: #1f2328; --gray: #59636e; --ground: #f6f8fa; --card: #ffffff; --edge: #d1d9e0; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e6edf3; --grey: #9198a1; --ground: #0d1117; --card: #151b23; --edge: #3d444d; }
+  :root { --ink: #e6edf3; --gray: #9198a1; --ground: #0d1117; --card: #151b23; --edge: #3d444d; }
 }
 body { margin: 0 auto; padding: 24px 32px 64px; max-width: 1880px; background: var(--ground); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif; }
@@ -100,14 +100,14 @@ svg { display: block; width: 100%; height: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 16px; text-align: right; white-space: nowrap; }
 th { font-weight: 600; }
-th small, caption { color: var(--grey); font-weight: 400; }
+th small, caption { color: var(--gray); font-weight: 400; }
 th[scope=row] { text-align: left; font-weight: 400; }
 tbody tr { border-top: 1px solid var(--edge); }
 td:nth-child(even), th.first { border-left: 1px solid var(--edge); }
 caption { caption-side: bottom; text-align: left; padding: 8px 16px; border-top: 1px solid var(--edge); font-size: 13px; }
 details { background: var(--card); border: 1px solid var(--edge); border-radius: 8px; margin: 0 0 12px; padding: 8px 16px; }
 summary { cursor: pointer; }
-details ul { color: var(--grey); padding-left: 20px; }
+details ul { color: var(--gray); padding-left: 20px; }
 pre { overflow-x: auto; font: 13px/1.5 ui-monospace, 'SF Mono', Menlo, Consolas, monospace; }
 ";
 
@@ -128,7 +128,7 @@ fn group(metric: &str) -> &str {
 fn rank(group: &str) -> u8 {
     match group {
         "evaluate" => 0,
-        "rate" => 2,
+        "learning_rate" => 2,
         "time" => 3,
         _ => 1,
     }
@@ -141,7 +141,7 @@ fn chart(experiments: &[Experiment], metric: &str) -> String {
             .filter_map(|row| Some((row.step as f64, row.get(metric)?)))
             .collect()
     };
-    // An experiment without this metric stays in the list: colours go by the place in it.
+    // An experiment without this metric stays in the list: colors go by the place in it.
     let curves = experiments.iter().map(|experiment| Curve {
         label: experiment.label.clone(),
         runs: experiment
@@ -333,7 +333,7 @@ mod tests {
             "time/steps_per_second",
             "critic/q",
             "critic/loss",
-            "rate/actor",
+            "learning_rate/actor",
             "evaluate/return",
             "loss",
         ];
@@ -345,7 +345,14 @@ mod tests {
             .collect();
         assert_eq!(
             headings,
-            ["evaluate", "critic", "loss", "rate", "time", "Scenes"]
+            [
+                "evaluate",
+                "critic",
+                "loss",
+                "learning_rate",
+                "time",
+                "Scenes"
+            ]
         );
         assert_eq!(html.matches("<svg ").count(), names.len());
     }

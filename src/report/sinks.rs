@@ -70,7 +70,7 @@ impl Plugin for TensorBoard {
 }
 
 fn unix_seconds() -> f64 {
-    // A clock before 1970 is wrong anyway; the points then stand at 0.
+    // A clock before 1970 is wrong anyway; the points then are at 0.
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0.0, |since| since.as_secs_f64())

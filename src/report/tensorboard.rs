@@ -198,7 +198,7 @@ fn create_last(directory: &Path, unix_seconds: f64) -> io::Result<(PathBuf, File
     Ok((path, file))
 }
 
-/// The machine's name, which tells event files apart in a folder that several machines share.
+/// The machine's name, which distinguishes event files in a folder that several machines share.
 fn host() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()

@@ -1,10 +1,10 @@
-//! The range that a number in the settings may take, written beside the field as a reflected attribute.
+//! The range that a number in the settings may take, written next to the field as a reflected attribute.
 
 use std::fmt;
 
 use bevy_reflect::Reflect;
 
-/// The range of a number: `#[reflect(@Bounds::within(0.0, 1.0))]` beside a field.
+/// The range of a number: `#[reflect(@Bounds::within(0.0, 1.0))]` next to a field.
 ///
 /// It holds for every number inside the field: through `Option`, the items of a `Vec`, arrays and tuples. Numbers that
 /// are not finite are refused with or without bounds, unless they say [`Bounds::or_infinite`]; NaN is refused always.

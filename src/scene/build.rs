@@ -10,12 +10,13 @@ use bevy_reflect::tuple_struct::DynamicTupleStruct;
 use bevy_reflect::{PartialReflect, TypeInfo};
 
 use super::bounds::Bounds;
-use super::form::{
-    Field, Form, Row, Variant, expected, struct_fields, type_name, variant_fields, variant_pattern,
-};
 use super::leaf::Leaf;
 use super::nearest::suggestion;
 use super::read::{Reader, item_path, joined};
+use super::setting_type::{
+    Field, Row, SettingType, Variant, expected, struct_fields, type_name, variant_fields,
+    variant_pattern,
+};
 use super::text::{Node, Shape};
 
 /// A value under construction; `None` where a mistake was reported instead.
@@ -31,24 +32,24 @@ impl<'s> Reader<'s> {
         path: &str,
     ) -> Built {
         self.places.insert(path.to_owned(), node.clone());
-        let Some(form) = Form::of(info) else {
-            let message = format!("a {} cannot stand in a scene", type_name(info));
+        let Some(setting_type) = SettingType::of(info) else {
+            let message = format!("a {} cannot be in a scene", type_name(info));
             self.refuse_node(node, path, message, None);
             return None;
         };
-        match form {
-            Form::Leaf(leaf) => self.leaf(node, info, leaf, bounds, path),
-            Form::Option(content) => self.build_option(node, info, content, bounds, path),
-            Form::List(item) => self.build_list(node, info, item, bounds, path),
-            Form::Row(row) => self.build_row(node, info, &row, bounds, path),
-            Form::Enum(variants) => self.build_enum(node, info, variants, bounds, path),
-            Form::Choice(_) => {
+        match setting_type {
+            SettingType::Leaf(leaf) => self.leaf(node, info, leaf, bounds, path),
+            SettingType::Option(content) => self.build_option(node, info, content, bounds, path),
+            SettingType::List(item) => self.build_list(node, info, item, bounds, path),
+            SettingType::Row(row) => self.build_row(node, info, &row, bounds, path),
+            SettingType::Enum(variants) => self.build_enum(node, info, variants, bounds, path),
+            SettingType::Choice(_) => {
                 let default = self.types.get_type_data::<ReflectDefault>(info.type_id());
                 let mut value = default.map(ReflectDefault::default)?;
                 self.read(node, value.as_partial_reflect_mut(), bounds, path);
                 Some(value.into_partial_reflect())
             }
-            Form::Struct(fields) => {
+            SettingType::Struct(fields) => {
                 let fields = struct_fields(fields);
                 let default = self
                     .types
@@ -104,7 +105,7 @@ impl<'s> Reader<'s> {
         }
         let node = self.content_of_some(node);
         let content = match Leaf::of(content) {
-            // A mistake tells that `None` is possible, too.
+            // A mistake says that `None` is possible, too.
             Some(leaf) => self.leaf(&node, info, leaf, bounds, path)?,
             None => self.build(&node, content, bounds, path)?,
         };
@@ -127,7 +128,7 @@ impl<'s> Reader<'s> {
         let Shape::List(nodes) = &node.shape else {
             let help = match &node.shape {
                 Shape::Group { name: None, .. } => {
-                    Some("a list stands in square brackets".to_owned())
+                    Some("a list goes in square brackets".to_owned())
                 }
                 Shape::Number | Shape::Text => Some(format!("a list of one is [{}]", node.found())),
                 _ => None,
@@ -307,7 +308,7 @@ fn none() -> Box<dyn PartialReflect> {
     Box::new(DynamicEnum::new("None", DynamicVariant::Unit))
 }
 
-/// Help for a value where an enum should stand: the variant that would take it, or the name without its quotes.
+/// Help for a value where an enum should be: the variant that would take it, or the name without its quotes.
 fn variant_around(variants: &'static EnumInfo, node: &Node) -> Option<String> {
     if matches!(node.shape, Shape::Text) {
         let name = node.text().trim_matches('"');
@@ -359,7 +360,7 @@ fn limit_of_type(leaf: Leaf, node: &Node) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::scene::stand_in::{Activation, Noise, Rate, messages, read_td3_bc as read};
+    use crate::scene::test_settings::{Activation, Noise, Rate, messages, read_td3_bc as read};
 
     #[test]
     fn a_shorter_list_replaces_a_longer_one() {
@@ -477,14 +478,16 @@ mod tests {
                 .ends_with("the largest value is 4294967295")
         );
         assert!(help("Td3Bc(alpha: 1e40)").ends_with("the largest 32-bit number is 3.4028235e38"));
-        assert!(help("Td3Bc(batch: 256.0)").ends_with("write 256 without a point or exponent"));
+        assert!(
+            help("Td3Bc(batch_size: 256.0)").ends_with("write 256 without a point or exponent")
+        );
         assert!(help("Td3Bc(actor: (activation: Rleu))").contains("did you mean `Relu`?"));
         assert!(
-            help("Td3Bc(critic: Actor(l2: 1))")
+            help("Td3Bc(critic: Actor(weight_decay: 1))")
                 .contains("expected CriticSettings(field: value, ..)")
         );
         assert!(
-            help("Td3Bc(critic: {\"l2\": 1})")
+            help("Td3Bc(critic: {\"weight_decay\": 1})")
                 .contains("expected CriticSettings(field: value, ..)")
         );
         assert!(help("Td3Bc(2.5)").contains("Td3Bc has named fields, found 2.5"));

@@ -6,10 +6,10 @@
 use bevy_reflect::structs::StructInfo;
 use bevy_reflect::{PartialReflect, Reflect, TypeInfo, TypeRegistry};
 
-use super::form::{Form, struct_fields, type_name};
 use super::nearest::suggestion;
 use super::problem::Problems;
 use super::read::Reader;
+use super::setting_type::{SettingType, struct_fields, type_name};
 use super::split::split;
 use super::text::{Node, Shape, Source};
 
@@ -31,8 +31,8 @@ impl Choice {
 
     /// Its fields.
     pub(crate) fn fields(&self) -> Option<&'static StructInfo> {
-        match Form::of(self.info) {
-            Some(Form::Struct(info)) => Some(info),
+        match SettingType::of(self.info) {
+            Some(SettingType::Struct(info)) => Some(info),
             _ => None,
         }
     }

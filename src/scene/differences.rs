@@ -1,4 +1,4 @@
-//! What differs between two resolved scenes, told setting by setting.
+//! What differs between two resolved scenes, setting by setting.
 
 use bevy_reflect::enums::VariantType;
 use bevy_reflect::{PartialReflect, ReflectRef};
@@ -66,7 +66,7 @@ pub(crate) fn line(path: &str, before: &str, after: &str, lines: &mut Vec<String
 #[cfg(test)]
 mod tests {
     use crate::scene::Scene;
-    use crate::scene::stand_in::registry;
+    use crate::scene::test_settings::registry;
 
     fn scene(plugins: &str, more: &str) -> Scene {
         let text = format!("Scene(name: \"a\", steps: 1, plugins: [{plugins}], {more})");
@@ -97,20 +97,20 @@ mod tests {
 
     #[test]
     fn plugins_that_came_went_or_moved_and_another_order_are_told() {
-        let before = scene("Td3Bc(), Rollouts()", "");
+        let before = scene("Td3Bc(), Evaluation()", "");
         let after = scene("TensorBoard(), Td3Bc()", "order: [Remove(Measure)]");
         assert_eq!(
             before.differences(&after),
             [
-                "Rollouts: in the scene -> not in the scene",
+                "Evaluation: in the scene -> not in the scene",
                 "TensorBoard: not in the scene -> in the scene",
                 "order: [] -> [Remove(Measure)]",
             ]
         );
-        let moved = scene("Rollouts(), Td3Bc()", "");
+        let moved = scene("Evaluation(), Td3Bc()", "");
         assert_eq!(
             before.differences(&moved),
-            ["plugins: [Td3Bc, Rollouts] -> [Rollouts, Td3Bc]"]
+            ["plugins: [Td3Bc, Evaluation] -> [Evaluation, Td3Bc]"]
         );
         assert!(before.differences(&before.clone()).is_empty());
     }

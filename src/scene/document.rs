@@ -276,7 +276,7 @@ impl fmt::Debug for Scene {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::stand_in::{Rollouts, Td3Bc, WHOLE, registry};
+    use crate::scene::test_settings::{Evaluation, Td3Bc, WHOLE, registry};
 
     fn parse(text: &str) -> Result<Scene, Problems> {
         Scene::parse("a.ron", text, &registry(), &[])
@@ -290,7 +290,10 @@ mod tests {
         assert_eq!(back.to_ron(), resolved);
         assert_eq!((back.steps, &back.order), (scene.steps, &scene.order));
         assert_eq!(back.settings::<Td3Bc>(), scene.settings::<Td3Bc>());
-        assert_eq!(back.settings::<Rollouts>(), scene.settings::<Rollouts>());
+        assert_eq!(
+            back.settings::<Evaluation>(),
+            scene.settings::<Evaluation>()
+        );
         assert!(scene.differences(&back).is_empty());
         assert!(resolved.contains("\n        TensorBoard(),\n"));
     }
@@ -300,7 +303,7 @@ mod tests {
         let mut app = App::empty();
         parse(WHOLE).unwrap().add_to(&mut app).unwrap();
         assert_eq!(app.world().resource::<Td3Bc>().alpha, 0.1);
-        assert_eq!(app.world().resource::<Rollouts>().env, "C:\\env");
+        assert_eq!(app.world().resource::<Evaluation>().env, "C:\\env");
     }
 
     #[test]

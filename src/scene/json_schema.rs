@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::bounds::Bounds;
 use super::choice::{Choices, content, name_of};
-use super::form::{Field, Form, Variant, struct_fields, type_name, variant_fields};
 use super::leaf::Leaf;
 use super::registry::OwnDefaults;
+use super::setting_type::{Field, SettingType, Variant, struct_fields, type_name, variant_fields};
 use super::template::{doc_text, one_line};
 
 /// The schema of one plugin's settings.
@@ -59,15 +59,15 @@ fn of_type(
         return json!({ "description": format!("a {}", type_name(info)) });
     }
     open.types.push(info.type_id());
-    let mut schema = match Form::of(info) {
-        Some(Form::Leaf(leaf)) => of_leaf(leaf, bounds),
-        Some(Form::Option(content)) => {
+    let mut schema = match SettingType::of(info) {
+        Some(SettingType::Leaf(leaf)) => of_leaf(leaf, bounds),
+        Some(SettingType::Option(content)) => {
             json!({ "anyOf": [of_type(content, bounds, None, open), { "type": "null" }] })
         }
-        Some(Form::List(item)) => {
+        Some(SettingType::List(item)) => {
             json!({ "type": "array", "items": of_type(item, bounds, None, open) })
         }
-        Some(Form::Row(row)) => {
+        Some(SettingType::Row(row)) => {
             let items: Vec<Value> = row
                 .items
                 .iter()
@@ -75,17 +75,17 @@ fn of_type(
                 .collect();
             row_of(items)
         }
-        Some(Form::Struct(fields)) => {
+        Some(SettingType::Struct(fields)) => {
             let own = open.partial.get(&info.type_id());
             let default = default.or(own.map(|own| own.as_partial_reflect()));
             of_fields(&struct_fields(fields), default, default.is_none(), open)
         }
-        Some(Form::Enum(variants)) => of_enum(variants, open),
-        Some(Form::Choice(choices)) => of_choices(choices, open),
+        Some(SettingType::Enum(variants)) => of_enum(variants, open),
+        Some(SettingType::Choice(choices)) => of_discrete_actions(choices, open),
         None => json!({}),
     };
     open.types.pop();
-    let is_struct = matches!(Form::of(info), Some(Form::Struct(_)));
+    let is_struct = matches!(SettingType::of(info), Some(SettingType::Struct(_)));
     if let (Value::Object(map), Some(default), false) = (&mut schema, default, is_struct) {
         map.insert("default".into(), value_of(default));
     }
@@ -173,7 +173,7 @@ fn of_fields(
     schema
 }
 
-fn of_choices(choices: Choices, open: &mut Open) -> Value {
+fn of_discrete_actions(choices: Choices, open: &mut Open) -> Value {
     let choices: Vec<Value> = (choices.list)()
         .iter()
         .map(|choice| {
@@ -259,7 +259,7 @@ fn value_of(value: &dyn PartialReflect) -> Value {
         ReflectRef::Array(items) => items.iter().map(value_of).collect(),
         ReflectRef::List(items) => items.iter().map(value_of).collect(),
         ReflectRef::Enum(value) => {
-            let is_option = matches!(info.and_then(Form::of), Some(Form::Option(_)));
+            let is_option = matches!(info.and_then(SettingType::of), Some(SettingType::Option(_)));
             let name = value.variant_name();
             let named: Map<String, Value> = value
                 .iter_fields()
@@ -290,7 +290,7 @@ fn value_of(value: &dyn PartialReflect) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::stand_in::{Noise, Td3Bc};
+    use crate::scene::test_settings::{Noise, Td3Bc};
     use bevy_reflect::Typed;
 
     #[test]
@@ -304,8 +304,8 @@ mod tests {
         assert_eq!(at("/title"), "Td3Bc");
         assert_eq!(at("/additionalProperties"), false);
         assert_eq!(at("/properties/discount/maximum"), 1.0);
-        assert_eq!(at("/properties/batch/minimum"), 1);
-        assert_eq!(at("/properties/batch/default"), 256);
+        assert_eq!(at("/properties/batch_size/minimum"), 1);
+        assert_eq!(at("/properties/batch_size/default"), 256);
         assert_eq!(at("/properties/alpha/default"), 2.5);
         let critic = "/properties/critic/properties";
         assert_eq!(at(&format!("{critic}/layers/items/minimum")), 1);

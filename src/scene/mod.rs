@@ -6,10 +6,10 @@
 //!     seed: 0,
 //!     steps: 20_000,
 //!     plugins: [
-//!         Dataset(path: "assets/pendulum-medium-expert.hdf5", normalise: true),
+//!         Dataset(path: "assets/pendulum-medium-expert.hdf5", normalize: true),
 //!         Td3Bc(alpha: 2.5, critic: (ensemble: (n: 2), layers: [256, 256])),
 //!     ],
-//!     order: [ Replace(Actor, with: "bc::clone_behaviour") ],
+//!     order: [ Replace(Actor, with: "bc::clone_behavior") ],
 //! )
 //! ```
 //!
@@ -19,16 +19,17 @@
 //! allocated. Nothing here knows tensors or schedules: edits to the order of steps stay plain data, [`OrderEdit`].
 //!
 //! The way of a scene through the files: `split` cuts its `text` into values with places; `read` puts them into settings
-//! along their types (`form`), `build` makes those that have no default, `leaf` reads the values at the ends, [`Bounds`]
+//! along their types (`setting_type`), `build` makes those that have no default, `leaf` reads the values at the ends, [`Bounds`]
 //! limits them, `choice` reads what is one of an open set; `overrides` changes some; `resolve` checks the whole; `document` holds it. `template`, `schema` and
-//! `json_schema` print settings, `differences` compares them.
+//! `json_schema` print settings, `differences` compares them. `foreign_names` knows what others call them, `nearest` what was
+//! misspelled.
 
 mod bounds;
 mod build;
 mod choice;
 mod differences;
 mod document;
-mod form;
+mod foreign_names;
 mod json_schema;
 mod leaf;
 mod nearest;
@@ -39,17 +40,19 @@ mod read;
 mod registry;
 mod resolve;
 mod schema;
+mod setting_type;
 mod settings;
 mod split;
+mod template;
 #[cfg(test)]
 #[path = "stand_in_tests.rs"]
-mod stand_in;
-mod template;
+mod test_settings;
 mod text;
 
 pub use bounds::Bounds;
 pub(crate) use choice::{Choice, Choices, read_settings};
 pub use document::Scene;
+pub(crate) use foreign_names::{check_metric, metric as foreign_metric};
 pub use order::{OrderEdit, OrderName};
 pub use problem::{Problem, Problems};
 pub use registry::{AppSceneExt, RegistryError, SceneEntry, SceneRegistry};

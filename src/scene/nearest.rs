@@ -11,7 +11,6 @@ pub(crate) fn nearest<'n>(written: &str, valid: impl IntoIterator<Item = &'n str
     if written.len() > 100 {
         return Vec::new();
     }
-    let plain = |name: &str| name.replace(['_', '-'], "").to_lowercase();
     let sought = plain(written);
     let mut near: Vec<(usize, &str)> = valid
         .into_iter()
@@ -32,6 +31,11 @@ pub(crate) fn nearest<'n>(written: &str, valid: impl IntoIterator<Item = &'n str
         .take(3)
         .map(|(_, name)| name)
         .collect()
+}
+
+/// The name without case, underscores and hyphens.
+pub(crate) fn plain(name: &str) -> String {
+    name.replace(['_', '-'], "").to_lowercase()
 }
 
 /// A help line: ``did you mean `alpha`? the fields are: alpha, batch``.

@@ -20,7 +20,7 @@ const FORMS: [(&str, &str); 6] = [
 
 /// The name of a slot or step in an order edit, which knows where it was written.
 ///
-/// Two names are equal when they are spelled alike, wherever they stand.
+/// Two names are equal when they are spelled alike, wherever they are.
 #[derive(Clone, Debug)]
 pub struct OrderName {
     name: String,
@@ -54,7 +54,7 @@ impl Eq for OrderName {}
 /// One edit to the order of a schedule's steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrderEdit {
-    /// `Replace(Actor, with: "bc::clone_behaviour")`: another step takes over a slot.
+    /// `Replace(Actor, with: "bc::clone_behavior")`: another step takes over a slot.
     Replace {
         /// The slot.
         slot: OrderName,
@@ -189,11 +189,14 @@ fn read_edit(node: &Node) -> Result<OrderEdit, Box<Problem>> {
     ) = (&node.shape, &node.shape)
     else {
         let message = format!("expected an edit of the order, found {}", node.found());
-        let forms: Vec<&str> = FORMS.iter().map(|(_, form)| *form).collect();
+        let forms: Vec<&str> = FORMS
+            .iter()
+            .map(|(_, setting_type)| *setting_type)
+            .collect();
         let help = format!("the edits are: {}", forms.join(", "));
         return Err(Box::new(node.problem("order", message, Some(help))));
     };
-    let Some((_, form)) = FORMS.iter().find(|(known, _)| *known == name.text) else {
+    let Some((_, setting_type)) = FORMS.iter().find(|(known, _)| *known == name.text) else {
         let message = format!("no edit of the order is called `{}`", name.text);
         let help = suggestion(name.text, FORMS.iter().map(|(name, _)| *name), "edits");
         let problem = node
@@ -204,7 +207,7 @@ fn read_edit(node: &Node) -> Result<OrderEdit, Box<Problem>> {
     let wrong = |node: &Node| {
         node.problem(
             "order",
-            format!("expected {form}, found {}", node.found()),
+            format!("expected {setting_type}, found {}", node.found()),
             None,
         )
     };
@@ -253,7 +256,7 @@ fn read_edit(node: &Node) -> Result<OrderEdit, Box<Problem>> {
         && let [slot, other] = slots.as_slice()
         && slot == other
     {
-        let message = format!("`{}` cannot move beside itself", slot.name);
+        let message = format!("`{}` cannot move next to itself", slot.name);
         let help = Some("name another slot".to_owned());
         return Err(other.problem(message, help).into());
     }
@@ -271,7 +274,7 @@ fn named(node: &Node, name: String) -> OrderName {
 mod tests {
     use super::*;
     use crate::scene::Scene;
-    use crate::scene::stand_in::registry;
+    use crate::scene::test_settings::registry;
 
     fn scene(order: &str) -> Result<Scene, Problems> {
         let text = format!("Scene(steps: 1, plugins: [], order: [{order}])");
@@ -280,7 +283,7 @@ mod tests {
 
     #[test]
     fn every_edit_is_read_and_printed_alike() {
-        let order = "Replace(Actor, with: \"bc::clone_behaviour\"), InsertBefore(Actor, with: \"a::b\"), InsertAfter(Actor, with: \"a::b\"), MoveBefore(Targets, before: Critic), MoveAfter(Critic, after: Targets), Remove(Measure)";
+        let order = "Replace(Actor, with: \"bc::clone_behavior\"), InsertBefore(Actor, with: \"a::b\"), InsertAfter(Actor, with: \"a::b\"), MoveBefore(Targets, before: Critic), MoveAfter(Critic, after: Targets), Remove(Measure)";
         let edits = scene(order).unwrap().order;
         let printed: Vec<String> = edits.iter().map(OrderEdit::to_string).collect();
         assert_eq!(printed.join(", "), order);
@@ -312,7 +315,7 @@ mod tests {
             ("3", "expected an edit of the order, found 3"),
             (
                 "MoveAfter(Critic, after: Critic)",
-                "`Critic` cannot move beside itself",
+                "`Critic` cannot move next to itself",
             ),
         ] {
             let problems = scene(order).unwrap_err();
@@ -323,10 +326,10 @@ mod tests {
     #[test]
     fn unknown_slots_and_steps_are_told_with_their_places_and_the_nearest_names() {
         let order =
-            "Replace(Acter, with: \"bc::clone_behavior\"), MoveBefore(Targets, before: Critics)";
+            "Replace(Acter, with: \"bc::clone_behavoir\"), MoveBefore(Targets, before: Critics)";
         let scene = scene(order).unwrap();
         let problems = scene
-            .check_order(&["Critic", "Actor", "Targets"], &["bc::clone_behaviour"])
+            .check_order(&["Critic", "Actor", "Targets"], &["bc::clone_behavior"])
             .unwrap_err();
         let told: Vec<(usize, &str, &str)> = problems
             .iter()
@@ -348,8 +351,8 @@ mod tests {
                 ),
                 (
                     59,
-                    "no step is called `bc::clone_behavior`",
-                    "did you mean `bc::clone_behaviour`? the steps are: bc::clone_behaviour"
+                    "no step is called `bc::clone_behavoir`",
+                    "did you mean `bc::clone_behavior`? the steps are: bc::clone_behavior"
                 ),
                 (
                     110,
@@ -360,7 +363,7 @@ mod tests {
         );
         assert!(
             scene
-                .check_order(&["Acter", "Targets", "Critics"], &["bc::clone_behavior"])
+                .check_order(&["Acter", "Targets", "Critics"], &["bc::clone_behavoir"])
                 .is_ok()
         );
     }

@@ -4,17 +4,18 @@ use bevy_reflect::{PartialReflect, ReflectMut};
 use std::path::PathBuf;
 
 use super::bounds::Bounds;
-use super::form::{Field, Form, Variant, struct_fields, variant_fields};
+use super::foreign_names;
 use super::leaf::Leaf;
 use super::nearest::suggestion;
 use super::problem::Problem;
-use super::read::{Reader, joined, unknown_field_help};
+use super::read::{Reader, joined, unknown_field};
+use super::setting_type::{Field, SettingType, Variant, struct_fields, variant_fields};
 use super::split::split;
 use super::text::{Node, Shape, Source};
 
 /// One argument of `--set`, split at its first `=`.
 pub(crate) struct Override {
-    /// The setting, by steps: `Td3Bc`, `critic`, `l2`.
+    /// The setting, by steps: `Td3Bc`, `critic`, `weight_decay`.
     steps: Vec<String>,
     value: Source,
 }
@@ -67,8 +68,8 @@ impl Override {
         let Some((step, rest)) = steps.split_first() else {
             return self.assign(reader, value, bounds, path);
         };
-        let form = value.get_represented_type_info().and_then(Form::of);
-        if let Some(Form::Choice(choices)) = form {
+        let setting_type = value.get_represented_type_info().and_then(SettingType::of);
+        if let Some(SettingType::Choice(choices)) = setting_type {
             if let Some(content) = (choices.content_mut)(value) {
                 self.apply(
                     reader,
@@ -80,8 +81,8 @@ impl Override {
             }
             return;
         }
-        match (form, value.reflect_mut()) {
-            (Some(Form::Struct(info)), ReflectMut::Struct(value)) => {
+        match (setting_type, value.reflect_mut()) {
+            (Some(SettingType::Struct(info)), ReflectMut::Struct(value)) => {
                 let fields = struct_fields(info);
                 let field = fields.iter().find(|field| field.name == step.as_str());
                 match field.zip(value.field_mut(step)) {
@@ -90,27 +91,25 @@ impl Override {
                         self.apply(reader, value, field.bounds, rest, &path);
                     }
                     None => {
-                        let help = unknown_field_help(step, &fields);
+                        let (message, help) = unknown_field(step, &fields);
+                        reader.refuse(self.problem(path, message, help));
+                    }
+                }
+            }
+            (Some(SettingType::Option(_)), ReflectMut::Enum(option)) => {
+                match option.field_at_mut(0) {
+                    Some(content) => self.apply(reader, content, bounds, steps, path),
+                    None => {
+                        let help = format!("give it whole: --set '{path}=({step}: .., ..)'");
                         reader.refuse(self.problem(
                             path,
-                            format!("no field is called `{step}`"),
-                            help,
+                            format!("it is None and has no `{step}`"),
+                            Some(help),
                         ));
                     }
                 }
             }
-            (Some(Form::Option(_)), ReflectMut::Enum(option)) => match option.field_at_mut(0) {
-                Some(content) => self.apply(reader, content, bounds, steps, path),
-                None => {
-                    let help = format!("give it whole: --set '{path}=({step}: .., ..)'");
-                    reader.refuse(self.problem(
-                        path,
-                        format!("it is None and has no `{step}`"),
-                        Some(help),
-                    ));
-                }
-            },
-            (Some(Form::Enum(info)), ReflectMut::Enum(value)) => {
+            (Some(SettingType::Enum(info)), ReflectMut::Enum(value)) => {
                 let name = value.variant_name().to_owned();
                 let fields = match info.variant(&name).map(variant_fields) {
                     Some(Variant::Struct(fields)) => fields,
@@ -129,7 +128,7 @@ impl Override {
                     }
                 }
             }
-            (Some(Form::List(_)), ReflectMut::List(list)) => {
+            (Some(SettingType::List(_)), ReflectMut::List(list)) => {
                 let length = list.len();
                 match index(step).and_then(|index| list.get_mut(index)) {
                     Some(item) => {
@@ -138,7 +137,7 @@ impl Override {
                     None => reader.refuse(self.no_item(step, path, length)),
                 }
             }
-            (Some(Form::Row(row)), mut value) => {
+            (Some(SettingType::Row(row)), mut value) => {
                 let at = index(step);
                 let item = at.and_then(|index| match &mut value {
                     ReflectMut::Tuple(value) => value.field_mut(index),
@@ -233,8 +232,29 @@ fn set_bare(value: &mut dyn PartialReflect, text: &str) -> bool {
     false
 }
 
-/// Help for an override whose first step is neither a field of the scene nor one of its plugins.
-pub(crate) fn unknown_head(head: &str, fields: &[Field], plugins: &[&str]) -> Option<String> {
+/// The message and the help for an override whose first step is neither a field of the scene nor one of its plugins.
+pub(crate) fn unknown_head(
+    head: &str,
+    fields: &[Field],
+    plugins: &[&str],
+) -> (String, Option<String>) {
+    if let Some(here) = foreign_names::plugin(head).filter(|here| plugins.contains(here)) {
+        return (foreign_names::is_called(head, here), None);
+    }
+    let foreign = foreign_names::setting(head);
+    if let Some(found) = foreign.and_then(|foreign| foreign.among(fields)) {
+        return found;
+    }
+    let message = format!("nothing in this scene is called `{head}`");
+    if let Some(foreign) = foreign {
+        let here = foreign.here[0];
+        let help = format!("give the plugin, too, and its own name: --set PLUGIN.{here}=..");
+        return (message, Some(help));
+    }
+    (message, unknown_head_help(head, fields, plugins))
+}
+
+fn unknown_head_help(head: &str, fields: &[Field], plugins: &[&str]) -> Option<String> {
     let names: Vec<&str> = fields
         .iter()
         .map(|field| field.name)
@@ -251,11 +271,11 @@ pub(crate) fn unknown_head(head: &str, fields: &[Field], plugins: &[&str]) -> Op
 mod tests {
     use crate::scene::Scene;
     use crate::scene::problem::Problems;
-    use crate::scene::stand_in::{Activation, Rate, Rollouts, Td3Bc, registry};
+    use crate::scene::test_settings::{Activation, Evaluation, Rate, Td3Bc, registry};
 
     const SCENE: &str = "Scene(name: \"a\", steps: 10, plugins: [
-        Td3Bc(alpha: 2.0, critic: (l2: 0.5, learning_rate: Multistep(initial: 1.0, decay_factor: 0.5, epoch_schedule: []))),
-        Rollouts(),
+        Td3Bc(alpha: 2.0, critic: (weight_decay: 0.5, learning_rate: Multistep(initial: 1.0, decay_factor: 0.5, epoch_schedule: []))),
+        Evaluation(),
     ])";
 
     fn set(overrides: &[&str]) -> Result<Scene, Problems> {
@@ -289,13 +309,13 @@ mod tests {
             "Td3Bc.critic.value_bounds=(0, 1)",
             "Td3Bc.critic.value_bounds.1=2",
             "Td3Bc.critic.start_epoch=4",
-            "Rollouts.env=Hopper-v5",
-            "Rollouts.scores=a b/c.json",
-            "Rollouts.record=true",
+            "Evaluation.env=Hopper-v5",
+            "Evaluation.scores=a b/c.json",
+            "Evaluation.record=true",
         ])
         .unwrap();
         let td3 = scene.settings::<Td3Bc>().unwrap();
-        assert_eq!((td3.alpha, td3.critic.l2), (1.0, 0.5));
+        assert_eq!((td3.alpha, td3.critic.weight_decay), (1.0, 0.5));
         assert_eq!(
             (scene.seed, scene.steps, scene.name.as_str()),
             (3, 20_000, "a sweep")
@@ -313,17 +333,17 @@ mod tests {
             (td3.critic.value_bounds, td3.critic.start_epoch),
             (Some((0.0, 2.0)), Some(4))
         );
-        let rollouts = scene.settings::<Rollouts>().unwrap();
-        assert_eq!(rollouts.env, "Hopper-v5");
-        assert_eq!(rollouts.scores.as_deref(), Some("a b/c.json".as_ref()));
-        assert!(rollouts.record);
+        let evaluation = scene.settings::<Evaluation>().unwrap();
+        assert_eq!(evaluation.env, "Hopper-v5");
+        assert_eq!(evaluation.scores.as_deref(), Some("a b/c.json".as_ref()));
+        assert!(evaluation.record);
     }
 
     #[test]
     fn texts_may_be_quoted_and_options_emptied() {
-        let scene = set(&["Rollouts.env=\"A b\"", "Rollouts.scores=None", "name=3"]).unwrap();
-        assert_eq!(scene.settings::<Rollouts>().unwrap().env, "A b");
-        assert_eq!(scene.settings::<Rollouts>().unwrap().scores, None);
+        let scene = set(&["Evaluation.env=\"A b\"", "Evaluation.scores=None", "name=3"]).unwrap();
+        assert_eq!(scene.settings::<Evaluation>().unwrap().env, "A b");
+        assert_eq!(scene.settings::<Evaluation>().unwrap().scores, None);
         assert_eq!(scene.name, "3");
     }
 
@@ -331,7 +351,10 @@ mod tests {
     fn a_group_of_fields_is_merged_into_what_the_scene_says() {
         let scene = set(&["Td3Bc.critic=(layers: [8])"]).unwrap();
         let critic = &scene.settings::<Td3Bc>().unwrap().critic;
-        assert_eq!((critic.l2, critic.layers.as_slice()), (0.5, [8].as_slice()));
+        assert_eq!(
+            (critic.weight_decay, critic.layers.as_slice()),
+            (0.5, [8].as_slice())
+        );
     }
 
     #[test]
@@ -339,15 +362,15 @@ mod tests {
         for (argument, message) in [
             (
                 "Td3Bc.alhpa=1",
-                "--set 'Td3Bc.alhpa=1': error: Td3Bc: no field is called `alhpa`\nhelp: did you mean `alpha`? the fields are: alpha, discount, n_step, batch, critic, actor",
+                "--set 'Td3Bc.alhpa=1': error: Td3Bc: no field is called `alhpa`\nhelp: did you mean `alpha`? the fields are: alpha, discount, n_step, batch_size, critic, actor",
             ),
             (
                 "Td3Bc.alpha=-1",
                 "--set 'Td3Bc.alpha=-1': error: Td3Bc.alpha: expected a number at least 0, found -1",
             ),
             (
-                "Td3Bc.batch=",
-                "--set 'Td3Bc.batch=': error: Td3Bc.batch: the text ends where a value should stand",
+                "Td3Bc.batch_size=",
+                "--set 'Td3Bc.batch_size=': error: Td3Bc.batch_size: the text ends where a value should be",
             ),
             (
                 "Td3Bc.alpha.x=1",
@@ -379,19 +402,19 @@ mod tests {
             ),
             (
                 "sede=1",
-                "--set 'sede=1': error: nothing in this scene is called `sede`\nhelp: did you mean `seed`? the settings of this scene and its plugins are: name, seed, device, steps, epochs, seeds, Td3Bc, Rollouts",
+                "--set 'sede=1': error: nothing in this scene is called `sede`\nhelp: did you mean `seed`? the settings of this scene and its plugins are: name, seed, device, steps, epochs, seeds, Td3Bc, Evaluation",
             ),
             (
                 "TensorBoard.x=1",
-                "--set 'TensorBoard.x=1': error: the plugin `TensorBoard` is not in this scene\nhelp: the plugins in it are: Td3Bc, Rollouts",
+                "--set 'TensorBoard.x=1': error: the plugin `TensorBoard` is not in this scene\nhelp: the plugins in it are: Td3Bc, Evaluation",
             ),
             (
                 "plugins=[]",
                 "--set 'plugins=[]': error: `plugins` cannot be set as a whole\nhelp: name a plugin's setting, such as --set Td3Bc.alpha=1.0, or change the scene",
             ),
             (
-                "Td3Bc.batch=[1",
-                "--set 'Td3Bc.batch=[1': error: Td3Bc.batch: this `[` is never closed\nhelp: close it with `]`",
+                "Td3Bc.batch_size=[1",
+                "--set 'Td3Bc.batch_size=[1': error: Td3Bc.batch_size: this `[` is never closed\nhelp: close it with `]`",
             ),
         ] {
             assert_eq!(refused(argument), message);
@@ -400,9 +423,9 @@ mod tests {
 
     #[test]
     fn a_contradiction_that_an_override_makes_is_told_at_the_override() {
-        let problems = set(&["Td3Bc.n_step=300", "Td3Bc.batch=200"]).unwrap_err();
+        let problems = set(&["Td3Bc.n_step=300", "Td3Bc.batch_size=200"]).unwrap_err();
         let problem = problems.iter().next().unwrap();
-        assert_eq!(problem.file, "--set 'Td3Bc.batch=200'");
+        assert_eq!(problem.file, "--set 'Td3Bc.batch_size=200'");
         assert_eq!(problem.message, "a batch needs at least n_step rows");
     }
 }

@@ -1,4 +1,4 @@
-//! One mistake in a scene, told the way rustc tells one: the place, the message, the line, the remedy.
+//! One mistake in a scene, reported the way rustc reports one: the place, the message, the line, the remedy.
 //!
 //! [`Problems`] is what reading a scene returns when anything is wrong: all mistakes, in the order of the text.
 

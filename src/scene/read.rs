@@ -8,9 +8,10 @@ use bevy_reflect::{PartialReflect, ReflectMut, TypeInfo, TypeRegistry};
 use ron::extensions::Extensions;
 
 use super::bounds::Bounds;
-use super::form::{Field, Form, Row, expected, struct_fields, type_name};
+use super::foreign_names;
 use super::nearest::{nearest, suggestion};
 use super::problem::{Problem, Problems};
+use super::setting_type::{Field, Row, SettingType, expected, struct_fields, type_name};
 use super::text::{Item, Node, Shape};
 
 /// Reads nodes into values and keeps the mistakes, and where each setting was written.
@@ -57,24 +58,24 @@ impl<'s> Reader<'s> {
         let Some(info) = value.get_represented_type_info() else {
             return;
         };
-        let form = Form::of(info);
-        if let Some(Form::Choice(choices)) = form {
+        let setting_type = SettingType::of(info);
+        if let Some(SettingType::Choice(choices)) = setting_type {
             self.places.insert(path.to_owned(), node.clone());
             return self.read_choice(node, choices, value, path);
         }
-        if let Some(Form::Struct(struct_info)) = form
+        if let Some(SettingType::Struct(struct_info)) = setting_type
             && let ReflectMut::Struct(value) = value.reflect_mut()
         {
             self.places.insert(path.to_owned(), node.clone());
             let fields = struct_fields(struct_info);
             return self.read_struct(node, type_name(info), &fields, value, path);
         }
-        if let Some(Form::Row(row)) = form {
+        if let Some(SettingType::Row(row)) = setting_type {
             self.places.insert(path.to_owned(), node.clone());
             return self.read_row(node, info, &row, value, bounds, path);
         }
-        if let Some(Form::Option(content)) = form
-            && let Some(Form::Struct(_)) = Form::of(content)
+        if let Some(SettingType::Option(content)) = setting_type
+            && let Some(SettingType::Struct(_)) = SettingType::of(content)
             && let ReflectMut::Enum(option) = value.reflect_mut()
             && option.variant_name() == "Some"
             && !matches!(node.shape, Shape::Name("None"))
@@ -283,8 +284,8 @@ impl<'s> Reader<'s> {
                 node.source.problem(key.range.clone(), path, message, help)
             };
             let Some(field) = fields.iter().find(|field| field.name == key.text) else {
-                let help = unknown_field_help(key.text, fields);
-                let problem = at(format!("no field is called `{}`", key.text), help);
+                let (message, help) = unknown_field(key.text, fields);
+                let problem = at(message, help);
                 self.refuse(problem);
                 continue;
             };
@@ -300,7 +301,7 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// `critic` and `l2` make `critic.l2`.
+/// `critic` and `weight_decay` make `critic.weight_decay`.
 pub(crate) fn joined(path: &str, field: &str) -> String {
     if path.is_empty() {
         field.to_owned()
@@ -318,8 +319,17 @@ pub(super) fn item_path(path: &str, index: usize, items: usize) -> String {
     }
 }
 
-/// The valid names; and where the name is a field further down, there.
-pub(crate) fn unknown_field_help(written: &str, fields: &[Field]) -> Option<String> {
+/// The message and the help for a field that is not there: what a foreign name is called here, where a field further down is, or
+/// the valid names.
+pub(crate) fn unknown_field(written: &str, fields: &[Field]) -> (String, Option<String>) {
+    let foreign = foreign_names::setting(written).and_then(|foreign| foreign.among(fields));
+    foreign.unwrap_or_else(|| {
+        let message = format!("no field is called `{written}`");
+        (message, unknown_field_help(written, fields))
+    })
+}
+
+fn unknown_field_help(written: &str, fields: &[Field]) -> Option<String> {
     let names = fields.iter().map(|field| field.name);
     let near = nearest(written, names.clone());
     let owners: Vec<String> = fields
@@ -337,7 +347,7 @@ pub(crate) fn unknown_field_help(written: &str, fields: &[Field]) -> Option<Stri
 
 /// Where a struct has a field of that name, at any depth: `(optimizer: (learning_rate: ..))`.
 fn further_in(written: &str, info: &'static TypeInfo) -> Option<String> {
-    let Some(Form::Struct(info)) = Form::of(info) else {
+    let Some(SettingType::Struct(info)) = SettingType::of(info) else {
         return None;
     };
     if info.field(written).is_some() {
@@ -351,7 +361,7 @@ fn further_in(written: &str, info: &'static TypeInfo) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::scene::stand_in::{Ensemble, Td3Bc, messages, read_td3_bc as read};
+    use crate::scene::test_settings::{Ensemble, Td3Bc, messages, read_td3_bc as read};
 
     #[test]
     fn fields_left_out_keep_their_defaults_at_every_depth() {
@@ -369,8 +379,8 @@ mod tests {
     fn every_mistake_is_reported_and_not_only_the_first() {
         let found = messages("Td3Bc(
             alhpa: 1.0,
-            batch: 0,
-            batch: 3,
+            batch_size: 0,
+            batch_size: 3,
             discount: 1.5,
             n_step: \"three\",
             critic: (learning_rate: Constant(0), layers: [64, 0, 1.5], value_bounds: (1.0,), start_epoch: -1),
@@ -378,7 +388,7 @@ mod tests {
         )");
         assert_eq!(found.len(), 15, "{found:#?}");
         assert!(found[0].contains("no field is called `alhpa` | did you mean `alpha`?"));
-        assert!(found[1].ends_with("batch: expected a whole number at least 1, found 0 | "));
+        assert!(found[1].ends_with("batch_size: expected a whole number at least 1, found 0 | "));
         assert!(found[2].contains("`batch` is given twice"));
         assert!(found[3].contains("expected a number from 0 to 1, found 1.5"));
         assert!(found[4].contains("expected a whole number at least 1, found \"three\""));
@@ -387,13 +397,14 @@ mod tests {
     }
 
     #[test]
-    fn rons_extensions_are_honoured() {
+    fn rons_extensions_are_honored() {
         let text = "#![enable(unwrap_variant_newtypes)] Td3Bc(actor: (dropout: Some(scale: 0.5)))";
         assert_eq!(read(text).unwrap().actor.dropout.unwrap().scale, 0.5);
-        let text = "#![enable(explicit_struct_names)] Td3Bc(critic: (l2: 0.5))";
+        let text = "#![enable(explicit_struct_names)] Td3Bc(critic: (weight_decay: 0.5))";
         assert!(read(text).is_err());
-        let text = "#![enable(explicit_struct_names)] Td3Bc(critic: CriticSettings(l2: 0.5))";
-        assert_eq!(read(text).unwrap().critic.l2, 0.5);
+        let text =
+            "#![enable(explicit_struct_names)] Td3Bc(critic: CriticSettings(weight_decay: 0.5))";
+        assert_eq!(read(text).unwrap().critic.weight_decay, 0.5);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use bevy_reflect::attributes::CustomAttributes;
 use bevy_reflect::prelude::{ReflectDefault, ReflectFromReflect};
 use bevy_reflect::{Reflect, TypeInfo, TypeRegistry};
 
-use super::form::{Field, Form, Variant, struct_fields, type_name, variant_fields};
+use super::foreign_names;
 use super::nearest::suggestion;
+use super::setting_type::{Field, SettingType, Variant, struct_fields, type_name, variant_fields};
 use super::settings::{AnySettings, PluginKind, Settings, scene_name};
 use super::template::{doc_text, first_sentence, pretty};
 use super::{json_schema, resolve, schema};
@@ -93,7 +94,7 @@ pub struct SceneEntry {
     partial: OwnDefaults,
 }
 
-/// The defaults of types that have some wherever they stand.
+/// The defaults of types that have some wherever they are.
 pub(crate) type OwnDefaults = HashMap<TypeId, Box<dyn Reflect>>;
 
 impl Default for SceneRegistry {
@@ -190,7 +191,10 @@ impl SceneRegistry {
         let found = self.entries.iter().find(|entry| entry.name == name);
         found.ok_or_else(|| RegistryError::Unknown {
             name: name.to_owned(),
-            help: suggestion(name, self.names(), "plugins").unwrap_or_default(),
+            help: match foreign_names::plugin(name) {
+                Some(here) => foreign_names::is_called(name, here),
+                None => suggestion(name, self.names(), "plugins").unwrap_or_default(),
+            },
         })
     }
 
@@ -218,12 +222,12 @@ fn check_type(
         path: path.to_owned(),
         type_path: info.type_path(),
     };
-    let form = Form::of(info).ok_or_else(unsupported)?;
+    let setting_type = SettingType::of(info).ok_or_else(unsupported)?;
     let converts = types
         .get_type_data::<ReflectFromReflect>(info.type_id())
         .is_some();
     // Tuples and arrays are filled item by item; the others may have to be made from their parts.
-    if !converts && !matches!(form, Form::Row(_)) {
+    if !converts && !matches!(setting_type, SettingType::Row(_)) {
         return Err(unsupported());
     }
     let mut fields = |fields: Vec<Field>| {
@@ -235,18 +239,21 @@ fn check_type(
             check_type(types, field.info, &path, seen)
         })
     };
-    match form {
+    match setting_type {
         // Those were looked at when they were listed.
-        Form::Leaf(_) | Form::Choice(_) => Ok(()),
-        Form::Option(content) | Form::List(content) => check_type(types, content, path, seen),
-        Form::Row(row) => fields(row.items),
-        Form::Struct(info) => fields(struct_fields(info)),
-        Form::Enum(info) => info
-            .iter()
-            .try_for_each(|variant| match variant_fields(variant) {
-                Variant::Unit => Ok(()),
-                Variant::Tuple(items) | Variant::Struct(items) => fields(items),
-            }),
+        SettingType::Leaf(_) | SettingType::Choice(_) => Ok(()),
+        SettingType::Option(content) | SettingType::List(content) => {
+            check_type(types, content, path, seen)
+        }
+        SettingType::Row(row) => fields(row.items),
+        SettingType::Struct(info) => fields(struct_fields(info)),
+        SettingType::Enum(info) => {
+            info.iter()
+                .try_for_each(|variant| match variant_fields(variant) {
+                    Variant::Unit => Ok(()),
+                    Variant::Tuple(items) | Variant::Struct(items) => fields(items),
+                })
+        }
     }
 }
 
@@ -335,7 +342,7 @@ impl std::fmt::Debug for SceneEntry {
 
 /// Lets an app's scenes name plugins.
 pub trait AppSceneExt {
-    /// Lets scenes name the plugin `T`. A refused registration is told when the next scene is read.
+    /// Lets scenes name the plugin `T`. A refused registration is reported when the next scene is read.
     fn register_for_scenes<T: Settings>(&mut self) -> &mut Self;
 }
 
@@ -352,18 +359,18 @@ impl AppSceneExt for App {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::stand_in::{Rollouts, Td3Bc, registry};
+    use crate::scene::test_settings::{Evaluation, Td3Bc, registry};
     use bevy_app::Plugin;
 
     mod other {
         use super::*;
 
         #[derive(Clone, Default, Reflect)]
-        pub(super) struct Rollouts;
-        impl Plugin for Rollouts {
+        pub(super) struct Evaluation;
+        impl Plugin for Evaluation {
             fn build(&self, _app: &mut App) {}
         }
-        impl Settings for Rollouts {}
+        impl Settings for Evaluation {}
     }
 
     #[derive(Clone, Default, Reflect)]
@@ -392,18 +399,18 @@ mod tests {
     #[test]
     fn two_plugins_of_one_name_are_refused_and_the_same_one_twice_is_not() {
         let mut registry = registry();
-        assert!(registry.register::<Rollouts>().is_ok());
-        let refused = registry.register::<other::Rollouts>().err().unwrap();
+        assert!(registry.register::<Evaluation>().is_ok());
+        let refused = registry.register::<other::Evaluation>().err().unwrap();
         assert!(matches!(
             refused,
             RegistryError::SameName {
-                name: "Rollouts",
+                name: "Evaluation",
                 ..
             }
         ));
         assert_eq!(
             registry.names().collect::<Vec<_>>(),
-            ["Rollouts", "Td3Bc", "TensorBoard"]
+            ["Evaluation", "Td3Bc", "TensorBoard"]
         );
     }
 
@@ -439,21 +446,24 @@ mod tests {
             "TD3+BC: TD3 whose actor also imitates the data (Fujimoto & Gu 2021)"
         );
         assert!(entry.docs().ends_with("A stand-in."));
-        assert_eq!(registry.entry("Rollouts").unwrap().kind(), PluginKind::Part);
+        assert_eq!(
+            registry.entry("Evaluation").unwrap().kind(),
+            PluginKind::Part
+        );
         let default = entry.default_settings();
         assert_eq!((*default).downcast::<Td3Bc>(), Some(&Td3Bc::default()));
-        let unknown = registry.entry("Td3bc").unwrap_err().to_string();
+        let unknown = registry.entry("Td3Bd").unwrap_err().to_string();
         assert_eq!(
             unknown,
-            "no plugin is called `Td3bc`: did you mean `Td3Bc`? the plugins are: Rollouts, Td3Bc, TensorBoard"
+            "no plugin is called `Td3Bd`: did you mean `Td3Bc`? the plugins are: Evaluation, Td3Bc, TensorBoard"
         );
     }
 
     #[test]
     fn an_app_keeps_a_refused_registration_for_the_next_scene() {
         let mut app = App::empty();
-        app.register_for_scenes::<Rollouts>()
-            .register_for_scenes::<other::Rollouts>();
+        app.register_for_scenes::<Evaluation>()
+            .register_for_scenes::<other::Evaluation>();
         let registry = app.world().resource::<SceneRegistry>();
         assert_eq!(registry.refused().len(), 1);
         let refused = super::super::Scene::parse("a.ron", "(steps: 1, plugins: [])", registry, &[]);
@@ -461,7 +471,7 @@ mod tests {
             refused
                 .unwrap_err()
                 .to_string()
-                .contains("two plugins are called `Rollouts`")
+                .contains("two plugins are called `Evaluation`")
         );
     }
 }

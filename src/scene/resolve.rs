@@ -8,13 +8,14 @@ use bevy_reflect::{Reflect, Typed};
 
 use super::bounds::Bounds;
 use super::document::Scene;
-use super::form::{Field, Form, struct_fields};
+use super::foreign_names;
 use super::nearest::suggestion;
 use super::order::{self, OrderEdit};
 use super::overrides::{Override, unknown_head};
 use super::problem::{Problem, Problems};
 use super::read::{Reader, joined};
 use super::registry::SceneRegistry;
+use super::setting_type::{Field, SettingType, struct_fields};
 use super::settings::{AnySettings, PluginKind};
 use super::split::split;
 use super::text::{Node, Shape, Source};
@@ -32,7 +33,7 @@ pub(crate) struct Header {
     seeds: Vec<u64>,
 }
 
-/// Reads a scene's text and applies the overrides, or tells every mistake in both.
+/// Reads a scene's text and applies the overrides, or reports every mistake in both.
 pub(crate) fn resolve(
     name: &str,
     text: &str,
@@ -179,12 +180,17 @@ impl Document<'_> {
                 }
                 "order" => self.order = order::read(reader, &item.value),
                 unknown => {
-                    let help = if self.registry.entry(unknown).is_ok() {
-                        Some(format!("plugins stand in a list: plugins: [{unknown}(..)]"))
-                    } else {
-                        suggestion(unknown, scene_fields(), "fields")
-                    };
-                    reader.refuse(at(format!("a scene has no field `{unknown}`"), help));
+                    let foreign = foreign_names::setting(unknown);
+                    let foreign = foreign.and_then(|foreign| foreign.among(&fields));
+                    let (message, help) = foreign.unwrap_or_else(|| {
+                        let help = if self.registry.entry(unknown).is_ok() {
+                            Some(format!("plugins go in a list: plugins: [{unknown}(..)]"))
+                        } else {
+                            suggestion(unknown, scene_fields(), "fields")
+                        };
+                        (format!("a scene has no field `{unknown}`"), help)
+                    });
+                    reader.refuse(at(message, help));
                 }
             }
         }
@@ -212,8 +218,15 @@ impl Document<'_> {
             };
             let at = |message: String, help| node.source.problem(range.clone(), "", message, help);
             let Ok(entry) = self.registry.entry(written) else {
-                let help = suggestion(written, self.registry.names(), "plugins");
-                reader.refuse(at(format!("no plugin is called `{written}`"), help));
+                let foreign = foreign_names::plugin(written);
+                let foreign = foreign.filter(|here| self.registry.entry(here).is_ok());
+                reader.refuse(match foreign {
+                    Some(here) => at(foreign_names::is_called(written, here), None),
+                    None => at(
+                        format!("no plugin is called `{written}`"),
+                        suggestion(written, self.registry.names(), "plugins"),
+                    ),
+                });
                 continue;
             };
             if self
@@ -274,12 +287,8 @@ impl Document<'_> {
             let help = suggestion("", listed.iter().copied(), "plugins in it");
             argument.problem("", message, help)
         } else {
-            let help = unknown_head(head, &fields, &listed);
-            argument.problem(
-                "",
-                format!("nothing in this scene is called `{head}`"),
-                help,
-            )
+            let (message, help) = unknown_head(head, &fields, &listed);
+            argument.problem("", message, help)
         };
         reader.refuse(problem);
     }
@@ -316,7 +325,7 @@ impl Document<'_> {
             && let Some(node) = reader.places.get(second)
         {
             let message = format!("`{first}` is an algorithm already, and a scene has one");
-            let help = "keep one of them; a step of another algorithm comes in by order: [Replace(Actor, with: \"bc::clone_behaviour\")]";
+            let help = "keep one of them; a step of another algorithm comes in by order: [Replace(Actor, with: \"bc::clone_behavior\")]";
             let problem = node.problem(second, message, Some(help.to_owned()));
             reader.refuse(problem);
         }
@@ -353,8 +362,8 @@ fn nearest_place<'r, 's>(reader: &'r Reader<'s>, path: &str) -> Option<&'r Node<
 }
 
 fn header_fields() -> Vec<Field> {
-    match Form::of(Header::type_info()) {
-        Some(Form::Struct(info)) => struct_fields(info),
+    match SettingType::of(Header::type_info()) {
+        Some(SettingType::Struct(info)) => struct_fields(info),
         _ => Vec::new(),
     }
 }
@@ -369,7 +378,7 @@ fn scene_fields() -> impl Iterator<Item = &'static str> + Clone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::stand_in::{WHOLE, registry};
+    use crate::scene::test_settings::{WHOLE, registry};
 
     fn parse(text: &str) -> Result<Scene, Problems> {
         Scene::parse("a.ron", text, &registry(), &[])
@@ -428,13 +437,13 @@ mod tests {
     steps: 6,
     plugins: [
         Td3Bd(alpha: 1.0),
-        Td3Bc(batch: 1, n_step: 2),
+        Td3Bc(batch_size: 1, n_step: 2),
         Td3Bc(),
-        Rollouts(evry: 3),
+        Evaluation(evry: 3),
         \"TensorBoard\",
     ],
     order: [ Replace(Actor) ],
-    Rollouts: (),
+    Evaluation: (),
 )";
         let problems = parse(text).unwrap_err();
         let told: Vec<String> = problems
@@ -449,12 +458,12 @@ mod tests {
                 "4:12 the seed 1 is given twice",
                 "6:5 `steps` is given twice",
                 "8:9 no plugin is called `Td3Bd`",
-                "9:22 a batch needs at least n_step rows",
+                "9:27 a batch needs at least n_step rows",
                 "10:9 `Td3Bc` is listed twice, first in line 9",
-                "11:18 no field is called `evry`",
+                "11:20 no field is called `evry`",
                 "12:9 expected a plugin, found \"TensorBoard\"",
                 "14:14 expected Replace(Slot, with: \"step::name\"), found Replace(Actor)",
-                "15:5 a scene has no field `Rollouts`",
+                "15:5 a scene has no field `Evaluation`",
             ]
         );
         assert!(

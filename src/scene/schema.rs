@@ -4,10 +4,11 @@ use std::any::TypeId;
 
 use bevy_reflect::{PartialReflect, ReflectRef, TypeInfo};
 
-use super::form::{
-    Field, Form, Variant, expected, struct_fields, type_name, variant_fields, variant_pattern,
-};
 use super::registry::OwnDefaults;
+use super::setting_type::{
+    Field, SettingType, Variant, expected, struct_fields, type_name, variant_fields,
+    variant_pattern,
+};
 use super::template::{first_sentence, one_line};
 
 /// The schema as text: a line for each field, indented by depth, under the type's own line.
@@ -45,14 +46,14 @@ fn describe(
     open: &mut Vec<TypeId>,
 ) {
     let indent = "  ".repeat(depth);
-    let form = Form::of(field.info);
-    let is_struct = matches!(form, Some(Form::Struct(_)));
+    let setting_type = SettingType::of(field.info);
+    let is_struct = matches!(setting_type, Some(SettingType::Struct(_)));
     let mut line = format!("{indent}{}: ", field.name);
     if is_struct {
         line.push_str(type_name(field.info));
     } else {
-        let chosen = match form {
-            Some(Form::Choice(choices)) => Some(choices.noun.to_owned()),
+        let chosen = match setting_type {
+            Some(SettingType::Choice(choices)) => Some(choices.noun.to_owned()),
             _ => None,
         };
         // The variants follow, one a line.
@@ -77,23 +78,23 @@ fn describe(
 /// `Rate` or `None or Rate`, for an enum whose variants are listed below.
 fn phrase_of_enum(field: &Field, info: &'static TypeInfo) -> String {
     let name = type_name(info);
-    match Form::of(field.info) {
-        Some(Form::Option(_)) => format!("None or {name}"),
-        Some(Form::List(_)) => format!("a list [..], each item {name}"),
+    match SettingType::of(field.info) {
+        Some(SettingType::Option(_)) => format!("None or {name}"),
+        Some(SettingType::List(_)) => format!("a list [..], each item {name}"),
         _ => name.to_owned(),
     }
 }
 
 /// The enum that a type is or holds.
 fn content_enum(info: &'static TypeInfo) -> Option<&'static TypeInfo> {
-    match Form::of(info)? {
-        Form::Enum(_) => Some(info),
-        Form::Option(content) | Form::List(content) => content_enum(content),
+    match SettingType::of(info)? {
+        SettingType::Enum(_) => Some(info),
+        SettingType::Option(content) | SettingType::List(content) => content_enum(content),
         _ => None,
     }
 }
 
-/// The fields or variants inside a type, unless the type stands around itself.
+/// The fields or variants inside a type, unless the type contains itself.
 fn inside(
     out: &mut String,
     info: &'static TypeInfo,
@@ -106,11 +107,11 @@ fn inside(
         return;
     }
     open.push(info.type_id());
-    match Form::of(info) {
-        Some(Form::Option(content) | Form::List(content)) => {
+    match SettingType::of(info) {
+        Some(SettingType::Option(content) | SettingType::List(content)) => {
             inside(out, content, None, depth, partial, open)
         }
-        Some(Form::Struct(fields)) => {
+        Some(SettingType::Struct(fields)) => {
             let own = partial.get(&info.type_id());
             let default = default.or(own.map(|own| own.as_partial_reflect()));
             for field in struct_fields(fields) {
@@ -121,7 +122,7 @@ fn inside(
                 describe(out, &field, value, depth + 1, partial, open);
             }
         }
-        Some(Form::Choice(choices)) => {
+        Some(SettingType::Choice(choices)) => {
             for choice in (choices.list)() {
                 let indent = "  ".repeat(depth + 1);
                 out.push_str(&format!("{indent}| {}", choice.pattern()));
@@ -134,7 +135,7 @@ fn inside(
                 inside(out, choice.info, Some(value), depth + 1, partial, open);
             }
         }
-        Some(Form::Enum(variants)) => {
+        Some(SettingType::Enum(variants)) => {
             for variant in variants.iter() {
                 let indent = "  ".repeat(depth + 1);
                 out.push_str(&format!("{indent}| {}", variant_pattern(variant)));
@@ -167,7 +168,7 @@ fn inside(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::stand_in::{Noise, Td3Bc};
+    use crate::scene::test_settings::{Noise, Td3Bc};
     use bevy_reflect::Typed;
 
     #[test]

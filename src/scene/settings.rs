@@ -9,7 +9,7 @@ use bevy_reflect::{GetTypeRegistration, Reflect, Typed};
 /// The settings of a plugin that a scene can name.
 ///
 /// The struct is the plugin: its public fields are the settings, [`Default`] is the paper's values, and doc comments and
-/// [`Bounds`](super::Bounds) beside the fields are what `yarak scene template` and `yarak scene schema` print. Fields may be
+/// [`Bounds`](super::Bounds) next to the fields are what `yarak scene template` and `yarak scene schema` print. Fields may be
 /// numbers, `bool`, `String`, `PathBuf`, `Option`, `Vec`, arrays, tuples, and structs and enums of these that derive `Reflect`.
 ///
 /// A scene may leave out any field, at any depth, and keeps its default. Two kinds of value have no default to keep: the
@@ -190,7 +190,7 @@ pub(crate) fn scene_name<T: Settings>() -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::stand_in::Td3Bc;
+    use crate::scene::test_settings::Td3Bc;
 
     #[test]
     fn boxed_settings_keep_their_type_and_copy_their_values() {
@@ -215,11 +215,11 @@ mod tests {
     #[test]
     fn a_check_across_fields_names_the_field() {
         let settings = Td3Bc {
-            batch: 1,
+            batch_size: 1,
             n_step: 2,
             ..Td3Bc::default()
         };
         let refused = settings.refused_fields();
-        assert_eq!(refused.iter().next().unwrap().0, "batch");
+        assert_eq!(refused.iter().next().unwrap().0, "batch_size");
     }
 }

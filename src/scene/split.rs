@@ -1,7 +1,7 @@
 //! Splits a scene's text into values, without asking yet what they should be.
 //!
-//! RON's own deserializer stops at the first mistake and forgets where a value stood, and it cannot read the order edits,
-//! which mix a bare value with a named one: `Replace(Actor, with: "bc::clone_behaviour")`. So the brackets, names and commas
+//! RON's own deserializer stops at the first mistake and forgets where a value was, and it cannot read the order edits,
+//! which mix a bare value with a named one: `Replace(Actor, with: "bc::clone_behavior")`. So the brackets, names and commas
 //! are split here, and each literal between them (number, string, raw string, character) is lexed by the `ron` crate.
 
 use std::ops::Range;
@@ -193,11 +193,7 @@ impl<'s> Splitter<'s> {
         self.skip_space()?;
         let start = self.at;
         let Some(first) = self.peek() else {
-            return Err(self.error(
-                start..start,
-                "the text ends where a value should stand",
-                None,
-            ));
+            return Err(self.error(start..start, "the text ends where a value should be", None));
         };
         let shape = match first {
             '(' => self.group(None)?,
@@ -321,7 +317,7 @@ impl<'s> Splitter<'s> {
         )
     }
 
-    /// Whether the closing bracket stands next; then the cursor moves behind it.
+    /// Whether the closing bracket is next; then the cursor moves behind it.
     fn closed(&mut self, open: usize, close: char) -> Split<bool> {
         self.skip_space()?;
         match self.peek() {
@@ -424,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_bare_value_and_a_named_one_stand_in_one_group() {
-        let source = Source::file("a.ron", "Replace(Actor, with: \"bc::clone_behaviour\")");
+        let source = Source::file("a.ron", "Replace(Actor, with: \"bc::clone_behavior\")");
         let (node, _) = split(&source).unwrap();
         let Shape::Group { items, .. } = node.shape else {
             panic!("expected a group");
@@ -442,10 +438,10 @@ mod tests {
 
     #[test]
     fn a_missing_comma_and_missing_quotes_are_named() {
-        let problem = refused("Scene(alpha: 1.0 batch: 2)");
-        assert_eq!(problem.message, "expected `,` or `)`, found batch:");
+        let problem = refused("Scene(alpha: 1.0 batch_size: 2)");
+        assert_eq!(problem.message, "expected `,` or `)`, found batch_size:");
         assert_eq!(problem.help.unwrap(), "put a comma after `1.0`");
-        let problem = refused("Rollouts(env: Pendulum-v1)");
+        let problem = refused("Evaluation(env: Pendulum-v1)");
         assert_eq!(problem.help.unwrap(), "text needs quotes: \"Pendulum-v1\"");
         let problem = refused("Replace(Actor, with: bc::clone)");
         assert_eq!(problem.help.unwrap(), "text needs quotes: \"bc::clone\"");

@@ -30,7 +30,7 @@ pub(crate) struct Td3Bc {
     pub(crate) n_step: usize,
     /// Rows in a minibatch.
     #[reflect(@Bounds::at_least(1.0))]
-    pub(crate) batch: usize,
+    pub(crate) batch_size: usize,
     /// The critics.
     pub(crate) critic: CriticSettings,
     /// The actor.
@@ -44,7 +44,7 @@ pub(crate) struct CriticSettings {
     pub(crate) learning_rate: Rate,
     /// Weight decay.
     #[reflect(@Bounds::at_least(0.0))]
-    pub(crate) l2: f32,
+    pub(crate) weight_decay: f32,
     /// First epoch in which the critics learn.
     pub(crate) start_epoch: Option<u32>,
     /// How many critics vote.
@@ -153,10 +153,10 @@ impl Default for Td3Bc {
             alpha: 2.5,
             discount: 0.99,
             n_step: 1,
-            batch: 256,
+            batch_size: 256,
             critic: CriticSettings {
                 learning_rate: Rate::Constant(3e-4),
-                l2: 0.0,
+                weight_decay: 0.0,
                 start_epoch: None,
                 ensemble: Ensemble { n: 2, weight: 1.0 },
                 layers: vec![256, 256],
@@ -186,8 +186,8 @@ impl Plugin for Td3Bc {
 
 impl Settings for Td3Bc {
     fn check(&self, problems: &mut FieldProblems) {
-        if self.n_step > self.batch {
-            problems.refuse("batch", "a batch needs at least n_step rows");
+        if self.n_step > self.batch_size {
+            problems.refuse("batch_size", "a batch needs at least n_step rows");
         }
         if let Some((low, high)) = self.critic.value_bounds
             && low >= high
@@ -202,13 +202,13 @@ impl Settings for Td3Bc {
 
 /// Rollouts in an environment.
 #[derive(Clone, Debug, PartialEq, Resource, Reflect)]
-pub(crate) struct Rollouts {
+pub(crate) struct Evaluation {
     /// The environment's name.
     pub(crate) env: String,
     /// Steps between two evaluations.
     #[reflect(@Bounds::at_least(1.0))]
     pub(crate) every: u64,
-    /// Write a film of it.
+    /// Write a video of it.
     pub(crate) record: bool,
     /// Where scores are known.
     pub(crate) scores: Option<PathBuf>,
@@ -217,7 +217,7 @@ pub(crate) struct Rollouts {
     pub(crate) seconds: f64,
 }
 
-impl Default for Rollouts {
+impl Default for Evaluation {
     fn default() -> Self {
         Self {
             env: "Pendulum-v1".into(),
@@ -229,13 +229,13 @@ impl Default for Rollouts {
     }
 }
 
-impl Plugin for Rollouts {
+impl Plugin for Evaluation {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone());
     }
 }
 
-impl Settings for Rollouts {}
+impl Settings for Evaluation {}
 
 /// Reports to TensorBoard.
 #[derive(Clone, Debug, Default, PartialEq, Resource, Reflect)]
@@ -268,10 +268,10 @@ Scene(
             ),
             actor: (noise: [(scale: 0.3), (clip: None)], limits: (-2, 2)),
         ),
-        Rollouts(env: r"C:\env", scores: "a/b.json"),
+        Evaluation(env: r"C:\env", scores: "a/b.json"),
         TensorBoard,
     ],
-    order: [ Replace(Actor, with: "bc::clone_behaviour"), Remove(Measure) ],
+    order: [ Replace(Actor, with: "bc::clone_behavior"), Remove(Measure) ],
 )
 "#;
 
@@ -279,7 +279,7 @@ Scene(
 pub(crate) fn registry() -> SceneRegistry {
     let mut registry = SceneRegistry::new();
     registry.register::<Td3Bc>().unwrap();
-    registry.register::<Rollouts>().unwrap();
+    registry.register::<Evaluation>().unwrap();
     registry.register::<TensorBoard>().unwrap();
     registry
 }

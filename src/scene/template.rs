@@ -7,8 +7,8 @@ use bevy_reflect::structs::Struct;
 use bevy_reflect::{PartialReflect, ReflectRef, TypeInfo};
 
 use super::choice::{content, name_of};
-use super::form::{Field, Form, expected, struct_fields};
 use super::leaf::Leaf;
+use super::setting_type::{Field, SettingType, expected, struct_fields};
 
 /// Columns of a line of RON, and of a comment with its indentation.
 const COLUMNS: usize = 100;
@@ -69,8 +69,8 @@ fn bracketed(items: Vec<String>) -> String {
 
 /// Whether an `Option` needs no `Some(..)` around what it holds; an enum inside might have a `None` of its own.
 fn holds_plain(option: Option<&'static TypeInfo>) -> bool {
-    match option.and_then(Form::of) {
-        Some(Form::Option(content)) => !matches!(content, TypeInfo::Enum(_)),
+    match option.and_then(SettingType::of) {
+        Some(SettingType::Option(content)) => !matches!(content, TypeInfo::Enum(_)),
         _ => false,
     }
 }
@@ -111,7 +111,8 @@ fn fields(out: &mut String, fields: &[Field], value: &dyn Struct, comments: bool
         out.push_str(&format!("{indent}{}: ", field.name));
         let line = one_line(value);
         let long = indent.len() + field.name.len() + line.chars().count() + 3 > COLUMNS;
-        if (comments || long) && matches!(Form::of(field.info), Some(Form::Struct(_))) {
+        if (comments || long) && matches!(SettingType::of(field.info), Some(SettingType::Struct(_)))
+        {
             out.push_str(&pretty("", value, comments, depth + 1));
         } else {
             out.push_str(&line);
@@ -125,9 +126,9 @@ fn fields(out: &mut String, fields: &[Field], value: &dyn Struct, comments: bool
 /// The lines of comment above a field.
 fn comment(out: &mut String, field: &Field, indent: &str) {
     let mut text = first_sentence(field.docs);
-    let takes = match Form::of(field.info) {
-        Some(Form::Leaf(leaf)) if leaf.is_text() => None,
-        Some(Form::Struct(_)) | None => None,
+    let takes = match SettingType::of(field.info) {
+        Some(SettingType::Leaf(leaf)) if leaf.is_text() => None,
+        Some(SettingType::Struct(_)) | None => None,
         Some(_) => Some(expected(field.info, field.bounds.as_ref())),
     };
     if let Some(takes) = takes {
@@ -187,7 +188,7 @@ mod tests {
     use super::*;
     use crate::scene::read::Reader;
     use crate::scene::split::split;
-    use crate::scene::stand_in::{Noise, Rate, Rollouts, Td3Bc, TensorBoard, registry};
+    use crate::scene::test_settings::{Evaluation, Noise, Rate, Td3Bc, TensorBoard, registry};
     use crate::scene::text::Source;
     use bevy_reflect::Reflect;
 
@@ -229,8 +230,8 @@ mod tests {
             let text = pretty("Td3Bc", &Td3Bc::default(), comments, 0);
             assert_eq!(read_back::<Td3Bc>(&text), Td3Bc::default());
         }
-        let text = pretty("Rollouts", &Rollouts::default(), true, 0);
-        assert_eq!(read_back::<Rollouts>(&text), Rollouts::default());
+        let text = pretty("Evaluation", &Evaluation::default(), true, 0);
+        assert_eq!(read_back::<Evaluation>(&text), Evaluation::default());
         assert_eq!(
             pretty("TensorBoard", &TensorBoard, true, 0),
             "TensorBoard()"

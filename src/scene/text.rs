@@ -74,7 +74,7 @@ impl Source {
     }
 }
 
-/// A value in a source: where it stands and which shape it has.
+/// A value in a source: where it is and which shape it has.
 #[derive(Clone, Debug)]
 pub(crate) struct Node<'s> {
     pub(crate) source: &'s Source,
@@ -104,7 +104,7 @@ pub(crate) enum Shape<'s> {
     Other,
 }
 
-/// A name and where it stands.
+/// A name and where it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Name<'s> {
     pub(crate) text: &'s str,

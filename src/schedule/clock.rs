@@ -89,14 +89,14 @@ impl Default for StepsPerCollect {
 
 /// The epochs in which a network is trained: `start` inclusive, `end` exclusive, `None` is no bound. Epochs count from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Window {
+pub struct EpochWindow {
     /// The first epoch of training.
     pub start_epoch: Option<u64>,
     /// The first epoch without training.
     pub end_epoch: Option<u64>,
 }
 
-impl Window {
+impl EpochWindow {
     /// Whether a network of this window is trained in that epoch.
     pub fn contains(&self, epoch: u64) -> bool {
         self.start_epoch.is_none_or(|start| epoch >= start)
@@ -113,13 +113,13 @@ pub struct Tick<R: Send + Sync + 'static> {
     /// Whether it rose in this step: the step lies in the window.
     pub active: bool,
     /// When the network is trained.
-    pub window: Window,
+    pub window: EpochWindow,
     role: PhantomData<R>,
 }
 
 impl<R: Send + Sync + 'static> Tick<R> {
     /// A counter at 0 for a network with that window.
-    pub fn new(window: Window) -> Self {
+    pub fn new(window: EpochWindow) -> Self {
         Tick {
             count: 0,
             active: false,
@@ -147,13 +147,13 @@ pub struct TickState {
 
 /// Adds a [`Tick`] for role `R` and the system that raises it.
 pub struct TickPlugin<R> {
-    window: Window,
+    window: EpochWindow,
     role: PhantomData<fn() -> R>,
 }
 
 impl<R> TickPlugin<R> {
     /// A counter that rises inside that window.
-    pub fn new(window: Window) -> Self {
+    pub fn new(window: EpochWindow) -> Self {
         TickPlugin {
             window,
             role: PhantomData,
@@ -182,13 +182,13 @@ mod tests {
 
     #[test]
     fn a_window_includes_its_start_and_excludes_its_end() {
-        let window = Window {
+        let window = EpochWindow {
             start_epoch: Some(2),
             end_epoch: Some(4),
         };
         let inside: Vec<u64> = (1..=5).filter(|epoch| window.contains(*epoch)).collect();
         assert_eq!(inside, [2, 3]);
-        assert!(Window::default().contains(1));
+        assert!(EpochWindow::default().contains(1));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Run conditions on a network's [`Tick`].
 //!
-//! They stand on slots, so that a step that replaces another keeps its delay:
+//! They are set on slots, so that a step that replaces another keeps its delay:
 //! `app.configure_sets(Learn, LearnSystems::Actor.run_if(every::<Actor>(2)))`.
 
 use bevy_ecs::prelude::*;
@@ -71,7 +71,7 @@ fn named<R: Send + Sync + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::Window;
+    use crate::schedule::EpochWindow;
     use bevy_ecs::system::RunSystemOnce;
 
     struct Pupil;
@@ -81,7 +81,7 @@ mod tests {
         M: SystemCondition<()>,
     {
         let mut world = World::new();
-        world.insert_resource(Tick::<Pupil>::new(Window::default()));
+        world.insert_resource(Tick::<Pupil>::new(EpochWindow::default()));
         (1..=7)
             .filter(|count| {
                 let mut tick = world.resource_mut::<Tick<Pupil>>();
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn nothing_holds_outside_the_window() {
         let mut world = World::new();
-        world.insert_resource(Tick::<Pupil>::new(Window::default()));
+        world.insert_resource(Tick::<Pupil>::new(EpochWindow::default()));
         world.resource_mut::<Tick<Pupil>>().count = 4;
         assert!(!world.run_system_once(every::<Pupil>(2)).unwrap());
         assert!(!world.run_system_once(after::<Pupil>(1)).unwrap());

@@ -34,7 +34,7 @@ pub enum ScheduleError {
     },
     /// A replacement or a removal found nothing in its slot.
     #[error(
-        "nothing to {edit} in slot `{slot}` of `{schedule}`: no system stands there. Slots with systems: {filled}. \
+        "nothing to {edit} in slot `{slot}` of `{schedule}`: no system is there. Slots with systems: {filled}. \
          To put a step into an empty slot, use `add_systems({schedule}, step.in_set({slot}))`"
     )]
     NothingThere {
@@ -134,7 +134,7 @@ pub(crate) struct ScheduleEdits {
 /// assert_eq!(app.world().resource::<Said>().0, ["targets", "critic", "another actor", "temperature"]);
 /// ```
 pub trait AppScheduleExt {
-    /// Puts other systems into a slot in place of those that stand there. Order and run conditions of the slot stay.
+    /// Puts other systems into a slot in place of those that are there. Order and run conditions of the slot stay.
     fn replace<S: ScheduleLabel + Clone, M>(
         &mut self,
         schedule: S,
@@ -176,7 +176,7 @@ pub trait AppScheduleExt {
         anchor: impl SystemSet,
     ) -> &mut Self;
 
-    /// Drops the systems that stand in a slot. The slot stays, empty.
+    /// Drops the systems that are in a slot. The slot stays, empty.
     fn remove<S: ScheduleLabel + Clone>(&mut self, schedule: S, slot: impl SystemSet) -> &mut Self;
 
     /// The same edits with slots and steps by their names in [`Learn`](super::Learn), as scenes have them.

@@ -36,7 +36,7 @@ impl Default for Cadence {
 /// Environment steps that are only collected: [`Learn`] does not run before more than these were taken. Algorithms that fill a
 /// replay buffer first set it. It means nothing offline.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WarmUp(pub u64);
+pub struct LearningStarts(pub u64);
 
 /// The epochs of a round of [`Learn`], for algorithms that may end a round early: PPO does so at a target KL divergence.
 ///
@@ -164,7 +164,7 @@ pub struct FacilitatorPlugin;
 impl Plugin for FacilitatorPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Cadence>()
-            .init_resource::<WarmUp>()
+            .init_resource::<LearningStarts>()
             .init_resource::<TimeBudget>()
             .init_resource::<Training>()
             .init_resource::<Stopwatch>()
@@ -228,7 +228,7 @@ fn round(world: &mut World) -> Option<Outcome> {
         world.run_schedule(Collect);
     }
     world.run_schedule(Prepare);
-    let warmed_up = world.resource::<Clock>().step > world.resource::<WarmUp>().0;
+    let warmed_up = world.resource::<Clock>().step > world.resource::<LearningStarts>().0;
     let learn = if warmed_up || cadence.collect == 0 {
         cadence.learn
     } else {
@@ -250,7 +250,7 @@ fn round(world: &mut World) -> Option<Outcome> {
     let mut stopwatch = world.resource_mut::<Stopwatch>();
     stopwatch.learning += elapsed;
     stopwatch.steps += clock.step - before;
-    // A step that failed is never saved: the last checkpoint stands.
+    // A step that failed is never saved: the last checkpoint is kept.
     if let Some(failure) = take_failure() {
         return Some(Outcome::Failed(failure));
     }
@@ -553,7 +553,7 @@ mod tests {
             collect: 1,
             learn: 2,
         })
-        .insert_resource(WarmUp(5));
+        .insert_resource(LearningStarts(5));
         assert_eq!(run(&mut app), Outcome::Finished);
         let log = &app.world().resource::<Log>().0;
         let learned: Vec<u64> = log
@@ -564,7 +564,7 @@ mod tests {
         assert_eq!(learned, [6, 6, 7, 7, 8, 8]);
         // Offline there is nothing to warm up with.
         let mut app = super::tests::app(2);
-        app.insert_resource(WarmUp(5));
+        app.insert_resource(LearningStarts(5));
         assert_eq!(run(&mut app), Outcome::Finished);
         assert_eq!(app.world().resource::<Clock>().gradient_steps, 2);
     }

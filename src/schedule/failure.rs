@@ -73,7 +73,7 @@ impl Error for InputError {
     }
 }
 
-/// Marks an error that says everything by itself, such as a full disk or a run that diverged: it is told with its causes and
+/// Marks an error that says everything by itself, such as a full disk or a run that diverged: it is reported with its causes and
 /// without the name of the system that met it. The program then ends with exit status 1.
 ///
 /// ```
@@ -158,8 +158,10 @@ impl Failure {
             ),
             Some("System panicked") if words_of(panic).is_some_and(mixes) => MIXED.to_owned(),
             Some("System panicked") => format!(
-                "it panicked{}\nThis is a bug in a plugin or in yarak, or the step lacks one that `order` took out. The checkpoints that were saved stand",
-                words_of(panic).map_or(", as told above".to_owned(), |words| format!(": {words}"))
+                "it panicked{}\nThis is a bug in a plugin or in yarak, or the step lacks one that `order` took out. The checkpoints that were saved are kept",
+                words_of(panic).map_or(", as reported above".to_owned(), |words| format!(
+                    ": {words}"
+                ))
             ),
             _ => text.to_owned(),
         };

@@ -122,9 +122,9 @@ pub fn draw(world: &World, format: GraphFormat) -> String {
     }
 }
 
-/// A system of [`Learn`] and where it stands.
+/// A system of [`Learn`] and where it is.
 pub(crate) struct LearnStep {
-    /// Its slot; `None` where it stands in none.
+    /// Its slot; `None` where it is in none.
     pub slot: Option<String>,
     /// Its name.
     pub system: String,
@@ -149,7 +149,7 @@ pub(crate) fn learn_steps(world: &World) -> Vec<LearnStep> {
         .collect()
 }
 
-/// What stands in the place of a slot's name for systems that have none.
+/// What is in the place of a slot's name for systems that have none.
 const IN_NO_SLOT: &str = "(in no slot)";
 
 fn collect_schedule<S: ScheduleLabel + Clone>(

@@ -49,7 +49,7 @@ pub enum LearnSystems {
     Targets,
     /// Learning rates move to the next step's values.
     Rates,
-    /// Metrics of one's own: whatever is worth knowing about the step that was taken.
+    /// Your own metrics: whatever is worth knowing about the step that was taken.
     Measure,
     /// Empty: for users.
     Last,
@@ -78,7 +78,7 @@ pub enum EvaluateSystems {
     /// Statistics that move in training are held still.
     Freeze,
     /// Episodes are played.
-    Rollout,
+    Play,
     /// Returns become scores.
     Score,
 }

@@ -31,13 +31,13 @@ mod reported;
 mod run_directory;
 mod step_registry;
 
-pub use clock::{Clock, StepsPerCollect, Tick, TickPlugin, TickState, Window};
+pub use clock::{Clock, EpochWindow, StepsPerCollect, Tick, TickPlugin, TickState};
 pub use condition::{after, between, every, training};
 pub(crate) use edit::after_every_slot;
 pub use edit::{AppScheduleExt, NamedEdit, ScheduleError, ScheduleErrors};
 pub use facilitate::{
-    AppCadenceExt, Cadence, EndNow, Epochs, FacilitatorPlugin, FailSaved, Outcome, SaveNow,
-    Stopwatch, TimeBudget, Training, WarmUp, request_stop, stop_requested,
+    AppCadenceExt, Cadence, EndNow, Epochs, FacilitatorPlugin, FailSaved, LearningStarts, Outcome,
+    SaveNow, Stopwatch, TimeBudget, Training, request_stop, stop_requested,
 };
 pub(crate) use failure::with_causes;
 pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};
@@ -88,7 +88,7 @@ impl Plugin for SchedulePlugin {
             ],
         );
         add_schedule(app, Validate, [V::Sample, V::Losses]);
-        add_schedule(app, Evaluate, [E::Freeze, E::Rollout, E::Score]);
+        add_schedule(app, Evaluate, [E::Freeze, E::Play, E::Score]);
         add_schedule(app, Report, [R::Read, R::Write]);
         add_schedule(app, Save, [S::Gather, S::Write, S::Prune]);
     }
@@ -120,7 +120,7 @@ where
     app.insert_resource(SlotOrder::<S>::new(slots));
 }
 
-/// `ambiguity` is [`LogLevel::Ignore`] while slots still move, and [`LogLevel::Error`] once they stand.
+/// `ambiguity` is [`LogLevel::Ignore`] while slots still move, and [`LogLevel::Error`] once they are fixed.
 fn build_settings(ambiguity: LogLevel) -> ScheduleBuildSettings {
     ScheduleBuildSettings {
         ambiguity_detection: ambiguity,

@@ -13,12 +13,12 @@ use super::{Learn, ScheduleError};
 /// The order of the slots inside [`Learn`].
 pub type LearnOrder = SlotOrder<Learn>;
 
-/// A place in a schedule that systems stand in: its set, and the name that messages and scenes use for it.
+/// A place in a schedule that systems are in: its set, and the name that messages and scenes use for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// The set.
     pub set: InternedSystemSet,
-    /// The set's name: `Actor` for `LearnSystems::Actor`, the type's name for a set of one's own.
+    /// The set's name: `Actor` for `LearnSystems::Actor`, the type's name for a set of your own.
     pub name: String,
 }
 
@@ -81,7 +81,7 @@ impl<S: Send + Sync + 'static> SlotOrder<S> {
     /// Puts a new slot directly after `anchor`.
     ///
     /// # Errors
-    /// When there is no slot `anchor`, or the new one stands in the order already.
+    /// When there is no slot `anchor`, or the new one is in the order already.
     pub fn insert_after(&mut self, anchor: &Slot, slot: Slot) -> Result<(), ScheduleError> {
         let place = self.place(anchor)?;
         self.insert(place + 1, slot)
@@ -90,7 +90,7 @@ impl<S: Send + Sync + 'static> SlotOrder<S> {
     /// Puts a new slot directly before `anchor`.
     ///
     /// # Errors
-    /// When there is no slot `anchor`, or the new one stands in the order already.
+    /// When there is no slot `anchor`, or the new one is in the order already.
     pub fn insert_before(&mut self, anchor: &Slot, slot: Slot) -> Result<(), ScheduleError> {
         let place = self.place(anchor)?;
         self.insert(place, slot)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bevy_ecs::prelude::*;
 
-/// The folder of the run. The command line inserts it; an app of one's own that wants files does so too.
+/// The folder of the run. The command line inserts it; an app of your own that wants files does so too.
 #[derive(Resource, Clone, Debug)]
 pub struct RunDirectory {
     /// An existing folder.

@@ -12,7 +12,7 @@ use super::ScheduleError;
 
 type AddStep = Arc<dyn Fn(&mut Schedule, InternedSystemSet) + Send + Sync>;
 
-/// The steps that scenes can name in `order`, such as `bc::clone_behaviour`.
+/// The steps that scenes can name in `order`, such as `bc::clone_behavior`.
 #[derive(Resource, Default, Clone)]
 pub struct StepRegistry {
     steps: BTreeMap<String, AddStep>,

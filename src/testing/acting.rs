@@ -4,7 +4,7 @@ use bevy_ecs::prelude::*;
 
 use super::{Mistake, Trial, toy};
 use crate::collect::{
-    Action, Agent, AppEnvironmentExt, Ended, Observation, OwnEnvironments, Restart, Reward,
+    Action, AppEnvironmentExt, Ended, EnvironmentRow, Observation, OwnEnvironments, Restart, Reward,
 };
 use crate::data::Data;
 use crate::env::Space;
@@ -51,13 +51,13 @@ impl Trial {
                 name: "the toy task".to_owned(),
                 observation: Space::from_bounds(&[(-1.0, 1.0); 2]),
                 action: self.actions.space(),
-                count: ENVIRONMENTS,
+                num_envs: ENVIRONMENTS,
                 ..OwnEnvironments::default()
             })
             .steps_environments(step, restart);
             let agents = (0..ENVIRONMENTS).map(|row| {
                 let draws = Random::forked(Seed(13), row as u64);
-                (Agent { row }, Draws(draws))
+                (EnvironmentRow { row }, Draws(draws))
             });
             app.world_mut().spawn_batch(agents.collect::<Vec<_>>());
         })?;

@@ -38,7 +38,7 @@ struct Change {
     after: Snapshot,
 }
 
-/// Takes a step and tells what happened in each slot.
+/// Takes a step and reports what happened in each slot.
 fn watched_step(app: &mut App) -> Result<Vec<Change>, Mistake> {
     let mut before = trial::state(app.world())?;
     app.world_mut().resource_mut::<Seen>().0.clear();
@@ -89,7 +89,7 @@ fn systems_in(app: &App, slot: &str) -> String {
 }
 
 impl Trial {
-    /// Each slot changes the networks that stand beside it, `target_critic` being the critic's target, and no others; slots that
+    /// Each slot changes the networks that are next to it, `target_critic` being the critic's target, and no others; slots that
     /// are not named change none.
     ///
     /// # Errors
@@ -306,7 +306,7 @@ fn row(actions: Actions, [seed, next]: [u64; 2], reward: f32, bootstrap: f32) ->
         reward: vector(reward),
         next_observation: matrix(vec![wave(next, 0.4), -wave(next, 1.9)]),
         bootstrap: vector(bootstrap),
-        terminal: vector(f32::from(u8::from(bootstrap == 0.0))),
+        terminated: vector(f32::from(u8::from(bootstrap == 0.0))),
         next_action: matrix(vec![actions.nearest(0.9 * wave(next, 2.3))]),
         has_next_action: vector(f32::from(u8::from(bootstrap != 0.0))),
         weight: None,

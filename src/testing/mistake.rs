@@ -6,9 +6,9 @@ pub enum Mistake {
     /// The schedules cannot be built.
     #[error("the steps do not fit together: {0}")]
     Schedule(String),
-    /// A system stands in `Learn` without a slot, so nothing says when it runs.
+    /// A system is in `Learn` without a slot, so nothing says when it runs.
     #[error(
-        "`{0}` stands in `Learn` in no slot, so nothing says when it runs: add it with `.in_set(LearnSystems::..)`"
+        "`{0}` is in `Learn` in no slot, so nothing says when it runs: add it with `.in_set(LearnSystems::..)`"
     )]
     InNoSlot(String),
     /// `Startup` failed.
@@ -59,7 +59,7 @@ pub enum Mistake {
     },
     /// A slot changed a network that it should leave alone.
     #[error(
-        "slot `{slot}` changed `{network}`, which is not its to change: {systems} stand there. Is a step in the wrong slot, or does it descend another network's loss?"
+        "slot `{slot}` changed `{network}`, which is not its to change: {systems} are there. Is a step in the wrong slot, or does it descend another network's loss?"
     )]
     ChangedAnother {
         /// The slot.
@@ -71,7 +71,7 @@ pub enum Mistake {
     },
     /// A slot left a network as it was that it should change.
     #[error(
-        "slot `{slot}` never changed `{network}` in {steps} steps: {systems} stand there. Does the step descend its loss, and is its run condition ever true?"
+        "slot `{slot}` never changed `{network}` in {steps} steps: {systems} are there. Does the step descend its loss, and is its run condition ever true?"
     )]
     NeverChanged {
         /// The slot.

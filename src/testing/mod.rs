@@ -1,4 +1,4 @@
-//! Checks for a plugin of one's own, one line each; yarak's own plugins use exactly these.
+//! Checks for your own plugin, one line each; yarak's own plugins use exactly these.
 //!
 //! A [`Trial`] runs a plugin on a small dataset that is made up, in a real app with the real schedules. Each check returns the
 //! first [`Mistake`] that it finds, in words that name it and its remedy, so a test is a line:
@@ -35,10 +35,10 @@
 //! and `learns_to_imitate`, `learns_from_rewards`, `learns_by_acting` for the whole; of an algorithm that learns from rounds of its own
 //! draws, `advantages_are_detached` and `old_probabilities_are_detached`. Steps and parts from elsewhere come in with [`Trial::with`], as
 //! they would in an app: `Trial::of(..).with(|app| { app.replace(Learn, LearnSystems::Actor, mine); })`. Actions are a number, or with
-//! [`Trial::with_choices`] one of a few choices.
+//! [`Trial::with_discrete_actions`] one of a few discrete actions.
 //!
 //! - `trial` builds the app and takes its steps; `toy` makes its data, `acting` a task to act in.
-//! - `structure` looks at what stands where: networks, slots, writers.
+//! - `structure` looks at what is where: networks, slots, writers.
 //! - `gradients` at what the steps do to parameters, `rounds` at what those do that learn from rounds; `repetition` at what must come
 //!   out the same twice.
 //! - `mistake` is what they find.

@@ -1,4 +1,4 @@
-//! What steps that learn from rounds of their own draws take for constants: advantages, and the probabilities of what was drawn.
+//! What steps that learn from rounds of their own samples take for constants: advantages, and the probabilities of what was drawn.
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
@@ -34,8 +34,8 @@ impl Trial {
             change(app, move |batch| {
                 let opposite = batch.action.clone().neg();
                 batch.action = match actions {
-                    Actions::Numbers => opposite,
-                    Actions::Choices(n) => opposite + (n - 1) as f32,
+                    Actions::Continuous => opposite,
+                    Actions::Discrete(n) => opposite + (n - 1) as f32,
                 };
                 // A ratio of 1.05: within PPO's clip.
                 batch.log_probability = batch.log_probability.clone() - 0.05;

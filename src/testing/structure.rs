@@ -1,4 +1,4 @@
-//! What stands where: networks, slots, writers.
+//! What is where: networks, slots, writers.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Data for trials: small, made up, and with a known answer.
 
 use super::{Mistake, Trial};
-use crate::data::{ActionScale, Column, Data, End, Episode, Parts, Preprocessing};
+use crate::data::{ActionScale, Column, Data, Episode, EpisodeEnd, Parts, Preprocessing};
 use crate::data::{ScaleError, Split, Transitions};
 use crate::env::Space;
 use crate::evaluate::Acting;
@@ -23,25 +23,25 @@ pub(super) fn right(observation: &[f32]) -> f32 {
 #[derive(Resource, Clone, Copy)]
 pub(super) enum Actions {
     /// A number in [-1, 1].
-    Numbers,
-    /// One of so many choices, at least 2, which stand for numbers evenly spread from -1 to 1.
-    Choices(usize),
+    Continuous,
+    /// One of so many discrete actions, at least 2, which stand for numbers evenly spread from -1 to 1.
+    Discrete(usize),
 }
 
 impl Actions {
     /// The number that an action stands for.
     pub fn number(self, action: f32) -> f32 {
         match self {
-            Actions::Numbers => action,
-            Actions::Choices(n) => 2.0 * action / (n - 1) as f32 - 1.0,
+            Actions::Continuous => action,
+            Actions::Discrete(n) => 2.0 * action / (n - 1) as f32 - 1.0,
         }
     }
 
     /// The action that comes nearest to a number in [-1, 1].
     pub fn nearest(self, number: f32) -> f32 {
         match self {
-            Actions::Numbers => number,
-            Actions::Choices(n) => ((number + 1.0) / 2.0 * (n - 1) as f32).round(),
+            Actions::Continuous => number,
+            Actions::Discrete(n) => ((number + 1.0) / 2.0 * (n - 1) as f32).round(),
         }
     }
 
@@ -53,24 +53,24 @@ impl Actions {
     /// The action space.
     pub fn space(self) -> Space {
         match self {
-            Actions::Numbers => Space::from_bounds(&[(-1.0, 1.0)]),
-            Actions::Choices(n) => Space::Discrete { n },
+            Actions::Continuous => Space::from_bounds(&[(-1.0, 1.0)]),
+            Actions::Discrete(n) => Space::Discrete { n },
         }
     }
 
     /// How an environment's actions become a policy's.
     pub fn scale(self) -> Result<ActionScale, ScaleError> {
         match self {
-            Actions::Numbers => ActionScale::from_bounds(vec![-1.0], vec![1.0]),
-            Actions::Choices(_) => Ok(ActionScale::identity(1)),
+            Actions::Continuous => ActionScale::from_bounds(vec![-1.0], vec![1.0]),
+            Actions::Discrete(_) => Ok(ActionScale::identity(1)),
         }
     }
 
     /// Whether a policy may act so.
     fn contains(self, action: f32) -> bool {
         match self {
-            Actions::Numbers => (-1.0..=1.0).contains(&action),
-            Actions::Choices(n) => action.fract() == 0.0 && (0.0..n as f32).contains(&action),
+            Actions::Continuous => (-1.0..=1.0).contains(&action),
+            Actions::Discrete(n) => action.fract() == 0.0 && (0.0..n as f32).contains(&action),
         }
     }
 }
@@ -91,11 +91,11 @@ fn data(actions: Vec<f32>, rewards: Vec<f32>, length: usize) -> Option<Data> {
         action: column(&actions, 1),
         reward: rewards,
         next_observation: column(&seen[2..], 2),
-        terminal: (1..=ROWS).map(|row| row % length == 0).collect(),
+        terminated: (1..=ROWS).map(|row| row % length == 0).collect(),
         episodes: (0..episodes)
             .map(|episode| Episode {
                 rows: episode * length..(episode + 1) * length,
-                end: End::Terminal,
+                end: EpisodeEnd::Terminated,
             })
             .collect(),
     })

@@ -8,7 +8,7 @@ use bevy_ecs::prelude::*;
 use super::Mistake;
 use super::toy::{self, Actions};
 use crate::checkpoint::{HostTensor, Snapshot, gather};
-use crate::data::{Batch, Data, Normaliser, Preprocessing, Spaces};
+use crate::data::{Batch, Data, Normalizer, Preprocessing, Spaces};
 use crate::env::Space;
 use crate::learner::{ComputeDevice, Seed};
 use crate::report::{Reported, Reports};
@@ -50,11 +50,11 @@ impl Trial {
             build: vec![Box::new(move |app| {
                 app.add_plugins(plugin.clone());
             })],
-            actions: Actions::Numbers,
+            actions: Actions::Continuous,
         }
     }
 
-    /// Makes an action one of `n` choices, at least 2, instead of a number in [-1, 1]. The tasks stay what they are: the choices
+    /// Makes an action one of `n` discrete actions, at least 2, instead of a number in [-1, 1]. The tasks stay what they are: the discrete actions
     /// stand for numbers that are evenly spread from -1 to 1, and the right one is that which comes nearest to the right number.
     ///
     /// ```
@@ -66,15 +66,15 @@ impl Trial {
     /// let mut dqn = Dqn { minibatch, target_update: copies, ..default() };
     /// dqn.critic.encoder.set_hidden_sizes(&[32]);
     /// dqn.critic.optimizer.learning_rate = Schedule::Constant(3e-3);
-    /// let trial = Trial::of(dqn).with_choices(5);
+    /// let trial = Trial::of(dqn).with_discrete_actions(5);
     /// trial.networks_exist(&["critic"])?;
     /// trial.targets_are_copied(3)?;
     /// trial.targets_are_detached("critic")?;
     /// # Ok::<(), Mistake>(())
     /// ```
     #[must_use]
-    pub fn with_choices(mut self, n: usize) -> Self {
-        self.actions = Actions::Choices(n.max(2));
+    pub fn with_discrete_actions(mut self, n: usize) -> Self {
+        self.actions = Actions::Discrete(n.max(2));
         self
     }
 
@@ -93,11 +93,11 @@ impl Trial {
         app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
             .insert_resource(Seed(1))
             .insert_resource(ComputeDevice::cpu())
-            .insert_resource(Preprocessing::new(Normaliser::identity(2), scale))
+            .insert_resource(Preprocessing::new(Normalizer::identity(2), scale))
             .insert_resource(self.actions)
             .insert_resource(data);
-        // The rows themselves do not say that they are choices: then algorithms would refuse them that learn from choices as well.
-        if let Actions::Choices(_) = self.actions {
+        // The rows themselves do not say that they are discrete: then algorithms would refuse them that learn from discrete actions as well.
+        if let Actions::Discrete(_) = self.actions {
             app.insert_resource(Spaces {
                 environment: "the toy task".to_owned(),
                 observation: Space::from_bounds(&[(-1.0, 1.0); 2]),
@@ -173,7 +173,7 @@ pub(super) fn steps(app: &mut App, n: u64) -> Result<(), Mistake> {
 /// The metrics since the last report.
 pub(super) fn report(app: &mut App) -> Vec<(String, f64)> {
     app.world_mut().run_schedule(Report);
-    // A loss that is no number fails the report, which stands all the same.
+    // A loss that is no number fails the report, which is made all the same.
     let _ = take_failure();
     app.world().resource::<Reported>().values.clone()
 }

@@ -1,4 +1,4 @@
-//! Files that were converted and converted back, with what they hold beside the transitions, and the bounds that files give.
+//! Files that were converted and converted back, with what they hold next to the transitions, and the bounds that files give.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use yarak::data::check::{Check, Kind};
 use yarak::data::convert::{ConvertError, Converted, Origin, Target, convert};
 use yarak::data::hdf5::File;
-use yarak::data::{End, Parts, Reading, Recording};
+use yarak::data::{DatasetFile, EpisodeEnd, Parts, Reading};
 
 use crate::converting::{converted, fixture, open, read};
 
@@ -15,8 +15,8 @@ use crate::converting::{converted, fixture, open, read};
 fn as_d4rl_ends(path: &Path) -> Parts {
     let mut parts = read(path).into_parts();
     for episode in &mut parts.episodes {
-        if episode.end == End::Unfinished {
-            episode.end = End::Truncated;
+        if episode.end == EpisodeEnd::Unfinished {
+            episode.end = EpisodeEnd::Truncated;
         }
     }
     parts
@@ -35,7 +35,7 @@ fn d4rl_by_way_of_minari_and_back_is_the_same_with_its_infos_and_metadata() {
     let back = folder.path().join("back.hdf5");
     let there = converted(&source, &minari, Target::Minari);
     assert_eq!(there.carried, ["`infos/qpos`", "`metadata/algorithm`"]);
-    // The values that stand after each episode's last step have no row in D4RL.
+    // The values that are after each episode's last step have no row in D4RL.
     let home = converted(&minari, &back, Target::D4rl);
     let carried = ["`infos/qpos`", "`algorithm_name`", "`env_spec`"];
     assert_eq!(home.carried, carried);
@@ -101,7 +101,7 @@ fn d4rl_again_keeps_everything_but_attributes_whose_types_cannot_be_seen() {
 }
 
 #[test]
-fn choices_are_whole_numbers_in_d4rl_and_minari_and_refused_for_robomimic() {
+fn discrete_actions_are_whole_numbers_in_d4rl_and_minari_and_refused_for_robomimic() {
     let folder = tempfile::tempdir().unwrap();
     for (name, count, first) in [
         ("layouts/d3rlpy/discrete.h5", 4, 0),
@@ -123,51 +123,59 @@ fn choices_are_whole_numbers_in_d4rl_and_minari_and_refused_for_robomimic() {
         let expected = read(&source);
         for path in [&d4rl, &minari, &back] {
             let found = open(path);
-            let choices = found.choices().unwrap();
+            let discrete_actions = found.discrete_actions().unwrap();
             assert_eq!(
-                (choices.count, choices.first),
+                (discrete_actions.count, discrete_actions.first),
                 (Some(count), first),
                 "{path:?}"
             );
             let found = found.read().unwrap();
-            assert_eq!(found.choices(), Some(count));
+            assert_eq!(found.discrete_actions(), Some(count));
             assert_eq!(found.action(), expected.action());
             assert_eq!(found.observation(), expected.observation());
         }
         let robomimic = folder.path().join("refused.hdf5");
         let refused = convert(&open(&source), &robomimic, Target::Robomimic, None, false);
-        assert!(matches!(refused, Err(ConvertError::Choices { choices }) if choices == count));
+        assert!(
+            matches!(refused, Err(ConvertError::DiscreteActions { discrete_actions }) if discrete_actions == count)
+        );
         assert!(!robomimic.exists());
     }
 }
 
 #[test]
-fn an_environment_says_how_many_choices_there_are_and_must_have_as_many_as_were_taken() {
+fn an_environment_says_how_many_discrete_actions_there_are_and_must_have_as_many_as_were_taken() {
     let folder = tempfile::tempdir().unwrap();
-    let recording = open(&fixture("layouts/d3rlpy/discrete.h5"));
-    let origin = |choices| Origin {
+    let dataset_file = open(&fixture("layouts/d3rlpy/discrete.h5"));
+    let origin = |discrete_actions| Origin {
         environment: "a task".to_owned(),
         observation_low: Vec::new(),
         observation_high: Vec::new(),
         action_low: vec![f32::NEG_INFINITY],
         action_high: vec![f32::INFINITY],
-        choices,
+        discrete_actions,
     };
     let out = folder.path().join("out.hdf5");
     for wrong in [None, Some(3)] {
-        let error =
-            convert(&recording, &out, Target::D4rl, Some(&origin(wrong)), false).unwrap_err();
+        let error = convert(
+            &dataset_file,
+            &out,
+            Target::D4rl,
+            Some(&origin(wrong)),
+            false,
+        )
+        .unwrap_err();
         assert!(matches!(error, ConvertError::OtherKind { .. }), "{error}");
     }
     convert(
-        &recording,
+        &dataset_file,
         &out,
         Target::D4rl,
         Some(&origin(Some(6))),
         false,
     )
     .unwrap();
-    assert_eq!(read(&out).choices(), Some(6));
+    assert_eq!(read(&out).discrete_actions(), Some(6));
     assert_eq!(open(&out).environment(), Some("a task"));
 }
 
@@ -195,8 +203,8 @@ fn robomimic_keeps_its_keys_filters_and_states_and_gives_states_to_d4rl_and_back
             filter: Some(filter.to_owned()),
             ..Reading::default()
         };
-        let recording = Recording::open(path, &reading).unwrap();
-        recording.read().unwrap().into_parts()
+        let dataset_file = DatasetFile::open(path, &reading).unwrap();
+        dataset_file.read().unwrap().into_parts()
     };
     for filter in ["train", "valid", "both"] {
         assert_eq!(
@@ -240,7 +248,7 @@ fn infos_keep_what_is_known_after_an_episodes_end_and_repeat_the_last_value_othe
         !noted
             .notes
             .iter()
-            .any(|note| note.contains("stands there again")),
+            .any(|note| note.contains("is there again")),
         "{noted}"
     );
     assert_eq!(infos(&known, "speed").0, [0.0, 1.0, 2.0, 3.0]);
@@ -250,7 +258,7 @@ fn infos_keep_what_is_known_after_an_episodes_end_and_repeat_the_last_value_othe
         noted
             .notes
             .iter()
-            .any(|note| note.contains("stands there again")),
+            .any(|note| note.contains("is there again")),
         "{noted}"
     );
     let (values, rows) = infos(&unknown, "qpos");
@@ -293,8 +301,8 @@ fn what_is_left_behind_is_printed_and_in_the_json() {
 #[test]
 fn the_bounds_of_minaris_action_space_are_what_actions_are_held_against() {
     let source = fixture("layouts/minari/box");
-    let recording = open(&source);
-    let bounds = recording.action_bounds().unwrap().unwrap();
+    let dataset_file = open(&source);
+    let bounds = dataset_file.action_bounds().unwrap().unwrap();
     assert_eq!((bounds.low, bounds.high), (vec![-2.0; 2], vec![2.0; 2]));
     assert!(
         Check::of(&source, None)

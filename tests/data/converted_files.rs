@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use yarak::data::convert::{Target, write};
-use yarak::data::{Column, End, Episode, Parts, Reading, Recording, Transitions, Windows};
+use yarak::data::{Column, DatasetFile, Episode, EpisodeEnd, Parts, Reading, Transitions, Windows};
 
 use crate::converting::{converted, fixture, open, read};
 
@@ -79,8 +79,11 @@ fn every_item_of_robomimics_own_dataset_is_our_window_to_the_last_bit() {
             filter: filter.map(str::to_owned),
             ..Reading::default()
         };
-        let recording = Recording::open(&out, &reading).unwrap();
-        let keys = recording.observation().iter().map(|key| key.name.as_str());
+        let dataset_file = DatasetFile::open(&out, &reading).unwrap();
+        let keys = dataset_file
+            .observation()
+            .iter()
+            .map(|key| key.name.as_str());
         let keys = keys.collect::<Vec<_>>().join(",");
         let columns = if with_states(source) {
             "actions,rewards,dones,states"
@@ -93,16 +96,16 @@ fn every_item_of_robomimics_own_dataset_is_our_window_to_the_last_bit() {
             columns.into(),
             filter.unwrap_or("").into(),
         ]);
-        files.push((source, filter, recording));
+        files.push((source, filter, dataset_file));
     }
     let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
     let Some(read) = python("read_with_robomimic.py", "robomimic", &arguments) else {
         return;
     };
     assert_eq!(read.as_array().unwrap().len(), files.len());
-    for ((source, filter, recording), read) in files.iter().zip(read.as_array().unwrap()) {
-        let transitions = recording.read().unwrap();
-        let states = with_states(source).then(|| recording.read_column("states").unwrap());
+    for ((source, filter, dataset_file), read) in files.iter().zip(read.as_array().unwrap()) {
+        let transitions = dataset_file.read().unwrap();
+        let states = with_states(source).then(|| dataset_file.read_column("states").unwrap());
         let steps = windows.steps(&transitions);
         assert_eq!(read.as_array().unwrap().len(), steps.len(), "{source}");
         for (item, step) in read.as_array().unwrap().iter().zip(steps) {
@@ -130,7 +133,7 @@ fn every_item_of_robomimics_own_dataset_is_our_window_to_the_last_bit() {
                 "next_obs": gather(transitions.next_observation()),
                 "actions": gather(transitions.action()),
                 "rewards": each(&|row| transitions.reward()[row]),
-                "dones": each(&|row| f32::from(u8::from(transitions.terminal()[row]))),
+                "dones": each(&|row| f32::from(u8::from(transitions.terminated()[row]))),
                 "pad_mask": bits(&mask),
             });
             if let Some(states) = &states {
@@ -142,7 +145,7 @@ fn every_item_of_robomimics_own_dataset_is_our_window_to_the_last_bit() {
 }
 
 #[test]
-fn minaris_own_loader_reads_choices_infos_and_metadata() {
+fn minaris_own_loader_reads_discrete_actions_infos_and_metadata() {
     let folder = tempfile::tempdir().unwrap();
     for (index, (source, column)) in [
         ("d4rl/contiguous.hdf5", Some("qpos")),
@@ -159,18 +162,18 @@ fn minaris_own_loader_reads_choices_infos_and_metadata() {
         let Some(read) = python("read_with_minari.py", "minari", &[out.as_os_str()]) else {
             return;
         };
-        let recording = open(&source_of);
-        let transitions = recording.read().unwrap();
-        let first = recording
-            .choices()
-            .map_or(0.0, |choices| choices.first as f32);
+        let dataset_file = open(&source_of);
+        let transitions = dataset_file.read().unwrap();
+        let first = dataset_file
+            .discrete_actions()
+            .map_or(0.0, |discrete_actions| discrete_actions.first as f32);
         let actions: Vec<f32> = transitions
             .action()
             .values
             .iter()
             .map(|a| a + first)
             .collect();
-        let space = match transitions.choices() {
+        let space = match transitions.discrete_actions() {
             Some(count) => format!("Discrete {count} {first}"),
             None => "Box".to_owned(),
         };
@@ -187,7 +190,7 @@ fn minaris_own_loader_reads_choices_infos_and_metadata() {
             None => json!({}),
         };
         assert_eq!(read["infos"], infos, "{source}: {done}");
-        assert_eq!(read["environment"], json!(recording.environment()));
+        assert_eq!(read["environment"], json!(dataset_file.environment()));
         let algorithm = if source.starts_with("d4rl") {
             json!("SAC")
         } else {
@@ -203,7 +206,7 @@ fn short_episodes(count: usize) -> Transitions {
     let mut start = 0;
     for index in 0..count {
         let end = start + 1 + index % 2;
-        let how = [End::Terminal, End::Truncated][index % 2];
+        let how = [EpisodeEnd::Terminated, EpisodeEnd::Truncated][index % 2];
         episodes.push(Episode {
             rows: start..end,
             end: how,
@@ -214,9 +217,9 @@ fn short_episodes(count: usize) -> Transitions {
         values: (0..start).map(|row| row as f32 * scale).collect(),
         width: 1,
     };
-    let mut terminal = vec![false; start];
+    let mut terminated = vec![false; start];
     for episode in &episodes {
-        terminal[episode.rows.end - 1] = episode.end == End::Terminal;
+        terminated[episode.rows.end - 1] = episode.end == EpisodeEnd::Terminated;
     }
     Transitions::new(Parts {
         observation: column(0.5),
@@ -226,7 +229,7 @@ fn short_episodes(count: usize) -> Transitions {
             values: (1..=start).map(|row| row as f32 * 0.5).collect(),
             width: 1,
         },
-        terminal,
+        terminated,
         episodes,
     })
     .unwrap()

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use yarak::data::convert::{Converted, Target, convert};
-use yarak::data::{Reading, Recording, Transitions};
+use yarak::data::{DatasetFile, Reading, Transitions};
 
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -11,8 +11,8 @@ pub fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-pub fn open(path: &Path) -> Recording {
-    Recording::open(path, &Reading::default()).unwrap()
+pub fn open(path: &Path) -> DatasetFile {
+    DatasetFile::open(path, &Reading::default()).unwrap()
 }
 
 pub fn converted(from: &Path, to: &Path, target: Target) -> Converted {

@@ -72,7 +72,7 @@ fn every_readable_file_equals_h5pys_reading_to_the_last_bit() {
             );
         }
         assert_eq!(
-            bits(transitions.terminal().iter().map(|&t| u64::from(t))),
+            bits(transitions.terminated().iter().map(|&t| u64::from(t))),
             expected["bits"]["terminal"],
             "{name}"
         );
@@ -191,7 +191,7 @@ fn a_summary_lists_what_training_does_not_read() {
     );
     assert_eq!(
         (
-            summary.ends.terminal,
+            summary.ends.terminated,
             summary.ends.truncated,
             summary.ends.unfinished
         ),
@@ -267,7 +267,7 @@ fn flipped_bytes_give_an_error_or_a_result_in_bounded_memory() {
     let mut random = 1;
     for name in SEEDS {
         let original = fs::read(path(name)).unwrap();
-        // Most of what can go wrong stands in the first 4 KiB, so half of the flips go there.
+        // Most of what can go wrong is in the first 4 KiB, so half of the flips go there.
         for round in 0..FLIPS {
             let mut bytes = original.clone();
             for _ in 0..1 + splitmix(&mut random) % 4 {

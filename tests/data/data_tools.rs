@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use yarak::data::check::{ActionBounds, Check, Kind, Severity};
 use yarak::data::convert::{Target, write};
-use yarak::data::{Column, End, Episode, Parts, Transitions, load};
+use yarak::data::{Column, Episode, EpisodeEnd, Parts, Transitions, load};
 
 fn yarak(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_yarak"))
@@ -50,19 +50,19 @@ fn parts() -> Parts {
             values: next,
             width: 2,
         },
-        terminal: (0..rows).map(|row| row == 4).collect(),
+        terminated: (0..rows).map(|row| row == 4).collect(),
         episodes: vec![
             Episode {
                 rows: 0..1,
-                end: End::Truncated,
+                end: EpisodeEnd::Truncated,
             },
             Episode {
                 rows: 1..5,
-                end: End::Terminal,
+                end: EpisodeEnd::Terminated,
             },
             Episode {
                 rows: 5..8,
-                end: End::Unfinished,
+                end: EpisodeEnd::Unfinished,
             },
         ],
     }
@@ -138,7 +138,7 @@ fn the_tools_that_people_have_read_what_was_converted_to_the_last_bit() {
             ];
             assert_eq!(read["bits"], serde_json::json!(columns), "{name}");
             let terminals: Vec<usize> = (0..data.len())
-                .filter(|row| data.terminal()[*row])
+                .filter(|row| data.terminated()[*row])
                 .collect();
             assert_eq!(read["terminals"], serde_json::json!(terminals), "{name}");
         }
@@ -159,7 +159,7 @@ fn d4rl_written_and_read_is_the_same_but_for_unfinished_ends() {
     let written = write(&transitions(), &out, Target::D4rl, None, false).unwrap();
     assert!(written.notes[0].contains("1 of them now end with a timeout"));
     let mut expected = parts();
-    expected.episodes[2].end = End::Truncated;
+    expected.episodes[2].end = EpisodeEnd::Truncated;
     assert_eq!(load(&out).unwrap().into_parts(), expected);
 }
 
@@ -368,13 +368,13 @@ fn duplicate_episodes_and_constant_rewards_are_warnings() {
             parts.observation.values[10..16].copy_from_slice(&observation);
             let action = parts.action.values[1..4].to_vec();
             parts.action.values[5..8].copy_from_slice(&action);
-            parts.terminal[4] = false;
-            parts.terminal[3] = true;
+            parts.terminated[4] = false;
+            parts.terminated[3] = true;
             parts.episodes = [
-                (0..1, End::Truncated),
-                (1..4, End::Terminal),
-                (4..5, End::Truncated),
-                (5..8, End::Truncated),
+                (0..1, EpisodeEnd::Truncated),
+                (1..4, EpisodeEnd::Terminated),
+                (4..5, EpisodeEnd::Truncated),
+                (5..8, EpisodeEnd::Truncated),
             ]
             .map(|(rows, end)| Episode { rows, end })
             .to_vec();

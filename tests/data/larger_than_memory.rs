@@ -16,7 +16,7 @@ const ROWS: usize = 6_000;
 
 /// How the file is written.
 #[derive(Clone, Copy, Debug)]
-struct Form {
+struct Architecture {
     has_next: bool,
     /// Rows of a chunk that is compressed; none: one row after the other.
     chunk: Option<usize>,
@@ -33,19 +33,19 @@ fn numbers(count: usize, mut seed: u64) -> Vec<f32> {
         .collect()
 }
 
-fn write(path: &Path, form: Form) {
+fn write(path: &Path, architecture: Architecture) {
     let file = H5File::create(path).unwrap();
     let table = |name: &str, values: &[f32], width: usize| {
         let shape = match width {
             1 => vec![values.len()],
             width => vec![values.len() / width, width],
         };
-        let chunk = form.chunk.map(|rows| {
+        let chunk = architecture.chunk.map(|rows| {
             let mut chunk = shape.clone();
             chunk[0] = rows;
             chunk
         });
-        if form.double {
+        if architecture.double {
             let values: Vec<f64> = values.iter().map(|value| f64::from(*value)).collect();
             let mut builder = file.new_dataset::<f64>().shape(&shape);
             if let Some(chunk) = &chunk {
@@ -63,7 +63,7 @@ fn write(path: &Path, form: Form) {
     table("observations", &numbers(ROWS * 7, 1), 7);
     table("actions", &numbers(ROWS * 2, 2), 2);
     table("rewards", &numbers(ROWS, 3), 1);
-    if form.has_next {
+    if architecture.has_next {
         table("next_observations", &numbers(ROWS * 7, 4), 7);
     }
     // Episodes of many lengths, of a single row too, with all ends.
@@ -78,17 +78,17 @@ fn write(path: &Path, form: Form) {
     file.close().unwrap();
 }
 
-fn forms() -> Vec<Form> {
-    let form = |has_next, chunk, double| Form {
+fn forms() -> Vec<Architecture> {
+    let architecture = |has_next, chunk, double| Architecture {
         has_next,
         chunk,
         double,
     };
     vec![
-        form(true, None, false),
-        form(false, None, true),
-        form(true, Some(100), false),
-        form(false, Some(77), false),
+        architecture(true, None, false),
+        architecture(false, None, true),
+        architecture(true, Some(100), false),
+        architecture(false, Some(77), false),
     ]
 }
 
@@ -113,13 +113,13 @@ fn app_with(
             Dataset {
                 path: file.to_owned(),
                 frames,
-                normalise: true,
+                normalize: true,
                 validation: 0.2,
                 memory,
                 ..default()
             },
             MinibatchPlugin {
-                batch: 64,
+                batch_size: 64,
                 discount: 0.9,
                 n_step,
                 ..default()
@@ -145,7 +145,7 @@ fn bits(batch: &Batch) -> Vec<u32> {
         batch.next_observation.to_data(),
         batch.reward.to_data(),
         batch.bootstrap.to_data(),
-        batch.terminal.to_data(),
+        batch.terminated.to_data(),
         batch.next_action.to_data(),
         batch.has_next_action.to_data(),
     ];
@@ -165,36 +165,36 @@ fn draw(app: &App, random: &mut Random<Sampling>) -> Result<Vec<u32>, LoadError>
 #[test]
 fn batches_have_the_bits_that_they_have_in_memory() {
     let folder = tempfile::tempdir().unwrap();
-    for (index, form) in forms().into_iter().enumerate() {
+    for (index, architecture) in forms().into_iter().enumerate() {
         let file = folder.path().join(format!("{index}.hdf5"));
-        write(&file, form);
+        write(&file, architecture);
         let (small, whole) = (app(&file, LITTLE, 3), app(&file, None, 3));
         assert_eq!(
             small.world().resource::<Preprocessing>(),
             whole.world().resource::<Preprocessing>(),
-            "{form:?}"
+            "{architecture:?}"
         );
         let (mut a, mut b) = (Random::new(Seed(1)), Random::new(Seed(1)));
         for step in 0..150 {
             assert_eq!(
                 draw(&small, &mut a).unwrap(),
                 draw(&whole, &mut b).unwrap(),
-                "{form:?}, step {step}"
+                "{architecture:?}, step {step}"
             );
         }
-        // Rows of one's own choice, and those that are held out.
+        // Rows of your own choice, and those that are held out.
         let device = ComputeDevice::cpu().plain();
         let gather = |app: &App| {
             let minibatches = app.world().resource::<Minibatches>();
             bits(&minibatches.gather(&[5, 5, 3_000, 0], &device).unwrap())
         };
-        assert_eq!(gather(&small), gather(&whole), "{form:?}");
+        assert_eq!(gather(&small), gather(&whole), "{architecture:?}");
         let held_out = |mut app: App| {
             app.world_mut().run_schedule(Validate);
             assert_eq!(take_failure(), None);
             bits(app.world().resource::<Batch>())
         };
-        assert_eq!(held_out(small), held_out(whole), "{form:?}");
+        assert_eq!(held_out(small), held_out(whole), "{architecture:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use yarak::data::hdf5::{File, FileError};
 use yarak::data::{
-    Dones, GoalMode, Goals, LoadError, Reading, Recording, Rule, Transitions, Windows,
+    DatasetFile, Dones, GoalMode, Goals, LoadError, Reading, Rule, Transitions, Windows,
 };
 
 use crate::hostile::{assert_bounded_memory, splitmix};
@@ -78,13 +78,13 @@ fn episodes(transitions: &Transitions) -> Value {
 fn every_readable_file_equals_its_own_tools_reading_to_the_last_bit() {
     for (name, expected) in expected("reads") {
         let path = folder().join(expected["file"].as_str().unwrap());
-        let recording = Recording::open(&path, &reading(&expected))
+        let dataset_file = DatasetFile::open(&path, &reading(&expected))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        let transitions = recording
+        let transitions = dataset_file
             .read()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(recording.len(), transitions.len(), "{name}");
-        assert_eq!(recording.episodes(), transitions.episodes(), "{name}");
+        assert_eq!(dataset_file.len(), transitions.len(), "{name}");
+        assert_eq!(dataset_file.episodes(), transitions.episodes(), "{name}");
         assert_eq!(transitions.len() as u64, expected["transitions"], "{name}");
         let widths = [transitions.observation().width, transitions.action().width];
         assert_eq!(json!(widths), expected["width"], "{name}");
@@ -106,21 +106,21 @@ fn every_readable_file_equals_its_own_tools_reading_to_the_last_bit() {
                 "{name}: the sum of {column} is off by {error}"
             );
         }
-        let terminals = transitions.terminal().iter().map(|&t| u64::from(t));
+        let terminals = transitions.terminated().iter().map(|&t| u64::from(t));
         assert_eq!(bits(terminals), expected["bits"]["terminal"], "{name}");
         if expected["episodes"].is_array() {
             assert_eq!(episodes(&transitions), expected["episodes"], "{name}");
         }
         assert_eq!(
-            transitions.choices().map(|n| n as u64),
-            expected["choices"].as_u64(),
+            transitions.discrete_actions().map(|n| n as u64),
+            expected["discrete actions"].as_u64(),
             "{name}"
         );
         if let Some(environment) = expected["environment"].as_str() {
-            assert_eq!(recording.environment(), Some(environment), "{name}");
+            assert_eq!(dataset_file.environment(), Some(environment), "{name}");
         }
         if let Some(keys) = expected["keys"].as_array() {
-            let found: Vec<&str> = recording
+            let found: Vec<&str> = dataset_file
                 .observation()
                 .iter()
                 .map(|key| key.name.as_str())
@@ -128,7 +128,7 @@ fn every_readable_file_equals_its_own_tools_reading_to_the_last_bit() {
             assert_eq!(json!(found), json!(keys), "{name}");
         }
         if let Some(rows) = expected["held_out"].as_array() {
-            let held_out = recording.held_out().unwrap();
+            let held_out = dataset_file.held_out().unwrap();
             let found: Vec<usize> = transitions
                 .episodes()
                 .iter()
@@ -141,7 +141,7 @@ fn every_readable_file_equals_its_own_tools_reading_to_the_last_bit() {
         if let [Value::String(column), Value::String(sum)] =
             &expected["column"].as_array().cloned().unwrap_or_default()[..]
         {
-            let read = recording.read_column(column).unwrap();
+            let read = dataset_file.read_column(column).unwrap();
             assert_eq!(&bits_of(&read.values), sum, "{name}: {column}");
         }
     }
@@ -151,8 +151,8 @@ fn every_readable_file_equals_its_own_tools_reading_to_the_last_bit() {
 fn ranges_of_transitions_are_the_rows_of_the_whole() {
     for (name, expected) in expected("reads") {
         let path = folder().join(expected["file"].as_str().unwrap());
-        let recording = Recording::open(&path, &reading(&expected)).unwrap();
-        let whole = recording.read().unwrap();
+        let dataset_file = DatasetFile::open(&path, &reading(&expected)).unwrap();
+        let whole = dataset_file.read().unwrap();
         let rows = whole.len();
         for (start, end) in [
             (0, 1),
@@ -165,7 +165,7 @@ fn ranges_of_transitions_are_the_rows_of_the_whole() {
         .into_iter()
         .filter(|(_, end)| *end <= rows)
         {
-            let part = recording.read_rows(start..end).unwrap();
+            let part = dataset_file.read_rows(start..end).unwrap();
             assert_eq!(part.len(), end - start, "{name}");
             for row in start..end {
                 let there = row - start;
@@ -181,11 +181,11 @@ fn ranges_of_transitions_are_the_rows_of_the_whole() {
                     "{name} {start}..{end}: {row}"
                 );
                 assert_eq!(part.reward()[there], whole.reward()[row], "{name}");
-                assert_eq!(part.terminal()[there], whole.terminal()[row], "{name}");
+                assert_eq!(part.terminated()[there], whole.terminated()[row], "{name}");
             }
         }
         for beyond in [rows..rows + 1, 0..rows + 1, rows..rows] {
-            assert!(recording.read_rows(beyond).is_err(), "{name}");
+            assert!(dataset_file.read_rows(beyond).is_err(), "{name}");
         }
     }
 }
@@ -194,8 +194,8 @@ fn ranges_of_transitions_are_the_rows_of_the_whole() {
 fn every_unfit_file_is_refused_with_the_place_and_what_was_expected() {
     for (name, case) in expected("fails") {
         let path = folder().join(case[0].as_str().unwrap());
-        let error = Recording::open(&path, &reading(&case[1]))
-            .and_then(|recording| recording.read())
+        let error = DatasetFile::open(&path, &reading(&case[1]))
+            .and_then(|dataset_file| dataset_file.read())
             .expect_err(&name)
             .to_string();
         for word in case[2].as_array().unwrap() {
@@ -264,11 +264,11 @@ fn all_of_a_file_is_listed_and_readable_besides_what_training_reads() {
     let file = File::open(folder().join("../d4rl/contiguous.hdf5")).unwrap();
     assert_eq!(file.read_texts("metadata/algorithm").unwrap(), ["SAC"]);
     assert!(file.read_texts("rewards").is_err());
-    let recording = Recording::open(file.path(), &Reading::default()).unwrap();
-    let positions = recording.read_column("infos/qpos").unwrap();
-    assert_eq!((positions.rows(), positions.width), (recording.len(), 2));
+    let dataset_file = DatasetFile::open(file.path(), &Reading::default()).unwrap();
+    let positions = dataset_file.read_column("infos/qpos").unwrap();
+    assert_eq!((positions.rows(), positions.width), (dataset_file.len(), 2));
     assert!(matches!(
-        Recording::open(folder().join("robomimic/plain.hdf5"), &Reading::default())
+        DatasetFile::open(folder().join("robomimic/plain.hdf5"), &Reading::default())
             .unwrap()
             .read_column("no/such/column"),
         Err(LoadError::Missing { .. })
@@ -283,7 +283,7 @@ fn windows_and_goals_are_robomimics_to_the_last_bit() {
         .find(|(name, _)| name == "robomimic_ends")
         .unwrap();
     let path = folder().join(expected["file"].as_str().unwrap());
-    let transitions = Recording::open(&path, &reading(&expected))
+    let transitions = DatasetFile::open(&path, &reading(&expected))
         .unwrap()
         .read()
         .unwrap();
@@ -360,7 +360,7 @@ fn fuzz(name: &str, asked: &Reading) {
             }
             kind => {
                 for _ in 0..1 + splitmix(&mut random) % 4 {
-                    // Structure stands at the front, so half of the flips go there.
+                    // Structure is at the front, so half of the flips go there.
                     let reach = if kind % 2 == 0 {
                         bytes.len()
                     } else {
@@ -385,15 +385,15 @@ fn fuzz(name: &str, asked: &Reading) {
             }
             fs::write(mutant.with_file_name("metadata.json"), metadata).unwrap();
         }
-        let Ok(recording) = Recording::open(&mutant, asked) else {
+        let Ok(dataset_file) = DatasetFile::open(&mutant, asked) else {
             continue;
         };
-        if let Ok(transitions) = recording.read() {
-            assert_eq!(transitions.len(), recording.len(), "{name} {round}");
+        if let Ok(transitions) = dataset_file.read() {
+            assert_eq!(transitions.len(), dataset_file.len(), "{name} {round}");
         }
-        let _ = recording.read_rows(1..3);
-        let _ = recording.read_column("infos/speed");
-        let _ = recording.read_column("rewards");
+        let _ = dataset_file.read_rows(1..3);
+        let _ = dataset_file.read_column("infos/speed");
+        let _ = dataset_file.read_column("rewards");
     }
     assert_bounded_memory(name);
 }
@@ -402,8 +402,8 @@ fn fuzz(name: &str, asked: &Reading) {
 fn hostile_files_are_refused_within_seconds_and_in_bounded_memory() {
     for (name, words) in expected("hostile") {
         let started = std::time::Instant::now();
-        let found = Recording::open(folder().join(&name), &Reading::default())
-            .and_then(|recording| recording.read());
+        let found = DatasetFile::open(folder().join(&name), &Reading::default())
+            .and_then(|dataset_file| dataset_file.read());
         match (found, words) {
             (Ok(transitions), Value::Null) => assert!(transitions.len() < 1_000, "{name}"),
             (Ok(_), words) => panic!("{name} is read, and should fail with {words}"),
@@ -443,8 +443,8 @@ fn gigantic_declared_shapes_are_refused_before_anything_is_allocated() {
             }
             assert_ne!(bytes, original, "{name}");
             fs::write(&huge, &bytes).unwrap();
-            let error = Recording::open(&huge, &Reading::default())
-                .and_then(|recording| recording.read())
+            let error = DatasetFile::open(&huge, &Reading::default())
+                .and_then(|dataset_file| dataset_file.read())
                 .expect_err(name);
             assert!(!error.to_string().is_empty());
         }

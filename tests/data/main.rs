@@ -8,4 +8,4 @@ mod data_tools;
 mod hostile;
 mod larger_than_memory;
 mod layouts;
-mod told_conversions;
+mod reported_conversions;

@@ -2,7 +2,7 @@
 //!
 //! On Linux with glibc on x86-64, where they were recorded, states, observations, rewards and ends must be equal to the bit: NumPy
 //! and Rust's standard library both take `sin`, `cos` and `pow` from the C library there. Other C libraries may answer with a
-//! neighbouring number. A single step then differs by a rounding, but a free-running episode does not stay close (Acrobot
+//! neighboring number. A single step then differs by a rounding, but a free-running episode does not stay close (Acrobot
 //! is chaotic, and a pendulum near the top doubles a difference every four steps), so there each recorded state is stepped
 //! forward once, to a tolerance, and free-running episodes are compared over their first steps only.
 

@@ -100,7 +100,7 @@ fn app(env: &str, autoreset: Autoreset) -> App {
         YarakPlugins,
         Environments {
             env: env.to_owned(),
-            count: 5,
+            num_envs: 5,
             seed: 2,
             autoreset,
             time_limit: Some(60),
@@ -141,7 +141,7 @@ fn entities_over_two_processes_step_as_the_built_in_ones_do() {
                     world.run_schedule(Collect);
                     assert_eq!(take_failure(), None);
                 }
-                let [one, other] = [&own, &bridged].map(|it| it.world().resource::<Steps>());
+                let [one, other] = [&own, &bridged].map(|it| it.world().resource::<StepResults>());
                 assert_eq!(one, other, "{name}, step {step}");
                 let [one, other] = [&own, &bridged].map(|it| it.world().resource::<Observations>());
                 assert_eq!(one, other, "{name}, step {step}");
@@ -159,7 +159,7 @@ fn the_parts_inside() {
     let mut parts = registry::make("gymnasium:bridge_worlds:Parts-v0").unwrap();
     let mut seen = vec![0.0; parts.observation_space().size()];
     parts.reset(Some(0), &mut seen).unwrap();
-    // B, a, b, c, d by their bytes; choices are counted from 0, and the parts of a tuple come by their numbers.
+    // B, a, b, c, d by their bytes; discrete actions are counted from 0, and the parts of a tuple come by their numbers.
     let mut expected = vec![200.0, 4.0, 10.0, 11.0, 12.0, 13.0, 0.0, 1.0];
     expected.extend((2..12).map(|it| it as f32));
     expected.extend([1.0, 2.0, 3.0]);
@@ -218,10 +218,10 @@ fn scene(folder: &Path, env: &str, evaluated: &str) -> PathBuf {
     name: "walk",
     steps: 120,
     plugins: [
-        Environments(env: "{env}", count: 2, gymnasium: (workers: 2, seconds: 2.0)),
+        Environments(env: "{env}", num_envs: 2, gymnasium: (workers: 2, seconds: 2.0)),
         Replay(capacity: 1_000),
         Td3(minibatch: (batch_size: 8), off_policy: (learning_starts: 20), critic: (encoder: Mlp(hidden_sizes: [8])), actor: (encoder: Mlp(hidden_sizes: [8]))),
-        Rollouts(env: "{evaluated}", every: 1_000, episodes: 2),
+        Evaluation(env: "{evaluated}", every: 1_000, episodes: 2),
         Checkpoints(every: 1_000),
     ],
 )

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use safetensors::SafeTensors;
-use yarak::collect::{ObservationMoments, Steps};
+use yarak::collect::{ObservationMoments, StepResults};
 use yarak::prelude::*;
 
 const ROWS: usize = 3;
@@ -34,7 +34,7 @@ fn app(name: &str, autoreset: Autoreset) -> App {
         YarakPlugins,
         Environments {
             env: name.to_owned(),
-            count: ROWS,
+            num_envs: ROWS,
             seed: 5,
             autoreset,
             time_limit: Some(12),
@@ -104,7 +104,7 @@ fn entities_play_gymnasiums_vector_environments_to_the_bit() {
                 let of = |all: &[f32], t: usize| bits(&all[t * width..(t + 1) * width]);
                 assert_eq!(bits(seen), of(&shown, t), "{place}");
                 step(&mut app, &actions[t * action..(t + 1) * action]);
-                let kept = app.world().resource::<Steps>();
+                let kept = app.world().resource::<StepResults>();
                 let rows = t * ROWS..(t + 1) * ROWS;
                 assert_eq!(kept.terminated, terminated[rows.clone()], "{place}");
                 assert_eq!(kept.truncated, truncated[rows.clone()], "{place}");
@@ -145,7 +145,7 @@ fn running_moments_of_observations_are_gymnasiums_and_reach_the_policy() {
         let mean = values(&tensors, &at("observation_mean"), f64::from_le_bytes);
         let variance = values(&tensors, &at("observation_var"), f64::from_le_bytes);
         let mut app = app(name, Autoreset::NextStep);
-        app.add_plugins(NormaliseObservations {});
+        app.add_plugins(NormalizeObservations {});
         begin(&mut app);
         for actions in actions.chunks(actions.len() / 40) {
             step(&mut app, actions);
@@ -163,7 +163,7 @@ fn running_moments_of_observations_are_gymnasiums_and_reach_the_policy() {
         };
         close(moments.mean(), &mean);
         close(moments.variance(), &variance);
-        // Saved and restored with the run, and what networks see is centred by it.
+        // Saved and restored with the run, and what networks see is centered by it.
         let saved = gather(world, 1).unwrap();
         let shown = world.resource::<Preprocessing>().observation.clone();
         for (found, expected) in shown.mean.iter().zip(&mean) {
@@ -171,7 +171,7 @@ fn running_moments_of_observations_are_gymnasiums_and_reach_the_policy() {
         }
         let mut other = self::app(name, Autoreset::NextStep);
         other
-            .add_plugins(NormaliseObservations {})
+            .add_plugins(NormalizeObservations {})
             .insert_resource(ResumeFrom(saved.clone()));
         begin(&mut other);
         assert_eq!(gather(other.world(), 1).unwrap(), saved);
@@ -189,7 +189,7 @@ fn rewards_are_scaled_by_the_returns_as_gymnasium_scales_them_and_scores_stay_ra
     let scaled = values(&tensors, &at("scaled_rewards"), f64::from_le_bytes);
     let raw = values(&tensors, &at("rewards"), f64::from_le_bytes);
     let mut app = app("Pendulum-v1", Autoreset::SameStep);
-    app.add_plugins(NormaliseReturns::default());
+    app.add_plugins(NormalizeReturns::default());
     begin(&mut app);
     let mut sums = [0.0; ROWS];
     let mut finished = 0;
@@ -197,7 +197,7 @@ fn rewards_are_scaled_by_the_returns_as_gymnasium_scales_them_and_scores_stay_ra
         step(&mut app, actions);
         let world = app.world();
         for row in 0..ROWS {
-            let found = f64::from(world.resource::<Steps>().reward[row]);
+            let found = f64::from(world.resource::<StepResults>().reward[row]);
             let expected = scaled[t * ROWS + row];
             // Gymnasium keeps the returns in single precision.
             assert!(

@@ -37,7 +37,7 @@ pub fn run(command: &mut Command) -> Output {
     output
 }
 
-/// The newest build of the library beside this program.
+/// The newest build of the library next to this program.
 fn library() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let built = |path: &Path| -> SystemTime { fs::metadata(path).unwrap().modified().unwrap() };

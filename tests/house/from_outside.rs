@@ -21,7 +21,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// An example's program. Plain `cargo test` builds it beside the tests; `cargo test --test house` does not.
+/// An example's program. Plain `cargo test` builds it next to the tests; `cargo test --test house` does not.
 fn example(name: &str) -> Command {
     let tests = std::env::current_exe().unwrap();
     let built: PathBuf = tests.ancestors().nth(2).unwrap().join("examples");
@@ -90,7 +90,10 @@ fn mean_reward_of_20_minibatches(best: f64) -> f32 {
             path: root().join("assets/pendulum-medium-expert.hdf5"),
             ..default()
         },
-        PercentileBc { best, batch: 256 },
+        PercentileBc {
+            best,
+            batch_size: 256,
+        },
     ))
     .init_resource::<Seen>()
     .add_systems(
@@ -127,14 +130,14 @@ fn a_program_of_ones_own_has_the_whole_command_line() {
         .output()
         .unwrap();
     let listed = text(&listed.stdout);
-    assert!(listed.contains("PercentileBc  Behaviour cloning on the best episodes alone"));
+    assert!(listed.contains("PercentileBc  Behavior cloning on the best episodes alone"));
     assert!(listed.contains("Td3Bc"));
 
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let trained = example("custom_algorithm")
         .args(["train", "examples/percentile_bc.ron", "--steps", "20"])
-        .args(["--set", "Rollouts.episodes=2", "--run"])
+        .args(["--set", "Evaluation.episodes=2", "--run"])
         .arg(&run)
         .output()
         .unwrap();
@@ -296,7 +299,7 @@ fn a_loss_and_a_metric_of_ones_own_are_named_in_a_scene() {
     let run = folder.path().join("run");
     let trained = example("custom_parts")
         .args(["train", "examples/custom_parts.ron", "--steps", "4"])
-        .args(["--set", "Rollouts.episodes=1", "--run"])
+        .args(["--set", "Evaluation.episodes=1", "--run"])
         .arg(&run)
         .output()
         .unwrap();
@@ -308,5 +311,5 @@ fn a_loss_and_a_metric_of_ones_own_are_named_in_a_scene() {
         .output()
         .unwrap();
     let listed = text(&listed.stdout);
-    assert!(listed.contains("ShortcutBc  Behaviour cloning by a policy with a shortcut"));
+    assert!(listed.contains("ShortcutBc  Behavior cloning by a policy with a shortcut"));
 }

@@ -1,4 +1,4 @@
-//! What the source never has. Read as text, so that a slip is found where it stands.
+//! What the source never has. Read as text, so that a slip is found where it is.
 
 use std::fs;
 use std::path::Path;

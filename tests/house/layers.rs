@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sources::sources;
 
-/// Each folder or file of `src/` with those that it uses, all of which stand above it in this list: so there is no circle. Tests
+/// Each folder or file of `src/` with those that it uses, all of which are above it in this list: so there is no circle. Tests
 /// are free to use anything. `plugins` lies outside of `src/` and is held to the prelude by `invariants`.
 const LAYERS: &[(&str, &[&str])] = &[
     ("plugins", &[]),
@@ -199,9 +199,7 @@ fn folders_use_those_below_them_alone() {
     let mut below = BTreeSet::new();
     for (layer, allowed) in LAYERS {
         for name in allowed.iter().filter(|name| !below.contains(*name)) {
-            wrong.push(format!(
-                "`{name}` does not stand above `{layer}` in the list"
-            ));
+            wrong.push(format!("`{name}` does not are above `{layer}` in the list"));
         }
         below.insert(*layer);
         let uses = used.remove(*layer).unwrap_or_default();

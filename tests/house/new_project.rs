@@ -36,7 +36,7 @@ fn a_new_project_is_compiled_and_trains_its_scene() {
             "--set",
             "GentleTd3.td3.off_policy.learning_starts=20",
             "--set",
-            "Rollouts.episodes=1",
+            "Evaluation.episodes=1",
         ])
         .current_dir(&project));
     let metrics = fs::read_to_string(project.join("runs/pendulum/metrics.jsonl")).unwrap();

@@ -18,7 +18,7 @@ impl Source {
         let mut lines = text.lines().enumerate().peekable();
         while let Some((index, line)) = lines.next() {
             let trimmed = line.trim();
-            // Tests stand at the foot of the file; a module in a file of its own is passed over by `sources`.
+            // Tests are at the foot of the file; a module in a file of its own is passed over by `sources`.
             let tests_follow = lines.peek().is_some_and(|(_, next)| {
                 next.trim().starts_with("mod ") && next.trim().ends_with('{')
             });

@@ -29,7 +29,7 @@ fn marker(line: &str) -> Option<(&str, &str)> {
     file.ends_with(".rs").then_some((file, beginning))
 }
 
-/// The page with every piece as it stands in its file. The pieces of a file follow each other without gaps: each goes from its
+/// The page with every piece as it is in its file. The pieces of a file follow each other without gaps: each goes from its
 /// marker's line up to the next one's, the first begins with the file, and the last ends where the file's tests begin.
 fn page(old: &str) -> String {
     let markers: Vec<(&str, &str)> = old.lines().filter_map(marker).collect();
@@ -168,7 +168,7 @@ fn the_loss_is_the_logarithm_of_the_hyperbolic_cosine_with_its_gradient() {
 #[test]
 fn the_network_passes_the_checks() -> Result<(), Mistake> {
     let trial = Trial::of(custom_parts::ShortcutBc {
-        batch: 64,
+        batch_size: 64,
         network: MlpSettings {
             hidden_sizes: vec![32],
             activation: Activation::Elu,

@@ -1,4 +1,4 @@
-//! An encoder of somebody's own stands in every algorithm: it trains, repeats and resumes bit for bit, drops in training and nowhere
+//! An encoder of somebody's own is in every algorithm: it trains, repeats and resumes bit for bit, drops in training and nowhere
 //! else, and leaves with the policy.
 
 use yarak::policy;
@@ -133,7 +133,7 @@ fn every_algorithm_takes_it_without_a_line_of_its_own() -> Result<(), Mistake> {
                 dueling: true,
                 ..default()
             };
-            Trial::of(dqn).with_choices(3)
+            Trial::of(dqn).with_discrete_actions(3)
         })?;
     }
     stands(|| {

@@ -1,4 +1,4 @@
-//! Every network of an algorithm has the hidden layers that its settings say: their activation, their normalisation, and their
+//! Every network of an algorithm has the hidden layers that its settings say: their activation, their normalization, and their
 //! dropout, in the steps that train it and nowhere else.
 
 use yarak::env::Space;
@@ -157,7 +157,7 @@ const NETWORKS: [(&str, &str, usize, Build); 13] = [
     }),
     ("Dqn", "critic", ROWS, |app, critic| {
         app.insert_resource(Spaces {
-            environment: "three choices".to_owned(),
+            environment: "three discrete actions".to_owned(),
             observation: Space::from_bounds(&[(-1.0, 1.0); WIDTHS[0]]),
             action: Space::Discrete { n: 3 },
         })
@@ -204,7 +204,7 @@ fn the_steps_that_train_a_network_drop_its_values_and_nothing_else_does() {
 }
 
 #[test]
-fn a_network_takes_activation_and_normalisation_from_its_settings_and_no_other_is_normalised() {
+fn a_network_takes_activation_and_normalization_from_its_settings_and_no_other_is_normalized() {
     for (algorithm, network, _, build) in NETWORKS {
         let plain = stepped(algorithm, build, layers());
         let activation = Activation::Tanh;
@@ -215,9 +215,9 @@ fn a_network_takes_activation_and_normalisation_from_its_settings_and_no_other_i
             "{algorithm}, {network}"
         );
         let settings = with(|mlp| mlp.layer_norm = true);
-        let normalised = stepped(algorithm, build, settings);
+        let normalized = stepped(algorithm, build, settings);
         for other in ["actor", "critic", "value", "vae"] {
-            let tensors = file(&normalised, other);
+            let tensors = file(&normalized, other);
             let gains = tensors.keys().filter(|name| name.ends_with(".gain"));
             let has_gains = gains.count() > 0;
             assert_eq!(has_gains, other == network, "{algorithm}, {network}");

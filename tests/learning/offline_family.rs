@@ -1,4 +1,4 @@
-//! IQL, BCQ, CQL and behaviour cloning by likelihood against float64 references, for five steps through the real systems of the
+//! IQL, BCQ, CQL and behavior cloning by likelihood against float64 references, for five steps through the real systems of the
 //! real `Learn` schedule.
 //!
 //! `fixtures/offline_family/make.py` wrote the references from the papers' equations. Initial weights, batches and draws are theirs.
@@ -55,7 +55,7 @@ impl Reference {
                 reward: column("reward"),
                 next_observation: column("next_observation"),
                 bootstrap: column("bootstrap"),
-                terminal: column("terminal"),
+                terminated: column("terminal"),
                 noise: column("normals"),
             }
         };
@@ -111,7 +111,7 @@ impl Reference {
             let init = &self.0[&format!("init/{place}")];
             let moved = norm(theirs.iter().zip(init).map(|(now, then)| now - then));
             assert!(moved > 0.0, "{place} never moved in the reference");
-            // A target's movement is small beside the rounding of its weights.
+            // A target's movement is small next to the rounding of its weights.
             let most = if file.starts_with("target_") {
                 3.0 * MOVED
             } else {
@@ -291,10 +291,10 @@ const ACTION: usize = 2;
 fn the_multiplier_rises_where_the_gap_is_above_the_threshold_and_falls_where_it_is_below() {
     for (threshold, moved) in [(-1e6, 3e-3), (1e6, -3e-3)] {
         let mut app = fed(cql(Some(threshold)), rows());
-        let gap = step_metrics(&mut app)["critic/gap"];
+        let gap = step_metrics(&mut app)["critic/conservative_gap"];
         assert!(gap.abs() < 1e3, "{gap}");
         // Adam's first step is the rate, against the gradient's sign.
-        let log_weight = tensor(&app, "conservatism", "value")[0];
+        let log_weight = tensor(&app, "lagrange_multiplier", "value")[0];
         assert_close(f64::from(log_weight), moved, 1e-8);
     }
 }
@@ -319,7 +319,7 @@ fn a_fixed_temperature_and_no_multiplier_have_no_network() {
     step(&mut app);
     let files = snapshot(&app).files;
     assert!(files.contains_key("critic") && files.contains_key("actor"));
-    assert!(!files.contains_key("temperature") && !files.contains_key("conservatism"));
+    assert!(!files.contains_key("temperature") && !files.contains_key("lagrange_multiplier"));
 }
 
 fn acts(app: &App, observation: Tensor<2>) -> Tensor<2> {

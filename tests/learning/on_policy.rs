@@ -1,4 +1,4 @@
-//! REINFORCE, A2C and PPO: what their papers' formulas come to in literal numbers, and rounds from environments and from given rows,
+//! REINFORCE, A2C and PPO: what their papers' formulas come to in literal numbers, and rounds from environments and from fixed rollouts,
 //! all through the real plugins. `parity.rs` holds PPO against a float64 reference.
 
 use std::collections::BTreeMap;
@@ -34,11 +34,11 @@ fn edited(algorithm: impl Plugin, steps: u64, edit: impl FnOnce(&mut App)) -> Ap
         .insert_resource(Seed(0))
         .add_plugins(Environments {
             env: "CartPole-v1".to_owned(),
-            count: 4,
+            num_envs: 4,
             autoreset: Autoreset::NextStep,
             ..default()
         })
-        .add_plugins((NormaliseObservations {}, NormaliseReturns::default()))
+        .add_plugins((NormalizeObservations {}, NormalizeReturns::default()))
         .add_plugins(algorithm);
     edit(&mut app);
     app.world_mut().resource_mut::<Clock>().steps = steps;
@@ -97,28 +97,28 @@ fn a_round_takes_its_steps_in_all_environments_and_then_its_minibatches() {
     run(&mut app);
     let clock = app.world().resource::<Clock>();
     assert_eq!((clock.step, clock.gradient_steps), (192, 3 * 3 * 5));
-    let rollout = app.world().resource::<Rollout>();
+    let rollout = app.world().resource::<RolloutBuffer>();
     assert_eq!(rollout.rows(), 64);
     let recorded = &app.world().resource::<Reported>().values;
     let recorded: BTreeMap<String, f64> = recorded.iter().cloned().collect();
     for name in [
-        "loss",
+        "train/loss",
         "actor/loss",
         "critic/loss",
-        "entropy",
-        "approx_kl",
-        "clip_fraction",
-        "explained_variance",
-        "rate/actor",
-        "rate/critic",
+        "actor/entropy",
+        "actor/approx_kl",
+        "actor/clip_fraction",
+        "critic/explained_variance",
+        "learning_rate/actor",
+        "learning_rate/critic",
         "actor/gradient_norm",
         "critic/gradient_norm",
-        "collect/return",
+        "rollout/episodic_return",
     ] {
         assert!(recorded.contains_key(name), "{name} of {recorded:?}");
     }
     let sum = recorded["actor/loss"] + 0.5 * recorded["critic/loss"];
-    assert_close(recorded["loss"], sum, 1e-6 * sum);
+    assert_close(recorded["train/loss"], sum, 1e-6 * sum);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_run_of_epochs_takes_as_many_rounds_as_have_them() {
 
 #[test]
 fn a_rounds_preparation_and_its_steps_are_replaced_like_any_other() {
-    fn sum_rewards(mut rollout: ResMut<Rollout>) {
+    fn sum_rewards(mut rollout: ResMut<RolloutBuffer>) {
         rollout.sum_rewards(0.9);
     }
     let mut app = edited(small_ppo(), 64, |app| {
@@ -145,8 +145,8 @@ fn a_rounds_preparation_and_its_steps_are_replaced_like_any_other() {
     let recorded = &app.world().resource::<Reported>().values;
     let has = |name: &str| recorded.iter().any(|(there, _)| there == name);
     assert!(has("actor/loss") && has("critic/loss"));
-    assert!(!has("explained_variance") && !has("clip_fraction"));
-    let rollout = app.world().resource::<Rollout>();
+    assert!(!has("critic/explained_variance") && !has("actor/clip_fraction"));
+    let rollout = app.world().resource::<RolloutBuffer>();
     assert!(rollout.value().iter().all(|value| *value == 0.0));
     assert_eq!(rollout.advantage(), rollout.returns());
 }
@@ -196,15 +196,15 @@ fn td_errors_are_advantages_and_no_gradient_flows_into_the_next_value() {
             ..default()
         };
         // V(s) = 0.5 and V(s') = 2, each by a weight of its own.
-        let rows = GivenRows {
+        let rows = FixedRollout {
             terminated: Some(vec![terminated]),
             next_observation: Some(column(&[0.0, 1.0], 2)),
-            ..GivenRows::new(column(&[1.0, 0.0], 2), column(&[0.0], 1), vec![1.0])
+            ..FixedRollout::new(column(&[1.0, 0.0], 2), column(&[0.0], 1), vec![1.0])
         };
-        let mut app = given(a2c, rows.of_choices(2));
+        let mut app = given(a2c, rows.of_discrete_actions(2));
         set(&mut app, [("critic", "0.weight", vec![0.5, 2.0])]);
         prepare(&mut app);
-        let found = app.world().resource::<Rollout>().advantage()[0];
+        let found = app.world().resource::<RolloutBuffer>().advantage()[0];
         assert_close(f64::from(found), advantage, 1e-6);
         step(&mut app);
         let recorded = metrics(&mut app);
@@ -225,11 +225,11 @@ fn a_gradient_of_3_and_4_is_clipped_to_0_6_and_0_8() {
     };
     a2c.critic.optimizer.max_gradient_norm = Some(1.0);
     // V = 0 and R = −2: the gradient is 2 (V − R) (s, 1).
-    let rows = GivenRows {
+    let rows = FixedRollout {
         returns: Some(vec![-2.0]),
-        ..GivenRows::new(column(&[0.75], 1), column(&[0.0], 1), vec![0.0])
+        ..FixedRollout::new(column(&[0.75], 1), column(&[0.0], 1), vec![0.0])
     };
-    let mut app = given(a2c, rows.of_choices(2));
+    let mut app = given(a2c, rows.of_discrete_actions(2));
     set(&mut app, [("critic", "0.weight", vec![0.0])]);
     prepare(&mut app);
     step(&mut app);
@@ -254,11 +254,11 @@ fn weights_decay_as_the_rule_has_it() {
             ..OptimizerSettings::at(0.1)
         };
         // The second weight has no gradient but its decay: Adam's step is then the rate, AdamW's rate · decay · weight.
-        let rows = GivenRows {
+        let rows = FixedRollout {
             next_observation: Some(column(&[0.0, 1.0], 2)),
-            ..GivenRows::new(column(&[1.0, 0.0], 2), column(&[0.0], 1), vec![1.0])
+            ..FixedRollout::new(column(&[1.0, 0.0], 2), column(&[0.0], 1), vec![1.0])
         };
-        let mut app = given(a2c, rows.of_choices(2));
+        let mut app = given(a2c, rows.of_discrete_actions(2));
         set(&mut app, [("critic", "0.weight", vec![0.5, 4.0])]);
         prepare(&mut app);
         step(&mut app);
@@ -270,25 +270,26 @@ fn weights_decay_as_the_rule_has_it() {
 #[test]
 fn rows_are_given_with_states_actions_rewards_and_advantages_and_nothing_else() {
     // The second choice is the better one, whatever is seen.
-    let rows = || GivenRows {
+    let rows = || FixedRollout {
         advantage: Some(vec![1.0, -1.0, 1.0, -1.0]),
-        ..GivenRows::new(
+        ..FixedRollout::new(
             column(&[0.1, -0.2, 0.3, 0.4], 1),
             column(&[1.0, 0.0, 1.0, 0.0], 1),
             vec![1.0, 0.0, 1.0, 0.0],
         )
     };
-    fn chooses(algorithm: impl Plugin, rows: GivenRows) -> Vec<f32> {
-        let mut app = given(algorithm, rows.of_choices(2));
+    fn chooses(algorithm: impl Plugin, rows: FixedRollout) -> Vec<f32> {
+        let mut app = given(algorithm, rows.of_discrete_actions(2));
         app.world_mut().resource_mut::<Clock>().steps = 200;
         app.world_mut().resource_mut::<Training>().outcome = None;
         run(&mut app);
         let observation = Tensor::from_floats([[0.0], [1.0]], &ComputeDevice::cpu().plain());
         let policy = app.world().resource::<Net<Actor>>();
-        let ActionDistribution::Categorical(choices) = policy.distribution(observation) else {
-            panic!("choices were given")
+        let ActionDistribution::Categorical(discrete_actions) = policy.distribution(observation)
+        else {
+            panic!("discrete actions were given")
         };
-        host(choices.log_probabilities.exp())
+        host(discrete_actions.log_probabilities.exp())
     }
     let actor = on_policy::PolicySettings {
         optimizer: OptimizerSettings::at(1e-2),
@@ -319,14 +320,14 @@ fn rows_are_given_with_states_actions_rewards_and_advantages_and_nothing_else() 
 #[test]
 fn rows_that_cannot_be_a_round_are_refused_in_words() {
     let rows = || {
-        GivenRows::new(
+        FixedRollout::new(
             column(&[0.1, 0.2], 1),
             column(&[1.0, 0.0], 1),
             vec![1.0, 0.0],
         )
     };
-    let refusal = |rows: GivenRows| Rollout::given(&rows).unwrap_err().to_string();
-    let short = GivenRows {
+    let refusal = |rows: FixedRollout| RolloutBuffer::fixed(&rows).unwrap_err().to_string();
+    let short = FixedRollout {
         advantage: Some(vec![1.0]),
         ..rows()
     };
@@ -335,25 +336,25 @@ fn rows_that_cannot_be_a_round_are_refused_in_words() {
         said.contains("the given `advantage` has 1 row(s), and `observation` 2"),
         "{said}"
     );
-    let broken = GivenRows {
+    let broken = FixedRollout {
         value: Some(vec![0.0, f32::NAN]),
         ..rows()
     };
     assert!(refusal(broken).contains("the given `value` has a NaN or an infinity in row 1"));
-    let wide = GivenRows {
+    let wide = FixedRollout {
         next_observation: Some(column(&[0.0; 4], 2)),
         ..rows()
     };
     assert!(refusal(wide).contains("`next_observation` has 2 column(s), and `observation` 1"));
     let mut app = App::new();
-    let third = GivenRows::new(
+    let third = FixedRollout::new(
         column(&[0.1, 0.2], 1),
         column(&[1.0, 2.0], 1),
         vec![1.0, 0.0],
     );
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
         .insert_resource(ComputeDevice::cpu())
-        .add_plugins((third.of_choices(2), Ppo::default()));
+        .add_plugins((third.of_discrete_actions(2), Ppo::default()));
     app.world_mut().resource_mut::<Clock>().steps = 1;
     app.finish();
     app.update();
@@ -362,10 +363,12 @@ fn rows_that_cannot_be_a_round_are_refused_in_words() {
         panic!("2 is no choice of two")
     };
     assert!(
-        failure.message.contains("row 1 is none of 2 choices"),
+        failure
+            .message
+            .contains("row 1 is none of 2 discrete actions"),
         "{failure}"
     );
-    let cut = GivenRows {
+    let cut = FixedRollout {
         truncated: Some(vec![true, false]),
         ..rows()
     };

@@ -16,7 +16,7 @@ fn say(name: &'static str) -> impl Fn(ResMut<Trace>) + Clone + Send + Sync + 'st
     move |mut trace| trace.0.push(name.to_owned())
 }
 
-/// A slot of one's own.
+/// Your own slot.
 #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
 struct Temperature;
 
@@ -99,7 +99,7 @@ fn td3_bcs_actor_step_is_replaced_with_its_delay_and_everything_else_stays() {
                 batch.reward =
                     Tensor::from_floats([1.0, 2.0, 3.0, 4.0], &ComputeDevice::cpu().plain());
                 batch.bootstrap = batch.reward.clone() * 0.0;
-                batch.terminal = batch.bootstrap.clone();
+                batch.terminated = batch.bootstrap.clone();
             },
         );
         if replace {
@@ -196,18 +196,18 @@ fn an_edit_of_an_unknown_slot_names_the_valid_ones() {
         .remove(Learn, EvaluateSystems::Score)
         .insert_after(
             Learn,
-            EvaluateSystems::Rollout,
+            EvaluateSystems::Play,
             Temperature,
             say("temperature"),
         )
         .move_before(Learn, LearnSystems::Critic, EvaluateSystems::Freeze)
         .edit_learn(NamedEdit::Replace {
             slot: "Acter".to_owned(),
-            step: "bc::clone_behaviour".to_owned(),
+            step: "bc::clone_behavior".to_owned(),
         });
     let errors = errors(&mut app);
     // The order is edited before the systems.
-    let unknown = ["Rollout", "Freeze", "Temperature", "Score", "Acter"];
+    let unknown = ["Play", "Freeze", "Temperature", "Score", "Acter"];
     assert_eq!(errors.len(), unknown.len(), "{errors:#?}");
     for (error, slot) in errors.iter().zip(unknown) {
         assert_eq!(*error, format!("`Learn` has no slot `{slot}`; {SLOTS}"));
@@ -225,7 +225,7 @@ fn replacing_or_removing_where_nothing_stands_is_an_error_that_names_the_filled_
         let errors = errors(&mut app);
         assert_eq!(errors.len(), 1);
         let expected = format!(
-            "nothing to {edit} in slot `Measure` of `Learn`: no system stands there. \
+            "nothing to {edit} in slot `Measure` of `Learn`: no system is there. \
              Slots with systems: First, Critic, Actor, Targets."
         );
         assert!(errors[0].starts_with(&expected), "{}", errors[0]);
@@ -315,7 +315,7 @@ fn ticks_of<M>(condition: impl SystemCondition<M>) -> Vec<u64> {
     #[derive(Resource, Default)]
     struct Ran(Vec<u64>);
     let mut app = App::new();
-    let window = Window {
+    let window = EpochWindow {
         start_epoch: Some(3),
         end_epoch: None,
     };
@@ -382,10 +382,10 @@ fn train(
 fn a_scenes_order_equals_the_same_edit_in_rust_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let replace = "order: [Replace(Actor, with: \"bc::clone_behaviour\")],";
+    let replace = "order: [Replace(Actor, with: \"bc::clone_behavior\")],";
     let by_scene = train(folder, "by_scene", replace, |_| {});
     let by_rust = train(folder, "by_rust", "", |app| {
-        app.replace(Learn, LearnSystems::Actor, bc::clone_behaviour);
+        app.replace(Learn, LearnSystems::Actor, bc::clone_behavior);
     });
     let neither = train(folder, "neither", "", |_| {});
     assert!(by_scene.files.contains_key("actor") && by_scene.state.contains_key("tick/actor"));

@@ -1,4 +1,4 @@
-//! TD3+BC, behaviour cloning, SAC and DQN against float64 references, for ten steps through the real systems of the real `Learn` schedule;
+//! TD3+BC, behavior cloning, SAC and DQN against float64 references, for ten steps through the real systems of the real `Learn` schedule;
 //! and PPO's first.
 //!
 //! Initial weights, batches and noise are the fixture's (`fixtures/parity/README.md`): the slot `Sample` puts the batch
@@ -10,14 +10,14 @@
 //!   the first moment is 0.1 of the gradient;
 //! - a state (targets and the whole of each network) by the same ratio for each weight and bias, to 1e-4. Ten small steps move
 //!   a weight by a hundredth of itself and a target by less than a thousandth, so what *moved* since the beginning is also
-//!   compared, relative to the norm of the movement: to 3e-2, as the rounding of the weight itself is large beside it.
+//!   compared, relative to the norm of the movement: to 3e-2, as the rounding of the weight itself is large next to it.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
-use yarak::data::{Experienced, generalised_advantages};
+use yarak::data::{Experienced, generalized_advantages};
 use yarak::learner::Piece;
 use yarak::prelude::*;
 
@@ -71,7 +71,7 @@ impl Reference {
         }
     }
 
-    /// The batches; behaviour cloning has observations and actions only.
+    /// The batches; behavior cloning has observations and actions only.
     fn rows(&self) -> Vec<Rows> {
         let rows = |step: usize| {
             let column = |name: &str| self.f32(&format!("batch{step}/{name}"));
@@ -81,13 +81,13 @@ impl Reference {
                 true => vec![0.0; n],
                 false => values,
             };
-            let terminal = or_zeros(column("done"), n);
+            let terminated = or_zeros(column("done"), n);
             Rows {
                 action: column("act"),
                 reward: or_zeros(column("rew"), n),
                 next_observation: or_zeros(column("next_obs"), observation.len()),
-                bootstrap: terminal.iter().map(|done| 0.99 * (1.0 - done)).collect(),
-                terminal,
+                bootstrap: terminated.iter().map(|done| 0.99 * (1.0 - done)).collect(),
+                terminated,
                 // Our critics' step, which looks at s', draws before the actor's.
                 noise: [column("eps"), column("eps_next"), column("eps_pi")].concat(),
                 observation,
@@ -286,7 +286,7 @@ fn the_critics_target_agrees_with_the_reference_row_by_row() {
 }
 
 #[test]
-fn behaviour_cloning_agrees_with_the_reference_for_ten_steps() {
+fn behavior_cloning_agrees_with_the_reference_for_ten_steps() {
     let reference = Reference::read("ref_bc.safetensors");
     let mut bc = Bc::default();
     small(&mut bc.actor.encoder);
@@ -378,13 +378,13 @@ fn sacs_probabilities_and_target_agree_with_the_reference_row_by_row() {
     }
 }
 
-/// DQN in an environment with three choices.
+/// DQN in an environment with three discrete actions.
 struct AmongThree(Dqn);
 
 impl Plugin for AmongThree {
     fn build(&self, app: &mut App) {
         app.insert_resource(Spaces {
-            environment: "three choices".to_owned(),
+            environment: "three discrete actions".to_owned(),
             observation: Space::from_bounds(&[(-1.0, 1.0); 5]),
             action: Space::Discrete { n: 3 },
         })
@@ -434,7 +434,7 @@ fn advantages_and_returns_agree_with_the_reference() {
         ended: &done.iter().map(|done| *done == 1.0).collect::<Vec<_>>(),
     };
     let mut advantage = vec![0.0; 36];
-    generalised_advantages(experienced, 0.99, 0.95, &mut advantage);
+    generalized_advantages(experienced, 0.99, 0.95, &mut advantage);
     assert!(relative(&advantage, reference.get("gae/advantages")) < 1e-6);
     let returns = advantage.iter().zip(&value).map(|(a, v)| a + v);
     let returns: Vec<f32> = returns.collect();
@@ -446,15 +446,15 @@ fn ppo(reference: &Reference, kind: &str, change: impl FnOnce(&mut Ppo)) -> App 
     let read = |name: &str| reference.f32(&format!("{kind}/{name}"));
     let act = read("act");
     let width = act.len() / 16;
-    let rows = GivenRows {
+    let rows = FixedRollout {
         log_probability: Some(read("old_logp")),
         value: Some(read("old_value")),
         advantage: Some(read("adv")),
         returns: Some(read("ret")),
-        ..GivenRows::new(column(&read("obs"), 5), column(&act, width), vec![0.0; 16])
+        ..FixedRollout::new(column(&read("obs"), 5), column(&act, width), vec![0.0; 16])
     };
     let rows = match kind {
-        "discrete" => rows.of_choices(3),
+        "discrete" => rows.of_discrete_actions(3),
         _ => rows.of_numbers(),
     };
     let mut ppo = Ppo {
@@ -492,10 +492,10 @@ fn ppos_first_step_agrees(kind: &str, change: impl FnOnce(&mut Ppo)) -> Differen
     for (ours, theirs) in [
         ("actor/loss", "policy_loss"),
         ("critic/loss", "value_loss"),
-        ("entropy", "entropy"),
-        ("loss", "total"),
-        ("approx_kl", "approx_kl"),
-        ("clip_fraction", "clip_fraction"),
+        ("actor/entropy", "entropy"),
+        ("train/loss", "total"),
+        ("actor/approx_kl", "approx_kl"),
+        ("actor/clip_fraction", "clip_fraction"),
     ] {
         let theirs = reference.get(&format!("{kind}/{theirs}"))[0];
         differences.loss(1, recorded[ours], theirs);
@@ -523,7 +523,7 @@ fn a_setting_of_ppo_that_is_a_little_off_is_seen_by_the_comparison() {
         |ppo| ppo.value_clip = None,
         |ppo| ppo.entropy_coefficient = 0.011,
         |ppo| ppo.value_coefficient = 0.51,
-        |ppo| ppo.normalise_advantages = false,
+        |ppo| ppo.normalize_advantages = false,
     ];
     for (index, change) in changes.into_iter().enumerate() {
         for kind in ["discrete", "gaussian"] {

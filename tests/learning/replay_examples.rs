@@ -33,12 +33,12 @@ fn bits_are_turned_over_with_hindsight_and_not_without() {
     assert!(without < 0.3, "{without}");
 }
 
-/// The relabelled minibatch.
+/// The relabeled minibatch.
 #[derive(Resource, Default)]
 struct Seen(Vec<(Vec<f32>, Vec<f32>, Vec<f32>, Vec<f32>)>);
 
 #[test]
-fn a_relabelled_row_has_a_goal_that_its_episode_came_to_and_the_reward_for_it() {
+fn a_relabeled_row_has_a_goal_that_its_episode_came_to_and_the_reward_for_it() {
     const BITS: usize = hindsight::BITS;
     let mut app = hindsight::app(1_200, true);
     app.world_mut().resource_mut::<hindsight::Hindsight>().share = 1.0;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use yarak::checkpoint::HostTensor;
-use yarak::data::{ActionScale, Column, End, Episode, Normaliser, Parts, Split};
+use yarak::data::{ActionScale, Column, Episode, EpisodeEnd, Normalizer, Parts, Split};
 use yarak::prelude::*;
 
 /// What one step learns from.
@@ -21,7 +21,7 @@ pub struct Rows {
     /// What the value of s' counts.
     pub bootstrap: Vec<f32>,
     /// Whether the episode terminated.
-    pub terminal: Vec<f32>,
+    pub terminated: Vec<f32>,
     /// The normal draws for the target's noise; empty: the run's own stream.
     pub noise: Vec<f32>,
 }
@@ -38,7 +38,7 @@ impl Rows {
             reward: vector(&self.reward),
             next_observation: matrix(&self.next_observation, rows),
             bootstrap: vector(&self.bootstrap),
-            terminal: vector(&self.terminal),
+            terminated: vector(&self.terminated),
             next_action: matrix(&vec![0.0; rows * action], rows),
             has_next_action: vector(&vec![0.0; rows]),
             weight: None,
@@ -82,7 +82,7 @@ pub fn bare(widths: [usize; 2]) -> App {
         .insert_resource(ComputeDevice::cpu())
         .insert_resource(Seed(0))
         .insert_resource(Preprocessing::new(
-            Normaliser::identity(widths[0]),
+            Normalizer::identity(widths[0]),
             ActionScale::from_bounds(vec![-1.0; widths[1]], vec![1.0; widths[1]]).unwrap(),
         ));
     app
@@ -120,14 +120,14 @@ pub fn some_rows(rows: usize, widths: [usize; 2]) -> Rows {
         reward: wave(rows, 0.8),
         next_observation: wave(rows * widths[0], 1.7),
         bootstrap: vec![0.99; rows],
-        terminal: vec![0.0; rows],
+        terminated: vec![0.0; rows],
         noise: Vec::new(),
     }
 }
 
 /// Transitions of one-dimensional episodes with the given rewards and ends. Row i is observed as i and leads to i + 0.5, so
-/// that a batch tells which rows it has; its action is sin(i).
-pub fn episodes(episodes: &[(&[f32], End)]) -> Transitions {
+/// that a batch shows which rows it has; its action is sin(i).
+pub fn episodes(episodes: &[(&[f32], EpisodeEnd)]) -> Transitions {
     let reward: Vec<f32> = episodes
         .iter()
         .flat_map(|(rewards, _)| *rewards)
@@ -138,13 +138,13 @@ pub fn episodes(episodes: &[(&[f32], End)]) -> Transitions {
         values: (0..rows).map(|row| value(row as f32)).collect(),
         width: 1,
     };
-    let mut terminal = vec![false; rows];
+    let mut terminated = vec![false; rows];
     let mut start = 0;
     let mut cut = Vec::new();
     for (rewards, end) in episodes {
         let rows = start..start + rewards.len();
         start = rows.end;
-        terminal[start - 1] = *end == End::Terminal;
+        terminated[start - 1] = *end == EpisodeEnd::Terminated;
         cut.push(Episode { rows, end: *end });
     }
     Transitions::new(Parts {
@@ -152,7 +152,7 @@ pub fn episodes(episodes: &[(&[f32], End)]) -> Transitions {
         action: column(&f32::sin),
         reward,
         next_observation: column(&|row| row + 0.5),
-        terminal,
+        terminated,
         episodes: cut,
     })
     .unwrap()
@@ -185,7 +185,7 @@ pub fn column(values: &[f32], width: usize) -> Column {
 }
 
 /// A started app with an on-policy algorithm, which learns from given rows.
-pub fn given(algorithm: impl Plugin, rows: GivenRowsPlugin) -> App {
+pub fn given(algorithm: impl Plugin, rows: FixedRolloutPlugin) -> App {
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
         .insert_resource(ComputeDevice::cpu())

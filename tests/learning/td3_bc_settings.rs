@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use yarak::data::{End, Minibatches};
+use yarak::data::{EpisodeEnd, Minibatches};
 use yarak::prelude::*;
 
 use crate::small_run::*;
@@ -65,7 +65,7 @@ fn rows(rows: &[[f32; 5]]) -> Rows {
         reward: column(2),
         next_observation: column(3),
         bootstrap: column(4),
-        terminal: vec![0.0; rows.len()],
+        terminated: vec![0.0; rows.len()],
         noise: Vec::new(),
     }
 }
@@ -139,10 +139,10 @@ fn alpha_over_the_mean_of_q1_weighs_the_q_term_without_a_gradient() {
 }
 
 #[test]
-fn alpha_zero_is_behaviour_cloning_bit_for_bit() {
+fn alpha_zero_is_behavior_cloning_bit_for_bit() {
     let data = || {
         let rewards: Vec<f32> = (0..60).map(|row| (row as f32).cos()).collect();
-        data(episodes(&[(&rewards, End::Truncated)]), &[])
+        data(episodes(&[(&rewards, EpisodeEnd::Truncated)]), &[])
     };
     let mut td3 = small();
     td3.alpha = 0.0;
@@ -177,12 +177,12 @@ fn drawn(app: &mut App) -> BTreeMap<usize, [f32; 4]> {
     let batch = app.world().resource::<Batch>().clone();
     let next = host(batch.next_observation);
     let (reward, bootstrap) = (host(batch.reward), host(batch.bootstrap));
-    let terminal = host(batch.terminal);
+    let terminated = host(batch.terminated);
     let rows = host(batch.observation).into_iter().enumerate();
     rows.map(|(i, row)| {
         (
             row as usize,
-            [reward[i], next[i], bootstrap[i], terminal[i]],
+            [reward[i], next[i], bootstrap[i], terminated[i]],
         )
     })
     .collect()
@@ -190,7 +190,11 @@ fn drawn(app: &mut App) -> BTreeMap<usize, [f32; 4]> {
 
 #[test]
 fn rewards_are_folded_over_n_steps_inside_the_episode() {
-    let ends = [End::Truncated, End::Terminal, End::Unfinished];
+    let ends = [
+        EpisodeEnd::Truncated,
+        EpisodeEnd::Terminated,
+        EpisodeEnd::Unfinished,
+    ];
     let ones = [1.0, 1.0, 1.0, 1.0];
     let transitions = episodes(&ends.map(|end| (&ones[..], end)));
     let mut td3 = small();
@@ -200,7 +204,7 @@ fn rewards_are_folded_over_n_steps_inside_the_episode() {
     // 256 draws of 12 rows miss one of them once in ten million runs, and the stream is always the same.
     assert_eq!(drawn.len(), 12);
     let (g1, g2, g3) = (0.99, 0.9801, 0.970299);
-    for (row, [reward, next, bootstrap, terminal]) in drawn {
+    for (row, [reward, next, bootstrap, terminated]) in drawn {
         let (episode, place) = (row / 4, row % 4);
         let last = 4 * episode as u32 + 3;
         // Rewards until the third step or the episode's end, γᵏ after them, from the true next observation of the last.
@@ -210,17 +214,17 @@ fn rewards_are_folded_over_n_steps_inside_the_episode() {
             2 => (1.99, g2, last),
             _ => (1.0, g1, last),
         };
-        let over = ends[episode] == End::Terminal && from == last;
+        let over = ends[episode] == EpisodeEnd::Terminated && from == last;
         assert_close(reward.into(), sum, 1e-6);
         assert_close(bootstrap.into(), if over { 0.0 } else { factor }, 1e-7);
         assert_eq!(next, from as f32 + 0.5);
-        assert_eq!(terminal, f32::from(u8::from(over)));
+        assert_eq!(terminated, f32::from(u8::from(over)));
     }
 }
 
 #[test]
 fn one_step_targets_are_the_default_and_discounted() {
-    let transitions = episodes(&[(&[1.0, 2.0, 3.0], End::Terminal)]);
+    let transitions = episodes(&[(&[1.0, 2.0, 3.0], EpisodeEnd::Terminated)]);
     let mut app = learning(small(), data(transitions, &[]));
     let drawn = drawn(&mut app);
     assert_eq!(drawn[&0], [1.0, 0.5, 0.99, 0.0]);
@@ -247,7 +251,11 @@ fn the_target_adds_the_bootstrapped_value_of_the_next_state_to_the_reward() {
 
 #[test]
 fn an_infinite_horizon_repeats_the_reward_of_a_terminal_step_only() {
-    let ends = [End::Truncated, End::Terminal, End::Unfinished];
+    let ends = [
+        EpisodeEnd::Truncated,
+        EpisodeEnd::Terminated,
+        EpisodeEnd::Unfinished,
+    ];
     let transitions = episodes(&ends.map(|end| (&[1.0, 2.0][..], end)));
     let mut td3 = small();
     td3.infinite_horizon = true;
@@ -327,14 +335,14 @@ fn with_rates(critic: Schedule, actor: Schedule) -> App {
     td3.critic.optimizer.learning_rate = critic;
     td3.actor.optimizer.learning_rate = actor;
     let rewards: Vec<f32> = (0..20).map(|row| (row as f32).cos()).collect();
-    let data = data(episodes(&[(&rewards, End::Truncated)]), &[]);
+    let data = data(episodes(&[(&rewards, EpisodeEnd::Truncated)]), &[]);
     learning(td3, data)
 }
 
 /// The rates of the next steps, as they are recorded.
 fn rates(app: &mut App, role: &str, n: usize) -> Vec<f64> {
     (0..n)
-        .map(|_| step_metrics(app)[&format!("rate/{role}")])
+        .map(|_| step_metrics(app)[&format!("learning_rate/{role}")])
         .collect()
 }
 
@@ -349,8 +357,8 @@ fn a_multistep_rate_decays_after_its_epochs() {
     let (mut critic, mut actor) = (Vec::new(), Vec::new());
     for _ in 0..12 {
         let recorded = step_metrics(&mut app);
-        critic.push(recorded["rate/critic"]);
-        actor.push(recorded["rate/actor"]);
+        critic.push(recorded["learning_rate/critic"]);
+        actor.push(recorded["learning_rate/actor"]);
     }
     // Epochs of three steps: 1 and 2 at the initial rate, 3 and later at a tenth.
     let expected = [[3e-4; 6], [3e-5; 6]].concat();
@@ -383,8 +391,8 @@ fn a_line_and_a_cosine_are_half_way_at_half_time_and_nothing_moves_after_them() 
         for _ in 0..8 {
             let before = snapshot(&app).files;
             let recorded = step_metrics(&mut app);
-            critic.push(recorded["rate/critic"]);
-            actor.push(recorded["rate/actor"]);
+            critic.push(recorded["learning_rate/critic"]);
+            actor.push(recorded["learning_rate/actor"]);
             let after = snapshot(&app).files;
             moved[0].push(before["critic"] != after["critic"]);
             moved[1].push(before["actor"] != after["actor"]);
@@ -444,8 +452,8 @@ fn a_network_with_half_the_updates_takes_twice_the_time_for_the_same_schedule() 
     let (mut critic, mut actor) = (Vec::new(), Vec::new());
     for _ in 0..10 {
         let recorded = step_metrics(&mut app);
-        critic.push(recorded["rate/critic"]);
-        actor.push(recorded["rate/actor"]);
+        critic.push(recorded["learning_rate/critic"]);
+        actor.push(recorded["learning_rate/actor"]);
     }
     let line = [1e-3, 0.75e-3, 0.5e-3, 0.25e-3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
     // The actor's updates are steps 2, 4, 6 and 8: its rate moves after each of them.
@@ -483,12 +491,15 @@ fn a_schedule_in_epochs_counts_from_the_first_in_which_the_network_is_trained() 
     td3.actor.optimizer.learning_rate = line;
     td3.actor.optimizer.start_epoch = Some(2);
     let rewards: Vec<f32> = (0..20).map(|row| (row as f32).cos()).collect();
-    let mut app = learning(td3, data(episodes(&[(&rewards, End::Truncated)]), &[]));
+    let mut app = learning(
+        td3,
+        data(episodes(&[(&rewards, EpisodeEnd::Truncated)]), &[]),
+    );
     let (mut critic, mut actor) = (Vec::new(), Vec::new());
     for _ in 0..15 {
         let recorded = step_metrics(&mut app);
-        critic.push(recorded["rate/critic"]);
-        actor.push(recorded["rate/actor"]);
+        critic.push(recorded["learning_rate/critic"]);
+        actor.push(recorded["learning_rate/actor"]);
     }
     let epochs = |rates: [f64; 5]| rates.into_iter().flat_map(|rate| [rate; 3]);
     for (found, expected) in critic.iter().zip(epochs([4e-4, 3e-4, 2e-4, 1e-4, 0.0])) {
@@ -554,7 +565,7 @@ fn weight_decay_is_in_adams_gradient_and_next_to_adamws() {
         let decayed = f64::from(without - with);
         assert_close(decayed, 3e-4 * f64::from(decay * value), 1e-7);
     }
-    // And the actor: its gradient is another one, after another critic's step, but its decay is not small beside it.
+    // And the actor: its gradient is another one, after another critic's step, but its decay is not small next to it.
     let values = flat(&before["actor"]);
     let mut actor = small();
     actor.critic.optimizer.learning_rate = Schedule::Constant(0.0);
@@ -665,7 +676,10 @@ fn with_windows(critic: [Option<u64>; 2], actor: [Option<u64>; 2]) -> App {
         td3.actor.optimizer.end_epoch,
     ] = actor;
     let rewards: Vec<f32> = (0..20).map(|row| (row as f32).cos()).collect();
-    learning(td3, data(episodes(&[(&rewards, End::Truncated)]), &[]))
+    learning(
+        td3,
+        data(episodes(&[(&rewards, EpisodeEnd::Truncated)]), &[]),
+    )
 }
 
 #[test]
@@ -921,7 +935,7 @@ fn every_element_of_every_action_has_noise_of_its_own() {
 #[test]
 fn a_batch_has_as_many_rows_as_it_says_and_an_epoch_as_many_steps() {
     let rewards = [0.0; 100];
-    let data = || data(episodes(&[(&rewards, End::Truncated)]), &[3, 4]);
+    let data = || data(episodes(&[(&rewards, EpisodeEnd::Truncated)]), &[3, 4]);
     // 98 rows to train on, 30 in a batch: 4 steps an epoch, unless it says otherwise.
     for (steps_per_epoch, expected) in [(None, 4), (Some(9), 9)] {
         let mut td3 = small();
@@ -941,7 +955,7 @@ fn a_batch_has_as_many_rows_as_it_says_and_an_epoch_as_many_steps() {
 fn minibatches_are_drawn_from_the_training_rows_with_replacement_and_from_the_seed() {
     let rewards = [0.0; 20];
     let held_out: Vec<u32> = (0..10).collect();
-    let data = data(episodes(&[(&rewards, End::Truncated)]), &held_out);
+    let data = data(episodes(&[(&rewards, EpisodeEnd::Truncated)]), &held_out);
     let mut td3 = small();
     td3.minibatch.batch_size = 64;
     let mut app = learning(td3, data);
@@ -961,7 +975,7 @@ fn minibatches_are_drawn_from_the_training_rows_with_replacement_and_from_the_se
 #[test]
 fn metrics_have_the_names_that_were_promised() {
     let mut rows = some_rows(16, [3, 2]);
-    rows.terminal[..4].fill(1.0);
+    rows.terminated[..4].fill(1.0);
     let mut app = fed(small(), vec![rows]);
     steps(&mut app, 2);
     app.world_mut().run_schedule(Report);
@@ -981,18 +995,18 @@ fn metrics_have_the_names_that_were_promised() {
             "critic/0/loss",
             "critic/1/gradient_norm",
             "critic/1/loss",
-            "critic/done_share",
+            "critic/terminated_fraction",
             "critic/loss",
             "critic/q_target",
             "epoch",
             "loss",
-            "rate/actor",
-            "rate/critic",
+            "learning_rate/actor",
+            "learning_rate/critic",
             "time/steps_per_second",
         ]
     );
     let get = |name: &str| reported.get(name).unwrap();
-    assert_eq!(get("critic/done_share"), 0.25);
+    assert_eq!(get("critic/terminated_fraction"), 0.25);
     assert_close(get("loss"), get("critic/loss") + get("actor/loss"), 1e-12);
     assert_close(
         get("critic/loss"),

@@ -143,7 +143,10 @@ fn cql(dropout: f32) -> Trial {
 
 #[test]
 fn cql_stands() -> Result<(), Mistake> {
-    stands(cql, &["actor", "conservatism", "critic", "temperature"])?;
+    stands(
+        cql,
+        &["actor", "lagrange_multiplier", "critic", "temperature"],
+    )?;
     cql(0.0).targets_follow(0.005)?;
     cql(0.0).targets_are_detached("critic")?;
     cql(0.0).learns_from_rewards(1_500)
@@ -183,7 +186,7 @@ fn dqn(dropout: f32, target_update: TargetUpdate) -> Trial {
         critic: network(dropout),
         ..default()
     };
-    Trial::of(dqn).with_choices(5)
+    Trial::of(dqn).with_discrete_actions(5)
 }
 
 #[test]
@@ -201,7 +204,7 @@ fn dqn_stands() -> Result<(), Mistake> {
         dqn(0.0).learns_by_acting(64_000)?;
     }
     for few in [2, 3] {
-        let dqn = dqn(0.0, TargetUpdate::default()).with_choices(few);
+        let dqn = dqn(0.0, TargetUpdate::default()).with_discrete_actions(few);
         dqn.learns_from_rewards(1_500)?;
     }
     dqn(0.0, COPIED).targets_are_copied(5)?;
@@ -226,9 +229,12 @@ fn values() -> on_policy::ValueSettings {
     values
 }
 
-/// The checks of what learns from rounds of its own draws, of choices and of numbers.
+/// The checks of what learns from rounds of its own samples, of discrete and continuous actions.
 fn learns_in_rounds(trial: impl Fn() -> Trial) -> Result<(), Mistake> {
-    for of in [|trial: Trial| trial, |trial: Trial| trial.with_choices(5)] {
+    for of in [
+        |trial: Trial| trial,
+        |trial: Trial| trial.with_discrete_actions(5),
+    ] {
         let trial = || of(trial());
         trial().networks_exist(&["actor", "critic"])?;
         trial().one_writer_for_each_network()?;
@@ -240,7 +246,7 @@ fn learns_in_rounds(trial: impl Fn() -> Trial) -> Result<(), Mistake> {
         trial().advantages_are_detached("critic")?;
         trial().old_probabilities_are_detached("actor")?;
     }
-    trial().with_choices(5).learns_by_acting(100_000)
+    trial().with_discrete_actions(5).learns_by_acting(100_000)
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use yarak::checkpoint::HostTensor;
-use yarak::data::End;
+use yarak::data::EpisodeEnd;
 use yarak::prelude::*;
 
 use crate::small_run::*;
@@ -12,10 +12,10 @@ use crate::small_run::*;
 fn held_out_data() -> Data {
     let rewards: Vec<f32> = (0..10).map(|row| (row as f32).cos()).collect();
     let transitions = episodes(&[
-        (&rewards, End::Truncated),
-        (&rewards, End::Terminal),
-        (&rewards, End::Unfinished),
-        (&rewards, End::Terminal),
+        (&rewards, EpisodeEnd::Truncated),
+        (&rewards, EpisodeEnd::Terminated),
+        (&rewards, EpisodeEnd::Unfinished),
+        (&rewards, EpisodeEnd::Terminated),
     ]);
     let held_out: Vec<u32> = (10..20).collect();
     data(transitions, &held_out)

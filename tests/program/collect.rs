@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use yarak::data::{End, load};
+use yarak::data::{EpisodeEnd, load};
 
 use crate::room::yarak;
 
@@ -20,7 +20,7 @@ const SMALL: [&str; 4] = [
     "--set",
     "Td3Bc.minibatch.batch_size=16",
     "--set",
-    "Rollouts.episodes=1",
+    "Evaluation.episodes=1",
 ];
 
 #[test]
@@ -50,8 +50,8 @@ fn a_trained_policy_collects_and_what_it_collected_trains_td3_bc() {
         (data.len(), data.observation().width, data.action().width),
         (500, 3, 1)
     );
-    let ends: Vec<End> = data.episodes().iter().map(|it| it.end).collect();
-    assert_eq!(ends, [End::Truncated; 3]);
+    let ends: Vec<EpisodeEnd> = data.episodes().iter().map(|it| it.end).collect();
+    assert_eq!(ends, [EpisodeEnd::Truncated; 3]);
     assert!(data.action().values.iter().all(|it| it.abs() <= 2.0));
     // The pendulum's own equation holds between each observation, action and reward.
     for row in 0..data.len() {
@@ -87,14 +87,18 @@ fn a_trained_policy_collects_and_what_it_collected_trains_td3_bc() {
 fn a_scene_that_collects_is_written_whole() {
     let folder = tempfile::tempdir().unwrap();
     let scene = folder.path().join("random.ron");
-    let body = r#"Scene(name: "random", steps: 120, plugins: [Environments(env: "CartPole-v1", count: 4), ActRandomly()])"#;
+    let body = r#"Scene(name: "random", steps: 120, plugins: [Environments(env: "CartPole-v1", num_envs: 4), ActRandomly()])"#;
     fs::write(&scene, body).unwrap();
     let file = folder.path().join("random.hdf5");
     done(&["collect", text(&scene), "--out", text(&file)]);
     let data = load(&file).unwrap();
     assert_eq!(data.len(), 120);
     assert!(data.action().values.contains(&0.0) && data.action().values.contains(&1.0));
-    assert!(data.episodes().iter().any(|it| it.end == End::Terminal));
+    assert!(
+        data.episodes()
+            .iter()
+            .any(|it| it.end == EpisodeEnd::Terminated)
+    );
     // Rows of an episode follow each other.
     for episode in data.episodes() {
         for row in episode.rows.start..episode.rows.end - 1 {

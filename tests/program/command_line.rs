@@ -42,7 +42,7 @@ fn every_subcommand_explains_itself() {
         ),
         (
             "eval --help",
-            &["--env", "--episodes", "--record", "--json", "--device"],
+            &["--env", "--episodes", "--video", "--json", "--device"],
         ),
         ("new --help", &["NAME", "--yarak"]),
         ("export --help", &["--to", "safetensors", "--force"]),
@@ -177,7 +177,7 @@ fn a_scene_is_drawn_as_text_mermaid_and_dot() {
             "td3::update_critic",
             "td3_bc::update_actor",
             "td3::track_targets",
-            "rollouts::play_episodes",
+            "evaluation::play_episodes",
         ] {
             assert!(drawing.contains(step), "{step}: {drawing}");
         }
@@ -442,7 +442,7 @@ fn a_run_that_diverges_ends_with_exit_status_one_and_advice() {
     assert_eq!(
         checkpoints(&room.path("run")),
         ["step_000000025"],
-        "the last checkpoint stands"
+        "the last checkpoint is kept"
     );
 }
 
@@ -621,7 +621,7 @@ fn tensorboard_shows_the_reports_of_a_run_that_was_taken_back() {
         "critic/0/loss",
         "evaluate/return",
         "validate/critic/loss",
-        "rate/actor",
+        "learning_rate/actor",
         "loss",
     ] {
         assert!(names.iter().any(|there| there == name), "{name}");

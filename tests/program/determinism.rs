@@ -29,11 +29,11 @@ fn what_is_watched_on_the_way_does_not_change_what_is_learned() {
     let all = learned(&room.path("all"), LAST);
     let scene = std::fs::read_to_string(room.path("tiny.ron")).unwrap();
     for (what, line, instead) in [
-        ("evaluation", "Rollouts(every: 50, episodes: 2),", ""),
+        ("evaluation", "Evaluation(every: 50, episodes: 2),", ""),
         (
             "more evaluation",
-            "Rollouts(every: 50, episodes: 2),",
-            "Rollouts(every: 7, episodes: 3, seed: 5),",
+            "Evaluation(every: 50, episodes: 2),",
+            "Evaluation(every: 7, episodes: 3, seed: 5),",
         ),
         ("validation", "Validation(every: 40),", ""),
         ("reports", "Reports(every: 30),", "Reports(every: 10_000),"),

@@ -15,7 +15,7 @@ fn dataset(frames: usize) -> Dataset {
     Dataset {
         path: Path::new(env!("CARGO_MANIFEST_DIR")).join(DATA),
         frames,
-        normalise: false,
+        normalize: false,
         ..default()
     }
 }
@@ -90,7 +90,7 @@ fn evaluation_collection_and_a_policy_that_travels_see_the_same_frames() {
         "--set",
         "Dataset.frames=3",
         "--set",
-        "Rollouts.episodes=1",
+        "Evaluation.episodes=1",
         "--run",
         &run,
     ])
@@ -189,7 +189,7 @@ fn online(algorithm: impl Plugin, steps: u64) -> App {
         YarakPlugins.set(RunPlugin { steps, ..default() }),
         Environments {
             env: "Pendulum-v1".to_owned(),
-            count: 2,
+            num_envs: 2,
             time_limit: Some(7),
             frame_stack: 3,
             ..default()
@@ -261,7 +261,7 @@ fn on_policy_learners_see_frames_too() {
     let world = app.world();
     let observations = host(
         world
-            .resource::<Rollout>()
+            .resource::<RolloutBuffer>()
             .observations(&ComputeDevice::cpu().plain()),
     );
     let shown = &world.resource::<Shown>().0;
@@ -294,7 +294,7 @@ fn a_policy_with_a_goal_is_played_towards_the_one_that_the_scene_gives() {
         format!(
             "Scene(name: \"goal\", seed: 0, device: \"cpu\", steps: 40, plugins: [Dataset(path: {data:?}), \
              Bc(minibatch: (batch_size: 32), goal_mode: Last, actor: (encoder: Mlp(hidden_sizes: [16]))), \
-             Rollouts(env: \"Pendulum-v1\", every: 40, episodes: 1{goal})])"
+             Evaluation(env: \"Pendulum-v1\", every: 40, episodes: 1{goal})])"
         )
     };
     let played = |goal: &str, run: &str| {

@@ -31,7 +31,7 @@ fn both_algorithms_learn_from_every_layout_with_goals_and_without() {
             "layouts/robomimic/plain.hdf5",
             "filter: \"train\", validation_filter: \"valid\", dones: Both",
         ),
-        ("layouts/d3rlpy/vectors.h5", "normalise: true"),
+        ("layouts/d3rlpy/vectors.h5", "normalize: true"),
         ("layouts/d3rlpy/version_1.h5", "validation: 0.3"),
     ] {
         for algorithm in [TD3_BC, BC] {
@@ -46,8 +46,8 @@ fn both_algorithms_learn_from_every_layout_with_goals_and_without() {
                 );
                 let told = room.yarak("train s.ron --run run");
                 if file.ends_with("attributes") {
-                    // Its actions are choices.
-                    told.refuses(&["one of 3 choices", "vectors of real numbers"]);
+                    // Its actions are discrete.
+                    told.refuses(&["one of 3 discrete actions", "vectors of real numbers"]);
                     continue;
                 }
                 told.ends_with(0);
@@ -92,7 +92,7 @@ fn a_policy_that_needs_goals_is_not_played_where_there_are_none() {
     let dataset = format!("path: \"{}\"", crate::room::dataset().display());
     room.write(
         "s.ron",
-        &scene(&dataset, &format!("{BC}, goal_mode: Last"), "Rollouts()"),
+        &scene(&dataset, &format!("{BC}, goal_mode: Last"), "Evaluation()"),
     );
     room.yarak("train s.ron --run run")
         .refuses(&["goal_mode", "Pendulum-v1", "Validation"]);

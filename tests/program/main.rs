@@ -1,17 +1,17 @@
 //! What the whole promises, held against the program as a user runs it.
 
-mod choices;
 mod collect;
 mod command_line;
 mod determinism;
+mod discrete_actions;
 mod frames;
 mod layouts;
 mod observations;
 mod offline_family;
 mod online;
 mod policies;
-mod recording;
 mod resume;
 mod room;
 mod scenes;
 mod trainer;
+mod video;

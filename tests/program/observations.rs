@@ -73,8 +73,8 @@ fn walkers(environments: OwnEnvironments) -> App {
     .init_resource::<Shown>()
     .add_systems(Collect, look.before(CollectSystems::Act));
     app.world_mut().spawn((
-        Agent { row: 0 },
-        Observation(yarak::collect::Elements::zeros(3)),
+        EnvironmentRow { row: 0 },
+        Observation(yarak::collect::SmallVector::zeros(3)),
     ));
     app.finish();
     app.cleanup();

@@ -42,7 +42,7 @@ fn scene(algorithm: &str) -> String {
     plugins: [
         Dataset(path: \"DATASET\", validation: 0.2),
         ALGORITHM,
-        Rollouts(every: 20, episodes: 1),
+        Evaluation(every: 20, episodes: 1),
         Validation(every: 15),
         Reports(every: 10),
         Checkpoints(every: 10, keep: 100),
@@ -106,15 +106,13 @@ fn a_scenes_order_can_name_the_slots_that_its_algorithm_adds() {
             &format!("{}    order: [ {order} ],\n)", &scene[..end]),
         );
     };
-    with_order(
-        "MoveAfter(ValueStep, after: Critic), Replace(Actor, with: \"bc::clone_behaviour\")",
-    );
+    with_order("MoveAfter(ValueStep, after: Critic), Replace(Actor, with: \"bc::clone_behavior\")");
     room.yarak("train scene.ron --run run --steps 3")
         .ends_with(0);
     let drawn = room.yarak("graph scene.ron");
     let place = |name: &str| drawn.result().find(&format!("\n  {name}\n")).unwrap();
     assert!(place("Critic") < place("ValueStep") && place("ValueStep") < place("Actor"));
-    assert!(drawn.result().contains("bc::clone_behaviour"));
+    assert!(drawn.result().contains("bc::clone_behavior"));
     with_order("Remove(ValuStep)");
     room.yarak("scene check scene.ron")
         .refuses(&["no slot is called `ValuStep`", "`ValueStep`"]);

@@ -15,10 +15,10 @@ fn scene(environment: &str, algorithm: &str) -> String {
     name: "tiny",
     steps: 300,
     plugins: [
-        Environments(env: "{environment}", count: 3, time_limit: Some(20)),
+        Environments(env: "{environment}", num_envs: 3, time_limit: Some(20)),
         Replay(capacity: 150),
         {algorithm},
-        Rollouts(env: "{environment}", every: 100, episodes: 1),
+        Evaluation(env: "{environment}", every: 100, episodes: 1),
         Reports(every: 30),
         Checkpoints(every: 25, keep: 100),
     ],

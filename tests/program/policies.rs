@@ -43,7 +43,7 @@ fn trained(plugins: impl FnOnce(&mut App), folder: Option<PathBuf>) -> App {
 fn data() -> Dataset {
     Dataset {
         path: DATA.into(),
-        normalise: true,
+        normalize: true,
         ..default()
     }
 }
@@ -132,7 +132,7 @@ fn every_policy_that_learns_from_data_acts_alike_when_it_travels() {
 type WithActor = fn(&mut App, NetworkSettings);
 
 #[test]
-fn an_exported_policy_has_the_activation_and_the_normalisation_of_its_settings() {
+fn an_exported_policy_has_the_activation_and_the_normalization_of_its_settings() {
     let network = || NetworkSettings {
         encoder: EncoderSettings::new(MlpSettings {
             hidden_sizes: vec![17, 9],
@@ -247,14 +247,14 @@ fn every_policy_that_learns_in_environments_acts_alike_when_it_travels() {
         let app = online("CartPole-v1", dqn);
         assert_acts_alike(&app);
         let mut policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();
-        assert_eq!(policy.choices(), Some(2));
+        assert_eq!(policy.discrete_actions(), Some(2));
         assert!(policy.choose(&[0.1, -0.2, 0.3, 0.4]).unwrap() < 2);
     }
 }
 
 #[test]
 fn every_policy_that_learns_from_its_own_rounds_acts_alike_when_it_travels() {
-    for (env, choices) in [("CartPole-v1", Some(2)), ("Pendulum-v1", None)] {
+    for (env, discrete_actions) in [("CartPole-v1", Some(2)), ("Pendulum-v1", None)] {
         let mut ppo = Ppo {
             steps: 16,
             minibatches: 2,
@@ -271,7 +271,7 @@ fn every_policy_that_learns_from_its_own_rounds_acts_alike_when_it_travels() {
         );
         assert_acts_alike(&app);
         let policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();
-        assert_eq!(policy.choices(), choices);
+        assert_eq!(policy.discrete_actions(), discrete_actions);
     }
 }
 
@@ -402,7 +402,7 @@ fn episodes_of_a_loaded_policy_return_what_eval_says() {
         "--steps",
         "30",
         "--set",
-        "Rollouts.episodes=1",
+        "Evaluation.episodes=1",
         "--run",
         path,
     ];

@@ -30,7 +30,7 @@ pub const TINY: &str = r#"Scene(
             ),
             actor: (encoder: Mlp(hidden_sizes: [8, 8]), optimizer: (learning_rate: Cosine(initial: 3e-3, over: Steps(300), warm_up: 20))),
         ),
-        Rollouts(every: 50, episodes: 2),
+        Evaluation(every: 50, episodes: 2),
         Validation(every: 40),
         Reports(every: 30),
         Checkpoints(every: 25, keep: 100),

@@ -17,7 +17,7 @@ fn scenes_in(folder: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// The dataset that a scene names, as far as one line tells; none where it learns in environments.
+/// The dataset that a scene names, as far as one line says; none where it learns in environments.
 fn dataset_of(text: &str) -> Option<&str> {
     let after = text.split_once("Dataset(")?.1.split_once("path:")?.1;
     after.split('"').nth(1)
@@ -42,8 +42,8 @@ fn every_scene_that_comes_along_is_good_and_runs_where_its_dataset_is() {
             "--run",
             run.to_str().unwrap(),
         ];
-        if text.contains("Rollouts(") {
-            arguments.extend(["--set", "Rollouts.episodes=1"]);
+        if text.contains("Evaluation(") {
+            arguments.extend(["--set", "Evaluation.episodes=1"]);
         }
         let trained = run_in(Path::new(ROOT), &arguments);
         let dataset = dataset_of(&text).unwrap_or("scenes");
@@ -52,7 +52,7 @@ fn every_scene_that_comes_along_is_good_and_runs_where_its_dataset_is() {
         let env = played_in.and_then(|after| after.split('"').next());
         let env = env.unwrap_or("Pendulum-v1");
         if Path::new(ROOT).join(dataset).exists() && registry::check(env).is_err() {
-            // MuJoCo's library is not on this machine, which is told before anything is started.
+            // MuJoCo's library is not on this machine, which is reported before anything is started.
             eprintln!("{name} did not run here: {}", trained.stderr);
             trained.refuses(&["library is not there", "pip install mujoco"]);
             assert!(!run.exists(), "{name}");
@@ -132,7 +132,7 @@ fn mistakes_that_only_this_machine_shows_are_told_at_their_place_too() {
         "help: a relative path is looked for",
     ]);
     // Pendulum's data has three numbers in an observation, and the car two.
-    room.yarak("train tiny.ron --set Rollouts.env=MountainCarContinuous-v0")
+    room.yarak("train tiny.ron --set Evaluation.env=MountainCarContinuous-v0")
         .refuses(&[
             "tiny.ron:5:23: error: Dataset.path: ",
             "3 elements",
@@ -194,7 +194,7 @@ fn a_template_is_a_good_scene_and_resolves_to_the_defaults() {
             "Dataset" => "Bc(),".to_owned(),
             // What it watches has to be made.
             "EarlyStopping" => {
-                with_dataset("Dataset(path: \"DATASET\"), Bc(), Rollouts(every: 1, episodes: 1),")
+                with_dataset("Dataset(path: \"DATASET\"), Bc(), Evaluation(every: 1, episodes: 1),")
             }
             "Dqn" => "Environments(env: \"CartPole-v1\"),".to_owned(),
             _ if algorithms.contains(&name) => with_dataset("Dataset(path: \"DATASET\"),"),
@@ -228,7 +228,7 @@ fn a_template_is_a_good_scene_and_resolves_to_the_defaults() {
 #[test]
 fn overrides_are_seen_in_the_resolved_scene_and_bad_ones_are_refused_together() {
     let room = Room::new();
-    let words = "train tiny.ron --run run --steps 4 --set Td3Bc.critic.encoder.hidden_sizes=[4] --set seed=3 --set Td3Bc.actor.optimizer.learning_rate=Constant(0.5) --set Rollouts.env=Pendulum-v1 --set Checkpoints.best=None";
+    let words = "train tiny.ron --run run --steps 4 --set Td3Bc.critic.encoder.hidden_sizes=[4] --set seed=3 --set Td3Bc.actor.optimizer.learning_rate=Constant(0.5) --set Evaluation.env=Pendulum-v1 --set Checkpoints.best=None";
     room.yarak(words).ends_with(0);
     let resolved = fs::read_to_string(room.path("run/scene.ron")).unwrap();
     for part in [

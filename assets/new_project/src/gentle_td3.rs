@@ -1,4 +1,4 @@
-//! An algorithm of one's own: TD3 with another step of the actor, which pays for large actions.
+//! An algorithm of your own: TD3 with another step of the actor, which pays for large actions.
 
 use yarak::prelude::*;
 

@@ -3,7 +3,7 @@
 //! Plain RON already keeps integers up to 64 bits and every `f32` and `f64` that is a number or an infinity: they are
 //! written with the shortest digits that read back to the same bits, `-0.0` with its sign. It loses the payload of a NaN,
 //! and without a compile-time feature it has no 128-bit integers. So two kinds of value are written as strings, whatever
-//! struct they stand in: a NaN as its bits (`"NaN 0x7fc00001"`), and a `u128` or `i128` in decimal.
+//! struct they are in: a NaN as its bits (`"NaN 0x7fc00001"`), and a `u128` or `i128` in decimal.
 //!
 //! Not for types that serde reads without knowing their type beforehand (`flatten`, `untagged`, internally tagged enums):
 //! those would find a string where such a number was.

@@ -12,7 +12,7 @@ use super::windows::{Windows, ages, check, grow};
 use crate::checkpoint::{AppPersistExt, RestorePlugin, gather};
 use crate::cli::error::CliError;
 use crate::data::{
-    ActionScale, Column, Data, End, Episode, Normaliser, Parts, Preprocessing, Transitions,
+    ActionScale, Column, Data, Episode, EpisodeEnd, Normalizer, Parts, Preprocessing, Transitions,
     split_episodes,
 };
 use crate::learner::{ComputeDevice, Noise, Random, Seed};
@@ -166,19 +166,19 @@ fn take_steps(world: &mut World, steps: u64) -> f64 {
 /// The peers' workload: standard normal observations and rewards, uniform actions, one row in a hundred terminal.
 pub(super) fn random_data() -> Result<Data, CliError> {
     let mut random = Random::<Noise>::new(Seed(0));
-    let terminal: Vec<bool> = random
+    let terminated: Vec<bool> = random
         .uniforms(ROWS, 0.0, 1.0)
         .into_iter()
         .map(|draw| draw < 0.01)
         .collect();
     let mut episodes = Vec::new();
     let mut start = 0;
-    for (row, terminal) in terminal.iter().enumerate() {
-        if *terminal || row + 1 == ROWS {
-            let end = if *terminal {
-                End::Terminal
+    for (row, terminated) in terminated.iter().enumerate() {
+        if *terminated || row + 1 == ROWS {
+            let end = if *terminated {
+                EpisodeEnd::Terminated
             } else {
-                End::Unfinished
+                EpisodeEnd::Unfinished
             };
             episodes.push(Episode {
                 rows: start..row + 1,
@@ -193,7 +193,7 @@ pub(super) fn random_data() -> Result<Data, CliError> {
         action: column(random.uniforms(ROWS * ACTION, -1.0, 1.0), ACTION),
         reward: random.normals(ROWS),
         next_observation: column(random.normals(ROWS * OBSERVATION), OBSERVATION),
-        terminal,
+        terminated,
         episodes,
     })
     .map_err(CliError::failed)?;
@@ -215,7 +215,7 @@ fn learner(data: &Data, seed: u64) -> Result<App, CliError> {
     .insert_resource(ComputeDevice::cpu())
     .insert_resource(data.clone())
     .insert_resource(Preprocessing::new(
-        Normaliser::identity(OBSERVATION),
+        Normalizer::identity(OBSERVATION),
         scale.map_err(CliError::failed)?,
     ))
     .add_plugins(Td3Bc::default());

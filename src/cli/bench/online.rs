@@ -58,7 +58,7 @@ pub(super) fn rounds_of_ppo(
     (ppo.actor.optimizer, ppo.critic.optimizer) = (optimizer.clone(), optimizer);
     let environments = Environments {
         env: "CartPole-v1".to_owned(),
-        count: 8,
+        num_envs: 8,
         ..Environments::default()
     };
     let app = learner((environments, ppo))?;

@@ -41,7 +41,7 @@ fn stepped(env: &str, count: usize) -> Result<App, CliError> {
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
         .add_plugins(Environments {
             env: env.to_owned(),
-            count,
+            num_envs: count,
             ..Environments::default()
         });
     app.finish();

@@ -17,7 +17,7 @@ pub(super) struct Windows {
 
 impl Windows {
     /// How much work a second was done in each window. `work` does a little, long enough that reading the clock costs nothing
-    /// beside it, and returns how much it was.
+    /// next to it, and returns how much it was.
     pub(super) fn rates(
         self,
         mut work: impl FnMut() -> Result<f64, CliError>,

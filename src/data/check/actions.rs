@@ -13,7 +13,7 @@ const SLACK: f32 = 1e-6;
 pub(super) fn look(transitions: &Transitions, bounds: Option<&ActionBounds>) -> Vec<Finding> {
     let actions = transitions.action();
     // The first and the last choice are no bounds.
-    if transitions.choices().is_some() {
+    if transitions.discrete_actions().is_some() {
         return Vec::new();
     }
     match bounds {

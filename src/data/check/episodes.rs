@@ -6,23 +6,23 @@ use sha2::{Digest, Sha256};
 
 use super::{Finding, Kind, Place, Severity};
 use crate::data::hdf5::{File, FileError};
-use crate::data::{End, Layout, LoadError, Recording, Transitions};
+use crate::data::{DatasetFile, EpisodeEnd, Layout, LoadError, Transitions};
 
 /// Numbers that differ by less were only rounded.
 const SLACK: f32 = 1e-6;
 
 /// What the file says of ends, before a reader has made up its mind.
-pub(super) fn look_at_ends(recording: &Recording) -> Result<Vec<Finding>, LoadError> {
-    let file = recording.file();
-    let mut findings = match recording.layout() {
+pub(super) fn look_at_ends(dataset_file: &DatasetFile) -> Result<Vec<Finding>, LoadError> {
+    let file = dataset_file.file();
+    let mut findings = match dataset_file.layout() {
         Layout::D4rl => look_at_d4rl(file)?,
         Layout::Minari => look_at_minari(file)?,
         // A demonstration has one flag, and d3rlpy an end of each episode.
         _ => Vec::new(),
     };
-    let empty = recording
+    let empty = dataset_file
         .recorded_episodes()
-        .saturating_sub(recording.episodes().len());
+        .saturating_sub(dataset_file.episodes().len());
     if empty > 0 {
         let mut finding = Finding::new(
             Severity::Note,
@@ -81,12 +81,12 @@ fn look_at_d4rl(file: &File) -> Result<Vec<Finding>, LoadError> {
         "an episode of one row that was cut off gives no transition, because what followed it was not recorded",
     );
     let mut start = 0;
-    for (row, (terminal, timeout)) in terminals.iter().zip(&timeouts).enumerate() {
-        if *terminal && *timeout {
+    for (row, (terminated, timeout)) in terminals.iter().zip(&timeouts).enumerate() {
+        if *terminated && *timeout {
             both.at(|| of_row("terminals", row));
         }
-        if *terminal || *timeout {
-            if row == start && !*terminal && !there("next_observations") {
+        if *terminated || *timeout {
+            if row == start && !*terminated && !there("next_observations") {
                 empty.at(|| of_row("timeouts", row));
             }
             start = row + 1;
@@ -120,7 +120,7 @@ pub(super) fn look(transitions: &Transitions) -> Vec<Finding> {
 
 fn no_ends(transitions: &Transitions) -> Option<Finding> {
     match transitions.episodes() {
-        [only] if only.end == End::Unfinished && transitions.len() > 1 => Some(
+        [only] if only.end == EpisodeEnd::Unfinished && transitions.len() > 1 => Some(
             Finding::new(
                 Severity::Warning,
                 Kind::NoEnds,

@@ -18,7 +18,7 @@ pub use super::hdf5::ActionBounds;
 pub use finding::{Finding, Kind, MOST_PLACES, Place, Severity};
 
 use super::hdf5::File;
-use super::{Layout, LoadError, Reading, Recording};
+use super::{DatasetFile, Layout, LoadError, Reading};
 
 /// Everything that was found in a file. `Display` is a page to read; `Serialize` is the same for a script.
 ///
@@ -45,7 +45,7 @@ pub struct Check {
 impl Check {
     /// Looks a file over. Whatever is wrong with it is a finding, never an error of the check.
     ///
-    /// Without `bounds`, actions are held against those that the file gives ([`Recording::action_bounds`]), if it does.
+    /// Without `bounds`, actions are held against those that the file gives ([`DatasetFile::action_bounds`]), if it does.
     pub fn of(path: impl AsRef<Path>, bounds: Option<&ActionBounds>) -> Self {
         let mut check = Self {
             file: path.as_ref().to_owned(),
@@ -62,8 +62,8 @@ impl Check {
     }
 
     fn look(&mut self, path: &Path, bounds: Option<&ActionBounds>) -> Result<(), LoadError> {
-        let recording = match Recording::open(path, &Reading::default()) {
-            Ok(recording) => recording,
+        let dataset_file = match DatasetFile::open(path, &Reading::default()) {
+            Ok(dataset_file) => dataset_file,
             Err(error) => {
                 // What is wrong with numbers is said even where the rest cannot be made sense of.
                 if let Ok(file) = File::open(path)
@@ -75,15 +75,15 @@ impl Check {
                 return Err(error);
             }
         };
-        let layout = recording.layout();
+        let layout = dataset_file.layout();
         self.layout = Some(layout);
         self.findings
-            .extend(numbers::look(recording.file(), layout)?);
-        self.findings.extend(episodes::look_at_ends(&recording)?);
-        let transitions = recording.read()?;
+            .extend(numbers::look(dataset_file.file(), layout)?);
+        self.findings.extend(episodes::look_at_ends(&dataset_file)?);
+        let transitions = dataset_file.read()?;
         self.episodes = Some(transitions.episodes().len());
         self.transitions = Some(transitions.len());
-        let own = recording.action_bounds()?;
+        let own = dataset_file.action_bounds()?;
         self.findings
             .extend(actions::look(&transitions, bounds.or(own.as_ref())));
         self.findings.extend(episodes::look(&transitions));

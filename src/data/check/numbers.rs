@@ -81,7 +81,7 @@ pub(super) fn look_for_constants(transitions: &Transitions) -> Vec<Finding> {
         let mut finding = Finding::new(
             Severity::Note,
             Kind::Constant,
-            format!("always the same in the observation: {list}, which tells a network nothing"),
+            format!("always the same in the observation: {list}, which carries no information"),
         );
         observation
             .into_iter()

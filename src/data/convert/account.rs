@@ -19,7 +19,7 @@ pub struct Converted {
     pub episodes: usize,
     /// How many transitions.
     pub transitions: usize,
-    /// What the file held beside its transitions, and went along, by its names there.
+    /// What the file held next to its transitions, and went along, by its names there.
     pub carried: Vec<String>,
     /// What the file held and the new layout has no place for.
     pub left_behind: Vec<LeftBehind>,

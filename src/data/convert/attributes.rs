@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use std::iter;
 
 use super::account::Account;
-use super::beside::Beside;
+use super::extras::Extras;
 use crate::data::hdf5::DatasetInfo;
 use crate::data::{Layout, LoadError};
 
 /// Tells of all that are neither the layout's own nor a field of what the file says of itself.
-pub(super) fn leave(beside: &Beside<'_>, account: &mut Account) -> Result<(), LoadError> {
-    let (file, layout) = (beside.recording.file(), beside.recording.layout());
+pub(super) fn leave(extras: &Extras<'_>, account: &mut Account) -> Result<(), LoadError> {
+    let (file, layout) = (extras.dataset_file.file(), extras.dataset_file.layout());
     let mut left = BTreeSet::new();
     for object in objects(file.datasets()) {
         let shown = without_number(layout, object);
         for name in file.attribute_names(object)? {
-            let is_field = object.is_empty() && beside.fields.contains_key(&name);
+            let is_field = object.is_empty() && extras.fields.contains_key(&name);
             if !is_derived(layout, &shown, &name) && !is_field {
                 left.insert(format!("{shown}@{name}"));
             }
@@ -63,7 +63,7 @@ fn objects(datasets: &[DatasetInfo]) -> BTreeSet<&str> {
     iter::once("").chain(inside).collect()
 }
 
-/// A path with `N` for the episode's number, so that what is the same in many episodes is told once.
+/// A path with `N` for the episode's number, so that what is the same in many episodes is reported once.
 fn without_number(layout: Layout, path: &str) -> String {
     let prefix = match layout {
         Layout::D4rl => return path.to_owned(),

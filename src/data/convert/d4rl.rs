@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use super::account::Account;
-use super::beside::{FIELDS, field_text, plain_name};
+use super::extras::{FIELDS, field_text, plain_name};
 use super::{ConvertError, Job, count, spaces};
 use crate::data::hdf5::Writer;
-use crate::data::{End, Layout};
+use crate::data::{EpisodeEnd, Layout};
 
 /// Writes a file. Every row keeps its true next observation; the last row of a truncated or unfinished episode times out.
 pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(), ConvertError> {
@@ -21,27 +21,34 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
         root.matrix(name, &column.values, column.width)?;
     }
     let action = transitions.action();
-    match job.choices {
+    match job.discrete_actions {
         None => root.matrix("actions", &action.values, action.width)?,
-        Some(choices) => {
-            let attributes = [("n", choices.count as i64), ("start", choices.first)];
-            root.wholes("actions", &choices.numbers(&action.values), &attributes)?;
+        Some(discrete_actions) => {
+            let attributes = [
+                ("n", discrete_actions.count as i64),
+                ("start", discrete_actions.first),
+            ];
+            root.wholes(
+                "actions",
+                &discrete_actions.numbers(&action.values),
+                &attributes,
+            )?;
         }
     }
     root.vector("rewards", transitions.reward())?;
-    root.flags("terminals", transitions.terminal().iter().copied())?;
+    root.flags("terminals", transitions.terminated().iter().copied())?;
     let mut timeouts = vec![false; transitions.len()];
     for episode in transitions.episodes() {
-        timeouts[episode.rows.end - 1] = episode.end != End::Terminal;
+        timeouts[episode.rows.end - 1] = episode.end != EpisodeEnd::Terminated;
     }
     root.flags("timeouts", timeouts)?;
     if let Some(environment) = job.environment() {
         root.text("env", environment)?;
     }
-    if let Some(beside) = job.beside {
-        let layout = beside.recording.layout();
+    if let Some(extras) = job.extras {
+        let layout = extras.dataset_file.layout();
         let is_d4rl = layout == Layout::D4rl;
-        beside.write_columns(
+        extras.write_columns(
             account,
             false,
             |name| {
@@ -52,17 +59,17 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
             },
             |_, path, column| Ok(root.raw(path, &column.rows)?),
         )?;
-        account.note_joined("observations", beside.recording.observation());
-        account.note_joined("actions", beside.recording.action());
-        for info in &beside.singles {
+        account.note_joined("observations", extras.dataset_file.observation());
+        account.note_joined("actions", extras.dataset_file.action());
+        for info in &extras.singles {
             if is_d4rl {
-                beside.copy(account, &root, info)?;
+                extras.copy(account, &root, info)?;
             } else {
                 account.leave(&info.path, "D4RL has no place for it");
             }
         }
         if !is_d4rl {
-            for (field, value) in &beside.fields {
+            for (field, value) in &extras.fields {
                 let known = FIELDS.iter().find(|(minari, _)| minari == field);
                 let Some((_, name)) = known else {
                     account.leave(field, "D4RL has no place for it");
@@ -75,7 +82,7 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
     }
     writer.close()?;
     spaces::leave(job, account)?;
-    let unfinished = count(transitions, End::Unfinished);
+    let unfinished = count(transitions, EpisodeEnd::Unfinished);
     if unfinished > 0 {
         account.note(format!(
             "D4RL knows no unfinished episodes: {unfinished} of them now end with a timeout, which bootstraps in the same way"

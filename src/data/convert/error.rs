@@ -17,13 +17,13 @@ pub enum ConvertError {
     /// The new file.
     #[error(transparent)]
     Write(#[from] FileError),
-    /// Something stands where the new file would.
+    /// Something is where the new file would.
     #[error("{}: there is something already; choose another name, or give --force to replace it", .path.display())]
     Exists {
         /// The place.
         path: PathBuf,
     },
-    /// A folder with other things in it stands where the new file would.
+    /// A folder with other things in it is where the new file would.
     #[error(
         "{}: --force replaces a file or a Minari dataset, and this folder holds `{}`, which is neither; choose another name",
         .path.display(), .holds.display()
@@ -79,12 +79,12 @@ pub enum ConvertError {
     },
     /// Actions that are one choice a step, which robomimic does not know.
     #[error(
-        "an action is one of {choices} choices, which robomimic does not have: it reads actions as [steps, elements] and its policies \
+        "an action is one of {discrete_actions} discrete actions, which robomimic does not have: it reads actions as [steps, elements] and its policies \
          give numbers from -1 to 1; convert to d4rl or minari"
     )]
-    Choices {
-        /// How many choices there are.
-        choices: usize,
+    DiscreteActions {
+        /// How many discrete actions there are.
+        discrete_actions: usize,
     },
     /// An episode that T + 1 observations cannot hold.
     #[error(

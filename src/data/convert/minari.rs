@@ -6,15 +6,15 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::account::Account;
-use super::beside::{Beside, plain_name};
+use super::extras::{Extras, plain_name};
 use super::{ConvertError, Job, count, spaces};
 use crate::data::hdf5::{GroupWriter, Writer};
-use crate::data::{End, Episode, Transitions};
+use crate::data::{Episode, EpisodeEnd, Transitions};
 
 /// The version of the layout: every Minari 0.5 reads it.
 const VERSION: &str = "0.5.0";
 
-/// Writes a dataset's folder, which will stand at `to` and has its name from there.
+/// Writes a dataset's folder, which will be at `to` and has its name from there.
 ///
 /// An episode of T transitions has T + 1 observations, so that each next observation must be the following observation.
 pub(super) fn write(
@@ -48,23 +48,25 @@ pub(super) fn write(
         group.matrix("observations", &observations, observation.width)?;
         let action = transitions.action();
         let taken = action.rows_between(&rows);
-        match job.choices {
+        match job.discrete_actions {
             None => group.matrix("actions", taken, action.width)?,
-            Some(choices) => group.wholes("actions", &choices.numbers(taken), &[])?,
+            Some(discrete_actions) => {
+                group.wholes("actions", &discrete_actions.numbers(taken), &[])?
+            }
         }
         group.vector("rewards", &transitions.reward()[rows.clone()])?;
         let at_end = |end| {
             let (length, is_it) = (rows.len(), episode.end == end);
             (1..=length).map(move |step| is_it && step == length)
         };
-        group.flags("terminations", at_end(End::Terminal))?;
-        group.flags("truncations", at_end(End::Truncated))?;
+        group.flags("terminations", at_end(EpisodeEnd::Terminated))?;
+        group.flags("truncations", at_end(EpisodeEnd::Truncated))?;
         groups.push(group);
     }
-    if let Some(beside) = job.beside {
-        write_infos(job, beside, &groups, account)?;
-        for info in &beside.singles {
-            if beside.field_of(info).is_none() {
+    if let Some(extras) = job.extras {
+        write_infos(job, extras, &groups, account)?;
+        for info in &extras.singles {
+            if extras.field_of(info).is_none() {
                 account.leave(&info.path, "Minari has no place for it");
             }
         }
@@ -85,12 +87,12 @@ pub(super) fn write(
     for (field, value) in fields(job, account) {
         metadata[field] = value;
     }
-    if let Some(beside) = job.beside {
-        account.note_joined("observations", beside.recording.observation());
-        account.note_joined("actions", beside.recording.action());
+    if let Some(extras) = job.extras {
+        account.note_joined("observations", extras.dataset_file.observation());
+        account.note_joined("actions", extras.dataset_file.action());
     }
     fs::write(data.join("metadata.json"), metadata.to_string()).map_err(io)?;
-    let unfinished = count(transitions, End::Unfinished);
+    let unfinished = count(transitions, EpisodeEnd::Unfinished);
     if unfinished > 0 {
         account.note(format!(
             "neither a termination nor a truncation ends unfinished episodes, of which there are {unfinished}"
@@ -100,15 +102,15 @@ pub(super) fn write(
 }
 
 /// Columns become `infos`, which have T + 1 rows as observations have. Where the file does not say what there is after an
-/// episode's last step, its last value stands there again.
+/// episode's last step, its last value is there again.
 fn write_infos(
     job: &Job<'_>,
-    beside: &Beside<'_>,
+    extras: &Extras<'_>,
     groups: &[GroupWriter<'_>],
     account: &mut Account,
 ) -> Result<(), ConvertError> {
     let mut repeated = false;
-    beside.write_columns(
+    extras.write_columns(
         account,
         true,
         |name| Ok(format!("infos/{}", plain_name(name))),
@@ -132,7 +134,7 @@ fn write_infos(
     )?;
     if repeated {
         account.note(
-            "Minari's `infos` have a value after an episode's last step too: where the file has none, the last one stands there again",
+            "Minari's `infos` have a value after an episode's last step too: where the file has none, the last one is there again",
         );
     }
     Ok(())
@@ -142,10 +144,10 @@ fn write_infos(
 fn fields(job: &Job<'_>, account: &mut Account) -> Vec<(String, Value)> {
     let mut fields = Vec::new();
     let mut is_specified = false;
-    if let Some(beside) = job.beside {
-        for (field, value) in &beside.fields {
+    if let Some(extras) = job.extras {
+        for (field, value) in &extras.fields {
             is_specified |= field == "env_spec";
-            account.carry(&beside.shown(field));
+            account.carry(&extras.shown(field));
             fields.push((field.clone(), value.clone()));
         }
     }

@@ -1,19 +1,19 @@
 //! Rewriting a file of demonstrations in another layout: `yarak data convert IN OUT --to d4rl|robomimic|minari`.
 //!
-//! The new file is written beside its place, read back and compared with what was to be written, and only then moved
-//! there: an interruption leaves nothing half-written, and what stood there before is replaced only where that was asked for.
+//! The new file is written next to its place, read back and compared with what was to be written, and only then moved
+//! there: an interruption leaves nothing half-written, and what was there before is replaced only where that was asked for.
 //!
 //! - [`d4rl`] and [`robomimic`] are single files; [`minari`] is a folder, as Minari keeps its datasets.
-//! - What a file holds beside its transitions goes along where the new layout has a place for it, and is told in
+//! - What a file holds next to its transitions goes along where the new layout has a place for it, and is reported in
 //!   [`Converted::left_behind`] where it has none.
 //!
 //! The transitions are in memory while they are written, and one column of what goes along at a time.
 
 mod account;
 mod attributes;
-mod beside;
 pub mod d4rl;
 mod error;
+mod extras;
 pub mod minari;
 pub mod robomimic;
 mod spaces;
@@ -27,9 +27,9 @@ use serde::Serialize;
 pub use account::{Converted, LeftBehind};
 pub use error::ConvertError;
 
-use super::{End, Layout, LoadError, Reading, Recording, Transitions};
+use super::{DatasetFile, EpisodeEnd, Layout, LoadError, Reading, Transitions};
 use account::Account;
-use beside::Beside;
+use extras::Extras;
 
 /// A layout that files can be converted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -67,17 +67,17 @@ pub struct Origin {
     pub action_low: Vec<f32>,
     /// The greatest of each action element, `[action]`.
     pub action_high: Vec<f32>,
-    /// How many choices an action is one of; `None` where actions are vectors of real numbers.
-    pub choices: Option<usize>,
+    /// Number of discrete actions; `None` where actions are vectors of real numbers.
+    pub discrete_actions: Option<usize>,
 }
 
-/// Writes a recording in another layout, with what its file holds beside the transitions.
+/// Writes a dataset file in another layout, with what its file holds next to the transitions.
 ///
-/// `force` replaces what stands at `to`. For Minari `to` is the dataset's folder, whose name is the dataset's.
+/// `force` replaces what is at `to`. For Minari `to` is the dataset's folder, whose name is the dataset's.
 ///
 /// # Errors
 ///
-/// A file that cannot be read, what stands at `to` already, a place that cannot be written, and transitions that the layout
+/// A file that cannot be read, what is at `to` already, a place that cannot be written, and transitions that the layout
 /// cannot hold.
 ///
 /// ```
@@ -85,15 +85,15 @@ pub struct Origin {
 /// # let out = folder.path().join("copy-v0");
 /// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/d4rl/contiguous.hdf5");
 /// use yarak::data::convert::{Target, convert};
-/// use yarak::data::{Reading, Recording};
+/// use yarak::data::{Reading, DatasetFile};
 ///
-/// let recording = Recording::open(file, &Reading::default())?;
-/// let converted = convert(&recording, &out, Target::Minari, None, false)?;
+/// let dataset_file = DatasetFile::open(file, &Reading::default())?;
+/// let converted = convert(&dataset_file, &out, Target::Minari, None, false)?;
 /// assert_eq!(converted.carried, ["`infos/qpos`", "`metadata/algorithm`"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn convert(
-    recording: &Recording,
+    dataset_file: &DatasetFile,
     to: &Path,
     target: Target,
     origin: Option<&Origin>,
@@ -101,26 +101,26 @@ pub fn convert(
 ) -> Result<Converted, ConvertError> {
     refuse_what_stands(to, force)?;
     let mut account = Account::default();
-    let beside = Beside::of(recording, origin, &mut account)?;
-    let transitions = recording.read()?;
-    let (recorded, written) = (recording.recorded_steps(), transitions.len());
+    let extras = Extras::of(dataset_file, origin, &mut account)?;
+    let transitions = dataset_file.read()?;
+    let (recorded, written) = (dataset_file.recorded_steps(), transitions.len());
     if written < recorded {
         account.note(format!(
             "{} of the {recorded} recorded steps are no transitions and were not written: what followed them was not recorded",
             recorded - written
         ));
     }
-    let job = Job::new(&transitions, Some(&beside), origin)?;
+    let job = Job::new(&transitions, Some(&extras), origin)?;
     job.run(to, target, account, force)
 }
 
 /// Writes transitions in another layout.
 ///
-/// `force` replaces what stands at `to`. For Minari `to` is the dataset's folder, whose name is the dataset's.
+/// `force` replaces what is at `to`. For Minari `to` is the dataset's folder, whose name is the dataset's.
 ///
 /// # Errors
 ///
-/// What stands at `to` already, a place that cannot be written, and transitions that the layout cannot hold.
+/// What is at `to` already, a place that cannot be written, and transitions that the layout cannot hold.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -148,20 +148,20 @@ pub fn write(
 struct Job<'a> {
     transitions: &'a Transitions,
     /// What goes along, where the transitions are a file's.
-    beside: Option<&'a Beside<'a>>,
+    extras: Option<&'a Extras<'a>>,
     origin: Option<&'a Origin>,
-    choices: Option<Choices>,
+    discrete_actions: Option<DiscreteActions>,
 }
 
 /// Actions that are `first..first + count`.
 #[derive(Clone, Copy)]
-struct Choices {
+struct DiscreteActions {
     first: i64,
     count: usize,
 }
 
-impl Choices {
-    /// The choices as the file numbered them. The sum does not overflow: reading refuses numbers from 2²⁴ on.
+impl DiscreteActions {
+    /// The discrete actions as the file numbered them. The sum does not overflow: reading refuses numbers from 2²⁴ on.
     fn numbers(self, actions: &[f32]) -> Vec<i64> {
         actions
             .iter()
@@ -174,17 +174,17 @@ impl<'a> Job<'a> {
     /// Holds the data against the environment that they are said to be of.
     fn new(
         transitions: &'a Transitions,
-        beside: Option<&'a Beside<'a>>,
+        extras: Option<&'a Extras<'a>>,
         origin: Option<&'a Origin>,
     ) -> Result<Self, ConvertError> {
         let width = transitions.action().width;
-        let mut count = transitions.choices();
+        let mut count = transitions.discrete_actions();
         if let Some(origin) = origin {
-            let kind = |choices: Option<usize>| match choices {
-                Some(n) => format!("actions that are one of {n} choices"),
+            let kind = |discrete_actions: Option<usize>| match discrete_actions {
+                Some(n) => format!("actions that are one of {n} discrete actions"),
                 None => "actions that are real numbers".to_owned(),
             };
-            match (origin.choices, count) {
+            match (origin.discrete_actions, count) {
                 (None, None) if origin.action_low.len() != width => {
                     return Err(ConvertError::OtherActions {
                         environment: origin.environment.clone(),
@@ -193,7 +193,7 @@ impl<'a> Job<'a> {
                     });
                 }
                 (None, None) => {}
-                // Data that do not say how many choices there are have as many as were taken.
+                // Data that do not say how many discrete actions there are have as many as were taken.
                 (Some(all), Some(taken)) if all >= taken => count = Some(all),
                 (expected, found) => {
                     return Err(ConvertError::OtherKind {
@@ -204,13 +204,13 @@ impl<'a> Job<'a> {
                 }
             }
         }
-        let first = beside.and_then(|beside| beside.recording.choices());
+        let first = extras.and_then(|extras| extras.dataset_file.discrete_actions());
         Ok(Self {
             transitions,
-            beside,
+            extras,
             origin,
-            choices: count.map(|count| Choices {
-                first: first.map_or(0, |choices| choices.first),
+            discrete_actions: count.map(|count| DiscreteActions {
+                first: first.map_or(0, |discrete_actions| discrete_actions.first),
                 count,
             }),
         })
@@ -220,7 +220,7 @@ impl<'a> Job<'a> {
     fn environment(&self) -> Option<&str> {
         match self.origin {
             Some(origin) => Some(&origin.environment),
-            None => self.beside.and_then(|beside| beside.environment.as_deref()),
+            None => self.extras.and_then(|extras| extras.environment.as_deref()),
         }
     }
 
@@ -266,11 +266,11 @@ impl<'a> Job<'a> {
 
     /// What the file says of its environment, where that is not what was written.
     fn tell_of_the_environment(&self, target: Target, account: &mut Account) {
-        let Some(beside) = self.beside else {
+        let Some(extras) = self.extras else {
             return;
         };
-        let layout = beside.recording.layout();
-        if let (Some(origin), Some(own)) = (self.origin, &beside.environment)
+        let layout = extras.dataset_file.layout();
+        if let (Some(origin), Some(own)) = (self.origin, &extras.environment)
             && origin.environment != *own
         {
             account.note(format!(
@@ -279,7 +279,9 @@ impl<'a> Job<'a> {
             ));
         }
         let is_unchanged = target == Target::Robomimic && self.origin.is_none();
-        if layout == Layout::Robomimic && beside.recording.environment().is_some() && !is_unchanged
+        if layout == Layout::Robomimic
+            && extras.dataset_file.environment().is_some()
+            && !is_unchanged
         {
             let why = match self.origin {
                 None => "of robomimic's arguments of the environment its name alone has a place",
@@ -301,8 +303,8 @@ impl<'a> Job<'a> {
             path: to.to_owned(),
             what,
         };
-        let recording = Recording::open(fresh, &Reading::default())?;
-        let back = recording.read()?;
+        let dataset_file = DatasetFile::open(fresh, &Reading::default())?;
+        let back = dataset_file.read()?;
         let transitions = self.transitions;
         let same = |a: &[f32], b: &[f32]| {
             a.iter()
@@ -330,11 +332,14 @@ impl<'a> Job<'a> {
                 same(&back.action().values, &transitions.action().values),
             ),
             (
-                "choices",
-                back.choices() == self.choices.map(|choices| choices.count),
+                "discrete actions",
+                back.discrete_actions()
+                    == self
+                        .discrete_actions
+                        .map(|discrete_actions| discrete_actions.count),
             ),
             ("rewards", same(back.reward(), transitions.reward())),
-            ("terminals", back.terminal() == transitions.terminal()),
+            ("terminals", back.terminated() == transitions.terminated()),
             (
                 "episodes",
                 back.episodes()
@@ -346,11 +351,12 @@ impl<'a> Job<'a> {
         if let Some((what, _)) = checks.into_iter().find(|(_, same)| !same) {
             return Err(differs(what.to_owned()));
         }
-        let Some(beside) = self.beside else {
+        let Some(extras) = self.extras else {
             return Ok(());
         };
         for (from, place) in &account.columns {
-            if beside.recording.step_column(from)?.rows != recording.step_column(place)?.rows {
+            if extras.dataset_file.step_column(from)?.rows != dataset_file.step_column(place)?.rows
+            {
                 return Err(differs(format!("`{place}`")));
             }
         }
@@ -394,7 +400,7 @@ fn stranger_in(folder: &Path) -> Option<PathBuf> {
     strangers.into_iter().min()
 }
 
-/// Moves what was written to its place. What stood there is moved aside first and deleted last.
+/// Moves what was written to its place. What was there is moved aside first and deleted last.
 fn put(fresh: &Path, to: &Path, begun: &Path, force: bool) -> Result<(), ConvertError> {
     let io = |source| ConvertError::Io {
         path: to.to_owned(),
@@ -416,7 +422,7 @@ fn put(fresh: &Path, to: &Path, begun: &Path, force: bool) -> Result<(), Convert
 }
 
 /// How many episodes end in this way.
-fn count(transitions: &Transitions, end: End) -> usize {
+fn count(transitions: &Transitions, end: EpisodeEnd) -> usize {
     transitions
         .episodes()
         .iter()

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::account::Account;
-use super::beside::{Beside, plain_name};
+use super::extras::{Extras, plain_name};
 use super::{ConvertError, Job, count, spaces};
 use crate::data::hdf5::{GroupWriter, Key, Writer};
-use crate::data::{Column, End, Layout};
+use crate::data::{Column, EpisodeEnd, Layout};
 
 /// The observation's key where it has no named parts; robomimic's own converter from D4RL has the same.
 pub const OBSERVATION_KEY: &str = "flat";
@@ -21,9 +21,9 @@ const GYM_TYPE: u32 = 2;
 /// Writes a file with one demonstration per episode. `dones` is 1 where the episode terminated, and nowhere else.
 pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(), ConvertError> {
     let transitions = job.transitions;
-    if let Some(choices) = job.choices {
-        return Err(ConvertError::Choices {
-            choices: choices.count,
+    if let Some(discrete_actions) = job.discrete_actions {
+        return Err(ConvertError::DiscreteActions {
+            discrete_actions: discrete_actions.count,
         });
     }
     let keys = keys(job);
@@ -52,44 +52,44 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
         let action = transitions.action();
         demonstration.matrix("actions", action.rows_between(&rows), action.width)?;
         demonstration.vector("rewards", &transitions.reward()[rows.clone()])?;
-        demonstration.flags("dones", transitions.terminal()[rows].iter().copied())?;
+        demonstration.flags("dones", transitions.terminated()[rows].iter().copied())?;
         demonstrations.push(demonstration);
     }
-    if let Some(beside) = job.beside {
-        write_columns(job, beside, &demonstrations, account)?;
-        let layout = beside.recording.layout();
-        for info in &beside.singles {
+    if let Some(extras) = job.extras {
+        write_columns(job, extras, &demonstrations, account)?;
+        let layout = extras.dataset_file.layout();
+        for info in &extras.singles {
             match info.path.strip_prefix("mask/") {
                 Some(_) if layout == Layout::Robomimic => {}
                 _ => account.leave(&info.path, "robomimic has no place for it"),
             }
         }
-        // Those of a D4RL file are datasets, which were told above.
+        // Those of a D4RL file are datasets, which were reported above.
         if layout == Layout::Minari {
-            for field in beside.fields.keys() {
+            for field in extras.fields.keys() {
                 account.leave(field, "robomimic has no place for it");
             }
         }
         if layout == Layout::Robomimic {
-            write_filters(beside, &writer.root(), account)?;
+            write_filters(extras, &writer.root(), account)?;
         }
     }
     writer.close()?;
     spaces::leave(job, account)?;
-    if let Some(beside) = job.beside {
-        let parts = beside.recording.observation();
+    if let Some(extras) = job.extras {
+        let parts = extras.dataset_file.observation();
         let has_own = parts.iter().map(|key| (&key.name, &key.shape));
         if !has_own.eq(keys.iter().map(|(name, shape)| (name, shape))) {
             account.note_joined("observations", parts);
         }
-        account.note_joined("actions", beside.recording.action());
+        account.note_joined("actions", extras.dataset_file.action());
     }
     let names: Vec<String> = keys.iter().map(|(name, _)| format!("`{name}`")).collect();
     account.note(format!(
         "observations are {}; `dones` marks terminal steps alone",
         names.join(", ")
     ));
-    let unfinished = count(transitions, End::Unfinished);
+    let unfinished = count(transitions, EpisodeEnd::Unfinished);
     if unfinished > 0 {
         account.note(format!(
             "robomimic does not tell unfinished demonstrations from truncated ones: {unfinished} are unfinished"
@@ -104,8 +104,8 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
 /// The parts of an observation by name and shape, in the order in which they are read back: that of their names.
 fn keys(job: &Job<'_>) -> Vec<(String, Vec<usize>)> {
     let width = job.transitions.observation().width;
-    let parts: &[Key] = match job.beside.map(|beside| beside.recording) {
-        Some(recording) if recording.layout() != Layout::D4rl => recording.observation(),
+    let parts: &[Key] = match job.extras.map(|extras| extras.dataset_file) {
+        Some(dataset_file) if dataset_file.layout() != Layout::D4rl => dataset_file.observation(),
         _ => &[],
     };
     let is_named = !matches!(parts, [one] if one.name == "observations") && !parts.is_empty();
@@ -125,10 +125,10 @@ fn part(column: &Column, rows: std::ops::Range<usize>, from: usize, width: usize
 }
 
 fn environment_arguments(job: &Job<'_>) -> String {
-    let recording = job.beside.map(|beside| beside.recording);
-    if let (None, Some(recording)) = (job.origin, recording)
-        && recording.layout() == Layout::Robomimic
-        && let Some(arguments) = recording.environment()
+    let dataset_file = job.extras.map(|extras| extras.dataset_file);
+    if let (None, Some(dataset_file)) = (job.origin, dataset_file)
+        && dataset_file.layout() == Layout::Robomimic
+        && let Some(arguments) = dataset_file.environment()
     {
         return arguments.to_owned();
     }
@@ -144,12 +144,12 @@ fn environment_arguments(job: &Job<'_>) -> String {
 /// A column is a dataset in each demonstration: `states`, and whatever a robomimic file had.
 fn write_columns(
     job: &Job<'_>,
-    beside: &Beside<'_>,
+    extras: &Extras<'_>,
     demonstrations: &[GroupWriter<'_>],
     account: &mut Account,
 ) -> Result<(), ConvertError> {
-    let is_robomimic = beside.recording.layout() == Layout::Robomimic;
-    beside.write_columns(
+    let is_robomimic = extras.dataset_file.layout() == Layout::Robomimic;
+    extras.write_columns(
         account,
         false,
         |name| match plain_name(name) {
@@ -171,18 +171,18 @@ fn write_columns(
 
 /// Filter keys name demonstrations, which have new names where one was split at a terminal.
 fn write_filters(
-    beside: &Beside<'_>,
+    extras: &Extras<'_>,
     root: &GroupWriter<'_>,
     account: &mut Account,
 ) -> Result<(), ConvertError> {
-    let numbers = beside.recording.recorded_numbers();
+    let numbers = extras.dataset_file.recorded_numbers();
     let there: BTreeSet<String> = numbers
         .iter()
         .map(|number| format!("demo_{number}"))
         .collect();
-    for key in beside.recording.filter_keys()? {
+    for key in extras.dataset_file.filter_keys()? {
         let place = format!("mask/{key}");
-        let listed = beside.recording.file().read_texts(&place)?;
+        let listed = extras.dataset_file.file().read_texts(&place)?;
         let listed: BTreeSet<String> = listed.into_iter().collect();
         let names: Vec<String> = numbers
             .iter()

@@ -1,14 +1,14 @@
 //! The spaces of observations and actions: what the environment that was named has, or what the file itself says.
 
 use super::account::Account;
-use super::{Choices, Job, LoadError};
+use super::{DiscreteActions, Job, LoadError};
 use crate::data::hdf5::JoinedBounds;
 
 /// The names of the spaces, as Minari has them.
 const NAMES: [&str; 2] = ["observation_space", "action_space"];
 
 /// Why a space that the file has is not in the new one.
-const NAMED: &str = "--env names the environment, whose space stands there";
+const NAMED: &str = "--env names the environment, whose space is there";
 
 /// The spaces of observations and of actions as Minari writes them, each one Box, or a Discrete.
 pub(super) fn for_minari(job: &Job<'_>, account: &mut Account) -> Result<[String; 2], LoadError> {
@@ -23,14 +23,14 @@ pub(super) fn for_minari(job: &Job<'_>, account: &mut Account) -> Result<[String
     let mut spaces = [String::new(), String::new()];
     let mut unbounded = Vec::new();
     for (index, own) in own.into_iter().enumerate() {
-        if let (1, Some(choices)) = (index, job.choices) {
+        if let (1, Some(discrete_actions)) = (index, job.discrete_actions) {
             let declared = job
-                .beside
-                .and_then(|beside| beside.recording.choices()?.count);
-            if own.is_some() && declared.is_some_and(|count| count != choices.count) {
+                .extras
+                .and_then(|extras| extras.dataset_file.discrete_actions()?.count);
+            if own.is_some() && declared.is_some_and(|count| count != discrete_actions.count) {
                 account.leave(NAMES[index], NAMED);
             }
-            spaces[index] = discrete(choices);
+            spaces[index] = discrete(discrete_actions);
             continue;
         }
         let width = widths[index];
@@ -83,7 +83,7 @@ pub(super) fn for_minari(job: &Job<'_>, account: &mut Account) -> Result<[String
 /// Tells of spaces that go to a layout without any. A Discrete of actions is written down with them.
 pub(super) fn leave(job: &Job<'_>, account: &mut Account) -> Result<(), LoadError> {
     for (index, own) in of_the_file(job)?.into_iter().enumerate() {
-        let is_written = index == 1 && job.choices.is_some();
+        let is_written = index == 1 && job.discrete_actions.is_some();
         if own.is_some_and(|own| own.is_bounded() || !own.are_all) && !is_written {
             account.leave(
                 NAMES[index],
@@ -95,18 +95,18 @@ pub(super) fn leave(job: &Job<'_>, account: &mut Account) -> Result<(), LoadErro
 }
 
 fn of_the_file(job: &Job<'_>) -> Result<[Option<JoinedBounds>; 2], LoadError> {
-    match job.beside {
-        Some(beside) => beside.recording.space_bounds(),
+    match job.extras {
+        Some(extras) => extras.dataset_file.space_bounds(),
         None => Ok([None, None]),
     }
 }
 
 /// A Discrete as Minari writes spaces.
-fn discrete(Choices { first, count }: Choices) -> String {
+fn discrete(DiscreteActions { first, count }: DiscreteActions) -> String {
     format!(r#"{{"type": "Discrete", "dtype": "int64", "start": {first}, "n": {count}}}"#)
 }
 
-/// A Box of float32 as Minari writes spaces: JSON in which Python's `Infinity` may stand.
+/// A Box of float32 as Minari writes spaces: JSON in which Python's `Infinity` may be.
 fn space(low: &[f32], high: &[f32]) -> String {
     let list = |bounds: &[f32]| {
         let bounds: Vec<String> = bounds

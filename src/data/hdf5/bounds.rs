@@ -1,7 +1,7 @@
 //! What a file says of the bounds of its observations and actions.
 
 use super::space::Space;
-use super::{Key, Layout, LoadError, Recording, minari};
+use super::{DatasetFile, Key, Layout, LoadError, minari};
 
 /// The bounds of actions that a file gives, `[action]` each.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +35,7 @@ impl JoinedBounds {
     }
 }
 
-impl Recording {
+impl DatasetFile {
     /// What Minari's spaces say of observations and of actions; `None` where there are none.
     pub(in crate::data) fn space_bounds(&self) -> Result<[Option<JoinedBounds>; 2], LoadError> {
         if self.layout() != Layout::Minari {
@@ -49,7 +49,7 @@ impl Recording {
     }
 
     /// The bounds of actions that the file itself gives: Minari's action space. `None` where it gives none: in other layouts, for
-    /// choices, and for a space without a finite bound.
+    /// discrete actions, and for a space without a finite bound.
     ///
     /// # Errors
     ///
@@ -57,16 +57,16 @@ impl Recording {
     ///
     /// ```
     /// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/layouts/minari/nested");
-    /// use yarak::data::{Reading, Recording};
+    /// use yarak::data::{Reading, DatasetFile};
     ///
-    /// let recording = Recording::open(file, &Reading::default())?;
-    /// if let Some(bounds) = recording.action_bounds()? {
+    /// let dataset_file = DatasetFile::open(file, &Reading::default())?;
+    /// if let Some(bounds) = dataset_file.action_bounds()? {
     ///     println!("{}: {:?} to {:?}", bounds.of, bounds.low, bounds.high);
     /// }
     /// # Ok::<(), yarak::data::LoadError>(())
     /// ```
     pub fn action_bounds(&self) -> Result<Option<ActionBounds>, LoadError> {
-        if self.choices().is_some() {
+        if self.discrete_actions().is_some() {
             return Ok(None);
         }
         let [_, bounds] = self.space_bounds()?;

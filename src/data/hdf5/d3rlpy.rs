@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `num_episodes` | one number | whole number |
 //! | `observations_N`, or `observations_N_0`, `observations_N_1` and so on | `[T, ...]` | numbers |
-//! | `actions_N` | `[T, action]` | floats, or whole numbers `[T, 1]` that are choices |
+//! | `actions_N` | `[T, action]` | floats, or whole numbers `[T, 1]` that are discrete actions |
 //! | `rewards_N` | `[T, 1]` or `[T]` | numbers |
 //! | `terminated_N` | one number | bool |
 //!
@@ -16,15 +16,15 @@
 //!
 //! Files that d3rlpy 1 wrote have D4RL's datasets and are read as such, with `episode_terminals` for `timeouts`.
 
-use super::assembly::{Assembly, NextRule, Part, dataset};
-use super::minari::choices;
-use super::recording::{Index, Values};
+use super::dataset_file::{Index, Values};
+use super::episode_index::{EpisodeIndex, NextRule, Part, dataset};
+use super::minari::discrete_actions;
 use super::{File, Layout, LoadError, Reading, names};
-use crate::data::End;
+use crate::data::EpisodeEnd;
 
 const COUNT: &str = "num_episodes";
 
-/// Whether the count and a part of an observation stand where d3rlpy puts them.
+/// Whether the count and a part of an observation are where d3rlpy puts them.
 pub(super) fn is_it(file: &File) -> bool {
     file.listed(COUNT).is_some()
         && ["observations_0", "observations_0_0", "actions_0"]
@@ -75,7 +75,7 @@ pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
         Part::Observation | Part::NextObservation => part_path(number, name),
     });
     let action = vec!["actions".to_owned()];
-    let mut assembly = Assembly::new(
+    let mut episode_index = EpisodeIndex::new(
         file,
         layout,
         NextRule::Absent,
@@ -83,9 +83,9 @@ pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
         0,
         [observation, action],
     )?;
-    let choices = choices(file, assembly.action(), None)?;
+    let discrete_actions = discrete_actions(file, episode_index.action(), None)?;
     for number in 0..declared {
-        let steps = assembly.steps(number)?;
+        let steps = episode_index.steps(number)?;
         let path = format!("terminated_{number}");
         dataset(file, layout, &path, "whether the episode terminated")?;
         let terminated = match file.read::<bool>(&path, ..)?[..] {
@@ -101,16 +101,16 @@ pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
         };
         let terminals: &[usize] = if terminated { &[steps - 1] } else { &[] };
         let reward = format!("rewards_{number}");
-        assembly.add(number, &reward, steps, terminals, End::Truncated)?;
+        episode_index.add(number, &reward, steps, terminals, EpisodeEnd::Truncated)?;
     }
-    let (episodes, values) = assembly.finish()?;
+    let (episodes, values) = episode_index.finish()?;
     Ok(Index {
         observation: values.observation.clone(),
         action: values.action.clone(),
         episodes,
         recorded: declared as usize,
         held_out: None,
-        choices,
+        discrete_actions,
         environment: None,
         values: Values::Episodic(values),
     })

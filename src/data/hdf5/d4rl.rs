@@ -3,7 +3,7 @@
 //! | dataset | shape | type |
 //! |---|---|---|
 //! | `observations` | `[N, observation]` | float |
-//! | `actions` | `[N, action]`, or `[N]` or `[N, 1]` of choices | float, or whole numbers that are choices |
+//! | `actions` | `[N, action]`, or `[N]` or `[N, 1]` of discrete actions | float, or whole numbers, which are discrete actions |
 //! | `rewards` | `[N]` or `[N, 1]` | float |
 //! | `terminals` | `[N]` or `[N, 1]` | bool, or 0 and 1 of any type |
 //! | `timeouts` (optional) | like `terminals` | like `terminals` |
@@ -13,7 +13,7 @@
 //! stands for it, as d3rlpy 1 wrote it.
 //!
 //! **Choices.** How many there are, and the first one's number, D4RL says nowhere. The attributes `n` and `start` of `actions`, which
-//! converted files have, say it in the words of Gymnasium's `Discrete`; without them choices count from 0 to the greatest that was taken.
+//! converted files have, say it in the words of Gymnasium's `Discrete`; without them discrete actions count from 0 to the greatest that was taken.
 //!
 //! **Ends.** A row of `terminals` ends its episode as terminal, a row of `timeouts` as truncated, and where both are set the
 //! terminal wins. Without `timeouts` only terminals end episodes. The last episode of the file is unfinished unless its last
@@ -33,11 +33,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::d4rl_rules::{episodes, qlearning_rows, without_last};
+use super::dataset_file::{Block, Index, Key, Values, overlapping};
 use super::huge_pages::zeros;
-use super::recording::{Block, Index, Key, Values, overlapping};
-use super::{Choices, DatasetInfo, Dtype, File, FileError, Layout, LoadError, Reading, Rule};
+use super::{
+    DatasetInfo, DiscreteActions, Dtype, File, FileError, Layout, LoadError, Reading, Rule,
+};
 use crate::data::transitions::first_not_finite;
-use crate::data::{Column, End, Episode};
+use crate::data::{Column, Episode, EpisodeEnd};
 
 /// Every dataset that this layout reads, in the order in which they are listed.
 pub const COLUMNS: [&str; 7] = [
@@ -55,7 +57,7 @@ const MATRIX: &str =
 const VECTOR: &str = "float16, float32 or float64 of shape [N] or [N, 1]";
 const FLAGS: &str = "bool, or 0 and 1 of any number type, of shape [N] or [N, 1]";
 
-/// Whether at least two of the layout's four required names stand at the top level.
+/// Whether at least two of the layout's four required names are at the top level.
 pub(super) fn is_it(file: &File) -> bool {
     let stands =
         |dataset: &&&str| !matches!(file.dataset(dataset), Err(FileError::NoDataset { .. }));
@@ -64,8 +66,8 @@ pub(super) fn is_it(file: &File) -> bool {
 
 pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> {
     let width = matrix_width(file, "observations")?;
-    let choices = choices(file)?;
-    let action = match choices {
+    let discrete_actions = discrete_actions(file)?;
+    let action = match discrete_actions {
         Some(_) => 1,
         None => matrix_width(file, "actions")?,
     };
@@ -159,7 +161,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         recorded: transitions.len(),
         episodes: transitions,
         held_out: None,
-        choices,
+        discrete_actions,
         environment: file.text_attribute("", "env")?,
         values: Values::D4rl(D4rlRows {
             kept: kept.into_iter().map(|episode| episode.rows).collect(),
@@ -171,7 +173,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     })
 }
 
-/// Where the values of every transition stand.
+/// Where the values of every transition are.
 pub(super) struct D4rlRows {
     /// The file's rows of each episode's transitions.
     pub(super) kept: Vec<Range<usize>>,
@@ -184,7 +186,7 @@ pub(super) struct D4rlRows {
     pub(super) rows: usize,
 }
 
-/// Where next observations stand.
+/// Where next observations are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NextRule {
     /// In `next_observations`.
@@ -211,7 +213,8 @@ impl D4rlRows {
             .map(|((episode, part), kept)| {
                 let offset = part.start - episode.rows.start;
                 let start = kept.start + offset;
-                let ends_here = part.end == episode.rows.end && episode.end == End::Terminal;
+                let ends_here =
+                    part.end == episode.rows.end && episode.end == EpisodeEnd::Terminated;
                 (start..start + part.len(), ends_here)
             })
             .collect();
@@ -311,7 +314,7 @@ fn matrix_width(file: &File, dataset: &'static str) -> Result<usize, LoadError> 
 }
 
 /// What actions choose from, where they are one whole number a row.
-fn choices(file: &File) -> Result<Option<Choices>, LoadError> {
+fn discrete_actions(file: &File) -> Result<Option<DiscreteActions>, LoadError> {
     let Ok(info) = file.dataset("actions") else {
         return Ok(None);
     };
@@ -324,7 +327,7 @@ fn choices(file: &File) -> Result<Option<Choices>, LoadError> {
         .and_then(|n| usize::try_from(n).ok())
         .filter(|n| *n > 0);
     let first = file.whole_attribute("actions", "start")?.unwrap_or(0);
-    Choices::declared(file, "actions", first, count).map(Some)
+    DiscreteActions::declared(file, "actions", first, count).map(Some)
 }
 
 /// Checks a dataset of shape `[N]` or `[N, 1]`.

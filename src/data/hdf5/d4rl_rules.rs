@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::data::{End, Episode};
+use crate::data::{Episode, EpisodeEnd};
 
 /// The episodes of the file's rows.
 pub(super) fn episodes(terminals: &[bool], timeouts: &[bool]) -> Vec<Episode> {
@@ -10,9 +10,9 @@ pub(super) fn episodes(terminals: &[bool], timeouts: &[bool]) -> Vec<Episode> {
     let mut start = 0;
     for (row, (&terminal, &timeout)) in terminals.iter().zip(timeouts).enumerate() {
         let end = match (terminal, timeout) {
-            (true, _) => End::Terminal,
-            (false, true) => End::Truncated,
-            (false, false) if row + 1 == terminals.len() => End::Unfinished,
+            (true, _) => EpisodeEnd::Terminated,
+            (false, true) => EpisodeEnd::Truncated,
+            (false, false) if row + 1 == terminals.len() => EpisodeEnd::Unfinished,
             (false, false) => continue,
         };
         episodes.push(Episode {
@@ -27,7 +27,7 @@ pub(super) fn episodes(terminals: &[bool], timeouts: &[bool]) -> Vec<Episode> {
 /// Drops the last row of every episode that something else than a terminal ended: nothing that followed it was recorded.
 pub(super) fn without_last(mut recorded: Vec<Episode>) -> Vec<Episode> {
     for episode in &mut recorded {
-        if episode.end != End::Terminal {
+        if episode.end != EpisodeEnd::Terminated {
             episode.rows.end -= 1;
         }
     }
@@ -58,19 +58,19 @@ pub(super) fn qlearning_rows(
             None => step_limit == Some(step + 1),
         };
         if timed_out {
-            close(start..row, End::Truncated);
+            close(start..row, EpisodeEnd::Truncated);
             start = row + 1;
             step = 0;
             continue;
         }
         if terminals[row] {
-            close(start..row + 1, End::Terminal);
+            close(start..row + 1, EpisodeEnd::Terminated);
             start = row + 1;
             step = 0;
         }
         step += 1;
     }
-    close(start..last, End::Unfinished);
+    close(start..last, EpisodeEnd::Unfinished);
     episodes
 }
 
@@ -82,7 +82,7 @@ mod tests {
         text.chars().map(|c| c == 'x').collect()
     }
 
-    fn listed(episodes: Vec<Episode>) -> Vec<(Range<usize>, End)> {
+    fn listed(episodes: Vec<Episode>) -> Vec<(Range<usize>, EpisodeEnd)> {
         episodes.into_iter().map(|e| (e.rows, e.end)).collect()
     }
 
@@ -91,10 +91,10 @@ mod tests {
         assert_eq!(
             listed(episodes(&flags("..x...x."), &flags("..x.x..."))),
             [
-                (0..3, End::Terminal),
-                (3..5, End::Truncated),
-                (5..7, End::Terminal),
-                (7..8, End::Unfinished)
+                (0..3, EpisodeEnd::Terminated),
+                (3..5, EpisodeEnd::Truncated),
+                (5..7, EpisodeEnd::Terminated),
+                (7..8, EpisodeEnd::Unfinished)
             ]
         );
     }
@@ -104,7 +104,10 @@ mod tests {
         let recorded = episodes(&flags(".x...."), &flags("....x."));
         assert_eq!(
             listed(without_last(recorded)),
-            [(0..2, End::Terminal), (2..4, End::Truncated)]
+            [
+                (0..2, EpisodeEnd::Terminated),
+                (2..4, EpisodeEnd::Truncated)
+            ]
         );
     }
 
@@ -114,9 +117,9 @@ mod tests {
         assert_eq!(
             listed(found),
             [
-                (0..2, End::Truncated),
-                (3..4, End::Truncated),
-                (5..7, End::Terminal)
+                (0..2, EpisodeEnd::Truncated),
+                (3..4, EpisodeEnd::Truncated),
+                (5..7, EpisodeEnd::Terminated)
             ]
         );
     }
@@ -127,12 +130,12 @@ mod tests {
         assert_eq!(
             listed(found),
             [
-                (0..3, End::Truncated),
-                (4..7, End::Truncated),
-                (8..10, End::Terminal),
-                (10..12, End::Terminal),
-                (12..14, End::Truncated),
-                (15..17, End::Unfinished),
+                (0..3, EpisodeEnd::Truncated),
+                (4..7, EpisodeEnd::Truncated),
+                (8..10, EpisodeEnd::Terminated),
+                (10..12, EpisodeEnd::Terminated),
+                (12..14, EpisodeEnd::Truncated),
+                (15..17, EpisodeEnd::Unfinished),
             ]
         );
     }

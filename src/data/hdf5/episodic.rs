@@ -4,14 +4,14 @@
 use std::ops::Range;
 use std::thread;
 
-use super::assembly::dataset;
 use super::d4rl::not_finite;
+use super::dataset_file::{Block, Key};
+use super::episode_index::dataset;
 use super::huge_pages::zeros;
-use super::recording::{Block, Key};
 use super::{File, Layout, LoadError};
 use crate::data::Column;
 
-/// Where the values of every transition stand.
+/// Where the values of every transition are.
 pub(super) struct Episodic {
     pub(super) observation: Vec<Key>,
     pub(super) action: Vec<Key>,
@@ -32,7 +32,7 @@ pub(super) struct Source {
     pub(super) reward: usize,
 }
 
-/// Where an episode's next observations stand.
+/// Where an episode's next observations are.
 pub(super) enum Next {
     /// In datasets of their own, row by row.
     Recorded(Vec<usize>),

@@ -54,7 +54,7 @@ pub enum FileError {
     Virtual {
         /// The file.
         file: PathBuf,
-        /// Where the declaration stands.
+        /// Where the declaration is.
         offset: u64,
     },
     /// A group from which links were deleted and whose list of links still shows it.
@@ -97,7 +97,7 @@ pub enum FileError {
         file: PathBuf,
         /// The path that was asked for.
         dataset: String,
-        /// What stands at the file's top level.
+        /// What is at the file's top level.
         found: String,
     },
     /// Data that lie in another file.
@@ -166,7 +166,7 @@ pub enum FileError {
         row: usize,
         /// The element within the row, from 0.
         column: usize,
-        /// What stands there.
+        /// What is there.
         value: String,
         /// What was asked for.
         wanted: &'static str,

@@ -129,7 +129,7 @@ impl File {
         self.datasets.as_slice()
     }
 
-    /// What stands at the top level, in order: datasets by name, shape and type, groups by name with a trailing `/`.
+    /// What is at the top level, in order: datasets by name, shape and type, groups by name with a trailing `/`.
     pub fn top_level(&self) -> Vec<String> {
         let mut names: Vec<String> = self
             .datasets

@@ -2,7 +2,7 @@
 
 /// So many zeros, in pages of two megabytes where Linux has them to give.
 ///
-/// A fresh column is first touched page by page, and with pages of 4 KiB that takes longer than reading what is to stand in it
+/// A fresh column is first touched page by page, and with pages of 4 KiB that takes longer than reading what goes into it
 /// (NumPy asks for the same).
 pub(super) fn zeros(len: usize) -> Vec<f32> {
     let mut values = vec![0.0; len];

@@ -22,7 +22,7 @@ pub enum LoadError {
     UnknownLayout {
         /// The file.
         file: PathBuf,
-        /// What stands at its top level.
+        /// What is at its top level.
         found: String,
     },
     /// A dataset that the layout needs is not there.
@@ -36,7 +36,7 @@ pub enum LoadError {
         layout: Layout,
         /// What was expected there.
         expected: String,
-        /// What stands at the file's top level.
+        /// What is at the file's top level.
         found: String,
     },
     /// A dataset of another shape or type than the layout's.
@@ -101,7 +101,7 @@ pub enum LoadError {
         row: usize,
         /// The column, from 0.
         column: usize,
-        /// What stands there.
+        /// What is there.
         value: f32,
     },
     /// Data that were read from the file before, and are not what they were.
@@ -239,9 +239,9 @@ pub enum LoadError {
         /// The file.
         file: PathBuf,
     },
-    /// Actions that are choices, of several kinds at once or outside their range.
+    /// Discrete actions, of several kinds at once or outside their range.
     #[error("{}: dataset `{dataset}` holds {found}; expected {expected}", .file.display())]
-    Choices {
+    DiscreteActions {
         /// The file.
         file: PathBuf,
         /// The path inside the file.

@@ -1,10 +1,10 @@
 //! The Minari layout: a group an episode (Younis et al., <https://minari.farama.org>), in `main_data.hdf5`, with
-//! `metadata.json` beside it (Minari 0.5) or attributes in the file (Minari 0.4).
+//! `metadata.json` next to it (Minari 0.5) or attributes in the file (Minari 0.4).
 //!
 //! | dataset of `episode_N/` | shape | type |
 //! |---|---|---|
 //! | `observations` | `[T + 1, ...]`, or a group of such | numbers |
-//! | `actions` | `[T, ...]`, or a group of such | floats, or whole numbers `[T]` that are choices |
+//! | `actions` | `[T, ...]`, or a group of such | floats, or whole numbers `[T]` that are discrete actions |
 //! | `rewards` | `[T]` or `[T, 1]` | numbers |
 //! | `terminations`, `truncations` | `[T]` or `[T, 1]` | bool, or 0 and 1 of any type |
 //! | `infos/` (optional) | anything | anything |
@@ -24,17 +24,17 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::assembly::{Assembly, NextRule, Part};
-use super::recording::{Index, Key, Values};
+use super::dataset_file::{Index, Key, Values};
+use super::episode_index::{EpisodeIndex, NextRule, Part};
 use super::space::{Space, parse_json, parse_json_with};
-use super::{Choices, Dtype, File, Layout, LoadError, Reading, names};
-use crate::data::End;
+use super::{DiscreteActions, Dtype, File, Layout, LoadError, Reading, names};
+use crate::data::EpisodeEnd;
 
 const METADATA: &str = "metadata.json";
 /// More than any space needs.
 const MAX_METADATA_BYTES: u64 = 64 << 20;
 
-/// Whether the first dataset of an episode stands where Minari puts it.
+/// Whether the first dataset of an episode is where Minari puts it.
 pub(super) fn is_it(file: &File) -> bool {
     file.datasets().iter().any(|dataset| {
         dataset
@@ -100,7 +100,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
             format!("episode_{number}/{group}/{name}")
         }
     });
-    let mut assembly = Assembly::new(
+    let mut episode_index = EpisodeIndex::new(
         file,
         Layout::Minari,
         NextRule::OneMore,
@@ -108,17 +108,18 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         0,
         [observation, action],
     )?;
-    let choices = choices(file, assembly.action(), metadata.action.as_ref())?;
+    let discrete_actions =
+        discrete_actions(file, episode_index.action(), metadata.action.as_ref())?;
     let mut wanted = Vec::new();
     let mut steps_found = 0;
     for number in &episodes {
-        let steps = assembly.steps(*number)?;
+        let steps = episode_index.steps(*number)?;
         steps_found += steps;
         for name in ["terminations", "truncations"] {
             wanted.push((format!("episode_{number}/{name}"), steps));
         }
     }
-    let flags = assembly.flags(&wanted)?;
+    let flags = episode_index.flags(&wanted)?;
     let ends = |place: usize| {
         let (path, steps) = &wanted[place];
         match flags[place].iter().position(|flag| *flag) {
@@ -133,25 +134,25 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     };
     for (place, number) in episodes.iter().enumerate() {
         let (number, steps) = (*number, wanted[2 * place].1);
-        let (terminal, truncated) = (ends(2 * place)?, ends(2 * place + 1)?);
-        let terminals: &[usize] = if terminal { &[steps - 1] } else { &[] };
+        let (terminated, truncated) = (ends(2 * place)?, ends(2 * place + 1)?);
+        let terminals: &[usize] = if terminated { &[steps - 1] } else { &[] };
         let end = if truncated {
-            End::Truncated
+            EpisodeEnd::Truncated
         } else {
-            End::Unfinished
+            EpisodeEnd::Unfinished
         };
         let reward = format!("episode_{number}/rewards");
-        assembly.add(number, &reward, steps, terminals, end)?;
+        episode_index.add(number, &reward, steps, terminals, end)?;
     }
     count("steps", metadata.steps, steps_found)?;
-    let (found, values) = assembly.finish()?;
+    let (found, values) = episode_index.finish()?;
     Ok(Index {
         observation: values.observation.clone(),
         action: values.action.clone(),
         episodes: found,
         recorded: episodes.len(),
         held_out: None,
-        choices,
+        discrete_actions,
         environment: metadata.environment,
         values: Values::Episodic(values),
     })
@@ -202,11 +203,11 @@ pub(in crate::data) fn fields<const N: usize>(
 }
 
 /// What actions choose from, where they are whole numbers.
-pub(super) fn choices(
+pub(super) fn discrete_actions(
     file: &File,
     keys: &[Key],
     space: Option<&Space>,
-) -> Result<Option<Choices>, LoadError> {
+) -> Result<Option<DiscreteActions>, LoadError> {
     if keys.iter().all(|key| key.dtype.is_float()) {
         return Ok(None);
     }
@@ -216,9 +217,9 @@ pub(super) fn choices(
                 Some(Space::Discrete { n, start }) => (*start, Some(*n)),
                 _ => (0, None),
             };
-            Choices::declared(file, &key.name, first, count).map(Some)
+            DiscreteActions::declared(file, &key.name, first, count).map(Some)
         }
-        _ => Err(LoadError::Choices {
+        _ => Err(LoadError::DiscreteActions {
             file: file.path().to_owned(),
             dataset: "actions".to_owned(),
             found: keys
@@ -231,7 +232,7 @@ pub(super) fn choices(
     }
 }
 
-/// What Minari says about a dataset beside its values.
+/// What Minari says about a dataset next to its values.
 #[derive(Default)]
 struct Metadata {
     episodes: Option<u64>,

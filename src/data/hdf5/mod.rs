@@ -1,16 +1,17 @@
 //! HDF5 files of demonstrations, and the layouts that the field writes into them.
 //!
-//! [`File`] is the only code that touches an HDF5 library; a layout is a file beside it that says which datasets mean what.
-//! [`Recording`] is an open file whose columns and episodes are known; [`Reading`] answers what a layout leaves open.
+//! [`File`] is the only code that touches an HDF5 library; a layout is a file next to it that says which datasets mean what.
+//! [`DatasetFile`] is an open file whose columns and episodes are known; [`Reading`] answers what a layout leaves open.
 //! To add a layout: a module with an `is_it` and an `index` function, and a variant of [`Layout`].
 
-mod assembly;
 mod bounds;
-mod choices;
 pub mod d3rlpy;
 pub mod d4rl;
 mod d4rl_rules;
+mod dataset_file;
+mod discrete_actions;
 mod element;
+mod episode_index;
 mod episodic;
 mod error;
 mod file;
@@ -21,7 +22,6 @@ pub mod minari;
 mod names;
 mod raw;
 mod reading;
-mod recording;
 pub mod robomimic;
 mod selection;
 mod space;
@@ -38,19 +38,19 @@ use serde::Serialize;
 
 pub use bounds::ActionBounds;
 pub(in crate::data) use bounds::JoinedBounds;
-pub use choices::Choices;
+pub use dataset_file::{DatasetFile, Key};
+pub use discrete_actions::DiscreteActions;
 pub use element::{Dtype, Element};
 pub use error::FileError;
 pub use file::File;
 pub use listing::DatasetInfo;
 pub use load_error::LoadError;
 pub use reading::{Dones, Reading, Rule};
-pub use recording::{Key, Recording};
 pub(in crate::data) use step_column::StepColumn;
 pub(in crate::data) use writer::{GroupWriter, Writer};
 
 use super::Transitions;
-use recording::Index;
+use dataset_file::Index;
 
 /// Reads all of a file of demonstrations, or of a folder that Minari wrote, in whichever known layout it is.
 ///
@@ -65,7 +65,7 @@ use recording::Index;
 /// # Ok::<(), yarak::data::LoadError>(())
 /// ```
 pub fn load(path: impl AsRef<Path>) -> Result<Transitions, LoadError> {
-    Recording::open(path, &Reading::default())?.read()
+    DatasetFile::open(path, &Reading::default())?.read()
 }
 
 /// A convention for the datasets in a file.
@@ -84,11 +84,11 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// Recognises a layout by the names in the file.
+    /// Recognizes a layout by the names in the file.
     ///
     /// # Errors
     ///
-    /// [`LoadError::UnknownLayout`], which lists what stands at the top level.
+    /// [`LoadError::UnknownLayout`], which lists what is at the top level.
     pub fn detect(file: &File) -> Result<Self, LoadError> {
         // d3rlpy before D4RL: the names of one are the beginnings of the other's.
         for (layout, is_it) in [
@@ -140,7 +140,7 @@ impl Layout {
         }
     }
 
-    /// What a dataset's path says beside the episode's number, such as `obs/object` for `data/demo_3/obs/object`; `None` for
+    /// What a dataset's path says next to the episode's number, such as `obs/object` for `data/demo_3/obs/object`; `None` for
     /// what belongs to no episode.
     pub fn step_name(self, path: &str) -> Option<String> {
         match self {

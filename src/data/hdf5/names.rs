@@ -22,7 +22,7 @@ pub(super) fn numbered(file: &File, group: &str, prefix: &str) -> Result<Vec<u64
 }
 
 /// The names of all datasets below a path, in the order of names, and of numbers where the parts of a tuple are numbered. Where
-/// a dataset stands at the path itself, its own last name.
+/// a dataset is at the path itself, its own last name.
 pub(super) fn below(file: &File, path: &str) -> Vec<String> {
     let own = path.rsplit('/').next().unwrap_or(path);
     let first = file

@@ -1,4 +1,4 @@
-//! Datasets as they stand in a file, bytes and type, to be copied into another file without a bit of change.
+//! Datasets as they are in a file, bytes and type, to be copied into another file without a bit of change.
 
 use rust_hdf5::DatatypeMessage;
 
@@ -34,14 +34,14 @@ impl Raw {
         }
     }
 
-    /// Whether rows of the one may stand among those of the other.
+    /// Whether rows of the one may be among those of the other.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.datatype == other.datatype && self.shape.get(1..) == other.shape.get(1..)
     }
 }
 
 impl File {
-    /// Reads a dataset of numbers as it stands.
+    /// Reads a dataset of numbers as it is.
     pub(in crate::data) fn read_raw(&self, info: &DatasetInfo) -> Result<Raw, FileError> {
         if !info.dtype.is_numeric() {
             return Err(FileError::Conversion {

@@ -7,12 +7,12 @@ use super::{File, Layout, LoadError};
 /// What of a file is read, and as what. The default reads everything, and nothing that the file does not say.
 ///
 /// ```
-/// use yarak::data::{Reading, Recording};
+/// use yarak::data::{Reading, DatasetFile};
 ///
 /// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/layouts/robomimic/plain.hdf5");
 /// let reading = Reading { observations: vec!["object".into(), "eef_pos".into()], ..Reading::default() };
-/// let recording = Recording::open(file, &reading)?;
-/// assert_eq!(recording.observation()[0].name, "object");
+/// let dataset_file = DatasetFile::open(file, &reading)?;
+/// assert_eq!(dataset_file.observation()[0].name, "object");
 /// # Ok::<(), yarak::data::LoadError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `obs/NAME` | `[T, ...]` | numbers |
 //! | `next_obs/NAME` (optional, all or none) | like `obs/NAME` | numbers |
-//! | `actions` | `[T, action]` | floats, or whole numbers `[T]` that are choices |
+//! | `actions` | `[T, action]` | floats, or whole numbers `[T]` that are discrete actions |
 //! | `rewards` | `[T]` or `[T, 1]` | numbers |
 //! | `dones` | `[T]` or `[T, 1]` | bool, or 0 and 1 of any type |
 //!
@@ -23,13 +23,13 @@
 
 use std::collections::BTreeSet;
 
-use super::assembly::{Assembly, NextRule, Part};
-use super::minari::choices;
-use super::recording::{Index, Values};
+use super::dataset_file::{Index, Values};
+use super::episode_index::{EpisodeIndex, NextRule, Part};
+use super::minari::discrete_actions;
 use super::{Dones, File, Layout, LoadError, Reading, names};
-use crate::data::End;
+use crate::data::EpisodeEnd;
 
-/// Whether a demonstration's dataset stands where robomimic puts it.
+/// Whether a demonstration's dataset is where robomimic puts it.
 pub(super) fn is_it(file: &File) -> bool {
     file.datasets().iter().any(|dataset| {
         let mut names = dataset.path.split('/');
@@ -91,7 +91,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         NextRule::Absent
     };
     let action = names::below(file, &format!("data/demo_{first}/actions"));
-    let mut assembly = Assembly::new(
+    let mut episode_index = EpisodeIndex::new(
         file,
         Layout::Robomimic,
         rule,
@@ -99,15 +99,15 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         first,
         [observation, action],
     )?;
-    let choices = choices(file, assembly.action(), None)?;
+    let discrete_actions = discrete_actions(file, episode_index.action(), None)?;
     let wanted = numbers
         .iter()
         .map(|number| {
-            let steps = assembly.steps(*number)?;
+            let steps = episode_index.steps(*number)?;
             Ok((format!("data/demo_{number}/dones"), steps))
         })
         .collect::<Result<Vec<_>, LoadError>>()?;
-    let flags = assembly.flags(&wanted)?;
+    let flags = episode_index.flags(&wanted)?;
     let mut held = Vec::new();
     for ((number, (path, steps)), dones) in numbers.iter().zip(&wanted).zip(flags) {
         let steps = *steps;
@@ -129,17 +129,17 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
             Dones::Both => {}
         }
         let reward = format!("data/demo_{number}/rewards");
-        assembly.add(*number, &reward, steps, &terminals, End::Truncated)?;
-        held.resize(assembly.episodes.len(), is_held_out(number));
+        episode_index.add(*number, &reward, steps, &terminals, EpisodeEnd::Truncated)?;
+        held.resize(episode_index.episodes.len(), is_held_out(number));
     }
-    let (episodes, values) = assembly.finish()?;
+    let (episodes, values) = episode_index.finish()?;
     Ok(Index {
         observation: values.observation.clone(),
         action: values.action.clone(),
         episodes,
         recorded: numbers.len(),
         held_out: held_out.is_some().then_some(held),
-        choices,
+        discrete_actions,
         environment: file.text_attribute("data", "env_args")?,
         values: Values::Episodic(values),
     })

@@ -17,7 +17,7 @@ const MAX_READ_BYTES: u64 = 32 << 30;
 const MAX_CHUNK_BYTES: u64 = 1 << 30;
 /// No known filter shrinks data more than this: deflate's limit (zlib's technical details, <https://zlib.net/zlib_tech.html>).
 pub(super) const MAX_COMPRESSION: u64 = 1032;
-/// Values are converted in pieces of about this many bytes, so that a conversion needs little memory beside its result.
+/// Values are converted in pieces of about this many bytes, so that a conversion needs little memory next to its result.
 const CONVERSION_BYTES: usize = 4 << 20;
 
 /// A range of rows of one dataset that is fit to be read.
@@ -215,7 +215,7 @@ impl<'a> Selection<'a> {
             .map_err(|error| self.file.damaged(self.info, error))
     }
 
-    /// Reads all bytes as they stand, whatever the rows.
+    /// Reads all bytes as they are, whatever the rows.
     pub(super) fn bytes(&self) -> Result<Vec<u8>, Hdf5Error> {
         self.source.read_raw_bytes()
     }

@@ -12,7 +12,7 @@ pub(super) enum Space {
         low: Vec<f32>,
         high: Vec<f32>,
     },
-    /// One of `n` choices, from `start`.
+    /// One of `n` discrete actions, from `start`.
     Discrete { n: usize, start: i64 },
     /// Named parts: of a `Dict`, or `_index_0` and so on of a `Tuple`.
     Parts(Vec<(String, Space)>),

@@ -3,7 +3,7 @@
 //! A group with many or unusual names keeps its links one behind the other in a *fractal heap* (signature `FRHP`), and says in a
 //! B-tree which places in the heap are in use. Deleting a name takes it out of the B-tree and leaves its bytes. The library
 //! that reads the file here never asks the B-tree: it takes the heap's bytes for links from the front of every block to the
-//! first byte that begins none. So it lists what was deleted, or misses what stands behind a gap. A file is refused where what
+//! first byte that begins none. So it lists what was deleted, or misses what is behind a gap. A file is refused where what
 //! the library would find is not what the B-tree holds.
 
 use std::collections::{BTreeSet, HashSet};
@@ -19,7 +19,7 @@ use rust_hdf5::format::fractal_heap::{
 use rust_hdf5::format::messages::link::LinkMessage;
 use rust_hdf5::format::{BlockReader, FormatContext, FormatError, FormatResult};
 
-use super::vetting::{Form, read_at};
+use super::vetting::{Addressing, read_at};
 
 /// Begins every fractal heap.
 pub(super) const SIGNATURE: [u8; 4] = *b"FRHP";
@@ -51,27 +51,28 @@ pub(super) fn is_heap_of_links(bytes: &[u8], context: &FormatContext) -> bool {
 /// The first fault among the heaps of links that start at these bytes of the file.
 pub(super) fn find_fault(
     file: &mut fs::File,
-    form: Form,
+    addressing: Addressing,
     heaps: &[u64],
 ) -> io::Result<Option<Fault>> {
     let mut blocks = Blocks {
         file,
-        form,
+        addressing,
         // Sound heaps share no block, and each is walked twice at most.
-        left: form.length.saturating_mul(2) + (1 << 16),
+        left: addressing.length.saturating_mul(2) + (1 << 16),
     };
     let doubtful: HashSet<u64> = heaps
         .iter()
-        .filter_map(|heap| heap.checked_sub(form.base))
+        .filter_map(|heap| heap.checked_sub(addressing.base))
         .filter(|&heap| !is_untouched(&mut blocks, heap).unwrap_or(false))
         .collect();
     if doubtful.is_empty() {
         return Ok(None);
     }
     // A heap that no group names is left over from a group that is gone.
-    for (heap, names) in find_groups(blocks.file, form, &doubtful)? {
-        let fault = compare(&mut blocks, heap, names)
-            .unwrap_or_else(|error| Some(Fault::Damaged(heap + form.base, error.to_string())));
+    for (heap, names) in find_groups(blocks.file, addressing, &doubtful)? {
+        let fault = compare(&mut blocks, heap, names).unwrap_or_else(|error| {
+            Some(Fault::Damaged(heap + addressing.base, error.to_string()))
+        });
         if fault.is_some() {
             return Ok(fault);
         }
@@ -100,7 +101,7 @@ fn links<'a>(
 /// Whether nothing was ever deleted from a heap: it is full from the front of every block, with zeros behind, and counts as
 /// many links and as many bytes in use as there are.
 fn is_untouched(blocks: &mut Blocks, heap: u64) -> FormatResult<bool> {
-    let context = blocks.form.context;
+    let context = blocks.addressing.context;
     let header = FractalHeapHeader::decode(&blocks.read_block(heap, HEADER_BYTES)?, &context)?;
     let (mut count, mut used, mut free) = (0, 0, 0);
     for block in collect_managed_blocks(&header, &context, blocks)? {
@@ -126,21 +127,21 @@ fn is_untouched(blocks: &mut Blocks, heap: u64) -> FormatResult<bool> {
 /// and the two addresses. Headers are never compressed.
 fn find_groups(
     file: &mut fs::File,
-    form: Form,
+    addressing: Addressing,
     heaps: &HashSet<u64>,
 ) -> io::Result<BTreeSet<(u64, u64)>> {
     const BLOCK: u64 = 1 << 18;
     const BEFORE: u64 = 10;
-    let width = usize::from(form.context.sizeof_addr);
+    let width = usize::from(addressing.context.sizeof_addr);
     let mut bytes = vec![0; BLOCK as usize + BEFORE as usize + 2 * width];
     let mut groups = BTreeSet::new();
-    for start in (0..form.length).step_by(BLOCK as usize) {
+    for start in (0..addressing.length).step_by(BLOCK as usize) {
         let from = start.saturating_sub(BEFORE);
         let filled = read_at(file, from, &mut bytes)?;
         for (at, addresses) in bytes[..filled].windows(2 * width).enumerate() {
             let (heap, names) = addresses.split_at(width);
             let heap = number(heap);
-            if heap >= form.length || !heaps.contains(&heap) {
+            if heap >= addressing.length || !heaps.contains(&heap) {
                 continue;
             }
             let before = &bytes[..at];
@@ -150,8 +151,8 @@ fn find_groups(
             let mut mark = [0; 4];
             if is_message
                 && let Some(place) = names
-                    .checked_add(form.base)
-                    .filter(|place| *place < form.length)
+                    .checked_add(addressing.base)
+                    .filter(|place| *place < addressing.length)
                 && read_at(file, place, &mut mark)? == 4
                 && &mark == b"BTHD"
             {
@@ -173,7 +174,7 @@ fn number(bytes: &[u8]) -> u64 {
 fn compare(blocks: &mut Blocks, heap: u64, names: u64) -> FormatResult<Option<Fault>> {
     /// Every further level holds twenty times as many names.
     const DEEPEST: u16 = 16;
-    let context = blocks.form.context;
+    let context = blocks.addressing.context;
     let header = FractalHeapHeader::decode(&blocks.read_block(heap, HEADER_BYTES)?, &context)?;
     // Left over from a group that is gone, or the library fails at it too.
     let Ok(found) = collect_managed_blocks(&header, &context, blocks) else {
@@ -191,7 +192,7 @@ fn compare(blocks: &mut Blocks, heap: u64, names: u64) -> FormatResult<Option<Fa
     }
     let mut in_use = HashSet::new();
     for record in collect_btree_v2_records(&tree, &context, blocks)?.chunks_exact(record) {
-        // After the name's hash. Names of thousands of characters stand outside the heap's blocks.
+        // After the name's hash. Names of thousands of characters are outside the heap's blocks.
         if let HeapId::Managed { offset, .. } = HeapId::parse(&record[4..], &header, &context)? {
             in_use.insert(offset);
         }
@@ -204,21 +205,27 @@ fn compare(blocks: &mut Blocks, heap: u64, names: u64) -> FormatResult<Option<Fa
             }
         }
     }
-    Ok((!in_use.is_empty()).then_some(Fault::Gap(heap + blocks.form.base)))
+    Ok((!in_use.is_empty()).then_some(Fault::Gap(heap + blocks.addressing.base)))
 }
 
 /// Reads pieces of a file for the library's walks, as many bytes in all as a sound file needs.
 struct Blocks<'a> {
     file: &'a mut fs::File,
-    form: Form,
+    addressing: Addressing,
     left: u64,
 }
 
 impl BlockReader for Blocks<'_> {
     fn read_block(&mut self, offset: u64, length: usize) -> FormatResult<Vec<u8>> {
         let beyond = || FormatError::InvalidData(format!("byte {offset} is beyond the file"));
-        let start = offset.checked_add(self.form.base).ok_or_else(beyond)?;
-        let there = self.form.length.checked_sub(start).ok_or_else(beyond)?;
+        let start = offset
+            .checked_add(self.addressing.base)
+            .ok_or_else(beyond)?;
+        let there = self
+            .addressing
+            .length
+            .checked_sub(start)
+            .ok_or_else(beyond)?;
         let count = there.min(length as u64);
         self.left = self.left.checked_sub(count).ok_or_else(|| {
             FormatError::InvalidData("its blocks lie over one another".to_owned())

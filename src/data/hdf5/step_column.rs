@@ -1,23 +1,23 @@
-//! Columns that training does not read, such as `infos/qpos`: a value for each transition, as it stands in the file.
+//! Columns that training does not read, such as `infos/qpos`: a value for each transition, as it is in the file.
 
 use super::d4rl::{D4rlRows, NextRule};
+use super::dataset_file::{Values, overlapping};
 use super::episodic::{Episodic, Source};
 use super::raw::Raw;
-use super::recording::{Values, overlapping};
 use super::selection::MAX_COMPRESSION;
-use super::{DatasetInfo, File, FileError, Layout, LoadError, Recording};
-use crate::data::{End, Episode};
+use super::{DatasetFile, DatasetInfo, File, FileError, Layout, LoadError};
+use crate::data::{Episode, EpisodeEnd};
 
 /// A value for each transition, in the file's own type.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::data) struct StepColumn {
     /// `[transitions, ...]`.
     pub(in crate::data) rows: Raw,
-    /// For each episode the bytes of the value that stands one row after its last: at the last next observation.
+    /// For each episode the bytes of the value that is one row after its last: at the last next observation.
     pub(in crate::data) after: Vec<Option<Vec<u8>>>,
 }
 
-impl Recording {
+impl DatasetFile {
     /// For each episode the number under which the file has it; of one that was split at terminals the same for all. Empty for
     /// layouts that number none.
     pub(in crate::data) fn recorded_numbers(&self) -> Vec<u64> {
@@ -69,7 +69,8 @@ fn of_d4rl(
     for (kept, episode) in values.kept.iter().zip(episodes) {
         bytes.extend_from_slice(&all.bytes[kept.start * width..kept.end * width]);
         // The row that is no transition, because what followed it was not recorded, is the episode's own.
-        let own = values.next == NextRule::FollowingButTerminal && episode.end != End::Terminal;
+        let own =
+            values.next == NextRule::FollowingButTerminal && episode.end != EpisodeEnd::Terminated;
         after.push(
             (own && kept.end < values.rows)
                 .then(|| all.bytes[kept.end * width..(kept.end + 1) * width].to_vec()),
@@ -90,7 +91,7 @@ fn of_episodes(
 ) -> Result<StepColumn, LoadError> {
     let column = |source: &Source| {
         let path = layout.column_path(source.number, name);
-        super::assembly::dataset(file, layout, &path, "a value for each step")
+        super::episode_index::dataset(file, layout, &path, "a value for each step")
     };
     // Each dataset alone was found to be possible; but links can make a column of every episode's out of one.
     let mut declared = 0u64;

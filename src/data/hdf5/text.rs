@@ -125,7 +125,7 @@ impl File {
         selection.texts().map_err(|error| self.damaged(info, error))
     }
 
-    /// The names of what stands directly in a group, links included, in order; none where there is no such group.
+    /// The names of what is directly in a group, links included, in order; none where there is no such group.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
 /// How a file says where its parts are.
 #[derive(Clone, Copy)]
-pub(super) struct Form {
+pub(super) struct Addressing {
     /// The byte that addresses count from.
     pub(super) base: u64,
     /// Bytes of an address and of a length.
@@ -99,7 +99,7 @@ pub(super) fn vet(path: &Path) -> Result<u64, FileError> {
             found: length,
         });
     }
-    let form = Form {
+    let addressing = Addressing {
         base,
         context: FormatContext {
             // Wider ones do not exist.
@@ -108,7 +108,7 @@ pub(super) fn vet(path: &Path) -> Result<u64, FileError> {
         },
         length,
     };
-    let found = find(path, form).map_err(io)?;
+    let found = find(path, addressing).map_err(io)?;
     if let Some(offset) = found.virtual_layout {
         return Err(FileError::Virtual {
             file: path.to_owned(),
@@ -119,7 +119,7 @@ pub(super) fn vet(path: &Path) -> Result<u64, FileError> {
         file: path.to_owned(),
         trace,
     };
-    match stale_names::find_fault(&mut file, form, &found.heaps).map_err(io)? {
+    match stale_names::find_fault(&mut file, addressing, &found.heaps).map_err(io)? {
         None => Ok(length),
         Some(Fault::Stale(name)) => Err(deleted(format!("one was `{name}`"))),
         Some(Fault::Gap(offset)) => Err(deleted(format!(
@@ -150,7 +150,7 @@ fn locate_superblock(file: &mut fs::File, length: u64) -> std::io::Result<Option
 /// What a search of the file's bytes finds.
 #[derive(Default)]
 struct Found {
-    /// Where a virtual dataset's layout message stands, if the file has one.
+    /// Where a virtual dataset's layout message is, if the file has one.
     virtual_layout: Option<u64>,
     /// Where heaps of links start.
     heaps: Vec<u64>,
@@ -161,15 +161,15 @@ struct Found {
 /// A virtual dataset's layout message is a version (3 to 5), the class 3 and the address of a global heap, which starts with `GCOL`. All three
 /// together do not occur by chance, and object headers are never compressed, so a search of the bytes finds every one. Two
 /// threads search half of the file each.
-fn find(path: &Path, form: Form) -> std::io::Result<Found> {
+fn find(path: &Path, addressing: Addressing) -> std::io::Result<Found> {
     let search = |from, to| {
         Search {
             file: fs::File::open(path)?,
-            form,
+            addressing,
         }
         .run(from, to)
     };
-    let length = form.length;
+    let length = addressing.length;
     if length < TWO_THREADS_FROM_BYTES {
         return search(0, length);
     }
@@ -191,16 +191,16 @@ const TWO_THREADS_FROM_BYTES: u64 = 1 << 20;
 
 struct Search {
     file: fs::File,
-    form: Form,
+    addressing: Addressing,
 }
 
 impl Search {
     /// Heaps, and the first virtual layout, that start at `from..to`; nothing after such a layout matters.
     fn run(mut self, from: u64, to: u64) -> std::io::Result<Found> {
         const BLOCK: u64 = 1 << 18;
-        /// Few enough that a hit costs little, enough for the compiler to vectorise the search.
+        /// Few enough that a hit costs little, enough for the compiler to vectorize the search.
         const PIECE: usize = 2048;
-        let width = usize::from(self.form.context.sizeof_addr);
+        let width = usize::from(self.addressing.context.sizeof_addr);
         // A message or a signature may begin on a piece's last byte.
         let beyond = (1 + width).max(stale_names::SIGNATURE.len() - 1);
         let signature = memmem::Finder::new(&stale_names::SIGNATURE);
@@ -237,8 +237,8 @@ impl Search {
                         .rev()
                         .fold(0, |value: u64, &byte| value << 8 | u64::from(byte));
                     let heap = address
-                        .checked_add(self.form.base)
-                        .filter(|heap| *heap < self.form.length);
+                        .checked_add(self.addressing.base)
+                        .filter(|heap| *heap < self.addressing.length);
                     if let Some(heap) = heap
                         && self.is_global_heap(heap)?
                     {
@@ -256,7 +256,7 @@ impl Search {
         let filled = read_at(&mut self.file, address, &mut bytes)?;
         Ok(stale_names::is_heap_of_links(
             &bytes[..filled],
-            &self.form.context,
+            &self.addressing.context,
         ))
     }
 
@@ -297,12 +297,12 @@ mod tests {
         bytes[message..message + declared.len()].copy_from_slice(&declared);
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), &bytes).unwrap();
-        let form = Form {
+        let addressing = Addressing {
             base,
             context: FormatContext::default_v3(),
             length: length as u64,
         };
-        find(file.path(), form).unwrap().virtual_layout
+        find(file.path(), addressing).unwrap().virtual_layout
     }
 
     #[test]

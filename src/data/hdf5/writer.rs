@@ -22,7 +22,7 @@ pub(in crate::data) struct Writer {
 }
 
 impl Writer {
-    /// Begins a file; one that stands there is emptied.
+    /// Begins a file; one that is there is emptied.
     pub(in crate::data) fn create(path: &Path) -> Result<Self, FileError> {
         let handle = H5File::create(path)
             .map_err(|error| unwritable(path, "the file's structure", error))?;
@@ -159,7 +159,7 @@ impl GroupWriter<'_> {
         )
     }
 
-    /// A dataset as it stood in another file, in groups that are made where the name asks for them.
+    /// A dataset as it was in another file, in groups that are made where the name asks for them.
     pub(in crate::data) fn raw(&self, name: &str, raw: &Raw) -> Result<(), FileError> {
         self.make_parents(name)?;
         let builder = self
@@ -191,7 +191,7 @@ impl GroupWriter<'_> {
             .map_err(|error| self.unwritable(name, error))
     }
 
-    /// Datasets are made by their whole path, in which further groups may stand.
+    /// Datasets are made by their whole path, in which further groups may be.
     fn write<T: H5Type>(
         &self,
         name: &str,
@@ -207,7 +207,7 @@ impl GroupWriter<'_> {
             .map_err(|error| self.unwritable(name, error))
     }
 
-    /// Makes the groups that stand in a name and are not there yet.
+    /// Makes the groups that are in a name and are not there yet.
     fn make_parents(&self, name: &str) -> Result<(), FileError> {
         for (at, _) in name.match_indices('/') {
             let parent = &name[..at];

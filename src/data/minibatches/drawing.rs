@@ -44,7 +44,7 @@ pub(super) enum DrawError {
     Fold(#[from] FoldError),
     #[error(
         "`Dataset.memory` of {given} is too little: batches of {batch} rows of this file need {enough}; give at least \
-         `memory: {gigabytes}`, or a smaller `batch`"
+         `memory: {gigabytes}`, or a smaller `batch_size`"
     )]
     Memory {
         given: Bytes,
@@ -68,7 +68,7 @@ impl Minibatches {
             frames,
             goals,
         };
-        let batch = settings.batch.max(1);
+        let batch = settings.batch_size.max(1);
         let source = match &data.rows {
             DataRows::InMemory(transitions) => {
                 let Folding {
@@ -118,8 +118,8 @@ impl Minibatches {
         Ok(self.rows(rows)?.into_tensors(device))
     }
 
-    /// The numbers of the given rows, which may be changed before they become a batch: observations normalised and actions scaled
-    /// already, so that [`Gathered::into_batch`] has no normaliser to apply.
+    /// The numbers of the given rows, which may be changed before they become a batch: observations normalized and actions scaled
+    /// already, so that [`Gathered::into_batch`] has no normalizer to apply.
     ///
     /// # Errors
     /// As [`gather`](Self::gather).
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
     use burn::tensor::Tensor;
 
-    use crate::data::{Column, End, Episode, GoalMode, Parts, Transitions, split_episodes};
+    use crate::data::{Column, Episode, EpisodeEnd, GoalMode, Parts, Transitions, split_episodes};
     use crate::nn::ComputeDevice;
 
     /// Episodes of 2 and 3 rows; observations are `[row, -row]` and next observations `[row + 0.5, 7]`.
@@ -232,10 +232,13 @@ mod tests {
             },
             reward: vec![1.0; 5],
             next_observation: pairs(|row| [row + 0.5, 7.0]),
-            terminal: vec![false, true, false, false, false],
-            episodes: [(0..2, End::Terminal), (2..5, End::Truncated)]
-                .map(|(rows, end)| Episode { rows, end })
-                .to_vec(),
+            terminated: vec![false, true, false, false, false],
+            episodes: [
+                (0..2, EpisodeEnd::Terminated),
+                (2..5, EpisodeEnd::Truncated),
+            ]
+            .map(|(rows, end)| Episode { rows, end })
+            .to_vec(),
         })
         .unwrap();
         let split = split_episodes(&transitions, 0.0, 0).unwrap();

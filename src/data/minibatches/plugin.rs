@@ -8,7 +8,7 @@ use bevy_ecs::prelude::*;
 use super::Minibatches;
 use crate::data::dataset::load_dataset;
 use crate::data::replay::{in_words, memory_of_the_machine};
-use crate::data::{Batch, Data, Folding, Goals, LearnsChoices, Preprocessing};
+use crate::data::{Batch, Data, DiscreteActionsOnly, Folding, Goals, Preprocessing};
 use crate::nn::ComputeDevice;
 use crate::random::{AppRandomExt, Random, Sampling};
 use crate::schedule::{Clock, InputError, Learn, LearnSystems, Validate, ValidateSystems};
@@ -17,8 +17,8 @@ use crate::schedule::{Clock, InputError, Learn, LearnSystems, Validate, Validate
 #[derive(Clone, Debug)]
 pub struct MinibatchPlugin {
     /// Rows in a minibatch, at least 1.
-    pub batch: usize,
-    /// Gradient steps in an epoch; `None`: rows / batch, rounded up.
+    pub batch_size: usize,
+    /// Gradient steps in an epoch; `None`: rows / batch_size, rounded up.
     pub steps_per_epoch: Option<u64>,
     /// γ, from 0 to 1.
     pub discount: f32,
@@ -32,7 +32,7 @@ impl Default for MinibatchPlugin {
     /// 256 rows, one step, no discount: what imitates and does not bootstrap needs no more.
     fn default() -> Self {
         MinibatchPlugin {
-            batch: 256,
+            batch_size: 256,
             steps_per_epoch: None,
             discount: 0.0,
             n_step: 1,
@@ -59,15 +59,19 @@ impl Plugin for MinibatchPlugin {
                           device: Res<ComputeDevice>,
                           goals: Option<Res<Goals>>,
                           preprocessing: Option<Res<Preprocessing>>,
-                          learns_choices: Option<Res<LearnsChoices>>,
+                          discrete_only: Option<Res<DiscreteActionsOnly>>,
                           mut clock: ResMut<Clock>,
                           mut commands: Commands|
               -> Result<(), BevyError> {
             let Some(data) = data else {
                 return Ok(());
             };
-            if let (Some(choices), None) = (data.choices(), learns_choices) {
-                return Err(InputError::new(choices_refused(&data.file, choices)).into());
+            if let (Some(discrete_actions), None) = (data.discrete_actions(), discrete_only) {
+                return Err(InputError::new(discrete_actions_refused(
+                    &data.file,
+                    discrete_actions,
+                ))
+                .into());
             }
             let goals = goals.map(|goals| *goals);
             let frames = preprocessing.map_or(1, |preprocessing| preprocessing.frames.max(1));
@@ -77,10 +81,10 @@ impl Plugin for MinibatchPlugin {
             clock.set_epoch(
                 settings
                     .steps_per_epoch
-                    .unwrap_or_else(|| rows.div_ceil(settings.batch.max(1)) as u64),
+                    .unwrap_or_else(|| rows.div_ceil(settings.batch_size.max(1)) as u64),
             );
             let [observation, action] = minibatches.widths();
-            fits_the_machine(settings.batch, observation, action).map_err(InputError::new)?;
+            fits_the_machine(settings.batch_size, observation, action).map_err(InputError::new)?;
             commands.insert_resource(Batch::empty(observation, action, &device.plain()));
             commands.insert_resource(minibatches);
             Ok(())
@@ -114,7 +118,7 @@ fn fits_the_machine(batch: usize, observation: usize, action: usize) -> Result<(
     let bytes = row.saturating_mul(batch as u64);
     match memory_of_the_machine() {
         Some(machine) if bytes > machine => Err(format!(
-            "a batch of {batch} rows takes {}, with {observation} numbers in what networks see, and this machine has {}: lower `batch` \
+            "a batch of {batch} rows takes {}, with {observation} numbers in what networks see, and this machine has {}: lower `batch_size` \
              or `Dataset.frames`",
             in_words(bytes),
             in_words(machine)
@@ -123,9 +127,9 @@ fn fits_the_machine(batch: usize, observation: usize, action: usize) -> Result<(
     }
 }
 
-fn choices_refused(file: &Path, choices: usize) -> String {
+fn discrete_actions_refused(file: &Path, discrete_actions: usize) -> String {
     format!(
-        "{}: an action is one of {choices} choices, and the algorithm learns vectors of real numbers; take data with such actions, or an algorithm of choices such as Dqn",
+        "{}: an action is one of {discrete_actions} discrete actions, and the algorithm learns vectors of real numbers; take data with such actions, or an algorithm for discrete actions such as Dqn",
         file.display()
     )
 }
@@ -170,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn choices_are_refused_with_the_file() {
-        let message = choices_refused(Path::new("made_up.hdf5"), 3);
-        assert!(message.starts_with("made_up.hdf5: ") && message.contains("3 choices"));
+    fn discrete_actions_are_refused_with_the_file() {
+        let message = discrete_actions_refused(Path::new("made_up.hdf5"), 3);
+        assert!(message.starts_with("made_up.hdf5: ") && message.contains("3 discrete actions"));
     }
 }

@@ -3,9 +3,9 @@
 use bevy_ecs::prelude::*;
 use burn::tensor::{Device, Tensor};
 
-/// The minibatch that the steps of [`Learn`](crate::schedule::Learn) read. Its tensors are plain: nothing is recorded.
+/// The minibatch that the steps of [`Learn`](crate::schedule::Learn) read. Its tensors are plain: nothing is tracked.
 ///
-/// Observations are normalised where the dataset says so, actions are scaled to [-1, 1], and rewards are folded over
+/// Observations are normalized where the dataset says so, actions are scaled to [-1, 1], and rewards are folded over
 /// `n_step` steps inside the episode, so that the target is always `reward + bootstrap * Q(next_observation, ..)`.
 #[derive(Resource, Clone, Debug)]
 pub struct Batch {
@@ -23,7 +23,7 @@ pub struct Batch {
     /// What the value of that state counts: γⁿ, or 0 where the episode terminated, `[batch]`.
     pub bootstrap: Tensor<1>,
     /// 1 where the episode terminated within those steps, else 0, `[batch]`.
-    pub terminal: Tensor<1>,
+    pub terminated: Tensor<1>,
     /// a', what was done in that state, in [-1, 1], `[batch, action]`; zeros where [`has_next_action`](Self::has_next_action) is 0.
     pub next_action: Tensor<2>,
     /// 1 where a' is known, `[batch]`; 0 where the episode ended with those steps, in either way, and where the next step is not
@@ -46,7 +46,7 @@ impl Batch {
             reward: vector(),
             next_observation: matrix(observation),
             bootstrap: vector(),
-            terminal: vector(),
+            terminated: vector(),
             next_action: matrix(action),
             has_next_action: vector(),
             weight: None,

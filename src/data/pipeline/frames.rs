@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
     use crate::data::pipeline::InMemory;
-    use crate::data::{Column, End, Episode, Parts, Transitions, Windows};
+    use crate::data::{Column, Episode, EpisodeEnd, Parts, Transitions, Windows};
 
     /// Episodes of 1, 2 and 4 rows.
     fn transitions() -> Arc<Transitions> {
@@ -93,11 +93,11 @@ mod tests {
             action: column.clone(),
             reward: vec![0.0; 7],
             next_observation: column,
-            terminal: vec![false; 7],
+            terminated: vec![false; 7],
             episodes: [0..1, 1..3, 3..7]
                 .map(|rows| Episode {
                     rows,
-                    end: End::Truncated,
+                    end: EpisodeEnd::Truncated,
                 })
                 .to_vec(),
         });

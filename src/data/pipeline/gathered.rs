@@ -3,9 +3,9 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Batch;
-use crate::data::{Column, Normaliser, ScaleError};
+use crate::data::{Column, Normalizer, ScaleError};
 
-/// The rows of a [`Batch`] to be, before they are normalised and become tensors. What a step of your own changes in them, a goal
+/// The rows of a [`Batch`] to be, before they are normalized and become tensors. What a step of your own changes in them, a goal
 /// that is put in another's place or a reward that is computed anew, the networks see.
 ///
 /// ```
@@ -20,7 +20,7 @@ use crate::data::{Column, Normaliser, ScaleError};
 /// gathered.has_next_action.push(false);
 /// gathered.reward.push(-1.0);
 /// gathered.bootstrap.push(0.99);
-/// gathered.terminal.push(false);
+/// gathered.terminated.push(false);
 /// gathered.observation.row_mut(0)[1] = 20.0;
 /// let batch = gathered.into_batch(None, &ComputeDevice::cpu().plain())?;
 /// assert_eq!(batch.observation.into_data().into_vec::<f32>()?, [1.0, 20.0]);
@@ -31,7 +31,7 @@ pub struct Gathered {
     /// Which rows, `[batch]`, as [`Batch::row_ids`].
     pub row_ids: Vec<usize>,
     /// What networks see at each row, `[batch, observation]`: its frames, oldest first, and behind them the goal where there are
-    /// goals. Raw where it comes from environments, already normalised where it comes from a dataset.
+    /// goals. Raw where it comes from environments, already normalized where it comes from a dataset.
     pub observation: Column,
     /// `[batch, action]`, in [-1, 1].
     pub action: Column,
@@ -42,7 +42,7 @@ pub struct Gathered {
     /// γⁿ, or 0 where the episode terminated, `[batch]`.
     pub bootstrap: Vec<f32>,
     /// Whether the episode terminated within those steps, `[batch]`.
-    pub terminal: Vec<bool>,
+    pub terminated: Vec<bool>,
     /// What was done next, `[batch, action]`; zeros where it is not known.
     pub next_action: Column,
     /// Whether it is known, `[batch]`.
@@ -70,25 +70,25 @@ impl Gathered {
             reward: Vec::with_capacity(rows),
             next_observation: column(observation),
             bootstrap: Vec::with_capacity(rows),
-            terminal: Vec::with_capacity(rows),
+            terminated: Vec::with_capacity(rows),
             next_action: column(action),
             has_next_action: Vec::with_capacity(rows),
             weight: None,
         }
     }
 
-    /// As tensors on `device`, the observations normalised where they are not yet.
+    /// As tensors on `device`, the observations normalized where they are not yet.
     ///
     /// # Errors
-    /// When the normaliser was made for observations of another width.
+    /// When the normalizer was made for observations of another width.
     pub fn into_batch(
         mut self,
-        normaliser: Option<&Normaliser>,
+        normalizer: Option<&Normalizer>,
         device: &Device,
     ) -> Result<Batch, ScaleError> {
-        if let Some(normaliser) = normaliser {
-            normaliser.apply_to_row(&mut self.observation.values)?;
-            normaliser.apply_to_row(&mut self.next_observation.values)?;
+        if let Some(normalizer) = normalizer {
+            normalizer.apply_to_row(&mut self.observation.values)?;
+            normalizer.apply_to_row(&mut self.next_observation.values)?;
         }
         Ok(self.into_tensors(device))
     }
@@ -111,7 +111,7 @@ impl Gathered {
             reward: vector(self.reward),
             next_observation: matrix(self.next_observation),
             bootstrap: vector(self.bootstrap),
-            terminal: vector(flags(self.terminal).collect()),
+            terminated: vector(flags(self.terminated).collect()),
             next_action: matrix(self.next_action),
             has_next_action: vector(flags(self.has_next_action).collect()),
             weight: self.weight.map(vector),

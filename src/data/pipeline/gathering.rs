@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::frames::frames_of;
 use super::n_step::{FoldedRow, Folding};
 use super::{Gathered, Goals, Order};
-use crate::data::End;
+use crate::data::EpisodeEnd;
 
 /// Where the numbers of rows are.
 pub(in crate::data) trait Numbers {
@@ -132,7 +132,8 @@ impl Pipeline {
             all.has_next_action.push(sources.next.is_some());
             all.reward.push(reward);
             all.bootstrap.push(bootstrap);
-            all.terminal.push(order.end(last) == Some(End::Terminal));
+            all.terminated
+                .push(order.end(last) == Some(EpisodeEnd::Terminated));
         }
         gathered.row_ids.extend_from_slice(rows);
         gathered
@@ -167,7 +168,7 @@ mod tests {
 
     use super::*;
     use crate::data::pipeline::InMemory;
-    use crate::data::{Column, End, Episode, GoalMode, Parts, Transitions};
+    use crate::data::{Column, Episode, EpisodeEnd, GoalMode, Parts, Transitions};
 
     /// Episodes of 3 and 1 rows; row t is observed as t, leads to t + 0.5, and does -t.
     fn order() -> InMemory {
@@ -180,10 +181,13 @@ mod tests {
             action: column(|row| -row),
             reward: vec![1.0; 4],
             next_observation: column(|row| row + 0.5),
-            terminal: vec![false, false, false, true],
-            episodes: [(0..3, End::Truncated), (3..4, End::Terminal)]
-                .map(|(rows, end)| Episode { rows, end })
-                .to_vec(),
+            terminated: vec![false, false, false, true],
+            episodes: [
+                (0..3, EpisodeEnd::Truncated),
+                (3..4, EpisodeEnd::Terminated),
+            ]
+            .map(|(rows, end)| Episode { rows, end })
+            .to_vec(),
         });
         InMemory::new(Arc::new(transitions.unwrap()), None)
     }
@@ -228,7 +232,7 @@ mod tests {
             let gathered = pipeline(1, n_step).gather(&order, &order, [1, 1], &[0, 1, 2, 3]);
             assert_eq!(gathered.next_action.values, action);
             assert_eq!(gathered.has_next_action, known);
-            assert_eq!(gathered.terminal, [false, false, false, true]);
+            assert_eq!(gathered.terminated, [false, false, false, true]);
             assert_eq!(gathered.row_ids, [0, 1, 2, 3]);
         }
     }

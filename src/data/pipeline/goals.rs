@@ -1,4 +1,4 @@
-//! Goals: what an episode came to, told to the networks beforehand.
+//! Goals: what an episode came to, given to the networks beforehand.
 
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
@@ -17,8 +17,8 @@ pub enum GoalMode {
 /// Appends a goal to every observation that networks see. An algorithm adds it with what its settings say; `None` adds nothing.
 ///
 /// Networks are then built for inputs `[observation, goal]`, which [`Preprocessing::widths`](crate::data::Preprocessing::widths) counts,
-/// and [`Batch`](super::Batch) has them. A goal is normalised as observations are. Where the policy acts, `goal` of
-/// [`Rollouts`](crate::evaluate::Rollouts) and [`Environments`](crate::collect::Environments) says what it is to come to.
+/// and [`Batch`](super::Batch) has them. A goal is normalized as observations are. Where the policy acts, `goal` of
+/// [`Evaluation`](crate::evaluate::Evaluation) and [`Environments`](crate::collect::Environments) says what it is to come to.
 ///
 /// ```
 /// use yarak::prelude::*;
@@ -71,7 +71,7 @@ impl Goals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Column, End, Episode, Parts};
+    use crate::data::{Column, Episode, EpisodeEnd, Parts};
 
     #[test]
     fn every_row_of_an_episode_has_its_last_row_as_goal() {
@@ -84,11 +84,11 @@ mod tests {
             action: column.clone(),
             reward: vec![0.0; 6],
             next_observation: column,
-            terminal: vec![false, false, true, false, false, false],
+            terminated: vec![false, false, true, false, false, false],
             episodes: [
-                (0..3, End::Terminal),
-                (3..4, End::Truncated),
-                (4..6, End::Unfinished),
+                (0..3, EpisodeEnd::Terminated),
+                (3..4, EpisodeEnd::Truncated),
+                (4..6, EpisodeEnd::Unfinished),
             ]
             .map(|(rows, end)| Episode { rows, end })
             .to_vec(),

@@ -1,4 +1,4 @@
-//! From rows to what networks see, written once: rows → n-step fold → frames → goal → normalising → [`Batch`].
+//! From rows to what networks see, written once: rows → n-step fold → frames → goal → normalizing → [`Batch`].
 //!
 //! Where rows lie is somebody else's: in memory, in a file that is read ahead, in a replay buffer. Each says which rows follow
 //! each other ([`Order`]) and gives their numbers ([`Numbers`]); [`Pipeline`] does the rest, the same for all of them. A policy that
@@ -6,7 +6,7 @@
 //!
 //! - [`Order`], [`fold`]: episodes, and multi-step returns that stop at their ends.
 //! - [`FrameStack`], [`Windows`]: the last observations of an episode, and sequences of it.
-//! - [`Goals`]: what an episode came to, told to the networks beforehand.
+//! - [`Goals`]: what an episode came to, given to the networks beforehand.
 //! - [`Gathered`]: the numbers of drawn rows, which a step of your own may change; [`Batch`]: the same as tensors.
 
 mod batch;

@@ -7,7 +7,7 @@
 use thiserror::Error;
 
 use super::Order;
-use crate::data::{End, Episode, Transitions};
+use crate::data::{Episode, EpisodeEnd, Transitions};
 
 /// Folded rewards of every row, `[N]` each.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,15 +35,15 @@ pub struct Folded {
 /// A discount outside `0..=1`, `n = 0`, or `infinite_horizon` with a discount of 1, whose sum is infinite.
 ///
 /// ```
-/// use yarak::data::{Column, End, Episode, Parts, Transitions, fold};
+/// use yarak::data::{Column, EpisodeEnd, Episode, Parts, Transitions, fold};
 ///
 /// let transitions = Transitions::new(Parts {
 ///     observation: Column { values: vec![0.0, 1.0, 2.0], width: 1 },
 ///     action: Column { values: vec![0.0; 3], width: 1 },
 ///     reward: vec![1.0; 3],
 ///     next_observation: Column { values: vec![1.0, 2.0, 3.0], width: 1 },
-///     terminal: vec![false; 3],
-///     episodes: vec![Episode { rows: 0..3, end: End::Truncated }],
+///     terminated: vec![false; 3],
+///     episodes: vec![Episode { rows: 0..3, end: EpisodeEnd::Truncated }],
 /// })?;
 /// let folded = fold(&transitions, 0.99, 3, false)?;
 /// assert_eq!(folded.reward[0], 2.9701);
@@ -137,7 +137,7 @@ impl Folding {
     pub(in crate::data) fn row(&self, order: &(impl Order + ?Sized), row: usize) -> FoldedRow {
         let (mut sum, mut factor, mut last, mut steps) = (0.0, 1.0, row, 1);
         loop {
-            let is_terminal = order.end(last) == Some(End::Terminal);
+            let is_terminal = order.end(last) == Some(EpisodeEnd::Terminated);
             let own = if is_terminal { self.forever() } else { 1.0 };
             sum += factor * own * f64::from(order.reward(last));
             factor *= self.discount;
@@ -173,7 +173,7 @@ impl Order for OneEpisode<'_> {
         (row < self.last(row)).then_some(row + 1)
     }
 
-    fn end(&self, row: usize) -> Option<End> {
+    fn end(&self, row: usize) -> Option<EpisodeEnd> {
         (row == self.last(row)).then_some(self.episode.end)
     }
 
@@ -211,16 +211,16 @@ mod tests {
     use crate::data::{Column, Parts};
 
     /// Episodes of the given lengths and ends, with the given rewards.
-    fn transitions(reward: &[f32], episodes: &[(usize, End)]) -> Transitions {
+    fn transitions(reward: &[f32], episodes: &[(usize, EpisodeEnd)]) -> Transitions {
         let rows = reward.len();
-        let mut terminal = vec![false; rows];
+        let mut terminated = vec![false; rows];
         let mut start = 0;
         let episodes = episodes
             .iter()
             .map(|&(length, end)| {
                 let rows = start..start + length;
                 start = rows.end;
-                terminal[start - 1] = end == End::Terminal;
+                terminated[start - 1] = end == EpisodeEnd::Terminated;
                 Episode { rows, end }
             })
             .collect();
@@ -233,7 +233,7 @@ mod tests {
             action: column.clone(),
             reward: reward.to_vec(),
             next_observation: column,
-            terminal,
+            terminated,
             episodes,
         })
         .unwrap()
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn three_ones_at_099_fold_to_2_9701_and_bootstrap_0_970299() {
         let folded = fold(
-            &transitions(&[1.0; 5], &[(5, End::Truncated)]),
+            &transitions(&[1.0; 5], &[(5, EpisodeEnd::Truncated)]),
             0.99,
             3,
             false,
@@ -259,9 +259,9 @@ mod tests {
     #[test]
     fn an_episode_of_exactly_n_bootstraps_only_where_it_was_cut_off() {
         for (end, bootstrap) in [
-            (End::Terminal, [0.0; 3]),
-            (End::Truncated, [0.125, 0.25, 0.5]),
-            (End::Unfinished, [0.125, 0.25, 0.5]),
+            (EpisodeEnd::Terminated, [0.0; 3]),
+            (EpisodeEnd::Truncated, [0.125, 0.25, 0.5]),
+            (EpisodeEnd::Unfinished, [0.125, 0.25, 0.5]),
         ] {
             let folded = fold(&transitions(&[4.0, 2.0, 8.0], &[(3, end)]), 0.5, 3, false).unwrap();
             assert_eq!(folded.reward, [7.0, 6.0, 8.0]);
@@ -273,10 +273,10 @@ mod tests {
     #[test]
     fn rewards_never_cross_from_one_episode_into_the_next() {
         let episodes = [
-            (1, End::Terminal),
-            (1, End::Truncated),
-            (2, End::Terminal),
-            (1, End::Unfinished),
+            (1, EpisodeEnd::Terminated),
+            (1, EpisodeEnd::Truncated),
+            (2, EpisodeEnd::Terminated),
+            (1, EpisodeEnd::Unfinished),
         ];
         let folded = fold(
             &transitions(&[1.0, 10.0, 100.0, 1000.0, 5.0], &episodes),
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn one_step_is_the_reward_itself() {
-        let episodes = [(2, End::Terminal), (2, End::Truncated)];
+        let episodes = [(2, EpisodeEnd::Terminated), (2, EpisodeEnd::Truncated)];
         let folded = fold(
             &transitions(&[1.0, 2.0, 3.0, 4.0], &episodes),
             0.9,
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn an_infinite_horizon_scales_the_terminal_reward_and_never_a_truncated_one() {
-        let episodes = [(2, End::Terminal), (2, End::Truncated)];
+        let episodes = [(2, EpisodeEnd::Terminated), (2, EpisodeEnd::Truncated)];
         let folded = fold(&transitions(&[1.0, 2.0, 3.0, 4.0], &episodes), 0.5, 2, true).unwrap();
         assert_eq!(folded.reward, [1.0 + 0.5 * 4.0, 4.0, 5.0, 4.0]);
         assert_eq!(folded.bootstrap, [0.0, 0.0, 0.25, 0.5]);
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn long_sums_are_added_up_in_f64() {
         let folded = fold(
-            &transitions(&vec![0.1; 1_000], &[(1_000, End::Truncated)]),
+            &transitions(&vec![0.1; 1_000], &[(1_000, EpisodeEnd::Truncated)]),
             1.0,
             1_000,
             false,
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn settings_without_a_finite_return_are_refused() {
-        let one = transitions(&[1.0], &[(1, End::Terminal)]);
+        let one = transitions(&[1.0], &[(1, EpisodeEnd::Terminated)]);
         for discount in [-0.1, 1.1, f64::NAN] {
             assert!(matches!(
                 fold(&one, discount, 1, false),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::gathering::Numbers;
 use super::n_step::{Folded, FoldedRow, Folding};
-use crate::data::{End, Episode, Transitions};
+use crate::data::{Episode, EpisodeEnd, Transitions};
 
-/// Rows and the episodes that they form. A row's number says nothing of where its neighbours are.
+/// Rows and the episodes that they form. A row's number says nothing of where its neighbors are.
 pub(in crate::data) trait Order {
     /// The row before in the same episode; `None` where it begins, or where the row before is not there any more.
     fn before(&self, row: usize) -> Option<usize>;
@@ -15,7 +15,7 @@ pub(in crate::data) trait Order {
     fn after(&self, row: usize) -> Option<usize>;
 
     /// How the episode ends with this row; `None` where it goes on.
-    fn end(&self, row: usize) -> Option<End>;
+    fn end(&self, row: usize) -> Option<EpisodeEnd>;
 
     /// The last row of its episode that is there.
     fn last(&self, row: usize) -> usize;
@@ -30,7 +30,7 @@ pub(in crate::data) trait Order {
 }
 
 /// How the episode ends at each row, `[rows]`, of episodes that lie one after the other: `None` where it goes on.
-pub(in crate::data) fn ends(episodes: &[Episode]) -> Vec<Option<End>> {
+pub(in crate::data) fn ends(episodes: &[Episode]) -> Vec<Option<EpisodeEnd>> {
     let rows = episodes.last().map_or(0, |episode| episode.rows.end);
     let mut ends = vec![None; rows];
     for episode in episodes {
@@ -40,20 +40,20 @@ pub(in crate::data) fn ends(episodes: &[Episode]) -> Vec<Option<End>> {
 }
 
 /// The row before, of episodes that lie one after the other.
-pub(in crate::data) fn row_before(ends: &[Option<End>], row: usize) -> Option<usize> {
+pub(in crate::data) fn row_before(ends: &[Option<EpisodeEnd>], row: usize) -> Option<usize> {
     let before = row.checked_sub(1)?;
     ends[before].is_none().then_some(before)
 }
 
 /// The row after.
-pub(in crate::data) fn row_after(ends: &[Option<End>], row: usize) -> Option<usize> {
+pub(in crate::data) fn row_after(ends: &[Option<EpisodeEnd>], row: usize) -> Option<usize> {
     ends[row].is_none().then_some(row + 1)
 }
 
 /// Transitions in memory.
 pub(in crate::data) struct InMemory {
     pub(in crate::data) transitions: Arc<Transitions>,
-    ends: Vec<Option<End>>,
+    ends: Vec<Option<EpisodeEnd>>,
     /// Computed once for all rows: many are drawn often.
     folded: Option<Folded>,
 }
@@ -77,7 +77,7 @@ impl Order for InMemory {
         row_after(&self.ends, row)
     }
 
-    fn end(&self, row: usize) -> Option<End> {
+    fn end(&self, row: usize) -> Option<EpisodeEnd> {
         self.ends[row]
     }
 

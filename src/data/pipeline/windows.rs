@@ -1,15 +1,15 @@
 //! Windows over an episode: stacked frames before a step and a sequence from it, padded at the episode's ends.
 //!
 //! The window of a step has `frames - 1` rows before it and `sequence` rows from it on. Where the episode does not have a row, its
-//! nearest one stands in its place and the mask is false there, as in robomimic's `SequenceDataset`. A window never reaches into
+//! nearest one takes its place and the mask is false there, as in robomimic's `SequenceDataset`. A window never reaches into
 //! another episode, and a sum of rewards counts each row of the episode once.
 
-use crate::data::{End, Episode, Transitions};
+use crate::data::{Episode, EpisodeEnd, Transitions};
 
 /// The shape of windows.
 ///
 /// ```
-/// use yarak::data::{Column, End, Episode, Parts, Transitions, Windows};
+/// use yarak::data::{Column, EpisodeEnd, Episode, Parts, Transitions, Windows};
 ///
 /// let column = Column { values: vec![0.0, 1.0, 2.0], width: 1 };
 /// let transitions = Transitions::new(Parts {
@@ -17,8 +17,8 @@ use crate::data::{End, Episode, Transitions};
 ///     action: column.clone(),
 ///     reward: vec![1.0, 10.0, 100.0],
 ///     next_observation: column,
-///     terminal: vec![false; 3],
-///     episodes: vec![Episode { rows: 0..3, end: End::Truncated }],
+///     terminated: vec![false; 3],
+///     episodes: vec![Episode { rows: 0..3, end: EpisodeEnd::Truncated }],
 /// })?;
 /// let windows = Windows { frames: 2, sequence: 3, ..Windows::default() };
 /// let window = windows.at(&transitions, 1);
@@ -126,7 +126,7 @@ impl Window {
     }
 
     /// Whether the window reaches the end of an episode that ended so.
-    pub fn reaches(&self, transitions: &Transitions, end: End) -> bool {
+    pub fn reaches(&self, transitions: &Transitions, end: EpisodeEnd) -> bool {
         let last = self.rows.iter().copied().max().unwrap_or(0);
         let episode = transitions.episode_of(last);
         episode.end == end && episode.rows.end == last + 1
@@ -139,17 +139,17 @@ mod tests {
     use crate::data::{Column, Parts};
 
     /// Episodes of 1, 3 and 2 rows, each row's reward a power of ten.
-    fn transitions(ends: [End; 3]) -> Transitions {
+    fn transitions(ends: [EpisodeEnd; 3]) -> Transitions {
         let column = Column {
             values: (0..6).map(|row| row as f32).collect(),
             width: 1,
         };
-        let mut terminal = vec![false; 6];
+        let mut terminated = vec![false; 6];
         let episodes = [0..1, 1..4, 4..6]
             .into_iter()
             .zip(ends)
             .map(|(rows, end)| {
-                terminal[rows.end - 1] = end == End::Terminal;
+                terminated[rows.end - 1] = end == EpisodeEnd::Terminated;
                 Episode { rows, end }
             })
             .collect();
@@ -158,15 +158,23 @@ mod tests {
             action: column.clone(),
             reward: (0..6).map(|row| 10_f32.powi(row)).collect(),
             next_observation: column,
-            terminal,
+            terminated,
             episodes,
         })
         .unwrap()
     }
 
-    const ENDS: [[End; 3]; 2] = [
-        [End::Terminal, End::Truncated, End::Unfinished],
-        [End::Truncated, End::Terminal, End::Terminal],
+    const ENDS: [[EpisodeEnd; 3]; 2] = [
+        [
+            EpisodeEnd::Terminated,
+            EpisodeEnd::Truncated,
+            EpisodeEnd::Unfinished,
+        ],
+        [
+            EpisodeEnd::Truncated,
+            EpisodeEnd::Terminated,
+            EpisodeEnd::Terminated,
+        ],
     ];
 
     #[test]
@@ -217,7 +225,7 @@ mod tests {
             assert!(
                 !windows
                     .at(&transitions, 1)
-                    .reaches(&transitions, End::Unfinished)
+                    .reaches(&transitions, EpisodeEnd::Unfinished)
             );
         }
     }

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use super::chunk::{Chunk, Widths};
 use crate::checkpoint::Blob;
 use crate::data::pipeline::{Numbers, Order};
-use crate::data::{End, Steps};
+use crate::data::{EpisodeEnd, StepResults};
 
 /// The most rows that lie in one piece: what a checkpoint copies and writes again at each save is less than this.
 const PIECE: usize = 16_384;
@@ -30,14 +30,14 @@ const PIECE: usize = 16_384;
 /// // Two environments, whose second ends an episode in the run's step 1.
 /// let mut buffer = ReplayBuffer::new(100, 2, 1, 1);
 /// for step in 0..3 {
-///     let mut steps = Steps::new(2, 1, 1);
+///     let mut steps = StepResults::new(2, 1, 1);
 ///     steps.valid = vec![true; 2];
 ///     steps.terminated[1] = step == 1;
 ///     buffer.push(&steps);
 /// }
 /// assert_eq!(buffer.rows().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
 /// assert_eq!((buffer.after(1), buffer.after(3), buffer.before(5)), (Some(3), None, None));
-/// assert_eq!((buffer.end(3), buffer.end(5)), (Some(End::Terminal), None));
+/// assert_eq!((buffer.end(3), buffer.end(5)), (Some(EpisodeEnd::Terminated), None));
 /// assert_eq!(buffer.episode_of(4).collect::<Vec<_>>(), [0, 2, 4]);
 /// ```
 #[derive(Resource, Debug)]
@@ -187,12 +187,12 @@ impl ReplayBuffer {
     }
 
     /// How the episode ended with this row; `None` where it goes on.
-    pub fn end(&self, row: usize) -> Option<End> {
+    pub fn end(&self, row: usize) -> Option<EpisodeEnd> {
         let (piece, at) = self.place(row);
         match (piece.ended(at), piece.terminated(at)) {
             (false, _) => None,
-            (true, true) => Some(End::Terminal),
-            (true, false) => Some(End::Truncated),
+            (true, true) => Some(EpisodeEnd::Terminated),
+            (true, false) => Some(EpisodeEnd::Truncated),
         }
     }
 
@@ -304,7 +304,7 @@ impl ReplayBuffer {
     }
 
     /// Records a step of all environments.
-    pub fn push(&mut self, steps: &Steps) {
+    pub fn push(&mut self, steps: &StepResults) {
         if self.taken >= self.capacity {
             let oldest = self.oldest();
             self.valid -= self.valid_in(oldest);
@@ -367,7 +367,7 @@ impl Order for ReplayBuffer {
         self.after(row)
     }
 
-    fn end(&self, row: usize) -> Option<End> {
+    fn end(&self, row: usize) -> Option<EpisodeEnd> {
         self.end(row)
     }
 

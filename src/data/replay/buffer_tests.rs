@@ -8,8 +8,8 @@ use crate::data::pipeline::Pipeline;
 use crate::data::{Folding, Gathered, GoalMode, Goals};
 
 /// Environment e's step t observes 100 t + e, does -t, earns t + e / 10, and leads to 100 (t + 1) + e.
-fn steps(step: u64, environments: usize) -> Steps {
-    let mut steps = Steps::new(environments, 1, 1);
+fn steps(step: u64, environments: usize) -> StepResults {
+    let mut steps = StepResults::new(environments, 1, 1);
     for environment in 0..environments {
         let now = (100 * step + environment as u64) as f32;
         steps.observation.values[environment] = now;
@@ -47,12 +47,12 @@ fn gathered(buffer: &ReplayBuffer, row: usize, pipeline: &Pipeline) -> Gathered 
 fn folded(buffer: &ReplayBuffer, step: usize, environment: usize, pipeline: &Pipeline) -> [f32; 4] {
     let row = step * buffer.environments() + environment;
     let one = gathered(buffer, row, pipeline);
-    let terminal = f32::from(u8::from(one.terminal[0]));
+    let terminated = f32::from(u8::from(one.terminated[0]));
     [
         one.reward[0],
         one.bootstrap[0],
         one.next_observation.values[0],
-        terminal,
+        terminated,
     ]
 }
 
@@ -91,9 +91,9 @@ fn memory_is_bounded_however_long_a_run_is() {
 fn rewards_are_folded_along_the_environments_own_rows() {
     let buffer = filled(100, 3, 50);
     // 10.2 + 11.2 / 2 + 12.2 / 4, bootstrapped from after step 12 of environment 2.
-    let [reward, bootstrap, next, terminal] = folded(&buffer, 20, 2, &fold(3));
+    let [reward, bootstrap, next, terminated] = folded(&buffer, 20, 2, &fold(3));
     assert!((reward - (20.2 + 21.2 / 2.0 + 22.2 / 4.0)).abs() < 1e-5);
-    assert_eq!([bootstrap, next, terminal], [0.125, 2302.0, 0.0]);
+    assert_eq!([bootstrap, next, terminated], [0.125, 2302.0, 0.0]);
     // The newest row has no following one yet.
     let [reward, bootstrap, next, _] = folded(&buffer, 49, 0, &fold(3));
     assert_eq!([reward, bootstrap, next], [49.0, 0.5, 5000.0]);
@@ -111,9 +111,9 @@ fn folding_stops_at_both_ends_and_a_timeout_is_never_taken_for_a_terminal() {
     // 2 + 3 / 2, and nothing is bootstrapped.
     assert_eq!(folded(&buffer, 2, 0, &fold(5)), [3.5, 0.0, 400.0, 1.0]);
     // 2.1 + 3.1 / 2, bootstrapped from the true last observation.
-    let [reward, bootstrap, next, terminal] = folded(&buffer, 2, 1, &fold(5));
+    let [reward, bootstrap, next, terminated] = folded(&buffer, 2, 1, &fold(5));
     assert!((reward - 3.65).abs() < 1e-6);
-    assert_eq!([bootstrap, next, terminal], [0.25, 401.0, 0.0]);
+    assert_eq!([bootstrap, next, terminated], [0.25, 401.0, 0.0]);
     let mut forever = fold(5);
     forever.folding.infinite_horizon = true;
     // 2 + (3 / (1 - 1/2)) / 2
@@ -144,7 +144,7 @@ fn a_row_that_is_no_step_is_never_drawn_nor_folded_into() {
 }
 
 #[test]
-fn a_rows_episode_and_its_neighbours_are_its_own_environments() {
+fn a_rows_episode_and_its_neighbors_are_its_own_environments() {
     // Environment 0 ends every fourth step, and begins the next episode in a row of its own; environment 1 is cut in step 5.
     let mut buffer = ReplayBuffer::new(200, 2, 1, 1);
     for step in 0..10 {
@@ -159,8 +159,8 @@ fn a_rows_episode_and_its_neighbours_are_its_own_environments() {
     assert_eq!(episode(16), [16, 18]);
     assert_eq!(episode(7), [1, 3, 5, 7, 9, 11]);
     assert_eq!(episode(19), [13, 15, 17, 19]);
-    assert_eq!(buffer.end(12), Some(End::Terminal));
-    assert_eq!(buffer.end(11), Some(End::Truncated));
+    assert_eq!(buffer.end(12), Some(EpisodeEnd::Terminated));
+    assert_eq!(buffer.end(11), Some(EpisodeEnd::Truncated));
     for row in buffer.rows() {
         let rows = episode(row);
         let at = rows.iter().position(|it| *it == row).unwrap();

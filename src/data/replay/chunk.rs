@@ -11,7 +11,7 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
 use crate::data::Column;
-use crate::data::Steps;
+use crate::data::StepResults;
 
 const MAGIC: &[u8; 8] = b"yarakRB1";
 
@@ -66,7 +66,7 @@ impl Chunk {
     }
 
     /// Appends a step of all environments.
-    pub fn push(&mut self, steps: &Steps) {
+    pub fn push(&mut self, steps: &StepResults) {
         self.observation.values.extend(&steps.observation.values);
         self.action.values.extend(&steps.action.values);
         self.reward.extend(&steps.reward);
@@ -213,7 +213,7 @@ mod tests {
 
     fn chunk(steps: usize) -> Chunk {
         let mut chunk = Chunk::with_capacity(WIDTHS, 2 * steps);
-        let mut now = Steps::new(2, 3, 1);
+        let mut now = StepResults::new(2, 3, 1);
         for step in 0..steps {
             for value in &mut now.next_observation.values {
                 *value = (*value + step as f32 * 0.37).sin();

@@ -1,4 +1,4 @@
-//! Learning from what environments brought: the replay buffer and its part in a run.
+//! Learning from experience: the replay buffer and its part in a run.
 //!
 //! An off-policy algorithm adds [`ExperiencePlugin`]. In a scene with a [`Dataset`](super::Dataset) its minibatches come from
 //! there, and in one with environments from a [`ReplayBuffer`]: its steps read the same [`Batch`](super::Batch) either way. On-policy

@@ -11,7 +11,7 @@ use super::buffer::Full;
 use super::chunk::Chunk;
 use crate::checkpoint::{Blob, CheckpointError, Persist, Snapshot};
 
-/// What is saved beside the rows.
+/// What is saved next to the rows.
 #[derive(Serialize, Deserialize, PartialEq, Debug)]
 pub(super) struct ReplayState {
     capacity: u64,

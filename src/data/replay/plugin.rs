@@ -11,7 +11,7 @@ use crate::data::minibatches::draw_minibatch;
 use crate::data::pipeline::Pipeline;
 use crate::data::{
     Batch, Data, Gathered, Goals, MinibatchPlugin, OffPolicySettings, Preprocessing, ScaleError,
-    Seen, Steps,
+    Seen, StepResults,
 };
 use crate::nn::ComputeDevice;
 use crate::random::Exploration;
@@ -19,7 +19,7 @@ use crate::random::{AppRandomExt, Random, Sampling};
 use crate::report::console::Console;
 use crate::scene::{Bounds, Settings};
 use crate::schedule::{
-    Cadence, Clock, Collect, CollectSystems, InputError, Learn, LearnSystems, WarmUp,
+    Cadence, Clock, Collect, CollectSystems, InputError, Learn, LearnSystems, LearningStarts,
 };
 
 /// Keeps the last transitions of the environments in memory, for algorithms that learn from them more than once.
@@ -85,7 +85,7 @@ impl Plugin for ExperiencePlugin {
 type Sources<'w> = (
     Option<Res<'w, Replay>>,
     Option<Res<'w, Data>>,
-    Option<Res<'w, Steps>>,
+    Option<Res<'w, StepResults>>,
     Option<Res<'w, Seen>>,
     Option<Res<'w, Preprocessing>>,
 );
@@ -135,7 +135,7 @@ fn build_buffer(
         collect: plugin.off_policy.train_freq.max(1),
         learn: plugin.off_policy.gradient_steps,
     });
-    commands.insert_resource(WarmUp(plugin.off_policy.learning_starts));
+    commands.insert_resource(LearningStarts(plugin.off_policy.learning_starts));
     let inputs = preprocessing.widths()[0];
     commands.insert_resource(Batch::empty(inputs, action, &device.plain()));
     let buffer = ReplayBuffer::new(capacity, steps.rows(), observation, action);
@@ -143,7 +143,7 @@ fn build_buffer(
     Ok(())
 }
 
-/// The machine's memory in bytes, where it tells.
+/// The machine's memory in bytes, where it is known.
 pub(in crate::data) fn memory_of_the_machine() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
@@ -161,7 +161,7 @@ pub(in crate::data) fn in_words(bytes: u64) -> String {
 }
 
 fn record_steps(
-    steps: Option<Res<Steps>>,
+    steps: Option<Res<StepResults>>,
     seen: Option<Res<Seen>>,
     buffer: Option<ResMut<ReplayBuffer>>,
 ) {
@@ -211,7 +211,7 @@ pub struct Replayed<'w> {
 impl Replayed<'_> {
     /// How many rows a minibatch has.
     pub fn batch_size(&self) -> usize {
-        self.experience.0.minibatch.batch
+        self.experience.0.minibatch.batch_size
     }
 
     /// Draws a minibatch's rows uniformly, with replacement.
@@ -238,13 +238,13 @@ impl Replayed<'_> {
         pipeline.gather(buffer, buffer, buffer.widths(), rows)
     }
 
-    /// Makes the numbers the [`Batch`], normalised.
+    /// Makes the numbers the [`Batch`], normalized.
     ///
     /// # Errors
     /// When the preprocessing was made for observations of another width.
     pub fn learn_from(&mut self, gathered: Gathered) -> Result<(), ScaleError> {
-        let normaliser = &self.preprocessing.observation;
-        *self.batch = gathered.into_batch(Some(normaliser), &self.device.plain())?;
+        let normalizer = &self.preprocessing.observation;
+        *self.batch = gathered.into_batch(Some(normalizer), &self.device.plain())?;
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ use crate::checkpoint::{Blob, CheckpointError, Persist, Snapshot};
 /// use yarak::prelude::*;
 ///
 /// let mut buffer = ReplayBuffer::new(4, 1, 1, 1);
-/// let mut steps = Steps::new(1, 1, 1);
+/// let mut steps = StepResults::new(1, 1, 1);
 /// steps.valid = vec![true];
 /// (0..3).for_each(|_| buffer.push(&steps));
 /// let mut weights = RowWeights::default();
@@ -166,7 +166,7 @@ impl RowWeights {
     }
 }
 
-/// What is saved beside the weights.
+/// What is saved next to the weights.
 #[derive(Serialize, Deserialize)]
 struct WeightState {
     places: usize,
@@ -217,13 +217,13 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::collect::Steps;
+    use crate::collect::StepResults;
 
     /// A buffer for `capacity` rows of two environments; environment 1 takes no step wherever `t % 5 == 4`.
     fn buffer(capacity: usize, taken: usize) -> ReplayBuffer {
         let mut buffer = ReplayBuffer::new(capacity, 2, 1, 1);
         for step in 0..taken {
-            let mut steps = Steps::new(2, 1, 1);
+            let mut steps = StepResults::new(2, 1, 1);
             steps.valid = vec![true, step % 5 != 4];
             buffer.push(&steps);
         }
@@ -268,7 +268,7 @@ mod tests {
         weights.follow(&now);
         assert_eq!(weights.get(0), 1.0);
         weights.set(3, 7.0).unwrap();
-        let mut steps = Steps::new(2, 1, 1);
+        let mut steps = StepResults::new(2, 1, 1);
         steps.valid = vec![true, true];
         now.push(&steps);
         weights.follow(&now);

@@ -1,4 +1,4 @@
-//! Generalised advantage estimation.
+//! Generalized advantage estimation.
 
 /// What happened to the environments of a rollout, one row a step of an environment: all environments' first steps, then all
 /// their second ones, and so on.
@@ -22,9 +22,9 @@ pub struct Experienced<'a> {
 /// return less the value. `out` is `[rows]`.
 ///
 /// ```
-/// use yarak::data::{Experienced, generalised_advantages};
+/// use yarak::data::{Experienced, generalized_advantages};
 ///
-/// // A truncated step, which bootstraps, and a terminal one, which does not.
+/// // A truncated step, which bootstraps, and a terminated one, which does not.
 /// let experienced = Experienced {
 ///     environments: 1,
 ///     reward: &[1.0, 1.0],
@@ -33,10 +33,10 @@ pub struct Experienced<'a> {
 ///     ended: &[true, true],
 /// };
 /// let mut advantage = [0.0; 2];
-/// generalised_advantages(experienced, 0.99, 0.95, &mut advantage);
+/// generalized_advantages(experienced, 0.99, 0.95, &mut advantage);
 /// assert_eq!(advantage, [2.48, 0.5]);
 /// ```
-pub fn generalised_advantages(
+pub fn generalized_advantages(
     experienced: Experienced<'_>,
     discount: f32,
     lambda: f32,
@@ -102,7 +102,7 @@ mod tests {
         };
         for lambda in [0.0, 0.95, 1.0] {
             let mut found = vec![0.0; rows];
-            generalised_advantages(experienced, 0.99, lambda, &mut found);
+            generalized_advantages(experienced, 0.99, lambda, &mut found);
             for (row, found) in found.iter().enumerate() {
                 // The settings' own rounding is not what is compared.
                 let (discount, lambda) = (f64::from(0.99_f32), f64::from(lambda));

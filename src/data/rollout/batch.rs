@@ -3,7 +3,7 @@
 use bevy_ecs::prelude::*;
 use burn::tensor::{Device, Tensor};
 
-/// The minibatch of the round's [`Rollout`](super::Rollout) that the steps of [`Learn`](crate::schedule::Learn) read. Its tensors
+/// The minibatch of the round's [`RolloutBuffer`](super::RolloutBuffer) that the steps of [`Learn`](crate::schedule::Learn) read. Its tensors
 /// are plain: advantages, returns and old values are constants of every loss.
 #[derive(Resource, Clone, Debug)]
 pub struct RolloutBatch {

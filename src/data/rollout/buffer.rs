@@ -6,23 +6,23 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::advantage::{Experienced, generalised_advantages};
+use super::advantage::{Experienced, generalized_advantages};
 use super::batch::RolloutBatch;
 use crate::data::{Column, Preprocessing, ScaleError};
-use crate::data::{DrawnActions, Steps};
+use crate::data::{SampledActions, StepResults};
 
-/// What the environments brought in one round, `[steps, environments]` rows: all environments' first steps, then all their
+/// The experience of one round, `[steps, environments]` rows: all environments' first steps, then all their
 /// second ones, and so on. Each round overwrites the one before.
 ///
 /// It passes through the schedules in this order:
-/// 1. `Collect`, `Act`: [`see`](Rollout::see) keeps what the policy saw and how probable its actions were.
-/// 2. `Collect`, `Record`: [`record`](Rollout::record) keeps what came of it.
-/// 3. `Prepare`, `Advantages`: [`evaluate`](Rollout::evaluate) and [`estimate`](Rollout::estimate), or
-///    [`sum_rewards`](Rollout::sum_rewards).
-/// 4. `Prepare`, `Shuffle`: [`shuffle`](Rollout::shuffle).
-/// 5. `Learn`, `Sample`: [`next_minibatch`](Rollout::next_minibatch).
+/// 1. `Collect`, `Act`: [`see`](RolloutBuffer::see) keeps what the policy saw and how probable its actions were.
+/// 2. `Collect`, `Record`: [`record`](RolloutBuffer::record) keeps what came of it.
+/// 3. `Prepare`, `Advantages`: [`evaluate`](RolloutBuffer::evaluate) and [`estimate`](RolloutBuffer::estimate), or
+///    [`sum_rewards`](RolloutBuffer::sum_rewards).
+/// 4. `Prepare`, `Shuffle`: [`shuffle`](RolloutBuffer::shuffle).
+/// 5. `Learn`, `Sample`: [`next_minibatch`](RolloutBuffer::next_minibatch).
 #[derive(Resource, Clone, Debug, PartialEq)]
-pub struct Rollout {
+pub struct RolloutBuffer {
     /// How many environments: the row after `i` in time is `i + environments`.
     pub(super) environments: usize,
     /// Steps of all environments in a round.
@@ -76,11 +76,11 @@ pub(super) struct Given {
     pub returns: bool,
 }
 
-impl Rollout {
+impl RolloutBuffer {
     /// An empty rollout of so many steps of so many environments.
     pub fn new(steps: usize, environments: usize, observation: usize, action: usize) -> Self {
         let rows = steps * environments;
-        Rollout {
+        RolloutBuffer {
             environments,
             steps,
             taken: 0,
@@ -116,7 +116,7 @@ impl Rollout {
         valid.iter().filter(|valid| **valid).count()
     }
 
-    /// The advantages A(s, a), `[rows]`, as they were estimated: a minibatch may normalise its own.
+    /// The advantages A(s, a), `[rows]`, as they were estimated: a minibatch may normalize its own.
     pub fn advantage(&self) -> &[f32] {
         &self.advantage[..self.rows()]
     }
@@ -145,9 +145,9 @@ impl Rollout {
         first..first + self.environments
     }
 
-    /// Keeps what the policy saw and how probable its actions were. Without it [`record`](Rollout::record) takes the environments'
+    /// Keeps what the policy saw and how probable its actions were. Without it [`record`](RolloutBuffer::record) takes the environments'
     /// observations, and the log-probabilities are the policy's when the round is prepared.
-    pub fn see(&mut self, drawn: &DrawnActions) {
+    pub fn see(&mut self, drawn: &SampledActions) {
         let rows = self.next_rows();
         let width = self.observation.width;
         let seen = &mut self.observation.values[rows.start * width..rows.end * width];
@@ -156,13 +156,13 @@ impl Rollout {
         self.seen = true;
     }
 
-    /// Keeps what a step of all environments brought.
+    /// Keeps the result of a step of all environments.
     ///
     /// # Errors
     /// When the preprocessing was made for observations of another width.
     pub fn record(
         &mut self,
-        steps: &Steps,
+        steps: &StepResults,
         preprocessing: &Preprocessing,
     ) -> Result<(), ScaleError> {
         let seen = [&steps.observation, &steps.next_observation];
@@ -173,7 +173,7 @@ impl Rollout {
     /// each, raw.
     pub(super) fn record_seen(
         &mut self,
-        steps: &Steps,
+        steps: &StepResults,
         [before, after]: [&Column; 2],
         preprocessing: &Preprocessing,
     ) -> Result<(), ScaleError> {
@@ -274,8 +274,8 @@ impl Rollout {
         }
     }
 
-    /// Advantages by [GAE(λ)](generalised_advantages) and returns A + V, unless they came with the rows.
-    /// [`evaluate`](Rollout::evaluate) comes first.
+    /// Advantages by [GAE(λ)](generalized_advantages) and returns A + V, unless they came with the rows.
+    /// [`evaluate`](RolloutBuffer::evaluate) comes first.
     pub fn estimate(&mut self, discount: f32, lambda: f32) {
         let rows = self.rows();
         if !self.given.advantage {
@@ -287,7 +287,7 @@ impl Rollout {
                 ended: &self.ended[..rows],
             };
             let advantage = &mut self.advantage[..rows];
-            generalised_advantages(experienced, discount, lambda, advantage);
+            generalized_advantages(experienced, discount, lambda, advantage);
         }
         if !self.given.returns {
             let sums = self.advantage[..rows].iter().zip(&self.value[..rows]);
@@ -377,8 +377,8 @@ impl Rollout {
         &self.order[first + start..first + end]
     }
 
-    /// The next minibatch on `device`; its advantages are brought to mean 0 and deviation 1 where `normalise` says so.
-    pub fn next_minibatch(&mut self, normalise: bool, device: &Device) -> RolloutBatch {
+    /// The next minibatch on `device`; its advantages are normalized to mean 0 and deviation 1 where `normalize` says so.
+    pub fn next_minibatch(&mut self, normalize: bool, device: &Device) -> RolloutBatch {
         let rows: Vec<u32> = self.next_rows_to_learn().to_vec();
         let n = rows.len();
         let column = |column: &Column| {
@@ -393,8 +393,8 @@ impl Rollout {
         let vector =
             |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [n]), device);
         let mut advantage = pick(&self.advantage);
-        if normalise {
-            standardise(&mut advantage);
+        if normalize {
+            standardize(&mut advantage);
         }
         RolloutBatch {
             observation: column(&self.observation),
@@ -408,7 +408,7 @@ impl Rollout {
 }
 
 /// (x − mean) / (std + 1e-8), with the unbiased deviation. A single number has none, and becomes 0.
-fn standardise(values: &mut [f32]) {
+fn standardize(values: &mut [f32]) {
     let n = values.len() as f64;
     let mean = values.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
     let squares = values.iter().map(|x| (f64::from(*x) - mean).powi(2));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::{ActionScale, GivenRows, Normaliser};
+use crate::data::{ActionScale, FixedRollout, Normalizer};
 use crate::nn::ComputeDevice;
 use crate::random::{Noise, Random, Sampling, Seed};
 use rand::SeedableRng;
@@ -8,22 +8,22 @@ const ENVIRONMENTS: usize = 3;
 
 fn preprocessing() -> Preprocessing {
     // Each observation is halved: what is seen is not what is raw.
-    let normaliser = Normaliser {
+    let normalizer = Normalizer {
         mean: vec![0.0],
-        std: vec![2.0 - Normaliser::EPSILON],
+        std: vec![2.0 - Normalizer::EPSILON],
     };
-    Preprocessing::new(normaliser, ActionScale::identity(1))
+    Preprocessing::new(normalizer, ActionScale::identity(1))
 }
 
 /// Steps of environments whose episodes end at random in all the ways there are; after an end, where `next_step` says so, comes a
 /// row that is none.
-fn experience(steps: usize, next_step: bool) -> Vec<Steps> {
+fn experience(steps: usize, next_step: bool) -> Vec<StepResults> {
     let mut random = Random::<Noise>::new(Seed(9));
     let mut restarts = [false; ENVIRONMENTS];
     let mut seen = random.normals(ENVIRONMENTS);
     let mut all = Vec::new();
     for _ in 0..steps {
-        let mut step = Steps::new(ENVIRONMENTS, 1, 1);
+        let mut step = StepResults::new(ENVIRONMENTS, 1, 1);
         let ends = random.uniforms(ENVIRONMENTS, 0.0, 1.0);
         let next = random.normals(ENVIRONMENTS);
         let fresh = random.normals(ENVIRONMENTS);
@@ -59,7 +59,7 @@ fn v(seen: f32) -> f32 {
     (3.0 * seen).sin()
 }
 
-fn evaluate(rollout: &mut Rollout) {
+fn evaluate(rollout: &mut RolloutBuffer) {
     rollout.evaluate(&ComputeDevice::cpu().plain(), |observation| {
         let seen: Vec<f32> = observation.into_data().into_vec().unwrap();
         let values: Vec<f32> = seen.into_iter().map(v).collect();
@@ -68,7 +68,7 @@ fn evaluate(rollout: &mut Rollout) {
 }
 
 /// GAE's sum for one step, in float64, from the environments' own rows.
-fn advantage(all: &[Steps], step: usize, i: usize, discount: f64, lambda: f64) -> f64 {
+fn advantage(all: &[StepResults], step: usize, i: usize, discount: f64, lambda: f64) -> f64 {
     let value = |raw: f32| f64::from(v(raw / 2.0));
     let (mut factor, mut sum) = (1.0, 0.0);
     for at in &all[step..] {
@@ -92,7 +92,7 @@ fn advantages_bootstrap_from_the_true_last_observation_and_never_across_an_end()
         let all = experience(60, next_step);
         // The second round overwrites the first.
         for round in [&all[..30], &all[30..]] {
-            let mut rollout = Rollout::new(30, ENVIRONMENTS, 1, 1);
+            let mut rollout = RolloutBuffer::new(30, ENVIRONMENTS, 1, 1);
             for step in all[..30].iter().chain(round) {
                 rollout.record(step, &preprocessing()).unwrap();
             }
@@ -126,12 +126,12 @@ fn advantages_bootstrap_from_the_true_last_observation_and_never_across_an_end()
 
 #[test]
 fn an_episode_in_which_an_environment_failed_is_bootstrapped_from_what_it_showed_last() {
-    let mut rollout = Rollout::new(2, 1, 1, 1);
-    let mut step = Steps::new(1, 1, 1);
+    let mut rollout = RolloutBuffer::new(2, 1, 1, 1);
+    let mut step = StepResults::new(1, 1, 1);
     (step.observation.values, step.next_observation.values) = (vec![1.0], vec![3.0]);
     (step.reward, step.valid) = (vec![0.5], vec![true]);
     rollout.record(&step, &preprocessing()).unwrap();
-    let mut failed = Steps::new(1, 1, 1);
+    let mut failed = StepResults::new(1, 1, 1);
     failed.observation.values = vec![3.0];
     rollout.record(&failed, &preprocessing()).unwrap();
     evaluate(&mut rollout);
@@ -143,9 +143,9 @@ fn an_episode_in_which_an_environment_failed_is_bootstrapped_from_what_it_showed
 
 #[test]
 fn without_values_an_episodes_rewards_are_summed_and_an_unfinished_one_is_left_out() {
-    let mut rollout = Rollout::new(3, 1, 1, 1);
+    let mut rollout = RolloutBuffer::new(3, 1, 1, 1);
     for (reward, terminated) in [(1.0, false), (2.0, true), (5.0, false)] {
-        let mut step = Steps::new(1, 1, 1);
+        let mut step = StepResults::new(1, 1, 1);
         (step.reward[0], step.terminated[0], step.valid[0]) = (reward, terminated, true);
         rollout.record(&step, &preprocessing()).unwrap();
     }
@@ -156,10 +156,10 @@ fn without_values_an_episodes_rewards_are_summed_and_an_unfinished_one_is_left_o
 
 #[test]
 fn what_the_policy_saw_stays_as_it_saw_it() {
-    let mut rollout = Rollout::new(1, 1, 1, 1);
-    let mut step = Steps::new(1, 1, 1);
+    let mut rollout = RolloutBuffer::new(1, 1, 1, 1);
+    let mut step = StepResults::new(1, 1, 1);
     step.observation.values[0] = 8.0;
-    rollout.see(&DrawnActions {
+    rollout.see(&SampledActions {
         observation: vec![7.0],
         action: vec![0.0],
         log_probability: vec![-0.5],
@@ -177,8 +177,8 @@ fn what_the_policy_saw_stays_as_it_saw_it() {
 }
 
 /// A full rollout whose rows' rewards are their numbers, and the rows to learn from.
-fn numbered(next_step: bool) -> (Rollout, Vec<u32>) {
-    let mut rollout = Rollout::new(30, ENVIRONMENTS, 1, 1);
+fn numbered(next_step: bool) -> (RolloutBuffer, Vec<u32>) {
+    let mut rollout = RolloutBuffer::new(30, ENVIRONMENTS, 1, 1);
     for step in experience(30, next_step) {
         rollout.record(&step, &preprocessing()).unwrap();
     }
@@ -231,26 +231,26 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 #[test]
-fn a_minibatch_has_its_rows_columns_and_normalises_its_own_advantages() {
+fn a_minibatch_has_its_rows_columns_and_normalizes_its_own_advantages() {
     let column = |scale: f32| Column {
         values: (0..6).map(|row| scale * row as f32).collect(),
         width: 1,
     };
     let vector = |scale: f32| Some(column(scale).values);
-    let rows = GivenRows {
+    let rows = FixedRollout {
         log_probability: vector(3.0),
         value: vector(4.0),
         advantage: vector(5.0),
         returns: vector(6.0),
-        ..GivenRows::new(column(1.0), column(2.0), vec![0.0; 6])
+        ..FixedRollout::new(column(1.0), column(2.0), vec![0.0; 6])
     };
-    let mut rollout = Rollout::given(&rows).unwrap();
+    let mut rollout = RolloutBuffer::fixed(&rows).unwrap();
     evaluate(&mut rollout);
     rollout.estimate(0.99, 0.95);
     rollout.shuffle(1, 2, &mut ChaCha8Rng::seed_from_u64(1));
     let device = ComputeDevice::cpu().plain();
-    for normalise in [false, true] {
-        let batch = rollout.next_minibatch(normalise, &device);
+    for normalize in [false, true] {
+        let batch = rollout.next_minibatch(normalize, &device);
         assert_eq!(batch.rows(), 3);
         let rows = numbers(batch.observation);
         let times = |scale: f32| rows.iter().map(|row| scale * row).collect::<Vec<_>>();
@@ -259,7 +259,7 @@ fn a_minibatch_has_its_rows_columns_and_normalises_its_own_advantages() {
         assert_eq!(numbers(batch.value), times(4.0));
         assert_eq!(numbers(batch.returns), times(6.0));
         let advantage = numbers(batch.advantage);
-        if !normalise {
+        if !normalize {
             assert_eq!(advantage, times(5.0));
             continue;
         }

@@ -3,7 +3,7 @@
 use bevy_ecs::prelude::*;
 use burn::tensor::Tensor;
 
-use super::Rollout;
+use super::RolloutBuffer;
 
 /// The KL divergence of the policy from the one that drew the round's actions, over the minibatches of the epoch. It is read back
 /// between epochs, and only where there is a target.
@@ -56,7 +56,7 @@ impl Divergence {
 /// Between epochs: a round is over where there is nothing to learn from, or the policy has moved far enough.
 pub(super) fn are_enough(world: &mut World) -> bool {
     let reached = world.resource_mut::<Divergence>().is_reached();
-    let Some(mut rollout) = world.get_resource_mut::<Rollout>() else {
+    let Some(mut rollout) = world.get_resource_mut::<RolloutBuffer>() else {
         return false;
     };
     if reached {

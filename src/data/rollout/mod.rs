@@ -1,18 +1,18 @@
-//! Rollouts: what a policy's own draws brought in one round, and what is learned from once and then dropped.
+//! Rollouts: the experience of a policy's own samples in one round, learned from once and then dropped.
 
 mod advantage;
 mod batch;
 mod buffer;
 mod divergence;
 mod drawn;
-mod given;
+mod fixed;
 mod persist;
 mod plugin;
 
-pub use advantage::{Experienced, generalised_advantages};
+pub use advantage::{Experienced, generalized_advantages};
 pub use batch::RolloutBatch;
-pub use buffer::Rollout;
+pub use buffer::RolloutBuffer;
 pub use divergence::Divergence;
-pub use drawn::DrawnActions;
-pub use given::{GivenRows, GivenRowsError, GivenRowsPlugin};
+pub use drawn::SampledActions;
+pub use fixed::{FixedRollout, FixedRolloutError, FixedRolloutPlugin};
 pub use plugin::RolloutPlugin;

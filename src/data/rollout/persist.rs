@@ -3,14 +3,14 @@
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Rollout;
+use super::RolloutBuffer;
 use super::buffer::Given;
 use crate::checkpoint::{CheckpointError, Persist, Snapshot};
 use crate::data::Column;
 
 const FILE: &str = "rollout";
 
-/// What is saved beside the columns.
+/// What is saved next to the columns.
 #[derive(Serialize, Deserialize)]
 struct RolloutState {
     environments: usize,
@@ -33,7 +33,7 @@ struct Rows {
     order: Vec<u32>,
 }
 
-impl Rollout {
+impl RolloutBuffer {
     /// Whether all minibatches of a full rollout were taken: the next thing that happens to it is that it is overwritten.
     fn is_over(&self) -> bool {
         let epochs = self.order.len().checked_div(self.valid_rows()).unwrap_or(0);
@@ -60,7 +60,7 @@ impl Rollout {
     }
 }
 
-impl Persist for Rollout {
+impl Persist for RolloutBuffer {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
         let rows = (!self.is_over()).then(|| Rows {
             seen: self.seen,

@@ -4,10 +4,10 @@ use bevy_app::{App, Plugin, PreStartup, Startup};
 use bevy_ecs::prelude::*;
 
 use super::divergence::are_enough;
-use super::{Divergence, Rollout, RolloutBatch};
+use super::{Divergence, RolloutBatch, RolloutBuffer};
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
 use crate::data::dataset::load_dataset;
-use crate::data::{Data, Preprocessing, Seen, Steps};
+use crate::data::{Data, Preprocessing, Seen, StepResults};
 use crate::nn::ComputeDevice;
 use crate::random::Exploration;
 use crate::random::{AppRandomExt, Random, Sampling};
@@ -16,11 +16,11 @@ use crate::schedule::{
     PrepareSystems,
 };
 
-/// Learns in rounds from a [`Rollout`]: of what the run's environments bring, or of rows that are given
-/// ([`GivenRows`](super::GivenRows)), or, where there is neither, of the run's data. An algorithm that learns from its own draws adds it with what its settings say, draws actions in
+/// Learns in rounds from a [`RolloutBuffer`]: of the experience of the run's environments, or of a fixed rollout
+/// ([`FixedRollout`](super::FixedRollout)), or, where there is neither, of the run's data. An algorithm that learns from its own samples adds it with what its settings say, draws actions in
 /// [`CollectSystems::Act`], and estimates advantages in [`PrepareSystems::Advantages`].
 ///
-/// Without environments a round is all rows that are given, or all training rows of the data.
+/// Without environments a round is the whole fixed rollout, or all training rows of the data.
 #[derive(Clone, Debug)]
 pub struct RolloutPlugin {
     /// Steps of every environment in a round, at least 1.
@@ -29,8 +29,8 @@ pub struct RolloutPlugin {
     pub epochs: usize,
     /// The parts that the rows are cut into, a gradient step each; at least 1.
     pub minibatches: usize,
-    /// Whether a minibatch's advantages are brought to mean 0 and deviation 1.
-    pub normalise_advantages: bool,
+    /// Whether a minibatch's advantages are normalized to mean 0 and deviation 1.
+    pub normalize_advantages: bool,
     /// The mean of the [`Divergence`] over an epoch's minibatches after which the round is over. `None`: all epochs are taken.
     pub target_kl: Option<f32>,
 }
@@ -49,7 +49,7 @@ impl Plugin for RolloutPlugin {
             .insert_resource(Divergence::new(self.target_kl))
             .add_random::<Exploration>()
             .add_random::<Sampling>()
-            .persist::<Rollout>()
+            .persist::<RolloutBuffer>()
             .add_systems(PreStartup, find_experience.after(load_dataset))
             .add_systems(Startup, build_rollout)
             .add_systems(Collect, record_rollout.in_set(CollectSystems::Record))
@@ -61,7 +61,7 @@ impl Plugin for RolloutPlugin {
 /// Before any network is built, whose plugin would miss the environments in words of its own.
 fn find_experience(
     data: Option<Res<Data>>,
-    steps: Option<Res<Steps>>,
+    steps: Option<Res<StepResults>>,
     acting_only: Option<Res<Preprocessing>>,
 ) -> Result<(), BevyError> {
     if data
@@ -77,15 +77,15 @@ fn find_experience(
 }
 
 const NOTHING: &str = "there is nothing to learn from: add `Environments(env: \"...\")` to the plugins, or `Dataset(path: \"...\")` \
-    to learn from rows that are given";
+    to learn from a fixed rollout";
 
 const STORED: &str = "a round is all rows of the data, which `Dataset(memory: ..)` leaves in their file: raise `memory`, or leave it out";
 
 fn build_rollout(
     rounds: Res<Rounds>,
-    steps: Option<Res<Steps>>,
+    steps: Option<Res<StepResults>>,
     data: Option<Res<Data>>,
-    (given, preprocessing): (Option<Res<Rollout>>, Option<Res<Preprocessing>>),
+    (given, preprocessing): (Option<Res<RolloutBuffer>>, Option<Res<Preprocessing>>),
     resumed: Option<Res<ResumeFrom>>,
     device: Res<ComputeDevice>,
     mut clock: ResMut<Clock>,
@@ -101,14 +101,14 @@ fn build_rollout(
         (None, Some(steps), _) => {
             let seen = preprocessing.map_or(steps.observation.width, |it| it.widths()[0]);
             let (rows, action) = (steps.rows(), steps.action.width);
-            Rollout::new(rounds.steps.max(1), rows, seen, action)
+            RolloutBuffer::new(rounds.steps.max(1), rows, seen, action)
         }
         (None, None, Some(data)) => {
             let Some(transitions) = data.transitions() else {
                 return Ok(());
             };
             let frames = preprocessing.map_or(1, |it| it.frames.max(1));
-            Rollout::of_data(transitions, &data.split, frames)
+            RolloutBuffer::of_data(transitions, &data.split, frames)
         }
         (None, None, None) => return Ok(()),
     };
@@ -146,10 +146,10 @@ fn build_rollout(
 }
 
 fn record_rollout(
-    steps: Option<Res<Steps>>,
+    steps: Option<Res<StepResults>>,
     seen: Option<Res<Seen>>,
     preprocessing: Option<Res<Preprocessing>>,
-    rollout: Option<ResMut<Rollout>>,
+    rollout: Option<ResMut<RolloutBuffer>>,
 ) -> Result<(), BevyError> {
     if let (Some(steps), Some(preprocessing), Some(mut rollout)) = (steps, preprocessing, rollout) {
         match seen {
@@ -164,7 +164,7 @@ fn record_rollout(
 
 fn shuffle_rollout(
     rounds: Res<Rounds>,
-    rollout: Option<ResMut<Rollout>>,
+    rollout: Option<ResMut<RolloutBuffer>>,
     mut divergence: ResMut<Divergence>,
     mut random: ResMut<Random<Sampling>>,
 ) {
@@ -178,8 +178,8 @@ fn shuffle_rollout(
 fn draw_from_rollout(
     rounds: Res<Rounds>,
     device: Res<ComputeDevice>,
-    mut rollout: ResMut<Rollout>,
+    mut rollout: ResMut<RolloutBuffer>,
     mut batch: ResMut<RolloutBatch>,
 ) {
-    *batch = rollout.next_minibatch(rounds.0.normalise_advantages, &device.plain());
+    *batch = rollout.next_minibatch(rounds.0.normalize_advantages, &device.plain());
 }

@@ -149,7 +149,7 @@ impl Values {
 }
 
 /// A plan that was carried out: its batches can be taken, in their order.
-pub(super) struct Window {
+pub(super) struct Sweep {
     pub(super) plan: Plan,
     pub(super) values: Values,
     pub(super) widths: [usize; 2],
@@ -157,7 +157,7 @@ pub(super) struct Window {
     pub(super) next: usize,
 }
 
-impl Window {
+impl Sweep {
     /// The transitions of the batch that comes next.
     pub(super) fn rows(&self) -> Option<&[u32]> {
         self.plan.batches.get(self.next).map(Vec::as_slice)
@@ -177,7 +177,7 @@ impl Window {
     }
 }
 
-impl Numbers for Window {
+impl Numbers for Sweep {
     fn observation(&self, row: usize) -> &[f32] {
         let needed = &self.plan.needed.observation;
         numbers(needed, &self.values.observation, self.widths[0], row)

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam::channel::{Receiver, Sender, bounded, select};
 use rand_chacha::ChaCha8Rng;
 
-use super::plan::{Drawing, Job, Plan, Values, Window};
+use super::plan::{Drawing, Job, Plan, Sweep, Values};
 use super::stored::Stored;
 use crate::data::hdf5::File;
 use crate::data::{Bytes, Gathered, LoadError, Split};
@@ -29,7 +29,7 @@ pub struct ReadAhead {
     drawing: Drawing,
     /// Batches in the longest sweep.
     most: usize,
-    window: Option<Window>,
+    window: Option<Sweep>,
     threads: Option<Threads>,
 }
 
@@ -37,7 +37,7 @@ pub struct ReadAhead {
 struct Threads {
     /// Taken away to stop: nothing is ever sent.
     stop: Option<Sender<()>>,
-    windows: Option<Receiver<Result<Window, LoadError>>>,
+    windows: Option<Receiver<Result<Sweep, LoadError>>>,
     planner: Option<JoinHandle<()>>,
 }
 
@@ -52,7 +52,7 @@ impl ReadAhead {
         drawing: Drawing,
         memory: Bytes,
     ) -> Result<Self, Bytes> {
-        let [observation, action] = stored.recording().widths();
+        let [observation, action] = stored.dataset_file().widths();
         let [seen, acted, after] = drawing.pipeline.most_needed();
         // The numbers, which rows they are of, and which were drawn.
         let numbers = (seen + after) * observation + acted * action;
@@ -115,7 +115,7 @@ impl ReadAhead {
         self.threads = None;
         self.window = None;
         let files: Vec<File> = (0..WORKERS)
-            .map(|_| self.stored.recording().file_for_thread())
+            .map(|_| self.stored.dataset_file().file_for_thread())
             .collect::<Result<_, _>>()?;
         let (stop, stopped) = bounded(0);
         let (finished, windows) = bounded(0);
@@ -141,7 +141,7 @@ impl ReadAhead {
 
 impl Threads {
     /// The next sweep, waited for; `None` where the planner is gone.
-    fn next(&self) -> Result<Option<Window>, LoadError> {
+    fn next(&self) -> Result<Option<Sweep>, LoadError> {
         match self.windows.as_ref().map(Receiver::recv) {
             Some(Ok(window)) => window.map(Some),
             _ => Ok(None),
@@ -172,12 +172,12 @@ struct Planner {
 type Piece = (Job, Result<Values, LoadError>);
 
 impl Planner {
-    /// Sweeps until told to stop, or until a sweep failed.
+    /// Sweeps until asked to stop, or until a sweep failed.
     fn run(
         mut self,
         files: Vec<File>,
         stopped: &Receiver<()>,
-        finished: &Sender<Result<Window, LoadError>>,
+        finished: &Sender<Result<Sweep, LoadError>>,
     ) {
         FlushSubnormals::for_this_thread();
         // Where chunks have to be decoded, a short sweep costs nearly what a long one does.
@@ -228,15 +228,15 @@ impl Planner {
         });
     }
 
-    /// Has all rows of a plan fetched; `None` when told to stop.
+    /// Has all rows of a plan fetched; `None` when asked to stop.
     fn sweep(
         &self,
         plan: Plan,
         ask: &Sender<(Job, Arc<Plan>)>,
         given: &Receiver<Piece>,
         stopped: &Receiver<()>,
-    ) -> Option<Result<Window, LoadError>> {
-        let widths = self.stored.recording().widths();
+    ) -> Option<Result<Sweep, LoadError>> {
+        let widths = self.stored.dataset_file().widths();
         let mut values = Values::of(&plan, widths);
         let mut jobs = plan.jobs(self.stored.reading().span).into_iter().peekable();
         let plan = Arc::new(plan);
@@ -274,7 +274,7 @@ impl Planner {
         }
         // All jobs came back, and with each its share of the plan.
         let plan = Arc::into_inner(plan)?;
-        Some(Ok(Window {
+        Some(Ok(Sweep {
             plan,
             values,
             widths,

@@ -2,27 +2,27 @@
 //! they are.
 
 use crate::data::hdf5::File;
-use crate::data::{Column, LoadError, Normaliser, Recording, Split, Transitions};
+use crate::data::{Column, DatasetFile, LoadError, Normalizer, Split, Transitions};
 
 /// What a sweep finds out.
 pub(super) struct Statistics {
     pub(super) reward: Vec<f32>,
     /// Of the observations that are trained on.
-    pub(super) observation: Normaliser,
+    pub(super) observation: Normalizer,
     /// Two rows: the least and the greatest actions.
     pub(super) extremes: Column,
 }
 
-/// Sweeps once, and once more for the deviation where observations are normalised. Reading looks at every number.
+/// Sweeps once, and once more for the deviation where observations are normalized. Reading looks at every number.
 pub(super) fn of(
-    recording: &Recording,
+    dataset_file: &DatasetFile,
     file: &File,
     span: usize,
     split: &Split,
-    normalise: bool,
+    normalize: bool,
 ) -> Result<Statistics, LoadError> {
-    let [observation, action] = recording.widths();
-    let mut reward = Vec::with_capacity(recording.len());
+    let [observation, action] = dataset_file.widths();
+    let mut reward = Vec::with_capacity(dataset_file.len());
     let mut low = vec![f32::INFINITY; action];
     let mut high = vec![f32::NEG_INFINITY; action];
     let mut first = |block: &Transitions| {
@@ -34,12 +34,12 @@ pub(super) fn of(
             }
         }
     };
-    let observation = if normalise {
+    let observation = if normalize {
         let mut sweeps = 0;
-        Normaliser::fit_by(observation, split.training.len(), |consume| {
+        Normalizer::fit_by(observation, split.training.len(), |consume| {
             sweeps += 1;
             let mut training = split.training.as_slice();
-            each(recording, file, span, |start, block| {
+            each(dataset_file, file, span, |start, block| {
                 if sweeps == 1 {
                     first(block);
                 }
@@ -52,8 +52,8 @@ pub(super) fn of(
             })
         })?
     } else {
-        each(recording, file, span, |_, block| first(block))?;
-        Normaliser::identity(observation)
+        each(dataset_file, file, span, |_, block| first(block))?;
+        Normalizer::identity(observation)
     };
     Ok(Statistics {
         reward,
@@ -67,14 +67,14 @@ pub(super) fn of(
 
 /// Gives all transitions, a span at a time, each with the number of its first.
 fn each(
-    recording: &Recording,
+    dataset_file: &DatasetFile,
     file: &File,
     span: usize,
     mut consume: impl FnMut(usize, &Transitions),
 ) -> Result<(), LoadError> {
-    for start in (0..recording.len()).step_by(span) {
-        let end = recording.len().min(start + span);
-        consume(start, &recording.read_rows_with(file, start..end)?);
+    for start in (0..dataset_file.len()).step_by(span) {
+        let end = dataset_file.len().min(start + span);
+        consume(start, &dataset_file.read_rows_with(file, start..end)?);
     }
     Ok(())
 }

@@ -3,17 +3,18 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::plan::{Job, Plan, Values, Window};
+use super::plan::{Job, Plan, Sweep, Values};
 use super::statistics::{self, Statistics};
 use crate::data::hdf5::File;
 use crate::data::pipeline::{Order, Pipeline, ends, row_after, row_before};
 use crate::data::{
-    ActionScale, Bytes, Column, End, Episode, Gathered, LoadError, Normaliser, Recording, Split,
+    ActionScale, Bytes, Column, DatasetFile, Episode, EpisodeEnd, Gathered, LoadError, Normalizer,
+    Split,
 };
 
 /// Transitions that stay in their file; their rewards and episodes are in memory.
 pub struct Stored {
-    recording: Recording,
+    dataset_file: DatasetFile,
     /// For reading at once; threads that read ahead have handles of their own.
     file: Mutex<File>,
     /// What the file was when it was opened.
@@ -21,9 +22,9 @@ pub struct Stored {
     reading: Reading,
     reward: Vec<f32>,
     /// How the episode ends at each row.
-    ends: Vec<Option<End>>,
+    ends: Vec<Option<EpisodeEnd>>,
     /// Applied to what is read, once they are known.
-    scales: Option<(Normaliser, ActionScale)>,
+    scales: Option<(Normalizer, ActionScale)>,
 }
 
 /// How much is read at once. It changes how fast rows come, and nothing in what they are.
@@ -38,14 +39,14 @@ pub(super) struct Reading {
     pub(super) is_encoded: bool,
 }
 
-/// What changes with a file's content, as far as the system tells.
+/// What changes with a file's content, as far as the system says.
 #[derive(Debug, PartialEq)]
 struct Stamp(u64, Option<SystemTime>);
 
 impl Stamp {
-    fn of(recording: &Recording) -> Result<Self, LoadError> {
-        let path = recording.file().path();
-        let metadata = std::fs::metadata(path).map_err(|_| changed(recording))?;
+    fn of(dataset_file: &DatasetFile) -> Result<Self, LoadError> {
+        let path = dataset_file.file().path();
+        let metadata = std::fs::metadata(path).map_err(|_| changed(dataset_file))?;
         Ok(Self(metadata.len(), metadata.modified().ok()))
     }
 }
@@ -57,22 +58,22 @@ impl Stored {
     /// # Errors
     /// Values that cannot be read or are not finite, with their place.
     pub(in crate::data) fn sweep(
-        recording: Recording,
+        dataset_file: DatasetFile,
         memory: Bytes,
         split: &Split,
-        normalise: bool,
-    ) -> Result<(Self, Normaliser, Column), LoadError> {
-        let stamp = Stamp::of(&recording)?;
-        let file = recording.file_for_thread()?;
-        let reading = Reading::within(memory, &recording)?;
+        normalize: bool,
+    ) -> Result<(Self, Normalizer, Column), LoadError> {
+        let stamp = Stamp::of(&dataset_file)?;
+        let file = dataset_file.file_for_thread()?;
+        let reading = Reading::within(memory, &dataset_file)?;
         let Statistics {
             reward,
             observation,
             extremes,
-        } = statistics::of(&recording, &file, reading.span, split, normalise)?;
+        } = statistics::of(&dataset_file, &file, reading.span, split, normalize)?;
         let stored = Self {
-            ends: ends(recording.episodes()),
-            recording,
+            ends: ends(dataset_file.episodes()),
+            dataset_file,
             file: Mutex::new(file),
             stamp,
             reading,
@@ -92,8 +93,8 @@ impl Stored {
     }
 
     /// Where the transitions are.
-    pub fn recording(&self) -> &Recording {
-        &self.recording
+    pub fn dataset_file(&self) -> &DatasetFile {
+        &self.dataset_file
     }
 
     /// What each transition earned, `[N]`.
@@ -103,7 +104,7 @@ impl Stored {
 
     /// The episodes, in the order of their rows.
     pub fn episodes(&self) -> &[Episode] {
-        self.recording.episodes()
+        self.dataset_file.episodes()
     }
 
     /// What stays in memory, however little may be taken.
@@ -113,7 +114,7 @@ impl Stored {
     }
 
     /// The scales that are applied to what is read from now on.
-    pub(in crate::data) fn rescale(&mut self, observation: Normaliser, action: ActionScale) {
+    pub(in crate::data) fn rescale(&mut self, observation: Normalizer, action: ActionScale) {
         self.scales = Some((observation, action));
     }
 
@@ -123,9 +124,9 @@ impl Stored {
 
     /// Refuses to go on with a file that was changed: the library reads what was cut off as zeros.
     pub(super) fn unchanged(&self) -> Result<(), LoadError> {
-        match Stamp::of(&self.recording)? == self.stamp {
+        match Stamp::of(&self.dataset_file)? == self.stamp {
             true => Ok(()),
-            false => Err(changed(&self.recording)),
+            false => Err(changed(&self.dataset_file)),
         }
     }
 
@@ -143,13 +144,13 @@ impl Stored {
         // A recording's rows are at most `u32::MAX`.
         let batch = rows.iter().map(|row| *row as u32).collect();
         let plan = Plan::of(self, vec![batch], pipeline);
-        let widths = self.recording.widths();
+        let widths = self.dataset_file.widths();
         let mut values = Values::of(&plan, widths);
         for job in plan.jobs(self.reading.span) {
             let read = self.fetch(&file, &plan, &job)?;
             values.put(&job, &read, widths);
         }
-        let mut window = Window {
+        let mut window = Sweep {
             plan,
             values,
             widths,
@@ -158,7 +159,7 @@ impl Stored {
         window.take(self, pipeline)
     }
 
-    /// Reads the rows of a job, in stretches of neighbouring units.
+    /// Reads the rows of a job, in stretches of neighboring units.
     pub(super) fn fetch(&self, file: &File, plan: &Plan, job: &Job) -> Result<Values, LoadError> {
         let needed = &plan.needed;
         let mut lists = [
@@ -169,14 +170,14 @@ impl Stored {
         let mut rows = lists.concat();
         rows.sort_unstable();
         let unit = self.reading.unit;
-        let neighbours = |a: &u32, b: &u32| *b as usize / unit - *a as usize / unit <= 1;
+        let neighbors = |a: &u32, b: &u32| *b as usize / unit - *a as usize / unit <= 1;
         let mut values = Values::default();
-        for rows in rows.chunk_by(neighbours) {
+        for rows in rows.chunk_by(neighbors) {
             let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
                 continue;
             };
             let (start, end) = (*first as usize, *last as usize + 1);
-            let read = self.recording.read_rows_with(file, start..end)?;
+            let read = self.dataset_file.read_rows_with(file, start..end)?;
             let taken = lists.each_mut().map(|list| {
                 let count = list.partition_point(|row| row <= last);
                 let (taken, rest) = list.split_at(count);
@@ -199,7 +200,7 @@ impl Stored {
             .and_then(|()| observation.apply_to_row(after))
             .and_then(|()| action.to_unit(&mut rows.action.values))
             .and_then(|()| action.to_unit(&mut rows.next_action.values))
-            .map_err(|_| changed(&self.recording))?;
+            .map_err(|_| changed(&self.dataset_file))?;
         // What is not known is not scaled either.
         for (row, known) in rows.has_next_action.iter().enumerate() {
             if !known {
@@ -219,7 +220,7 @@ impl Order for Stored {
         row_after(&self.ends, row)
     }
 
-    fn end(&self, row: usize) -> Option<End> {
+    fn end(&self, row: usize) -> Option<EpisodeEnd> {
         self.ends[row]
     }
 
@@ -237,14 +238,14 @@ impl Order for Stored {
 }
 
 impl Reading {
-    fn within(memory: Bytes, recording: &Recording) -> Result<Self, LoadError> {
-        let [observation, action] = recording.widths();
+    fn within(memory: Bytes, dataset_file: &DatasetFile) -> Result<Self, LoadError> {
+        let [observation, action] = dataset_file.widths();
         let row = 4 * (2 * observation + action + 1);
         let span = (memory.0 / 64).clamp(4 << 10, 2 << 20) as usize;
         let stretch = (span / 16).min(32 << 10);
         // The first dataset of observations stands for all: writers choose chunks for all of a kind in the same way.
-        let layout = recording.layout();
-        let file = recording.file();
+        let layout = dataset_file.layout();
+        let file = dataset_file.file();
         let mut chunk = None;
         for info in file.datasets() {
             if info.path.contains("obs") && layout.reads(&info.path) {
@@ -261,8 +262,8 @@ impl Reading {
     }
 }
 
-fn changed(recording: &Recording) -> LoadError {
+fn changed(dataset_file: &DatasetFile) -> LoadError {
     LoadError::Changed {
-        file: recording.file().path().to_owned(),
+        file: dataset_file.file().path().to_owned(),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{BridgeError, Worker, WorkerSettings};
-use crate::env::{Environment, EnvironmentError, Outcome, Snapshot, Space};
+use crate::env::{Environment, EnvironmentError, Snapshot, Space, StepResult};
 
 /// Workers that nobody uses just now. Starting Python takes a second, and an evaluation comes again and again.
 static IDLE: Mutex<Vec<Worker>> = Mutex::new(Vec::new());
@@ -30,7 +30,7 @@ impl Drop for Shared {
 /// One environment of a Python process. Each step is a question and an answer, some twenty microseconds besides the step itself;
 /// [`Environments`](crate::collect::Environments) asks for all of its environments at once.
 #[derive(Debug)]
-pub struct Bridged {
+pub struct GymnasiumEnvironment {
     shared: Arc<Shared>,
     row: usize,
     name: String,
@@ -42,7 +42,7 @@ pub struct Bridged {
 }
 
 /// The environments of a worker.
-pub(super) fn share(settings: &WorkerSettings) -> Result<Vec<Bridged>, BridgeError> {
+pub(super) fn share(settings: &WorkerSettings) -> Result<Vec<GymnasiumEnvironment>, BridgeError> {
     let found = {
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
         let place = idle.iter().position(|it| it.settings() == settings);
@@ -59,7 +59,7 @@ pub(super) fn share(settings: &WorkerSettings) -> Result<Vec<Bridged>, BridgeErr
     };
     let [observation, action] = worker.spaces().map(Clone::clone);
     let shared = Arc::new(Shared(Mutex::new(Some(worker))));
-    let environments = (0..settings.count).map(|row| Bridged {
+    let environments = (0..settings.num_envs).map(|row| GymnasiumEnvironment {
         shared: shared.clone(),
         row,
         name: settings.environment(),
@@ -72,13 +72,13 @@ pub(super) fn share(settings: &WorkerSettings) -> Result<Vec<Bridged>, BridgeErr
     Ok(environments.collect())
 }
 
-impl Bridged {
+impl GymnasiumEnvironment {
     /// Asks and takes the one answer.
     fn ask(
         &self,
         observation: &mut [f32],
         question: impl FnOnce(&mut Worker) -> Result<(), BridgeError>,
-    ) -> Result<Outcome, EnvironmentError> {
+    ) -> Result<StepResult, EnvironmentError> {
         let mut worker = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = || BridgeError::Died {
             environment: self.name.clone(),
@@ -92,7 +92,7 @@ impl Bridged {
         let mut outcome = None;
         worker.receive(|_, answer| {
             observation.copy_from_slice(answer.observation);
-            outcome = Some(Outcome {
+            outcome = Some(StepResult {
                 reward: answer.reward,
                 terminated: answer.terminated,
                 truncated: answer.truncated,
@@ -102,7 +102,7 @@ impl Bridged {
     }
 }
 
-impl Environment for Bridged {
+impl Environment for GymnasiumEnvironment {
     fn name(&self) -> &str {
         &self.name
     }
@@ -139,7 +139,7 @@ impl Environment for Bridged {
         &mut self,
         action: &[f32],
         observation: &mut [f32],
-    ) -> Result<Outcome, EnvironmentError> {
+    ) -> Result<StepResult, EnvironmentError> {
         self.action.check_action(&self.name, action)?;
         self.observation
             .check_observation(&self.name, observation)?;

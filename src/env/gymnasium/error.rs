@@ -18,7 +18,7 @@ pub enum BridgeError {
     },
     /// Python ended, or kept silent, before it said anything.
     #[error(
-        "{environment}: `{python}` started and {what}; what it said itself stands above. Let YARAK_PYTHON name a Python that has the package gymnasium"
+        "{environment}: `{python}` started and {what}; what it said itself is above. Let YARAK_PYTHON name a Python that has the package gymnasium"
     )]
     NoGreeting {
         /// The environment.

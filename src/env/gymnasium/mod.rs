@@ -1,5 +1,5 @@
 //! A bridge to Python: every environment that [Gymnasium](https://gymnasium.farama.org) can make, by the name
-//! `gymnasium:NAME`, such as `gymnasium:Hopper-v5`, or `gymnasium:my_module:MyTask-v0` for one that a module of one's own registers.
+//! `gymnasium:NAME`, such as `gymnasium:Hopper-v5`, or `gymnasium:my_module:MyTask-v0` for one that a module of your own registers.
 //!
 //! A *worker* is a Python process with some environments of one kind. It is given its work over a socket of its own, in binary
 //! frames, so that what an environment prints goes to standard error and comes between nothing. A Python exception arrives with its
@@ -21,7 +21,7 @@ mod worker;
 #[path = "no_worker.rs"]
 mod worker;
 
-pub use environment::Bridged;
+pub use environment::GymnasiumEnvironment;
 pub use error::BridgeError;
 pub(crate) use worker::Worker;
 
@@ -52,7 +52,7 @@ pub struct WorkerSettings {
     /// Gymnasium's name.
     pub name: String,
     /// How many environments it holds, at least 1.
-    pub count: usize,
+    pub num_envs: usize,
     /// The number of its first environment among those of all workers, for messages.
     pub first: usize,
     /// Steps after which an episode is cut. None: as the environment is registered.
@@ -66,7 +66,7 @@ impl WorkerSettings {
     pub fn new(name: &str, count: usize) -> Self {
         WorkerSettings {
             name: name.to_owned(),
-            count: count.max(1),
+            num_envs: count.max(1),
             first: 0,
             time_limit: None,
             seconds: 60.0,

@@ -113,11 +113,11 @@ impl Started {
             .args(["-u", "-c", SCRIPT])
             .arg(&path)
             .arg(&settings.name)
-            .arg(settings.count.to_string())
+            .arg(settings.num_envs.to_string())
             .arg(settings.time_limit.unwrap_or(0).to_string())
             .arg(settings.first.to_string())
             .stdin(Stdio::null())
-            // Results of ours go to standard output, and an environment's prints must not stand among them.
+            // Results of ours go to standard output, and an environment's prints must not be among them.
             .stdout(Stdio::from(io::stderr()))
             .spawn();
         let child = child.map_err(|error| BridgeError::NoPython {
@@ -227,7 +227,7 @@ impl Worker {
         self.sound
     }
 
-    /// Asks for first observations of these environments, with a seed or from where their generators stand.
+    /// Asks for first observations of these environments, with a seed or from where their generators are.
     ///
     /// # Errors
     /// The process has ended, or does not listen.

@@ -98,7 +98,7 @@ extern "C" fn warn(message: *const c_char) {
 impl Engine {
     /// Loads the library at `path`, or the one that the system finds under this name.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        // SAFETY: loading runs the library's initialisers, which is what the user asks for who names or installs it;
+        // SAFETY: loading runs the library's initializers, which is what the user asks for who names or installs it;
         // MuJoCo's have no preconditions.
         let library =
             unsafe { Library::new(path) }.map_err(|error| LoadError::not_loaded(&error))?;

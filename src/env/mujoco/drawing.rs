@@ -2,10 +2,10 @@
 
 use super::limbs::{BEYOND, Limb, frames};
 use crate::env::drawing::{GROUND, JOINT, Shape};
-use crate::env::{Colour, Drawing};
+use crate::env::{Color, Drawing};
 
 /// Every other piece of the ground.
-const PALE: Colour = [178, 182, 189];
+const PALE: Color = [178, 182, 189];
 
 /// A walker on its ground, the torso in the middle.
 pub(super) fn drawing(limbs: &[Limb], positions: &[f64], seconds: f64) -> Drawing {
@@ -13,31 +13,26 @@ pub(super) fn drawing(limbs: &[Limb], positions: &[f64], seconds: f64) -> Drawin
     const DEPTH: f64 = 0.06;
     let middle = positions[0];
     let frames = frames(limbs, positions);
-    // Pieces of half a metre, that one sees how fast it is.
+    // Pieces of half a meter, that one sees how fast it is.
     let first = (2.0 * (middle - ASIDE)).floor();
     let mut shapes: Vec<Shape> = (0..8)
         .map(|piece| {
             let piece = first + f64::from(piece);
-            let colour = if piece.rem_euclid(2.0) < 1.0 {
+            let color = if piece.rem_euclid(2.0) < 1.0 {
                 GROUND
             } else {
                 PALE
             };
-            Shape::turned_box(
-                [piece / 2.0 + 0.25, -DEPTH / 2.0],
-                [0.5, DEPTH],
-                0.0,
-                colour,
-            )
+            Shape::turned_box([piece / 2.0 + 0.25, -DEPTH / 2.0], [0.5, DEPTH], 0.0, color)
         })
         .collect();
-    let beyond = |limb: &Limb| limb.colour == BEYOND;
+    let beyond = |limb: &Limb| limb.color == BEYOND;
     for back in [true, false] {
         let drawn = limbs.iter().zip(&frames).enumerate();
         for (index, (limb, frame)) in drawn.filter(|(_, (limb, _))| beyond(limb) == back) {
             for capsule in limb.capsules {
                 let [from, to] = capsule.ends(frame);
-                shapes.push(Shape::line(from, to, 2.0 * capsule.radius, limb.colour));
+                shapes.push(Shape::line(from, to, 2.0 * capsule.radius, limb.color));
             }
             if index > 0 {
                 shapes.push(Shape::disc(frame.place(limb.hinge), 0.02, JOINT));
@@ -64,13 +59,13 @@ mod tests {
         let (here, there) = (at(0.0), at(10.3));
         assert!((there.low[0] - here.low[0] - 10.3).abs() < 1e-12);
         assert_eq!(there.low[1], here.low[1]);
-        let pieces = |drawing: &Drawing, colour: Colour| -> Vec<f64> {
+        let pieces = |drawing: &Drawing, color: Color| -> Vec<f64> {
             let shapes = drawing.shapes.iter();
             let pieces = shapes.filter_map(|shape| match shape {
                 Shape::Polygon {
                     corners,
-                    colour: its,
-                } if *its == colour => Some(corners[0][0]),
+                    color: its,
+                } if *its == color => Some(corners[0][0]),
                 _ => None,
             });
             pieces.collect()
@@ -93,10 +88,10 @@ mod tests {
     fn the_nearer_leg_is_drawn_over_the_other() {
         let positions = [0.0, 1.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
         let shapes = drawing(&WALKER, &positions, 0.008).shapes;
-        let of = |wanted: Colour| {
+        let of = |wanted: Color| {
             shapes
                 .iter()
-                .rposition(|shape| matches!(shape, Shape::Line { colour, .. } if *colour == wanted))
+                .rposition(|shape| matches!(shape, Shape::Line { color, .. } if *color == wanted))
         };
         assert!(of(BEYOND) < of(BODY) && of(BODY) < of(LIMB));
     }

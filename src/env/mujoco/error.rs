@@ -49,7 +49,7 @@ impl LoadError {
     }
 }
 
-/// What the loader of the system said, which stands in the cause.
+/// What the loader of the system said, which is in the cause.
 pub(super) fn reason(error: &libloading::Error) -> String {
     use std::error::Error;
     error

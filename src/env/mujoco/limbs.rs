@@ -5,10 +5,10 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use crate::env::Colour;
+use crate::env::Color;
 use crate::env::drawing::{BODY, LIMB};
 
-/// A body. Places are `[forwards, up]` in metres, in the frame of the body that they belong to.
+/// A body. Places are `[forwards, up]` in meters, in the frame of the body that they belong to.
 pub(super) struct Limb {
     /// The body that it hangs on, which comes before it. The first hangs on nothing, and its `offset` is from where its slides are.
     on: usize,
@@ -19,12 +19,12 @@ pub(super) struct Limb {
     /// Its hinge turns forwards, from up to ahead, by so many radians for each of its position.
     forwards: f64,
     pub capsules: &'static [Capsule],
-    pub colour: Colour,
+    pub color: Color,
 }
 
 /// A line of some thickness with round ends.
 pub(super) struct Capsule {
-    centre: [f64; 2],
+    center: [f64; 2],
     /// How far it leans forwards from upright, in radians.
     lean: f64,
     /// Half of the line's length.
@@ -33,11 +33,11 @@ pub(super) struct Capsule {
 }
 
 /// A leg beyond another one.
-pub(super) const BEYOND: Colour = [233, 181, 150];
+pub(super) const BEYOND: Color = [233, 181, 150];
 
-const fn capsule(centre: [f64; 2], lean: f64, half: f64, radius: f64) -> Capsule {
+const fn capsule(center: [f64; 2], lean: f64, half: f64, radius: f64) -> Capsule {
     Capsule {
-        centre,
+        center,
         lean,
         half,
         radius,
@@ -45,14 +45,14 @@ const fn capsule(centre: [f64; 2], lean: f64, half: f64, radius: f64) -> Capsule
 }
 
 /// What turns, as the torsos do, around its frame's middle.
-const fn limb(on: usize, offset: [f64; 2], capsules: &'static [Capsule], colour: Colour) -> Limb {
+const fn limb(on: usize, offset: [f64; 2], capsules: &'static [Capsule], color: Color) -> Limb {
     Limb {
         on,
         offset,
         hinge: [0.0; 2],
         forwards: 1.0,
         capsules,
-        colour,
+        color,
     }
 }
 
@@ -74,16 +74,16 @@ const UPRIGHT: [&[Capsule]; 3] = [
 const HOPPER_FOOT: &[Capsule] = &[capsule([-0.065, 0.1], -FRAC_PI_2, 0.195, 0.06)];
 const WALKER_FOOT: &[Capsule] = &[capsule([-0.1, 0.1], -FRAC_PI_2, 0.1, 0.06)];
 
-const fn thigh(colour: Colour) -> Limb {
-    backwards([0.0; 2], limb(0, [0.0, -0.2], UPRIGHT[1], colour))
+const fn thigh(color: Color) -> Limb {
+    backwards([0.0; 2], limb(0, [0.0, -0.2], UPRIGHT[1], color))
 }
 
-const fn leg(on: usize, colour: Colour) -> Limb {
-    backwards([0.0, 0.25], limb(on, [0.0, -0.7], UPRIGHT[2], colour))
+const fn leg(on: usize, color: Color) -> Limb {
+    backwards([0.0, 0.25], limb(on, [0.0, -0.7], UPRIGHT[2], color))
 }
 
-const fn walker_foot(on: usize, colour: Colour) -> Limb {
-    backwards([-0.2, 0.1], limb(on, [0.2, -0.35], WALKER_FOOT, colour))
+const fn walker_foot(on: usize, color: Color) -> Limb {
+    backwards([-0.2, 0.1], limb(on, [0.2, -0.35], WALKER_FOOT, color))
 }
 
 pub(super) static HOPPER: [Limb; 4] = [
@@ -148,7 +148,7 @@ impl Capsule {
     pub fn ends(&self, frame: &Frame) -> [[f64; 2]; 2] {
         let (sin, cos) = self.lean.sin_cos();
         [-self.half, self.half]
-            .map(|along| frame.place([self.centre[0] + along * sin, self.centre[1] + along * cos]))
+            .map(|along| frame.place([self.center[0] + along * sin, self.center[1] + along * cos]))
     }
 }
 

@@ -10,7 +10,7 @@
 //! So `pip install mujoco` is all that it takes. [`MujocoError::NoLibrary`] lists every place that was tried.
 //!
 //! States, rewards, ends and first states are Gymnasium's to the last bit where the library's version is the same one
-//! (`tests/environments/mujoco.rs`); between versions of MuJoCo trajectories differ, so the version stands in a run's manifest, beside
+//! (`tests/environments/mujoco.rs`); between versions of MuJoCo trajectories differ, so the version is in a run's manifest, next to
 //! every score, and in each snapshot, which another version refuses.
 //!
 //! | name | observation | action | ends by itself |

@@ -10,7 +10,7 @@ impl Version {
     /// The first whose functions are those that `binding` calls.
     pub const OLDEST: Version = Version([3, 0, 0]);
 
-    /// Reads `3.3.7`; what stands behind the third number is left out.
+    /// Reads `3.3.7`; what is behind the third number is left out.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.trim().splitn(3, '.').map(|part| {
             let digits = part.find(|c: char| !c.is_ascii_digit());

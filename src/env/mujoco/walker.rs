@@ -3,7 +3,9 @@
 use super::binding::{Parts, Simulated};
 use super::drawing::drawing;
 use super::task::{FirstVelocities, Task};
-use crate::env::{Drawing, Environment, EnvironmentError, NumpyRandom, Outcome, Snapshot, Space};
+use crate::env::{
+    Drawing, Environment, EnvironmentError, NumpyRandom, Snapshot, Space, StepResult,
+};
 
 /// One planar walker, simulated by MuJoCo.
 pub(super) struct Walker {
@@ -138,7 +140,7 @@ impl Environment for Walker {
         &mut self,
         action: &[f32],
         observation: &mut [f32],
-    ) -> Result<Outcome, EnvironmentError> {
+    ) -> Result<StepResult, EnvironmentError> {
         let task = self.task;
         self.action_space.check_action(task.name, action)?;
         self.observation_space
@@ -176,7 +178,7 @@ impl Environment for Walker {
         if let Some(episode) = &mut self.episode {
             episode.over = !healthy;
         }
-        Ok(Outcome {
+        Ok(StepResult {
             reward: speed + survived - cost,
             terminated: !healthy,
             truncated: false,

@@ -13,7 +13,7 @@ use super::{
     dots::{Dots, FEW, Outer},
     forward::BLOCK,
     gemm::{Epilogue, Product},
-    norm::NormaliseBackward,
+    norm::NormalizeBackward,
     saved::{layer_values, row_values},
     sums::{ColumnSums, Scale},
     transpose::Transpose,
@@ -41,8 +41,8 @@ pub(crate) struct Backward<'a> {
     /// The gradients of the layers' linear outputs: those of all rows, laid out as in `Saved`, if `d_params` is
     /// wanted; otherwise two blocks of rows for each worker.
     pub(crate) linear: Disjoint<'a>,
-    /// The gradients of the layer normalisations' outputs, if `d_params` is wanted.
-    pub(crate) normalised: Disjoint<'a>,
+    /// The gradients of the layer normalizations' outputs, if `d_params` is wanted.
+    pub(crate) normalized: Disjoint<'a>,
 }
 
 /// How many tasks each layer has, and which of them a number means.
@@ -211,7 +211,7 @@ impl Backward<'_> {
                 if self.d_params.is_some() {
                     // SAFETY: these rows belong to this task.
                     let keep = unsafe {
-                        self.normalised
+                        self.normalized
                             .part(row_values(shape, batch, layer - 1, member, &rows))
                     };
                     keep.copy_from_slice(below);
@@ -219,7 +219,7 @@ impl Backward<'_> {
                 let gain = &self.parameters[member * shape.parameters()..][gain];
                 let normal = self.saved.normal(layer - 1, member, &rows);
                 let inverse = self.saved.inverse(layer - 1, member, &rows);
-                self.instructions.run(NormaliseBackward {
+                self.instructions.run(NormalizeBackward {
                     normal,
                     inverse,
                     gain,
@@ -362,13 +362,13 @@ impl Backward<'_> {
         sums(linear, None, shape.bias(layer));
         if let (Some(gain), Some(offset)) = (shape.gain(layer), shape.offset(layer)) {
             // SAFETY: nobody writes these gradients any more.
-            let normalised = unsafe { self.normalised.read(range) };
+            let normalized = unsafe { self.normalized.read(range) };
             sums(
-                normalised,
+                normalized,
                 Some(self.saved.normal(layer, member, &all)),
                 gain,
             );
-            sums(normalised, None, offset);
+            sums(normalized, None, offset);
         }
     }
 

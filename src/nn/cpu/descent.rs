@@ -21,7 +21,7 @@ pub struct Sgd {
 }
 
 /// Settings of RMSProp: v ← smoothing · v + (1 − smoothing) · g², d = g / (√v + ε); θ ← θ − rate · d, or with momentum
-/// b ← momentum · b + d, θ ← θ − rate · b (Tieleman & Hinton 2012, not centred).
+/// b ← momentum · b + d, θ ← θ − rate · b (Tieleman & Hinton 2012, not centered).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RmsProp {
     /// The learning rate, at least 0.

@@ -8,7 +8,7 @@ use super::{
     disjoint::{Disjoint, Strip},
     dots::{Dots, FEW},
     gemm::{Epilogue, Product},
-    norm::Normalise,
+    norm::Normalize,
     saved::{Keep, inverse_start, row_values},
     sums::Scale,
     transpose::Transpose,
@@ -105,7 +105,7 @@ impl Forward<'_> {
                 (shape.layer_norm, shape.gain(layer), shape.offset(layer))
             {
                 let (gain, offset) = (&parameters[gain], &parameters[offset]);
-                self.instructions.run(Normalise {
+                self.instructions.run(Normalize {
                     rows: normal,
                     gain,
                     offset,

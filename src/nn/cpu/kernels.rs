@@ -18,11 +18,11 @@ const WORTH_SHARING: usize = if cfg!(test) { 1 } else { 1 << 18 };
 /// What a network reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// `[batch, inputs]`, read by all members, or `[members, batch, inputs]`. The length tells which.
+    /// `[batch, inputs]`, read by all members, or `[members, batch, inputs]`. The length says which.
     pub rows: &'a [f32],
     /// Rows in the batch, at least 1.
     pub batch: usize,
-    /// What each hidden value is multiplied by, in front of the normalisation and the activation: 0 where it is
+    /// What each hidden value is multiplied by, in front of the normalization and the activation: 0 where it is
     /// dropped, `1 / (1 - rate)` where it is not. Layer after layer `[members, batch, sizes[layer + 1]]`, hidden
     /// layers only; [`MlpShape::dropout_len`] values.
     pub dropout: Option<&'a [f32]>,
@@ -232,7 +232,7 @@ impl Kernels {
         let Scratch {
             transposed,
             linear,
-            normalised,
+            normalized,
             shared,
             ..
         } = &mut self.scratch;
@@ -248,7 +248,7 @@ impl Kernels {
             Some(d_x) => Some(Disjoint::new(d_x)),
             None => None,
         };
-        let normalised_len = if of_parameters && shape.layer_norm.is_some() {
+        let normalized_len = if of_parameters && shape.layer_norm.is_some() {
             len
         } else {
             0
@@ -264,7 +264,7 @@ impl Kernels {
             d_x: each_d_x,
             transposed: Disjoint::new(at_least(transposed, params.len())),
             linear: Disjoint::new(at_least(linear, len)),
-            normalised: Disjoint::new(at_least(normalised, normalised_len)),
+            normalized: Disjoint::new(at_least(normalized, normalized_len)),
         };
         let (workers, work) = (
             &mut self.workers,

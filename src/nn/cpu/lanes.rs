@@ -22,7 +22,7 @@ pub(crate) trait Lanes: Copy {
     type Vector: Copy;
     /// How many `f32` a register holds.
     const WIDTH: usize;
-    /// How many rows of a product are kept in registers at once, beside two registers of columns.
+    /// How many rows of a product are kept in registers at once, next to two registers of columns.
     const ROWS: usize;
 
     /// `value` in every lane.

@@ -1,4 +1,4 @@
-//! Layer normalisation of rows (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>).
+//! Layer normalization of rows (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>).
 
 use super::lanes::{Kernel, Lanes, read, write};
 
@@ -24,8 +24,8 @@ fn inside<L: Lanes>(lanes: L, len: usize, at: usize) -> L::Vector {
 }
 
 /// Replaces each row `z` by `(z - mean) / deviation`, and writes that scaled and moved to `out`.
-pub(crate) struct Normalise<'a> {
-    /// `[rows, width]`: linear outputs, which become the normalised ones.
+pub(crate) struct Normalize<'a> {
+    /// `[rows, width]`: linear outputs, which become the normalized ones.
     pub(crate) rows: &'a mut [f32],
     /// `[width]` each.
     pub(crate) gain: &'a [f32],
@@ -38,7 +38,7 @@ pub(crate) struct Normalise<'a> {
     pub(crate) out: &'a mut [f32],
 }
 
-impl Kernel for Normalise<'_> {
+impl Kernel for Normalize<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -73,9 +73,9 @@ impl Kernel for Normalise<'_> {
     }
 }
 
-/// Turns the gradient of [`Normalise`]'s output into that of its input.
-pub(crate) struct NormaliseBackward<'a> {
-    /// `[rows, width]`: what [`Normalise`] left there.
+/// Turns the gradient of [`Normalize`]'s output into that of its input.
+pub(crate) struct NormalizeBackward<'a> {
+    /// `[rows, width]`: what [`Normalize`] left there.
     pub(crate) normal: &'a [f32],
     /// `[rows]`.
     pub(crate) inverse: &'a [f32],
@@ -85,7 +85,7 @@ pub(crate) struct NormaliseBackward<'a> {
     pub(crate) gradient: &'a mut [f32],
 }
 
-impl Kernel for NormaliseBackward<'_> {
+impl Kernel for NormalizeBackward<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -121,13 +121,13 @@ mod tests {
     use crate::nn::cpu::InstructionSet;
 
     #[test]
-    fn rows_far_from_zero_are_normalised_as_well() {
+    fn rows_far_from_zero_are_normalized_as_well() {
         for width in [2, 5, 16, 33] {
             for instructions in InstructionSet::available() {
                 let mut rows: Vec<f32> = (0..width).map(|at| 1e4 + at as f32).collect();
                 let (gain, offset) = (vec![2.0; width], vec![1.0; width]);
                 let (mut inverse, mut out) = ([f32::NAN], vec![f32::NAN; width]);
-                instructions.run(Normalise {
+                instructions.run(Normalize {
                     rows: &mut rows,
                     gain: &gain,
                     offset: &offset,

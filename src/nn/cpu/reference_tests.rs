@@ -77,7 +77,7 @@ pub(crate) fn slope(activation: Activation, x: f64) -> f64 {
 struct Row {
     /// `inputs[layer]` is what the layer reads.
     inputs: Vec<Vec<f64>>,
-    /// The normalised values and one over the deviation.
+    /// The normalized values and one over the deviation.
     normal: Vec<(Vec<f64>, f64)>,
     /// What the activation reads.
     before: Vec<Vec<f64>>,

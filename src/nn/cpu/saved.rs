@@ -16,7 +16,7 @@ pub struct Saved {
     features: Vec<f32>,
     /// The input of each hidden layer's activation, laid out as `features`, where its derivative needs it.
     inputs: Vec<f32>,
-    /// Each hidden layer's normalised values, laid out as `features`, and one over each row's deviation.
+    /// Each hidden layer's normalized values, laid out as `features`, and one over each row's deviation.
     normal: Vec<f32>,
     inverse: Vec<f32>,
 }
@@ -98,7 +98,7 @@ impl Saved {
         }
     }
 
-    /// A hidden layer's normalised values, for some rows of a member.
+    /// A hidden layer's normalized values, for some rows of a member.
     pub(crate) fn normal(&self, layer: usize, member: usize, rows: &Range<usize>) -> &[f32] {
         &self.normal[row_values(&self.shape, self.batch, layer, member, rows)]
     }
@@ -158,8 +158,8 @@ pub(crate) struct Scratch {
     pub(crate) transposed: Vec<f32>,
     /// Gradients of every layer's linear output, as `Saved::features`.
     pub(crate) linear: Vec<f32>,
-    /// Gradients of every layer normalisation's output, as `Saved::features`.
-    pub(crate) normalised: Vec<f32>,
+    /// Gradients of every layer normalization's output, as `Saved::features`.
+    pub(crate) normalized: Vec<f32>,
     /// Each member's gradient of a shared input.
     pub(crate) shared: Vec<f32>,
     /// Rows on their way through the layers, for each worker.
@@ -175,7 +175,7 @@ impl Scratch {
         for buffer in [
             &mut self.transposed,
             &mut self.linear,
-            &mut self.normalised,
+            &mut self.normalized,
             &mut self.shared,
             &mut self.rows,
         ] {

@@ -7,9 +7,9 @@ use std::ops::Range;
 ///
 /// The parameters of all members lie in one buffer `[members, parameters]`. Those of one member are, layer after layer:
 /// the weight `[in, out]`, row after row, so that `y = x W + b`; the bias `[out]`; and for a hidden layer with layer
-/// normalisation its gain `[out]` and its offset `[out]`.
+/// normalization its gain `[out]` and its offset `[out]`.
 ///
-/// A hidden layer is Linear, then dropout if a mask is given, then layer normalisation if there is one, then the
+/// A hidden layer is Linear, then dropout if a mask is given, then layer normalization if there is one, then the
 /// activation: the order of DroQ (<https://arxiv.org/abs/2110.02034>) and RLPD (<https://arxiv.org/abs/2302.02948>).
 ///
 /// ```
@@ -28,7 +28,7 @@ pub struct MlpShape {
     pub hidden: Activation,
     /// Behind the last layer.
     pub output: Activation,
-    /// Layer normalisation of the hidden layers, with this number added to the variance (PyTorch: 1e-5, Flax: 1e-6).
+    /// Layer normalization of the hidden layers, with this number added to the variance (PyTorch: 1e-5, Flax: 1e-6).
     pub layer_norm: Option<f32>,
 }
 
@@ -89,8 +89,8 @@ impl MlpShape {
         start..start + self.sizes[layer + 1]
     }
 
-    /// Where a hidden layer's normalisation gain lies in a member's parameters, `[sizes[layer + 1]]`; `None` where the
-    /// layer is not normalised.
+    /// Where a hidden layer's normalization gain lies in a member's parameters, `[sizes[layer + 1]]`; `None` where the
+    /// layer is not normalized.
     pub fn gain(&self, layer: usize) -> Option<Range<usize>> {
         (self.layer_norm.is_some() && layer + 1 < self.layers()).then(|| {
             let start = self.bias(layer).end;
@@ -98,7 +98,7 @@ impl MlpShape {
         })
     }
 
-    /// Where a hidden layer's normalisation offset lies, as [`MlpShape::gain`].
+    /// Where a hidden layer's normalization offset lies, as [`MlpShape::gain`].
     pub fn offset(&self, layer: usize) -> Option<Range<usize>> {
         self.gain(layer)
             .map(|gain| gain.end..gain.end + self.sizes[layer + 1])

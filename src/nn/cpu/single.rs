@@ -17,7 +17,7 @@ use super::{
     dots::{Dots, FEW},
     error::check_len,
     lanes::{Kernel, Lanes},
-    norm::Normalise,
+    norm::Normalize,
 };
 
 /// Values in a cache line, which whole registers of every instruction set fill.
@@ -160,7 +160,7 @@ impl Single {
             }
             std::mem::swap(&mut self.values, &mut self.next);
             if let (Some((gain, offset)), Some(epsilon)) = (&layer.norm, self.shape.layer_norm) {
-                self.instructions.run(Normalise {
+                self.instructions.run(Normalize {
                     rows: &mut self.values[..outputs],
                     gain,
                     offset,

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// How long a thread looks for work before it sleeps: longer than the gaps between the kernels of one training step,
-/// and nothing beside a second of idleness.
+/// and nothing next to a second of idleness.
 const SPIN: Duration = Duration::from_micros(50);
 
 /// Some threads, the calling one included, that run numbered tasks together.

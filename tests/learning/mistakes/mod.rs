@@ -1,6 +1,6 @@
 //! Deliberate mistakes in a plugin, each of which a check of `yarak::testing` catches, with a message that names it.
 
-mod choices;
+mod discrete_actions;
 mod rounds;
 
 use bevy_ecs::system::ScheduleSystem;
@@ -113,7 +113,7 @@ fn a_forgotten_detach_is_caught() {
 
 #[test]
 fn a_step_in_the_wrong_slot_is_caught() {
-    // The actor's step stands behind the targets', so they follow the actor of the step before.
+    // The actor's step is behind the targets', so they follow the actor of the step before.
     let trial = with(|app| {
         app.remove(Learn, LearnSystems::Actor)
             .add_systems(Learn, td3_bc::update_actor.in_set(LearnSystems::Measure));
@@ -145,13 +145,13 @@ fn a_step_in_no_slot_is_caught() {
 #[test]
 fn two_writers_of_one_network_are_caught() {
     let trial = with(|app| {
-        app.add_systems(Learn, bc::clone_behaviour.in_set(LearnSystems::Measure));
+        app.add_systems(Learn, bc::clone_behavior.in_set(LearnSystems::Measure));
     });
     caught(
         trial.one_writer_for_each_network(),
         &[
             "`td3_bc::update_actor` in slot `Actor`",
-            "`bc::clone_behaviour` in slot `Measure`",
+            "`bc::clone_behavior` in slot `Measure`",
             "`Net<Actor>`",
         ],
     );
@@ -160,11 +160,11 @@ fn two_writers_of_one_network_are_caught() {
 #[test]
 fn two_writers_in_one_slot_are_caught() {
     let trial = with(|app| {
-        app.add_systems(Learn, bc::clone_behaviour.in_set(LearnSystems::Actor));
+        app.add_systems(Learn, bc::clone_behavior.in_set(LearnSystems::Actor));
     });
     caught(
         trial.one_writer_for_each_network(),
-        &["clone_behaviour", "update_actor", "different slots"],
+        &["clone_behavior", "update_actor", "different slots"],
     );
 }
 

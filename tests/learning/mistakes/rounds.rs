@@ -1,4 +1,4 @@
-//! Mistakes in a plugin that learns from rounds of its own draws: PPO with another step.
+//! Mistakes in a plugin that learns from rounds of its own samples: PPO with another step.
 
 use bevy_ecs::system::ScheduleSystem;
 use yarak::prelude::*;

@@ -1,4 +1,4 @@
-//! Data whose actions are choices: collected, and learned from by the algorithms that learn choices.
+//! Data whose actions are discrete: collected, and learned from by the algorithms that learn discrete actions.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use yarak::prelude::*;
 
 use crate::room::{Told, yarak};
 
-/// Writes a scene and trains it in a run's folder beside it.
+/// Writes a scene and trains it in a run's folder next to it.
 fn train(folder: &Path, name: &str, plugins: &str) -> Told {
     let scene = folder.join(format!("{name}.ron"));
     let body = format!("Scene(name: \"{name}\", device: \"cpu\", steps: 60, plugins: [{plugins}])");
@@ -26,7 +26,7 @@ fn train(folder: &Path, name: &str, plugins: &str) -> Told {
 /// What a random policy did in CartPole.
 fn collected(folder: &Path) -> String {
     let (scene, file) = (folder.join("random.ron"), folder.join("random.hdf5"));
-    let body = r#"Scene(name: "random", steps: 3000, plugins: [Environments(env: "CartPole-v1", count: 4), ActRandomly()])"#;
+    let body = r#"Scene(name: "random", steps: 3000, plugins: [Environments(env: "CartPole-v1", num_envs: 4), ActRandomly()])"#;
     fs::write(&scene, body).unwrap();
     let file = file.to_str().unwrap();
     yarak(&["collect", scene.to_str().unwrap(), "--out", file]).result();
@@ -37,12 +37,12 @@ const SMALL_DQN: &str =
     "Dqn(minibatch: (batch_size: 32), critic: (encoder: Mlp(hidden_sizes: [16])))";
 
 #[test]
-fn what_was_collected_of_choices_trains_what_learns_choices() {
+fn what_was_collected_of_discrete_actions_trains_what_learns_discrete_actions() {
     let folder = tempfile::tempdir().unwrap();
     let file = collected(folder.path());
-    assert_eq!(load(&file).unwrap().choices(), Some(2));
+    assert_eq!(load(&file).unwrap().discrete_actions(), Some(2));
     let data = format!("Dataset(path: {file:?})");
-    let plays = r#"Rollouts(env: "CartPole-v1", every: 30, episodes: 2), Checkpoints(every: 60)"#;
+    let plays = r#"Evaluation(env: "CartPole-v1", every: 30, episodes: 2), Checkpoints(every: 60)"#;
     for (name, algorithm) in [
         ("dqn", SMALL_DQN),
         (
@@ -60,7 +60,7 @@ fn what_was_collected_of_choices_trains_what_learns_choices() {
     ] {
         let plugins = format!("{data}, {algorithm}, {plays}");
         train(folder.path(), name, &plugins).result();
-        // Neither does it take an environment to learn: the data say how many choices there are.
+        // Neither does it take an environment to learn: the data say how many discrete actions there are.
         let plugins = format!("{data}, {algorithm}");
         train(folder.path(), &format!("{name}_alone"), &plugins).result();
     }
@@ -80,7 +80,7 @@ fn what_was_collected_of_choices_trains_what_learns_choices() {
 }
 
 #[test]
-fn choices_are_learned_by_their_index() {
+fn discrete_actions_are_learned_by_their_index() {
     let folder = tempfile::tempdir().unwrap();
     let file = collected(folder.path());
     let mut app = App::new();
@@ -126,33 +126,41 @@ fn actions_of_another_kind_are_refused_with_the_file_and_a_way_out() {
     refused(
         "td3_bc",
         format!("{data}, Td3Bc()"),
-        &["random.hdf5", "2 choices", "Dqn"],
+        &["random.hdf5", "2 discrete actions", "Dqn"],
     );
-    let plays = r#"Rollouts(env: "CartPole-v1")"#;
-    // Other data of four elements: three choices, and numbers.
+    let plays = r#"Evaluation(env: "CartPole-v1")"#;
+    // Other data of four elements: three discrete actions, and numbers.
     let transitions = load(&file).unwrap();
     let others = folder.path().join("three.hdf5");
-    let three = transitions.clone().with_choices(Some(3));
+    let three = transitions.clone().with_discrete_actions(Some(3));
     write(&three, &others, Target::D4rl, None, false).unwrap();
     refused(
         "three",
         format!("Dataset(path: {others:?}), {SMALL_DQN}, {plays}"),
-        &["three.hdf5", "3 choices", "CartPole-v1", "one of 2 choices"],
+        &[
+            "three.hdf5",
+            "3 discrete actions",
+            "CartPole-v1",
+            "one of 2 discrete actions",
+        ],
     );
     let others = folder.path().join("numbers.hdf5");
-    let numbers = transitions.with_choices(None);
+    let numbers = transitions.with_discrete_actions(None);
     write(&numbers, &others, Target::D4rl, None, false).unwrap();
     refused(
         "numbers",
         format!("Dataset(path: {others:?}), {SMALL_DQN}, {plays}"),
-        &["numbers.hdf5", "whole numbers", "one of 2 choices"],
+        &["numbers.hdf5", "whole numbers", "one of 2 discrete actions"],
     );
     refused(
         "numbers_alone",
         format!("Dataset(path: {others:?}), {SMALL_DQN}"),
-        &["DQN chooses among a few actions", "`Dataset` of choices"],
+        &[
+            "DQN chooses among a few actions",
+            "`Dataset` of discrete actions",
+        ],
     );
     // Choices, and an environment that takes numbers.
-    let pendulum = format!("{data}, {SMALL_DQN}, Rollouts(env: \"Pendulum-v1\")");
+    let pendulum = format!("{data}, {SMALL_DQN}, Evaluation(env: \"Pendulum-v1\")");
     train(folder.path(), "pendulum", &pendulum).ends_with(2);
 }

@@ -1,4 +1,4 @@
-//! Mistakes in a plugin that learns the values of choices: DQN with another step.
+//! Mistakes in a plugin that learns the values of discrete actions: DQN with another step.
 
 use bevy_ecs::system::ScheduleSystem;
 use yarak::prelude::*;
@@ -17,14 +17,14 @@ fn dqn<M>(
         ..default()
     };
     dqn.critic.encoder.set_hidden_sizes(&[16]);
-    let trial = Trial::of(dqn).with_choices(3);
+    let trial = Trial::of(dqn).with_discrete_actions(3);
     trial.with(move |app| {
         app.replace(Learn, slot, step.clone());
     })
 }
 
 #[test]
-fn a_target_of_choices_that_is_not_detached_is_caught() {
+fn a_target_of_discrete_actions_that_is_not_detached_is_caught() {
     let forgotten = |batch: Res<Batch>, mut critic: Learning<Critic>| -> Result {
         // The greatest of the network's own values, in place of its target's.
         let next = critic.q_values(batch.next_observation.clone());

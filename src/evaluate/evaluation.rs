@@ -19,7 +19,7 @@ use crate::schedule::{
 
 /// Plays episodes with the deterministic policy every so many steps, and reports their returns.
 #[derive(Clone, Debug, Resource, Reflect)]
-pub struct Rollouts {
+pub struct Evaluation {
     /// The environment, by Gymnasium's name.
     pub env: String,
     /// Steps between two evaluations.
@@ -34,9 +34,9 @@ pub struct Rollouts {
     pub goal: Option<EpisodeGoal>,
 }
 
-impl Default for Rollouts {
+impl Default for Evaluation {
     fn default() -> Self {
-        Rollouts {
+        Evaluation {
             env: "Pendulum-v1".to_owned(),
             every: 5_000,
             episodes: 10,
@@ -47,7 +47,7 @@ impl Default for Rollouts {
     }
 }
 
-impl Settings for Rollouts {
+impl Settings for Evaluation {
     fn check(&self, problems: &mut crate::scene::FieldProblems) {
         if let Err(error) = registry::check_name(&self.env) {
             problems.refuse("env", error.to_string());
@@ -55,7 +55,7 @@ impl Settings for Rollouts {
     }
 }
 
-impl Plugin for Rollouts {
+impl Plugin for Evaluation {
     fn build(&self, app: &mut App) {
         // What is trained in says more than what is evaluated in.
         if !app.world().contains_resource::<Spaces>()
@@ -74,7 +74,7 @@ impl Plugin for Rollouts {
             .add_systems(
                 Evaluate,
                 (
-                    play_episodes.in_set(EvaluateSystems::Rollout),
+                    play_episodes.in_set(EvaluateSystems::Play),
                     record_scores.in_set(EvaluateSystems::Score),
                 ),
             );
@@ -114,7 +114,7 @@ impl Episodes {
 
 /// Why an evaluation cannot be played.
 #[derive(Debug, thiserror::Error)]
-pub enum RolloutError {
+pub enum EvaluationError {
     /// The environment.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
@@ -153,13 +153,13 @@ pub enum RolloutError {
 
 /// A policy that needs a goal is given one, or the run ends before its first step.
 fn check_goal(
-    rollouts: Res<Rollouts>,
+    evaluation: Res<Evaluation>,
     goals: Option<Res<Goals>>,
     preprocessing: Option<Res<Preprocessing>>,
 ) -> Result<(), BevyError> {
-    let (goal, asked) = (rollouts.goal.as_ref(), goals.is_some());
-    let known = registry::specification(&rollouts.env);
-    let environment = rollouts.env.clone();
+    let (goal, asked) = (evaluation.goal.as_ref(), goals.is_some());
+    let known = registry::specification(&evaluation.env);
+    let environment = evaluation.env.clone();
     match (known, preprocessing) {
         (Ok(known), Some(preprocessing)) if goal.is_some() && asked => {
             let (parts, space) = (&preprocessing.parts, &known.observation_space);
@@ -178,11 +178,11 @@ fn check_goal(
 }
 
 fn play_episodes(world: &mut World) -> Result<(), BevyError> {
-    let settings = world.resource::<Rollouts>().clone();
+    let settings = world.resource::<Evaluation>().clone();
     let first_seed = world.resource::<Seed>().0.wrapping_add(settings.seed);
     let scores = match play(world, &settings.env, settings.episodes, first_seed) {
         // What was learned has taken no harm.
-        Err(RolloutError::Environment(EnvironmentError::Bridge(error))) => {
+        Err(EvaluationError::Environment(EnvironmentError::Bridge(error))) => {
             let message = with_causes(&error);
             let input = false;
             world.resource_mut::<FailSaved>().0 = Some(Failure { message, input });
@@ -204,7 +204,7 @@ pub fn play(
     environment: &str,
     episodes: usize,
     first_seed: u64,
-) -> Result<Vec<Score>, RolloutError> {
+) -> Result<Vec<Score>, EvaluationError> {
     watch(world, environment, episodes, first_seed, |_, _| {})
 }
 
@@ -219,18 +219,18 @@ pub fn watch(
     episodes: usize,
     first_seed: u64,
     mut look: impl FnMut(usize, &dyn Environment),
-) -> Result<Vec<Score>, RolloutError> {
+) -> Result<Vec<Score>, EvaluationError> {
     let acting = *world
         .get_resource::<Acting>()
-        .ok_or(RolloutError::NoPolicy)?;
+        .ok_or(EvaluationError::NoPolicy)?;
     let preprocessing = world
         .get_resource::<Preprocessing>()
-        .ok_or(RolloutError::NoPreprocessing)?;
-    let rollouts = world.get_resource::<Rollouts>();
-    let goal = rollouts.and_then(|rollouts| rollouts.goal.as_ref());
+        .ok_or(EvaluationError::NoPreprocessing)?;
+    let evaluation = world.get_resource::<Evaluation>();
+    let goal = evaluation.and_then(|evaluation| evaluation.goal.as_ref());
     let has_goals = world.contains_resource::<Goals>();
     let device = world.resource::<ComputeDevice>().plain();
-    let scale_error = |error| RolloutError::Scale {
+    let scale_error = |error| EvaluationError::Scale {
         environment: environment.to_owned(),
         error,
     };
@@ -244,7 +244,7 @@ pub fn watch(
     {
         let [expected, found] = [made.action_space().size(), preprocessing.widths()[1]];
         if expected != found {
-            return Err(RolloutError::OtherTask {
+            return Err(EvaluationError::OtherTask {
                 environment: environment.to_owned(),
                 expected,
                 found,
@@ -283,7 +283,7 @@ pub fn watch(
         let observation = Tensor::from_data(TensorData::new(rows, shape), &device);
         let actions = acting
             .act(world, observation)
-            .ok_or(RolloutError::NoPolicy)?;
+            .ok_or(EvaluationError::NoPolicy)?;
         let width = actions.dims()[1];
         let mut actions: Vec<f32> = actions
             .into_data()
@@ -309,7 +309,11 @@ pub fn watch(
     Ok(scores)
 }
 
-fn record_scores(rollouts: Res<Rollouts>, episodes: Res<Episodes>, mut metrics: ResMut<Metrics>) {
+fn record_scores(
+    evaluation: Res<Evaluation>,
+    episodes: Res<Episodes>,
+    mut metrics: ResMut<Metrics>,
+) {
     let (Some(mean), Some(std)) = (episodes.mean_return(), episodes.std_of_returns()) else {
         return;
     };
@@ -317,7 +321,7 @@ fn record_scores(rollouts: Res<Rollouts>, episodes: Res<Episodes>, mut metrics: 
     metrics.record_number("evaluate/return", mean);
     metrics.record_number("evaluate/return_std", std);
     metrics.record_number("evaluate/length", lengths as f64 / episodes.0.len() as f64);
-    if let Some(reference) = reference_scores(&rollouts.env) {
+    if let Some(reference) = reference_scores(&evaluation.env) {
         metrics.record_number("evaluate/normalized_score", reference.normalized(mean));
     }
 }

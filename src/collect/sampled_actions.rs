@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::Exploring;
-use crate::data::{DrawnActions, ScaleError};
+use crate::data::{SampledActions, ScaleError};
 use crate::nn::{ActorHead, ActorNetwork};
 
 impl Exploring<'_> {
@@ -11,13 +11,13 @@ impl Exploring<'_> {
     ///
     /// # Errors
     /// When the preprocessing was made for observations of another width.
-    pub fn draw(&mut self, actor: &ActorNetwork) -> Result<DrawnActions, ScaleError> {
+    pub fn draw(&mut self, actor: &ActorNetwork) -> Result<SampledActions, ScaleError> {
         let observation = self.observation()?;
         let mut drawn = match (actor.head(), actor.log_std()) {
             (ActorHead::Categorical, _) => {
                 let logits = actor.outputs(observation.clone());
                 let [batch, n] = logits.dims();
-                draw_choices(&host(logits), n, &self.random.uniforms(batch, 0.0, 1.0))
+                sample_discrete(&host(logits), n, &self.random.uniforms(batch, 0.0, 1.0))
             }
             (ActorHead::UnboundedGaussian { .. }, Some(log_std)) => {
                 let means = actor.outputs(observation.clone());
@@ -27,10 +27,10 @@ impl Exploring<'_> {
             _ => {
                 let distribution = actor.distribution(observation.clone());
                 let drawn = distribution.draw(&mut *self.random);
-                DrawnActions {
+                SampledActions {
                     action: host(drawn.action),
                     log_probability: host(drawn.log_probability),
-                    ..DrawnActions::default()
+                    ..SampledActions::default()
                 }
             }
         };
@@ -41,9 +41,9 @@ impl Exploring<'_> {
 }
 
 /// The choice of each row of logits that a uniform draw in [0, 1) falls on.
-fn draw_choices(logits: &[f32], choices: usize, draws: &[f32]) -> DrawnActions {
-    let mut drawn = DrawnActions::default();
-    for (logits, draw) in logits.chunks_exact(choices.max(1)).zip(draws) {
+fn sample_discrete(logits: &[f32], discrete_actions: usize, draws: &[f32]) -> SampledActions {
+    let mut drawn = SampledActions::default();
+    for (logits, draw) in logits.chunks_exact(discrete_actions.max(1)).zip(draws) {
         let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let total: f32 = logits.iter().map(|logit| (logit - most).exp()).sum();
         let mut left = draw * total;
@@ -52,7 +52,10 @@ fn draw_choices(logits: &[f32], choices: usize, draws: &[f32]) -> DrawnActions {
             left < 0.0
         };
         // Rounding may leave a little behind the last.
-        let choice = logits.iter().position(passed).unwrap_or(choices - 1);
+        let choice = logits
+            .iter()
+            .position(passed)
+            .unwrap_or(discrete_actions - 1);
         drawn.action.push(choice as f32);
         drawn
             .log_probability
@@ -62,9 +65,9 @@ fn draw_choices(logits: &[f32], choices: usize, draws: &[f32]) -> DrawnActions {
 }
 
 /// μ + σ ε for each row of means.
-fn draw_numbers(means: &[f32], log_std: &[f32], draws: &[f32]) -> DrawnActions {
+fn draw_numbers(means: &[f32], log_std: &[f32], draws: &[f32]) -> SampledActions {
     let half_log_tau = 0.5 * std::f32::consts::TAU.ln();
-    let mut drawn = DrawnActions::default();
+    let mut drawn = SampledActions::default();
     let rows = means.chunks_exact(log_std.len().max(1));
     for (means, draws) in rows.zip(draws.chunks_exact(log_std.len().max(1))) {
         let mut log_probability = 0.0;
@@ -89,13 +92,13 @@ mod tests {
     use bevy_ecs::system::RunSystemOnce;
 
     use super::*;
-    use crate::data::{ActionScale, Normaliser};
+    use crate::data::{ActionScale, Normalizer};
     use crate::prelude::*;
 
     const ROWS: usize = 20_000;
 
     /// What a policy with preferences draws for observations, and the distribution that it draws from.
-    fn drawn(head: ActorHead, action: usize, alike: bool) -> (DrawnActions, ActionDistribution) {
+    fn drawn(head: ActorHead, action: usize, alike: bool) -> (SampledActions, ActionDistribution) {
         let device = ComputeDevice::cpu().plain();
         let init = &mut Random::<Init>::new(Seed(3));
         let layers = Layers::from(&[8]).orthogonal(0.01);
@@ -103,7 +106,7 @@ mod tests {
         let mut app = App::new();
         app.insert_resource(ComputeDevice::cpu())
             .insert_resource(Preprocessing::new(
-                Normaliser::identity(4),
+                Normalizer::identity(4),
                 ActionScale::identity(1),
             ));
         let mut observations = Observations::new(ROWS, 4);
@@ -138,10 +141,10 @@ mod tests {
     }
 
     #[test]
-    fn choices_are_drawn_as_often_as_they_are_probable() {
+    fn discrete_actions_are_drawn_as_often_as_they_are_probable() {
         let (drawn, distribution) = drawn(ActorHead::Categorical, 3, true);
         let ActionDistribution::Categorical(categorical) = distribution else {
-            panic!("choices were asked for")
+            panic!("discrete actions were asked for")
         };
         let log_p = host(categorical.log_probabilities);
         assert!((log_p[0] - log_p[1]).abs() > 0.05, "the test sees nothing");
@@ -158,7 +161,7 @@ mod tests {
     #[test]
     fn a_draw_at_either_end_is_a_choice_and_never_beyond_the_last() {
         let logits = [0.0, 1.0, -1.0];
-        let drawn = draw_choices(&logits.repeat(2), 3, &[0.0, 0.999_999_94]);
+        let drawn = sample_discrete(&logits.repeat(2), 3, &[0.0, 0.999_999_94]);
         assert_eq!(drawn.action, [0.0, 2.0]);
     }
 }

@@ -1,4 +1,4 @@
-//! What a file holds beside its transitions: columns of a value a step, single datasets, and what it says of itself.
+//! What a file holds next to its transitions: columns of a value a step, single datasets, and what it says of itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::attributes::{self, is_derived};
 use super::robomimic::UNKNOWN_ENVIRONMENT;
 use super::{ConvertError, Origin};
 use crate::data::hdf5::{DatasetInfo, Dtype, FileError, GroupWriter, StepColumn, minari};
-use crate::data::{Layout, LoadError, Recording};
+use crate::data::{DatasetFile, Layout, LoadError};
 
 /// What Minari's metadata say of a dataset, and what the same is called in D4RL's `metadata/`.
 pub(super) const FIELDS: [(&str, &str); 10] = [
@@ -39,9 +39,9 @@ const FLAGS: [&str; 7] = [
     "truncations",
 ];
 
-/// What a file holds beside its transitions.
-pub(super) struct Beside<'a> {
-    pub(super) recording: &'a Recording,
+/// What a file holds next to its transitions.
+pub(super) struct Extras<'a> {
+    pub(super) dataset_file: &'a DatasetFile,
     /// Datasets with a value for each step, by their names within an episode.
     pub(super) steps: Vec<String>,
     /// Datasets that belong to no step.
@@ -52,13 +52,13 @@ pub(super) struct Beside<'a> {
     pub(super) environment: Option<String>,
 }
 
-impl<'a> Beside<'a> {
+impl<'a> Extras<'a> {
     pub(super) fn of(
-        recording: &'a Recording,
+        dataset_file: &'a DatasetFile,
         origin: Option<&Origin>,
         account: &mut Account,
     ) -> Result<Self, LoadError> {
-        let (file, layout) = (recording.file(), recording.layout());
+        let (file, layout) = (dataset_file.file(), dataset_file.layout());
         let rows = match layout {
             Layout::D4rl => file.dataset("observations")?.rows(),
             _ => 0,
@@ -82,24 +82,24 @@ impl<'a> Beside<'a> {
                 None => singles.push(info),
             }
         }
-        let mut beside = Self {
-            recording,
+        let mut extras = Self {
+            dataset_file,
             steps: steps.into_iter().collect(),
             singles,
             fields: BTreeMap::new(),
-            environment: recording.environment().and_then(environment_name),
+            environment: dataset_file.environment().and_then(environment_name),
         };
-        beside.find_fields(account)?;
-        attributes::leave(&beside, account)?;
-        beside.note_types(account);
-        beside.leave_specifications(origin, account);
-        Ok(beside)
+        extras.find_fields(account)?;
+        attributes::leave(&extras, account)?;
+        extras.note_types(account);
+        extras.leave_specifications(origin, account);
+        Ok(extras)
     }
 
     /// What the file says of itself, from `metadata/` or Minari's metadata.
     fn find_fields(&mut self, account: &mut Account) -> Result<(), LoadError> {
-        let file = self.recording.file();
-        match self.recording.layout() {
+        let file = self.dataset_file.file();
+        match self.dataset_file.layout() {
             Layout::D4rl => {
                 for info in &self.singles {
                     let name = info.path.strip_prefix("metadata/");
@@ -146,16 +146,17 @@ impl<'a> Beside<'a> {
 
     /// Datasets that training reads and that are written in another type.
     fn note_types(&self, account: &mut Account) {
-        let layout = self.recording.layout();
+        let layout = self.dataset_file.layout();
         let (mut numbers, mut flags) = (BTreeSet::new(), BTreeSet::new());
-        for info in self.recording.file().datasets() {
+        for info in self.dataset_file.file().datasets() {
             if !layout.reads(&info.path) {
                 continue;
             }
             let name = layout
                 .step_name(&info.path)
                 .unwrap_or_else(|| info.path.clone());
-            let is_choice = self.recording.choices().is_some() && name.starts_with("actions");
+            let is_choice =
+                self.dataset_file.discrete_actions().is_some() && name.starts_with("actions");
             let (told, written) = match FLAGS.contains(&name.as_str()) {
                 true => (&mut flags, Dtype::Bool),
                 false => (&mut numbers, Dtype::Float32),
@@ -179,21 +180,21 @@ impl<'a> Beside<'a> {
     pub(super) fn field_of(&self, info: &DatasetInfo) -> Option<&'static str> {
         let name = info.path.strip_prefix("metadata/")?;
         let (field, _) = FIELDS.iter().find(|(_, d4rl)| *d4rl == name)?;
-        (self.recording.layout() == Layout::D4rl && self.fields.contains_key(*field))
+        (self.dataset_file.layout() == Layout::D4rl && self.fields.contains_key(*field))
             .then_some(field)
     }
 
     /// What the file calls a field that Minari has.
     pub(super) fn shown(&self, field: &str) -> String {
         let known = FIELDS.iter().find(|(minari, _)| *minari == field);
-        match (self.recording.layout(), known) {
+        match (self.dataset_file.layout(), known) {
             (Layout::D4rl, Some((_, name))) => format!("metadata/{name}"),
             _ => field.to_owned(),
         }
     }
 
     /// Writes the columns that have a place, one after the other, so that one at a time is in memory. `keeps_after` says whether the
-    /// layout keeps what stands after an episode's last step.
+    /// layout keeps what is after an episode's last step.
     pub(super) fn write_columns(
         &self,
         account: &mut Account,
@@ -213,7 +214,7 @@ impl<'a> Beside<'a> {
                 account.leave(name, format!("`{path}` is another column's already"));
                 continue;
             }
-            let column = match self.recording.step_column(name) {
+            let column = match self.dataset_file.step_column(name) {
                 Ok(column) => column,
                 Err(
                     error @ (LoadError::Form { .. }
@@ -237,14 +238,14 @@ impl<'a> Beside<'a> {
         Ok(())
     }
 
-    /// Copies a dataset that belongs to no step, as it stands.
+    /// Copies a dataset that belongs to no step, as it is.
     pub(super) fn copy(
         &self,
         account: &mut Account,
         group: &GroupWriter<'_>,
         info: &DatasetInfo,
     ) -> Result<(), ConvertError> {
-        let file = self.recording.file();
+        let file = self.dataset_file.file();
         match (info.dtype, info.shape.as_slice()) {
             (Dtype::Text, []) => {
                 let texts = file.read_texts(&info.path)?;

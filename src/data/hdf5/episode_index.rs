@@ -2,11 +2,11 @@
 
 use std::thread;
 
+use super::dataset_file::Key;
 use super::episodic::{Episodic, Next, Source};
-use super::recording::Key;
 use super::selection::MAX_COMPRESSION;
 use super::{DatasetInfo, Dtype, File, FileError, Layout, LoadError};
-use crate::data::{End, Episode, TransitionsError};
+use crate::data::{Episode, EpisodeEnd, TransitionsError};
 
 /// How next observations are recorded, as an episode is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum NextRule {
 }
 
 /// Collects the episodes of a file, and holds each against the first.
-pub(super) struct Assembly<'a> {
+pub(super) struct EpisodeIndex<'a> {
     file: &'a File,
     layout: Layout,
     next: NextRule,
@@ -45,7 +45,7 @@ pub(super) enum Part {
     Action,
 }
 
-impl<'a> Assembly<'a> {
+impl<'a> EpisodeIndex<'a> {
     pub(super) fn new(
         file: &'a File,
         layout: Layout,
@@ -131,7 +131,7 @@ impl<'a> Assembly<'a> {
         reward: &str,
         steps: usize,
         terminals: &[usize],
-        end: End,
+        end: EpisodeEnd,
     ) -> Result<(), LoadError> {
         let ends_terminal = steps > 0 && terminals.last() == Some(&(steps - 1));
         let rows = match self.next {
@@ -177,7 +177,7 @@ impl<'a> Assembly<'a> {
         for row in terminals.iter().map(|row| first + row) {
             self.episodes.push(Episode {
                 rows: start..row + 1,
-                end: End::Terminal,
+                end: EpisodeEnd::Terminated,
             });
             start = row + 1;
         }

@@ -9,21 +9,21 @@ use smallvec::SmallVec;
 /// environments are read in the order of memory.
 ///
 /// ```
-/// use yarak::collect::Elements;
+/// use yarak::collect::SmallVector;
 ///
-/// let mut elements = Elements::from([1.0, 2.0]);
+/// let mut elements = SmallVector::from([1.0, 2.0]);
 /// elements[1] = 3.0;
 /// assert_eq!(elements[..], [1.0, 3.0]);
 /// elements.set(&[0.5]);
 /// assert_eq!(elements.len(), 1);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Elements(SmallVec<[f32; 8]>);
+pub struct SmallVector(SmallVec<[f32; 8]>);
 
-impl Elements {
+impl SmallVector {
     /// So many zeros.
     pub fn zeros(len: usize) -> Self {
-        Elements(SmallVec::from_elem(0.0, len))
+        SmallVector(SmallVec::from_elem(0.0, len))
     }
 
     /// Takes these numbers instead. Nothing is allocated where as many were there before.
@@ -33,13 +33,13 @@ impl Elements {
     }
 }
 
-impl<const N: usize> From<[f32; N]> for Elements {
+impl<const N: usize> From<[f32; N]> for SmallVector {
     fn from(values: [f32; N]) -> Self {
-        Elements(SmallVec::from_slice(&values))
+        SmallVector(SmallVec::from_slice(&values))
     }
 }
 
-impl Deref for Elements {
+impl Deref for SmallVector {
     type Target = [f32];
 
     #[inline]
@@ -48,21 +48,21 @@ impl Deref for Elements {
     }
 }
 
-impl DerefMut for Elements {
+impl DerefMut for SmallVector {
     #[inline]
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.0
     }
 }
 
-impl Serialize for Elements {
+impl Serialize for SmallVector {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter())
     }
 }
 
-impl<'de> Deserialize<'de> for Elements {
+impl<'de> Deserialize<'de> for SmallVector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::<f32>::deserialize(deserializer).map(|values| Elements(SmallVec::from_vec(values)))
+        Vec::<f32>::deserialize(deserializer).map(|values| SmallVector(SmallVec::from_vec(values)))
     }
 }

@@ -1,23 +1,23 @@
 //! Shapes to pixels.
 //!
-//! A pixel takes as much of a shape's colour as its middle's distance to the shape's edge says: what lies half a pixel inside is
+//! A pixel takes as much of a shape's color as its middle's distance to the shape's edge says: what lies half a pixel inside is
 //! covered, half a pixel outside is not. For shapes that are larger than a few pixels nothing looks better.
 
-use crate::env::{Colour, Drawing, Shape};
+use crate::env::{Color, Drawing, Shape};
 
-/// Shades between a shape and what lies under it; few, so that a film's colours are few.
+/// Shades between a shape and what lies under it; few, so that a video's colors are few.
 const SHADES: f64 = 8.0;
 
 /// Rows of pixels, from the top.
 pub(super) struct Picture {
     pub width: usize,
     pub height: usize,
-    pub pixels: Vec<Colour>,
+    pub pixels: Vec<Color>,
 }
 
 impl Picture {
     /// Draws on an empty ground, `width` pixels wide and as high as the drawing's form makes it.
-    pub fn of(drawing: &Drawing, width: usize, ground: Colour) -> Self {
+    pub fn of(drawing: &Drawing, width: usize, ground: Color) -> Self {
         let [wide, high] = [0, 1].map(|axis| (drawing.high[axis] - drawing.low[axis]).max(1e-9));
         let scale = width as f64 / wide;
         let height = ((high * scale).round() as usize).clamp(1, 4 * width);
@@ -38,36 +38,36 @@ impl Picture {
                     from,
                     to,
                     width,
-                    colour,
+                    color,
                 } => {
                     let (from, to, half) = (place(*from), place(*to), width * scale / 2.0);
                     let within = around(&[from, to], half);
-                    picture.fill(within, *colour, |at| to_segment(at, from, to) - half);
+                    picture.fill(within, *color, |at| to_segment(at, from, to) - half);
                 }
                 Shape::Disc {
-                    centre,
+                    center,
                     radius,
-                    colour,
+                    color,
                 } => {
-                    let (centre, radius) = (place(*centre), radius * scale);
-                    let within = around(&[centre], radius);
-                    picture.fill(within, *colour, |at| apart(at, centre) - radius);
+                    let (center, radius) = (place(*center), radius * scale);
+                    let within = around(&[center], radius);
+                    picture.fill(within, *color, |at| apart(at, center) - radius);
                 }
-                Shape::Polygon { corners, colour } => {
+                Shape::Polygon { corners, color } => {
                     let corners: Vec<[f64; 2]> = corners.iter().map(|it| place(*it)).collect();
                     let within = around(&corners, 0.0);
-                    picture.fill(within, *colour, |at| to_polygon(at, &corners));
+                    picture.fill(within, *color, |at| to_polygon(at, &corners));
                 }
             }
         }
         picture
     }
 
-    /// Mixes a colour in where `outside`, the distance from the edge in pixels, is below a half.
+    /// Mixes a color in where `outside`, the distance from the edge in pixels, is below a half.
     fn fill(
         &mut self,
         [low, high]: [[f64; 2]; 2],
-        colour: Colour,
+        color: Color,
         outside: impl Fn([f64; 2]) -> f64,
     ) {
         let limit = |value: f64, most: usize| (value.max(0.0) as usize).min(most);
@@ -78,7 +78,7 @@ impl Picture {
                 let share = (covered.clamp(0.0, 1.0) * SHADES).round() / SHADES;
                 if share > 0.0 {
                     let pixel = &mut self.pixels[y * self.width + x];
-                    for (value, new) in pixel.iter_mut().zip(colour) {
+                    for (value, new) in pixel.iter_mut().zip(color) {
                         let mixed = f64::from(*value) * (1.0 - share) + f64::from(new) * share;
                         *value = mixed.round() as u8;
                     }
@@ -136,8 +136,8 @@ fn to_polygon(at: [f64; 2], corners: &[[f64; 2]]) -> f64 {
 mod tests {
     use super::*;
 
-    const WHITE: Colour = [255; 3];
-    const BLACK: Colour = [0; 3];
+    const WHITE: Color = [255; 3];
+    const BLACK: Color = [0; 3];
 
     fn draw(shape: Shape) -> Picture {
         let drawing = Drawing {
@@ -161,9 +161,9 @@ mod tests {
     #[test]
     fn shapes_cover_their_area_at_their_place() {
         let disc = draw(Shape::Disc {
-            centre: [0.5, 0.5],
+            center: [0.5, 0.5],
             radius: 0.4,
-            colour: BLACK,
+            color: BLACK,
         });
         assert!((area(&disc) - 0.16 * std::f64::consts::PI).abs() < 0.005);
         // Up is up: the middle of the upper right quarter.
@@ -174,7 +174,7 @@ mod tests {
             from: [-0.5, -0.5],
             to: [0.5, 0.5],
             width: 0.2,
-            colour: BLACK,
+            color: BLACK,
         });
         let expected = 2.0_f64.sqrt() * 0.2 + 0.01 * std::f64::consts::PI;
         assert!((area(&line) - expected).abs() < 0.005);
@@ -182,7 +182,7 @@ mod tests {
         // An arrow's head, which is not convex.
         let arrow = draw(Shape::Polygon {
             corners: vec![[-0.8, -0.8], [0.0, -0.4], [0.8, -0.8], [0.0, 0.8]],
-            colour: BLACK,
+            color: BLACK,
         });
         assert!((area(&arrow) - 0.96).abs() < 0.01, "{}", area(&arrow));
         assert_eq!(arrow.pixels[85 * 100 + 50], WHITE);
@@ -192,16 +192,16 @@ mod tests {
     #[test]
     fn what_lies_outside_of_the_picture_is_cut() {
         let disc = draw(Shape::Disc {
-            centre: [1.0, 1.0],
+            center: [1.0, 1.0],
             radius: 0.4,
-            colour: BLACK,
+            color: BLACK,
         });
         assert!((area(&disc) - 0.04 * std::f64::consts::PI).abs() < 0.003);
         assert_eq!(
             area(&draw(Shape::Disc {
-                centre: [9.0, -9.0],
+                center: [9.0, -9.0],
                 radius: 0.4,
-                colour: BLACK
+                color: BLACK
             })),
             0.0
         );

@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use super::{Column, ObservationParts, PartKind, ScaleError, Transitions};
 
-/// Standardises observations as TD3+BC does: `(s - mean) / (std + 0.001)` for each element (Fujimoto & Gu 2021, section 5.1,
+/// Standardizes observations as TD3+BC does: `(s - mean) / (std + 0.001)` for each element (Fujimoto & Gu 2021, section 5.1,
 /// <https://arxiv.org/abs/2106.06860>; 0.001 is their code's).
 ///
 /// ```
-/// use yarak::data::{Column, Normaliser};
+/// use yarak::data::{Column, Normalizer};
 ///
-/// let normaliser = Normaliser::fit(&Column { values: vec![1.0, 10.0, 3.0, 30.0], width: 2 });
-/// assert_eq!(normaliser, Normaliser { mean: vec![2.0, 20.0], std: vec![1.0, 10.0] });
+/// let normalizer = Normalizer::fit(&Column { values: vec![1.0, 10.0, 3.0, 30.0], width: 2 });
+/// assert_eq!(normalizer, Normalizer { mean: vec![2.0, 20.0], std: vec![1.0, 10.0] });
 /// let mut observation = [3.0, 20.0];
-/// normaliser.apply_to_row(&mut observation)?;
+/// normalizer.apply_to_row(&mut observation)?;
 /// assert_eq!(observation, [1.0 / 1.001, 0.0]);
 /// # Ok::<(), yarak::data::ScaleError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Normaliser {
+pub struct Normalizer {
     /// Mean of each element, `[observation]`.
     pub mean: Vec<f32>,
     /// Population standard deviation of each element, `[observation]`, at least 0.
     pub std: Vec<f32>,
 }
 
-impl Normaliser {
+impl Normalizer {
     /// Added to the deviation, so that an element that never changes does not divide by 0.
     pub const EPSILON: f32 = 1e-3;
 
@@ -102,7 +102,7 @@ impl Normaliser {
         self
     }
 
-    /// For so many observations side by side, each standardised as one.
+    /// For so many observations side by side, each standardized as one.
     #[must_use]
     pub fn repeated(&self, times: usize) -> Self {
         Self {
@@ -122,7 +122,7 @@ impl Normaliser {
         }
     }
 
-    /// Standardises both observation columns.
+    /// Standardizes both observation columns.
     ///
     /// # Errors
     ///
@@ -139,11 +139,11 @@ impl Normaliser {
         Ok(())
     }
 
-    /// Standardises one observation in place, or several that lie one after the other.
+    /// Standardizes one observation in place, or several that lie one after the other.
     ///
     /// # Errors
     ///
-    /// A length that is not a multiple of the normaliser's width.
+    /// A length that is not a multiple of the normalizer's width.
     pub fn apply_to_row(&self, observation: &mut [f32]) -> Result<(), ScaleError> {
         if !whole_rows(observation.len(), self.mean.len()) {
             return Err(ScaleError::Width {
@@ -208,7 +208,7 @@ pub(super) fn whole_rows(length: usize, width: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{End, Episode, Parts};
+    use crate::data::{Episode, EpisodeEnd, Parts};
 
     fn transitions() -> Transitions {
         Transitions::new(Parts {
@@ -225,10 +225,10 @@ mod tests {
                 values: vec![3.0, 5.0, 5.0, 6.0],
                 width: 2,
             },
-            terminal: vec![false; 2],
+            terminated: vec![false; 2],
             episodes: vec![Episode {
                 rows: 0..2,
-                end: End::Truncated,
+                end: EpisodeEnd::Truncated,
             }],
         })
         .unwrap()
@@ -237,15 +237,15 @@ mod tests {
     #[test]
     fn both_observation_columns_are_scaled_by_the_statistics_of_the_first() {
         let mut transitions = transitions();
-        let normaliser = Normaliser::fit(transitions.observation());
+        let normalizer = Normalizer::fit(transitions.observation());
         assert_eq!(
-            normaliser,
-            Normaliser {
+            normalizer,
+            Normalizer {
                 mean: vec![2.0, 5.0],
                 std: vec![1.0, 0.0]
             }
         );
-        normaliser.apply(&mut transitions).unwrap();
+        normalizer.apply(&mut transitions).unwrap();
         let one = 1.0 / (1.0 + 1e-3);
         assert_eq!(transitions.observation().values, [-one, 0.0, one, 0.0]);
         assert_eq!(
@@ -257,10 +257,10 @@ mod tests {
     #[test]
     fn a_large_mean_does_not_swallow_the_deviation() {
         let values = (0..1_000).map(|i| 1e6 + (i % 2) as f32).collect();
-        let normaliser = Normaliser::fit(&Column { values, width: 1 });
+        let normalizer = Normalizer::fit(&Column { values, width: 1 });
         assert_eq!(
-            normaliser,
-            Normaliser {
+            normalizer,
+            Normalizer {
                 mean: vec![1e6 + 0.5],
                 std: vec![0.5]
             }
@@ -271,42 +271,42 @@ mod tests {
     fn the_identity_changes_no_bit() {
         let mut row = [0.1, -0.0, f32::MAX, f32::MIN_POSITIVE / 8.0, -123.456];
         let before = row.map(f32::to_bits);
-        Normaliser::identity(5).apply_to_row(&mut row).unwrap();
+        Normalizer::identity(5).apply_to_row(&mut row).unwrap();
         assert_eq!(row.map(f32::to_bits), before);
     }
 
     #[test]
-    fn a_normaliser_survives_serialisation_exactly() {
-        let normaliser = Normaliser {
+    fn a_normalizer_survives_serialization_exactly() {
+        let normalizer = Normalizer {
             mean: vec![0.1, -1e-30],
             std: vec![1.0 / 3.0, 0.0],
         };
-        let text = serde_json::to_string(&normaliser).unwrap();
+        let text = serde_json::to_string(&normalizer).unwrap();
         assert_eq!(
-            serde_json::from_str::<Normaliser>(&text).unwrap(),
-            normaliser
+            serde_json::from_str::<Normalizer>(&text).unwrap(),
+            normalizer
         );
     }
 
     #[test]
     fn other_widths_and_broken_statistics_are_refused() {
-        let normaliser = Normaliser::identity(3);
+        let normalizer = Normalizer::identity(3);
         assert_eq!(
-            normaliser.apply(&mut transitions()),
+            normalizer.apply(&mut transitions()),
             Err(ScaleError::Width {
                 expected: 3,
                 found: 2
             })
         );
         assert_eq!(
-            normaliser.apply_to_row(&mut [0.0; 4]),
+            normalizer.apply_to_row(&mut [0.0; 4]),
             Err(ScaleError::Width {
                 expected: 3,
                 found: 4
             })
         );
-        assert!(normaliser.apply_to_row(&mut [0.0; 6]).is_ok());
-        let broken = Normaliser {
+        assert!(normalizer.apply_to_row(&mut [0.0; 6]).is_ok());
+        let broken = Normalizer {
             mean: vec![0.0],
             std: vec![f32::NAN],
         };

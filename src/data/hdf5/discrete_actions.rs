@@ -4,17 +4,17 @@ use super::{File, LoadError};
 
 /// Actions that are one choice a step: `first..first + count` in the file, and `0..count` when read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Choices {
+pub struct DiscreteActions {
     /// The first choice's number in the file.
     pub first: i64,
     /// How many there are; `None` where the file does not say, and then one more than the greatest that was taken.
     pub count: Option<usize>,
 }
 
-/// Whole numbers of this size and beyond are not all told apart once they are `float32`.
+/// Whole numbers of this size and beyond are not all distinct as `float32`.
 const BEYOND_FLOAT32: f32 = 16_777_216.0;
 
-impl Choices {
+impl DiscreteActions {
     /// Choices as a file declares them; a first one that is not to be had as `float32` is refused.
     pub(super) fn declared(
         file: &File,
@@ -23,17 +23,19 @@ impl Choices {
         count: Option<usize>,
     ) -> Result<Self, LoadError> {
         if first.unsigned_abs() >= BEYOND_FLOAT32 as u64 {
-            return Err(LoadError::Choices {
+            return Err(LoadError::DiscreteActions {
                 file: file.path().to_owned(),
                 dataset: dataset.to_owned(),
-                found: format!("choices from {first}"),
-                expected: format!("choices whose numbers are nearer to 0 than {BEYOND_FLOAT32}"),
+                found: format!("discrete actions from {first}"),
+                expected: format!(
+                    "discrete actions whose numbers are nearer to 0 than {BEYOND_FLOAT32}"
+                ),
             });
         }
         Ok(Self { first, count })
     }
 
-    /// Numbers choices from 0, and says how many there are.
+    /// Numbers discrete actions from 0, and says how many there are.
     pub(super) fn number(
         self,
         file: &File,
@@ -48,7 +50,7 @@ impl Choices {
             let is_exact = action.abs() < BEYOND_FLOAT32;
             *action -= first;
             if !is_exact || !(0.0..limit).contains(action) {
-                return Err(LoadError::Choices {
+                return Err(LoadError::DiscreteActions {
                     file: file.path().to_owned(),
                     dataset: dataset.to_owned(),
                     found: format!("the choice {}", *action + first),

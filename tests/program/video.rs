@@ -1,4 +1,4 @@
-//! `yarak eval --record`: a film of an episode, and what stands in its way.
+//! `yarak eval --video`: a video of an episode, and what prevents it.
 
 use std::fs;
 
@@ -13,33 +13,33 @@ fn an_episode_is_filmed_as_it_is_scored_and_no_file_is_lost() {
         "--steps",
         "4",
         "--set",
-        "Rollouts.episodes=1",
+        "Evaluation.episodes=1",
         "--run",
         &run,
     ];
     yarak(&[&["train", "scenes/pendulum_td3_bc.ron"][..], &few].concat()).result();
 
-    let film = path("film.gif");
+    let video = path("video.gif");
     let eval = ["eval", &run, "--episodes", "2", "--seed", "3", "--json"];
     let plain = yarak(&eval);
-    let filmed = yarak(&[&eval[..], &["--record", &film]].concat());
+    let filmed = yarak(&[&eval[..], &["--video", &video]].concat());
     let said: serde_json::Value = serde_json::from_str(filmed.result()).unwrap();
-    assert_eq!(said["film"], film);
+    assert_eq!(said["video"], video);
     let without: serde_json::Value = serde_json::from_str(plain.result()).unwrap();
     assert_eq!(
         said["returns"], without["returns"],
         "watching changes nothing"
     );
-    let bytes = fs::read(&film).unwrap();
+    let bytes = fs::read(&video).unwrap();
     assert!(bytes.starts_with(b"GIF89a") && bytes.len() > 10_000 && bytes.len() < 300_000);
 
     let refused = |more: &[&str], word: &str| {
         let told = yarak(&[&["eval", &run, "--episodes", "1"][..], more].concat());
         told.refuses(&[word]);
     };
-    refused(&["--record", &film], "there is something already");
-    assert_eq!(fs::read(&film).unwrap(), bytes);
-    refused(&["--record", &path("film.mp4")], "ends in .gif");
+    refused(&["--video", &video], "there is something already");
+    assert_eq!(fs::read(&video).unwrap(), bytes);
+    refused(&["--video", &path("video.mp4")], "ends in .gif");
     yarak(&[
         "eval",
         &run,
@@ -47,10 +47,10 @@ fn an_episode_is_filmed_as_it_is_scored_and_no_file_is_lost() {
         "1",
         "--seed",
         "9",
-        "--record",
-        &film,
+        "--video",
+        &video,
         "--force",
     ])
     .result();
-    assert_ne!(fs::read(&film).unwrap(), bytes);
+    assert_ne!(fs::read(&video).unwrap(), bytes);
 }

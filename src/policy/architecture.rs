@@ -4,42 +4,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::nn::{Activation, EncoderModule, EncoderSettings, MlpShape, Trunk};
 
-/// The key of a checkpoint's state under which it stands.
+/// The key of a checkpoint's state under which it is.
 pub(crate) const KEY: &str = "policy";
 
 /// A network that acts, as a [`Policy`](super::Policy) can: an encoder if it is no `Mlp`, one perceptron, and what becomes of its outputs.
 ///
-/// A network of your own that is built on a [`Trunk`] travels when its [`Act::form`](crate::evaluate::Act::form) says this.
+/// A network of your own that is built on a [`Trunk`] travels when its [`Act::architecture`](crate::evaluate::Act::architecture) says this.
 ///
 /// ```
-/// use yarak::policy::{Form, Readout};
+/// use yarak::policy::{Architecture, ActionRule};
 /// use yarak::prelude::*;
 ///
 /// let device = ComputeDevice::cpu().plain();
 /// let init = &mut Random::<Init>::new(Seed(0));
 /// let actor = ActorNetwork::new(&[256, 256], ActorHead::Deterministic, [3, 1], &device, init)?;
-/// let form = Form::of(actor.trunk(), Readout::Outputs);
-/// assert_eq!(form.sizes, [3, 256, 256, 1]);
+/// let architecture = Architecture::of(actor.trunk(), ActionRule::Outputs);
+/// assert_eq!(architecture.sizes, [3, 256, 256, 1]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Form {
+pub struct Architecture {
     /// What encodes the observation. `None`: the perceptron itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<EncoderForm>,
     /// Widths from the observation, or from the encoder's features, to the outputs.
     pub sizes: Vec<usize>,
-    /// What stands behind each hidden layer.
+    /// The activation after each hidden layer.
     pub hidden: Activation,
-    /// What stands behind the outputs.
+    /// The activation after the outputs.
     pub output: Activation,
-    /// What is added to the variance where hidden layers are normalised.
+    /// What is added to the variance where hidden layers are normalized.
     pub layer_norm: Option<f32>,
     /// How outputs become an action.
-    pub readout: Readout,
+    pub rule: ActionRule,
 }
 
-/// An encoder of a [`Form`].
+/// An encoder of a [`Architecture`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderForm {
     /// Its name in scenes.
@@ -52,7 +52,7 @@ pub struct EncoderForm {
 
 /// How a perceptron's outputs become an action in [-1, 1], or a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Readout {
+pub enum ActionRule {
     /// They are it.
     Outputs,
     /// They are it, clipped to [-1, 1]: the mean of a Gaussian that is not squashed.
@@ -70,29 +70,29 @@ pub enum Readout {
         /// The action's width.
         action: usize,
     },
-    /// The place of the greatest of `choices` values; a dueling network has the state's value in front of them.
+    /// The place of the greatest of `discrete_actions` values; a dueling network has the state's value in front of them.
     Greatest {
-        /// How many choices.
-        choices: usize,
+        /// How many discrete actions.
+        discrete_actions: usize,
     },
 }
 
-impl Form {
+impl Architecture {
     /// The first member of a trunk, and what becomes of its outputs.
-    pub fn of(trunk: &Trunk, readout: Readout) -> Self {
+    pub fn of(trunk: &Trunk, rule: ActionRule) -> Self {
         let shape = trunk.layers().shape();
         let encoder = (!trunk.is_fused()).then(|| EncoderForm {
             name: trunk.encoder().name().to_owned(),
             settings: trunk.encoder().written(),
             observation: trunk.observation(),
         });
-        Form {
+        Architecture {
             encoder,
             sizes: shape.sizes.clone(),
             hidden: shape.hidden,
             output: shape.output,
             layer_norm: shape.layer_norm,
-            readout,
+            rule,
         }
     }
 
@@ -152,27 +152,30 @@ impl EncoderForm {
     }
 }
 
-impl Readout {
+impl ActionRule {
     /// The action's width for so many outputs; `None` where they do not fit.
     pub(super) fn width(self, outputs: usize) -> Option<usize> {
         let (fits, width) = match self {
-            Readout::Outputs | Readout::Clipped => (true, outputs),
-            Readout::TanhOfMean { action } => (action <= outputs, action),
-            Readout::TanhOfBestMode { modes, action } => {
+            ActionRule::Outputs | ActionRule::Clipped => (true, outputs),
+            ActionRule::TanhOfMean { action } => (action <= outputs, action),
+            ActionRule::TanhOfBestMode { modes, action } => {
                 let each = action.checked_mul(2).and_then(|both| both.checked_add(1));
                 let all = each.and_then(|each| each.checked_mul(modes));
                 (modes > 0 && all == Some(outputs), action)
             }
-            Readout::Greatest { choices } => {
-                let dueling = choices.checked_add(1) == Some(outputs);
-                (choices > 0 && (choices == outputs || dueling), 1)
+            ActionRule::Greatest { discrete_actions } => {
+                let dueling = discrete_actions.checked_add(1) == Some(outputs);
+                (
+                    discrete_actions > 0 && (discrete_actions == outputs || dueling),
+                    1,
+                )
             }
         };
         (fits && width > 0).then_some(width)
     }
 }
 
-/// What stands in a checkpoint.
+/// What is in a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Saved {
     /// One network, in the tensor file of that name.
@@ -180,7 +183,7 @@ pub(crate) enum Saved {
         /// `actor` for `actor.safetensors`.
         file: String,
         /// What it is.
-        form: Form,
+        architecture: Architecture,
     },
     /// Something that takes its algorithm to act.
     Own {
@@ -195,14 +198,14 @@ mod tests {
 
     #[test]
     fn a_readout_fits_its_own_number_of_outputs_alone() {
-        for (readout, outputs, width) in [
-            (Readout::Outputs, 3, Some(3)),
-            (Readout::Clipped, 3, Some(3)),
-            (Readout::TanhOfMean { action: 3 }, 6, Some(3)),
-            (Readout::TanhOfMean { action: 3 }, 2, None),
-            (Readout::TanhOfMean { action: 0 }, 2, None),
+        for (rule, outputs, width) in [
+            (ActionRule::Outputs, 3, Some(3)),
+            (ActionRule::Clipped, 3, Some(3)),
+            (ActionRule::TanhOfMean { action: 3 }, 6, Some(3)),
+            (ActionRule::TanhOfMean { action: 3 }, 2, None),
+            (ActionRule::TanhOfMean { action: 0 }, 2, None),
             (
-                Readout::TanhOfBestMode {
+                ActionRule::TanhOfBestMode {
                     modes: 5,
                     action: 3,
                 },
@@ -210,7 +213,7 @@ mod tests {
                 Some(3),
             ),
             (
-                Readout::TanhOfBestMode {
+                ActionRule::TanhOfBestMode {
                     modes: 5,
                     action: 3,
                 },
@@ -218,19 +221,43 @@ mod tests {
                 None,
             ),
             (
-                Readout::TanhOfBestMode {
+                ActionRule::TanhOfBestMode {
                     modes: usize::MAX,
                     action: usize::MAX,
                 },
                 34,
                 None,
             ),
-            (Readout::Greatest { choices: 2 }, 2, Some(1)),
-            (Readout::Greatest { choices: 2 }, 3, Some(1)),
-            (Readout::Greatest { choices: 2 }, 4, None),
-            (Readout::Greatest { choices: 0 }, 0, None),
+            (
+                ActionRule::Greatest {
+                    discrete_actions: 2,
+                },
+                2,
+                Some(1),
+            ),
+            (
+                ActionRule::Greatest {
+                    discrete_actions: 2,
+                },
+                3,
+                Some(1),
+            ),
+            (
+                ActionRule::Greatest {
+                    discrete_actions: 2,
+                },
+                4,
+                None,
+            ),
+            (
+                ActionRule::Greatest {
+                    discrete_actions: 0,
+                },
+                0,
+                None,
+            ),
         ] {
-            assert_eq!(readout.width(outputs), width, "{readout:?} {outputs}");
+            assert_eq!(rule.width(outputs), width, "{rule:?} {outputs}");
         }
     }
 }

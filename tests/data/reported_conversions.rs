@@ -1,4 +1,4 @@
-//! What a conversion tells: of everything in the file that is not in the new one, or is there in another way.
+//! What a conversion reports: everything in the file that is not in the new one, or is there in another way.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,9 @@ use std::process::Command;
 use serde_json::Value;
 use yarak::data::convert::{ConvertError, Converted, Origin, Target, convert, write};
 use yarak::data::hdf5::FileError;
-use yarak::data::{Column, End, Episode, LoadError, Parts, Reading, Recording, Transitions};
+use yarak::data::{
+    Column, DatasetFile, Episode, EpisodeEnd, LoadError, Parts, Reading, Transitions,
+};
 
 use crate::converting::{converted, fixture, open, read};
 
@@ -48,10 +50,10 @@ fn pendulum(folder: &Path) -> PathBuf {
         action: column(&[0.5, -1.0, 2.0], 1),
         reward: vec![-1.0, -2.0, -3.0],
         next_observation: column(&observed[3..], 3),
-        terminal: vec![false; 3],
+        terminated: vec![false; 3],
         episodes: vec![Episode {
             rows: 0..3,
-            end: End::Truncated,
+            end: EpisodeEnd::Truncated,
         }],
     });
     let path = folder.join("turning-v0");
@@ -211,9 +213,15 @@ fn what_stands_after_an_episodes_last_step_is_left_and_longer_columns_are_no_col
 #[test]
 fn a_packed_column_under_many_names_is_refused_before_it_fills_the_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let recording = open(&fixture("conversion/wide_column.hdf5"));
+    let dataset_file = open(&fixture("conversion/wide_column.hdf5"));
     for target in [Target::D4rl, Target::Robomimic] {
-        let refused = convert(&recording, &folder.path().join("out"), target, None, false);
+        let refused = convert(
+            &dataset_file,
+            &folder.path().join("out"),
+            target,
+            None,
+            false,
+        );
         let error = refused.unwrap_err();
         assert!(
             matches!(error, ConvertError::Load(LoadError::File(FileError::Oversized { ref dataset, .. })) if dataset == "states"),
@@ -223,7 +231,7 @@ fn a_packed_column_under_many_names_is_refused_before_it_fills_the_memory() {
 }
 
 #[test]
-fn choices_from_a_number_that_float32_does_not_have_are_refused() {
+fn discrete_actions_from_a_number_that_float32_does_not_have_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for start in [-16_777_217, 16_777_216, i64::MAX, i64::MIN] {
         let source = minari_with(folder.path(), &fixture("layouts/minari/discrete"), |text| {
@@ -232,18 +240,18 @@ fn choices_from_a_number_that_float32_does_not_have_are_refused() {
                 &format!(r#"\"start\": {start}, \"n\": 40000000"#),
             )
         });
-        let refused = Recording::open(&source, &Reading::default());
+        let refused = DatasetFile::open(&source, &Reading::default());
         assert!(
-            matches!(refused.err(), Some(LoadError::Choices { .. })),
+            matches!(refused.err(), Some(LoadError::DiscreteActions { .. })),
             "{start}"
         );
     }
 }
 
 #[test]
-fn choices_that_the_named_environment_has_more_of_take_the_place_of_the_files() {
+fn discrete_actions_that_the_named_environment_has_more_of_take_the_place_of_the_files() {
     let folder = tempfile::tempdir().unwrap();
-    let recording = open(&fixture("layouts/minari/discrete"));
+    let dataset_file = open(&fixture("layouts/minari/discrete"));
     for (count, is_left) in [(3, false), (5, true)] {
         let origin = Origin {
             environment: "Stairs-v0".to_owned(),
@@ -251,12 +259,12 @@ fn choices_that_the_named_environment_has_more_of_take_the_place_of_the_files() 
             observation_high: Vec::new(),
             action_low: vec![f32::NEG_INFINITY],
             action_high: vec![f32::INFINITY],
-            choices: Some(count),
+            discrete_actions: Some(count),
         };
         let out = folder.path().join(format!("of-{count}-v0"));
-        let done = convert(&recording, &out, Target::Minari, Some(&origin), false).unwrap();
+        let done = convert(&dataset_file, &out, Target::Minari, Some(&origin), false).unwrap();
         assert_eq!(left(&done).contains(&"`action_space`"), is_left, "{done}");
-        assert_eq!(read(&out).choices(), Some(count));
+        assert_eq!(read(&out).discrete_actions(), Some(count));
     }
 }
 

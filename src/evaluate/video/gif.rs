@@ -1,6 +1,6 @@
 //! Moments to a GIF.
 //!
-//! A moment is kept as the part of the picture that has changed since the one before, and a pixel as the number of its colour:
+//! A moment is kept as the part of the picture that has changed since the one before, and a pixel as the number of its color:
 //! what hardly moves takes hardly any room, in memory and in the file.
 
 use std::borrow::Cow;
@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 
 use super::raster::Picture;
 use crate::checkpoint::write_whole;
-use crate::env::{Colour, Drawing, Environment};
+use crate::env::{Color, Drawing, Environment};
 
 /// How wide pictures are, in pixels.
 const WIDTH: usize = 320;
 
-const GROUND: Colour = [255, 255, 255];
+const GROUND: Color = [255, 255, 255];
 
 /// A moment is shown at least so long, in seconds: programs that show GIFs slow shorter ones down.
 const LEAST: f64 = 0.03;
@@ -23,13 +23,13 @@ const LEAST: f64 = 0.03;
 /// The last moment is shown so long, in hundredths of a second.
 const REST: u16 = 100;
 
-/// Colours that a GIF's table holds.
+/// Colors that a GIF's table holds.
 const TABLE: usize = 256;
 
-/// Why a film is not written.
+/// Why a video is not written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum RecordError {
+pub enum VideoError {
     /// There is something already.
     #[error("{}: there is something already; choose another name, or give --force to replace it", path.display())]
     Exists {
@@ -37,13 +37,13 @@ pub enum RecordError {
         path: PathBuf,
     },
     /// Nothing was taken.
-    #[error("{}: the film has no pictures", path.display())]
+    #[error("{}: the video has no pictures", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
     /// The operating system refused.
-    #[error("{}: the film cannot be written", path.display())]
+    #[error("{}: the video cannot be written", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -52,7 +52,7 @@ pub enum RecordError {
     },
 }
 
-/// What has changed: a part of the picture, each pixel the number of its colour.
+/// What has changed: a part of the picture, each pixel the number of its color.
 struct Change {
     left: usize,
     top: usize,
@@ -64,10 +64,10 @@ struct Change {
 
 /// An episode in pictures.
 #[derive(Default)]
-pub struct Film {
-    colours: Vec<Colour>,
-    numbers: HashMap<Colour, u32>,
-    /// How often each colour was seen.
+pub struct Video {
+    colors: Vec<Color>,
+    numbers: HashMap<Color, u32>,
+    /// How often each color was seen.
     seen: Vec<u64>,
     last: Vec<u32>,
     size: [usize; 2],
@@ -76,7 +76,7 @@ pub struct Film {
     moments: u64,
 }
 
-impl Film {
+impl Video {
     /// Takes a moment. Where an environment's steps are short, only every so many become pictures.
     pub fn take(&mut self, drawing: &Drawing) {
         let seconds = drawing.seconds.max(1e-3);
@@ -132,34 +132,34 @@ impl Film {
         (self.last, self.size) = (numbers, size);
     }
 
-    fn number(&mut self, colour: Colour) -> u32 {
-        let next = self.colours.len() as u32;
-        let number = *self.numbers.entry(colour).or_insert(next);
+    fn number(&mut self, color: Color) -> u32 {
+        let next = self.colors.len() as u32;
+        let number = *self.numbers.entry(color).or_insert(next);
         if number == next {
-            self.colours.push(colour);
+            self.colors.push(color);
             self.seen.push(0);
         }
         self.seen[number as usize] += 1;
         number
     }
 
-    /// Writes the film, whole or not at all.
+    /// Writes the video, whole or not at all.
     ///
     /// # Errors
-    /// Something stands there and `force` is not given, the film is empty, or the system refuses.
-    pub fn write(&self, path: &Path, force: bool) -> Result<(), RecordError> {
-        let io = |source| RecordError::Io {
+    /// Something is there and `force` is not given, the video is empty, or the system refuses.
+    pub fn write(&self, path: &Path, force: bool) -> Result<(), VideoError> {
+        let io = |source| VideoError::Io {
             path: path.to_path_buf(),
             source,
         };
         if self.changes.is_empty() {
-            return Err(RecordError::Empty {
+            return Err(VideoError::Empty {
                 path: path.to_path_buf(),
             });
         }
         let written = write_whole(path, force, |file| self.encode(BufWriter::new(file)));
         written.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => RecordError::Exists {
+            io::ErrorKind::AlreadyExists => VideoError::Exists {
                 path: path.to_path_buf(),
             },
             _ => io(error),
@@ -196,22 +196,22 @@ impl Film {
         out.flush()
     }
 
-    /// The GIF's table, and the place in it of each colour: the most frequent ones, and for the rest the nearest of those.
-    fn table(&self) -> (Vec<Colour>, Vec<u8>) {
-        let mut order: Vec<usize> = (0..self.colours.len()).collect();
+    /// The GIF's table, and the place in it of each color: the most frequent ones, and for the rest the nearest of those.
+    fn table(&self) -> (Vec<Color>, Vec<u8>) {
+        let mut order: Vec<usize> = (0..self.colors.len()).collect();
         order.sort_by_key(|number| (std::cmp::Reverse(self.seen[*number]), *number));
         order.truncate(TABLE);
-        let table: Vec<Colour> = order.iter().map(|number| self.colours[*number]).collect();
-        let apart = |a: &Colour, b: &Colour| -> u32 {
+        let table: Vec<Color> = order.iter().map(|number| self.colors[*number]).collect();
+        let apart = |a: &Color, b: &Color| -> u32 {
             let pairs = a.iter().zip(b);
             pairs.map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum()
         };
-        let nearest = |colour: &Colour| {
+        let nearest = |color: &Color| {
             let places = 0..table.len();
-            let best = places.min_by_key(|place| apart(&table[*place], colour));
+            let best = places.min_by_key(|place| apart(&table[*place], color));
             best.unwrap_or(0) as u8
         };
-        let places = self.colours.iter().map(nearest).collect();
+        let places = self.colors.iter().map(nearest).collect();
         (table, places)
     }
 }
@@ -223,22 +223,22 @@ mod tests {
     use super::*;
     use crate::env::registry;
 
-    fn episode(name: &str, steps: usize) -> Film {
+    fn episode(name: &str, steps: usize) -> Video {
         let mut environment: Box<dyn Environment> = registry::make(name).unwrap();
         let mut observation = vec![0.0; environment.observation_space().size()];
         let action = vec![0.0; environment.action_space().size()];
         environment.reset(Some(1), &mut observation).unwrap();
-        let mut film = Film::default();
-        film.take(&environment.drawing().unwrap());
+        let mut video = Video::default();
+        video.take(&environment.drawing().unwrap());
         for _ in 0..steps {
             environment.step(&action, &mut observation).unwrap();
-            film.take(&environment.drawing().unwrap());
+            video.take(&environment.drawing().unwrap());
         }
-        film
+        video
     }
 
     /// What a GIF shows at its end, and how many pictures lead there.
-    fn shown(path: &Path) -> (Vec<Colour>, usize, u64) {
+    fn shown(path: &Path) -> (Vec<Color>, usize, u64) {
         let mut options = gif::DecodeOptions::new();
         options.set_color_output(gif::ColorOutput::RGBA);
         let mut decoder = options.read_info(fs::File::open(path).unwrap()).unwrap();
@@ -268,14 +268,14 @@ mod tests {
                 eprintln!("skipped {name}: {error}");
                 continue;
             }
-            let film = episode(name, 8);
+            let video = episode(name, 8);
             let path = folder.path().join(format!("{name}.gif"));
-            film.write(&path, false).unwrap();
+            video.write(&path, false).unwrap();
             let (screen, pictures, time) = shown(&path);
-            assert_eq!(pictures, film.pictures());
-            let last = film.last.iter().map(|it| film.colours[*it as usize]);
+            assert_eq!(pictures, video.pictures());
+            let last = video.last.iter().map(|it| video.colors[*it as usize]);
             assert!(screen.iter().copied().eq(last), "{name}");
-            let each = u64::from(film.changes[0].shown);
+            let each = u64::from(video.changes[0].shown);
             assert_eq!(time, (pictures as u64 - 1) * each + 100);
             assert!(screen.iter().any(|it| *it != GROUND), "{name}");
         }
@@ -291,13 +291,13 @@ mod tests {
     #[test]
     fn a_file_that_is_there_stays_unless_it_is_asked_for() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("film.gif");
+        let path = folder.path().join("video.gif");
         fs::write(&path, "mine").unwrap();
-        let film = episode("Pendulum-v1", 2);
-        let error = film.write(&path, false).unwrap_err();
+        let video = episode("Pendulum-v1", 2);
+        let error = video.write(&path, false).unwrap_err();
         assert!(error.to_string().contains("--force"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"mine");
-        film.write(&path, true).unwrap();
+        video.write(&path, true).unwrap();
         assert!(fs::read(&path).unwrap().starts_with(b"GIF89a"));
         assert_eq!(
             fs::read_dir(folder.path()).unwrap().count(),
@@ -306,17 +306,17 @@ mod tests {
         );
         let nowhere = folder.path().join("no/such/folder.gif");
         assert!(matches!(
-            film.write(&nowhere, false),
-            Err(RecordError::Io { .. })
+            video.write(&nowhere, false),
+            Err(VideoError::Io { .. })
         ));
-        let empty = Film::default().write(&nowhere, false);
-        assert!(matches!(empty, Err(RecordError::Empty { .. })));
+        let empty = Video::default().write(&nowhere, false);
+        assert!(matches!(empty, Err(VideoError::Empty { .. })));
     }
 
     #[test]
-    fn too_many_colours_are_drawn_with_the_nearest() {
-        let mut film = Film::default();
-        let pixels: Vec<Colour> = (0..600)
+    fn too_many_colors_are_drawn_with_the_nearest() {
+        let mut video = Video::default();
+        let pixels: Vec<Color> = (0..600)
             .map(|it| [(it / 3) as u8, (it % 3) as u8, 0])
             .collect();
         let picture = Picture {
@@ -324,12 +324,12 @@ mod tests {
             height: 1,
             pixels: pixels.clone(),
         };
-        film.add(&picture, 5);
-        let (table, places) = film.table();
+        video.add(&picture, 5);
+        let (table, places) = video.table();
         assert_eq!(table.len(), 256);
-        for (number, colour) in film.colours.iter().enumerate().take(300) {
+        for (number, color) in video.colors.iter().enumerate().take(300) {
             let found = table[usize::from(places[number])];
-            assert!(found[0].abs_diff(colour[0]) <= 120, "{found:?} {colour:?}");
+            assert!(found[0].abs_diff(color[0]) <= 120, "{found:?} {color:?}");
         }
         assert_eq!(table[usize::from(places[0])], [0, 0, 0]);
     }

@@ -8,9 +8,9 @@
 use bevy_app::{App, PostStartup};
 use bevy_ecs::prelude::*;
 
-use super::entity::{Action, Agent, Ended, Observation, Restart, Reward};
+use super::entity::{Action, Ended, EnvironmentRow, Observation, Restart, Reward};
 use super::plugin::{AppEnvironmentExt, EnvironmentSystems};
-use super::{CollectError, Elements};
+use super::{CollectError, SmallVector};
 use crate::checkpoint::{RestoreSystems, ResumeFrom};
 use crate::env::gymnasium::{Answer, BridgeError, Worker};
 use crate::env::{EnvironmentError, Space};
@@ -45,15 +45,15 @@ pub(super) fn spawn(app: &mut App, workers: Vec<Worker>, seed: u64) {
     let mut name = String::new();
     for worker in workers {
         let first = rows;
-        rows += worker.settings().count;
+        rows += worker.settings().num_envs;
         width = worker.spaces()[0].size();
         name = worker.settings().environment();
         all.push((first, worker));
     }
-    let zeros = Elements::zeros(width);
+    let zeros = SmallVector::zeros(width);
     for row in 0..rows {
         let observation = Observation(zeros.clone());
-        app.world_mut().spawn((Agent { row }, observation));
+        app.world_mut().spawn((EnvironmentRow { row }, observation));
     }
     app.insert_resource(Workers {
         all,
@@ -89,12 +89,12 @@ pub(super) fn spread(
     settings: &crate::env::gymnasium::WorkerSettings,
     processes: usize,
 ) -> Result<Vec<Worker>, BridgeError> {
-    let processes = processes.clamp(1, settings.count.max(1));
+    let processes = processes.clamp(1, settings.num_envs.max(1));
     let each: Vec<_> = (0..processes)
         .map(|process| {
-            let to = |process| settings.count * process / processes;
+            let to = |process| settings.num_envs * process / processes;
             crate::env::gymnasium::WorkerSettings {
-                count: to(process + 1) - to(process),
+                num_envs: to(process + 1) - to(process),
                 first: to(process),
                 ..settings.clone()
             }
@@ -149,7 +149,7 @@ impl Workers {
             .outcomes
             .resize(self.seeds.len(), (0.0, false, false));
         self.ask(scratch, width, |worker, first, scratch, seeds| {
-            let rows = 0..worker.settings().count;
+            let rows = 0..worker.settings().num_envs;
             let rows = rows.filter(|row| scratch.asked[first + row]);
             worker.ask_reset(rows.map(|row| (row, seeds[first + row])))
         })?;
@@ -176,7 +176,7 @@ fn step(
     mut ending: ResMut<FailSaved>,
     mut scratch: Local<Scratch>,
     mut agents: Query<(
-        &Agent,
+        &EnvironmentRow,
         &Action,
         &mut Restart,
         &mut Observation,
@@ -201,7 +201,7 @@ fn step(
     }
     let done = if workers.is_sound() {
         workers.ask(scratch, width, |worker, first, scratch, _| {
-            let rows = 0..worker.settings().count;
+            let rows = 0..worker.settings().num_envs;
             let rows = rows.filter(|row| scratch.asked[first + row]);
             worker.ask_step(rows.map(|row| {
                 let start = (first + row) * action;
@@ -237,7 +237,7 @@ fn restart(
     mut ending: ResMut<FailSaved>,
     clock: Res<Clock>,
     mut scratch: Local<Scratch>,
-    mut agents: Query<(&Agent, &Restart, &mut Observation)>,
+    mut agents: Query<(&EnvironmentRow, &Restart, &mut Observation)>,
 ) -> Result<(), BevyError> {
     let workers = &mut *workers;
     if !workers.is_sound() {

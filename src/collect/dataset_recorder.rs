@@ -1,32 +1,32 @@
-//! Keeping every step for a dataset: the raw observations, actions and rewards of the environments, whole episodes in a row.
+//! The dataset recorder keeps every step for a dataset: the raw observations, actions and rewards of the environments, whole episodes in a row.
 
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 
-use super::Steps;
-use super::entity::{Action, Agent, Reward};
-use crate::data::{Column, End, Episode, Parts, Spaces, Transitions, TransitionsError};
+use super::StepResults;
+use super::entity::{Action, EnvironmentRow, Reward};
+use crate::data::{Column, Episode, EpisodeEnd, Parts, Spaces, Transitions, TransitionsError};
 use crate::env::Space;
 use crate::schedule::{Collect, CollectSystems};
 
-/// Keeps every step of every environment in [`Recorded`], from the beginning of the run.
-pub struct RecordingPlugin;
+/// Keeps every step of every environment in [`DatasetRecorder`], from the beginning of the run.
+pub struct DatasetRecorderPlugin;
 
-impl Plugin for RecordingPlugin {
+impl Plugin for DatasetRecorderPlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<Recorded>()
+        app.init_resource::<DatasetRecorder>()
             .add_systems(Collect, record.in_set(CollectSystems::Record));
     }
 }
 
-/// The steps that were taken. Episodes stand in the order of their ends, those that still run last.
+/// The steps that were taken. Episodes are in the order of their ends, those that still run last.
 #[derive(Resource, Clone, Debug, Default)]
-pub struct Recorded {
-    ended: Vec<(Rows, End)>,
+pub struct DatasetRecorder {
+    ended: Vec<(Rows, EpisodeEnd)>,
     running: Vec<Rows>,
     widths: [usize; 2],
-    /// How many choices an action is one of, where it is one.
-    choices: Option<usize>,
+    /// Number of discrete actions, where they are discrete.
+    discrete_actions: Option<usize>,
     steps: usize,
 }
 
@@ -39,7 +39,7 @@ struct Rows {
     next_observation: Vec<f32>,
 }
 
-impl Recorded {
+impl DatasetRecorder {
     /// How many steps were kept.
     pub fn steps(&self) -> usize {
         self.steps
@@ -60,10 +60,13 @@ impl Recorded {
             action: column(action),
             reward: Vec::new(),
             next_observation: column(observation),
-            terminal: Vec::new(),
+            terminated: Vec::new(),
             episodes: Vec::new(),
         };
-        let running = self.running.iter().map(|rows| (rows, End::Unfinished));
+        let running = self
+            .running
+            .iter()
+            .map(|rows| (rows, EpisodeEnd::Unfinished));
         let ended = self.ended.iter().map(|(rows, end)| (rows, *end));
         for (rows, end) in ended.chain(running.filter(|(rows, _)| !rows.reward.is_empty())) {
             let start = parts.reward.len();
@@ -71,27 +74,28 @@ impl Recorded {
             parts.action.values.extend(&rows.action);
             parts.reward.extend(&rows.reward);
             parts.next_observation.values.extend(&rows.next_observation);
-            parts.terminal.resize(parts.reward.len() - 1, false);
-            parts.terminal.push(end == End::Terminal);
+            parts.terminated.resize(parts.reward.len() - 1, false);
+            parts.terminated.push(end == EpisodeEnd::Terminated);
             parts.episodes.push(Episode {
                 rows: start..parts.reward.len(),
                 end,
             });
         }
-        Transitions::new(parts).map(|transitions| transitions.with_choices(self.choices))
+        Transitions::new(parts)
+            .map(|transitions| transitions.with_discrete_actions(self.discrete_actions))
     }
 }
 
 fn record(
-    steps: Res<Steps>,
+    steps: Res<StepResults>,
     spaces: Res<Spaces>,
-    mut recorded: ResMut<Recorded>,
-    agents: Query<(&Agent, &Action, &Reward)>,
+    mut recorder: ResMut<DatasetRecorder>,
+    agents: Query<(&EnvironmentRow, &Action, &Reward)>,
 ) {
-    let recorded = &mut *recorded;
-    recorded.running.resize_with(steps.rows(), Default::default);
-    recorded.widths[0] = steps.observation.width;
-    recorded.choices = match spaces.action {
+    let recorder = &mut *recorder;
+    recorder.running.resize_with(steps.rows(), Default::default);
+    recorder.widths[0] = steps.observation.width;
+    recorder.discrete_actions = match spaces.action {
         Space::Discrete { n } => Some(n),
         _ => None,
     };
@@ -101,9 +105,9 @@ fn record(
         if !steps.valid[row] {
             continue;
         }
-        recorded.widths[1] = action.0.len();
-        recorded.steps += 1;
-        let rows = &mut recorded.running[row];
+        recorder.widths[1] = action.0.len();
+        recorder.steps += 1;
+        let rows = &mut recorder.running[row];
         rows.observation.extend(steps.observation.row(row));
         rows.action.extend(&action.0[..]);
         rows.reward.push(reward.0 as f32);
@@ -116,10 +120,10 @@ fn record(
     over.sort_unstable();
     for row in over {
         let end = match steps.terminated[row] {
-            true => End::Terminal,
-            false => End::Truncated,
+            true => EpisodeEnd::Terminated,
+            false => EpisodeEnd::Truncated,
         };
-        let rows = std::mem::take(&mut recorded.running[row]);
-        recorded.ended.push((rows, end));
+        let rows = std::mem::take(&mut recorder.running[row]);
+        recorder.ended.push((rows, end));
     }
 }

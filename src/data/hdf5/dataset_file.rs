@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::d4rl::D4rlRows;
 use super::episodic::Episodic;
-use super::{Choices, Dtype, File, FileError, Layout, LoadError, Reading, minari};
-use crate::data::{Bytes, Column, End, Episode, Parts, Transitions};
+use super::{DiscreteActions, Dtype, File, FileError, Layout, LoadError, Reading, minari};
+use crate::data::{Bytes, Column, Episode, EpisodeEnd, Parts, Transitions};
 
 /// A file of demonstrations, opened: its layout, the parts of its observations and actions, its episodes and how they end.
 /// Values are read by [`read`](Self::read), or a range of transitions at a time by [`read_rows`](Self::read_rows), which is
@@ -14,16 +14,16 @@ use crate::data::{Bytes, Column, End, Episode, Parts, Transitions};
 ///
 /// ```
 /// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/d4rl/contiguous.hdf5");
-/// use yarak::data::{Reading, Recording};
+/// use yarak::data::{Reading, DatasetFile};
 ///
-/// let recording = Recording::open(file, &Reading::default())?;
-/// println!("{} transitions in {} episodes", recording.len(), recording.episodes().len());
-/// let whole = recording.read()?;
-/// let part = recording.read_rows(10..20)?;
+/// let dataset_file = DatasetFile::open(file, &Reading::default())?;
+/// println!("{} transitions in {} episodes", dataset_file.len(), dataset_file.episodes().len());
+/// let whole = dataset_file.read()?;
+/// let part = dataset_file.read_rows(10..20)?;
 /// assert_eq!(part.observation().row(0), whole.observation().row(10));
 /// # Ok::<(), yarak::data::LoadError>(())
 /// ```
-pub struct Recording {
+pub struct DatasetFile {
     file: File,
     layout: Layout,
     pub(super) index: Index,
@@ -57,12 +57,12 @@ pub(super) struct Index {
     pub(super) recorded: usize,
     /// For each episode, whether it is held out; `None` where nothing says so.
     pub(super) held_out: Option<Vec<bool>>,
-    pub(super) choices: Option<Choices>,
+    pub(super) discrete_actions: Option<DiscreteActions>,
     pub(super) environment: Option<String>,
     pub(super) values: Values,
 }
 
-/// Where the values stand.
+/// Where the values are.
 pub(super) enum Values {
     D4rl(D4rlRows),
     Episodic(Episodic),
@@ -76,7 +76,7 @@ pub(super) struct Block {
     pub(super) next_observation: Vec<f32>,
 }
 
-impl Recording {
+impl DatasetFile {
     /// Opens a file, or a folder that Minari wrote, in whichever known layout it is, and finds its episodes.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl Recording {
         })
     }
 
-    /// The same recording for another thread, without finding the episodes again.
+    /// The same file for another thread, without finding the episodes again.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl Recording {
             .map(|keys| keys.iter().map(Key::width).sum::<usize>())
     }
 
-    /// What all transitions take in memory: 4 bytes a number, 1 a flag. It is told from shapes, before anything is allocated.
+    /// What all transitions take in memory: 4 bytes a number, 1 a flag. It is computed from shapes, before anything is allocated.
     pub fn memory_needed(&self) -> Bytes {
         let [observation, action] = self.widths();
         let row = 4 * (2 * observation as u64 + action as u64 + 1) + 1;
@@ -183,8 +183,8 @@ impl Recording {
     }
 
     /// What an action chooses from, where it is one choice.
-    pub fn choices(&self) -> Option<Choices> {
-        self.index.choices
+    pub fn discrete_actions(&self) -> Option<DiscreteActions> {
+        self.index.discrete_actions
     }
 
     /// What the file says of its environment, as it says it (a name, or JSON).
@@ -213,7 +213,7 @@ impl Recording {
         self.read_rows(0..self.len())
     }
 
-    /// Reads a range of transitions. An episode that goes on after the range is [`End::Unfinished`] there.
+    /// Reads a range of transitions. An episode that goes on after the range is [`EpisodeEnd::Unfinished`] there.
     ///
     /// # Errors
     ///
@@ -249,24 +249,26 @@ impl Recording {
         let width = |keys: &[Key]| keys.iter().map(Key::width).sum::<usize>();
         let (observation, action) = (width(&self.index.observation), width(&self.index.action));
         let mut actions = block.action;
-        let choices = self
+        let discrete_actions = self
             .index
-            .choices
-            .map(|choices| choices.number(&self.file, &self.index.action[0].name, &mut actions))
+            .discrete_actions
+            .map(|discrete_actions| {
+                discrete_actions.number(&self.file, &self.index.action[0].name, &mut actions)
+            })
             .transpose()?;
         let episodes: Vec<Episode> = overlapping(&self.index.episodes, &rows)
             .map(|(episode, part)| Episode {
                 end: if part.end == episode.rows.end {
                     episode.end
                 } else {
-                    End::Unfinished
+                    EpisodeEnd::Unfinished
                 },
                 rows: part.start - rows.start..part.end - rows.start,
             })
             .collect();
-        let mut terminal = vec![false; rows.len()];
+        let mut terminated = vec![false; rows.len()];
         for episode in &episodes {
-            terminal[episode.rows.end - 1] = episode.end == End::Terminal;
+            terminated[episode.rows.end - 1] = episode.end == EpisodeEnd::Terminated;
         }
         Transitions::from_finite(Parts {
             observation: Column {
@@ -282,10 +284,10 @@ impl Recording {
                 values: block.next_observation,
                 width: observation,
             },
-            terminal,
+            terminated,
             episodes,
         })
-        .map(|transitions| transitions.with_choices(choices))
+        .map(|transitions| transitions.with_discrete_actions(discrete_actions))
         .map_err(|source| LoadError::Transitions {
             file: self.file.path().to_owned(),
             source,

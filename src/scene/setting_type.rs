@@ -11,7 +11,7 @@ use super::leaf::{Leaf, Whole};
 
 /// A type as scenes see it.
 #[derive(Clone)]
-pub(crate) enum Form {
+pub(crate) enum SettingType {
     /// A number, truth value, text or path.
     Leaf(Leaf),
     /// `None` or a value.
@@ -99,11 +99,11 @@ impl Field {
 
     /// Whether the field may be left out where nothing has a default.
     pub(crate) fn is_option(&self) -> bool {
-        matches!(Form::of(self.info), Some(Form::Option(_)))
+        matches!(SettingType::of(self.info), Some(SettingType::Option(_)))
     }
 }
 
-impl Form {
+impl SettingType {
     /// The form of a type; `None` for types that scenes cannot hold, such as maps.
     pub(crate) fn of(info: &'static TypeInfo) -> Option<Self> {
         if let Some(leaf) = Leaf::of(info) {
@@ -204,17 +204,19 @@ pub(crate) fn expected(info: &'static TypeInfo, bounds: Option<&Bounds>) -> Stri
         phrase
     };
     let given = bounds.copied().unwrap_or(Bounds::any());
-    match Form::of(info) {
-        Some(Form::Leaf(Leaf::Bool)) => "true or false".to_owned(),
-        Some(Form::Leaf(Leaf::F32 | Leaf::F64)) => within("a number", given),
-        Some(Form::Leaf(Leaf::Whole(whole))) => {
+    match SettingType::of(info) {
+        Some(SettingType::Leaf(Leaf::Bool)) => "true or false".to_owned(),
+        Some(SettingType::Leaf(Leaf::F32 | Leaf::F64)) => within("a number", given),
+        Some(SettingType::Leaf(Leaf::Whole(whole))) => {
             within("a whole number", whole_bounds(whole, given))
         }
-        Some(Form::Leaf(Leaf::Text)) => "text in quotes".to_owned(),
-        Some(Form::Leaf(Leaf::Path)) => "a path in quotes".to_owned(),
-        Some(Form::Option(content)) => format!("None or {}", expected(content, bounds)),
-        Some(Form::List(item)) => format!("a list [..], each item {}", expected(item, bounds)),
-        Some(Form::Row(row)) => {
+        Some(SettingType::Leaf(Leaf::Text)) => "text in quotes".to_owned(),
+        Some(SettingType::Leaf(Leaf::Path)) => "a path in quotes".to_owned(),
+        Some(SettingType::Option(content)) => format!("None or {}", expected(content, bounds)),
+        Some(SettingType::List(item)) => {
+            format!("a list [..], each item {}", expected(item, bounds))
+        }
+        Some(SettingType::Row(row)) => {
             let items: Vec<String> = row
                 .items
                 .iter()
@@ -222,12 +224,14 @@ pub(crate) fn expected(info: &'static TypeInfo, bounds: Option<&Bounds>) -> Stri
                 .collect();
             format!("{}({})", row.name.unwrap_or_default(), items.join(", "))
         }
-        Some(Form::Struct(_)) => format!("the fields of {} as (field: value, ..)", type_name(info)),
-        Some(Form::Enum(info)) => {
+        Some(SettingType::Struct(_)) => {
+            format!("the fields of {} as (field: value, ..)", type_name(info))
+        }
+        Some(SettingType::Enum(info)) => {
             let variants: Vec<String> = info.iter().map(variant_pattern).collect();
             format!("one of {}", variants.join(", "))
         }
-        Some(Form::Choice(choices)) => choices.expected(),
+        Some(SettingType::Choice(choices)) => choices.expected(),
         None => type_name(info).to_owned(),
     }
 }
@@ -252,11 +256,11 @@ pub(crate) fn whole_bounds(whole: Whole, given: Bounds) -> Bounds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::stand_in::{CriticSettings, Rate, Td3Bc};
+    use crate::scene::test_settings::{CriticSettings, Rate, Td3Bc};
     use bevy_reflect::Typed;
 
     fn phrase(info: &'static TypeInfo, field: &str) -> String {
-        let Some(Form::Struct(info)) = Form::of(info) else {
+        let Some(SettingType::Struct(info)) = SettingType::of(info) else {
             panic!("expected a struct");
         };
         let fields = struct_fields(info);
@@ -272,7 +276,7 @@ mod tests {
             "a number from 0 to 1"
         );
         assert_eq!(
-            phrase(Td3Bc::type_info(), "batch"),
+            phrase(Td3Bc::type_info(), "batch_size"),
             "a whole number at least 1"
         );
         assert_eq!(
@@ -303,10 +307,13 @@ mod tests {
 
     #[test]
     fn an_enum_of_ones_own_named_option_is_an_enum() {
-        assert!(matches!(Form::of(Rate::type_info()), Some(Form::Enum(_))));
         assert!(matches!(
-            Form::of(<Option<u8>>::type_info()),
-            Some(Form::Option(_))
+            SettingType::of(Rate::type_info()),
+            Some(SettingType::Enum(_))
+        ));
+        assert!(matches!(
+            SettingType::of(<Option<u8>>::type_info()),
+            Some(SettingType::Option(_))
         ));
     }
 }

@@ -1,37 +1,37 @@
-//! Rollouts of rows that are given, without an environment.
+//! A fixed rollout: rows to learn from, without an environment.
 
 use std::sync::Arc;
 
 use bevy_app::{App, Plugin};
 
-use super::Rollout;
+use super::RolloutBuffer;
 use super::buffer::Given;
 use crate::data::pipeline::{InMemory, Pipeline};
 use crate::data::{
-    ActionScale, Column, End, Folding, Normaliser, Preprocessing, Spaces, Split, Transitions,
+    ActionScale, Column, EpisodeEnd, Folding, Normalizer, Preprocessing, Spaces, Split, Transitions,
 };
 use crate::env::Space;
 use crate::schedule::InputError;
 
-/// Rows to learn from that are given, with or without what is usually computed of them: on-policy algorithms then train without an
+/// A fixed rollout: rows to learn from, with or without what is usually computed of them: on-policy algorithms then train without an
 /// environment, one round of the same rows after the other. Rows for the next round come in with
-/// `app.insert_resource(Rollout::given(rows)?)`.
+/// `app.insert_resource(RolloutBuffer::fixed(rows)?)`.
 ///
-/// Actions are as the policy would give them: numbers in [-1, 1], or the indices of choices. Observations are as networks see them.
+/// Actions are as the policy would give them: numbers in [-1, 1], or the indices of discrete actions. Observations are as networks see them.
 ///
 /// ```
 /// use yarak::prelude::*;
 ///
 /// let column = |values: &[f32], width| Column { values: values.to_vec(), width };
-/// let rows = GivenRows {
+/// let rows = FixedRollout {
 ///     advantage: Some(vec![1.0, -1.0]),
-///     ..GivenRows::new(column(&[0.1, 0.2, 0.3, 0.4], 2), column(&[0.0, 1.0], 1), vec![1.0, 0.0])
+///     ..FixedRollout::new(column(&[0.1, 0.2, 0.3, 0.4], 2), column(&[0.0, 1.0], 1), vec![1.0, 0.0])
 /// };
 /// let mut app = App::new();
 /// app.add_plugins((SchedulePlugin, FacilitatorPlugin))
 ///     .init_resource::<Metrics>()
 ///     .insert_resource(ComputeDevice::cpu())
-///     .add_plugins(rows.of_choices(2))
+///     .add_plugins(rows.of_discrete_actions(2))
 ///     .add_plugins(Reinforce::default());
 /// app.world_mut().resource_mut::<Clock>().steps = 3;
 /// app.finish();
@@ -39,7 +39,7 @@ use crate::schedule::InputError;
 /// assert_eq!(app.world().resource::<Training>().outcome, Some(Outcome::Finished));
 /// ```
 #[derive(Clone, Debug)]
-pub struct GivenRows {
+pub struct FixedRollout {
     /// s, `[rows, observation]`.
     pub observation: Column,
     /// a, `[rows, action]`.
@@ -63,9 +63,9 @@ pub struct GivenRows {
     pub returns: Option<Vec<f32>>,
 }
 
-/// Why given rows are no rollout.
+/// Why these rows are no rollout.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GivenRowsError {
+pub enum FixedRolloutError {
     /// A column has another length.
     #[error(
         "the given `{column}` has {found} row(s), and `observation` {expected}: give one for each"
@@ -94,15 +94,15 @@ pub enum GivenRowsError {
         /// The row.
         row: usize,
     },
-    /// An action is none of the choices.
+    /// An action is none of the discrete actions.
     #[error(
-        "the given `action` of row {row} is none of {choices} choices, which are counted from 0, one column"
+        "the given `action` of row {row} is none of {discrete_actions} discrete actions, which are counted from 0, one column"
     )]
-    NoChoice {
+    NoSuchAction {
         /// The row.
         row: usize,
-        /// How many choices there are.
-        choices: usize,
+        /// How many discrete actions there are.
+        discrete_actions: usize,
     },
     /// Somewhere there is no next value.
     #[error(
@@ -111,10 +111,10 @@ pub enum GivenRowsError {
     NoNext(usize),
 }
 
-impl GivenRows {
+impl FixedRollout {
     /// Rows of one episode that ends with the last.
     pub fn new(observation: Column, action: Column, reward: Vec<f32>) -> Self {
-        GivenRows {
+        FixedRollout {
             observation,
             action,
             reward,
@@ -128,18 +128,23 @@ impl GivenRows {
         }
     }
 
-    /// Whether every action is one of `choices`.
-    fn check_choices(&self, choices: usize) -> Result<(), GivenRowsError> {
-        let is_none = |value: &f32| !(0..choices).any(|choice| choice as f32 == *value);
+    /// Whether every action is one of `discrete_actions`.
+    fn check_discrete_actions(&self, discrete_actions: usize) -> Result<(), FixedRolloutError> {
+        let is_none = |value: &f32| !(0..discrete_actions).any(|choice| choice as f32 == *value);
         let row = match self.action.width {
             1 => self.action.values.iter().position(is_none),
             _ => Some(0),
         };
-        row.map_or(Ok(()), |row| Err(GivenRowsError::NoChoice { row, choices }))
+        row.map_or(Ok(()), |row| {
+            Err(FixedRolloutError::NoSuchAction {
+                row,
+                discrete_actions,
+            })
+        })
     }
 
     /// Whether everything is a finite number.
-    fn check_finite(&self) -> Result<(), GivenRowsError> {
+    fn check_finite(&self) -> Result<(), FixedRolloutError> {
         let vector = |values: &Option<Vec<f32>>| values.clone().unwrap_or_default();
         let next = self.next_observation.as_ref();
         for (column, values, width) in [
@@ -162,52 +167,54 @@ impl GivenRows {
         ] {
             if let Some(place) = values.iter().position(|value| !value.is_finite()) {
                 let row = place / width.max(1);
-                return Err(GivenRowsError::NotFinite { column, row });
+                return Err(FixedRolloutError::NotFinite { column, row });
             }
         }
         Ok(())
     }
 
-    /// A plugin that trains on them, whose actions are choices among `n`.
-    pub fn of_choices(self, n: usize) -> GivenRowsPlugin {
-        GivenRowsPlugin {
+    /// A plugin that trains on them, with `n` discrete actions.
+    pub fn of_discrete_actions(self, n: usize) -> FixedRolloutPlugin {
+        FixedRolloutPlugin {
             rows: self,
-            choices: Some(n),
+            discrete_actions: Some(n),
         }
     }
 
     /// A plugin that trains on them, whose actions are numbers.
-    pub fn of_numbers(self) -> GivenRowsPlugin {
-        GivenRowsPlugin {
+    pub fn of_numbers(self) -> FixedRolloutPlugin {
+        FixedRolloutPlugin {
             rows: self,
-            choices: None,
+            discrete_actions: None,
         }
     }
 }
 
-/// Lets an on-policy algorithm train on [`GivenRows`]. Add it before the algorithm.
+/// Lets an on-policy algorithm train on [`FixedRollout`]. Add it before the algorithm.
 #[derive(Clone, Debug)]
-pub struct GivenRowsPlugin {
-    rows: GivenRows,
-    choices: Option<usize>,
+pub struct FixedRolloutPlugin {
+    rows: FixedRollout,
+    discrete_actions: Option<usize>,
 }
 
-impl Plugin for GivenRowsPlugin {
+impl Plugin for FixedRolloutPlugin {
     fn build(&self, app: &mut App) {
         let (observation, action) = (self.rows.observation.width, self.rows.action.width);
         app.insert_resource(Preprocessing::new(
-            Normaliser::identity(observation),
+            Normalizer::identity(observation),
             ActionScale::identity(action),
         ));
-        if let Some(n) = self.choices {
+        if let Some(n) = self.discrete_actions {
             app.insert_resource(Spaces {
-                environment: "the given rows".to_owned(),
+                environment: "a fixed rollout".to_owned(),
                 observation: Space::from_bounds(&vec![(f32::MIN, f32::MAX); observation]),
                 action: Space::Discrete { n },
             });
         }
-        let choices = self.choices.map_or(Ok(()), |n| self.rows.check_choices(n));
-        match choices.and_then(|()| Rollout::given(&self.rows)) {
+        let discrete_actions = self
+            .discrete_actions
+            .map_or(Ok(()), |n| self.rows.check_discrete_actions(n));
+        match discrete_actions.and_then(|()| RolloutBuffer::fixed(&self.rows)) {
             Ok(rollout) => {
                 app.insert_resource(rollout);
             }
@@ -221,12 +228,12 @@ impl Plugin for GivenRowsPlugin {
     }
 }
 
-impl Rollout {
+impl RolloutBuffer {
     /// The given rows as one round of one environment.
     ///
     /// # Errors
     /// Columns of different lengths, or a row that would be bootstrapped from a next observation that is not given.
-    pub fn given(rows: &GivenRows) -> Result<Self, GivenRowsError> {
+    pub fn fixed(rows: &FixedRollout) -> Result<Self, FixedRolloutError> {
         let n = rows.observation.rows();
         let mut lengths = vec![
             ("action", rows.action.rows()),
@@ -258,7 +265,7 @@ impl Rollout {
                 .filter_map(|(name, it)| Some((*name, it.as_ref()?.len()))),
         );
         if let Some((column, found)) = lengths.into_iter().find(|(_, found)| *found != n) {
-            return Err(GivenRowsError::Rows {
+            return Err(FixedRolloutError::Rows {
                 column,
                 expected: n,
                 found,
@@ -267,13 +274,13 @@ impl Rollout {
         if let Some(next) = &rows.next_observation
             && next.width != rows.observation.width
         {
-            return Err(GivenRowsError::Width {
+            return Err(FixedRolloutError::Width {
                 expected: rows.observation.width,
                 found: next.width,
             });
         }
         rows.check_finite()?;
-        let mut rollout = Rollout::new(n, 1, rows.observation.width, rows.action.width);
+        let mut rollout = RolloutBuffer::new(n, 1, rows.observation.width, rows.action.width);
         rollout.taken = n;
         rollout
             .observation
@@ -299,7 +306,7 @@ impl Rollout {
                     rollout.cut(row, next.row(row));
                 }
                 None if rows.advantage.is_some() => {}
-                None => return Err(GivenRowsError::NoNext(row)),
+                None => return Err(FixedRolloutError::NoNext(row)),
             }
         }
         for (given, to) in [
@@ -337,19 +344,19 @@ impl Rollout {
             frames,
             goals: None,
         };
-        let mut rollout = Rollout::new(rows, 1, frames * observation.width, action.width);
+        let mut rollout = RolloutBuffer::new(rows, 1, frames * observation.width, action.width);
         rollout.taken = rows;
         rollout.observation.values = pipeline.seen_at(&order, &order, 0..rows);
         rollout.action.values.clone_from(&action.values);
         rollout.reward.copy_from_slice(transitions.reward());
-        rollout.terminated.copy_from_slice(transitions.terminal());
+        rollout.terminated.copy_from_slice(transitions.terminated());
         for row in &split.training {
             rollout.valid[*row as usize] = true;
         }
         for episode in transitions.episodes() {
             let last = episode.rows.end - 1;
             rollout.ended[last] = true;
-            if episode.end != End::Terminal {
+            if episode.end != EpisodeEnd::Terminated {
                 let after = pipeline.seen_after(&order, &order, last);
                 rollout.cut(last, &after);
             }
@@ -375,24 +382,27 @@ mod tests {
             action: column(0.0),
             reward: vec![0.0; 4],
             next_observation: column(0.5),
-            terminal: vec![true, false, false, false],
-            episodes: [(0..1, End::Terminal), (1..4, End::Truncated)]
-                .map(|(rows, end)| Episode { rows, end })
-                .to_vec(),
+            terminated: vec![true, false, false, false],
+            episodes: [
+                (0..1, EpisodeEnd::Terminated),
+                (1..4, EpisodeEnd::Truncated),
+            ]
+            .map(|(rows, end)| Episode { rows, end })
+            .to_vec(),
         });
         let transitions = Arc::new(transitions.unwrap());
         let split = Split {
             training: vec![0, 1, 2, 3],
             held_out: Vec::new(),
         };
-        let rollout = Rollout::of_data(&transitions, &split, 2);
+        let rollout = RolloutBuffer::of_data(&transitions, &split, 2);
         assert_eq!(
             rollout.observation.values,
             [0.0, 0.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0]
         );
         assert_eq!(rollout.final_observation.values, [3.0, 3.5]);
         assert_eq!(rollout.cut, [3]);
-        let rollout = Rollout::of_data(&transitions, &split, 1);
+        let rollout = RolloutBuffer::of_data(&transitions, &split, 1);
         assert_eq!(rollout.observation.values, [0.0, 1.0, 2.0, 3.0]);
         assert_eq!(rollout.final_observation.values, [3.5]);
     }
