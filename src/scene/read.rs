@@ -389,7 +389,7 @@ mod tests {
         assert_eq!(found.len(), 15, "{found:#?}");
         assert!(found[0].contains("no field is called `alhpa` | did you mean `alpha`?"));
         assert!(found[1].ends_with("batch_size: expected a whole number at least 1, found 0 | "));
-        assert!(found[2].contains("`batch` is given twice"));
+        assert!(found[2].contains("`batch_size` is given twice"));
         assert!(found[3].contains("expected a number from 0 to 1, found 1.5"));
         assert!(found[4].contains("expected a whole number at least 1, found \"three\""));
         assert!(found[5].contains("learning_rate: expected a number above 0, found 0"));
