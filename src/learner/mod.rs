@@ -38,7 +38,6 @@ pub use net::{Net, Target};
 pub use network_settings::NetworkSettings;
 pub use optimizer::{Optim, Optimizer};
 pub use optimizer_settings::OptimizerSettings;
-pub(crate) use parameters::parameter_shapes;
 pub use rate::Rate;
 pub use role::{Actor, Critic, Role, Value};
 pub(crate) use roles::Roles;

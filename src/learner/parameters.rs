@@ -57,32 +57,6 @@ impl ModuleVisitor for Collect {
     }
 }
 
-/// The paths and shapes of any module's parameters.
-pub fn parameter_shapes(module: &impl Module) -> Vec<(String, Vec<usize>)> {
-    struct Shapes {
-        path: Vec<String>,
-        found: Vec<(String, Vec<usize>)>,
-    }
-    impl ModuleVisitor for Shapes {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let shape = param.val().dims().to_vec();
-            self.found.push((self.path.join("."), shape));
-        }
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-    }
-    let mut visitor = Shapes {
-        path: Vec::new(),
-        found: Vec::new(),
-    };
-    module.visit(&mut visitor);
-    visitor.found
-}
-
 /// Which member each parameter of a network belongs to, in order.
 pub struct Members {
     all: usize,

@@ -60,4 +60,5 @@ pub use trunk::{Layers, Trunk, Weights};
 
 pub(crate) use dropout::{DropoutStream, draw_from};
 pub(crate) use fused::{contiguous, floats};
+pub(crate) use network::parameter_shapes;
 pub(crate) use threads::{give_buffer, with_kernels};

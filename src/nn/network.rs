@@ -1,6 +1,7 @@
 //! What a module must be to learn.
 
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
 
 /// A module that can be a [`Role`](crate::learner::Role)'s network. For one of your own, `impl Network for MyModule {}` is enough.
 pub trait Network: AutodiffModule + Sync + 'static {
@@ -31,4 +32,30 @@ pub struct Piece {
     pub name: String,
     /// The shape in the file.
     pub shape: Vec<usize>,
+}
+
+/// The paths and shapes of any module's parameters.
+pub(crate) fn parameter_shapes(module: &impl Module) -> Vec<(String, Vec<usize>)> {
+    struct Shapes {
+        path: Vec<String>,
+        found: Vec<(String, Vec<usize>)>,
+    }
+    impl ModuleVisitor for Shapes {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let shape = param.val().dims().to_vec();
+            self.found.push((self.path.join("."), shape));
+        }
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+    }
+    let mut visitor = Shapes {
+        path: Vec::new(),
+        found: Vec::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.found
 }

@@ -263,7 +263,8 @@ mod tests {
         assert!(refused(&flipped).contains("not those that were written"));
         let word = b"format";
         let place = bytes.windows(word.len()).position(|it| it == word).unwrap();
-        let at = place + bytes[place..].iter().position(|it| *it == b'1').unwrap();
+        let digit = |it: &u8| it.is_ascii_digit();
+        let at = place + bytes[place..].iter().position(digit).unwrap();
         let mut later = bytes.clone();
         later[at] = b'9';
         assert!(refused(&later).contains("format 9"), "{}", refused(&later));

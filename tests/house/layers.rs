@@ -30,9 +30,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "random",
             "env",
             "report",
-            "learner",
+            "nn",
         ],
     ),
+    ("networks", &["schedule", "nn", "env", "learner", "data"]),
     ("policy", &["subnormals", "checkpoint", "nn", "data"]),
     (
         "evaluate",
@@ -69,6 +70,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "prelude",
         &[
             "plugins",
+            "networks",
             "scene",
             "schedule",
             "checkpoint",
@@ -100,6 +102,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "plugins",
+            "networks",
             "scene",
             "schedule",
             "checkpoint",

@@ -102,7 +102,7 @@ fn a_command_line_that_means_nothing_is_refused() {
         ("train .", "the scene cannot be read: Is a directory"),
         ("graph tiny.ron --format svg", "text, mermaid or dot"),
         ("scene check nothing.ron", "nothing.ron: error"),
-        ("scene template Td3bc", "did you mean `Td3Bc`?"),
+        ("scene template Td3bc", "`Td3bc` is called `Td3Bc` here"),
         ("scene schema nothing", "the plugins are: "),
         ("list thing", "algorithms, environments, plugins, devices"),
         (
@@ -262,7 +262,7 @@ fn a_policy_scores_in_eval_what_training_logged_for_its_step() {
         room.yarak(&format!(
             "eval run --env MountainCarContinuous-v0 --episodes {episodes}"
         ))
-        .refuses(&["observations have 2 elements", "they have 3"]);
+        .refuses(&["it shows one vector [2]", "observes `observations` [3]"]);
     }
     room.yarak("eval run --env Pendulum-v0")
         .refuses(&["did you mean `Pendulum-v1`?"]);

@@ -156,8 +156,8 @@ fn actions_of_another_kind_are_refused_with_the_file_and_a_way_out() {
         "numbers_alone",
         format!("Dataset(path: {others:?}), {SMALL_DQN}"),
         &[
-            "DQN chooses among a few actions",
-            "`Dataset` of discrete actions",
+            "the critic chooses among discrete actions, and the data has none",
+            "data of discrete actions",
         ],
     );
     // Choices, and an environment that takes numbers.

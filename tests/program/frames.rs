@@ -294,7 +294,7 @@ fn a_policy_with_a_goal_is_played_towards_the_one_that_the_scene_gives() {
         format!(
             "Scene(name: \"goal\", seed: 0, device: \"cpu\", steps: 40, plugins: [Dataset(path: {data:?}), \
              Bc(minibatch: (batch_size: 32), goal_mode: Last, actor: (encoder: Mlp(hidden_sizes: [16]))), \
-             Evaluation(env: \"Pendulum-v1\", every: 40, episodes: 1{goal})])"
+             Evaluation(env: \"Pendulum-v1\", every: 40, episodes: 1{goal}), Checkpoints(every: 40)])"
         )
     };
     let played = |goal: &str, run: &str| {

@@ -47,7 +47,10 @@ fn both_algorithms_learn_from_every_layout_with_goals_and_without() {
                 let told = room.yarak("train s.ron --run run");
                 if file.ends_with("attributes") {
                     // Its actions are discrete.
-                    told.refuses(&["one of 3 discrete actions", "vectors of real numbers"]);
+                    told.refuses(&[
+                        "has 3 discrete actions",
+                        "an environment with continuous actions",
+                    ]);
                     continue;
                 }
                 told.ends_with(0);

@@ -234,7 +234,7 @@ fn overrides_are_seen_in_the_resolved_scene_and_bad_ones_are_refused_together() 
     for part in [
         "steps: 4,",
         "seed: 3,",
-        "encoder: Mlp(hidden_sizes: [4])",
+        "encoder: Mlp(hidden_sizes: [4], ",
         "Constant(0.5)",
         "best: None",
     ] {

@@ -1,10 +1,10 @@
 //! Minibatches drawn from a dataset: uniformly, with replacement.
 
 mod drawing;
-mod plugin;
+mod sampling;
 
 pub use drawing::Minibatches;
-pub use plugin::MinibatchPlugin;
+pub use sampling::MinibatchPlugin;
 
 pub(in crate::data) use drawing::draw_rows;
-pub(in crate::data) use plugin::draw_minibatch;
+pub(in crate::data) use sampling::draw_minibatch;

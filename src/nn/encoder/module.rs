@@ -9,9 +9,9 @@ use rand::Rng as _;
 use super::erased::ErasedModule;
 use super::settings::AnyEncoder;
 use super::{EncoderSettings, InitError};
-use crate::learner::parameter_shapes;
 use crate::nn::Piece;
 use crate::nn::dropout::with_stream;
+use crate::nn::parameter_shapes;
 use crate::nn::sides::plain_device;
 use crate::random::{Init, Random};
 
