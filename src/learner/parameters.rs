@@ -7,6 +7,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 
 use super::Network;
+use crate::nn::parameter_shapes;
 
 /// A parameter seen from outside.
 pub struct Parameter {
