@@ -3,7 +3,7 @@
 //! Optimizers, targets and checkpoints work on these, whatever the module is made of. A parameter that all members of an ensemble have
 //! a part of is `[members, n]`; one of a single member's is `[1, n]`.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 
 use super::Network;
