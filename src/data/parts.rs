@@ -159,17 +159,17 @@ impl ObservationParts {
         if !matches!(space, Space::Dict { .. }) {
             return match self.width() == shown.width() {
                 true => Ok(vec![0..shown.width()]),
-                false => Err(format!("it shows {shown}, and the policy observes {self}")),
+                false => Err(format!("it shows {shown}, and the network observes {self}")),
             };
         }
         let place = |part: &ObservationPart| match shown.place_of(&part.name) {
             Some(place) if place.len() == part.width() => Ok(place),
             Some(_) => Err(format!(
-                "its `{}` is another: it shows {shown}, and the policy observes {self}",
+                "its `{}` is another: it shows {shown}, and the network observes {self}",
                 part.name
             )),
             None => Err(format!(
-                "it has no `{}`: it shows {shown}, and the policy observes {self}",
+                "it has no `{}`: it shows {shown}, and the network observes {self}",
                 part.name
             )),
         };
@@ -278,7 +278,7 @@ mod tests {
         let error = ObservationParts::vector(4).places_in(&space).unwrap_err();
         assert_eq!(
             error,
-            "it shows one vector [3], and the policy observes one vector [4]"
+            "it shows one vector [3], and the network observes one vector [4]"
         );
     }
 }
