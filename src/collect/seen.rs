@@ -37,12 +37,21 @@ pub(super) fn look_on(
     mut commands: Commands,
 ) -> Result<(), BevyError> {
     let (environment, space) = (&spaces.environment, &spaces.observation);
-    if let Err(what) = asked.parts(space) {
-        let message = format!("`Environments.observations`: {environment}: {what}");
-        return Err(InputError::new(message).into());
-    }
+    let refused = |what: String| InputError::new(format!("`Environments.observations`: {what}"));
+    let chosen = asked
+        .parts(space)
+        .map_err(|what| refused(format!("{environment}: {what}")))?;
     // Those of the data or of the checkpoint, where there are such.
     let parts = &preprocessing.parts;
+    let names = |parts: &ObservationParts| -> Vec<String> {
+        parts.iter().map(|part| part.name.clone()).collect()
+    };
+    if !asked.parts.is_empty() && names(&chosen) != names(parts) {
+        let what = format!(
+            "{environment} is asked for {chosen}, and `Dataset.observations` are {parts}: choose the same ones in both, or leave this out"
+        );
+        return Err(refused(what).into());
+    }
     let view = View::of(
         parts,
         asked.goal.as_ref(),

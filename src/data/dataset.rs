@@ -274,6 +274,18 @@ pub enum DatasetError {
         /// What the environment's are.
         expected: String,
     },
+    /// Data of other parts than the environment shows.
+    #[error(
+        "{file}: {environment} is another task: {what}; choose parts that are there with `observations: [..]`, or train on data of that environment"
+    )]
+    OtherParts {
+        /// The file.
+        file: String,
+        /// The environment.
+        environment: String,
+        /// What differs.
+        what: String,
+    },
     /// Data of another task than the environment.
     #[error(
         "{file}: its {what} have {found} elements, and those of {environment} have {expected}; train on data of that environment, or name the data's own in `Evaluation(env: ..)`"
@@ -310,6 +322,7 @@ impl DatasetError {
             DatasetError::Load(_)
             | DatasetError::Scale { .. }
             | DatasetError::OtherActions { .. }
+            | DatasetError::OtherParts { .. }
             | DatasetError::OtherTask { .. } => "Dataset.path",
         }
     }
@@ -445,7 +458,7 @@ fn prepare(
     };
     let dataset_file = DatasetFile::open(file, &dataset.reading())?;
     let parts = ObservationParts::of_keys(dataset_file.observation());
-    of_the_same_task(&name, dataset_file.widths(), spaces)?;
+    of_the_same_task(&name, &parts, dataset_file.widths()[1], spaces)?;
     // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
     let split = match dataset_file.held_out() {
         Some(held_out) => held_out_by(dataset_file.episodes(), held_out)?,
@@ -515,10 +528,25 @@ fn prepare(
 /// Refuses data of another task than the environment.
 fn of_the_same_task(
     name: &str,
-    [observation, action]: [usize; 2],
+    parts: &ObservationParts,
+    action: usize,
     spaces: Option<&Spaces>,
 ) -> Result<(), DatasetError> {
     let Some(spaces) = spaces else { return Ok(()) };
+    // Of a dictionary the data may have some parts, which are found by their names.
+    let observation = match &spaces.observation {
+        Space::Dict { .. } => match parts.places_in(&spaces.observation) {
+            Ok(_) => spaces.observation.size(),
+            Err(what) => {
+                return Err(DatasetError::OtherParts {
+                    file: name.to_owned(),
+                    environment: spaces.environment.clone(),
+                    what,
+                });
+            }
+        },
+        _ => parts.width(),
+    };
     for (what, found, space) in [
         ("observations", observation, &spaces.observation),
         ("actions", action, &spaces.action),

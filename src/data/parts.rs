@@ -158,25 +158,25 @@ impl ObservationParts {
         let shown = ObservationParts::of_space(space);
         if !matches!(space, Space::Dict { .. }) {
             return match self.width() == shown.width() {
-                true => Ok(vec![0..shown.width()]),
-                false => Err(format!("it shows {shown}, and the policy observes {self}")),
+                true => Ok(std::iter::once(0..shown.width()).collect()),
+                false => Err(format!("it shows {shown}, and the network observes {self}")),
             };
         }
         let place = |part: &ObservationPart| match shown.place_of(&part.name) {
             Some(place) if place.len() == part.width() => Ok(place),
             Some(_) => Err(format!(
-                "its `{}` is another: it shows {shown}, and the policy observes {self}",
+                "its `{}` is another: it shows {shown}, and the network observes {self}",
                 part.name
             )),
             None => Err(format!(
-                "it has no `{}`: it shows {shown}, and the policy observes {self}",
+                "it has no `{}`: it shows {shown}, and the network observes {self}",
                 part.name
             )),
         };
         match self.0.as_slice() {
             // Trained on what an environment like it shows as one vector.
             [one] if one.name.is_empty() && one.width() == shown.width() => {
-                Ok(vec![0..shown.width()])
+                Ok(std::iter::once(0..shown.width()).collect())
             }
             parts => parts.iter().map(place).collect(),
         }
@@ -270,15 +270,18 @@ mod tests {
             shape: vec![3],
             dtype: Dtype::Float32,
         }]);
-        assert_eq!(of_file.places_in(&space), Ok(vec![0..3]));
+        assert_eq!(
+            of_file.places_in(&space),
+            Ok(std::iter::once(0..3).collect())
+        );
         assert_eq!(
             ObservationParts::vector(7).places_in(&goal_space()),
-            Ok(vec![0..7])
+            Ok(std::iter::once(0..7).collect())
         );
         let error = ObservationParts::vector(4).places_in(&space).unwrap_err();
         assert_eq!(
             error,
-            "it shows one vector [3], and the policy observes one vector [4]"
+            "it shows one vector [3], and the network observes one vector [4]"
         );
     }
 }

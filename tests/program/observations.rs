@@ -167,6 +167,23 @@ fn a_part_that_is_not_there_is_refused_with_those_that_are() {
     }
 }
 
+#[test]
+fn data_and_environments_of_other_parts_are_refused() {
+    let mut app = walkers(OwnEnvironments {
+        observations: vec!["tiredness".into()],
+        ..default()
+    });
+    app.world_mut().resource_mut::<Preprocessing>().parts = ObservationParts::vector(3);
+    app.update();
+    let outcome = &app.world().resource::<Training>().outcome;
+    let Some(Outcome::Failed(failure)) = outcome else {
+        panic!("{outcome:?}")
+    };
+    for word in ["`tiredness` [1]", "`Dataset.observations`"] {
+        assert!(failure.message.contains(word), "{}", failure.message);
+    }
+}
+
 fn fixture(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join("tests/fixtures/layouts").join(name)

@@ -21,8 +21,10 @@ struct Entry {
     types: &'static TypeRegistry,
     default: fn() -> Box<dyn Reflect>,
     /// The settings as an encoder, where they are of its type.
-    chosen: fn(Box<dyn Reflect>) -> Option<Box<dyn AnyEncoder>>,
+    chosen: Choose,
 }
+
+type Choose = fn(Box<dyn Reflect>) -> Option<Box<dyn AnyEncoder>>;
 
 fn table() -> MutexGuard<'static, Vec<Entry>> {
     static TABLE: OnceLock<Mutex<Vec<Entry>>> = OnceLock::new();
