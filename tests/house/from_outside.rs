@@ -237,7 +237,7 @@ fn settings(value: &dyn PartialReflect, path: &str, found: &mut Vec<String>) {
     let is_shared = name.is_some_and(|it| SHARED.contains(&it.type_path_table().short_path()));
     match value.reflect_ref() {
         bevy_reflect::ReflectRef::Struct(fields)
-            if fields.field_len() > 0 && !(is_shared && !path.is_empty()) =>
+            if fields.field_len() > 0 && (!is_shared || path.is_empty()) =>
         {
             for index in 0..fields.field_len() {
                 let name = fields.name_at(index).unwrap();
