@@ -182,9 +182,9 @@ impl PolicyGradient {
     ) -> Result {
         metrics.record("actor/loss", policy_loss.clone());
         let entropy = entropy.mean();
-        metrics.record("entropy", entropy.clone());
+        metrics.record("actor/entropy", entropy.clone());
         let loss = policy_loss - entropy * self.entropy_coefficient;
-        metrics.record("loss", loss.clone());
+        metrics.record("train/loss", loss.clone());
         let step = actor.descend(loss)?;
         metrics.record("actor/gradient_norm", step.gradient_norm);
         Ok(())
@@ -229,7 +229,7 @@ pub fn estimate_advantages(
     rollout.evaluate(&device.plain(), |observation| critic.v(observation));
     rollout.estimate(values.discount, values.lambda);
     if let Some(explained) = rollout.explained_variance() {
-        metrics.record_number("explained_variance", explained);
+        metrics.record_number("critic/explained_variance", explained);
     }
 }
 
@@ -253,7 +253,7 @@ pub fn descend_values(
 ) -> Result {
     metrics.record("critic/loss", value_loss.clone());
     let loss = value_loss * weight;
-    metrics.record_term("loss", loss.clone());
+    metrics.record_term("train/loss", loss.clone());
     let step = critic.descend(loss)?;
     metrics.record("critic/gradient_norm", step.gradient_norm);
     Ok(())
