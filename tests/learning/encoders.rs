@@ -209,6 +209,7 @@ fn a_policy_with_it_is_written_and_loaded_and_acts_alike() {
     register_encoder::<Fourier>().unwrap();
     let mut app = fed(td3_bc(0.2), vec![some_rows(8, [3, 2])]);
     step(&mut app);
+    app.persist::<Preprocessing>();
     let snapshot = gather(app.world(), 1).unwrap();
     let mut loaded = policy::Policy::of(&snapshot).unwrap();
     let observation = [0.3, -0.2, 0.9];

@@ -995,13 +995,13 @@ fn metrics_have_the_names_that_were_promised() {
             "critic/0/loss",
             "critic/1/gradient_norm",
             "critic/1/loss",
-            "critic/terminated_fraction",
             "critic/loss",
             "critic/q_target",
+            "critic/terminated_fraction",
             "epoch",
-            "loss",
             "learning_rate/actor",
             "learning_rate/critic",
+            "loss",
             "time/steps_per_second",
         ]
     );
