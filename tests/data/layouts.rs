@@ -113,7 +113,7 @@ fn every_readable_file_equals_its_own_tools_reading_to_the_last_bit() {
         }
         assert_eq!(
             transitions.discrete_actions().map(|n| n as u64),
-            expected["discrete actions"].as_u64(),
+            expected["discrete_actions"].as_u64(),
             "{name}"
         );
         if let Some(environment) = expected["environment"].as_str() {
