@@ -26,7 +26,6 @@ fn network(dropout: f32) -> NetworkSettings {
         encoder: encoder(dropout),
         head_sizes: Some(vec![24]),
         optimizer: OptimizerSettings::at(3e-3),
-        ..default()
     }
 }
 

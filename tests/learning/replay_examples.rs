@@ -33,9 +33,12 @@ fn bits_are_turned_over_with_hindsight_and_not_without() {
     assert!(without < 0.3, "{without}");
 }
 
-/// The relabeled minibatch.
+/// Observations, next observations, rewards and bootstraps of a minibatch.
+type Minibatch = (Vec<f32>, Vec<f32>, Vec<f32>, Vec<f32>);
+
+/// The relabeled minibatches.
 #[derive(Resource, Default)]
-struct Seen(Vec<(Vec<f32>, Vec<f32>, Vec<f32>, Vec<f32>)>);
+struct Seen(Vec<Minibatch>);
 
 #[test]
 fn a_relabeled_row_has_a_goal_that_its_episode_came_to_and_the_reward_for_it() {
