@@ -1,7 +1,7 @@
 //! What a run reports: metrics and where they go.
 //!
 //! Steps record into [`Metrics`] as device scalars. Every so many steps [`Report`](crate::schedule::Report) reads them back,
-//! once, into [`Reported`](crate::schedule::Reported), and sinks write it: `metrics.jsonl`, TensorBoard's event files, the terminal. [`curves`] and
+//! once, into [`Reported`], and sinks write it: `metrics.jsonl`, TensorBoard's event files, the terminal. [`curves`] and
 //! [`page`] make pictures of runs that were.
 
 pub(crate) mod axis;
