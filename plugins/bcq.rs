@@ -258,7 +258,7 @@ pub fn update_critic(
     );
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q(s, a);
-    let losses = bcq.critic.losses(q, y);
+    let losses = bcq.critic.losses(q, y, batch.weight.clone());
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());
@@ -346,7 +346,10 @@ fn validate(
         &mut noise,
     );
     let q = critic.q(batch.observation.clone(), batch.action.clone());
-    metrics.record("validate/critic/loss", bcq.critic.losses(q, y).sum());
+    metrics.record(
+        "validate/critic/loss",
+        bcq.critic.losses(q, y, batch.weight.clone()).sum(),
+    );
     let loss = actor_loss(&bcq, (&vae, &actor, &critic), &batch, &mut noise);
     metrics.record("validate/actor/loss", loss);
 }

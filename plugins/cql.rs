@@ -223,7 +223,7 @@ fn critic_terms(
     });
     let everywhere = soft_maximum(kinds.collect(), batch.rows());
     let gap = (everywhere - q.clone()).mean_dim(1).squeeze_dim::<1>(1) * cql.weight;
-    (cql.critic.losses(q, y), gap)
+    (cql.critic.losses(q, y, batch.weight.clone()), gap)
 }
 
 /// The loss of each critic, `[members]`: the temporal difference, and α' times the gap over its threshold.

@@ -169,7 +169,10 @@ pub fn update_critic(
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q(s, a).squeeze_dim::<1>(0);
-    let loss = losses::mse(q, y);
+    let loss = match batch.weight.clone() {
+        None => losses::mse(q, y),
+        Some(weight) => losses::weighted_mse(q, y, weight),
+    };
     metrics.record("critic/loss", loss.clone());
     let step = critic.descend(loss)?;
     metrics.record("critic/gradient_norm", step.gradient_norm);

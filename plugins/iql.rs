@@ -193,7 +193,7 @@ pub fn update_critic(
     );
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q(s, a);
-    let losses = iql.critic.losses(q, y);
+    let losses = iql.critic.losses(q, y, batch.weight.clone());
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());
@@ -246,7 +246,7 @@ fn validate(
     metrics.record("validate/value/loss", loss);
     let y = q_target(&batch, &value);
     let values = critic.q(batch.observation.clone(), batch.action.clone());
-    let losses = iql.critic.losses(values, y);
+    let losses = iql.critic.losses(values, y, batch.weight.clone());
     metrics.record("validate/critic/loss", losses.sum());
     let policy = actor.distribution(batch.observation.clone());
     let log_probability = policy.log_probability(batch.action.clone());

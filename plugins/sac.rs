@@ -227,7 +227,7 @@ pub fn update_critic(
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q(s, a);
-    let losses = sac.critic.losses(q, y) * 0.5;
+    let losses = sac.critic.losses(q, y, batch.weight.clone()) * 0.5;
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());

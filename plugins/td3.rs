@@ -234,7 +234,7 @@ pub fn update_critic(
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q(s, a);
-    let losses = td3.critic.losses(q, y);
+    let losses = td3.critic.losses(q, y, batch.weight.clone());
     metrics.record_each("critic", "loss", losses.clone());
     let loss = losses.sum();
     metrics.record("critic/loss", loss.clone());

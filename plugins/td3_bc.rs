@@ -134,7 +134,7 @@ fn validate(
     let mut noise = Random::<Noise>::forked(Seed(0), 1);
     let y = td3::q_target(&td3, &batch, &target_actor, &target_critic, &mut noise);
     let q = critic.q(batch.observation.clone(), batch.action.clone());
-    let loss = td3.critic.losses(q, y).sum();
+    let loss = td3.critic.losses(q, y, batch.weight.clone()).sum();
     metrics.record("validate/critic/loss", loss);
 
     let loss = actor_loss(settings.alpha, &actor, &critic, &batch);

@@ -91,12 +91,14 @@ impl CriticSettings {
         min * weight + max * (1.0 - weight)
     }
 
-    /// The loss of each critic, `[members]`, for values `[members, batch]` whose target is `[batch]`.
-    pub fn losses(&self, q: Tensor<2>, y: Tensor<1>) -> Tensor<1> {
-        if self.huber {
-            losses::smooth_l1_of_each(q, y)
-        } else {
-            losses::mse_of_each(q, y)
+    /// The loss of each critic, `[members]`, for values `[members, batch]` whose target is `[batch]`. `weight` is what each row
+    /// counts, `[batch]`: the batch's.
+    pub fn losses(&self, q: Tensor<2>, y: Tensor<1>, weight: Option<Tensor<1>>) -> Tensor<1> {
+        match (self.huber, weight) {
+            (false, None) => losses::mse_of_each(q, y),
+            (true, None) => losses::smooth_l1_of_each(q, y),
+            (false, Some(weight)) => losses::weighted_mse_of_each(q, y, weight),
+            (true, Some(weight)) => losses::weighted_smooth_l1_of_each(q, y, weight),
         }
     }
 
@@ -135,8 +137,11 @@ mod tests {
         let q = Tensor::<2>::from_floats([[0.5, 2.0]], &device);
         let y = Tensor::<1>::zeros([2], &device);
         let mut critic = CriticSettings::default();
-        let loss =
-            |critic: &CriticSettings| critic.losses(q.clone(), y.clone()).into_scalar::<f32>();
+        let loss = |critic: &CriticSettings| {
+            critic
+                .losses(q.clone(), y.clone(), None)
+                .into_scalar::<f32>()
+        };
         assert_eq!(loss(&critic), 2.125);
         critic.huber = true;
         assert_eq!(loss(&critic), 0.8125);

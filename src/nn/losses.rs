@@ -176,6 +176,41 @@ pub fn smooth_l1_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<1> 
     mean_of_each(huber_of(error_of_each(prediction, target), 1.0))
 }
 
+/// For each member of an ensemble the mean squared error with a weight for each row, `mean(weight * (prediction - target)^2)`.
+/// Predictions `[members, batch]`, targets and weights `[batch]`, result `[members]`. Targets and weights are constants.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let device = ComputeDevice::cpu().plain();
+/// let q = Tensor::<2>::from_floats([[1.0, 2.0]], &device);
+/// let y = Tensor::<1>::from_floats([0.0, 0.0], &device);
+/// let weight = Tensor::<1>::from_floats([1.0, 0.5], &device);
+/// assert_eq!(losses::weighted_mse_of_each(q, y, weight).into_scalar::<f32>(), 1.5);
+/// ```
+///
+/// # Panics
+/// When the batches differ.
+pub fn weighted_mse_of_each(
+    prediction: Tensor<2>,
+    target: Tensor<1>,
+    weight: Tensor<1>,
+) -> Tensor<1> {
+    weighted_mean_of_each(error_of_each(prediction, target).square(), weight)
+}
+
+/// As [`smooth_l1_of_each`], with a weight for each row, `[batch]`. The weights are constants.
+///
+/// # Panics
+/// When the batches differ.
+pub fn weighted_smooth_l1_of_each(
+    prediction: Tensor<2>,
+    target: Tensor<1>,
+    weight: Tensor<1>,
+) -> Tensor<1> {
+    weighted_mean_of_each(huber_of(error_of_each(prediction, target), 1.0), weight)
+}
+
 /// `prediction - target`, with the target as a constant.
 fn error<const D: usize>(prediction: Tensor<D>, target: Tensor<D>) -> Tensor<D> {
     same_shape("predictions and targets", &prediction, &target);
@@ -218,6 +253,17 @@ fn error_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<2> {
 
 fn mean_of_each(values: Tensor<2>) -> Tensor<1> {
     values.mean_dim(1).squeeze_dim::<1>(1)
+}
+
+fn weighted_mean_of_each(values: Tensor<2>, weight: Tensor<1>) -> Tensor<1> {
+    let [_, batch] = values.dims();
+    assert_eq!(
+        batch,
+        weight.dims()[0],
+        "losses [members, batch] and weights [batch] must have the same batch"
+    );
+    let weight = weight.unsqueeze::<2>().constant_of(&values);
+    mean_of_each(values * weight)
 }
 
 fn same_shape<const D: usize>(what: &str, a: &Tensor<D>, b: &Tensor<D>) {

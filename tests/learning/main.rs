@@ -8,6 +8,7 @@ mod on_policy;
 mod order;
 mod parity;
 mod replay_examples;
+mod row_weights;
 mod small_run;
 mod td3_bc_settings;
 mod trials;

@@ -57,6 +57,7 @@ impl Reference {
                 bootstrap: column("bootstrap"),
                 terminated: column("terminal"),
                 noise: column("normals"),
+                weight: None,
             }
         };
         (1..=STEPS).map(rows).collect()

@@ -91,6 +91,7 @@ impl Reference {
                 // Our critics' step, which looks at s', draws before the actor's.
                 noise: [column("eps"), column("eps_next"), column("eps_pi")].concat(),
                 observation,
+                weight: None,
             }
         };
         (1..=STEPS).map(rows).collect()

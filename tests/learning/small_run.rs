@@ -24,6 +24,8 @@ pub struct Rows {
     pub terminated: Vec<f32>,
     /// The normal draws for the target's noise; empty: the run's own stream.
     pub noise: Vec<f32>,
+    /// What each row counts in a critic's loss.
+    pub weight: Option<Vec<f32>>,
 }
 
 impl Rows {
@@ -41,7 +43,7 @@ impl Rows {
             terminated: vector(&self.terminated),
             next_action: matrix(&vec![0.0; rows * action], rows),
             has_next_action: vector(&vec![0.0; rows]),
-            weight: None,
+            weight: self.weight.as_deref().map(vector),
         }
     }
 }
@@ -122,6 +124,7 @@ pub fn some_rows(rows: usize, widths: [usize; 2]) -> Rows {
         bootstrap: vec![0.99; rows],
         terminated: vec![0.0; rows],
         noise: Vec::new(),
+        weight: None,
     }
 }
 

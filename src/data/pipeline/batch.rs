@@ -29,8 +29,9 @@ pub struct Batch {
     /// 1 where a' is known, `[batch]`; 0 where the episode ended with those steps, in either way, and where the next step is not
     /// recorded yet.
     pub has_next_action: Tensor<1>,
-    /// What each row counts in a loss, `[batch]`, where rows are not drawn alike and importance sampling evens that out: the mean of
-    /// a loss ℓ is that of `weight * ℓ`. `None`: all count the same.
+    /// What each row counts in a critic's loss, `[batch]`, where rows are not drawn alike and importance sampling evens that out: the
+    /// mean of a loss ℓ is that of `weight * ℓ` (Schaul et al. 2016, <https://arxiv.org/abs/1511.05952>). Every shipped critic heeds it;
+    /// actors and state values do not, as in the paper. `None`: all count the same.
     pub weight: Option<Tensor<1>>,
 }
 
