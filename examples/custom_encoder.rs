@@ -43,8 +43,8 @@ pub struct FourierModule {
 impl Encoder for Fourier {
     type Module = FourierModule;
 
-    fn init(&self, observation: usize, device: &Device) -> Result<FourierModule> {
-        let waves = 2 * self.frequencies * observation;
+    fn init(&self, input: &EncoderInput, device: &Device) -> Result<FourierModule> {
+        let waves = 2 * self.frequencies * input.width();
         Ok(FourierModule {
             layer: LinearConfig::new(waves, self.width).init(device),
             dropout: DropoutConfig::new(f64::from(self.dropout)).init(),

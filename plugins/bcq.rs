@@ -147,13 +147,13 @@ impl Plugin for Bcq {
 }
 
 fn build_networks(bcq: Res<Bcq>, mut networks: Networks) -> Result {
-    let sizes = [networks.observation(), networks.action()];
-    let (latent, device) = (bcq.latent.unwrap_or(2 * sizes[1]), networks.device());
-    let vae = ActionVae::new(bcq.vae.layers(), latent, sizes, &device, &mut networks.init);
+    let (input, action) = (networks.input(), networks.action());
+    let (latent, device) = (bcq.latent.unwrap_or(2 * action), networks.device());
+    let vae = ActionVae::new(bcq.vae.layers(), latent, &input, action, &device, &mut networks.init);
     let vae = networks.checked(vae)?;
     let critic = networks.critics(&bcq.critic)?;
     let (layers, limit) = (bcq.actor.layers(), bcq.perturbation_limit);
-    let actor = Perturbation::new(layers, limit, sizes, &device, &mut networks.init);
+    let actor = Perturbation::new(layers, limit, input, action, &device, &mut networks.init);
     let actor = networks.checked(actor)?;
     networks.insert::<Vae>(vae);
     networks.insert_with_target::<Critic>(critic);

@@ -198,6 +198,7 @@ pub mod evaluate;
 pub mod learner;
 pub mod networks;
 pub mod nn;
+pub mod observation;
 #[path = "../plugins/mod.rs"]
 pub mod plugins;
 pub mod policy;

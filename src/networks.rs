@@ -12,6 +12,7 @@ use crate::data::{DiscreteActionsOnly, Preprocessing, Spaces};
 use crate::env::Space;
 use crate::learner::{ComputeDevice, CriticSettings, Init, Net, Random, Role, Target};
 use crate::nn::{ActorHead, ActorNetwork, CriticHead, CriticNetwork, InitError, Layers};
+use crate::observation::EncoderInput;
 use crate::schedule::InputError;
 
 /// The action spaces that an algorithm can train on.
@@ -134,9 +135,9 @@ pub struct Networks<'w, 's> {
 }
 
 impl Networks<'_, '_> {
-    /// Numbers in an observation.
-    pub fn observation(&self) -> usize {
-        self.preprocessing.widths()[0]
+    /// What networks are given of an observation.
+    pub fn input(&self) -> EncoderInput {
+        self.preprocessing.input()
     }
 
     /// Numbers in an action.
@@ -164,8 +165,8 @@ impl Networks<'_, '_> {
     pub fn actor(&mut self, layers: impl Into<Layers>, head: ActorHead) -> Result<ActorNetwork> {
         let discrete = head == ActorHead::Categorical;
         let action = self.fitting("the actor", discrete)?;
-        let sizes = [self.observation(), action];
-        let actor = ActorNetwork::new(layers, head, sizes, &self.device(), &mut self.init);
+        let (input, device) = (self.input(), self.device());
+        let actor = ActorNetwork::new(layers, head, input, action, &device, &mut self.init);
         Ok(actor.map_err(InputError::new)?)
     }
 
@@ -184,9 +185,8 @@ impl Networks<'_, '_> {
             CriticHead::Continuous { .. } => drop(self.fitting("the critic", false)?),
             CriticHead::Discrete { .. } => drop(self.fitting("the critic", true)?),
         }
-        let (observation, device) = (self.observation(), self.device());
-        let critic =
-            CriticNetwork::new(layers, head, members, observation, &device, &mut self.init);
+        let (input, device) = (self.input(), self.device());
+        let critic = CriticNetwork::new(layers, head, members, input, &device, &mut self.init);
         Ok(critic.map_err(InputError::new)?)
     }
 

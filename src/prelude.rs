@@ -29,7 +29,7 @@ pub use crate::data::{
     Batch, Column, Data, Dataset, DiscreteActionsOnly, Divergence, Dones, Episode, EpisodeEnd,
     EpisodeGoal, ExperiencePlugin, FixedRollout, FixedRolloutError, FixedRolloutPlugin, Folding,
     Gathered, GoalMode, GoalPlugin, Goals, MinibatchPlugin, MinibatchSettings, Minibatches,
-    ObservationParts, OffPolicySettings, Preprocessing, Replay, ReplayBuffer, Replayed,
+    OffPolicySettings, Preprocessing, Replay, ReplayBuffer, Replayed,
     RolloutBatch, RolloutBuffer, RolloutPlugin, RowWeights, Rule, Spaces, Transitions,
 };
 pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
@@ -42,12 +42,13 @@ pub use crate::learner::{
 };
 pub use crate::networks::{ActionSpaceError, AppTrainsOnExt, Networks, TrainsOn};
 pub use crate::nn::{
-    ActionDistribution, ActionVae, Activation, ActorHead, ActorNetwork, AppEncoderExt, Categorical,
+    ActionDistribution, ActionVae, Activation, ActorHead, ActorNetwork, AppEncoderExt, Categorical, Cnn, Combined,
     CriticHead, CriticNetwork, Deviation, DiagonalGaussian, Encoder, EncoderSettings,
     GaussianMixture, GaussianSettings, InitError, Layers, MixtureSettings, Mlp, MlpSettings,
     MlpShape, Perturbation, PolicyHead, SampledAction, Scalar, SquashedNormal, StopGradient, Trunk,
     ValueBounds, Weights, log_sum_exp, losses, measures, register_encoder, repeat_rows,
 };
+pub use crate::observation::{EncoderInput, ObservationParts};
 pub use crate::plugins::{
     A2c, Bc, Bcq, Cql, Ddpg, Dqn, Iql, Ppo, Reinforce, Sac, Td3, Td3Bc, a2c, bc, bcq, cql, ddpg,
     dqn, iql, on_policy, ppo, reinforce, sac, td3, td3_bc,

@@ -122,7 +122,7 @@ fn a_policys_call_allocates_nothing() {
     let mut init = Random::<Init>::new(Seed(0));
     let device = ComputeDevice::cpu().plain();
     let head = ActorHead::Deterministic;
-    let network = ActorNetwork::new(&[256, 256], head, [11, 3], &device, &mut init).unwrap();
+    let network = ActorNetwork::new(&[256, 256], head, 11, 3, &device, &mut init).unwrap();
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
         .add_learner::<Actor>(OptimizerSettings::default())

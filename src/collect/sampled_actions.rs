@@ -102,7 +102,7 @@ mod tests {
         let device = ComputeDevice::cpu().plain();
         let init = &mut Random::<Init>::new(Seed(3));
         let layers = Layers::from(&[8]).orthogonal(0.01);
-        let policy = ActorNetwork::new(layers, head, [4, action], &device, init).unwrap();
+        let policy = ActorNetwork::new(layers, head, 4, action, &device, init).unwrap();
         let mut app = App::new();
         app.insert_resource(ComputeDevice::cpu())
             .insert_resource(Preprocessing::new(

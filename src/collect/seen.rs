@@ -4,7 +4,8 @@ use bevy_ecs::prelude::*;
 
 use super::Observations;
 use crate::data::pipeline::View;
-use crate::data::{EpisodeGoal, Goals, ObservationParts, Preprocessing, Seen, Spaces, StepResults};
+use crate::data::{EpisodeGoal, Goals, Preprocessing, Seen, Spaces, StepResults};
+use crate::observation::ObservationParts;
 use crate::env::Space;
 use crate::schedule::InputError;
 

@@ -15,11 +15,12 @@ use super::split::{held_out_by, split};
 use super::streaming::Stored;
 use super::{
     ActionScale, Bytes, Column, Data, DataRows, DatasetFile, Dones, Goals, LoadError, Normalizer,
-    ObservationParts, Reading, Rule, ScaleError, Split, SplitError, StoredRows,
+    Reading, Rule, ScaleError, Split, SplitError, StoredRows,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
 use crate::data::StepResults;
 use crate::env::Space;
+use crate::observation::{EncoderInput, ObservationParts};
 use crate::random::Seed;
 use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::InputError;
@@ -224,6 +225,14 @@ impl Preprocessing {
             action,
             frames: 1,
         }
+    }
+
+    /// What networks are given of an observation.
+    pub fn input(&self) -> EncoderInput {
+        let [width, _] = self.widths();
+        // With a goal behind the frames, which is as wide as one of them.
+        let side_by_side = width / self.parts.width().max(1);
+        EncoderInput::new(self.parts.clone(), side_by_side.max(1))
     }
 
     /// The widths of what networks see, all frames of it, and of actions.

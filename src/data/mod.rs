@@ -53,7 +53,6 @@ pub use memory::Bytes;
 pub use minibatch_settings::{MinibatchSettings, OffPolicySettings};
 pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use normalizer::Normalizer;
-pub use parts::{ObservationPart, ObservationParts, PartKind};
 pub use picture::DatasetPicture;
 pub use pipeline::{
     Batch, EpisodeGoal, FoldError, Folded, Folding, FrameStack, Gathered, GoalMode, GoalPlugin,

@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Column, ObservationParts, PartKind, ScaleError, Transitions};
+use super::{Column, ScaleError, Transitions};
+use crate::observation::{ObservationParts, PartKind};
 
 /// Standardizes observations as TD3+BC does: `(s - mean) / (std + 0.001)` for each element (Fujimoto & Gu 2021, section 5.1,
 /// <https://arxiv.org/abs/2106.06860>; 0.001 is their code's).

@@ -59,6 +59,17 @@ impl Space {
         }
     }
 
+    /// A picture: bytes from 0 to 255 of this shape, `[height, width, channels]` or `[channels, height, width]`.
+    #[must_use]
+    pub fn picture(shape: [usize; 3]) -> Self {
+        let size = shape.iter().product();
+        Self::Box {
+            low: vec![0.0; size],
+            high: vec![255.0; size],
+            shape: shape.to_vec(),
+        }
+    }
+
     /// A dictionary of spaces.
     #[must_use]
     pub fn dict<N: Into<String>>(entries: impl IntoIterator<Item = (N, Space)>) -> Self {

@@ -7,6 +7,7 @@ use super::sides::plain_device;
 use super::trunk::Sizes;
 use super::{Activation, DiagonalGaussian, InitError, Layers, Trunk};
 use crate::nn::{Network, Piece};
+use crate::observation::EncoderInput;
 use crate::random::{Init, Random};
 
 /// A conditional variational autoencoder of actions given observations (Kingma & Welling 2014,
@@ -18,7 +19,7 @@ use crate::random::{Init, Random};
 ///
 /// let device = ComputeDevice::cpu().plain();
 /// let init = &mut Random::<Init>::new(Seed(0));
-/// let vae = ActionVae::new(&[64, 64], 2, [3, 1], &device, init)?;
+/// let vae = ActionVae::new(&[64, 64], 2, 3, 1, &device, init)?;
 /// let action = vae.decode(Tensor::zeros([10, 3], &device), Tensor::zeros([10, 2], &device));
 /// assert_eq!(action.dims(), [10, 1]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -35,7 +36,7 @@ pub struct ActionVae {
 const LOG_STD: (f32, f32) = (-4.0, 15.0);
 
 impl ActionVae {
-    /// A model for observations of `observation` numbers and actions of `action` elements, with a latent of width `latent`. Both halves
+    /// A model for observations such as `input` and actions of `action` elements, with a latent of width `latent`. Both halves
     /// have the given layers: an encoder, a list of widths, or [`Layers`].
     ///
     /// # Errors
@@ -43,15 +44,17 @@ impl ActionVae {
     pub fn new(
         layers: impl Into<Layers>,
         latent: usize,
-        [observation, action]: [usize; 2],
+        input: impl Into<EncoderInput>,
+        action: usize,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Result<Self, InitError> {
-        let (layers, tracked) = (layers.into(), plain_device(device).autodiff());
+        let (layers, input) = (layers.into(), input.into());
+        let tracked = plain_device(device).autodiff();
         let mut half = |beside, outputs, output| {
             let sizes = Sizes {
                 members: 1,
-                observation,
+                input: &input,
                 beside,
                 outputs,
                 output,
@@ -118,7 +121,7 @@ mod tests {
     fn each_half_saves_its_pieces_under_its_own_name() {
         let device = ComputeDevice::cpu().plain();
         let init = &mut Random::<Init>::new(Seed(0));
-        let vae = ActionVae::new(&[4], 2, [3, 1], &device, init).unwrap();
+        let vae = ActionVae::new(&[4], 2, 3, 1, &device, init).unwrap();
         let names = |path| -> Vec<String> {
             vae.pieces(path)
                 .into_iter()

@@ -11,6 +11,7 @@ use super::{
     SquashedNormal, Trunk,
 };
 use crate::nn::{Network, Piece};
+use crate::observation::EncoderInput;
 use crate::random::{Init, Random};
 
 /// A policy: an encoder of the observation, and a head that makes a distribution over actions of what it finds.
@@ -20,7 +21,7 @@ use crate::random::{Init, Random};
 ///
 /// let device = ComputeDevice::cpu().plain();
 /// let init = &mut Random::<Init>::new(Seed(0));
-/// let actor = ActorNetwork::new(&[256, 256], ActorHead::SquashedGaussian, [3, 1], &device, init)?;
+/// let actor = ActorNetwork::new(&[256, 256], ActorHead::SquashedGaussian, 3, 1, &device, init)?;
 /// let observation = Tensor::zeros([10, 3], &device);
 /// assert_eq!(actor.act(observation.clone()).dims(), [10, 1]);
 /// let drawn = actor.distribution(observation).draw(&mut Random::<Noise>::new(Seed(0)));
@@ -41,7 +42,7 @@ pub struct ActorNetwork {
 const LOG_STD: (f32, f32) = (-20.0, 2.0);
 
 impl ActorNetwork {
-    /// A policy for observations of `observation` numbers, over actions of `action` elements, or over so many discrete actions where the
+    /// A policy for observations such as `input`, which may be a number of numbers, over actions of `action` elements, or over so many discrete actions where the
     /// head is categorical. `layers` is an encoder, a list of widths, or [`Layers`].
     ///
     /// # Errors
@@ -49,13 +50,14 @@ impl ActorNetwork {
     pub fn new(
         layers: impl Into<Layers>,
         head: ActorHead,
-        [observation, action]: [usize; 2],
+        input: impl Into<EncoderInput>,
+        action: usize,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Result<Self, InitError> {
         let sizes = Sizes {
             members: 1,
-            observation,
+            input: &input.into(),
             beside: 0,
             outputs: head.outputs(action),
             output: head.activation(),

@@ -8,6 +8,7 @@ use super::sides::{plain_device, same_side};
 use super::trunk::Sizes;
 use super::{Activation, InitError, Layers, Trunk};
 use crate::nn::{Network, Piece};
+use crate::observation::EncoderInput;
 use crate::random::{Init, Random};
 
 /// The range that action values are squashed into: `(ub+lb)/2 + (ub-lb)/2 * tanh(x)`.
@@ -79,7 +80,7 @@ pub struct CriticNetwork {
 }
 
 impl CriticNetwork {
-    /// `members` critics for observations of `observation` numbers. `layers` is an encoder, a list of widths, or [`Layers`].
+    /// `members` critics for observations such as `input`, which may be a number of numbers. `layers` is an encoder, a list of widths, or [`Layers`].
     ///
     /// # Errors
     /// When the encoder cannot be made for such observations.
@@ -87,7 +88,7 @@ impl CriticNetwork {
         layers: impl Into<Layers>,
         head: CriticHead,
         members: usize,
-        observation: usize,
+        input: impl Into<EncoderInput>,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Result<Self, InitError> {
@@ -99,7 +100,7 @@ impl CriticNetwork {
         };
         let sizes = Sizes {
             members,
-            observation,
+            input: &input.into(),
             beside,
             outputs,
             output: Activation::Identity,

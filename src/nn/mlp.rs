@@ -146,6 +146,11 @@ impl Mlp {
         reference::forward(&self.shape, parameters, input, None)
     }
 
+    /// The parameters `[members, parameters]`.
+    pub(super) fn parameters(&self) -> Tensor<2> {
+        self.parameters.val()
+    }
+
     /// The shape.
     pub fn shape(&self) -> &MlpShape {
         &self.shape

@@ -8,6 +8,7 @@
 mod action_vae;
 mod actor;
 mod categorical;
+mod convolution;
 pub mod cpu;
 mod critic;
 mod device;
@@ -23,6 +24,7 @@ pub mod measures;
 mod mlp;
 mod network;
 mod orthogonal;
+mod patches;
 mod perturbation;
 mod reference;
 mod rows;
@@ -42,7 +44,8 @@ pub use critic::{CriticHead, CriticNetwork, ValueBounds};
 pub use device::{ComputeDevice, DeviceError};
 pub use distribution::{ActionDistribution, SampledAction};
 pub use encoder::{
-    AppEncoderExt, Encoder, EncoderModule, EncoderSettings, InitError, register_encoder,
+    AppEncoderExt, Cnn, Combined, Convolutions, Encoder, EncoderModule, EncoderSettings, InitError,
+    PartEncoder, register_encoder,
 };
 pub use gaussian::DiagonalGaussian;
 pub use gaussian_mixture::{GaussianMixture, log_sum_exp};

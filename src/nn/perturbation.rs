@@ -7,6 +7,7 @@ use super::sides::{plain_device, same_side};
 use super::trunk::Sizes;
 use super::{Activation, InitError, Layers, Trunk};
 use crate::nn::{Network, Piece};
+use crate::observation::EncoderInput;
 use crate::random::{Init, Random};
 
 /// ξ(s, a): an action that is at most `limit` away from the one it is given, element by element, and within [-1, 1]
@@ -17,7 +18,7 @@ use crate::random::{Init, Random};
 ///
 /// let device = ComputeDevice::cpu().plain();
 /// let init = &mut Random::<Init>::new(Seed(0));
-/// let network = Perturbation::new(&[64, 64], 0.05, [3, 1], &device, init)?;
+/// let network = Perturbation::new(&[64, 64], 0.05, 3, 1, &device, init)?;
 /// let action = Tensor::<2>::from_floats([[0.5]], &device);
 /// let moved = network.perturb(Tensor::zeros([1, 3], &device), action).into_scalar::<f32>();
 /// assert!((moved - 0.5).abs() <= 0.05);
@@ -31,7 +32,7 @@ pub struct Perturbation {
 }
 
 impl Perturbation {
-    /// A network for observations of `observation` numbers and actions of `action` elements. `layers` is an encoder, a list of widths,
+    /// A network for observations such as `input` and actions of `action` elements. `layers` is an encoder, a list of widths,
     /// or [`Layers`].
     ///
     /// # Errors
@@ -39,13 +40,14 @@ impl Perturbation {
     pub fn new(
         layers: impl Into<Layers>,
         limit: f32,
-        [observation, action]: [usize; 2],
+        input: impl Into<EncoderInput>,
+        action: usize,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Result<Self, InitError> {
         let sizes = Sizes {
             members: 1,
-            observation,
+            input: &input.into(),
             beside: action,
             outputs: action,
             output: Activation::Tanh,

@@ -10,6 +10,8 @@ use burn::tensor::{Device, Tensor};
 use super::Encoder;
 use super::cpu::{Activation, MlpShape};
 use super::reference::apply;
+use super::trunk::no_pictures;
+use crate::observation::EncoderInput;
 use crate::scene::Bounds;
 
 /// A multi-layer perceptron's hidden layers: the encoder `Mlp` of scenes.
@@ -23,9 +25,9 @@ use crate::scene::Bounds;
 /// let device = ComputeDevice::cpu().plain();
 /// let mut init = Random::<Init>::new(Seed(0));
 /// let hidden = MlpSettings { hidden_sizes: vec![64, 64], activation: Activation::Tanh, ..default() };
-/// let actor = ActorNetwork::new(hidden, ActorHead::Deterministic, [3, 1], &device, &mut init)?;
+/// let actor = ActorNetwork::new(hidden, ActorHead::Deterministic, 3, 1, &device, &mut init)?;
 /// assert_eq!(actor.trunk().layers().shape().sizes, [3, 64, 64, 1]);
-/// let actor = ActorNetwork::new(&[32], ActorHead::Deterministic, [3, 1], &device, &mut init)?;
+/// let actor = ActorNetwork::new(&[32], ActorHead::Deterministic, 3, 1, &device, &mut init)?;
 /// assert_eq!(actor.trunk().layers().shape().sizes, [3, 32, 1]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -116,8 +118,9 @@ pub struct HiddenLayers {
 impl Encoder for MlpSettings {
     type Module = HiddenLayers;
 
-    fn init(&self, observation: usize, device: &Device) -> Result<HiddenLayers> {
-        let sizes = [&[observation][..], &self.hidden_sizes].concat();
+    fn init(&self, input: &EncoderInput, device: &Device) -> Result<HiddenLayers> {
+        no_pictures(input)?;
+        let sizes = [&[input.width()][..], &self.hidden_sizes].concat();
         let linear = sizes.windows(2);
         let linear = linear.map(|pair| LinearConfig::new(pair[0], pair[1]).init(device));
         let norm = self.hidden_sizes.iter().filter(|_| self.layer_norm);

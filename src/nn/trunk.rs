@@ -1,11 +1,14 @@
 //! The body of every network: an encoder, and the layers behind it.
 
+use std::sync::Arc;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::sides::side_by_side;
 use super::{Activation, EncoderModule, EncoderSettings, InitError, Mlp, MlpSettings};
 use crate::nn::{Network, Piece};
+use crate::observation::EncoderInput;
 use crate::random::{Init, Random};
 
 /// What a network is made of, before its head's outputs: its encoder, the layers behind it, and how the layers begin.
@@ -64,10 +67,10 @@ impl<E: Into<EncoderSettings>> From<E> for Layers {
 
 /// The sizes of a trunk, which the data or the environment knows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
+pub(super) struct Sizes<'a> {
     pub members: usize,
-    /// Numbers in an observation.
-    pub observation: usize,
+    /// What an observation is.
+    pub input: &'a EncoderInput,
     /// Numbers that are next to the features of every observation: an action, a latent, or none.
     pub beside: usize,
     pub outputs: usize,
@@ -84,21 +87,22 @@ pub struct Trunk {
     #[module(skip)]
     encoder: EncoderSettings,
     #[module(skip)]
-    observation: usize,
+    input: Arc<EncoderInput>,
 }
 
 impl Trunk {
     /// A trunk on a tracked device, so that its parameters know that they are to be trained.
     pub(super) fn new(
         layers: Layers,
-        sizes: Sizes,
+        sizes: Sizes<'_>,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Result<Self, InitError> {
         let mut encoders = Vec::new();
-        let (mut inputs, mut hidden) = (sizes.observation, MlpSettings::from(&[]));
+        let (mut inputs, mut hidden) = (sizes.input.width(), MlpSettings::from(&[]));
         match layers.encoder.as_mlp() {
             Some(mlp) => {
+                no_pictures(sizes.input)?;
                 hidden = mlp.clone();
                 hidden
                     .hidden_sizes
@@ -109,7 +113,7 @@ impl Trunk {
                     let settings = &layers.encoder;
                     encoders.push(EncoderModule::new(
                         settings,
-                        sizes.observation,
+                        sizes.input,
                         device,
                         init,
                     )?);
@@ -128,7 +132,7 @@ impl Trunk {
             encoders,
             layers: mlp.with_dropout(hidden.dropout),
             encoder: layers.encoder,
-            observation: sizes.observation,
+            input: Arc::new(sizes.input.clone()),
         })
     }
 
@@ -159,9 +163,9 @@ impl Trunk {
         self.layers.forward_member(member, joined(features, beside))
     }
 
-    /// Numbers in an observation.
-    pub fn observation(&self) -> usize {
-        self.observation
+    /// What an observation is.
+    pub fn input(&self) -> &EncoderInput {
+        &self.input
     }
 
     /// The encoder.
@@ -207,6 +211,25 @@ impl Trunk {
         }
         self.layers.pieces("parameters")
     }
+}
+
+/// Refuses pictures, which a perceptron would take for unrelated numbers.
+pub(super) fn no_pictures(input: &EncoderInput) -> Result<(), InitError> {
+    let pictures = input.pictures();
+    if pictures.is_empty() {
+        return Ok(());
+    }
+    let names = pictures.iter().map(|name| match name.as_str() {
+        "" => "that is observed".to_owned(),
+        name => format!("`{name}`"),
+    });
+    Err(InitError::Pictures {
+        pictures: names.collect::<Vec<_>>().join(", "),
+        instead: match input.picture() {
+            Some(_) => "Cnn()",
+            None => "Combined()",
+        },
+    })
 }
 
 /// The hidden layer behind an encoder that is no `Mlp`, where nothing else is said.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::observation::EncoderInput;
 use crate::nn::{Activation, EncoderModule, EncoderSettings, MlpShape, Trunk};
 
 /// The key of a checkpoint's state under which it is.
@@ -17,7 +18,7 @@ pub(crate) const KEY: &str = "policy";
 ///
 /// let device = ComputeDevice::cpu().plain();
 /// let init = &mut Random::<Init>::new(Seed(0));
-/// let actor = ActorNetwork::new(&[256, 256], ActorHead::Deterministic, [3, 1], &device, init)?;
+/// let actor = ActorNetwork::new(&[256, 256], ActorHead::Deterministic, 3, 1, &device, init)?;
 /// let architecture = Architecture::of(actor.trunk(), ActionRule::Outputs);
 /// assert_eq!(architecture.sizes, [3, 256, 256, 1]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -46,8 +47,8 @@ pub struct EncoderForm {
     pub name: String,
     /// Its settings, as a scene gives them.
     pub settings: String,
-    /// Numbers in an observation.
-    pub observation: usize,
+    /// What an observation is.
+    pub input: EncoderInput,
 }
 
 /// How a perceptron's outputs become an action in [-1, 1], or a choice.
@@ -84,7 +85,7 @@ impl Architecture {
         let encoder = (!trunk.is_fused()).then(|| EncoderForm {
             name: trunk.encoder().name().to_owned(),
             settings: trunk.encoder().written(),
-            observation: trunk.observation(),
+            input: trunk.input().clone(),
         });
         Architecture {
             encoder,
@@ -99,7 +100,7 @@ impl Architecture {
     /// Numbers in an observation.
     pub(super) fn observation(&self) -> usize {
         match &self.encoder {
-            Some(encoder) => encoder.observation,
+            Some(encoder) => encoder.input.width(),
             None => self.sizes.first().copied().unwrap_or_default(),
         }
     }
@@ -147,7 +148,7 @@ impl EncoderForm {
     /// In words, when the encoder is not known or cannot be made.
     pub(super) fn module(&self, values: &[f32]) -> Result<EncoderModule, String> {
         let settings = EncoderSettings::read(&self.name, &self.settings)?;
-        let module = EncoderModule::with_values(&settings, self.observation, values);
+        let module = EncoderModule::with_values(&settings, &self.input, values);
         module.map_err(|error| error.to_string())
     }
 }

@@ -16,13 +16,14 @@ use sha2::{Digest, Sha256};
 use super::policy::Parts;
 use super::{Architecture, PolicyError};
 use crate::checkpoint::write_whole;
-use crate::data::{ActionScale, Normalizer, ObservationParts, Preprocessing};
+use crate::data::{ActionScale, Normalizer, Preprocessing};
+use crate::observation::ObservationParts;
 
 /// The note's name.
 const NOTE: &str = "policy";
 
 /// The format that is written, and the newest that is read.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct Note {

@@ -13,7 +13,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("schedule", &["subnormals"]),
     ("checkpoint", &["scene", "schedule"]),
     ("random", &["checkpoint"]),
-    ("nn", &["subnormals", "scene", "random"]),
+    ("observation", &[]),
+    ("nn", &["subnormals", "scene", "random", "observation"]),
     ("env", &["nn"]),
     ("report", &["scene", "schedule", "checkpoint", "nn"]),
     (
@@ -28,13 +29,20 @@ const LAYERS: &[(&str, &[&str])] = &[
             "schedule",
             "checkpoint",
             "random",
+            "observation",
             "env",
             "report",
             "nn",
         ],
     ),
-    ("networks", &["schedule", "nn", "env", "learner", "data"]),
-    ("policy", &["subnormals", "checkpoint", "nn", "data"]),
+    (
+        "networks",
+        &["schedule", "observation", "nn", "env", "learner", "data"],
+    ),
+    (
+        "policy",
+        &["subnormals", "checkpoint", "observation", "nn", "data"],
+    ),
     (
         "evaluate",
         &[
@@ -57,6 +65,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "schedule",
             "checkpoint",
             "random",
+            "observation",
             "nn",
             "env",
             "report",
@@ -74,6 +83,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "scene",
             "schedule",
             "checkpoint",
+            "observation",
             "nn",
             "env",
             "report",

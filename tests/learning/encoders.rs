@@ -230,8 +230,8 @@ fn an_encoder_that_cannot_be_made_is_an_error_with_its_name() {
     struct Picky {}
     impl Encoder for Picky {
         type Module = burn::nn::Linear;
-        fn init(&self, observation: usize, _: &Device) -> Result<burn::nn::Linear> {
-            Err(format!("{observation} numbers are no picture").into())
+        fn init(&self, input: &EncoderInput, _: &Device) -> Result<burn::nn::Linear> {
+            Err(format!("{} numbers are no picture", input.width()).into())
         }
         fn forward(module: &burn::nn::Linear, observation: Tensor<2>) -> Tensor<2> {
             module.forward(observation)
@@ -246,8 +246,8 @@ fn an_encoder_that_cannot_be_made_is_an_error_with_its_name() {
     }
     impl Encoder for Running {
         type Module = RunningModule;
-        fn init(&self, observation: usize, device: &Device) -> Result<RunningModule> {
-            let norm = burn::nn::BatchNormConfig::new(observation).init(device);
+        fn init(&self, input: &EncoderInput, device: &Device) -> Result<RunningModule> {
+            let norm = burn::nn::BatchNormConfig::new(input.width()).init(device);
             Ok(RunningModule { norm })
         }
         fn forward(module: &RunningModule, observation: Tensor<2>) -> Tensor<2> {
@@ -258,7 +258,7 @@ fn an_encoder_that_cannot_be_made_is_an_error_with_its_name() {
     let init = &mut Random::<Init>::new(Seed(0));
     let mut refused = |encoder: EncoderSettings| {
         let head = ActorHead::Deterministic;
-        let actor = ActorNetwork::new(encoder, head, [3, 1], &device, init);
+        let actor = ActorNetwork::new(encoder, head, 3, 1, &device, init);
         actor.unwrap_err().to_string()
     };
     let said = refused(EncoderSettings::new(Picky {}));

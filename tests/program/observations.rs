@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use yarak::data::PartKind;
+use yarak::observation::PartKind;
 use yarak::prelude::*;
 
 /// What the policy was shown at each step of all environments.

@@ -6,8 +6,9 @@ use bevy_reflect::Reflect;
 use smallvec::SmallVec;
 
 use super::FrameStack;
-use crate::data::{Column, ObservationParts};
+use crate::data::Column;
 use crate::env::Space;
+use crate::observation::ObservationParts;
 
 /// Where the goal of an episode that is played comes from, for a policy whose networks are given goals.
 #[derive(Clone, Debug, PartialEq, Reflect)]

@@ -4,9 +4,12 @@
 //! [`MlpSettings`](super::MlpSettings) is the first of them, and is one fused operation together with the head's layers. Any other is a
 //! module of Burn's layers: implement [`Encoder`] for its settings and register it, and every algorithm's scenes can name it.
 //!
+//! - `cnn` sees pictures, `combined` gives each part of an observation an encoder of its own;
 //! - `erased` makes one type of all modules; `module` is that module in a network, with its random numbers;
 //! - `settings` is the choice in a scene, `table` what can be chosen.
 
+mod cnn;
+mod combined;
 mod erased;
 mod module;
 mod settings;
@@ -20,6 +23,10 @@ use bevy_reflect::{GetTypeRegistration, Reflect, Typed};
 use burn::module::AutodiffModule;
 use burn::tensor::{Device, Tensor};
 
+use crate::observation::EncoderInput;
+
+pub use cnn::{Cnn, Convolutions};
+pub use combined::{Combined, PartEncoder};
 pub use module::EncoderModule;
 pub use settings::EncoderSettings;
 pub use table::{AppEncoderExt, register_encoder};
@@ -57,10 +64,10 @@ pub use table::{AppEncoderExt, register_encoder};
 /// impl Encoder for Residual {
 ///     type Module = ResidualModule;
 ///
-///     fn init(&self, observation: usize, device: &Device) -> Result<ResidualModule> {
+///     fn init(&self, input: &EncoderInput, device: &Device) -> Result<ResidualModule> {
 ///         Ok(ResidualModule {
-///             straight: LinearConfig::new(observation, self.width).init(device),
-///             bent: LinearConfig::new(observation, self.width).init(device),
+///             straight: LinearConfig::new(input.width(), self.width).init(device),
+///             bent: LinearConfig::new(input.width(), self.width).init(device),
 ///             dropout: DropoutConfig::new(0.1).init(),
 ///         })
 ///     }
@@ -76,7 +83,7 @@ pub use table::{AppEncoderExt, register_encoder};
 /// let layers = EncoderSettings::new(Residual::default());
 /// let init = &mut Random::<Init>::new(Seed(0));
 /// let device = ComputeDevice::cpu().plain();
-/// let actor = ActorNetwork::new(layers, ActorHead::Deterministic, [3, 1], &device, init)?;
+/// let actor = ActorNetwork::new(layers, ActorHead::Deterministic, 3, 1, &device, init)?;
 /// assert_eq!(actor.act(Tensor::zeros([10, 3], &device)).dims(), [10, 1]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -94,13 +101,14 @@ pub trait Encoder:
     /// The module: any of Burn's layers, or made of them.
     type Module: AutodiffModule + Sync + 'static;
 
-    /// The module for observations of so many numbers, made on `device`, with its initial weights.
+    /// The module for such an input, made on `device`, with its initial weights. Most need the input's width alone; what has to tell
+    /// a picture from a vector finds the parts in it.
     ///
     /// # Errors
     /// When the settings do not fit the observations; the message names the remedy.
-    fn init(&self, observation: usize, device: &Device) -> Result<Self::Module>;
+    fn init(&self, input: &EncoderInput, device: &Device) -> Result<Self::Module>;
 
-    /// Features `[batch, width]` of observations `[batch, observation]`. A row's features must not depend on the other rows.
+    /// Features `[batch, width]` of rows `[batch, input]`, in which the parts lie as the input says. A row's features must not depend on the other rows.
     fn forward(module: &Self::Module, observation: Tensor<2>) -> Tensor<2>;
 }
 
@@ -115,6 +123,17 @@ pub enum InitError {
         encoder: &'static str,
         /// What it said.
         why: String,
+    },
+    /// A perceptron would be shown a picture.
+    #[error(
+        "an `Mlp` would take the picture{} {pictures} for unrelated numbers: write `encoder: {instead}`",
+        if pictures.contains(',') { "s" } else { "" }
+    )]
+    Pictures {
+        /// Their names.
+        pictures: String,
+        /// What sees pictures.
+        instead: &'static str,
     },
     /// It keeps what is no parameter.
     #[error(

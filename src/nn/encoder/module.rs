@@ -13,6 +13,7 @@ use crate::nn::Piece;
 use crate::nn::dropout::with_stream;
 use crate::nn::parameter_shapes;
 use crate::nn::sides::plain_device;
+use crate::observation::EncoderInput;
 use crate::random::{Init, Random};
 
 /// Burn's layers draw from one generator of the process. Whoever seeds it holds this until the draws are made, so that learners on
@@ -41,24 +42,24 @@ impl EncoderModule {
     /// When it does not fit the observations, or is none that a network can have.
     pub(crate) fn new(
         settings: &EncoderSettings,
-        observation: usize,
+        input: &EncoderInput,
         device: &Device,
         init: &mut Random<Init>,
     ) -> Result<Self, InitError> {
         let seed = init.generator().next_u64();
-        EncoderModule::seeded(settings.chosen(), observation, device, seed)
+        EncoderModule::seeded(settings.chosen(), input, device, seed)
     }
 
     fn seeded(
         chosen: &dyn AnyEncoder,
-        observation: usize,
+        input: &EncoderInput,
         device: &Device,
         seed: u64,
     ) -> Result<Self, InitError> {
         // On the processor and tracked: so the weights are the same on every device, and the parameters know that they are trained.
         let tracked = Device::flex().autodiff();
         let made = seeded(&Device::flex(), seed, || {
-            let made = ErasedModule(chosen.erased(observation, &tracked)?);
+            let made = ErasedModule(chosen.erased(input, &tracked)?);
             // Burn draws a parameter's values when they are first looked at.
             made.num_params();
             Ok(made)
@@ -66,7 +67,7 @@ impl EncoderModule {
         let probe = made
             .0
             .valid()
-            .forward(Tensor::zeros([1, observation], &Device::flex()));
+            .forward(Tensor::zeros([1, input.width()], &Device::flex()));
         let [rows, width] = probe.dims();
         if rows != 1 || width == 0 {
             return Err(InitError::BadOutput {
@@ -82,13 +83,13 @@ impl EncoderModule {
         Ok(EncoderModule { module, width })
     }
 
-    /// A module for observations of so many numbers with the given parameters, one after the other, on the processor and plain.
+    /// A module for such an input with the given parameters, one after the other, on the processor and plain.
     ///
     /// # Errors
     /// When the encoder cannot be made.
     pub(crate) fn with_values(
         settings: &EncoderSettings,
-        observation: usize,
+        input: &EncoderInput,
         values: &[f32],
     ) -> Result<Self, InitError> {
         struct Fill<'a>(&'a [f32]);
@@ -109,7 +110,7 @@ impl EncoderModule {
             }
         }
         let device = Device::flex().autodiff();
-        let made = EncoderModule::seeded(settings.chosen(), observation, &device, 0)?;
+        let made = EncoderModule::seeded(settings.chosen(), input, &device, 0)?;
         Ok(made.valid().map(&mut Fill(values)))
     }
 

@@ -9,6 +9,7 @@ use burn::tensor::Device;
 use super::erased::{Erased, erase};
 use super::{Encoder, InitError, table};
 use crate::nn::MlpSettings;
+use crate::observation::EncoderInput;
 use crate::scene::Choices;
 
 /// An encoder with its settings, as a network's setting: `encoder: Mlp(hidden_sizes: [256, 256])`, or another one that is
@@ -87,6 +88,18 @@ impl EncoderSettings {
         &*self.chosen
     }
 
+    /// The module for such an input.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(super) fn erased(
+        &self,
+        input: &EncoderInput,
+        device: &Device,
+    ) -> Result<Box<dyn Erased>, InitError> {
+        self.chosen.erased(input, device)
+    }
+
     pub(super) fn from_chosen(chosen: Box<dyn AnyEncoder>) -> Self {
         EncoderSettings { chosen }
     }
@@ -155,8 +168,8 @@ pub(super) trait AnyEncoder: Send + Sync + fmt::Debug {
     fn reflected(&self) -> &dyn Reflect;
     fn reflected_mut(&mut self) -> &mut dyn Reflect;
     fn boxed_clone(&self) -> Box<dyn AnyEncoder>;
-    /// The module for observations of so many numbers.
-    fn erased(&self, observation: usize, device: &Device) -> Result<Box<dyn Erased>, InitError>;
+    /// The module for such an input.
+    fn erased(&self, input: &EncoderInput, device: &Device) -> Result<Box<dyn Erased>, InitError>;
 }
 
 impl<E: Encoder> AnyEncoder for E {
@@ -176,8 +189,8 @@ impl<E: Encoder> AnyEncoder for E {
         Box::new(self.clone())
     }
 
-    fn erased(&self, observation: usize, device: &Device) -> Result<Box<dyn Erased>, InitError> {
-        let module = self.init(observation, device);
+    fn erased(&self, input: &EncoderInput, device: &Device) -> Result<Box<dyn Erased>, InitError> {
+        let module = self.init(input, device);
         let module = module.map_err(|why| InitError::Refused {
             encoder: self.name(),
             why: why.to_string(),

@@ -9,7 +9,7 @@ use bevy_app::App;
 use bevy_reflect::{Reflect, TypeInfo, TypeRegistry};
 
 use super::settings::AnyEncoder;
-use super::{Encoder, EncoderSettings};
+use super::{Cnn, Combined, Encoder, EncoderSettings};
 use crate::nn::MlpSettings;
 use crate::scene::{Choice, RegistryError, SceneRegistry, one_line, read_settings};
 
@@ -28,7 +28,7 @@ type Choose = fn(Box<dyn Reflect>) -> Option<Box<dyn AnyEncoder>>;
 
 fn table() -> MutexGuard<'static, Vec<Entry>> {
     static TABLE: OnceLock<Mutex<Vec<Entry>>> = OnceLock::new();
-    let table = TABLE.get_or_init(|| Mutex::new(vec![entry::<MlpSettings>()]));
+    let table = TABLE.get_or_init(|| Mutex::new(vec![entry::<MlpSettings>(), entry::<Cnn>(), entry::<Combined>()]));
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

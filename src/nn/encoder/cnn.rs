@@ -1,0 +1,174 @@
+//! The encoder of pictures.
+
+use bevy_ecs::prelude::Result;
+use bevy_reflect::Reflect;
+use bevy_reflect::prelude::ReflectDefault;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::Encoder;
+use crate::nn::convolution::{Convolution, rectified};
+use crate::nn::patches::Fields;
+use crate::nn::Mlp;
+use crate::observation::{EncoderInput, Picture};
+use crate::scene::Bounds;
+
+/// A convolutional network, for an observation that is a picture: convolutions with rectifiers, then one layer.
+///
+/// Bytes from 0 to 255 are divided by 255 first. Frames side by side are channels more. Where there is more than the picture, take
+/// [`Combined`](super::Combined).
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let picture = EncoderInput::new(ObservationParts::of_space(&Space::picture([32, 32, 3])), 1);
+/// let init = &mut Random::<Init>::new(Seed(0));
+/// let device = ComputeDevice::cpu().plain();
+/// let actor = ActorNetwork::new(Cnn::default(), ActorHead::Deterministic, picture, 2, &device, init)?;
+/// assert_eq!(actor.act(Tensor::zeros([10, 32 * 32 * 3], &device)).dims(), [10, 2]);
+/// # Ok::<(), InitError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Reflect)]
+#[reflect(Default)]
+pub struct Cnn {
+    /// The convolutions.
+    pub convolutions: Convolutions,
+    /// Features, which the last layer makes.
+    #[reflect(@Bounds::within(1.0, 65_536.0))]
+    pub features: usize,
+}
+
+/// The convolutions of a [`Cnn`], none of them padded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
+#[reflect(Default)]
+pub enum Convolutions {
+    /// 16 filters of 4x4 pixels, then 32 of 4x4, each moving by 2: for pictures of 16 to some 64 pixels.
+    #[default]
+    Small,
+    /// 32 filters of 8x8 pixels moving by 4, 64 of 4x4 by 2, 64 of 3x3 by 1: what DQN played Atari's games with, at 84 pixels (Mnih et
+    /// al. 2015, "Human-level control through deep reinforcement learning", <https://doi.org/10.1038/nature14236>). From 36 pixels on.
+    Nature,
+}
+
+impl Convolutions {
+    /// Filters, kernel and stride of each.
+    fn layers(self) -> &'static [(usize, usize, usize)] {
+        match self {
+            Convolutions::Small => &[(16, 4, 2), (32, 4, 2)],
+            Convolutions::Nature => &[(32, 8, 4), (64, 4, 2), (64, 3, 1)],
+        }
+    }
+
+    /// The least height and width of a picture.
+    fn least(self) -> usize {
+        let layers = self.layers().iter().rev();
+        layers.fold(1, |size, (_, kernel, stride)| (size - 1) * stride + kernel)
+    }
+}
+
+impl Default for Cnn {
+    fn default() -> Self {
+        Cnn {
+            convolutions: Convolutions::Small,
+            features: 256,
+        }
+    }
+}
+
+/// Why a `Cnn` cannot be made.
+#[derive(Debug, thiserror::Error)]
+enum CnnError {
+    #[error(
+        "it sees one picture, and the observation is {0}: take `Combined()`, which has an encoder for each picture, or choose the picture among the observations"
+    )]
+    More(String),
+    #[error("it sees a picture, and the observation is {0}, which is none: take `Mlp()`")]
+    NoPicture(String),
+    #[error(
+        "a picture of {height}x{width} pixels is too small for the convolutions `{convolutions:?}`: they take {least}x{least} or more{}",
+        match convolutions {
+            Convolutions::Nature => "; take `Small`",
+            Convolutions::Small => "",
+        }
+    )]
+    TooSmall {
+        height: usize,
+        width: usize,
+        least: usize,
+        convolutions: Convolutions,
+    },
+}
+
+/// The module of a [`Cnn`].
+#[derive(Module, Debug)]
+pub struct CnnModule {
+    convolutions: Vec<Convolution>,
+    last: Mlp,
+}
+
+impl Encoder for Cnn {
+    type Module = CnnModule;
+
+    fn init(&self, input: &EncoderInput, device: &Device) -> Result<CnnModule> {
+        let Some(picture) = input.picture() else {
+            return Err(match input.pictures().is_empty() {
+                true => CnnError::NoPicture(input.to_string()),
+                false => CnnError::More(input.to_string()),
+            }
+            .into());
+        };
+        let Picture { height, width, .. } = picture;
+        let least = self.convolutions.least();
+        if height.min(width) < least {
+            return Err(CnnError::TooSmall {
+                height,
+                width,
+                least,
+                convolutions: self.convolutions,
+            }
+            .into());
+        }
+        // Planes that lie one after the other are pictures of their own.
+        let (mut pictures, mut channels) = match picture.channels_first {
+            true => (picture.frames * picture.channels, 1),
+            false => (picture.frames, picture.channels),
+        };
+        let (mut height, mut width) = (height, width);
+        let mut convolutions = Vec::new();
+        for (filters, kernel, stride) in self.convolutions.layers() {
+            let fields = Fields {
+                pictures,
+                height,
+                width,
+                channels,
+                kernel: *kernel,
+                stride: *stride,
+            };
+            convolutions.push(Convolution::new(fields, *filters, device));
+            [height, width] = fields.count();
+            (pictures, channels) = (1, *filters);
+        }
+        Ok(CnnModule {
+            convolutions,
+            last: rectified(height * width * channels, self.features, device),
+        })
+    }
+
+    fn forward(module: &CnnModule, observation: Tensor<2>) -> Tensor<2> {
+        let pixels = observation / Picture::WHITE;
+        let layers = module.convolutions.iter();
+        let seen = layers.fold(pixels, |pixels, layer| layer.forward(pixels));
+        module.last.forward_member(0, seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_pictures_leave_one_field() {
+        assert_eq!(Convolutions::Small.least(), 10);
+        assert_eq!(Convolutions::Nature.least(), 36);
+    }
+}
