@@ -149,7 +149,14 @@ impl Plugin for Bcq {
 fn build_networks(bcq: Res<Bcq>, mut networks: Networks) -> Result {
     let (input, action) = (networks.input(), networks.action());
     let (latent, device) = (bcq.latent.unwrap_or(2 * action), networks.device());
-    let vae = ActionVae::new(bcq.vae.layers(), latent, &input, action, &device, &mut networks.init);
+    let vae = ActionVae::new(
+        bcq.vae.layers(),
+        latent,
+        &input,
+        action,
+        &device,
+        &mut networks.init,
+    );
     let vae = networks.checked(vae)?;
     let critic = networks.critics(&bcq.critic)?;
     let (layers, limit) = (bcq.actor.layers(), bcq.perturbation_limit);

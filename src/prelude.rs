@@ -29,8 +29,8 @@ pub use crate::data::{
     Batch, Column, Data, Dataset, DiscreteActionsOnly, Divergence, Dones, Episode, EpisodeEnd,
     EpisodeGoal, ExperiencePlugin, FixedRollout, FixedRolloutError, FixedRolloutPlugin, Folding,
     Gathered, GoalMode, GoalPlugin, Goals, MinibatchPlugin, MinibatchSettings, Minibatches,
-    OffPolicySettings, Preprocessing, Replay, ReplayBuffer, Replayed,
-    RolloutBatch, RolloutBuffer, RolloutPlugin, RowWeights, Rule, Spaces, Transitions,
+    OffPolicySettings, Preprocessing, Replay, ReplayBuffer, Replayed, RolloutBatch, RolloutBuffer,
+    RolloutPlugin, RowWeights, Rule, Spaces, Transitions,
 };
 pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Evaluation, Validation};
@@ -42,11 +42,12 @@ pub use crate::learner::{
 };
 pub use crate::networks::{ActionSpaceError, AppTrainsOnExt, Networks, TrainsOn};
 pub use crate::nn::{
-    ActionDistribution, ActionVae, Activation, ActorHead, ActorNetwork, AppEncoderExt, Categorical, Cnn, Combined,
-    CriticHead, CriticNetwork, Deviation, DiagonalGaussian, Encoder, EncoderSettings,
-    GaussianMixture, GaussianSettings, InitError, Layers, MixtureSettings, Mlp, MlpSettings,
-    MlpShape, Perturbation, PolicyHead, SampledAction, Scalar, SquashedNormal, StopGradient, Trunk,
-    ValueBounds, Weights, log_sum_exp, losses, measures, register_encoder, repeat_rows,
+    ActionDistribution, ActionVae, Activation, ActorHead, ActorNetwork, AppEncoderExt, Categorical,
+    Cnn, Combined, CriticHead, CriticNetwork, Deviation, DiagonalGaussian, Encoder,
+    EncoderSettings, GaussianMixture, GaussianSettings, InitError, Layers, MixtureSettings, Mlp,
+    MlpSettings, MlpShape, Perturbation, PolicyHead, SampledAction, Scalar, SquashedNormal,
+    StopGradient, Trunk, ValueBounds, Weights, log_sum_exp, losses, measures, register_encoder,
+    repeat_rows,
 };
 pub use crate::observation::{EncoderInput, ObservationParts};
 pub use crate::plugins::{

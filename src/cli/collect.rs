@@ -16,15 +16,16 @@ use crate::collect::{
     Generator, Restart, act_deterministically, seed_bridged, seed_environments,
 };
 use crate::data::Spaces;
-use crate::data::convert::{Target, write};
+use crate::data::convert::write_recorded;
 use crate::env::{NumpyRandom, Space};
 use crate::evaluate::Evaluation;
 use crate::learner::{AppRandomExt, Random};
+use crate::observation::ObservationParts;
 use crate::schedule::{
     AppScheduleExt, Collect as Collecting, CollectSystems, Failure, Outcome, Training,
 };
 
-/// Write a dataset of what a policy does, in D4RL's layout.
+/// Write a dataset of what a policy does, in D4RL's layout; in robomimic's where observations are pictures or have names.
 ///
 /// Of a scene with `Environments`, everything that it collects while it runs. Of a run or a checkpoint, the steps of the trained
 /// policy: deterministic, with noise, or partly random.
@@ -89,7 +90,9 @@ impl Collect {
         };
         let recorder = app.world().resource::<DatasetRecorder>();
         let transitions = recorder.transitions().map_err(CliError::failed)?;
-        let written = write(&transitions, &self.out, Target::D4rl, None, self.force)
+        let shown = &app.world().resource::<Spaces>().observation;
+        let parts = ObservationParts::of_space(shown);
+        let written = write_recorded(&transitions, &parts, &self.out, self.force)
             .map_err(CliError::failed)?;
         print(&written.to_string());
         Ok(AppExit::Success)

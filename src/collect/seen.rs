@@ -5,8 +5,8 @@ use bevy_ecs::prelude::*;
 use super::Observations;
 use crate::data::pipeline::View;
 use crate::data::{EpisodeGoal, Goals, Preprocessing, Seen, Spaces, StepResults};
-use crate::observation::ObservationParts;
 use crate::env::Space;
+use crate::observation::ObservationParts;
 use crate::schedule::InputError;
 
 /// What the scene says of what networks see of the environments.

@@ -86,7 +86,8 @@ impl ObservationParts {
 /// Bytes of a picture, as Gymnasium's image spaces have them.
 fn is_picture(low: &[f32], high: &[f32], shape: &[usize]) -> bool {
     matches!(shape.len(), 2 | 3)
-        && low.iter().all(|low| *low == 0.0) && high.iter().all(|high| *high == 255.0)
+        && low.iter().all(|low| *low == 0.0)
+        && high.iter().all(|high| *high == 255.0)
 }
 
 #[cfg(test)]

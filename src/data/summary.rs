@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
@@ -9,6 +10,7 @@ use serde::{Serialize, Serializer};
 use super::hdf5::{DatasetInfo, Dtype};
 use super::table::{Table, grouped, size};
 use super::{Column, DatasetFile, EpisodeEnd, Layout, LoadError, Reading, Transitions};
+use crate::observation::{ObservationPart, ObservationParts, Picture};
 
 /// A file's contents in numbers. `Display` is a page to read; `Serialize` is the same for a script.
 ///
@@ -39,6 +41,8 @@ pub struct Summary {
     pub environment: Option<String>,
     /// The filter keys that name some of its episodes.
     pub filter_keys: Vec<String>,
+    /// What one observation consists of.
+    pub observation: ObservationParts,
     /// The datasets that training reads.
     pub columns: Vec<ColumnInFile>,
     /// Transitions in an episode.
@@ -93,13 +97,16 @@ pub struct Ends {
     pub unfinished: usize,
 }
 
-/// One element of a column, over all transitions.
+/// One element of a column, or all pixels of a picture, over all transitions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ElementRange {
     /// `observation`, `action` or `reward`.
     pub column: &'static str,
-    /// The element within the row, from 0.
-    pub element: usize,
+    /// The part of the observation, where it has several or is a picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// The element within the row or the part, from 0; `None`: all elements of a picture.
+    pub element: Option<usize>,
     /// The least value.
     pub min: f32,
     /// The greatest value.
@@ -128,6 +135,7 @@ impl Summary {
     pub fn of(dataset_file: &DatasetFile) -> Result<Self, LoadError> {
         let (file, layout) = (dataset_file.file(), dataset_file.layout());
         let transitions = dataset_file.read()?;
+        let parts = ObservationParts::of_keys(dataset_file.observation());
         let (columns, others): (Vec<_>, Vec<_>) = file
             .datasets()
             .iter()
@@ -159,7 +167,8 @@ impl Summary {
             lengths: Spread::of(lengths),
             returns: Spread::of(transitions.returns()),
             ends,
-            ranges: ranges(&transitions),
+            ranges: ranges(&transitions, &parts),
+            observation: parts,
             others: together(layout, &others),
         })
     }
@@ -229,39 +238,63 @@ impl Spread {
     }
 }
 
-fn ranges(transitions: &Transitions) -> Vec<ElementRange> {
+fn ranges(transitions: &Transitions, parts: &ObservationParts) -> Vec<ElementRange> {
     let rewards = Column {
         values: transitions.reward().to_vec(),
         width: 1,
     };
-    let columns = [
-        ("observation", transitions.observation()),
-        ("action", transitions.action()),
-        ("reward", &rewards),
-    ];
-    columns
-        .into_iter()
-        .flat_map(|(column, values)| {
-            (0..values.width).map(move |element| range(column, values, element))
-        })
-        .collect()
+    let mut ranges = Vec::new();
+    let (observation, several) = (transitions.observation(), parts.iter().len() > 1);
+    let mut start = 0;
+    for part in parts.iter() {
+        let place = start..start + part.width();
+        start = place.end;
+        let is_picture = Picture::of_part(part, 1).is_some();
+        let ObservationPart { name, .. } = part;
+        let part = (several || is_picture).then(|| name.clone());
+        let of = |element, place| ElementRange {
+            part: part.clone(),
+            ..range("observation", observation, element, place)
+        };
+        match is_picture {
+            true => ranges.push(of(None, place)),
+            false => {
+                let each = place
+                    .clone()
+                    .map(|at| of(Some(at - place.start), at..at + 1));
+                ranges.extend(each);
+            }
+        }
+    }
+    for (column, values) in [("action", transitions.action()), ("reward", &rewards)] {
+        let each = (0..values.width).map(|at| range(column, values, Some(at), at..at + 1));
+        ranges.extend(each);
+    }
+    ranges
 }
 
-fn range(column: &'static str, values: &Column, element: usize) -> ElementRange {
-    let of_element = || values.values.iter().skip(element).step_by(values.width);
-    let count = values.rows() as f64;
-    let mean = of_element().map(|&value| f64::from(value)).sum::<f64>() / count;
-    let variance = of_element()
-        .map(|&value| (f64::from(value) - mean).powi(2))
-        .sum::<f64>()
-        / count;
+/// The range of the elements of a place in all rows.
+fn range(
+    column: &'static str,
+    values: &Column,
+    element: Option<usize>,
+    place: Range<usize>,
+) -> ElementRange {
+    let all = || {
+        let rows = (0..values.rows()).map(|row| &values.row(row)[place.clone()]);
+        rows.flatten().copied()
+    };
+    let count = (values.rows() * place.len()) as f64;
+    let mean = all().map(f64::from).sum::<f64>() / count;
+    let squares = all().map(|value| (f64::from(value) - mean).powi(2));
     ElementRange {
         column,
+        part: None,
         element,
-        min: of_element().copied().fold(f32::INFINITY, f32::min),
-        max: of_element().copied().fold(f32::NEG_INFINITY, f32::max),
+        min: all().fold(f32::INFINITY, f32::min),
+        max: all().fold(f32::NEG_INFINITY, f32::max),
         mean,
-        std: variance.sqrt(),
+        std: (squares.sum::<f64>() / count).sqrt(),
     }
 }
 
@@ -290,6 +323,7 @@ impl fmt::Display for Summary {
             "  ends         {terminated} terminal, {truncated} truncated, {unfinished} unfinished"
         )?;
 
+        writeln!(f, "  observation  {}", self.observation)?;
         if let Some(discrete_actions) = self.discrete_actions {
             writeln!(
                 f,
@@ -318,9 +352,10 @@ impl fmt::Display for Summary {
 
         let mut ranges = Table::new(["per transition", "min", "mean", "max", "std"]);
         for range in &self.ranges {
-            let name = match range.column {
-                "reward" => "reward".to_owned(),
-                column => format!("{column} {}", range.element),
+            let column = range.part.as_deref().unwrap_or(range.column);
+            let name = match range.element {
+                Some(element) if column != "reward" => format!("{column} {element}"),
+                _ => column.to_owned(),
             };
             ranges.row(
                 name,
@@ -421,6 +456,7 @@ mod tests {
             discrete_actions: None,
             environment: Some("Pendulum-v1".to_owned()),
             filter_keys: vec!["train".to_owned(), "valid".to_owned()],
+            observation: ObservationParts::vector(3),
             columns: vec![ColumnInFile {
                 name: "actions".to_owned(),
                 datasets: 12,
@@ -436,7 +472,8 @@ mod tests {
             ranges: vec![
                 ElementRange {
                     column: "action",
-                    element: 0,
+                    part: None,
+                    element: Some(0),
                     min: -2.0,
                     max: 2.0,
                     mean: 0.125,
@@ -444,7 +481,8 @@ mod tests {
                 },
                 ElementRange {
                     column: "reward",
-                    element: 0,
+                    part: None,
+                    element: Some(0),
                     min: -1.25,
                     max: 0.0,
                     mean: -0.625,
@@ -467,6 +505,7 @@ data.hdf5
   transitions  2
   episodes     1
   ends         0 terminal, 1 truncated, 0 unfinished
+  observation  one vector [3]
   environment  Pendulum-v1
   filter keys  train, valid
 

@@ -87,6 +87,13 @@ pub enum EnvironmentError {
         environment: String,
     },
 
+    /// Asked for pictures of what has no drawing.
+    #[error("{environment}: it cannot be drawn; implement `drawing` for it")]
+    NotDrawn {
+        /// The environment's name.
+        environment: String,
+    },
+
     /// Stepped before the first reset.
     #[error("{environment}: no episode was started; call reset before step")]
     NotReset {

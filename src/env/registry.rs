@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use super::mujoco;
 use super::{
     Acrobot, CartPole, Dynamics, Environment, EnvironmentError, MountainCar, MountainCarContinuous,
-    Pendulum, Simulation, Space, TimeLimit, gymnasium,
+    Pendulum, Pixels, Simulation, Space, TimeLimit, gymnasium,
 };
 
 /// What is known about an environment before it is made.
@@ -91,6 +91,22 @@ fn simulation<D: Dynamics + Default + 'static>(
     Ok(limited(Simulation::new(D::default()), limit))
 }
 
+/// How high and wide the pictures are.
+const PIXELS: usize = 32;
+
+fn pixels(
+    name: &'static str,
+    environment: impl Environment + 'static,
+    limit: NonZeroU64,
+) -> Result<Box<dyn Environment>, EnvironmentError> {
+    Ok(limited(Pixels::new(name, environment, PIXELS)?, limit))
+}
+
+const PENDULUM: ReferenceScores = ReferenceScores {
+    random: -1297.0,
+    expert: -160.0,
+};
+
 /// D4RL's own, of the tasks' earlier versions (<https://github.com/Farama-Foundation/D4RL>, `infos.py`): what its papers
 /// normalize by, and so what theirs are compared with.
 #[cfg(feature = "mujoco")]
@@ -128,6 +144,15 @@ static ENTRIES: &[Entry] = &[
         reference: None,
         engine: Engine::BuiltIn,
         make: simulation::<CartPole>,
+    },
+    Entry {
+        name: "CartPolePixels-v1",
+        description: "CartPole-v1 in gray pictures of 32 by 32 pixels",
+        time_limit: limit(500),
+        reward_threshold: Some(475.0),
+        reference: None,
+        engine: Engine::BuiltIn,
+        make: |limit| pixels("CartPolePixels-v1", Simulation::new(CartPole), limit),
     },
     #[cfg(feature = "mujoco")]
     Entry {
@@ -172,12 +197,18 @@ static ENTRIES: &[Entry] = &[
         description: "swing a pendulum up and hold it there with a bounded torque",
         time_limit: limit(200),
         reward_threshold: None,
-        reference: Some(ReferenceScores {
-            random: -1297.0,
-            expert: -160.0,
-        }),
+        reference: Some(PENDULUM),
         engine: Engine::BuiltIn,
         make: simulation::<Pendulum>,
+    },
+    Entry {
+        name: "PendulumPixels-v1",
+        description: "Pendulum-v1 in gray pictures of 32 by 32 pixels",
+        time_limit: limit(200),
+        reward_threshold: None,
+        reference: Some(PENDULUM),
+        engine: Engine::BuiltIn,
+        make: |limit| pixels("PendulumPixels-v1", Simulation::new(Pendulum), limit),
     },
     #[cfg(feature = "mujoco")]
     Entry {

@@ -20,7 +20,6 @@ pub(crate) struct Convolution {
     fields: Fields,
 }
 
-
 impl Convolution {
     /// Filters with PyTorch's initial weights, uniform in ±1/√in, from Burn's generator.
     pub fn new(fields: Fields, filters: usize, device: &Device) -> Self {
@@ -97,7 +96,9 @@ mod tests {
     }
 
     fn rows(batch: usize, width: usize, device: &Device) -> Tensor<2> {
-        let values: Vec<f32> = (0..batch * width).map(|i| (i as f32 * 0.37).sin()).collect();
+        let values: Vec<f32> = (0..batch * width)
+            .map(|i| (i as f32 * 0.37).sin())
+            .collect();
         Tensor::from_data(TensorData::new(values, [batch, width]), device)
     }
 
@@ -132,9 +133,12 @@ mod tests {
     #[test]
     fn it_agrees_with_burns_convolution_and_so_do_its_gradients() {
         let device = Device::flex().autodiff();
-        for (pictures, height, width, channels, kernel, stride) in
-            [(1, 9, 7, 3, 3, 2), (3, 8, 8, 1, 4, 2), (2, 6, 11, 2, 2, 3), (1, 5, 5, 4, 5, 1)]
-        {
+        for (pictures, height, width, channels, kernel, stride) in [
+            (1, 9, 7, 3, 3, 2),
+            (3, 8, 8, 1, 4, 2),
+            (2, 6, 11, 2, 2, 3),
+            (1, 5, 5, 4, 5, 1),
+        ] {
             let fields = Fields {
                 pictures,
                 height,
@@ -183,7 +187,8 @@ mod tests {
         let convolution = Convolution::new(fields, 16, &device);
         let all = rows(7, fields.row(), &device);
         let together = numbers(convolution.forward(all.clone()));
-        let alone = (0..7).flat_map(|row| numbers(convolution.forward(all.clone().narrow(0, row, 1))));
+        let alone =
+            (0..7).flat_map(|row| numbers(convolution.forward(all.clone().narrow(0, row, 1))));
         assert!(together.into_iter().eq(alone));
     }
 }

@@ -54,23 +54,57 @@ impl Fields {
         self.kernel * self.channels
     }
 
-    /// Calls `copy` with the place in the row of pictures and the place in the row's fields of each run, in the order of the fields.
-    fn each_run(&self, mut copy: impl FnMut(usize, usize)) {
+    /// Calls `copy` with the place in the row of pictures of each run, in the order of the fields.
+    fn each_run(&self, mut copy: impl FnMut(usize)) {
         let [down, across] = self.count();
         let line = self.width * self.channels;
-        let mut to = 0;
         for y in 0..down {
             for x in 0..across {
                 for picture in 0..self.pictures {
                     for row in 0..self.kernel {
                         let line_at = (picture * self.height + y * self.stride + row) * line;
-                        copy(line_at + x * self.stride * self.channels, to);
-                        to += self.run();
+                        copy(line_at + x * self.stride * self.channels);
                     }
                 }
             }
         }
     }
+
+    /// Appends the fields of a row of pictures. `RUN` is the length of a run where it is known to the compiler, else 0: a copy of a
+    /// few numbers costs less than the call that copies any number of them.
+    fn gather<const RUN: usize>(&self, from: &[f32], fields: &mut Vec<f32>) {
+        let run = if RUN == 0 { self.run() } else { RUN };
+        self.each_run(|at| fields.extend_from_slice(&from[at..at + run]));
+    }
+
+    /// Adds fields to the row of pictures where they are from.
+    fn scatter<const RUN: usize>(&self, fields: &[f32], to: &mut [f32]) {
+        let run = if RUN == 0 { self.run() } else { RUN };
+        let mut fields = fields.chunks_exact(run);
+        self.each_run(|at| {
+            let sums = to[at..at + run].iter_mut();
+            let added = fields.next().into_iter().flatten();
+            sums.zip(added).for_each(|(sum, it)| *sum += it);
+        });
+    }
+}
+
+/// Runs `$self.$method::<RUN>($arguments)` with the length of a run, where it is one of the usual ones.
+macro_rules! by_run {
+    ($fields:expr, $method:ident($($argument:expr),*)) => {
+        match $fields.run() {
+            3 => $fields.$method::<3>($($argument),*),
+            4 => $fields.$method::<4>($($argument),*),
+            8 => $fields.$method::<8>($($argument),*),
+            12 => $fields.$method::<12>($($argument),*),
+            16 => $fields.$method::<16>($($argument),*),
+            24 => $fields.$method::<24>($($argument),*),
+            32 => $fields.$method::<32>($($argument),*),
+            64 => $fields.$method::<64>($($argument),*),
+            128 => $fields.$method::<128>($($argument),*),
+            _ => $fields.$method::<0>($($argument),*),
+        }
+    };
 }
 
 /// Backends that have the fields as one operation.
@@ -92,11 +126,9 @@ impl Patches for Flex {
         let values = floats(&rows);
         let batch = values.len() / fields.row().max(1);
         let [down, across] = fields.count();
-        let (each, run) = (down * across * fields.size(), fields.run());
-        let mut out = vec![0.0; batch * each];
-        let pairs = values.chunks_exact(fields.row().max(1));
-        for (from, to) in pairs.zip(out.chunks_exact_mut(each.max(1))) {
-            fields.each_run(|at, place| to[place..place + run].copy_from_slice(&from[at..at + run]));
+        let mut out = Vec::with_capacity(batch * down * across * fields.size());
+        for row in values.chunks_exact(fields.row().max(1)) {
+            by_run!(fields, gather(row, &mut out));
         }
         let shape = [batch * down * across, fields.size()];
         FlexTensor::from_data(TensorData::new(out, shape))
@@ -106,7 +138,11 @@ impl Patches for Flex {
 impl<C: CheckpointStrategy> Patches for Autodiff<Flex, C> {
     fn patches(rows: FloatTensor<Self>, fields: Arc<Fields>) -> FloatTensor<Self> {
         let nodes = [rows.node.clone()];
-        match PatchesBackward.prepare::<C>(nodes).compute_bound().stateful() {
+        match PatchesBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::UnTracked(prep) => prep.finish(Flex::patches(rows.primitive, fields)),
             OpsKind::Tracked(prep) => {
                 let out = Flex::patches(rows.primitive, fields.clone());
@@ -128,16 +164,13 @@ impl Backward<Flex, 1> for PatchesBackward {
         let Some(node) = node else { return };
         let fields = ops.state;
         let [down, across] = fields.count();
-        let (each, run, row) = (down * across * fields.size(), fields.run(), fields.row());
+        let (each, row) = (down * across * fields.size(), fields.row());
         let values = floats(&d_out);
         let batch = values.len() / each.max(1);
         let mut d_rows = vec![0.0; batch * row];
         let pairs = values.chunks_exact(each.max(1));
         for (from, to) in pairs.zip(d_rows.chunks_exact_mut(row.max(1))) {
-            fields.each_run(|at, place| {
-                let sums = to[at..at + run].iter_mut();
-                sums.zip(&from[place..place + run]).for_each(|(sum, it)| *sum += it);
-            });
+            by_run!(fields, scatter(from, to));
         }
         let d_rows = FlexTensor::from_data(TensorData::new(d_rows, [batch, row]));
         gradients.register::<Flex>(node.id, d_rows);

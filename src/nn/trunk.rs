@@ -111,12 +111,7 @@ impl Trunk {
             None => {
                 for _ in 0..sizes.members {
                     let settings = &layers.encoder;
-                    encoders.push(EncoderModule::new(
-                        settings,
-                        sizes.input,
-                        device,
-                        init,
-                    )?);
+                    encoders.push(EncoderModule::new(settings, sizes.input, device, init)?);
                 }
                 inputs = encoders.first().map_or(0, EncoderModule::width);
                 hidden.hidden_sizes = layers.head_sizes.unwrap_or_else(|| vec![HEAD_WIDTH]);

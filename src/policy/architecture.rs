@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::observation::EncoderInput;
 use crate::nn::{Activation, EncoderModule, EncoderSettings, MlpShape, Trunk};
+use crate::observation::EncoderInput;
 
 /// The key of a checkpoint's state under which it is.
 pub(crate) const KEY: &str = "policy";

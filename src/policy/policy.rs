@@ -9,9 +9,9 @@ use super::architecture::{ActionRule, KEY, Saved};
 use super::{Architecture, PolicyError};
 use crate::checkpoint::{Snapshot, load_some, resolve};
 use crate::data::{ActionScale, Normalizer, Preprocessing};
-use crate::observation::ObservationParts;
 use crate::nn::cpu::Single;
 use crate::nn::{EncoderModule, Mlp};
+use crate::observation::ObservationParts;
 use crate::subnormals::FlushSubnormals;
 
 /// A trained policy that acts, and does nothing else.

@@ -9,6 +9,7 @@ mod layouts;
 mod observations;
 mod offline_family;
 mod online;
+mod pictures;
 mod policies;
 mod resume;
 mod room;

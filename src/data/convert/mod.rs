@@ -28,6 +28,7 @@ pub use account::{Converted, LeftBehind};
 pub use error::ConvertError;
 
 use super::{DatasetFile, EpisodeEnd, Layout, LoadError, Reading, Transitions};
+use crate::observation::ObservationParts;
 use account::Account;
 use extras::Extras;
 
@@ -144,11 +145,36 @@ pub fn write(
     Job::new(transitions, None, origin)?.run(to, target, Account::default(), force)
 }
 
+/// Writes what was recorded in environments that show these parts, in the layout that keeps them: D4RL's where they are one vector,
+/// robomimic's where they are pictures or have names.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_recorded(
+    transitions: &Transitions,
+    parts: &ObservationParts,
+    to: &Path,
+    force: bool,
+) -> Result<Converted, ConvertError> {
+    let is_vector = matches!(Vec::from_iter(parts.iter())[..], [part] if part.shape.len() == 1);
+    if is_vector {
+        return write(transitions, to, Target::D4rl, None, force);
+    }
+    refuse_what_stands(to, force)?;
+    let job = Job {
+        parts: Some(parts),
+        ..Job::new(transitions, None, None)?
+    };
+    job.run(to, Target::Robomimic, Account::default(), force)
+}
+
 /// What is to be written.
 struct Job<'a> {
     transitions: &'a Transitions,
     /// What goes along, where the transitions are a file's.
     extras: Option<&'a Extras<'a>>,
+    /// The observation's parts, where the transitions are no file's and have several, or a picture.
+    parts: Option<&'a ObservationParts>,
     origin: Option<&'a Origin>,
     discrete_actions: Option<DiscreteActions>,
 }
@@ -208,6 +234,7 @@ impl<'a> Job<'a> {
         Ok(Self {
             transitions,
             extras,
+            parts: None,
             origin,
             discrete_actions: count.map(|count| DiscreteActions {
                 first: first.map_or(0, |discrete_actions| discrete_actions.first),

@@ -8,9 +8,13 @@ use super::extras::{Extras, plain_name};
 use super::{ConvertError, Job, count, spaces};
 use crate::data::hdf5::{GroupWriter, Key, Writer};
 use crate::data::{Column, EpisodeEnd, Layout};
+use crate::observation::{ObservationPart, ObservationParts, PartKind};
 
 /// The observation's key where it has no named parts; robomimic's own converter from D4RL has the same.
 pub const OBSERVATION_KEY: &str = "flat";
+
+/// The key of a picture that is all of the observation.
+const PICTURE_KEY: &str = "pixels";
 
 /// The environment's name where none is known.
 pub(super) const UNKNOWN_ENVIRONMENT: &str = "unknown";
@@ -42,11 +46,14 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
         ] {
             let group = demonstration.group(group)?;
             let mut from = 0;
-            for (name, shape) in &keys {
-                let width = shape.iter().product();
-                let part = part(column, rows.clone(), from, width);
-                group.table(name, &part, shape)?;
-                from += width;
+            for key in &keys {
+                let ObservationPart { name, shape, kind } = key;
+                let part = part(column, rows.clone(), from, key.width());
+                match kind {
+                    PartKind::Byte => group.bytes(name, &part, shape)?,
+                    PartKind::Number => group.table(name, &part, shape)?,
+                }
+                from += key.width();
             }
         }
         let action = transitions.action();
@@ -79,12 +86,12 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
     if let Some(extras) = job.extras {
         let parts = extras.dataset_file.observation();
         let has_own = parts.iter().map(|key| (&key.name, &key.shape));
-        if !has_own.eq(keys.iter().map(|(name, shape)| (name, shape))) {
+        if !has_own.eq(keys.iter().map(|key| (&key.name, &key.shape))) {
             account.note_joined("observations", parts);
         }
         account.note_joined("actions", extras.dataset_file.action());
     }
-    let names: Vec<String> = keys.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let names: Vec<String> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
     account.note(format!(
         "observations are {}; `dones` marks terminal steps alone",
         names.join(", ")
@@ -101,8 +108,18 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
     Ok(())
 }
 
-/// The parts of an observation by name and shape, in the order in which they are read back: that of their names.
-fn keys(job: &Job<'_>) -> Vec<(String, Vec<usize>)> {
+/// The parts of an observation, in the order in which they are read back: that of their names.
+fn keys(job: &Job<'_>) -> Vec<ObservationPart> {
+    if let Some(parts) = job.parts {
+        let named = parts.iter().cloned().map(|part| ObservationPart {
+            name: match part.name.is_empty() {
+                true => PICTURE_KEY.to_owned(),
+                false => part.name,
+            },
+            ..part
+        });
+        return named.collect();
+    }
     let width = job.transitions.observation().width;
     let parts: &[Key] = match job.extras.map(|extras| extras.dataset_file) {
         Some(dataset_file) if dataset_file.layout() != Layout::D4rl => dataset_file.observation(),
@@ -111,10 +128,13 @@ fn keys(job: &Job<'_>) -> Vec<(String, Vec<usize>)> {
     let is_named = !matches!(parts, [one] if one.name == "observations") && !parts.is_empty();
     let is_flat = parts.iter().all(|key| !key.name.contains('/'));
     if is_named && is_flat && parts.is_sorted_by(|a, b| a.name < b.name) {
-        let named = |key: &Key| (key.name.clone(), key.shape.clone());
-        return parts.iter().map(named).collect();
+        return ObservationParts::of_keys(parts).iter().cloned().collect();
     }
-    vec![(OBSERVATION_KEY.to_owned(), vec![width])]
+    vec![ObservationPart {
+        name: OBSERVATION_KEY.to_owned(),
+        shape: vec![width],
+        kind: PartKind::Number,
+    }]
 }
 
 /// Some elements of each of some rows.

@@ -296,23 +296,10 @@ fn key(file: &File, layout: Layout, path: String, name: String) -> Result<Key, L
             }
         },
     };
-    let byte = Dtype::Integer {
-        bits: 8,
-        signed: false,
-    };
-    match info.dtype {
-        Dtype::Other("sequence") => {
-            return Err(image(
-                "compressed pictures (bytes of varying length)".to_owned(),
-            ));
-        }
-        dtype if dtype == byte && info.shape.len() >= 3 => {
-            return Err(image(format!(
-                "pictures ({dtype} of shape {:?})",
-                info.shape
-            )));
-        }
-        _ => {}
+    if info.dtype == Dtype::Other("sequence") {
+        return Err(image(
+            "compressed pictures (bytes of varying length)".to_owned(),
+        ));
     }
     let shape = info.shape.get(1..).unwrap_or_default().to_vec();
     if !info.dtype.is_numeric()

@@ -140,7 +140,7 @@ pub enum LoadError {
         /// The format.
         format: String,
     },
-    /// Pictures, which no network here reads.
+    /// Compressed pictures, which are not read.
     #[error("{}: `{dataset}` holds {what}, which are not read; {remedy}", .file.display())]
     Image {
         /// The file.

@@ -91,6 +91,19 @@ impl GroupWriter<'_> {
             .map(|_| ())
     }
 
+    /// Bytes of shape `[rows, ...]`, with the shape of one row, of numbers that are such.
+    pub(in crate::data) fn bytes(
+        &self,
+        name: &str,
+        values: &[f32],
+        row: &[usize],
+    ) -> Result<(), FileError> {
+        let rows = values.len().checked_div(row.iter().product()).unwrap_or(0);
+        let bytes: Vec<u8> = values.iter().map(|value| *value as u8).collect();
+        self.write(name, &[&[rows], row].concat(), &bytes)
+            .map(|_| ())
+    }
+
     /// float32 of shape `[rows]`.
     pub(in crate::data) fn vector(&self, name: &str, values: &[f32]) -> Result<(), FileError> {
         self.write(name, &[values.len()], values).map(|_| ())

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::raster::Picture;
 use crate::checkpoint::write_whole;
+use crate::env::raster::Picture;
 use crate::env::{Color, Drawing, Environment};
 
 /// How wide pictures are, in pixels.

@@ -25,6 +25,5 @@
 //! [`Environment::drawing`]: crate::env::Environment::drawing
 
 mod gif;
-mod raster;
 
 pub use gif::{Video, VideoError};

@@ -7,9 +7,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::Encoder;
+use crate::nn::Mlp;
 use crate::nn::convolution::{Convolution, rectified};
 use crate::nn::patches::Fields;
-use crate::nn::Mlp;
 use crate::observation::{EncoderInput, Picture};
 use crate::scene::Bounds;
 

@@ -28,7 +28,13 @@ type Choose = fn(Box<dyn Reflect>) -> Option<Box<dyn AnyEncoder>>;
 
 fn table() -> MutexGuard<'static, Vec<Entry>> {
     static TABLE: OnceLock<Mutex<Vec<Entry>>> = OnceLock::new();
-    let table = TABLE.get_or_init(|| Mutex::new(vec![entry::<MlpSettings>(), entry::<Cnn>(), entry::<Combined>()]));
+    let table = TABLE.get_or_init(|| {
+        Mutex::new(vec![
+            entry::<MlpSettings>(),
+            entry::<Cnn>(),
+            entry::<Combined>(),
+        ])
+    });
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

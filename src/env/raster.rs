@@ -3,13 +3,13 @@
 //! A pixel takes as much of a shape's color as its middle's distance to the shape's edge says: what lies half a pixel inside is
 //! covered, half a pixel outside is not. For shapes that are larger than a few pixels nothing looks better.
 
-use crate::env::{Color, Drawing, Shape};
+use super::{Color, Drawing, Shape};
 
 /// Shades between a shape and what lies under it; few, so that a video's colors are few.
 const SHADES: f64 = 8.0;
 
 /// Rows of pixels, from the top.
-pub(super) struct Picture {
+pub(crate) struct Picture {
     pub width: usize,
     pub height: usize,
     pub pixels: Vec<Color>,
@@ -21,6 +21,25 @@ impl Picture {
         let [wide, high] = [0, 1].map(|axis| (drawing.high[axis] - drawing.low[axis]).max(1e-9));
         let scale = width as f64 / wide;
         let height = ((high * scale).round() as usize).clamp(1, 4 * width);
+        Picture::scaled(drawing, [width, height], scale, drawing.low, ground)
+    }
+
+    /// Draws all of it in the middle of a square of so many pixels.
+    pub fn square(drawing: &Drawing, size: usize, ground: Color) -> Self {
+        let sides = [0, 1].map(|axis| (drawing.high[axis] - drawing.low[axis]).max(1e-9));
+        let side = sides[0].max(sides[1]);
+        let corner = [0, 1].map(|axis| drawing.low[axis] - (side - sides[axis]) / 2.0);
+        Picture::scaled(drawing, [size; 2], size as f64 / side, corner, ground)
+    }
+
+    /// Draws with so many pixels for a unit, `low` being the lower left corner of what is shown.
+    fn scaled(
+        drawing: &Drawing,
+        [width, height]: [usize; 2],
+        scale: f64,
+        low: [f64; 2],
+        ground: Color,
+    ) -> Self {
         let mut picture = Picture {
             width,
             height,
@@ -28,8 +47,8 @@ impl Picture {
         };
         let place = |[right, up]: [f64; 2]| {
             [
-                (right - drawing.low[0]) * scale,
-                height as f64 - (up - drawing.low[1]) * scale,
+                (right - low[0]) * scale,
+                height as f64 - (up - low[1]) * scale,
             ]
         };
         for shape in &drawing.shapes {

@@ -1,0 +1,169 @@
+//! Pictures: an algorithm sees them by naming a `Cnn`, in a world and in a file, and its policy sees them wherever it acts.
+
+use yarak::data::{FrameStack, load};
+use yarak::env::registry;
+use yarak::policy::Policy;
+
+use crate::room::{Room, checkpoints, files};
+
+/// SAC on pictures, in networks that are small enough for a test.
+const SAC: &str = r#"Scene(
+    steps: 60,
+    plugins: [
+        Environments(env: "PendulumPixels-v1", frame_stack: 2),
+        Replay(capacity: 500),
+        Sac(
+            minibatch: (batch_size: 8),
+            off_policy: (learning_starts: 30),
+            critic: (encoder: Cnn(features: 8), head_sizes: Some([8])),
+            actor: (encoder: Cnn(features: 8), head_sizes: Some([8])),
+        ),
+        Checkpoints(every: 20, keep: 10),
+    ],
+)
+"#;
+
+/// An algorithm on the pictures of a file.
+fn on_file(algorithm: &str) -> String {
+    format!(
+        r#"Scene(
+    steps: 20,
+    plugins: [
+        Dataset(path: "pictures.hdf5", validation: 0.4),
+        {algorithm},
+        Validation(every: 10),
+        Evaluation(env: "PendulumPixels-v1", every: 20, episodes: 1),
+        Checkpoints(every: 10, keep: 10),
+    ],
+)
+"#
+    )
+}
+
+const BC: &str = r#"Bc(
+            minibatch: (batch_size: 8),
+            actor: (encoder: Cnn(features: 8), head_sizes: Some([8])),
+        )"#;
+
+const TD3_BC: &str = r#"Td3Bc(
+            minibatch: (batch_size: 8),
+            critic: (encoder: Cnn(features: 8), head_sizes: Some([8])),
+            actor: (encoder: Cnn(features: 8), head_sizes: Some([8])),
+        )"#;
+
+const PPO: &str = r#"Scene(
+    steps: 64,
+    plugins: [
+        Environments(env: "CartPolePixels-v1", num_envs: 2),
+        Ppo(
+            steps: 16,
+            minibatches: 2,
+            actor: (encoder: Cnn(features: 8), head_sizes: Some([8])),
+            critic: (encoder: Cnn(features: 8), head_sizes: Some([8])),
+        ),
+        Checkpoints(every: 32, keep: 10),
+    ],
+)
+"#;
+
+/// Trains a scene at once, and again in two parts, and demands the same networks. Gives the run's name.
+#[track_caller]
+fn resumes_exactly(room: &Room, scene: &str, half: &str) -> String {
+    let (whole, parts) = (format!("{scene}_whole"), format!("{scene}_parts"));
+    room.yarak(&format!("train {scene}.ron --run {whole}"))
+        .result();
+    room.yarak(&format!("train {scene}.ron --run {parts} --steps {half}"))
+        .result();
+    room.yarak(&format!("train {scene}.ron --run {parts} --resume"))
+        .result();
+    let networks = |run: &str| {
+        let run = room.path(run);
+        let last = checkpoints(&run).pop().unwrap();
+        let mut files = files(&run.join("checkpoints").join(last));
+        files.retain(|name, _| name.ends_with(".safetensors"));
+        files
+    };
+    let (one, other) = (networks(&whole), networks(&parts));
+    assert!(one.contains_key("actor.safetensors"));
+    assert_eq!(
+        one.keys().collect::<Vec<_>>(),
+        other.keys().collect::<Vec<_>>()
+    );
+    for (name, bytes) in &one {
+        assert!(bytes == &other[name], "{scene}: {name} differs");
+    }
+    whole
+}
+
+#[test]
+fn a_file_of_pictures_is_collected_learned_from_and_acted_on() {
+    let room = Room::new();
+    room.write("sac.ron", SAC);
+    let said = room.yarak(
+        "collect sac.ron --steps 1000 --set Sac.off_policy.learning_starts=2000 --out pictures.hdf5",
+    );
+    assert!(said.result().contains("`pixels`"), "{}", said.stdout);
+    let info = room.yarak("data info pictures.hdf5");
+    assert!(info.result().contains("u8 [32, 32, 1]"), "{}", info.stdout);
+    // Pictures come back as they were shown.
+    let transitions = load(room.path("pictures.hdf5")).unwrap();
+    assert_eq!(
+        (transitions.len(), transitions.observation().width),
+        (1000, 1024)
+    );
+    let mut world = registry::make("PendulumPixels-v1").unwrap();
+    let mut shown = vec![0.0; 1024];
+    world.reset(Some(0), &mut shown).unwrap();
+    assert_eq!(transitions.observation().row(0), shown);
+
+    room.write("td3_bc.ron", &on_file(TD3_BC));
+    resumes_exactly(&room, "td3_bc", "10");
+    room.write("bc.ron", &on_file(BC));
+    let run = resumes_exactly(&room, "bc", "10");
+    let said = room.yarak(&format!("eval {run} --episodes 1 --seed 5 --json"));
+    let said: serde_json::Value = serde_json::from_str(said.result()).unwrap();
+    room.yarak(&format!("export {run} policy.safetensors"))
+        .result();
+    let mut policy = Policy::load(room.path("policy.safetensors")).unwrap();
+    world.reset(Some(5), &mut shown).unwrap();
+    let mut total = 0.0;
+    for _ in 0..200 {
+        let action = policy.act(&shown).unwrap().to_vec();
+        total += world.step(&action, &mut shown).unwrap().reward;
+    }
+    let told = said["returns"][0].as_f64().unwrap();
+    assert_eq!(told, total);
+}
+
+#[test]
+fn what_acts_in_a_world_of_pictures_resumes_exactly_and_sees_its_frames() {
+    let room = Room::new();
+    room.write("sac.ron", SAC);
+    room.write("ppo.ron", PPO);
+    resumes_exactly(&room, "ppo", "32");
+    let run = resumes_exactly(&room, "sac", "40");
+    let mut policy = Policy::load(room.path(&run)).unwrap();
+    assert_eq!((policy.frames(), policy.observation_size()), (2, 2048));
+    let mut world = registry::make("PendulumPixels-v1").unwrap();
+    let mut shown = vec![0.0; 1024];
+    world.reset(Some(1), &mut shown).unwrap();
+    let mut stack = FrameStack::new(policy.frames());
+    stack.begin(&shown);
+    assert!(policy.act(stack.values()).unwrap()[0].abs() <= 2.0);
+}
+
+#[test]
+fn a_perceptron_that_would_see_a_picture_is_refused_with_the_remedy() {
+    let room = Room::new();
+    room.write("sac.ron", &SAC.replace("Cnn(features: 8)", "Mlp()"));
+    room.yarak("train sac.ron")
+        .refuses(&["write `encoder: Cnn()`"]);
+    room.write("vector.ron", &SAC.replace("PendulumPixels", "Pendulum"));
+    room.yarak("train vector.ron").refuses(&["take `Mlp()`"]);
+    room.write(
+        "nature.ron",
+        &SAC.replace("features: 8", "convolutions: Nature"),
+    );
+    room.yarak("train nature.ron")
+        .refuses(&["take 36x36 or more; take `Small`"]);
+}
