@@ -190,14 +190,12 @@ fn broad_actions(
     let [rows, width] = action.dims();
     let (rows, device) = (rows * cql.actions, action.device());
     let anywhere = TensorData::new(uniform.uniforms(rows * width, -1.0, 1.0), [rows, width]);
-    let log_density = width as f32 * 0.5_f32.ln();
+    let anywhere = Tensor::from_data(anywhere, &device);
+    let log_density = Tensor::full([1, rows], width as f32 * 0.5_f32.ln(), &device);
     let here = here.repeat_rows(cql.actions).draw(noise);
     let there = there.repeat_rows(cql.actions).draw(noise);
     vec![
-        (
-            Tensor::from_data(anywhere, &device),
-            Tensor::full([1, rows], log_density, &device),
-        ),
+        (anywhere, log_density),
         (there.action, there.log_probability.unsqueeze::<2>()),
         (here.action, here.log_probability.unsqueeze::<2>()),
     ]
@@ -214,12 +212,9 @@ fn critic_terms(
     let q = critic.q(batch.observation.clone(), batch.action.clone());
     let copies = repeat_rows(batch.observation.clone(), cql.actions);
     let kinds = broad.into_iter().map(|(action, log_density)| {
-        (
-            critic.q(copies.clone(), action),
-            log_density
-                .repeat_dim(0, cql.critic.ensemble.n)
-                .constant_of(&q),
-        )
+        let log_density = log_density.repeat_dim(0, cql.critic.ensemble.n);
+        let log_density = log_density.constant_of(&q);
+        (critic.q(copies.clone(), action), log_density)
     });
     let everywhere = soft_maximum(kinds.collect(), batch.rows());
     let gap = (everywhere - q.clone()).mean_dim(1).squeeze_dim::<1>(1) * cql.weight;
@@ -260,10 +255,8 @@ pub fn update_critic(
     let alpha = weights.of_target(&cql);
     let y = sac::q_target(&soft, &batch, &there, &target_critic, alpha, &mut noise);
     metrics.record("critic/q_target", y.clone().mean());
-    metrics.record(
-        "critic/terminated_fraction",
-        batch.terminated.clone().mean(),
-    );
+    let terminated = batch.terminated.clone().mean();
+    metrics.record("critic/terminated_fraction", terminated);
 
     let broad = broad_actions(&cql, &batch.action, &here, &there, &mut noise, &mut uniform);
     let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);

@@ -46,7 +46,7 @@ pub struct Dataset {
     /// The observations that a network sees side by side: those of the last so many steps of the episode, oldest first. Its first
     /// one stands for those before it.
     #[reflect(@Bounds::within(1.0, 1_000.0))]
-    pub frames: usize,
+    pub frame_stack: usize,
     /// Whether observations are normalized: (s − μ) / (σ + 1e-3), with the mean and deviation of the training data.
     pub normalize: bool,
     /// The smallest and largest action, mapped to −1 and 1. None: those of the environment, or else of the data.
@@ -67,10 +67,10 @@ impl Default for Dataset {
             observations: Vec::new(),
             rule: Rule::Exact,
             max_episode_steps: None,
-            dones: Dones::Terminal,
+            dones: Dones::Terminated,
             filter: None,
             validation_filter: None,
-            frames: 1,
+            frame_stack: 1,
             normalize: true,
             action_bounds: None,
             validation: 0.0,
@@ -355,11 +355,11 @@ pub(crate) fn load_dataset(
     mut commands: Commands,
 ) -> Result<(), BevyError> {
     if let (Some(_), Some(acting)) = (online, acting)
-        && acting.frames != dataset.frames
+        && acting.frames != dataset.frame_stack
     {
-        let (data, environments) = (dataset.frames, acting.frames);
+        let (data, environments) = (dataset.frame_stack, acting.frames);
         return Err(InputError::new(format!(
-            "`Dataset.frames` is {data} and `Environments.frame_stack` is {environments}: a network sees the same wherever it learns \
+            "`Dataset.frame_stack` is {data} and `Environments.frame_stack` is {environments}: a network sees the same wherever it learns \
              and acts, so give both the same number"
         ))
         .into());
@@ -371,7 +371,7 @@ pub(crate) fn load_dataset(
     let loaded = shared(&dataset, &file, spaces.as_deref()).map_err(InputError::new)?;
     let mut preprocessing = loaded.preprocessing.clone();
     // What networks see is the frames and the goal, one after the other.
-    let frames = dataset.frames.max(1);
+    let frames = dataset.frame_stack.max(1);
     preprocessing.frames = frames;
     preprocessing.observation = preprocessing
         .observation

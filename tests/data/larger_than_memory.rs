@@ -112,7 +112,7 @@ fn app_with(
             GoalPlugin { mode },
             Dataset {
                 path: file.to_owned(),
-                frames,
+                frame_stack: frames,
                 normalize: true,
                 validation: 0.2,
                 memory,

@@ -47,7 +47,7 @@ fn reading(asked: &Value) -> Reading {
         dones: match asked["dones"].as_str() {
             Some("Both") => Dones::Both,
             Some("EndOfDemonstration") => Dones::EndOfDemonstration,
-            _ => Dones::Terminal,
+            _ => Dones::Terminated,
         },
         filter: text("filter"),
         validation_filter: text("validation_filter"),

@@ -14,7 +14,7 @@ const DATA: &str = "assets/pendulum-medium-expert.hdf5";
 fn dataset(frames: usize) -> Dataset {
     Dataset {
         path: Path::new(env!("CARGO_MANIFEST_DIR")).join(DATA),
-        frames,
+        frame_stack: frames,
         normalize: false,
         ..default()
     }
@@ -88,7 +88,7 @@ fn evaluation_collection_and_a_policy_that_travels_see_the_same_frames() {
         "--steps",
         "30",
         "--set",
-        "Dataset.frames=3",
+        "Dataset.frame_stack=3",
         "--set",
         "Evaluation.episodes=1",
         "--run",

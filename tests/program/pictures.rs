@@ -74,7 +74,7 @@ fn resumes_exactly(room: &Room, scene: &str, half: &str) -> String {
         .result();
     room.yarak(&format!("train {scene}.ron --run {parts} --steps {half}"))
         .result();
-    room.yarak(&format!("train {scene}.ron --run {parts} --resume"))
+    room.yarak(&format!("train {scene}.ron --run {parts} --resume auto"))
         .result();
     let networks = |run: &str| {
         let run = room.path(run);

@@ -50,7 +50,7 @@ pub enum Rule {
 pub enum Dones {
     /// Each one is a terminal, as robomimic's algorithms take it. Right for files of mode 0, whose `dones` mark success.
     #[default]
-    Terminal,
+    Terminated,
     /// They mark the ends of demonstrations (mode 1) and none is a terminal: the last step is truncated.
     EndOfDemonstration,
     /// Each one is a terminal and so is each demonstration's last step (mode 2).

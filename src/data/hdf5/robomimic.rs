@@ -113,7 +113,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         let steps = *steps;
         let mut terminals: Vec<usize> = (0..steps).filter(|row| dones[*row]).collect();
         match reading.dones {
-            Dones::Terminal => {}
+            Dones::Terminated => {}
             Dones::EndOfDemonstration => {
                 if let Some(row) = terminals.iter().find(|row| **row + 1 < steps) {
                     return Err(LoadError::EndInside {
