@@ -34,6 +34,8 @@ pub struct Policy {
     parts: ObservationParts,
     /// How many observations it sees side by side, which divides the observation's length.
     frames: usize,
+    /// Whether a goal comes behind them.
+    takes_goal: bool,
     step: u64,
 }
 
@@ -87,7 +89,7 @@ impl Policy {
     }
 
     /// The action for a raw observation `[observation]`, or for as many of them side by side as it sees [frames](Self::frames), oldest
-    /// first (a [`FrameStack`](crate::data::FrameStack) keeps them): `[action]` in the environment's own unit, or the index of the choice as
+    /// first (a [`FrameStack`](crate::data::FrameStack) keeps them), and behind them the goal if it [takes one](Self::takes_goal): `[action]` in the environment's own unit, or the index of the choice as
     /// one number.
     ///
     /// # Errors
@@ -195,9 +197,14 @@ impl Policy {
         Ok(())
     }
 
-    /// How many observations of its episode it sees side by side: 1, or what [`Dataset::frames`](crate::data::Dataset::frames) was.
+    /// How many observations of its episode it sees side by side: 1, or what [`Dataset::frame_stack`](crate::data::Dataset::frame_stack) was.
     pub fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// Whether it acts towards a goal, which is as wide as one observation and comes behind the last of them.
+    pub fn takes_goal(&self) -> bool {
+        self.takes_goal
     }
 
     /// What one observation consists of, part after part: the names, shapes and types of the data or of the environment that it was
@@ -206,7 +213,7 @@ impl Policy {
         &self.parts
     }
 
-    /// Numbers in what it acts on: one observation, or all frames of it.
+    /// Numbers in what it acts on: one observation, or all frames of it, and the goal.
     pub fn observation_size(&self) -> usize {
         self.mean.len()
     }
@@ -398,7 +405,10 @@ impl Parts {
         }
         let frames = preprocessing.frames;
         let parts = &preprocessing.parts;
-        if frames == 0 || frames.checked_mul(parts.width()) != Some(inputs) {
+        // A goal is as wide as one of the frames.
+        let fits = |side_by_side: usize| side_by_side.checked_mul(parts.width()) == Some(inputs);
+        let takes_goal = fits(frames.saturating_add(1));
+        if frames == 0 || !(fits(frames) || takes_goal) {
             return Err(misfit(format!(
                 "{inputs} elements cannot be {frames} observations of {parts} side by side"
             )));
@@ -417,7 +427,8 @@ impl Parts {
             rule,
             mean: mean.clone(),
             divisor: std.iter().map(|std| std + Normalizer::EPSILON).collect(),
-            frames: preprocessing.frames,
+            frames,
+            takes_goal,
             parts: preprocessing.parts,
             scale: preprocessing.action,
             input: vec![0.0; inputs],

@@ -325,4 +325,19 @@ fn a_policy_with_a_goal_is_played_towards_the_one_that_the_scene_gives() {
     ]);
     let earned: f64 = load(&collected).unwrap().returns()[0];
     assert!((earned - up).abs() < 1e-3, "{earned} {up}");
+
+    // It travels: the goal lies behind the observation.
+    let mut policy = Policy::load(&run).unwrap();
+    assert!(policy.takes_goal());
+    assert_eq!((policy.frames(), policy.observation_size()), (1, 6));
+    let mut pendulum = registry::make("Pendulum-v1").unwrap();
+    let mut observation = [0.0; 3];
+    pendulum.reset(Some(5), &mut observation).unwrap();
+    let mut total = 0.0;
+    for _ in 0..200 {
+        let seen = [&observation[..], &[1.0, 0.0, 0.0]].concat();
+        let action = policy.act(&seen).unwrap();
+        total += pendulum.step(action, &mut observation).unwrap().reward;
+    }
+    assert_eq!(total, up);
 }

@@ -19,7 +19,7 @@ pub(super) fn frames_of(order: &impl Order, row: usize, frames: usize) -> SmallV
     rows
 }
 
-/// The frames of one episode that is played: what a policy trained with [`Dataset::frames`](crate::data::Dataset::frames) acts on.
+/// The frames of one episode that is played: what a policy trained with [`Dataset::frame_stack`](crate::data::Dataset::frame_stack) acts on.
 ///
 /// ```
 /// use yarak::data::FrameStack;

@@ -115,3 +115,113 @@ fn columns(rows: &Tensor<2>, places: &[Range<usize>]) -> Tensor<2> {
         places => Tensor::cat(places.iter().map(column).collect(), 1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    fn input(frames: usize) -> EncoderInput {
+        let vector = |width| Space::from_bounds(&vec![(-1.0, 1.0); width]);
+        let space = Space::dict([
+            ("camera", Space::picture([16, 16, 3])),
+            ("force", vector(2)),
+            ("state", vector(3)),
+        ]);
+        EncoderInput::new(ObservationParts::of_space(&space), frames)
+    }
+
+    fn force() -> Combined {
+        Combined {
+            encoders: vec![PartEncoder {
+                part: "force".into(),
+                encoder: EncoderSettings::from(&[5]),
+            }],
+        }
+    }
+
+    fn actor(combined: Combined, input: &EncoderInput) -> Result<ActorNetwork, InitError> {
+        let init = &mut Random::<Init>::new(Seed(0));
+        let device = ComputeDevice::cpu().plain();
+        ActorNetwork::new(combined, ActorHead::Deterministic, input, 1, &device, init)
+    }
+
+    #[test]
+    fn each_part_has_its_own_features_and_the_rest_is_joined_as_it_is() {
+        for frames in [1, 2] {
+            let input = input(frames);
+            let module = force().init(&input, &Device::flex()).unwrap();
+            let width = 16 * 16 * 3 + 5;
+            let row: Vec<f32> = (0..frames * width).map(|it| it as f32 * 0.01).collect();
+            let row = Tensor::from_data(TensorData::new(row, [1, frames * width]), &Device::flex());
+            let features = Combined::forward(&module, row.clone());
+            // The force's 5, the camera's 256, the states.
+            assert_eq!(features.dims(), [1, 5 + 256 + 3 * frames]);
+            let rest = features.clone().narrow(1, 5 + 256, 3 * frames);
+            let states = input.places("state");
+            let states = Tensor::cat(
+                states
+                    .iter()
+                    .map(|it| row.clone().narrow(1, it.start, 3))
+                    .collect(),
+                1,
+            );
+            assert_eq!(rest.into_data(), states.into_data());
+            // Another force changes its own features alone.
+            let places = input.places("force");
+            let moved = row.slice_assign(
+                [0..1, places[0].clone()],
+                Tensor::from_floats([[7.0, -7.0]], &Device::flex()),
+            );
+            let other = Combined::forward(&module, moved);
+            let own = |features: &Tensor<2>| features.clone().narrow(1, 0, 5).into_data();
+            let others = |features: &Tensor<2>| {
+                let width = features.dims()[1];
+                features.clone().narrow(1, 5, width - 5).into_data()
+            };
+            assert_ne!(own(&features), own(&other));
+            assert_eq!(others(&features), others(&other));
+        }
+    }
+
+    #[test]
+    fn parts_that_are_not_there_and_encoders_that_do_not_fit_are_refused_by_name() {
+        let named = |part: &str, encoder: EncoderSettings| Combined {
+            encoders: vec![PartEncoder {
+                part: part.into(),
+                encoder,
+            }],
+        };
+        let refused = |combined| actor(combined, &input(1)).unwrap_err().to_string();
+        let said = refused(named("wrist", Cnn::default().into()));
+        assert!(
+            said.contains("no part `wrist`") && said.contains("`camera` u8 [16, 16, 3]"),
+            "{said}"
+        );
+        let said = refused(named("state", Cnn::default().into()));
+        assert!(
+            said.contains("`state` [3], which is none: take `Mlp()`"),
+            "{said}"
+        );
+        let said = refused(named("camera", EncoderSettings::default()));
+        assert!(said.contains("write `encoder: Cnn()`"), "{said}");
+        let mut twice = force();
+        twice.encoders.push(twice.encoders[0].clone());
+        assert!(refused(twice).contains("`force` has two encoders"));
+        let said = actor(Combined::default(), &input(1)).unwrap();
+        assert_eq!(said.trunk().encoder().name(), "Combined");
+    }
+
+    #[test]
+    fn a_perceptron_for_all_parts_is_refused() {
+        let init = &mut Random::<Init>::new(Seed(0));
+        let device = ComputeDevice::cpu().plain();
+        let head = ActorHead::Deterministic;
+        let actor = ActorNetwork::new(&[8], head, &input(1), 1, &device, init);
+        let said = actor.unwrap_err().to_string();
+        assert!(
+            said.contains("the picture `camera`") && said.contains("`encoder: Combined()`"),
+            "{said}"
+        );
+    }
+}
