@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use rust_hdf5::H5File;
 use yarak::data::Minibatches;
+use yarak::learner::Sampling;
 use yarak::prelude::*;
+use yarak::schedule::{FacilitatorPlugin, SchedulePlugin};
 
 fn main() {
     let rows = std::env::args()

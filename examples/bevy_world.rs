@@ -7,6 +7,11 @@
 //! `cargo run --release --example bevy_world` lets two policies play: random hops, and hops towards the carrot. An online
 //! algorithm's plugin takes the same place.
 
+use yarak::collect::{
+    ActRandomly, Action, Actions, Ended, EnvironmentRow, FinishedEpisodes, Observation,
+    Observations, OwnEnvironments, Restart, Reward,
+};
+use yarak::env::NumpyRandom;
 use yarak::prelude::*;
 
 /// Where somebody is on the lawn, in meters.

@@ -2,6 +2,9 @@
 //!
 //! `cargo run --release --example custom_algorithm -- train examples/percentile_bc.ron`
 
+use yarak::data::{Data, Minibatches};
+use yarak::learner::Sampling;
+use yarak::plugins::bc;
 use yarak::prelude::*;
 
 /// Behavior cloning on the best episodes alone (%BC in Chen et al. 2021, <https://arxiv.org/abs/2106.01345>).

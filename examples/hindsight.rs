@@ -4,6 +4,11 @@
 //!
 //! `cargo run --release --example hindsight` trains with it, `-- without` without; `-- with 20000` for so many steps.
 
+use yarak::collect::{
+    Action, Ended, EnvironmentRow, Observation, OwnEnvironments, Restart, Reward,
+};
+use yarak::data::Replayed;
+use yarak::env::NumpyRandom;
 use yarak::prelude::*;
 
 /// How many bits there are, and steps in an episode.

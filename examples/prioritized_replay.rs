@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release --example prioritized_replay -- train examples/prioritized_replay.ron`
 
+use yarak::data::{Replayed, RowWeights};
+use yarak::plugins::dqn;
 use yarak::prelude::*;
 
 /// Draws rows of the replay buffer in proportion to how wrong the critic was about them, |δ|^α, and evens that out in the loss.

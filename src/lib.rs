@@ -124,6 +124,8 @@
 //!
 //! ```
 //! use yarak::prelude::*;
+//! use yarak::plugins::bc;
+//! use yarak::schedule::LearnOrder;
 //!
 //! /// Your own slot.
 //! #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]

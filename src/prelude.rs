@@ -14,59 +14,42 @@ pub use burn::tensor::{Device, Int, Tensor, TensorData};
 pub use burn::{self};
 pub use serde;
 
-pub use crate::app::{ConcludePlugin, RunPlugin, YarakPlugins};
-pub use crate::checkpoint::{
-    AppPersistExt, CheckpointError, Checkpoints, Persist, ResumeFrom, Snapshot, gather, restore,
-};
+pub use crate::app::{RunPlugin, YarakPlugins};
+pub use crate::checkpoint::{AppPersistExt as _, CheckpointError, Checkpoints, Persist, Snapshot};
 pub use crate::collect::{
-    ActRandomly, Action, Actions, AppEnvironmentExt, AppPersistEnvironmentsExt, Autoreset,
-    CollectError, Ended, EnvironmentRow, EnvironmentSystems, Environments, EpisodeStatistics,
-    EquationsExt, Exploration, Exploring, FinishedEpisode, FinishedEpisodes, GymnasiumWorkers,
-    NormalizeObservations, NormalizeReturns, Observation, Observations, OwnEnvironments, Restart,
-    Reward, SampledActions, SmallVector, State, StepCount, StepResults,
+    AppEnvironmentExt as _, AppPersistEnvironmentsExt as _, Environments, EquationsExt as _,
+    Exploring, StepResults,
 };
 pub use crate::data::{
-    Batch, Column, Data, Dataset, DiscreteActionsOnly, Divergence, Dones, Episode, EpisodeEnd,
-    EpisodeGoal, ExperiencePlugin, FixedRollout, FixedRolloutError, FixedRolloutPlugin, Folding,
-    Gathered, GoalMode, GoalPlugin, Goals, MinibatchPlugin, MinibatchSettings, Minibatches,
-    OffPolicySettings, Preprocessing, Replay, ReplayBuffer, Replayed, RolloutBatch, RolloutBuffer,
-    RolloutPlugin, RowWeights, Rule, Spaces, Transitions,
+    Batch, Dataset, Divergence, GoalMode, GoalPlugin, MinibatchPlugin, MinibatchSettings,
+    OffPolicySettings, Preprocessing, Replay, RolloutBatch, RolloutBuffer, RolloutPlugin,
 };
-pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
-pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Evaluation, Validation};
+pub use crate::env::{Environment, Space};
+pub use crate::evaluate::{Act, AppActingExt as _, Evaluation, Validation};
 pub use crate::learner::{
-    Actor, AppLearnerExt, AppRandomExt, AppTargetExt, ComputeDevice, Critic, CriticSettings,
-    Descent, DeviceError, Dropout, DropoutDraws, EnsembleSettings, Init, LearnerError, Learning,
-    Net, Network, NetworkSettings, Noise, Optim, Optimizer, OptimizerSettings, Purpose, Random,
-    Rate, Role, Sampling, Schedule, Seed, Span, Target, TargetUpdate, Tracking, Value,
+    Actor, AppLearnerExt as _, AppRandomExt as _, AppTargetExt as _, ComputeDevice, Critic,
+    CriticSettings, EnsembleSettings, Init, Learning, Net, Network, NetworkSettings, Noise,
+    Optimizer, OptimizerSettings, Purpose, Random, Role, Schedule, Seed, Span, Target,
+    TargetUpdate, Tracking, Value,
 };
-pub use crate::networks::{ActionSpaceError, AppTrainsOnExt, Networks, TrainsOn};
+pub use crate::networks::{AppTrainsOnExt as _, Networks, TrainsOn};
 pub use crate::nn::{
-    ActionDistribution, ActionVae, Activation, ActorHead, ActorNetwork, AppEncoderExt, Categorical,
-    Cnn, Combined, CriticHead, CriticNetwork, Deviation, DiagonalGaussian, Encoder,
-    EncoderSettings, GaussianMixture, GaussianSettings, InitError, Layers, MixtureSettings, Mlp,
-    MlpSettings, MlpShape, Perturbation, PolicyHead, SampledAction, Scalar, SquashedNormal,
-    StopGradient, Trunk, ValueBounds, Weights, log_sum_exp, losses, measures, register_encoder,
-    repeat_rows,
+    ActionDistribution, ActionVae, Activation, ActorHead, ActorNetwork, AppEncoderExt as _,
+    Categorical, Cnn, Combined, CriticHead, CriticNetwork, Deviation, DiagonalGaussian, Encoder,
+    EncoderSettings, GaussianSettings, Layers, MixtureSettings, Mlp, MlpSettings, Perturbation,
+    PolicyHead, Scalar, StopGradient as _, Weights, log_sum_exp, losses, measures, repeat_rows,
 };
-pub use crate::observation::{EncoderInput, ObservationParts};
+pub use crate::observation::EncoderInput;
 pub use crate::plugins::{
-    A2c, Bc, Bcq, Cql, Ddpg, Dqn, Iql, Ppo, Reinforce, Sac, Td3, Td3Bc, a2c, bc, bcq, cql, ddpg,
-    dqn, iql, on_policy, ppo, reinforce, sac, td3, td3_bc,
+    A2c, Bc, Bcq, Cql, Ddpg, Dqn, Iql, Ppo, Reinforce, Sac, Td3, Td3Bc, on_policy, sac, td3, td3_bc,
 };
 pub use crate::policy;
-pub use crate::report::{
-    ConsolePlugin, EarlyStopping, Goal, JsonLinesPlugin, Metrics, Reported, Reports, RunDirectory,
-    TensorBoard,
-};
-pub use crate::scene::{AppSceneExt, Bounds, FieldProblems, PluginKind, Settings};
+pub use crate::report::{Metrics, Reports};
+pub use crate::scene::{AppSceneExt as _, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
-    AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, EndNow,
-    EpochWindow, Epochs, Evaluate, EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn,
-    LearnOrder, LearnSystems, LearningStarts, NamedEdit, Outcome, Prepare, PrepareSystems, Report,
-    ReportSystems, RunError, Save, SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin,
-    StepRegistry, StepsPerCollect, Tick, TickPlugin, TimeBudget, Training, Validate,
-    ValidateSystems, after, between, every, take_failure, training,
+    AppCadenceExt as _, AppScheduleExt as _, AppStepExt as _, Clock, Collect, CollectSystems,
+    EpochWindow, InputError, Learn, LearnSystems, Prepare, PrepareSystems, Tick, Training,
+    Validate, ValidateSystems, after, every, training,
 };
 
 /// The default value of a type, where its name would be noise: `EpochWindow { start_epoch: Some(2), ..default() }`.

@@ -4,6 +4,7 @@ use crate::data::{
     ActionScale, Column, Data, Episode, EpisodeEnd, Normalizer, Parts, Transitions, split_episodes,
 };
 use crate::prelude::*;
+use crate::schedule::{FacilitatorPlugin, SchedulePlugin, take_failure};
 
 const EPISODES: usize = 20;
 const LENGTH: usize = 25;

@@ -7,13 +7,11 @@ use std::{
     cell::Cell,
     sync::atomic::{AtomicUsize, Ordering},
 };
+use yarak::checkpoint::gather;
 use yarak::data::{ActionScale, Normalizer};
 use yarak::nn::cpu::{Activation, Adam, AdamState, Gradients, Input, Kernels, MlpShape, Saved};
-use yarak::prelude::{
-    Actor, ActorHead, ActorNetwork, App, AppActingExt, AppLearnerExt, AppPersistExt, ComputeDevice,
-    FacilitatorPlugin, Init, Net, OptimizerSettings, Preprocessing, Random, Reports,
-    SchedulePlugin, Seed, gather, policy,
-};
+use yarak::prelude::*;
+use yarak::schedule::{FacilitatorPlugin, SchedulePlugin};
 
 /// The system's allocator, which counts.
 struct Counting;

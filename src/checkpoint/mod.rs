@@ -48,6 +48,7 @@ use bevy_ecs::prelude::*;
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::checkpoint::{gather, restore};
 ///
 /// #[derive(Resource, Default)]
 /// struct Lessons(u64);

@@ -17,6 +17,7 @@
 //!
 //! ```
 //! use yarak::prelude::*;
+//! use yarak::collect::{ActRandomly, FinishedEpisodes};
 //!
 //! let mut app = App::new();
 //! app.add_plugins((

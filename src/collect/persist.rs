@@ -20,6 +20,8 @@ pub trait AppPersistEnvironmentsExt {
     ///
     /// ```
     /// use yarak::prelude::*;
+    /// use yarak::checkpoint::{gather, restore};
+    /// use yarak::collect::EnvironmentRow;
     /// use yarak::prelude::serde::{Deserialize, Serialize};
     ///
     /// #[derive(Component, Serialize, Deserialize)]

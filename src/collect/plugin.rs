@@ -76,6 +76,8 @@ pub struct FinishedEpisodes(pub Vec<FinishedEpisode>);
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::collect::{Action, Actions, Ended, EnvironmentRow, Observation, Observations, OwnEnvironments, Restart, Reward};
+/// use yarak::schedule::{FacilitatorPlugin, SchedulePlugin};
 ///
 /// /// A frog on a line who wants to be at 10.
 /// #[derive(Component, Default)]

@@ -14,6 +14,7 @@ use crate::data::{Column, Preprocessing, ScaleError};
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::collect::Observations;
 ///
 /// let mut observations = Observations::new(2, 3);
 /// observations.row_mut(1).copy_from_slice(&[1.0, 2.0, 3.0]);
@@ -80,6 +81,7 @@ impl DerefMut for Observations {
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::collect::Actions;
 ///
 /// let device = ComputeDevice::cpu().plain();
 /// let mut actions = Actions::new(2, 1);

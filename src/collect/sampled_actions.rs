@@ -92,6 +92,7 @@ mod tests {
     use bevy_ecs::system::RunSystemOnce;
 
     use super::*;
+    use crate::collect::{Actions, Exploration, Observations, SampledActions};
     use crate::data::{ActionScale, Normalizer};
     use crate::prelude::*;
 

@@ -94,6 +94,7 @@ pub trait AppActingExt {
     ///
     /// ```
     /// use yarak::prelude::*;
+    /// use yarak::evaluate::Acting;
     ///
     /// fn stand_still(_: &World, observation: Tensor<2>) -> Option<Tensor<2>> {
     ///     Some(Tensor::zeros([observation.dims()[0], 1], &observation.device()))

@@ -10,6 +10,7 @@ use burn::tensor::Device;
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::learner::DeviceError;
 ///
 /// let device: ComputeDevice = "cpu".parse()?;
 /// assert_eq!(device.to_string(), "cpu");

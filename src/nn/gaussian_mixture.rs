@@ -12,6 +12,7 @@ use crate::random::{Purpose, Random};
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::nn::GaussianMixture;
 ///
 /// let device = ComputeDevice::cpu().plain();
 /// let mixture = GaussianMixture {
@@ -96,6 +97,7 @@ pub fn log_sum_exp(x: Tensor<2>) -> Tensor<1> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::GaussianMixture;
     use crate::prelude::*;
 
     fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

@@ -21,6 +21,7 @@ use crate::random::{Init, Random};
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::nn::MlpShape;
 ///
 /// let device = ComputeDevice::cpu().plain();
 /// let shape = MlpShape { members: 2, sizes: vec![14, 256, 256, 1], ..default() };
@@ -220,7 +221,9 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::learner::Dropout;
     use crate::nn::Activation;
+    use crate::nn::MlpShape;
     use crate::nn::dropout::{DropoutStream, draw_from};
     use crate::prelude::*;
 

@@ -13,6 +13,7 @@ impl Mlp {
     ///
     /// ```
     /// use yarak::prelude::*;
+    /// use yarak::nn::MlpShape;
     ///
     /// let device = ComputeDevice::cpu().plain();
     /// let shape = MlpShape { sizes: vec![4, 64, 2], ..default() };

@@ -63,6 +63,7 @@ impl SquashedNormal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::SquashedNormal;
     use crate::prelude::*;
 
     fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

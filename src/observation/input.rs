@@ -12,6 +12,7 @@ use super::{ObservationParts, Picture};
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::observation::{EncoderInput, ObservationParts};
 ///
 /// let space = Space::dict([
 ///     ("camera", Space::picture([32, 32, 3])),

@@ -32,6 +32,7 @@ pub enum PartKind {
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::observation::ObservationParts;
 ///
 /// let parts = ObservationParts::of_space(&Space::dict([
 ///     ("achieved_goal", Space::from_bounds(&[(0.0, 1.0); 2])),

@@ -8,6 +8,7 @@ use super::{ObservationPart, PartKind};
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::observation::{EncoderInput, ObservationParts};
 ///
 /// let part = ObservationParts::of_space(&Space::picture([16, 24, 3]));
 /// let picture = EncoderInput::new(part, 1).picture().unwrap();

@@ -21,6 +21,7 @@ pub fn training<R: Send + Sync + 'static>() -> impl SystemCondition<()> {
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::schedule::{SchedulePlugin, TickPlugin};
 ///
 /// struct Teacher;
 /// #[derive(Resource, Default)]

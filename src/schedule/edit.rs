@@ -109,6 +109,7 @@ pub(crate) struct ScheduleEdits {
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::schedule::SchedulePlugin;
 ///
 /// #[derive(Resource, Default)]
 /// struct Said(Vec<&'static str>);

@@ -45,6 +45,7 @@ pub struct LearningStarts(pub u64);
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::schedule::{Cadence, Epochs};
 ///
 /// #[derive(Resource)]
 /// struct Divergence(f32);

@@ -40,6 +40,7 @@ impl Error for Failure {}
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::schedule::{SchedulePlugin, take_failure};
 ///
 /// fn load() -> Result {
 ///     std::fs::read("no such file").map_err(InputError::new)?;
@@ -78,6 +79,7 @@ impl Error for InputError {
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::schedule::{RunError, SchedulePlugin, take_failure};
 ///
 /// fn save() -> Result {
 ///     std::fs::write("no/such/folder", "").map_err(RunError::new)?;
@@ -224,6 +226,7 @@ pub fn take_failure() -> Option<Failure> {
 mod tests {
     use super::*;
     use crate::prelude::*;
+    use crate::schedule::SchedulePlugin;
 
     #[test]
     fn a_tracked_tensor_that_meets_a_plain_one_is_told_with_the_step_and_the_word_to_write() {

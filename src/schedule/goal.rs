@@ -18,6 +18,7 @@ impl Goal {
     ///
     /// ```
     /// use yarak::prelude::*;
+    /// use yarak::report::Goal;
     ///
     /// assert!(Goal::Largest.improves(2.0, Some(1.0), 0.5) && !Goal::Largest.improves(1.5, Some(1.0), 0.5));
     /// assert!(Goal::Smallest.improves(0.9, Some(1.0), 0.0) && !Goal::Smallest.improves(1.0, Some(1.0), 0.0));

@@ -36,6 +36,7 @@ impl Slot {
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::schedule::{LearnOrder, SchedulePlugin};
 ///
 /// let mut app = App::new();
 /// app.add_plugins(SchedulePlugin);

@@ -49,6 +49,7 @@ pub trait AppStepExt {
     ///
     /// ```
     /// use yarak::prelude::*;
+    /// use yarak::schedule::{SchedulePlugin, StepRegistry};
     ///
     /// fn hold_still() {}
     ///

@@ -8,9 +8,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use rust_hdf5::H5File;
+use yarak::data::Data;
 use yarak::data::convert::{self, Target};
 use yarak::data::{LoadError, Minibatches};
+use yarak::learner::Sampling;
 use yarak::prelude::*;
+use yarak::schedule::{FacilitatorPlugin, SchedulePlugin, take_failure};
 
 const ROWS: usize = 6_000;
 

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use yarak::collect::{Actions, Autoreset, FinishedEpisodes, GymnasiumWorkers, Observations};
 use yarak::env::{EnvironmentError, registry};
 use yarak::prelude::*;
+use yarak::schedule::take_failure;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const YARAK: &str = env!("CARGO_BIN_EXE_yarak");

@@ -5,8 +5,13 @@
 use std::path::Path;
 
 use safetensors::SafeTensors;
+use yarak::checkpoint::{ResumeFrom, gather};
+use yarak::collect::{
+    Actions, Autoreset, FinishedEpisodes, NormalizeObservations, NormalizeReturns, Observations,
+};
 use yarak::collect::{ObservationMoments, StepResults};
 use yarak::prelude::*;
+use yarak::schedule::take_failure;
 
 const ROWS: usize = 3;
 

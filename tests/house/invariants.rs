@@ -15,6 +15,23 @@ fn assert_nowhere(sources: &[Source], words: &[&str], why: &str) {
     assert!(places.is_empty(), "{why}\n{}", places.join("\n"));
 }
 
+/// Bevy's and Burn's own names come on top; a trait that is there for its methods has none.
+#[test]
+fn the_prelude_has_at_most_120_names_of_ours() {
+    let text = fs::read_to_string(Path::new(ROOT).join("src/prelude.rs")).unwrap();
+    let ours = text.split("pub use crate::").skip(1);
+    let names = ours.flat_map(|item| {
+        let item = item.split(';').next().unwrap();
+        let list = item.split_once('{').map_or(item, |(_, list)| list);
+        list.trim_end_matches('}').split(',')
+    });
+    let named = names.map(str::trim);
+    let count = named
+        .filter(|name| !name.is_empty() && !name.ends_with(" as _"))
+        .count();
+    assert!((100..=120).contains(&count), "{count} names");
+}
+
 #[test]
 fn an_algorithm_is_written_with_the_prelude_alone() {
     for source in sources(&["plugins"]) {

@@ -1,6 +1,10 @@
 //! An encoder of somebody's own is in every algorithm: it trains, repeats and resumes bit for bit, drops in training and nowhere
 //! else, and leaves with the policy.
 
+use yarak::checkpoint::gather;
+use yarak::evaluate::Acting;
+use yarak::nn::register_encoder;
+use yarak::observation::EncoderInput;
 use yarak::policy;
 use yarak::prelude::*;
 use yarak::scene::{Scene, SceneRegistry};

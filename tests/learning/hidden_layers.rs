@@ -1,7 +1,9 @@
 //! Every network of an algorithm has the hidden layers that its settings say: their activation, their normalization, and their
 //! dropout, in the steps that train it and nowhere else.
 
+use yarak::data::Spaces;
 use yarak::env::Space;
+use yarak::learner::{Dropout, DropoutDraws};
 use yarak::prelude::*;
 
 use crate::small_run::{fed, file, some_rows, step};

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
+use yarak::evaluate::Acting;
 use yarak::prelude::*;
 
 use crate::small_run::{
@@ -215,7 +216,9 @@ fn cql(lagrange: Option<f32>) -> Cql {
 /// Gives the step its uniform draws.
 fn with_uniforms(reference: &Reference) -> impl FnMut(&mut App, usize) {
     |app, t| {
-        let mut uniform = app.world_mut().resource_mut::<Random<cql::Uniform>>();
+        let mut uniform = app
+            .world_mut()
+            .resource_mut::<Random<yarak::plugins::cql::Uniform>>();
         uniform.give_uniforms(reference.f32(&format!("batch{t}/uniforms")));
     }
 }

@@ -4,7 +4,12 @@
 use std::collections::BTreeMap;
 
 use yarak::checkpoint::RestorePlugin;
+use yarak::checkpoint::{ResumeFrom, gather};
+use yarak::collect::{Autoreset, NormalizeObservations, NormalizeReturns};
+use yarak::data::FixedRollout;
 use yarak::prelude::*;
+use yarak::report::Reported;
+use yarak::schedule::{FacilitatorPlugin, Outcome, SchedulePlugin};
 
 use crate::small_run::{assert_close, column, given, host, metrics, prepare, set, step, tensor};
 

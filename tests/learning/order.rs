@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
+use yarak::plugins::bc;
 use yarak::prelude::*;
+use yarak::schedule::{
+    EvaluateSystems, LearnOrder, NamedEdit, ScheduleErrors, SchedulePlugin, TickPlugin, between,
+};
 use yarak::schedule::{GraphFormat, draw};
 
 use crate::small_run::*;

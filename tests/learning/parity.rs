@@ -18,6 +18,7 @@ use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 use yarak::data::{Experienced, generalized_advantages};
+use yarak::data::{FixedRollout, Spaces};
 use yarak::learner::Piece;
 use yarak::prelude::*;
 

@@ -1,5 +1,8 @@
 //! Prioritized replay and hindsight relabelling, each written from outside as a system or two over the shipped DQN.
 
+use yarak::checkpoint::{ResumeFrom, gather};
+use yarak::data::{ReplayBuffer, RowWeights};
+use yarak::plugins::dqn;
 use yarak::prelude::*;
 
 #[allow(dead_code)] // Its `main` is the example's.

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use yarak::checkpoint::HostTensor;
+use yarak::checkpoint::{gather, restore};
 use yarak::data::{ActionScale, Column, Episode, EpisodeEnd, Normalizer, Parts, Split};
+use yarak::data::{Data, FixedRolloutPlugin, Transitions};
 use yarak::prelude::*;
+use yarak::schedule::{FacilitatorPlugin, Outcome, ScheduleErrors, SchedulePlugin, take_failure};
 
 /// What one step learns from.
 #[derive(Clone, Default)]

@@ -6,7 +6,11 @@
 use std::collections::BTreeMap;
 
 use yarak::data::{EpisodeEnd, Minibatches};
+use yarak::learner::Sampling;
+use yarak::nn::ValueBounds;
 use yarak::prelude::*;
+use yarak::report::Reported;
+use yarak::schedule::{Report, take_failure};
 
 use crate::small_run::*;
 

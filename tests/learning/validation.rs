@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use yarak::checkpoint::HostTensor;
+use yarak::data::Data;
 use yarak::data::EpisodeEnd;
 use yarak::prelude::*;
+use yarak::schedule::{Outcome, take_failure};
 
 use crate::small_run::*;
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use yarak::data::convert::{Target, write};
 use yarak::data::{Minibatches, load};
 use yarak::prelude::*;
+use yarak::schedule::{FacilitatorPlugin, SchedulePlugin, take_failure};
 
 use crate::room::{Told, yarak};
 

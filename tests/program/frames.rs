@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use yarak::checkpoint::{ResumeFrom, gather};
+use yarak::data::ReplayBuffer;
 use yarak::data::{FrameStack, Minibatches, load};
 use yarak::env::registry;
 use yarak::policy::Policy;
 use yarak::prelude::*;
+use yarak::schedule::{FacilitatorPlugin, SchedulePlugin, take_failure};
 
 use crate::room::yarak;
 

@@ -2,8 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use yarak::checkpoint::gather;
+use yarak::collect::{EnvironmentRow, Observation, OwnEnvironments, Restart, Reward};
+use yarak::data::{EpisodeGoal, Goals, ReplayBuffer};
+use yarak::observation::ObservationParts;
 use yarak::observation::PartKind;
 use yarak::prelude::*;
+use yarak::schedule::{FacilitatorPlugin, Outcome, SchedulePlugin};
 
 /// What the policy was shown at each step of all environments.
 #[derive(Resource, Default)]

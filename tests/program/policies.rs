@@ -3,15 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use yarak::checkpoint::load;
+use yarak::checkpoint::{gather, load};
 use yarak::env::registry;
+use yarak::evaluate::Acting;
 use yarak::policy::{Policy, PolicyError};
 use yarak::prelude::{
-    Acting, Activation, App, AppExit, Bc, Bcq, Checkpoints, ComputeDevice, Cql, Dataset, Ddpg, Dqn,
+    Activation, App, AppExit, Bc, Bcq, Checkpoints, ComputeDevice, Cql, Dataset, Ddpg, Dqn,
     EncoderSettings, Environments, Iql, MinibatchSettings, MlpSettings, NetworkSettings, Noise,
     OffPolicySettings, Plugin, PluginGroup, PolicyHead, Ppo, Preprocessing, Random, Replay,
     RunPlugin, Sac, Schedule, ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor, TensorData, World,
-    YarakPlugins, default, gather,
+    YarakPlugins, default,
 };
 
 use crate::room::yarak;

@@ -10,6 +10,7 @@ use crate::data::{Column, Normalizer, ScaleError};
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::data::Gathered;
 ///
 /// let mut gathered = Gathered::new([2, 1]);
 /// gathered.row_ids.push(7);

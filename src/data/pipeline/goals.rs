@@ -22,6 +22,7 @@ pub enum GoalMode {
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::data::Goals;
 ///
 /// let mut app = App::new();
 /// app.add_plugins(GoalPlugin { mode: Some(GoalMode::Last) });

@@ -26,6 +26,7 @@ const PIECE: usize = 16_384;
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::data::{EpisodeEnd, ReplayBuffer};
 ///
 /// // Two environments, whose second ends an episode in the run's step 1.
 /// let mut buffer = ReplayBuffer::new(100, 2, 1, 1);

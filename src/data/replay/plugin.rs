@@ -178,6 +178,7 @@ fn record_steps(
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::data::Replayed;
 ///
 /// /// Draws rows of the newest tenth alone.
 /// fn draw_the_newest(mut replayed: Replayed) -> Result {

@@ -16,6 +16,8 @@ use crate::checkpoint::{Blob, CheckpointError, Persist, Snapshot};
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::data::{ReplayBuffer, RowWeights};
+/// use yarak::learner::Sampling;
 ///
 /// let mut buffer = ReplayBuffer::new(4, 1, 1, 1);
 /// let mut steps = StepResults::new(1, 1, 1);

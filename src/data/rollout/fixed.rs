@@ -21,6 +21,8 @@ use crate::schedule::InputError;
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::data::{Column, FixedRollout};
+/// use yarak::schedule::{FacilitatorPlugin, Outcome, SchedulePlugin};
 ///
 /// let column = |values: &[f32], width| Column { values: values.to_vec(), width };
 /// let rows = FixedRollout {

@@ -20,6 +20,8 @@ use crate::scene::Bounds;
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::nn::InitError;
+/// use yarak::observation::{EncoderInput, ObservationParts};
 ///
 /// let picture = EncoderInput::new(ObservationParts::of_space(&Space::picture([32, 32, 3])), 1);
 /// let init = &mut Random::<Init>::new(Seed(0));

@@ -119,6 +119,8 @@ fn columns(rows: &Tensor<2>, places: &[Range<usize>]) -> Tensor<2> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::InitError;
+    use crate::observation::{EncoderInput, ObservationParts};
     use crate::prelude::*;
 
     fn input(frames: usize) -> EncoderInput {

@@ -39,6 +39,7 @@ pub use table::{AppEncoderExt, register_encoder};
 /// ```
 /// use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 /// use yarak::prelude::*;
+/// use yarak::observation::EncoderInput;
 ///
 /// /// A hidden layer with a shortcut around it.
 /// #[derive(Clone, Debug, Reflect)]

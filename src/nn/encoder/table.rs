@@ -66,6 +66,7 @@ pub(super) fn name_of<E: Encoder>() -> &'static str {
 ///
 /// ```
 /// # use yarak::prelude::*;
+/// # use yarak::nn::register_encoder;
 /// // In a program that only acts: before `policy::Policy::load`.
 /// register_encoder::<MlpSettings>()?;
 /// # Ok::<(), yarak::scene::RegistryError>(())

@@ -4,6 +4,7 @@ mod discrete_actions;
 mod rounds;
 
 use bevy_ecs::system::ScheduleSystem;
+use yarak::plugins::bc;
 use yarak::prelude::*;
 use yarak::testing::{Mistake, Trial};
 

@@ -1,6 +1,7 @@
 //! Mistakes in a plugin that learns from rounds of its own samples: PPO with another step.
 
 use bevy_ecs::system::ScheduleSystem;
+use yarak::plugins::ppo;
 use yarak::prelude::*;
 use yarak::testing::{Mistake, Trial};
 
