@@ -10,11 +10,11 @@ use super::{ObservationPart, PartKind};
 /// use yarak::prelude::*;
 /// use yarak::observation::{EncoderInput, ObservationParts};
 ///
-/// let part = ObservationParts::of_space(&Space::picture([16, 24, 3]));
+/// let part = ObservationParts::of_space(&Space::picture([20, 24, 3]));
 /// let picture = EncoderInput::new(part, 1).picture().unwrap();
-/// let rows = Tensor::ones([5, 16 * 24 * 3], &ComputeDevice::cpu().plain()) * 255.0;
+/// let rows = Tensor::ones([5, 20 * 24 * 3], &ComputeDevice::cpu().plain()) * 255.0;
 /// let seen = picture.planes(rows);
-/// assert_eq!(seen.dims(), [5, 3, 16, 24]);
+/// assert_eq!(seen.dims(), [5, 3, 20, 24]);
 /// assert_eq!(seen.max().into_scalar::<f32>(), 1.0);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +32,14 @@ pub struct Picture {
 }
 
 /// The least height and width of a picture: a smaller field of bytes is a grid of codes, as MiniGrid's 7x7x3 is.
-const LEAST: usize = 16;
+const LEAST: usize = 20;
 
 impl Picture {
     /// The greatest value of a byte: what pictures are divided by.
     pub const WHITE: f32 = 255.0;
 
     /// The picture that a part is; `None` where it is none: a picture is of bytes, `[height, width]`, `[height, width, channels]` or
-    /// `[channels, height, width]`, and at least 16 pixels high and wide.
+    /// `[channels, height, width]`, and at least 20 pixels high and wide.
     pub fn of_part(part: &ObservationPart, frames: usize) -> Option<Self> {
         let (height, width, channels, channels_first) = match part.shape[..] {
             [height, width] => (height, width, 1, false),

@@ -44,7 +44,8 @@ pub struct Cnn {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
 #[reflect(Default)]
 pub enum Convolutions {
-    /// 16 filters of 4x4 pixels, then 32 of 4x4, each moving by 2: for pictures of 16 to some 64 pixels.
+    /// 16 filters of 8x8 pixels moving by 4, then 32 of 4x4 by 2: what DQN began with (Mnih et al. 2013, "Playing Atari with Deep
+    /// Reinforcement Learning", <https://arxiv.org/abs/1312.5602>). From 20 pixels on.
     #[default]
     Small,
     /// 32 filters of 8x8 pixels moving by 4, 64 of 4x4 by 2, 64 of 3x3 by 1: what DQN played Atari's games with, at 84 pixels (Mnih et
@@ -56,7 +57,7 @@ impl Convolutions {
     /// Filters, kernel and stride of each.
     fn layers(self) -> &'static [(usize, usize, usize)] {
         match self {
-            Convolutions::Small => &[(16, 4, 2), (32, 4, 2)],
+            Convolutions::Small => &[(16, 8, 4), (32, 4, 2)],
             Convolutions::Nature => &[(32, 8, 4), (64, 4, 2), (64, 3, 1)],
         }
     }
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_least_pictures_leave_one_field() {
-        assert_eq!(Convolutions::Small.least(), 10);
+        assert_eq!(Convolutions::Small.least(), 20);
         assert_eq!(Convolutions::Nature.least(), 36);
     }
 }

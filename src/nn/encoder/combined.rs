@@ -126,7 +126,7 @@ mod tests {
     fn input(frames: usize) -> EncoderInput {
         let vector = |width| Space::from_bounds(&vec![(-1.0, 1.0); width]);
         let space = Space::dict([
-            ("camera", Space::picture([16, 16, 3])),
+            ("camera", Space::picture([20, 20, 3])),
             ("force", vector(2)),
             ("state", vector(3)),
         ]);
@@ -153,7 +153,7 @@ mod tests {
         for frames in [1, 2] {
             let input = input(frames);
             let module = force().init(&input, &Device::flex()).unwrap();
-            let width = 16 * 16 * 3 + 5;
+            let width = 20 * 20 * 3 + 5;
             let row: Vec<f32> = (0..frames * width).map(|it| it as f32 * 0.01).collect();
             let row = Tensor::from_data(TensorData::new(row, [1, frames * width]), &Device::flex());
             let features = Combined::forward(&module, row.clone());
@@ -197,7 +197,7 @@ mod tests {
         let refused = |combined| actor(combined, &input(1)).unwrap_err().to_string();
         let said = refused(named("wrist", Cnn::default().into()));
         assert!(
-            said.contains("no part `wrist`") && said.contains("`camera` u8 [16, 16, 3]"),
+            said.contains("no part `wrist`") && said.contains("`camera` u8 [20, 20, 3]"),
             "{said}"
         );
         let said = refused(named("state", Cnn::default().into()));
