@@ -30,6 +30,7 @@ mod normalizer;
 mod parts;
 mod picture;
 pub(crate) mod pipeline;
+mod recorded;
 mod replay;
 mod rollout;
 mod seen;
@@ -59,6 +60,7 @@ pub use pipeline::{
     Batch, EpisodeGoal, FoldError, Folded, Folding, FrameStack, Gathered, GoalMode, GoalPlugin,
     Goals, ViewError, Window, Windows, fold,
 };
+pub use recorded::Recorded;
 pub use replay::{ExperiencePlugin, Replay, ReplayBuffer, Replayed, RowWeights, WeightError};
 pub use rollout::{
     Divergence, Experienced, FixedRollout, FixedRolloutError, FixedRolloutPlugin, RolloutBatch,
