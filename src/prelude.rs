@@ -26,11 +26,12 @@ pub use crate::collect::{
     Reward, SampledActions, SmallVector, State, StepCount, StepResults,
 };
 pub use crate::data::{
-    Batch, Column, Data, Dataset, DiscreteActionsOnly, Divergence, Dones, Episode, EpisodeEnd,
-    EpisodeGoal, ExperiencePlugin, FixedRollout, FixedRolloutError, FixedRolloutPlugin, Folding,
-    Gathered, GoalMode, GoalPlugin, Goals, MinibatchPlugin, MinibatchSettings, Minibatches,
-    ObservationParts, OffPolicySettings, Preprocessing, Replay, ReplayBuffer, Replayed,
-    RolloutBatch, RolloutBuffer, RolloutPlugin, RowWeights, Rule, Spaces, Transitions,
+    AppLearnsFromExt, Batch, Column, Data, Dataset, DiscreteActionsOnly, Divergence, Dones,
+    Episode, EpisodeEnd, EpisodeGoal, ExperiencePlugin, FixedRollout, FixedRolloutError,
+    FixedRolloutPlugin, Folding, Gathered, GoalMode, GoalPlugin, Goals, LearnsFrom,
+    MinibatchPlugin, MinibatchSettings, Minibatches, ObservationParts, OffPolicySettings,
+    Preprocessing, Replay, ReplayBuffer, Replayed, RolloutBatch, RolloutBuffer, RolloutPlugin,
+    RowWeights, Rule, Spaces, Transitions,
 };
 pub use crate::env::{Drawing, Dynamics, Environment, NumpyRandom, Shape, Space};
 pub use crate::evaluate::{Act, Acting, AppActingExt, Episodes, Evaluation, Validation};
@@ -59,12 +60,12 @@ pub use crate::report::{
 };
 pub use crate::scene::{AppSceneExt, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
-    AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect, CollectSystems, EndNow,
-    EpochWindow, Epochs, Evaluate, EvaluateSystems, FacilitatorPlugin, Failure, InputError, Learn,
-    LearnOrder, LearnSystems, LearningStarts, NamedEdit, Outcome, Prepare, PrepareSystems, Report,
-    ReportSystems, RunError, Save, SaveSystems, ScheduleError, ScheduleErrors, SchedulePlugin,
-    StepRegistry, StepsPerCollect, Tick, TickPlugin, TimeBudget, Training, Validate,
-    ValidateSystems, after, between, every, take_failure, training,
+    AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect,
+    CollectSystems, EndNow, EpochWindow, Epochs, Evaluate, EvaluateSystems, FacilitatorPlugin,
+    Failure, InputError, Learn, LearnOrder, LearnSystems, LearningStarts, NamedEdit, Outcome,
+    Prepare, PrepareSystems, Report, ReportSystems, RunError, Save, SaveSystems, ScheduleError,
+    ScheduleErrors, SchedulePlugin, StepRegistry, StepsPerCollect, Tick, TickPlugin, TimeBudget,
+    Training, Validate, ValidateSystems, after, between, every, take_failure, training,
 };
 
 /// The default value of a type, where its name would be noise: `EpochWindow { start_epoch: Some(2), ..default() }`.

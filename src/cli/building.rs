@@ -9,7 +9,7 @@ use super::error::CliError;
 use crate::app::{ConcludePlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
-use crate::data::{Dataset, Preprocessing, Replay, SearchFolders};
+use crate::data::{AlgorithmName, Dataset, Preprocessing, Replay, SearchFolders};
 use crate::evaluate::{Evaluation, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::networks::TrainsOn;
@@ -141,6 +141,9 @@ impl Program {
                 .insert_resource(ResumeFrom(snapshot.clone()));
             Ok(())
         };
+        if let Some(algorithm) = algorithm(&app, scene) {
+            app.insert_resource(AlgorithmName(algorithm.to_owned()));
+        }
         let mut acts_only = false;
         let mut prepare_with: Option<&dyn Fn(&mut App)> = None;
         match purpose {
@@ -241,10 +244,7 @@ fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliErro
             Some("hold a share of the episodes out, such as validation: 0.1, or take `Validation` out".to_owned()),
         ));
     }
-    let learns = scene.plugins.iter().any(|plugin| {
-        let entry = registry(app).entry(plugin.scene_name());
-        entry.is_ok_and(|entry| entry.kind() == PluginKind::Algorithm)
-    });
+    let learns = algorithm(app, scene).is_some();
     // A scene without an algorithm, such as a template of one plugin, is a part of one to come.
     if let (Some(stopping), true) = (scene.settings::<EarlyStopping>(), learns) {
         for (beginning, made, by) in [
@@ -273,14 +273,18 @@ fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliErro
     Ok(problems.into_result()?)
 }
 
-/// Checks that the algorithm trains on such actions as the scene's environment has.
-fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
-    let names = scene.plugins.iter().map(|plugin| plugin.scene_name());
-    let mut algorithms = names.filter(|name| {
+/// The name of the scene's algorithm; none of a scene that is a part of one to come.
+fn algorithm<'s>(app: &App, scene: &'s Scene) -> Option<&'s str> {
+    let mut names = scene.plugins.iter().map(|plugin| plugin.scene_name());
+    names.find(|name| {
         let entry = registry(app).entry(name);
         entry.is_ok_and(|entry| entry.kind() == PluginKind::Algorithm)
-    });
-    let algorithm = algorithms.next().unwrap_or("the algorithm");
+    })
+}
+
+/// Checks that the algorithm trains on such actions as the scene's environment has.
+fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
+    let algorithm = algorithm(app, scene).unwrap_or("the algorithm");
     let mut problems = Problems::default();
     if let Err(error) = TrainsOn::check(app.world(), algorithm) {
         let place = match scene.settings::<Environments>() {

@@ -22,6 +22,7 @@ pub mod check;
 pub mod convert;
 mod dataset;
 pub mod hdf5;
+mod learns_from;
 mod loaded;
 mod memory;
 mod minibatch_settings;
@@ -49,6 +50,7 @@ pub use dataset::{
     Spaces, preload,
 };
 pub use hdf5::{DatasetFile, DiscreteActions, Dones, Key, Layout, LoadError, Reading, Rule, load};
+pub use learns_from::{AlgorithmName, AppLearnsFromExt, LearnsFrom};
 pub use loaded::{Data, DataRows, ScoredEpisode, StoredRows};
 pub use memory::Bytes;
 pub use minibatch_settings::{MinibatchSettings, OffPolicySettings};
