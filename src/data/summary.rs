@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use super::check::precision::Precision;
 use super::hdf5::{DatasetInfo, Dtype};
 use super::table::{Table, grouped, size};
 use super::{Column, DatasetFile, EpisodeEnd, Layout, LoadError, Reading, Transitions};
+
+/// Lines about rounded elements.
+const MOST_ROUNDED: usize = 6;
 
 /// A file's contents in numbers. `Display` is a page to read; `Serialize` is the same for a script.
 ///
@@ -47,6 +51,12 @@ pub struct Summary {
     pub returns: Spread,
     /// How the episodes end.
     pub ends: Ends,
+    /// Whether rewards were recorded; the returns are of zeros where they were not.
+    pub has_rewards: bool,
+    /// Whether it was recorded which steps are terminal.
+    pub has_ends: bool,
+    /// Columns with elements whose differences float32 cannot hold, whose [`ranges`](Self::ranges) are those of rounded numbers.
+    pub rounded: Vec<(&'static str, usize)>,
     /// Each element of observations, actions and rewards over all transitions.
     pub ranges: Vec<ElementRange>,
     /// The file's other datasets, which training does not read.
@@ -159,6 +169,13 @@ impl Summary {
             lengths: Spread::of(lengths),
             returns: Spread::of(transitions.returns()),
             ends,
+            has_rewards: dataset_file.recorded().rewards,
+            has_ends: dataset_file.recorded().ends,
+            rounded: Precision::of(dataset_file)?
+                .lost
+                .iter()
+                .map(|it| (it.column, it.element))
+                .collect(),
             ranges: ranges(&transitions),
             others: together(layout, &others),
         })
@@ -290,6 +307,12 @@ impl fmt::Display for Summary {
             "  ends         {terminated} terminal, {truncated} truncated, {unfinished} unfinished"
         )?;
 
+        let [rewards, terminals] = self.layout.columns_of_rewards_and_ends();
+        for (is_there, column) in [(self.has_rewards, rewards), (self.has_ends, terminals)] {
+            if !is_there {
+                writeln!(f, "  not recorded {column}")?;
+            }
+        }
         if let Some(discrete_actions) = self.discrete_actions {
             writeln!(
                 f,
@@ -304,7 +327,8 @@ impl fmt::Display for Summary {
         }
 
         let mut episodes = Table::new(["per episode", "min", "median", "mean", "max", "std"]);
-        for (name, spread) in [("length", self.lengths), ("return", self.returns)] {
+        let returns = self.has_rewards.then_some(("return", self.returns));
+        for (name, spread) in [("length", self.lengths)].into_iter().chain(returns) {
             let Spread {
                 min,
                 mean,
@@ -317,7 +341,8 @@ impl fmt::Display for Summary {
         episodes.write(f)?;
 
         let mut ranges = Table::new(["per transition", "min", "mean", "max", "std"]);
-        for range in &self.ranges {
+        let shown = |range: &&ElementRange| self.has_rewards || range.column != "reward";
+        for range in self.ranges.iter().filter(shown) {
             let name = match range.column {
                 "reward" => "reward".to_owned(),
                 column => format!("{column} {}", range.element),
@@ -333,6 +358,16 @@ impl fmt::Display for Summary {
             );
         }
         ranges.write(f)?;
+        for (column, element) in self.rounded.iter().take(MOST_ROUNDED) {
+            let name = match *column {
+                "reward" => "reward".to_owned(),
+                column => format!("{column} {element}"),
+            };
+            writeln!(
+                f,
+                "  {name} is rounded: float32 cannot hold its differences; see `yarak data check`"
+            )?;
+        }
 
         let width = self
             .columns
@@ -412,6 +447,9 @@ mod tests {
     #[test]
     fn a_page_is_aligned_and_a_script_finds_its_keys() {
         let summary = Summary {
+            has_rewards: true,
+            has_ends: true,
+            rounded: Vec::new(),
             file: PathBuf::from("data.hdf5"),
             layout: Layout::D4rl,
             bytes: 2_048,
