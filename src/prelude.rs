@@ -60,7 +60,7 @@ pub use crate::report::{
 };
 pub use crate::scene::{AppSceneExt, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
-    AppCadenceExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect,
+    AppCadenceExt, AppMetricsExt, AppScheduleExt, AppStepExt, Cadence, Clock, Collect,
     CollectSystems, EndNow, EpochWindow, Epochs, Evaluate, EvaluateSystems, FacilitatorPlugin,
     Failure, InputError, Learn, LearnOrder, LearnSystems, LearningStarts, NamedEdit, Outcome,
     Prepare, PrepareSystems, Report, ReportSystems, RunError, Save, SaveSystems, ScheduleError,

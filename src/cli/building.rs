@@ -10,12 +10,14 @@ use crate::app::{ConcludePlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
 use crate::data::{AlgorithmName, Dataset, Preprocessing, Replay, SearchFolders};
-use crate::evaluate::{Evaluation, Validation};
+use crate::evaluate::{EVALUATION_METRICS, Evaluation, NO_LOSSES, Validation, has_losses};
 use crate::learner::{ComputeDevice, Seed};
 use crate::networks::TrainsOn;
 use crate::plugins;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
-use crate::scene::{AppSceneExt, OrderEdit, PluginKind, Problems, Scene, SceneRegistry};
+use crate::scene::{
+    AppSceneExt, OrderEdit, PluginKind, Problems, Scene, SceneRegistry, suggestion,
+};
 use crate::schedule::{
     AppScheduleExt, Clock, FailSaved, Failure, LearnOrder, NamedEdit, Outcome, ScheduleErrors,
     StepRegistry, Training, take_failure,
@@ -245,8 +247,17 @@ fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliErro
         ));
     }
     let learns = algorithm(app, scene).is_some();
+    let stopping = scene.settings::<EarlyStopping>();
+    let stopping = stopping.map(|it| ("EarlyStopping.metric", it.metric.clone()));
+    let best = scene
+        .settings::<Checkpoints>()
+        .and_then(|it| it.best.clone());
+    // The default is no wish: a run without evaluation keeps no best.
+    let best = best.filter(|best| Some(best) != Checkpoints::default().best.as_ref());
+    let best = best.map(|best| ("Checkpoints.best", best));
+    let named = stopping.into_iter().chain(best);
     // A scene without an algorithm, such as a template of one plugin, is a part of one to come.
-    if let (Some(stopping), true) = (scene.settings::<EarlyStopping>(), learns) {
+    for (setting, metric) in named.filter(|_| learns) {
         for (beginning, made, by) in [
             (
                 "evaluate/",
@@ -259,15 +270,26 @@ fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliErro
                 "Validation",
             ),
         ] {
-            if stopping.metric.starts_with(beginning) && !made {
+            if metric.starts_with(beginning) && !made {
                 problems.push(scene.problem(
-                    "EarlyStopping.metric",
-                    format!("nothing in this scene makes `{}`", stopping.metric),
+                    setting,
+                    format!("nothing in this scene makes `{metric}`"),
                     Some(format!(
                         "add `{by}` to the plugins, or watch another metric"
                     )),
                 ));
             }
+        }
+        let is_evaluated = scene.settings::<Evaluation>().is_some();
+        if is_evaluated
+            && metric.starts_with("evaluate/")
+            && !EVALUATION_METRICS.contains(&metric.as_str())
+        {
+            problems.push(scene.problem(
+                setting,
+                format!("no evaluation makes `{metric}`"),
+                suggestion(&metric, EVALUATION_METRICS, "metrics of an evaluation"),
+            ));
         }
     }
     Ok(problems.into_result()?)
@@ -284,6 +306,7 @@ fn algorithm<'s>(app: &App, scene: &'s Scene) -> Option<&'s str> {
 
 /// Checks that the algorithm trains on such actions as the scene's environment has.
 fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
+    let learns = algorithm(app, scene).is_some();
     let algorithm = algorithm(app, scene).unwrap_or("the algorithm");
     let mut problems = Problems::default();
     if let Err(error) = TrainsOn::check(app.world(), algorithm) {
@@ -292,6 +315,10 @@ fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
             None => "Evaluation.env",
         };
         problems.push(scene.problem(place, error.to_string(), None));
+    }
+    let validates = scene.settings::<Validation>().is_some();
+    if validates && learns && !has_losses(app.world()) {
+        problems.push(scene.problem("Validation", NO_LOSSES, None));
     }
     Ok(problems.into_result()?)
 }
