@@ -43,6 +43,7 @@ impl Plugin for Bc {
             .add_learner::<Actor>(self.actor.optimizer.clone())
             .acts_with::<Actor>()
             .trains_on(TrainsOn::Continuous)
+            .learns_from(LearnsFrom::Actions)
             .add_systems(Startup, build_policy)
             .add_systems(Learn, clone_behavior.in_set(LearnSystems::Actor))
             .add_systems(Validate, validate.in_set(ValidateSystems::Losses));

@@ -21,8 +21,9 @@ pub use crate::collect::{
     Exploring, StepResults,
 };
 pub use crate::data::{
-    Batch, Dataset, Divergence, GoalMode, GoalPlugin, MinibatchPlugin, MinibatchSettings,
-    OffPolicySettings, Preprocessing, Replay, RolloutBatch, RolloutBuffer, RolloutPlugin,
+    AppLearnsFromExt as _, Batch, Dataset, Divergence, GoalMode, GoalPlugin, LearnsFrom,
+    MinibatchPlugin, MinibatchSettings, OffPolicySettings, Preprocessing, Replay, RolloutBatch,
+    RolloutBuffer, RolloutPlugin,
 };
 pub use crate::env::{Environment, Space};
 pub use crate::evaluate::{Act, AppActingExt as _, Evaluation, Validation};
@@ -47,9 +48,9 @@ pub use crate::policy;
 pub use crate::report::{Metrics, Reports};
 pub use crate::scene::{AppSceneExt as _, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
-    AppCadenceExt as _, AppScheduleExt as _, AppStepExt as _, Clock, Collect, CollectSystems,
-    EpochWindow, InputError, Learn, LearnSystems, Prepare, PrepareSystems, Tick, Training,
-    Validate, ValidateSystems, after, every, training,
+    AppCadenceExt as _, AppMetricsExt as _, AppScheduleExt as _, AppStepExt as _, Clock, Collect,
+    CollectSystems, EpochWindow, InputError, Learn, LearnSystems, Prepare, PrepareSystems, Tick,
+    Training, Validate, ValidateSystems, after, every, training,
 };
 
 /// The default value of a type, where its name would be noise: `EpochWindow { start_epoch: Some(2), ..default() }`.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{AppPersistExt, CheckpointError, CheckpointWriter, Persist, Snapshot, gather, restore};
 use crate::scene::{Bounds, FieldProblems, Settings, check_metric};
 use crate::schedule::{
-    AppCadenceExt, Clock, InputError, Report, ReportSystems, RunError, Save, SaveNow, SaveSystems,
+    AppCadenceExt, AppMetricsExt, Clock, InputError, Report, ReportSystems, RunError, Save,
+    SaveNow, SaveSystems,
 };
 use crate::schedule::{Goal, Reported, RunDirectory};
 
@@ -55,6 +56,14 @@ impl Settings for Checkpoints {
 
 impl Plugin for Checkpoints {
     fn build(&self, app: &mut App) {
+        // The default is no wish: a run without evaluation keeps no best.
+        if let Some(best) = self
+            .best
+            .as_ref()
+            .filter(|_| self.best != Self::default().best)
+        {
+            app.names_metric("Checkpoints.best", best);
+        }
         app.insert_resource(self.clone())
             .init_resource::<Best>()
             .init_resource::<Gathered>()

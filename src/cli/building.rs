@@ -9,13 +9,15 @@ use super::error::CliError;
 use crate::app::{ConcludePlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
-use crate::data::{Dataset, Preprocessing, Replay, SearchFolders};
-use crate::evaluate::{Evaluation, Validation};
+use crate::data::{AlgorithmName, Dataset, Preprocessing, Replay, SearchFolders};
+use crate::evaluate::{EVALUATION_METRICS, Evaluation, NO_LOSSES, Validation, has_losses};
 use crate::learner::{ComputeDevice, Seed};
 use crate::networks::TrainsOn;
 use crate::plugins;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
-use crate::scene::{AppSceneExt, OrderEdit, PluginKind, Problems, Scene, SceneRegistry};
+use crate::scene::{
+    AppSceneExt, OrderEdit, PluginKind, Problems, Scene, SceneRegistry, suggestion,
+};
 use crate::schedule::{
     AppScheduleExt, Clock, FailSaved, Failure, LearnOrder, NamedEdit, Outcome, ScheduleErrors,
     StepRegistry, Training, take_failure,
@@ -141,6 +143,9 @@ impl Program {
                 .insert_resource(ResumeFrom(snapshot.clone()));
             Ok(())
         };
+        if let Some(algorithm) = algorithm(&app, scene) {
+            app.insert_resource(AlgorithmName(algorithm.to_owned()));
+        }
         let mut acts_only = false;
         let mut prepare_with: Option<&dyn Fn(&mut App)> = None;
         match purpose {
@@ -241,12 +246,18 @@ fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliErro
             Some("hold a share of the episodes out, such as validation: 0.1, or take `Validation` out".to_owned()),
         ));
     }
-    let learns = scene.plugins.iter().any(|plugin| {
-        let entry = registry(app).entry(plugin.scene_name());
-        entry.is_ok_and(|entry| entry.kind() == PluginKind::Algorithm)
-    });
+    let learns = algorithm(app, scene).is_some();
+    let stopping = scene.settings::<EarlyStopping>();
+    let stopping = stopping.map(|it| ("EarlyStopping.metric", it.metric.clone()));
+    let best = scene
+        .settings::<Checkpoints>()
+        .and_then(|it| it.best.clone());
+    // The default is no wish: a run without evaluation keeps no best.
+    let best = best.filter(|best| Some(best) != Checkpoints::default().best.as_ref());
+    let best = best.map(|best| ("Checkpoints.best", best));
+    let named = stopping.into_iter().chain(best);
     // A scene without an algorithm, such as a template of one plugin, is a part of one to come.
-    if let (Some(stopping), true) = (scene.settings::<EarlyStopping>(), learns) {
+    for (setting, metric) in named.filter(|_| learns) {
         for (beginning, made, by) in [
             (
                 "evaluate/",
@@ -259,28 +270,44 @@ fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliErro
                 "Validation",
             ),
         ] {
-            if stopping.metric.starts_with(beginning) && !made {
+            if metric.starts_with(beginning) && !made {
                 problems.push(scene.problem(
-                    "EarlyStopping.metric",
-                    format!("nothing in this scene makes `{}`", stopping.metric),
+                    setting,
+                    format!("nothing in this scene makes `{metric}`"),
                     Some(format!(
                         "add `{by}` to the plugins, or watch another metric"
                     )),
                 ));
             }
         }
+        let is_evaluated = scene.settings::<Evaluation>().is_some();
+        if is_evaluated
+            && metric.starts_with("evaluate/")
+            && !EVALUATION_METRICS.contains(&metric.as_str())
+        {
+            problems.push(scene.problem(
+                setting,
+                format!("no evaluation makes `{metric}`"),
+                suggestion(&metric, EVALUATION_METRICS, "metrics of an evaluation"),
+            ));
+        }
     }
     Ok(problems.into_result()?)
 }
 
-/// Checks that the algorithm trains on such actions as the scene's environment has.
-fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
-    let names = scene.plugins.iter().map(|plugin| plugin.scene_name());
-    let mut algorithms = names.filter(|name| {
+/// The name of the scene's algorithm; none of a scene that is a part of one to come.
+fn algorithm<'s>(app: &App, scene: &'s Scene) -> Option<&'s str> {
+    let mut names = scene.plugins.iter().map(|plugin| plugin.scene_name());
+    names.find(|name| {
         let entry = registry(app).entry(name);
         entry.is_ok_and(|entry| entry.kind() == PluginKind::Algorithm)
-    });
-    let algorithm = algorithms.next().unwrap_or("the algorithm");
+    })
+}
+
+/// Checks that the algorithm trains on such actions as the scene's environment has.
+fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
+    let learns = algorithm(app, scene).is_some();
+    let algorithm = algorithm(app, scene).unwrap_or("the algorithm");
     let mut problems = Problems::default();
     if let Err(error) = TrainsOn::check(app.world(), algorithm) {
         let place = match scene.settings::<Environments>() {
@@ -288,6 +315,10 @@ fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
             None => "Evaluation.env",
         };
         problems.push(scene.problem(place, error.to_string(), None));
+    }
+    let validates = scene.settings::<Validation>().is_some();
+    if validates && learns && !has_losses(app.world()) {
+        problems.push(scene.problem("Validation", NO_LOSSES, None));
     }
     Ok(problems.into_result()?)
 }

@@ -209,9 +209,13 @@ impl Plot {
         let picture = DatasetPicture {
             title: name.to_string_lossy().into_owned(),
             subtitle: format!(
-                "{layout} layout, {} transitions in {} episodes",
+                "{layout} layout, {} transitions in {} episodes{}",
                 transitions.len(),
-                transitions.episodes().len()
+                transitions.episodes().len(),
+                match transitions.recorded().rewards {
+                    true => "",
+                    false => ", no rewards recorded: returns of 0",
+                }
             ),
             transitions: &transitions,
         };

@@ -12,7 +12,7 @@ use crate::evaluate::{Evaluation, reference_scores};
 use crate::report::curves::{Curve, Picture, Reference};
 use crate::report::json_lines;
 use crate::report::page::{Run, page};
-use crate::scene::foreign_metric;
+use crate::scene::{foreign_metric, suggestion};
 
 /// Make an HTML page with the learning curves of runs.
 ///
@@ -102,10 +102,11 @@ impl Report {
                     Some(here) => format!("`{metric}` is called `{here}` here"),
                     None => format!("no metric `{metric}`"),
                 };
+                let help = suggestion(metric, names.iter().copied(), "metrics");
                 return Err(CliError::input(format!(
-                    "{}: {why}; it has {}",
+                    "{}: {why}; {}",
                     first.name,
-                    names.join(", ")
+                    help.unwrap_or_default()
                 )));
             }
             curves.push(Curve { label, runs });

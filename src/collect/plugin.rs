@@ -20,7 +20,9 @@ use crate::checkpoint::{AppPersistExt, RestoreSystems};
 use crate::data::{ActionScale, EpisodeGoal, Normalizer, Preprocessing, Spaces, load_dataset};
 use crate::env::Space;
 use crate::report::Metrics;
-use crate::schedule::{Cadence, Collect, CollectSystems, InputError, StepsPerCollect};
+use crate::schedule::{
+    AppMetricsExt, Cadence, Collect, CollectSystems, InputError, StepsPerCollect,
+};
 
 /// What happens inside [`CollectSystems::Step`], in this order.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -177,6 +179,7 @@ impl Default for OwnEnvironments {
 impl Plugin for OwnEnvironments {
     fn build(&self, app: &mut App) {
         use EnvironmentSystems as E;
+        app.makes_metrics("rollout/");
         let (observation, action) = (self.observation.size(), self.action.size());
         let asked = Asked {
             parts: self.observations.clone(),

@@ -10,12 +10,14 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
-use super::hdf5::FileError;
+use super::hdf5::{FILTER_KEY, FileError, VALIDATION_FILTER_KEY};
+use super::learns_from::{Lacking, Needs};
 use super::split::{held_out_by, split};
 use super::streaming::Stored;
 use super::{
-    ActionScale, Bytes, Column, Data, DataRows, DatasetFile, Dones, Goals, LoadError, Normalizer,
-    Reading, Rule, ScaleError, Split, SplitError, StoredRows,
+    ActionScale, AlgorithmName, Bytes, Column, Data, DataRows, DatasetFile, Dones, Goals, Layout,
+    LearnsFrom, LoadError, Normalizer, Reading, Recorded, Rule, ScaleError, Split, SplitError,
+    StoredRows,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
 use crate::data::StepResults;
@@ -87,6 +89,20 @@ impl Settings for Dataset {
             problems.refuse(
                 "action_bounds",
                 "the first number must be below the second, as in (-1.0, 1.0)",
+            );
+        }
+        if let Some(character) = self
+            .path
+            .to_string_lossy()
+            .chars()
+            .find(|it| it.is_control())
+        {
+            problems.refuse(
+                "path",
+                format!(
+                    "holds {character:?}, which no name has: in a scene a backslash begins an escape; write / for \\, or put r before the \
+                     quote that opens the path"
+                ),
             );
         }
         if self.path.as_os_str().is_empty() {
@@ -283,6 +299,14 @@ pub enum DatasetError {
         /// What the environment's are.
         expected: String,
     },
+    /// Columns that the algorithm learns from and the file does not have.
+    #[error("{file}: {lacking}")]
+    Lacking {
+        /// The file.
+        file: String,
+        /// What lacks, for whom, and the ways out.
+        lacking: Lacking,
+    },
     /// Data of other parts than the environment shows.
     #[error(
         "{file}: {environment} is another task: {what}; choose parts that are there with `observations: [..]`, or train on data of that environment"
@@ -327,8 +351,20 @@ impl DatasetError {
                 "filter" => "Dataset.filter",
                 _ => "Dataset.validation_filter",
             },
+            DatasetError::Load(LoadError::EmptyFilter { is_validation, .. }) => match is_validation
+            {
+                true => "Dataset.validation_filter",
+                false => "Dataset.filter",
+            },
+            DatasetError::Load(LoadError::Unknown { what, .. }) => match *what {
+                FILTER_KEY => "Dataset.filter",
+                VALIDATION_FILTER_KEY => "Dataset.validation_filter",
+                "observation" => "Dataset.observations",
+                _ => "Dataset.path",
+            },
             DatasetError::Load(LoadError::NoStepLimit { .. }) => "Dataset.max_episode_steps",
             DatasetError::Load(_)
+            | DatasetError::Lacking { .. }
             | DatasetError::Scale { .. }
             | DatasetError::OtherActions { .. }
             | DatasetError::OtherParts { .. }
@@ -349,6 +385,7 @@ pub(crate) fn load_dataset(
     dataset: Res<Dataset>,
     folders: Option<Res<SearchFolders>>,
     spaces: Option<Res<Spaces>>,
+    (learns_from, algorithm): (Option<Res<LearnsFrom>>, Option<Res<AlgorithmName>>),
     goals: Option<Res<Goals>>,
     online: Option<Res<StepResults>>,
     acting: Option<Res<Preprocessing>>,
@@ -368,7 +405,8 @@ pub(crate) fn load_dataset(
         || dataset.path.clone(),
         |folders| folders.find(&dataset.path),
     );
-    let loaded = shared(&dataset, &file, spaces.as_deref()).map_err(InputError::new)?;
+    let needs = Needs::of(learns_from.as_deref(), algorithm.as_deref());
+    let loaded = shared(&dataset, &file, spaces.as_deref(), &needs).map_err(InputError::new)?;
     let mut preprocessing = loaded.preprocessing.clone();
     // What networks see is the frames and the goal, one after the other.
     let frames = dataset.frame_stack.max(1);
@@ -413,12 +451,14 @@ pub fn preload(world: &World) -> Result<Option<SharedDataset>, DatasetError> {
         Some(folders) => folders.find(&dataset.path),
         None => dataset.path.clone(),
     };
-    let loaded = shared(dataset, &file, world.get_resource::<Spaces>())?;
+    let needs = Needs::of(world.get_resource(), world.get_resource());
+    let loaded = shared(dataset, &file, world.get_resource::<Spaces>(), &needs)?;
     Ok(Some(SharedDataset(loaded)))
 }
 
 /// A dataset as several learners share it.
 struct Loaded {
+    layout: Layout,
     data: Data,
     preprocessing: Preprocessing,
 }
@@ -431,18 +471,38 @@ fn shared(
     dataset: &Dataset,
     file: &Path,
     spaces: Option<&Spaces>,
+    needs: &Needs,
 ) -> Result<Arc<Loaded>, DatasetError> {
     static LOADED: LazyLock<Mutex<HashMap<Key, Weak<Loaded>>>> = LazyLock::new(Mutex::default);
     // The lock is held while loading, so that learners that start together load once.
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let key = format!("{file:?} {dataset:?} {spaces:?} {:?}", modified(file));
     if let Some(there) = loaded.get(&key).and_then(Weak::upgrade) {
+        let recorded = there.data.recorded();
+        has_what_is_needed(needs, file, there.layout, recorded, dataset.dones)?;
         return Ok(there);
     }
-    let fresh = Arc::new(prepare(dataset, file, spaces)?);
+    let fresh = Arc::new(prepare(dataset, file, spaces, needs)?);
     loaded.retain(|_, weak| weak.strong_count() > 0);
     loaded.insert(key, Arc::downgrade(&fresh));
     Ok(fresh)
+}
+
+/// Refuses data that lack what the algorithm learns from.
+fn has_what_is_needed(
+    needs: &Needs,
+    file: &Path,
+    layout: Layout,
+    recorded: Recorded,
+    dones: Dones,
+) -> Result<(), DatasetError> {
+    match needs.lacking(layout, recorded, dones) {
+        None => Ok(()),
+        Some(lacking) => Err(DatasetError::Lacking {
+            file: file.display().to_string(),
+            lacking,
+        }),
+    }
 }
 
 fn modified(file: &Path) -> Option<std::time::SystemTime> {
@@ -455,6 +515,7 @@ fn prepare(
     dataset: &Dataset,
     file: &Path,
     spaces: Option<&Spaces>,
+    needs: &Needs,
 ) -> Result<Loaded, DatasetError> {
     let name = file.display().to_string();
     let scale_error = |error| DatasetError::Scale {
@@ -466,6 +527,8 @@ fn prepare(
         action_scale(dataset, spaces, actions, discrete_actions).map_err(scale_error)
     };
     let dataset_file = DatasetFile::open(file, &dataset.reading())?;
+    let (layout, recorded) = (dataset_file.layout(), dataset_file.recorded());
+    has_what_is_needed(needs, file, layout, recorded, dataset.dones)?;
     let parts = ObservationParts::of_keys(dataset_file.observation());
     of_the_same_task(&name, &parts, dataset_file.widths()[1], spaces)?;
     // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
@@ -500,6 +563,7 @@ fn prepare(
         let action = scale_of(&extremes, discrete_actions)?;
         stored.rescale(observation.clone(), action.clone());
         return Ok(Loaded {
+            layout,
             data: Data {
                 rows: DataRows::InFile(StoredRows {
                     stored: Arc::new(stored),
@@ -526,6 +590,7 @@ fn prepare(
     observation.apply(&mut transitions).map_err(scale_error)?;
     action.apply(&mut transitions).map_err(scale_error)?;
     Ok(Loaded {
+        layout,
         data: Data::in_memory(transitions, split, place),
         preprocessing: Preprocessing {
             parts,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 
 use super::streaming::Stored;
-use super::{Bytes, Episode, Split, Transitions};
+use super::{Bytes, Episode, Recorded, Split, Transitions};
 
 /// The transitions that a run learns from, preprocessed, and which of them are held out. Learners of one process that read the
 /// same file in the same way share one copy.
@@ -88,6 +88,14 @@ impl Data {
         match &self.rows {
             DataRows::InMemory(rows) => rows.discrete_actions(),
             DataRows::InFile(rows) => rows.discrete_actions,
+        }
+    }
+
+    /// Whether rewards and ends were recorded.
+    pub fn recorded(&self) -> Recorded {
+        match &self.rows {
+            DataRows::InMemory(rows) => rows.recorded(),
+            DataRows::InFile(rows) => rows.stored.dataset_file().recorded(),
         }
     }
 

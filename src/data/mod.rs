@@ -22,6 +22,7 @@ pub mod check;
 pub mod convert;
 mod dataset;
 pub mod hdf5;
+mod learns_from;
 mod loaded;
 mod memory;
 mod minibatch_settings;
@@ -30,6 +31,7 @@ mod normalizer;
 mod parts;
 mod picture;
 pub(crate) mod pipeline;
+mod recorded;
 mod replay;
 mod rollout;
 mod seen;
@@ -48,6 +50,7 @@ pub use dataset::{
     Spaces, preload,
 };
 pub use hdf5::{DatasetFile, DiscreteActions, Dones, Key, Layout, LoadError, Reading, Rule, load};
+pub use learns_from::{AlgorithmName, AppLearnsFromExt, LearnsFrom};
 pub use loaded::{Data, DataRows, ScoredEpisode, StoredRows};
 pub use memory::Bytes;
 pub use minibatch_settings::{MinibatchSettings, OffPolicySettings};
@@ -58,6 +61,7 @@ pub use pipeline::{
     Batch, EpisodeGoal, FoldError, Folded, Folding, FrameStack, Gathered, GoalMode, GoalPlugin,
     Goals, ViewError, Window, Windows, fold,
 };
+pub use recorded::Recorded;
 pub use replay::{ExperiencePlugin, Replay, ReplayBuffer, Replayed, RowWeights, WeightError};
 pub use rollout::{
     Divergence, Experienced, FixedRollout, FixedRolloutError, FixedRolloutPlugin, RolloutBatch,

@@ -24,17 +24,18 @@ use crate::observation::{ObservationParts, PartKind};
 pub struct Normalizer {
     /// Mean of each element, `[observation]`.
     pub mean: Vec<f32>,
-    /// Population standard deviation of each element, `[observation]`, at least 0.
+    /// Population standard deviation of each element, `[observation]`, at least 0; 1 of one that never changed.
     pub std: Vec<f32>,
 }
 
 impl Normalizer {
-    /// Added to the deviation, so that an element that never changes does not divide by 0.
+    /// Added to the deviation, so that an element that hardly changes does not divide by 0.
     pub const EPSILON: f32 = 1e-3;
 
     /// The mean and the population standard deviation of each element over all rows, computed in `f64`.
     ///
-    /// A column without rows gives the [identity](Self::identity).
+    /// The deviation of an element that never changes is taken as 1: where it moves after all, a network sees by how much, and not
+    /// a thousand times that. A column without rows gives the [identity](Self::identity).
     pub fn fit(column: &Column) -> Self {
         let rows = column.rows();
         if rows == 0 {
@@ -45,7 +46,7 @@ impl Normalizer {
             .map(|sum| sum / rows as f64)
             .collect::<Vec<_>>();
         let std = sum_rows(column, |element, value| (value - mean[element]).powi(2))
-            .map(|sum| (sum / rows as f64).sqrt() as f32)
+            .map(|sum| deviation(sum, rows))
             .collect();
         Self {
             mean: mean.into_iter().map(|mean| mean as f32).collect(),
@@ -73,10 +74,7 @@ impl Normalizer {
         })?;
         Ok(Self {
             mean: mean.iter().map(|mean| *mean as f32).collect(),
-            std: variance
-                .iter()
-                .map(|sum| (sum / rows as f64).sqrt() as f32)
-                .collect(),
+            std: variance.iter().map(|sum| deviation(*sum, rows)).collect(),
         })
     }
 
@@ -201,6 +199,14 @@ fn add(sums: &mut [f64], row: &[f32], term: impl Fn(usize, f64) -> f64) {
     }
 }
 
+/// The deviation of an element, from the sum of the squares.
+fn deviation(squares: f64, rows: usize) -> f32 {
+    match (squares / rows as f64).sqrt() as f32 {
+        0.0 => 1.0,
+        deviation => deviation,
+    }
+}
+
 /// Whether `length` values make whole rows.
 pub(super) fn whole_rows(length: usize, width: usize) -> bool {
     width > 0 && length.is_multiple_of(width)
@@ -243,7 +249,7 @@ mod tests {
             normalizer,
             Normalizer {
                 mean: vec![2.0, 5.0],
-                std: vec![1.0, 0.0]
+                std: vec![1.0, 1.0]
             }
         );
         normalizer.apply(&mut transitions).unwrap();
@@ -251,8 +257,26 @@ mod tests {
         assert_eq!(transitions.observation().values, [-one, 0.0, one, 0.0]);
         assert_eq!(
             transitions.next_observation().values,
-            [one, 0.0, 3.0 / (1.0 + 1e-3), 1.0 / 1e-3]
+            [one, 0.0, 3.0 / (1.0 + 1e-3), one]
         );
+    }
+
+    #[test]
+    fn an_element_that_never_changes_in_the_data_is_not_blown_up_where_it_moves() {
+        let values = [0.1, 7.0].repeat(1_000);
+        let fitted = Normalizer::fit(&Column { values, width: 2 });
+        assert_eq!(fitted.std, [1.0, 1.0]);
+        let mut moved = [0.6, 7.0];
+        fitted.apply_to_row(&mut moved).unwrap();
+        assert!(
+            (moved[0] - 0.5).abs() < 1e-3 && moved[1] == 0.0,
+            "{moved:?}"
+        );
+        let by_rows = Normalizer::fit_by::<()>(2, 1_000, |consume| {
+            (0..1_000).for_each(|_| consume(&[0.1, 7.0]));
+            Ok(())
+        });
+        assert_eq!(by_rows, Ok(fitted));
     }
 
     #[test]

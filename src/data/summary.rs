@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use super::check::precision::Precision;
 use super::hdf5::{DatasetInfo, Dtype};
 use super::table::{Table, grouped, size};
 use super::{Column, DatasetFile, EpisodeEnd, Layout, LoadError, Reading, Transitions};
 use crate::observation::{ObservationPart, ObservationParts, Picture};
+
+/// Lines about rounded elements.
+const MOST_ROUNDED: usize = 6;
 
 /// A file's contents in numbers. `Display` is a page to read; `Serialize` is the same for a script.
 ///
@@ -51,6 +55,12 @@ pub struct Summary {
     pub returns: Spread,
     /// How the episodes end.
     pub ends: Ends,
+    /// Whether rewards were recorded; the returns are of zeros where they were not.
+    pub has_rewards: bool,
+    /// Whether it was recorded which steps are terminal.
+    pub has_ends: bool,
+    /// Columns with elements whose differences float32 cannot hold, whose [`ranges`](Self::ranges) are those of rounded numbers.
+    pub rounded: Vec<(&'static str, usize)>,
     /// Each element of observations, actions and rewards over all transitions.
     pub ranges: Vec<ElementRange>,
     /// The file's other datasets, which training does not read.
@@ -167,6 +177,13 @@ impl Summary {
             lengths: Spread::of(lengths),
             returns: Spread::of(transitions.returns()),
             ends,
+            has_rewards: dataset_file.recorded().rewards,
+            has_ends: dataset_file.recorded().ends,
+            rounded: Precision::of(dataset_file)?
+                .lost
+                .iter()
+                .map(|it| (it.column, it.element))
+                .collect(),
             ranges: ranges(&transitions, &parts),
             observation: parts,
             others: together(layout, &others),
@@ -324,6 +341,12 @@ impl fmt::Display for Summary {
         )?;
 
         writeln!(f, "  observation  {}", self.observation)?;
+        let [rewards, terminals] = self.layout.columns_of_rewards_and_ends();
+        for (is_there, column) in [(self.has_rewards, rewards), (self.has_ends, terminals)] {
+            if !is_there {
+                writeln!(f, "  not recorded {column}")?;
+            }
+        }
         if let Some(discrete_actions) = self.discrete_actions {
             writeln!(
                 f,
@@ -338,7 +361,8 @@ impl fmt::Display for Summary {
         }
 
         let mut episodes = Table::new(["per episode", "min", "median", "mean", "max", "std"]);
-        for (name, spread) in [("length", self.lengths), ("return", self.returns)] {
+        let returns = self.has_rewards.then_some(("return", self.returns));
+        for (name, spread) in [("length", self.lengths)].into_iter().chain(returns) {
             let Spread {
                 min,
                 mean,
@@ -351,7 +375,8 @@ impl fmt::Display for Summary {
         episodes.write(f)?;
 
         let mut ranges = Table::new(["per transition", "min", "mean", "max", "std"]);
-        for range in &self.ranges {
+        let shown = |range: &&ElementRange| self.has_rewards || range.column != "reward";
+        for range in self.ranges.iter().filter(shown) {
             let column = range.part.as_deref().unwrap_or(range.column);
             let name = match range.element {
                 Some(element) if column != "reward" => format!("{column} {element}"),
@@ -368,6 +393,16 @@ impl fmt::Display for Summary {
             );
         }
         ranges.write(f)?;
+        for (column, element) in self.rounded.iter().take(MOST_ROUNDED) {
+            let name = match *column {
+                "reward" => "reward".to_owned(),
+                column => format!("{column} {element}"),
+            };
+            writeln!(
+                f,
+                "  {name} is rounded: float32 cannot hold its differences; see `yarak data check`"
+            )?;
+        }
 
         let width = self
             .columns
@@ -447,6 +482,9 @@ mod tests {
     #[test]
     fn a_page_is_aligned_and_a_script_finds_its_keys() {
         let summary = Summary {
+            has_rewards: true,
+            has_ends: true,
+            rounded: Vec::new(),
             file: PathBuf::from("data.hdf5"),
             layout: Layout::D4rl,
             bytes: 2_048,

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::TransitionsError;
+use super::{Recorded, TransitionsError};
 
 /// Why an episode has no further transition. Only a terminal stops the bootstrap.
 ///
@@ -134,6 +134,7 @@ pub struct Parts {
 pub struct Transitions {
     parts: Parts,
     discrete_actions: Option<usize>,
+    recorded: Recorded,
 }
 
 impl Transitions {
@@ -218,6 +219,7 @@ impl Transitions {
         Ok(Self {
             parts,
             discrete_actions: None,
+            recorded: Recorded::ALL,
         })
     }
 
@@ -226,6 +228,18 @@ impl Transitions {
     pub fn with_discrete_actions(mut self, discrete_actions: Option<usize>) -> Self {
         self.discrete_actions = discrete_actions;
         self
+    }
+
+    /// Says which of rewards and ends were recorded, and are not zeros in the place of what nobody knows.
+    #[must_use]
+    pub fn with_recorded(mut self, recorded: Recorded) -> Self {
+        self.recorded = recorded;
+        self
+    }
+
+    /// Whether rewards and ends were recorded; both are for transitions that are made up.
+    pub fn recorded(&self) -> Recorded {
+        self.recorded
     }
 
     /// The episode that a row belongs to.

@@ -14,7 +14,8 @@ use crate::learner::{ComputeDevice, Seed};
 use crate::report::Metrics;
 use crate::scene::{Bounds, Settings};
 use crate::schedule::{
-    AppCadenceExt, Evaluate, EvaluateSystems, FailSaved, Failure, InputError, with_causes,
+    AppCadenceExt, AppMetricsExt, Evaluate, EvaluateSystems, FailSaved, Failure, InputError,
+    with_causes,
 };
 
 /// Plays episodes with the deterministic policy every so many steps, and reports their returns.
@@ -70,6 +71,7 @@ impl Plugin for Evaluation {
         app.insert_resource(self.clone())
             .init_resource::<Episodes>()
             .run_every(Evaluate, self.every)
+            .makes_metrics(EVALUATE)
             .add_systems(PreStartup, check_goal.after(load_dataset))
             .add_systems(
                 Evaluate,
@@ -80,6 +82,17 @@ impl Plugin for Evaluation {
             );
     }
 }
+
+/// What the names of an evaluation's metrics begin with.
+const EVALUATE: &str = "evaluate/";
+
+/// The metrics of an evaluation; the last in environments whose reference scores are known.
+pub const EVALUATION_METRICS: [&str; 4] = [
+    "evaluate/return",
+    "evaluate/return_std",
+    "evaluate/length",
+    "evaluate/normalized_score",
+];
 
 /// What an episode came to.
 #[derive(Clone, Copy, Debug, PartialEq)]

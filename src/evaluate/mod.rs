@@ -9,5 +9,8 @@ mod validation;
 pub mod video;
 
 pub use acting::{Act, Acting, AppActingExt};
-pub use evaluation::{Episodes, Evaluation, EvaluationError, Score, play, reference_scores, watch};
+pub use evaluation::{
+    EVALUATION_METRICS, Episodes, Evaluation, EvaluationError, Score, play, reference_scores, watch,
+};
 pub use validation::Validation;
+pub(crate) use validation::{NO_LOSSES, has_losses};

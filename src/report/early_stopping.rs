@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Goal, Reported};
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, RestoreSystems, Snapshot};
 use crate::scene::{Bounds, FieldProblems, Settings, check_metric};
-use crate::schedule::{EndNow, Report, ReportSystems, SaveNow};
+use crate::schedule::{AppMetricsExt, EndNow, Report, ReportSystems, SaveNow};
 
 /// Ends the run, after a last checkpoint, when a metric has not become better for a while.
 ///
@@ -55,6 +55,7 @@ impl Settings for EarlyStopping {
 impl Plugin for EarlyStopping {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
+            .names_metric("EarlyStopping.metric", &self.metric)
             .init_resource::<Waiting>()
             .persist::<Waiting>()
             .add_systems(PostStartup, stay_ended.after(RestoreSystems))

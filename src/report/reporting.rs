@@ -8,8 +8,11 @@ use bevy_reflect::Reflect;
 
 use super::Metrics;
 use crate::checkpoint::AppPersistExt;
-use crate::scene::{Bounds, Settings};
-use crate::schedule::{AppCadenceExt, Clock, Report, ReportSystems, Reported, RunError, Stopwatch};
+use crate::scene::{Bounds, Settings, suggestion};
+use crate::schedule::{
+    AppCadenceExt, Clock, InputError, NamedMetrics, Report, ReportSystems, Reported, RunError,
+    Stopwatch, UnknownMetric,
+};
 
 /// Reports metrics every so many steps, and after every evaluation. Every scene has it; name it to change how often.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -62,12 +65,39 @@ pub struct NotFinite {
     pub step: u64,
 }
 
+/// A setting that names a metric which nothing records.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{setting}` names `{metric}`, and nothing in this run records it: {help}")]
+pub struct NotRecorded {
+    setting: String,
+    metric: String,
+    help: String,
+}
+
+impl NotRecorded {
+    fn of(unknown: UnknownMetric) -> Self {
+        let UnknownMetric {
+            setting,
+            metric,
+            recorded,
+        } = unknown;
+        let names = recorded.iter().map(String::as_str);
+        let help = suggestion(&metric, names, "metrics").unwrap_or_default();
+        Self {
+            setting,
+            metric,
+            help,
+        }
+    }
+}
+
 fn read_metrics(
     clock: Res<Clock>,
     stopwatch: Res<Stopwatch>,
     mut since: ResMut<SinceLastReport>,
     mut metrics: ResMut<Metrics>,
     mut reported: ResMut<Reported>,
+    named: Option<ResMut<NamedMetrics>>,
 ) -> Result<(), BevyError> {
     let mut values = metrics.read();
     add_total_loss(&mut values);
@@ -85,6 +115,9 @@ fn read_metrics(
         values,
         steps_per_second,
     };
+    if let Some(unknown) = named.and_then(|mut named| named.see(&reported, &clock)) {
+        return Err(InputError::new(NotRecorded::of(unknown)).into());
+    }
     let bad = reported
         .values
         .iter()

@@ -53,6 +53,7 @@ pub use bounds::Bounds;
 pub(crate) use choice::{Choice, Choices, read_settings};
 pub use document::Scene;
 pub(crate) use foreign_names::{check_metric, metric as foreign_metric};
+pub(crate) use nearest::suggestion;
 pub use order::{OrderEdit, OrderName};
 pub use problem::{Problem, Problems};
 pub use registry::{AppSceneExt, RegistryError, SceneEntry, SceneRegistry};

@@ -53,7 +53,8 @@ pub(crate) fn split(source: &Source) -> Split<(Node<'_>, Extensions)> {
         let range = splitter.at..splitter.word_end();
         let found = clipped(&text[range.clone()]);
         let message = format!("nothing may follow the closing bracket, found {found}");
-        return Err(source.problem(range, "", message, None).into());
+        let help = Some("take it away".to_owned());
+        return Err(source.problem(range, "", message, help).into());
     }
     Ok((value, head.extensions()))
 }
@@ -85,6 +86,22 @@ fn is_space(c: char) -> bool {
             c,
             '\u{b}' | '\u{85}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}'
         )
+}
+
+const CLOSE_THE_TEXT: &str = "close the text with the quote that opened it";
+
+/// What to do about a text that begins here with a quote and has a backslash in its line, such as a path of Windows.
+fn escape_help(rest: &str) -> Option<String> {
+    let line = rest.lines().next().unwrap_or_default();
+    let inside = line.strip_prefix('"')?;
+    let inside = &inside[..inside.find('"').unwrap_or(inside.len())];
+    let plain = inside.strip_suffix('\\').unwrap_or(inside);
+    inside.contains('\\').then(|| {
+        format!(
+            "a backslash begins an escape: write \"{}\", or r\"{inside}\"",
+            plain.replace("\\\\", "/").replace('\\', "/")
+        )
+    })
 }
 
 struct Splitter<'s> {
@@ -227,7 +244,12 @@ impl<'s> Splitter<'s> {
         if !(first.is_ascii_digit() || "+-.\"'".contains(first) || is_prefixed_literal(rest)) {
             let range = self.at..self.word_end();
             let found = clipped(&self.source.text()[range.clone()]);
-            return Err(self.error(range, format!("expected a value, found {found}"), None));
+            let help = match first {
+                '=' => Some("write `name: value`, with a colon alone".to_owned()),
+                ';' => Some("take the `;` away: a comma separates settings".to_owned()),
+                _ => None,
+            };
+            return Err(self.error(range, format!("expected a value, found {found}"), help));
         }
         let lexed = ron::Deserializer::from_str(rest).and_then(|mut lexer| {
             ron::Value::deserialize(&mut lexer)
@@ -245,8 +267,11 @@ impl<'s> Splitter<'s> {
             }
             Err(error) => {
                 let range = self.at..self.word_end();
-                let help = matches!(first, '"' | 'r' | '\'')
-                    .then(|| "close the text with the quote that opened it".to_owned());
+                let help = match first {
+                    '"' => Some(escape_help(rest).unwrap_or_else(|| CLOSE_THE_TEXT.to_owned())),
+                    'r' | '\'' => Some(CLOSE_THE_TEXT.to_owned()),
+                    _ => None,
+                };
                 Err(self.error(
                     range,
                     format!("this value cannot be read: {}", error.code),
@@ -286,7 +311,16 @@ impl<'s> Splitter<'s> {
                 let found = clipped(&text[range.clone()]);
                 let touching = range.start == before.end;
                 let bracket = &text[open..open + 1];
-                let help = if matches!(next, ')' | ']' | '}') {
+                let written = &text[before.clone()];
+                let help = if next == '=' {
+                    Some(self.colon_help(written))
+                } else if next == ';' {
+                    Some("write `,` instead of `;`: a comma separates settings".to_owned())
+                } else if let Some(help) = escape_help(written).filter(|_| written.contains("\\\""))
+                {
+                    // The backslash before the closing quote made the text end at the next one.
+                    Some(help)
+                } else if matches!(next, ')' | ']' | '}') {
                     Some(format!("close the `{bracket}` with `{close}` first"))
                 } else if touching {
                     // Names such as Pendulum-v1 and bc::clone look like words to the writer.
@@ -305,6 +339,18 @@ impl<'s> Splitter<'s> {
                 ))
             }
             None => Err(self.never_closed(open, close)),
+        }
+    }
+
+    /// The setting as it is written with a colon, for one that was written with `=`.
+    fn colon_help(&self, name: &str) -> String {
+        let value = self.rest().trim_start_matches(['=', '>', ' ']);
+        let end = value
+            .find(|c: char| c.is_control() || ",)]};".contains(c))
+            .unwrap_or(value.len());
+        match value[..end].trim() {
+            "" => format!("write `{}: value`", clipped(name)),
+            value => format!("write `{}: {}`", clipped(name), clipped(value)),
         }
     }
 

@@ -26,6 +26,7 @@ mod failure;
 mod goal;
 mod graph;
 mod label;
+mod named_metrics;
 mod order;
 mod reported;
 mod run_directory;
@@ -42,12 +43,13 @@ pub use facilitate::{
 pub(crate) use failure::with_causes;
 pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};
 pub use goal::Goal;
-pub(crate) use graph::learn_steps;
 pub use graph::{GraphFormat, draw};
+pub(crate) use graph::{has_steps_after, learn_steps};
 pub use label::{
     Collect, CollectSystems, Evaluate, EvaluateSystems, Learn, LearnSystems, Prepare,
     PrepareSystems, Report, ReportSystems, Save, SaveSystems, Validate, ValidateSystems,
 };
+pub use named_metrics::{AppMetricsExt, NamedMetrics, UnknownMetric};
 pub use order::{LearnOrder, Slot, SlotOrder};
 pub use reported::Reported;
 pub use run_directory::RunDirectory;

@@ -1,20 +1,28 @@
 //! Actions beyond their bounds, or at them.
 
+use std::collections::BTreeSet;
+
 use super::numbers::listed;
 use super::{ActionBounds, Finding, Kind, Place, Severity};
-use crate::data::{Column, Transitions};
+use crate::data::{Column, DatasetFile, Layout, Transitions};
 
 /// From this share of the rows on, actions at a bound are worth a word.
 const SHARE: f64 = 0.01;
 /// A float that was rounded on its way is not beyond the bound.
 const SLACK: f32 = 1e-6;
 
-/// Actions beyond the bounds and at them. Without bounds, the data's own extremes stand for them.
-pub(super) fn look(transitions: &Transitions, bounds: Option<&ActionBounds>) -> Vec<Finding> {
+/// Actions beyond the bounds and at them, and discrete ones that nobody took. Without bounds, the data's own extremes stand for them.
+pub(super) fn look(
+    dataset_file: &DatasetFile,
+    transitions: &Transitions,
+    bounds: Option<&ActionBounds>,
+) -> Vec<Finding> {
     let actions = transitions.action();
     // The first and the last choice are no bounds.
-    if transitions.discrete_actions().is_some() {
-        return Vec::new();
+    if let Some(count) = transitions.discrete_actions() {
+        return never_taken(dataset_file, actions, count)
+            .into_iter()
+            .collect();
     }
     match bounds {
         Some(bounds) if bounds.low.len() != actions.width => vec![
@@ -41,8 +49,17 @@ pub(super) fn look(transitions: &Transitions, bounds: Option<&ActionBounds>) -> 
             .collect(),
         None => {
             let (low, high) = extremes(actions);
-            saturated(actions, &low, &high, "their least or greatest value")
+            let beyond = (dataset_file.layout() == Layout::Robomimic)
+                .then(|| beyond_robomimic(actions))
+                .flatten();
+            beyond
                 .into_iter()
+                .chain(saturated(
+                    actions,
+                    &low,
+                    &high,
+                    "their least or greatest value",
+                ))
                 .collect()
         }
     }
@@ -71,6 +88,69 @@ fn beyond(actions: &Column, ActionBounds { of, low, high }: &ActionBounds) -> Op
         }
     }
     (finding.count > 0).then_some(finding)
+}
+
+/// Actions of a robomimic file beyond -1 and 1, within which its layout has them.
+fn beyond_robomimic(actions: &Column) -> Option<Finding> {
+    let mut finding = Finding::new(Severity::Warning, Kind::OutOfBounds, "");
+    let mut furthest: f32 = 0.0;
+    for (row, action) in actions.values.chunks_exact(actions.width).enumerate() {
+        for (element, &value) in action.iter().enumerate() {
+            if value.abs() > 1.0 + slack(-1.0, 1.0) {
+                furthest = if value.abs() > furthest.abs() {
+                    value
+                } else {
+                    furthest
+                };
+                finding.at(|| Place {
+                    row: Some(row),
+                    element: Some(element),
+                    ..Place::default()
+                });
+            }
+        }
+    }
+    finding.message = format!(
+        "actions beyond [-1, 1], up to {furthest}, which robomimic's files do not have and its policies cannot give: here they are scaled by \
+         the environment's bounds or by their own extremes; scale them before they are written, or say what is meant with \
+         `action_bounds`"
+    );
+    (finding.count > 0).then_some(finding)
+}
+
+/// Discrete actions that nobody took.
+fn never_taken(dataset_file: &DatasetFile, actions: &Column, count: usize) -> Option<Finding> {
+    const SHOWN: usize = 6;
+    let taken: BTreeSet<usize> = actions.values.iter().map(|value| *value as usize).collect();
+    let missing = count.saturating_sub(taken.len());
+    if missing == 0 {
+        return None;
+    }
+    let declared = dataset_file.discrete_actions();
+    let first = declared.map_or(0, |declared| declared.first);
+    let mut shown: Vec<String> = (0..count)
+        .filter(|action| !taken.contains(action))
+        .take(SHOWN)
+        .map(|action| (action as i64 + first).to_string())
+        .collect();
+    if missing > SHOWN {
+        shown.push(format!("{} more", missing - SHOWN));
+    }
+    let guess = match declared.and_then(|declared| declared.count) {
+        None => "; how many there are is a guess from the greatest",
+        Some(_) => "",
+    };
+    let mut finding = Finding::new(
+        Severity::Warning,
+        Kind::NeverTaken,
+        format!(
+            "of {count} discrete actions {missing} never occur: {}; nothing is learned of them{guess}",
+            shown.join(", ")
+        ),
+    )
+    .once(Place::default());
+    finding.count = 1;
+    Some(finding)
 }
 
 /// How far beyond a bound rounding may bring an action.

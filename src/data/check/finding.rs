@@ -55,6 +55,18 @@ pub enum Kind {
     Constant,
     /// Episodes that are the same to the last bit.
     Duplicate,
+    /// Numbers whose differences float32 cannot hold.
+    Precision,
+    /// Rows that repeat, as those do that were never written.
+    Repeated,
+    /// A number of steps that is not the columns'.
+    Declared,
+    /// A file that its writer did not close.
+    NotClosed,
+    /// Rewards or ends that no step has.
+    NotRecorded,
+    /// Discrete actions that nobody took.
+    NeverTaken,
 }
 
 /// Where in the data; what does not apply is left out. All numbers count from 0.

@@ -5,9 +5,12 @@
 //! [`Severity::Error`] makes training wrong.
 
 mod actions;
+mod declared;
 mod episodes;
 mod finding;
 mod numbers;
+pub(in crate::data) mod precision;
+mod repetition;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,6 +22,7 @@ pub use finding::{Finding, Kind, MOST_PLACES, Place, Severity};
 
 use super::hdf5::File;
 use super::{DatasetFile, Layout, LoadError, Reading};
+use precision::Precision;
 
 /// Everything that was found in a file. `Display` is a page to read; `Serialize` is the same for a script.
 ///
@@ -80,15 +84,23 @@ impl Check {
         self.findings
             .extend(numbers::look(dataset_file.file(), layout)?);
         self.findings.extend(episodes::look_at_ends(&dataset_file)?);
+        self.findings.extend(declared::look(&dataset_file));
         let transitions = dataset_file.read()?;
         self.episodes = Some(transitions.episodes().len());
         self.transitions = Some(transitions.len());
         let own = dataset_file.action_bounds()?;
-        self.findings
-            .extend(actions::look(&transitions, bounds.or(own.as_ref())));
+        self.findings.extend(actions::look(
+            &dataset_file,
+            &transitions,
+            bounds.or(own.as_ref()),
+        ));
         self.findings.extend(episodes::look(&transitions));
         self.findings
-            .extend(numbers::look_for_constants(&transitions));
+            .extend(repetition::look(&dataset_file, &transitions));
+        let precision = Precision::of(&dataset_file)?;
+        self.findings.extend(precision.findings());
+        self.findings
+            .extend(numbers::look_for_constants(&transitions, &precision));
         Ok(())
     }
 

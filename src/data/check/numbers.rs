@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::precision::Precision;
 use super::{Finding, Kind, Place, Severity};
 use crate::data::hdf5::{DatasetInfo, File, FileError};
 use crate::data::{Column, Layout, Transitions};
@@ -70,39 +71,58 @@ fn not_finite(
 }
 
 /// Elements that have the same value in every row.
-pub(super) fn look_for_constants(transitions: &Transitions) -> Vec<Finding> {
+pub(super) fn look_for_constants(transitions: &Transitions, precision: &Precision) -> Vec<Finding> {
     if transitions.len() < 2 {
         return Vec::new();
     }
     let mut findings = Vec::new();
-    let observation = constant_elements(transitions.observation());
-    if !observation.is_empty() {
-        let list = listed(&observation);
-        let mut finding = Finding::new(
+    for (column, severity, values, what) in [
+        (
+            "observation",
             Severity::Note,
-            Kind::Constant,
-            format!("always the same in the observation: {list}, which carries no information"),
-        );
-        observation
-            .into_iter()
-            .for_each(|element| finding.at(|| of_element(element)));
-        findings.push(finding);
-    }
-    let action = constant_elements(transitions.action());
-    if !action.is_empty() {
-        let list = listed(&action);
-        let mut finding = Finding::new(
+            transitions.observation(),
+            ", which carries no information; where it moves in an environment, networks see what they never learned from",
+        ),
+        (
+            "action",
             Severity::Warning,
-            Kind::Constant,
-            format!("always the same in the action: {list}; nothing is learned of any other value"),
-        );
-        action
+            transitions.action(),
+            "; nothing is learned of any other value",
+        ),
+    ] {
+        // What is only the same once it is rounded is never said of the file.
+        let lost: Vec<usize> = precision
+            .lost
+            .iter()
+            .filter(|it| it.column == column)
+            .map(|it| it.element)
+            .collect();
+        let (rounded, constant): (Vec<usize>, Vec<usize>) = constant_elements(values)
             .into_iter()
-            .for_each(|element| finding.at(|| of_element(element)));
-        findings.push(finding);
+            .filter(|element| !lost.contains(element))
+            .partition(|element| precision.differ.contains(&(column, *element)));
+        for (elements, how) in [
+            (constant, "always the same"),
+            (rounded, "always the same once it is rounded to float32"),
+        ] {
+            if elements.is_empty() {
+                continue;
+            }
+            let list = listed(&elements);
+            let mut finding = Finding::new(
+                severity,
+                Kind::Constant,
+                format!("{how} in the {column}: {list}{what}"),
+            );
+            elements
+                .into_iter()
+                .for_each(|element| finding.at(|| of_element(element)));
+            findings.push(finding);
+        }
     }
     let reward = transitions.reward();
-    if reward.iter().all(|value| *value == reward[0]) {
+    let differs = !transitions.recorded().rewards || precision.differ.contains(&("reward", 0));
+    if !differs && reward.iter().all(|value| *value == reward[0]) {
         findings.push(
             Finding::new(
                 Severity::Warning,

@@ -73,10 +73,12 @@ fn without_number(layout: Layout, path: &str) -> String {
     };
     match path.strip_prefix(prefix) {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => {
-            format!(
-                "{prefix}N{}",
-                rest.trim_start_matches(|c: char| c.is_ascii_digit())
-            )
+            let rest = match layout {
+                Layout::D3rlpy => rest.trim_start_matches(|c: char| c.is_ascii_digit()),
+                // What comes after the number, as in `demo_7_aug`, is the episode's name too.
+                _ => rest.find('/').map_or("", |at| &rest[at..]),
+            };
+            format!("{prefix}N{rest}")
         }
         _ => path.to_owned(),
     }
@@ -95,6 +97,7 @@ mod tests {
                 "episode_N/infos/x_3",
             ),
             (Layout::Robomimic, "data/demo_7", "data/demo_N"),
+            (Layout::Robomimic, "data/demo_07_aug/obs", "data/demo_N/obs"),
             (Layout::Robomimic, "mask/demo_7", "mask/demo_7"),
             (Layout::D3rlpy, "observations_12_3", "observations_N_3"),
             (Layout::D3rlpy, "num_episodes", "num_episodes"),

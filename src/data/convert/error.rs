@@ -77,6 +77,14 @@ pub enum ConvertError {
         /// The data's.
         found: String,
     },
+    /// Rewards or ends that were never recorded, for which the new file would have zeros.
+    #[error("{}: the file has no {missing}, and what is written has them: zeros in their place would look like recorded ones; write them into the file first", .file.display())]
+    NotRecorded {
+        /// The file.
+        file: PathBuf,
+        /// What is missing.
+        missing: &'static str,
+    },
     /// Actions that are one choice a step, which robomimic does not know.
     #[error(
         "an action is one of {discrete_actions} discrete actions, which robomimic does not have: it reads actions as [steps, elements] and its policies \

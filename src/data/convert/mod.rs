@@ -103,6 +103,12 @@ pub fn convert(
     refuse_what_stands(to, force)?;
     let mut account = Account::default();
     let extras = Extras::of(dataset_file, origin, &mut account)?;
+    if let Some(missing) = dataset_file.recorded().missing() {
+        return Err(ConvertError::NotRecorded {
+            file: dataset_file.file().path().to_owned(),
+            missing,
+        });
+    }
     let transitions = dataset_file.read()?;
     let (recorded, written) = (dataset_file.recorded_steps(), transitions.len());
     if written < recorded {

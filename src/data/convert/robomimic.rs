@@ -195,19 +195,16 @@ fn write_filters(
     root: &GroupWriter<'_>,
     account: &mut Account,
 ) -> Result<(), ConvertError> {
-    let numbers = extras.dataset_file.recorded_numbers();
-    let there: BTreeSet<String> = numbers
-        .iter()
-        .map(|number| format!("demo_{number}"))
-        .collect();
+    let recorded = extras.dataset_file.recorded_names();
+    let there: BTreeSet<String> = recorded.iter().cloned().collect();
     for key in extras.dataset_file.filter_keys()? {
         let place = format!("mask/{key}");
         let listed = extras.dataset_file.file().read_texts(&place)?;
         let listed: BTreeSet<String> = listed.into_iter().collect();
-        let names: Vec<String> = numbers
+        let names: Vec<String> = recorded
             .iter()
             .enumerate()
-            .filter(|(_, number)| listed.contains(&format!("demo_{number}")))
+            .filter(|(_, name)| listed.contains(*name))
             .map(|(index, _)| format!("demo_{index}"))
             .collect();
         if let Some(absent) = listed.difference(&there).next() {

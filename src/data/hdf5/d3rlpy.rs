@@ -5,9 +5,9 @@
 //! |---|---|---|
 //! | `num_episodes` | one number | whole number |
 //! | `observations_N`, or `observations_N_0`, `observations_N_1` and so on | `[T, ...]` | numbers |
-//! | `actions_N` | `[T, action]` | floats, or whole numbers `[T, 1]` that are discrete actions |
-//! | `rewards_N` | `[T, 1]` or `[T]` | numbers |
-//! | `terminated_N` | one number | bool |
+//! | `actions_N` | `[T, action]` | numbers, or whole numbers `[T, 1]` that are discrete actions |
+//! | `rewards_N` (optional, all or none) | `[T, 1]` or `[T]` | numbers |
+//! | `terminated_N` (optional, all or none) | one number | bool |
 //!
 //! **Ends.** An episode that is not terminated is truncated: d3rlpy writes no other end.
 //!
@@ -20,9 +20,10 @@ use super::dataset_file::{Index, Values};
 use super::episode_index::{EpisodeIndex, NextRule, Part, dataset};
 use super::minari::discrete_actions;
 use super::{File, Layout, LoadError, Reading, names};
-use crate::data::EpisodeEnd;
+use crate::data::{EpisodeEnd, Recorded};
 
 const COUNT: &str = "num_episodes";
+const ACTIONS: &str = "actions_";
 
 /// Whether the count and a part of an observation are where d3rlpy puts them.
 pub(super) fn is_it(file: &File) -> bool {
@@ -46,11 +47,20 @@ pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
             });
         }
     };
-    let found = file
-        .datasets()
-        .iter()
-        .filter(|dataset| names::number(&dataset.path, "actions_").is_some())
-        .count() as u64;
+    let mut found = 0;
+    for dataset in file.datasets() {
+        if dataset.path.contains('/') || !dataset.path.starts_with(ACTIONS) {
+            continue;
+        }
+        if names::number(&dataset.path, ACTIONS).is_none() {
+            return Err(LoadError::EpisodeName {
+                file: file.path().to_owned(),
+                name: dataset.path.clone(),
+                word: ACTIONS.to_owned(),
+            });
+        }
+        found += 1;
+    }
     if declared != found {
         return Err(LoadError::Count {
             file: file.path().to_owned(),
@@ -64,13 +74,13 @@ pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
     } else {
         (0..)
             .map(|part| format!("_index_{part}"))
-            .take_while(|name| file.listed(&part_path(0, name)).is_some())
+            .take_while(|name| file.listed(&part_path("0", name)).is_some())
             .collect()
     };
     if observation.is_empty() {
         dataset(file, layout, "observations_0", "numbers at each step")?;
     }
-    let path = Box::new(|part: Part, number: u64, name: &str| match part {
+    let path = Box::new(|part: Part, number: &str, name: &str| match part {
         Part::Action => format!("actions_{number}"),
         Part::Observation | Part::NextObservation => part_path(number, name),
     });
@@ -80,15 +90,26 @@ pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
         layout,
         NextRule::Absent,
         path,
-        0,
+        "0",
         [observation, action],
     )?;
     let discrete_actions = discrete_actions(file, episode_index.action(), None)?;
+    if discrete_actions.is_some() {
+        episode_index.actions_are_discrete();
+    }
+    let reward = |number: u64| format!("rewards_{number}");
+    let terminated = |number: u64| format!("terminated_{number}");
+    let has_rewards = episode_index.is_recorded((0..declared).map(reward))?;
+    let has_ends = episode_index.is_recorded((0..declared).map(terminated))?;
     for number in 0..declared {
-        let steps = episode_index.steps(number)?;
-        let path = format!("terminated_{number}");
-        dataset(file, layout, &path, "whether the episode terminated")?;
-        let terminated = match file.read::<bool>(&path, ..)?[..] {
+        let name = number.to_string();
+        let steps = episode_index.steps(&name)?;
+        let path = terminated(number);
+        let flag = match has_ends {
+            true => file.read::<bool>(&path, ..)?,
+            false => vec![false],
+        };
+        let terminated = match flag[..] {
             [terminated] => terminated && steps > 0,
             _ => {
                 return Err(LoadError::Form {
@@ -100,8 +121,9 @@ pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
             }
         };
         let terminals: &[usize] = if terminated { &[steps - 1] } else { &[] };
-        let reward = format!("rewards_{number}");
-        episode_index.add(number, &reward, steps, terminals, EpisodeEnd::Truncated)?;
+        let reward = has_rewards.then(|| reward(number));
+        let end = EpisodeEnd::Truncated;
+        episode_index.add(&name, reward.as_deref(), steps, terminals, end)?;
     }
     let (episodes, values) = episode_index.finish()?;
     Ok(Index {
@@ -109,6 +131,10 @@ pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
         action: values.action.clone(),
         episodes,
         recorded: declared as usize,
+        columns: Recorded {
+            rewards: has_rewards,
+            ends: has_ends,
+        },
         held_out: None,
         discrete_actions,
         environment: None,
@@ -116,7 +142,7 @@ pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
     })
 }
 
-fn part_path(number: u64, name: &str) -> String {
+fn part_path(number: &str, name: &str) -> String {
     match name.strip_prefix("_index_") {
         Some(part) => format!("observations_{number}_{part}"),
         None => format!("{name}_{number}"),

@@ -2,12 +2,12 @@
 //!
 //! | dataset | shape | type |
 //! |---|---|---|
-//! | `observations` | `[N, observation]` | float |
-//! | `actions` | `[N, action]`, or `[N]` or `[N, 1]` of discrete actions | float, or whole numbers, which are discrete actions |
-//! | `rewards` | `[N]` or `[N, 1]` | float |
-//! | `terminals` | `[N]` or `[N, 1]` | bool, or 0 and 1 of any type |
+//! | `observations` | `[N, observation]`, or `[N]` of one element | numbers |
+//! | `actions` | `[N, action]`, or `[N]` of one element | numbers; whole numbers `[N]` or `[N, 1]` are discrete actions |
+//! | `rewards` (optional) | `[N]` or `[N, 1]` | numbers |
+//! | `terminals` (optional) | `[N]` or `[N, 1]` | bool, or 0 and 1 of any type |
 //! | `timeouts` (optional) | like `terminals` | like `terminals` |
-//! | `next_observations` (optional) | like `observations` | float |
+//! | `next_observations` (optional) | like `observations` | numbers |
 //!
 //! Everything else in the file, such as `infos/` and `metadata/`, is left alone. Where `timeouts` is missing, `episode_terminals`
 //! stands for it, as d3rlpy 1 wrote it.
@@ -39,7 +39,7 @@ use super::{
     DatasetInfo, DiscreteActions, Dtype, File, FileError, Layout, LoadError, Reading, Rule,
 };
 use crate::data::transitions::first_not_finite;
-use crate::data::{Column, Episode, EpisodeEnd};
+use crate::data::{Column, Episode, EpisodeEnd, Recorded};
 
 /// Every dataset that this layout reads, in the order in which they are listed.
 pub const COLUMNS: [&str; 7] = [
@@ -53,8 +53,8 @@ pub const COLUMNS: [&str; 7] = [
 ];
 
 const MATRIX: &str =
-    "float16, float32 or float64 of shape [N, columns] with at least one row and one column";
-const VECTOR: &str = "float16, float32 or float64 of shape [N] or [N, 1]";
+    "numbers of shape [N, columns], or [N] for one column, with at least one row and one column";
+const VECTOR: &str = "numbers of shape [N] or [N, 1]";
 const FLAGS: &str = "bool, or 0 and 1 of any number type, of shape [N] or [N, 1]";
 
 /// Whether at least two of the layout's four required names are at the top level.
@@ -71,8 +71,14 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         Some(_) => 1,
         None => matrix_width(file, "actions")?,
     };
-    vector(file, "rewards", VECTOR)?;
-    vector(file, "terminals", FLAGS)?;
+    let has_rewards = is_there(file, "rewards")?;
+    if has_rewards {
+        vector(file, "rewards", VECTOR)?;
+    }
+    let has_terminals = is_there(file, "terminals")?;
+    if has_terminals {
+        vector(file, "terminals", FLAGS)?;
+    }
     let mut timeouts = None;
     for dataset in ["timeouts", "episode_terminals"] {
         if timeouts.is_none() && is_there(file, dataset)? {
@@ -108,7 +114,14 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
             });
         }
     }
-    let terminals: Vec<bool> = file.read("terminals", ..)?;
+    let terminals: Vec<bool> = match has_terminals {
+        true => file.read("terminals", ..)?,
+        false => {
+            // What the file declares and cannot hold is nothing to allocate by.
+            file.can_hold(file.dataset("observations")?)?;
+            vec![false; rows]
+        }
+    };
     let timeouts: Option<Vec<bool>> = timeouts.map(|dataset| file.read(dataset, ..)).transpose()?;
     let (kept, next) = match reading.rule {
         Rule::Exact => {
@@ -159,6 +172,10 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         observation: key("observations", width)?,
         action: key("actions", action)?,
         recorded: transitions.len(),
+        columns: Recorded {
+            rewards: has_rewards,
+            ends: has_terminals,
+        },
         episodes: transitions,
         held_out: None,
         discrete_actions,
@@ -168,6 +185,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
             next,
             width,
             action,
+            has_rewards,
             rows,
         }),
     })
@@ -182,6 +200,7 @@ pub(super) struct D4rlRows {
     width: usize,
     /// Columns of the actions.
     action: usize,
+    has_rewards: bool,
     /// Rows of the file.
     pub(super) rows: usize,
 }
@@ -236,13 +255,17 @@ impl D4rlRows {
                 Some(("observations", observed)),
                 (!follows).then_some(("next_observations", span.clone())),
                 Some(("actions", span.clone())),
-                Some(("rewards", span.clone())),
+                self.has_rewards.then(|| ("rewards", span.clone())),
             ],
         )?;
         let mut block = Block {
             observation: observations,
             action: actions,
-            reward: rewards,
+            reward: if self.has_rewards {
+                rewards
+            } else {
+                zeros(span.len())
+            },
             next_observation: next_observations,
         };
         let kept: Vec<Range<usize>> = pieces
@@ -305,12 +328,12 @@ fn is_there(file: &File, dataset: &str) -> Result<bool, LoadError> {
     }
 }
 
-/// The columns of a dataset of shape `[N, columns]` of floats.
+/// The columns of a dataset of shape `[N, columns]`, or of one column `[N]`.
 fn matrix_width(file: &File, dataset: &'static str) -> Result<usize, LoadError> {
-    let shape = form(file, dataset, MATRIX, |shape, is_float| {
-        is_float && shape.len() == 2 && !shape.contains(&0)
+    let shape = form(file, dataset, MATRIX, |shape| {
+        matches!(shape.len(), 1 | 2) && !shape.contains(&0)
     })?;
-    Ok(shape[1])
+    Ok(shape.get(1).copied().unwrap_or(1))
 }
 
 /// What actions choose from, where they are one whole number a row.
@@ -319,22 +342,22 @@ fn discrete_actions(file: &File) -> Result<Option<DiscreteActions>, LoadError> {
         return Ok(None);
     };
     let is_one = matches!(info.shape[..], [_] | [_, 1]);
-    if !is_one || !matches!(info.dtype, Dtype::Integer { .. }) {
+    if !is_one || !matches!(info.dtype, Dtype::Integer { .. } | Dtype::Bool) {
         return Ok(None);
     }
     let count = file
         .whole_attribute("actions", "n")?
         .and_then(|n| usize::try_from(n).ok())
-        .filter(|n| *n > 0);
+        .filter(|n| *n > 0)
+        .or((info.dtype == Dtype::Bool).then_some(2));
     let first = file.whole_attribute("actions", "start")?.unwrap_or(0);
     DiscreteActions::declared(file, "actions", first, count).map(Some)
 }
 
 /// Checks a dataset of shape `[N]` or `[N, 1]`.
 fn vector(file: &File, dataset: &'static str, expected: &'static str) -> Result<(), LoadError> {
-    let one_column = |shape: &[usize]| matches!(shape, [_] | [_, 1]);
-    form(file, dataset, expected, |shape, is_float| {
-        one_column(shape) && (is_float || expected == FLAGS)
+    form(file, dataset, expected, |shape| {
+        matches!(shape, [_] | [_, 1])
     })
     .map(|_| ())
 }
@@ -343,7 +366,7 @@ fn form<'a>(
     file: &'a File,
     dataset: &'static str,
     expected: &'static str,
-    fits: impl Fn(&[usize], bool) -> bool,
+    fits: impl Fn(&[usize]) -> bool,
 ) -> Result<&'a [usize], LoadError> {
     let info = file.dataset(dataset).map_err(|error| match error {
         FileError::NoDataset { file, found, .. } => LoadError::Missing {
@@ -355,7 +378,7 @@ fn form<'a>(
         },
         error => LoadError::File(error),
     })?;
-    if !info.dtype.is_numeric() || !fits(&info.shape, info.dtype.is_float()) {
+    if !info.dtype.is_numeric() || !fits(&info.shape) {
         let found = match &info.unreadable {
             Some(cause) => format!("unreadable ({cause})"),
             None => format!("{} of shape {:?}", info.dtype, info.shape),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::d4rl::D4rlRows;
 use super::episodic::Episodic;
 use super::{DiscreteActions, Dtype, File, FileError, Layout, LoadError, Reading, minari};
-use crate::data::{Bytes, Column, Episode, EpisodeEnd, Parts, Transitions};
+use crate::data::{Bytes, Column, Episode, EpisodeEnd, Parts, Recorded, Transitions};
 
 /// A file of demonstrations, opened: its layout, the parts of its observations and actions, its episodes and how they end.
 /// Values are read by [`read`](Self::read), or a range of transitions at a time by [`read_rows`](Self::read_rows), which is
@@ -55,6 +55,8 @@ pub(super) struct Index {
     pub(super) episodes: Vec<Episode>,
     /// How many episodes are recorded, before some were split at terminals or left out.
     pub(super) recorded: usize,
+    /// Which columns are recorded besides observations and actions.
+    pub(super) columns: Recorded,
     /// For each episode, whether it is held out; `None` where nothing says so.
     pub(super) held_out: Option<Vec<bool>>,
     pub(super) discrete_actions: Option<DiscreteActions>,
@@ -158,12 +160,25 @@ impl DatasetFile {
         self.index.recorded
     }
 
+    /// Whether the file records rewards and ends.
+    pub fn recorded(&self) -> Recorded {
+        self.index.columns
+    }
+
     /// How many steps the file records. [`len`](Self::len) is less where the last ones of episodes are no transitions, because what
     /// followed them was not recorded.
     pub fn recorded_steps(&self) -> usize {
         match &self.index.values {
             Values::D4rl(values) => values.rows,
             Values::Episodic(values) => values.steps,
+        }
+    }
+
+    /// The name and the recorded steps of each episode, in layouts that keep each in datasets of its own.
+    pub(in crate::data) fn steps_of_episodes(&self) -> &[(String, usize)] {
+        match &self.index.values {
+            Values::D4rl(_) => &[],
+            Values::Episodic(values) => &values.lengths,
         }
     }
 
@@ -287,7 +302,11 @@ impl DatasetFile {
             terminated,
             episodes,
         })
-        .map(|transitions| transitions.with_discrete_actions(discrete_actions))
+        .map(|transitions| {
+            transitions
+                .with_discrete_actions(discrete_actions)
+                .with_recorded(self.index.columns)
+        })
         .map_err(|source| LoadError::Transitions {
             file: self.file.path().to_owned(),
             source,

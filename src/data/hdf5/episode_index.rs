@@ -26,13 +26,15 @@ pub(super) struct EpisodeIndex<'a> {
     next: NextRule,
     path: Paths,
     values: Episodic,
+    /// Whether an action is one of a few discrete ones, so that each episode's are whole numbers.
+    are_actions_discrete: bool,
     /// In transitions' rows.
     pub(super) episodes: Vec<Episode>,
     rows: usize,
 }
 
 /// The path of the named part of an episode's observation, next observation or action.
-pub(super) type Paths = Box<dyn Fn(Part, u64, &str) -> String>;
+pub(super) type Paths = Box<dyn Fn(Part, &str, &str) -> String>;
 
 /// A byte becomes four, and an observation is a next observation too.
 const MOST_WIDENING: u64 = 8;
@@ -51,7 +53,7 @@ impl<'a> EpisodeIndex<'a> {
         layout: Layout,
         next: NextRule,
         path: Paths,
-        first: u64,
+        first: &str,
         [observation, action]: [Vec<String>; 2],
     ) -> Result<Self, LoadError> {
         let keys = |part, names: Vec<String>| {
@@ -64,7 +66,9 @@ impl<'a> EpisodeIndex<'a> {
             observation: keys(Part::Observation, observation)?,
             action: keys(Part::Action, action)?,
             sources: Vec::new(),
+            starts: Vec::new(),
             steps: 0,
+            lengths: Vec::new(),
         };
         Ok(Self {
             file,
@@ -72,6 +76,7 @@ impl<'a> EpisodeIndex<'a> {
             next,
             path,
             values,
+            are_actions_discrete: false,
             episodes: Vec::new(),
             rows: 0,
         })
@@ -81,10 +86,48 @@ impl<'a> EpisodeIndex<'a> {
         &self.values.action
     }
 
+    pub(super) fn observation(&self) -> &[Key] {
+        &self.values.observation
+    }
+
+    /// Says that an action is one of a few discrete ones.
+    pub(super) fn actions_are_discrete(&mut self) {
+        self.are_actions_discrete = true;
+    }
+
+    /// Takes these numbers off these elements of observations, those at which their spaces start.
+    pub(super) fn start_at(&mut self, starts: Vec<(usize, f32)>) {
+        self.values.starts = starts;
+    }
+
+    /// Whether a dataset is recorded: by every episode or by none. One that some episodes lack is an error with its place.
+    pub(super) fn is_recorded(
+        &self,
+        paths: impl Iterator<Item = String> + Clone,
+    ) -> Result<bool, LoadError> {
+        let absent = |path: &String| {
+            self.file.listed(path).is_none()
+                && matches!(self.file.dataset(path), Err(FileError::NoDataset { .. }))
+        };
+        let Some(lacking) = paths.clone().find(absent) else {
+            return Ok(true);
+        };
+        if paths.clone().all(|path| absent(&path)) {
+            return Ok(false);
+        }
+        dataset(
+            self.file,
+            self.layout,
+            &lacking,
+            "one number at each step, as other episodes have it",
+        )
+        .map(|_| true)
+    }
+
     /// The steps of an episode: the rows of its actions. No more than transitions can have, so that sums of them do not overflow.
-    pub(super) fn steps(&self, number: u64) -> Result<usize, LoadError> {
+    pub(super) fn steps(&self, episode: &str) -> Result<usize, LoadError> {
         let key = &self.values.action[0];
-        let path = (self.path)(Part::Action, number, &key.name);
+        let path = (self.path)(Part::Action, episode, &key.name);
         let rows = dataset(self.file, self.layout, &path, "the actions")?.rows();
         if u32::try_from(rows).is_err() {
             return Err(LoadError::Transitions {
@@ -127,8 +170,8 @@ impl<'a> EpisodeIndex<'a> {
     /// Adds an episode. `terminals` are its terminal rows, in order; where none is the last, it ends with `end`.
     pub(super) fn add(
         &mut self,
-        number: u64,
-        reward: &str,
+        episode: &str,
+        reward: Option<&str>,
         steps: usize,
         terminals: &[usize],
         end: EpisodeEnd,
@@ -142,8 +185,9 @@ impl<'a> EpisodeIndex<'a> {
         let find = |keys: &[Key], part: Part, rows: usize| {
             keys.iter()
                 .map(|key| {
-                    let path = (self.path)(part, number, &key.name);
-                    self.part(key, &path, rows, rows > steps)
+                    let path = (self.path)(part, episode, &key.name);
+                    let must_be_whole = part == Part::Action && self.are_actions_discrete;
+                    self.part(key, &path, rows, rows > steps, must_be_whole)
                 })
                 .collect::<Result<Vec<_>, _>>()
         };
@@ -158,20 +202,25 @@ impl<'a> EpisodeIndex<'a> {
             NextRule::Absent if ends_terminal => Next::FollowingButLast,
             NextRule::OneMore | NextRule::Absent => Next::Following,
         };
-        vector(self.file, self.layout, reward, steps, "actions")?;
+        if let Some(reward) = reward {
+            vector(self.file, self.layout, reward, steps, "actions")?;
+        }
         self.values.steps += steps;
+        self.values.lengths.push((episode.to_owned(), steps));
         if rows == 0 {
             return Ok(());
         }
         let first = self.rows;
         self.rows += rows;
         self.values.sources.push(Source {
-            number,
+            name: episode.to_owned(),
             rows: first..self.rows,
             observation,
             next,
             action,
-            reward: self.file.index_of(reward)?,
+            reward: reward
+                .map(|reward| self.file.index_of(reward))
+                .transpose()?,
         });
         let mut start = first;
         for row in terminals.iter().map(|row| first + row) {
@@ -191,22 +240,28 @@ impl<'a> EpisodeIndex<'a> {
     }
 
     /// The place of a dataset that has to be like the first episode's.
-    fn part(&self, key: &Key, path: &str, rows: usize, after: bool) -> Result<usize, LoadError> {
+    fn part(
+        &self,
+        key: &Key,
+        path: &str,
+        rows: usize,
+        after: bool,
+        must_be_whole: bool,
+    ) -> Result<usize, LoadError> {
         let info = dataset(
             self.file,
             self.layout,
             path,
             "a part that the first episode has",
         )?;
-        let is_float = info.dtype.is_float();
         if info.shape.get(1..) != Some(key.shape.as_slice())
-            || is_float != key.dtype.is_float()
+            || (must_be_whole && info.dtype.is_float())
             || !info.dtype.is_numeric()
         {
-            let kind = if key.dtype.is_float() {
-                "floating-point numbers"
-            } else {
+            let kind = if must_be_whole {
                 "whole numbers"
+            } else {
+                "numbers"
             };
             return Err(LoadError::Form {
                 file: self.file.path().to_owned(),

@@ -16,20 +16,25 @@ pub(super) struct Episodic {
     pub(super) observation: Vec<Key>,
     pub(super) action: Vec<Key>,
     pub(super) sources: Vec<Source>,
+    /// Elements of an observation, and what is taken off each: the number at which its space starts.
+    pub(super) starts: Vec<(usize, f32)>,
     /// Steps that are recorded, some of which may be no transitions.
     pub(super) steps: usize,
+    /// The name and the recorded steps of each episode.
+    pub(super) lengths: Vec<(String, usize)>,
 }
 
 /// One episode's datasets, by their places in [`File::datasets`].
 pub(super) struct Source {
     /// What names the episode's datasets.
-    pub(super) number: u64,
+    pub(super) name: String,
     /// The transitions that it gives.
     pub(super) rows: Range<usize>,
     pub(super) observation: Vec<usize>,
     pub(super) next: Next,
     pub(super) action: Vec<usize>,
-    pub(super) reward: usize,
+    /// None where no rewards are recorded.
+    pub(super) reward: Option<usize>,
 }
 
 /// Where an episode's next observations are.
@@ -135,7 +140,9 @@ impl Episodic {
                 local.clone(),
                 out.action,
             )?;
-            read_part(file, source.reward, local.clone(), out.reward)?;
+            if let Some(reward) = source.reward {
+                read_part(file, reward, local.clone(), out.reward)?;
+            }
             let own_last =
                 matches!(source.next, Next::FollowingButLast) && local.end == source.rows.len();
             match &source.next {
@@ -170,8 +177,22 @@ impl Episodic {
                     }
                 }
             }
+            self.count_from_zero(out.observation, width);
+            self.count_from_zero(out.next_observation, width);
         }
         Ok(())
+    }
+
+    /// Takes the numbers at which spaces start off whole observations.
+    fn count_from_zero(&self, observations: &mut [f32], width: usize) {
+        if self.starts.is_empty() {
+            return;
+        }
+        for row in observations.chunks_exact_mut(width) {
+            for (element, start) in &self.starts {
+                row[*element] -= start;
+            }
+        }
     }
 
     pub(super) fn read_column(
@@ -185,7 +206,7 @@ impl Episodic {
             width: 1,
         };
         for (index, source) in self.sources.iter().enumerate() {
-            let path = layout.column_path(source.number, name);
+            let path = layout.column_path(&source.name, name);
             let info = dataset(file, layout, &path, "a value for each step")?;
             let width = info.width().unwrap_or(0);
             if index == 0 {

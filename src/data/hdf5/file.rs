@@ -14,7 +14,7 @@ use super::element::Element;
 use super::error::FileError;
 use super::listing::{DatasetInfo, describe_all};
 use super::selection::Selection;
-use super::vetting;
+use super::vetting::{self, Vetted};
 
 /// Soft links followed before they are taken for a circle; the HDF5 library's own limit.
 const MAX_SOFT_LINKS: usize = 16;
@@ -40,6 +40,7 @@ pub struct File {
     pub(super) handle: H5File,
     path: PathBuf,
     bytes: u64,
+    is_closed: bool,
     /// In the order of their paths.
     datasets: Arc<Vec<DatasetInfo>>,
     /// Handles that nobody uses just now: the second one of a larger file, and those that threads gave back.
@@ -59,7 +60,7 @@ impl File {
     /// What is missing, no regular file, no HDF5, truncated or damaged, and files that hold a virtual dataset.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
-        let bytes = vetting::vet(path)?;
+        let Vetted { bytes, is_closed } = vetting::vet(path)?;
         let (handle, spare) = open_handles(path, bytes)?;
         let mut names = handle.dataset_names();
         names.sort();
@@ -68,6 +69,7 @@ impl File {
             handle,
             path: path.to_owned(),
             bytes,
+            is_closed,
             spares: Mutex::new(spare.into_iter().collect()),
             is_one_of_several: false,
         })
@@ -90,6 +92,7 @@ impl File {
             handle,
             path: self.path.clone(),
             bytes: self.bytes,
+            is_closed: self.is_closed,
             datasets: self.datasets.clone(),
             spares: Mutex::default(),
             is_one_of_several: true,
@@ -124,6 +127,11 @@ impl File {
         self.bytes
     }
 
+    /// Whether the program that wrote the file closed it, as far as files of its version say.
+    pub fn was_closed(&self) -> bool {
+        self.is_closed
+    }
+
     /// Every dataset in the file, in the order of their paths.
     pub fn datasets(&self) -> &[DatasetInfo] {
         self.datasets.as_slice()
@@ -141,6 +149,41 @@ impl File {
             .collect();
         names.dedup();
         names
+    }
+
+    /// The top level in words with what is in its groups, for where the names of groups are the question.
+    pub(super) fn contents_with_groups(&self) -> String {
+        const SHOWN: usize = 4;
+        let contents = self.contents();
+        let inside: Vec<String> = self
+            .top_level()
+            .iter()
+            .filter_map(|name| name.strip_prefix('`')?.strip_suffix("/`"))
+            .take(SHOWN)
+            .filter_map(|group| {
+                let mut names: Vec<String> = self
+                    .datasets
+                    .iter()
+                    .filter_map(|info| info.path.strip_prefix(group)?.strip_prefix('/'))
+                    .map(|rest| match rest.split_once('/') {
+                        Some((name, _)) => format!("`{name}/`"),
+                        None => format!("`{rest}`"),
+                    })
+                    .collect();
+                names.dedup();
+                let more = names.len().saturating_sub(SHOWN);
+                names.truncate(SHOWN);
+                let more = match more {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                (!names.is_empty()).then(|| format!("`{group}/` has {}{more}", names.join(", ")))
+            })
+            .collect();
+        match inside.is_empty() {
+            true => contents,
+            false => format!("{contents}; {}", inside.join("; ")),
+        }
     }
 
     /// The top level in words, for messages; of many names the first few.
@@ -217,6 +260,11 @@ impl File {
             });
         }
         Selection::new(self, info, self.source(info)?, start..end)?.read()
+    }
+
+    /// Whether the file can hold what a listed dataset declares, for those who allocate by it before they read it.
+    pub(super) fn can_hold(&self, info: &DatasetInfo) -> Result<(), FileError> {
+        Selection::new(self, info, self.source(info)?, 0..info.rows()).map(|_| ())
     }
 
     /// Reads rows of a listed dataset as `float32` into `out`, which has room for exactly them.

@@ -182,6 +182,30 @@ pub enum LoadError {
         /// The episode's name.
         episode: String,
     },
+    /// What looks like an episode under a name that no episode has.
+    #[error(
+        "{}: `{name}` looks like an episode, and its name is not `{word}` and a number; rename it to `{word}0`, `{word}1` and so on, or \
+         move it to another file",
+        .file.display()
+    )]
+    EpisodeName {
+        /// The file.
+        file: PathBuf,
+        /// Its path inside the file.
+        name: String,
+        /// What the names of episodes begin with.
+        word: String,
+    },
+    /// Two episodes of one number, where a layout has one.
+    #[error("{}: `{first}` and `{second}` have the same number; give each episode a number of its own", .file.display())]
+    SameNumber {
+        /// The file.
+        file: PathBuf,
+        /// One episode.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// An end in the middle of an episode.
     #[error("{}: dataset `{dataset}` is true at row {row} of {rows}, and the episode goes on after it; an episode ends at its last row: split it there", .file.display())]
     EndInside {
@@ -205,6 +229,16 @@ pub enum LoadError {
         name: String,
         /// The names that there are.
         found: String,
+    },
+    /// A filter key that lists nothing.
+    #[error("{}: the filter key `{key}` lists no demonstration; choose another, or write the names into `mask/{key}`", .file.display())]
+    EmptyFilter {
+        /// The file.
+        file: PathBuf,
+        /// The filter key.
+        key: String,
+        /// Whether it is the one to hold out by, and not the one to train on.
+        is_validation: bool,
     },
     /// An episode that is trained on and held out.
     #[error("{}: `{episode}` is in both `{training}` and `{held_out}`; what is trained on cannot be validated on", .file.display())]

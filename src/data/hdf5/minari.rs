@@ -4,19 +4,21 @@
 //! | dataset of `episode_N/` | shape | type |
 //! |---|---|---|
 //! | `observations` | `[T + 1, ...]`, or a group of such | numbers |
-//! | `actions` | `[T, ...]`, or a group of such | floats, or whole numbers `[T]` that are discrete actions |
-//! | `rewards` | `[T]` or `[T, 1]` | numbers |
-//! | `terminations`, `truncations` | `[T]` or `[T, 1]` | bool, or 0 and 1 of any type |
+//! | `actions` | `[T, ...]`, or a group of such | numbers, or whole numbers `[T]` that are discrete actions |
+//! | `rewards` (optional, all or none) | `[T]` or `[T, 1]` | numbers |
+//! | `terminations`, `truncations` (optional, all or none) | `[T]` or `[T, 1]` | bool, or 0 and 1 of any type |
 //! | `infos/` (optional) | anything | anything |
 //!
 //! **Spaces.** The parts of a `Dict` come in the order of their names' bytes and those of a `Tuple`, `_index_0`, `_index_1`, in the
 //! order of their numbers, depth first; each is flattened row by row and all are joined. Gymnasium's `flatten` joins in the same
 //! order (its `Dict` sorts its keys), except that it writes a choice as one of several zeros and ones: here it is one number.
+//! An observation of a `Discrete` or `MultiDiscrete` space is counted from 0, whatever its `start`: it is the same number where the policy
+//! acts.
 //!
 //! **Ends.** An episode ends terminal where its last row of `terminations` is true, else truncated where that of `truncations` is,
 //! else it is unfinished. A flag before the last row is an error. Every row is a transition: observations have one row more.
 //!
-//! Episodes come in the order of their numbers, and none may be missing. Pictures, texts and Arrow's storage are not read.
+//! Episodes come in the order of their numbers, padded or not, and none may be missing. Pictures, texts and Arrow's storage are not read.
 
 use std::fs;
 use std::io::{self, Read};
@@ -28,8 +30,10 @@ use super::dataset_file::{Index, Key, Values};
 use super::episode_index::{EpisodeIndex, NextRule, Part};
 use super::space::{Space, parse_json, parse_json_with};
 use super::{DiscreteActions, Dtype, File, Layout, LoadError, Reading, names};
-use crate::data::EpisodeEnd;
+use crate::data::{EpisodeEnd, Recorded};
 
+/// What the names of episodes begin with.
+const WORD: &str = "episode_";
 const METADATA: &str = "metadata.json";
 /// More than any space needs.
 const MAX_METADATA_BYTES: u64 = 64 << 20;
@@ -40,7 +44,7 @@ pub(super) fn is_it(file: &File) -> bool {
         dataset
             .path
             .split_once('/')
-            .is_some_and(|(group, _)| names::number(group, "episode_").is_some())
+            .is_some_and(|(group, _)| names::episode(group, WORD).is_some())
     })
 }
 
@@ -62,15 +66,38 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
             format: format.to_owned(),
         });
     }
-    let episodes = names::numbered(file, "", "episode_")?;
-    for (expected, number) in episodes.iter().enumerate() {
-        if expected as u64 != *number {
-            return Err(LoadError::Gap {
-                file: file.path().to_owned(),
-                episode: format!("episode_{expected}"),
-            });
+    let episodes = names::episodes(file, "", WORD)?;
+    for (expected, name) in episodes.iter().enumerate() {
+        let place = file.path().to_owned();
+        match names::episode(name, WORD) {
+            Some((digits, "")) if digits.parse().unwrap_or(0) == expected => {}
+            Some((digits, "")) => {
+                let before = expected.checked_sub(1).map(|before| &episodes[before]);
+                let twin = before.filter(|before| {
+                    names::episode(before, WORD).is_some_and(|(number, _)| number == digits)
+                });
+                return Err(match twin {
+                    Some(twin) => LoadError::SameNumber {
+                        file: place,
+                        first: twin.clone(),
+                        second: name.clone(),
+                    },
+                    None => LoadError::Gap {
+                        file: place,
+                        episode: format!("{WORD}{expected}"),
+                    },
+                });
+            }
+            _ => {
+                return Err(LoadError::EpisodeName {
+                    file: place,
+                    name: name.clone(),
+                    word: WORD.to_owned(),
+                });
+            }
         }
     }
+    let first = episodes.first().map_or("episode_0", String::as_str);
     let count = |what, declared: Option<u64>, found: usize| match declared {
         Some(declared) if declared != found as u64 => Err(LoadError::Count {
             file: file.path().to_owned(),
@@ -82,22 +109,22 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     };
     count("episodes", metadata.episodes, episodes.len())?;
 
-    let observation = names::below(file, "episode_0/observations");
+    let observation = names::below(file, &format!("{first}/observations"));
     let observation = names::choose(file, observation, &reading.observations)?;
-    let action = names::below(file, "episode_0/actions");
+    let action = names::below(file, &format!("{first}/actions"));
     for name in &observation {
         metadata.refuse_pictures(file, "observations", name)?;
     }
-    let path = Box::new(|part: Part, number: u64, name: &str| {
+    let path = Box::new(|part: Part, episode: &str, name: &str| {
         let group = if part == Part::Action {
             "actions"
         } else {
             "observations"
         };
         if name == group {
-            format!("episode_{number}/{group}")
+            format!("{episode}/{group}")
         } else {
-            format!("episode_{number}/{group}/{name}")
+            format!("{episode}/{group}/{name}")
         }
     });
     let mut episode_index = EpisodeIndex::new(
@@ -105,22 +132,39 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         Layout::Minari,
         NextRule::OneMore,
         path,
-        0,
+        first,
         [observation, action],
     )?;
     let discrete_actions =
         discrete_actions(file, episode_index.action(), metadata.action.as_ref())?;
-    let mut wanted = Vec::new();
-    let mut steps_found = 0;
-    for number in &episodes {
-        let steps = episode_index.steps(*number)?;
-        steps_found += steps;
-        for name in ["terminations", "truncations"] {
-            wanted.push((format!("episode_{number}/{name}"), steps));
+    if discrete_actions.is_some() {
+        episode_index.actions_are_discrete();
+    }
+    episode_index.start_at(metadata.starts(file, episode_index.observation())?);
+    let mut steps = Vec::new();
+    for name in &episodes {
+        steps.push(episode_index.steps(name)?);
+    }
+    let reward = |name: &String| format!("{name}/rewards");
+    let has_rewards = episode_index.is_recorded(episodes.iter().map(reward))?;
+    let flag_paths = |flag: &'static str| {
+        let path = move |(name, steps): (&String, &usize)| (format!("{name}/{flag}"), *steps);
+        episodes.iter().zip(&steps).map(path).collect::<Vec<_>>()
+    };
+    let (mut wanted, mut has_flags) = (Vec::new(), [false; 2]);
+    for (has, flag) in has_flags.iter_mut().zip(["terminations", "truncations"]) {
+        let paths = flag_paths(flag);
+        *has = episode_index.is_recorded(paths.iter().map(|(path, _)| path.clone()))?;
+        if *has {
+            wanted.extend(paths);
         }
     }
     let flags = episode_index.flags(&wanted)?;
-    let ends = |place: usize| {
+    let [has_terminations, has_truncations] = has_flags;
+    let ends = |is_there: bool, place: usize| {
+        if !is_there {
+            return Ok(false);
+        }
         let (path, steps) = &wanted[place];
         match flags[place].iter().position(|flag| *flag) {
             Some(row) if row + 1 < *steps => Err(LoadError::EndInside {
@@ -132,17 +176,21 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
             found => Ok(found.is_some()),
         }
     };
-    for (place, number) in episodes.iter().enumerate() {
-        let (number, steps) = (*number, wanted[2 * place].1);
-        let (terminated, truncated) = (ends(2 * place)?, ends(2 * place + 1)?);
+    let mut steps_found = 0;
+    for (place, (name, steps)) in episodes.iter().zip(&steps).enumerate() {
+        let steps = *steps;
+        steps_found += steps;
+        let terminated = ends(has_terminations, place)?;
+        let before = if has_terminations { episodes.len() } else { 0 };
+        let truncated = ends(has_truncations, before + place)?;
         let terminals: &[usize] = if terminated { &[steps - 1] } else { &[] };
         let end = if truncated {
             EpisodeEnd::Truncated
         } else {
             EpisodeEnd::Unfinished
         };
-        let reward = format!("episode_{number}/rewards");
-        episode_index.add(number, &reward, steps, terminals, end)?;
+        let reward = has_rewards.then(|| reward(name));
+        episode_index.add(name, reward.as_deref(), steps, terminals, end)?;
     }
     count("steps", metadata.steps, steps_found)?;
     let (found, values) = episode_index.finish()?;
@@ -151,6 +199,10 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         action: values.action.clone(),
         episodes: found,
         recorded: episodes.len(),
+        columns: Recorded {
+            rewards: has_rewards,
+            ends: has_terminations,
+        },
         held_out: None,
         discrete_actions,
         environment: metadata.environment,
@@ -202,20 +254,29 @@ pub(in crate::data) fn fields<const N: usize>(
     Ok(fields)
 }
 
-/// What actions choose from, where they are whole numbers.
+/// What actions choose from, where each is one whole number: as its space says, or where there is none as its type does.
 pub(super) fn discrete_actions(
     file: &File,
     keys: &[Key],
     space: Option<&Space>,
 ) -> Result<Option<DiscreteActions>, LoadError> {
-    if keys.iter().all(|key| key.dtype.is_float()) {
+    let is_choice = |key: &Key| match space.and_then(|space| space.part(&key.name)) {
+        Some(Space::Box { .. }) => false,
+        // A space of another kind, such as MultiBinary, has several choices too.
+        Some(Space::Discrete { .. } | Space::MultiDiscrete { .. } | Space::Other(_)) => {
+            !key.dtype.is_float()
+        }
+        _ => key.width() == 1 && !key.dtype.is_float(),
+    };
+    if !keys.iter().any(is_choice) {
         return Ok(None);
     }
     match (keys, space) {
-        ([key], space) if key.width() == 1 && matches!(key.dtype, Dtype::Integer { .. }) => {
+        ([key], space) if key.width() == 1 => {
             let (first, count) = match space {
                 Some(Space::Discrete { n, start }) => (*start, Some(*n)),
-                _ => (0, None),
+                Some(Space::MultiDiscrete { n, start }) => (start[0], Some(n[0])),
+                _ => (0, (key.dtype == Dtype::Bool).then_some(2)),
             };
             DiscreteActions::declared(file, &key.name, first, count).map(Some)
         }
@@ -227,7 +288,9 @@ pub(super) fn discrete_actions(
                 .map(|key| format!("{} of shape {:?} at each step", key.dtype, key.shape))
                 .collect::<Vec<_>>()
                 .join(" and "),
-            expected: "floating-point numbers, or one choice at each step".to_owned(),
+            expected:
+                "real numbers, or one choice at each step: several choices at once are not learned"
+                    .to_owned(),
         }),
     }
 }
@@ -325,6 +388,32 @@ impl Metadata {
                 .map(|text| environment_name(&text)),
             ..Self::default()
         })
+    }
+
+    /// The elements of an observation that start at another number than 0, with that number.
+    fn starts(&self, file: &File, keys: &[Key]) -> Result<Vec<(usize, f32)>, LoadError> {
+        let mut starts = Vec::new();
+        let mut offset: usize = 0;
+        for key in keys {
+            let width = key.width();
+            let space = self.observation.as_ref().and_then(|it| it.part(&key.name));
+            let own: &[i64] = match space {
+                Some(Space::Discrete { start, .. }) => std::slice::from_ref(start),
+                Some(Space::MultiDiscrete { start, .. }) => start,
+                _ => &[],
+            };
+            for start in own {
+                // Numbers as large as that are not all distinct as `float32`.
+                DiscreteActions::declared(file, &key.name, *start, None)?;
+            }
+            if own.len() == width {
+                let elements = own.iter().enumerate();
+                let others = elements.filter(|(_, start)| **start != 0);
+                starts.extend(others.map(|(at, start)| (offset.saturating_add(at), *start as f32)));
+            }
+            offset = offset.saturating_add(width);
+        }
+        Ok(starts)
     }
 
     fn refuse_pictures(&self, file: &File, group: &str, name: &str) -> Result<(), LoadError> {

@@ -46,6 +46,7 @@ pub use file::File;
 pub use listing::DatasetInfo;
 pub use load_error::LoadError;
 pub use reading::{Dones, Reading, Rule};
+pub(in crate::data) use robomimic::{FILTER_KEY, VALIDATION_FILTER_KEY};
 pub(in crate::data) use step_column::StepColumn;
 pub(in crate::data) use writer::{GroupWriter, Writer};
 
@@ -103,7 +104,7 @@ impl Layout {
         }
         Err(LoadError::UnknownLayout {
             file: file.path().to_owned(),
-            found: file.contents(),
+            found: file.contents_with_groups(),
         })
     }
 
@@ -140,6 +141,16 @@ impl Layout {
         }
     }
 
+    /// What rewards and terminal steps are called in an episode.
+    pub(in crate::data) fn columns_of_rewards_and_ends(self) -> [&'static str; 2] {
+        match self {
+            Self::D4rl => ["rewards", "terminals"],
+            Self::Minari => ["rewards", "terminations"],
+            Self::Robomimic => ["rewards", "dones"],
+            Self::D3rlpy => ["rewards_N", "terminated_N"],
+        }
+    }
+
     /// What a dataset's path says next to the episode's number, such as `obs/object` for `data/demo_3/obs/object`; `None` for
     /// what belongs to no episode.
     pub fn step_name(self, path: &str) -> Option<String> {
@@ -147,11 +158,11 @@ impl Layout {
             Self::D4rl => None,
             Self::Minari => {
                 let (group, name) = path.split_once('/')?;
-                names::number(group, "episode_").map(|_| name.to_owned())
+                names::episode(group, "episode_").map(|_| name.to_owned())
             }
             Self::Robomimic => {
                 let (group, name) = path.strip_prefix("data/")?.split_once('/')?;
-                names::number(group, "demo_").map(|_| name.to_owned())
+                names::episode(group, "demo_").map(|_| name.to_owned())
             }
             Self::D3rlpy => ["observations", "actions", "rewards", "terminated"]
                 .into_iter()
@@ -170,15 +181,16 @@ impl Layout {
         }
     }
 
-    /// The path of an episode's dataset, the other way round from [`step_name`](Self::step_name).
-    fn column_path(self, number: u64, name: &str) -> String {
+    /// The path of an episode's dataset, the other way round from [`step_name`](Self::step_name). `episode` is the name of its
+    /// group, or for d3rlpy its number.
+    fn column_path(self, episode: &str, name: &str) -> String {
         match self {
             Self::D4rl => name.to_owned(),
-            Self::Minari => format!("episode_{number}/{name}"),
-            Self::Robomimic => format!("data/demo_{number}/{name}"),
+            Self::Minari => format!("{episode}/{name}"),
+            Self::Robomimic => format!("data/{episode}/{name}"),
             Self::D3rlpy => match name.split_once("/_index_") {
-                Some((name, part)) => format!("{name}_{number}_{part}"),
-                None => format!("{name}_{number}"),
+                Some((name, part)) => format!("{name}_{episode}_{part}"),
+                None => format!("{name}_{episode}"),
             },
         }
     }
@@ -201,22 +213,29 @@ mod tests {
 
     #[test]
     fn a_datasets_name_without_the_episode_leads_back_to_its_path() {
-        for (layout, path, name) in [
+        for (layout, episode, path, name) in [
             (
                 Layout::Minari,
+                "episode_12",
                 "episode_12/observations/a/b",
                 "observations/a/b",
             ),
             (
                 Layout::Robomimic,
-                "data/demo_12/next_obs/object",
+                "demo_0012_aug",
+                "data/demo_0012_aug/next_obs/object",
                 "next_obs/object",
             ),
-            (Layout::D3rlpy, "actions_12", "actions"),
-            (Layout::D3rlpy, "observations_12_3", "observations/_index_3"),
+            (Layout::D3rlpy, "12", "actions_12", "actions"),
+            (
+                Layout::D3rlpy,
+                "12",
+                "observations_12_3",
+                "observations/_index_3",
+            ),
         ] {
             assert_eq!(layout.step_name(path).as_deref(), Some(name));
-            assert_eq!(layout.column_path(12, name), path);
+            assert_eq!(layout.column_path(episode, name), path);
             assert!(layout.reads(path));
         }
         assert!(!Layout::Minari.reads("episode_0/infos/x"));

@@ -1,4 +1,6 @@
-//! Names of groups and datasets: numbered ones in the order of their numbers, and those below a group.
+//! Names of groups and datasets: those of episodes in the order of their numbers, and those below a group.
+
+use std::cmp::Ordering;
 
 use super::{File, LoadError};
 
@@ -9,16 +11,65 @@ pub(super) fn number(name: &str, prefix: &str) -> Option<u64> {
     (number.to_string() == digits).then_some(number)
 }
 
-/// The numbers of a group's numbered names, in order.
-pub(super) fn numbered(file: &File, group: &str, prefix: &str) -> Result<Vec<u64>, LoadError> {
-    let mut numbers: Vec<u64> = file
-        .names_in(group)?
+/// An episode's name taken apart: the digits of its number without leading zeros, and what comes after them, `_aug` in
+/// `demo_007_aug`; none where no number follows the word.
+pub(super) fn episode<'n>(name: &'n str, word: &str) -> Option<(&'n str, &'n str)> {
+    let rest = name.strip_prefix(word)?;
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    let (digits, suffix) = rest.split_at(end);
+    (!digits.is_empty()).then(|| (digits.trim_start_matches('0'), suffix))
+}
+
+/// Names of episodes by their number, then by what comes after it, then by how the number is padded.
+fn by_number(a: &str, b: &str, word: &str) -> Ordering {
+    let key = |name: &str| {
+        episode(name, word).map(|(digits, suffix)| {
+            let number = (digits.len(), digits.to_owned());
+            (number, suffix.to_owned(), name.to_owned())
+        })
+    };
+    key(a).cmp(&key(b))
+}
+
+/// The names of a group's episodes in the order of the number behind `word`, padded or not, as the tools that read them have it.
+///
+/// What looks like an episode and has no such name is an error: nothing that was recorded is left out unsaid.
+pub(super) fn episodes(file: &File, group: &str, word: &str) -> Result<Vec<String>, LoadError> {
+    let mut names = file.names_in(group)?;
+    names.retain(|name| {
+        let path = path_in(group, name);
+        file.listed(&path).is_none()
+            && (name.starts_with(word) || is_there(file, &format!("{path}/actions")))
+    });
+    if let Some(name) = names.iter().find(|name| episode(name, word).is_none()) {
+        return Err(LoadError::EpisodeName {
+            file: file.path().to_owned(),
+            name: path_in(group, name),
+            word: word.to_owned(),
+        });
+    }
+    names.sort_by(|a, b| by_number(a, b, word));
+    Ok(names)
+}
+
+fn path_in(group: &str, name: &str) -> String {
+    match group {
+        "" => name.to_owned(),
+        group => format!("{group}/{name}"),
+    }
+}
+
+/// Whether a dataset is at a path or below it.
+fn is_there(file: &File, path: &str) -> bool {
+    let first = file
+        .datasets()
+        .partition_point(|dataset| dataset.path.as_str() < path);
+    file.datasets()[first..]
         .iter()
-        .filter_map(|name| number(name, prefix))
-        .collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    Ok(numbers)
+        .take_while(|dataset| dataset.path.starts_with(path))
+        .any(|dataset| dataset.path == path || dataset.path[path.len()..].starts_with('/'))
 }
 
 /// The names of all datasets below a path, in the order of names, and of numbers where the parts of a tuple are numbered. Where
@@ -109,6 +160,35 @@ mod tests {
             "demo_99999999999999999999",
         ] {
             assert_eq!(number(odd, "demo_"), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn episodes_come_by_number_padded_or_not_and_copies_after_their_original() {
+        let mut names = [
+            "demo_10",
+            "demo_0010",
+            "demo_9",
+            "demo_0_aug",
+            "demo_0",
+            "demo_99999999999999999999",
+            "demo_1",
+        ];
+        names.sort_by(|a, b| by_number(a, b, "demo_"));
+        assert_eq!(
+            names,
+            [
+                "demo_0",
+                "demo_0_aug",
+                "demo_1",
+                "demo_9",
+                "demo_0010",
+                "demo_10",
+                "demo_99999999999999999999",
+            ]
+        );
+        for odd in ["demo_", "demo_-1", "demo_x", "Demo_1"] {
+            assert_eq!(episode(odd, "demo_"), None, "{odd}");
         }
     }
 

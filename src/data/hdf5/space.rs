@@ -14,6 +14,8 @@ pub(super) enum Space {
     },
     /// One of `n` discrete actions, from `start`.
     Discrete { n: usize, start: i64 },
+    /// One of `n` at each of several places, from `start`, flattened.
+    MultiDiscrete { n: Vec<usize>, start: Vec<i64> },
     /// Named parts: of a `Dict`, or `_index_0` and so on of a `Tuple`.
     Parts(Vec<(String, Space)>),
     /// Anything else, by its type's name.
@@ -56,6 +58,23 @@ impl Space {
                     _ => whole("start")?,
                 },
             },
+            "MultiDiscrete" => {
+                let n: Vec<usize> = wholes(&value["nvec"])
+                    .into_iter()
+                    .filter_map(|n| usize::try_from(n).ok().filter(|n| *n > 0))
+                    .collect();
+                let start = match &value["start"] {
+                    Value::Null => vec![0; n.len()],
+                    start => wholes(start),
+                };
+                if n.is_empty() || n.len() != start.len() {
+                    return Err(
+                        "`nvec` and `start` of a MultiDiscrete space are not as many numbers"
+                            .to_owned(),
+                    );
+                }
+                Self::MultiDiscrete { n, start }
+            }
             "Dict" => Self::Parts(
                 value["subspaces"]
                     .as_object()
@@ -108,6 +127,14 @@ fn bounds(value: &Value, unbounded: f32) -> Vec<f32> {
             .flat_map(|value| bounds(value, unbounded))
             .collect(),
         value => vec![value.as_f64().map_or(unbounded, |bound| bound as f32)],
+    }
+}
+
+/// Whole numbers, flattened; what is none is left out.
+fn wholes(value: &Value) -> Vec<i64> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(wholes).collect(),
+        value => value.as_i64().into_iter().collect(),
     }
 }
 

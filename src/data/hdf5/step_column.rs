@@ -18,16 +18,16 @@ pub(in crate::data) struct StepColumn {
 }
 
 impl DatasetFile {
-    /// For each episode the number under which the file has it; of one that was split at terminals the same for all. Empty for
-    /// layouts that number none.
-    pub(in crate::data) fn recorded_numbers(&self) -> Vec<u64> {
+    /// For each episode the name under which the file has it; of one that was split at terminals the same for all. Empty for
+    /// layouts that name none.
+    pub(in crate::data) fn recorded_names(&self) -> Vec<String> {
         match &self.index.values {
             Values::D4rl(_) => Vec::new(),
             Values::Episodic(values) => values
                 .sources
                 .iter()
                 .flat_map(|source| {
-                    overlapping(self.episodes(), &source.rows).map(|_| source.number)
+                    overlapping(self.episodes(), &source.rows).map(|_| source.name.clone())
                 })
                 .collect(),
         }
@@ -90,7 +90,7 @@ fn of_episodes(
     name: &str,
 ) -> Result<StepColumn, LoadError> {
     let column = |source: &Source| {
-        let path = layout.column_path(source.number, name);
+        let path = layout.column_path(&source.name, name);
         super::episode_index::dataset(file, layout, &path, "a value for each step")
     };
     // Each dataset alone was found to be possible; but links can make a column of every episode's out of one.

@@ -84,6 +84,37 @@ impl File {
         Ok(values.first().copied())
     }
 
+    /// Whether a group's attribute is a whole number other than `expected`, and then what it says, in words; `None` where there is no
+    /// such attribute, and where it cannot be told.
+    ///
+    /// Of a group's attribute the library gives the bytes as text, up to the first that is 0. So the bytes of what is expected are
+    /// made a text in the same way.
+    pub(in crate::data) fn other_number(
+        &self,
+        group: &str,
+        name: &str,
+        expected: u64,
+    ) -> Option<String> {
+        // A group behind a link has no attributes of its own here.
+        let Ok(Some(found)) = self.text_attribute(group, name) else {
+            return None;
+        };
+        let bytes = expected.to_le_bytes();
+        let length = bytes.iter().position(|it| *it == 0).unwrap_or(bytes.len());
+        let same = String::from_utf8_lossy(&bytes[..length]) == found;
+        // A number whose first byte is 0, such as one of `float64`, or one that was written as text.
+        if same || found.is_empty() || found.trim() == expected.to_string() {
+            return None;
+        }
+        let number = found.bytes().rev().fold(0u64, |number, byte| {
+            number.wrapping_mul(256) + u64::from(byte)
+        });
+        Some(match found.is_ascii() && found.len() <= 2 {
+            true => format!("says {number}"),
+            false => "says another number".to_owned(),
+        })
+    }
+
     /// The names of the attributes of a group, a dataset or, with an empty path, the file, in order.
     ///
     /// # Errors

@@ -11,7 +11,9 @@ use std::thread;
 
 use memchr::memmem;
 use rust_hdf5::format::FormatContext;
-use rust_hdf5::format::superblock::{SuperblockV0V1, SuperblockV2V3};
+use rust_hdf5::format::superblock::{
+    FLAG_SWMR_WRITE, FLAG_WRITE_ACCESS, SuperblockV0V1, SuperblockV2V3,
+};
 
 use super::FileError;
 use super::stale_names::{self, Fault};
@@ -29,8 +31,16 @@ pub(super) struct Addressing {
     pub(super) length: u64,
 }
 
-/// Refuses what is no complete HDF5 file, reads from other files, or lists what was deleted. Returns the file's length in bytes.
-pub(super) fn vet(path: &Path) -> Result<u64, FileError> {
+/// What is known of a file before it is opened.
+pub(super) struct Vetted {
+    /// Its length.
+    pub(super) bytes: u64,
+    /// Whether its writer closed it; files of old versions do not say, and count as closed.
+    pub(super) is_closed: bool,
+}
+
+/// Refuses what is no complete HDF5 file, reads from other files, or lists what was deleted.
+pub(super) fn vet(path: &Path) -> Result<Vetted, FileError> {
     let io = |source| FileError::Io {
         file: path.to_owned(),
         source,
@@ -59,12 +69,14 @@ pub(super) fn vet(path: &Path) -> Result<u64, FileError> {
         cause,
     };
     let damaged = |cause| damaged_at("the first block".to_owned(), cause);
-    let (declared, sizeof_addr, sizeof_size) = match head.get(8) {
+    let open = FLAG_WRITE_ACCESS | FLAG_SWMR_WRITE;
+    let (declared, sizeof_addr, sizeof_size, is_closed) = match head.get(8) {
         Some(0 | 1) => SuperblockV0V1::decode(&head).map(|block| {
             (
                 block.end_of_file_address,
                 block.sizeof_offsets,
                 block.sizeof_lengths,
+                block.file_consistency_flags & u32::from(open) == 0,
             )
         }),
         Some(2 | 3) => SuperblockV2V3::decode(&head).map(|block| {
@@ -72,6 +84,7 @@ pub(super) fn vet(path: &Path) -> Result<u64, FileError> {
                 block.end_of_file_address,
                 block.sizeof_offsets,
                 block.sizeof_lengths,
+                block.file_consistency_flags & open == 0,
             )
         }),
         Some(version) => return Err(damaged(format!("version {version} is unknown"))),
@@ -120,7 +133,10 @@ pub(super) fn vet(path: &Path) -> Result<u64, FileError> {
         trace,
     };
     match stale_names::find_fault(&mut file, addressing, &found.heaps).map_err(io)? {
-        None => Ok(length),
+        None => Ok(Vetted {
+            bytes: length,
+            is_closed,
+        }),
         Some(Fault::Stale(name)) => Err(deleted(format!("one was `{name}`"))),
         Some(Fault::Gap(offset)) => Err(deleted(format!(
             "they left a gap in the list that starts at byte {offset}"
