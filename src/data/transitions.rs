@@ -134,6 +134,8 @@ pub struct Parts {
 pub struct Transitions {
     parts: Parts,
     discrete_actions: Option<usize>,
+    /// What the world, or the file, calls the first of them.
+    first_action: i64,
 }
 
 impl Transitions {
@@ -218,6 +220,7 @@ impl Transitions {
         Ok(Self {
             parts,
             discrete_actions: None,
+            first_action: 0,
         })
     }
 
@@ -226,6 +229,18 @@ impl Transitions {
     pub fn with_discrete_actions(mut self, discrete_actions: Option<usize>) -> Self {
         self.discrete_actions = discrete_actions;
         self
+    }
+
+    /// Says what the world calls its first discrete action: whoever writes them down writes its own numbers.
+    #[must_use]
+    pub fn with_first_action(mut self, first: i64) -> Self {
+        self.first_action = first;
+        self
+    }
+
+    /// What the world calls its first discrete action, which is 0 here.
+    pub fn first_action(&self) -> i64 {
+        self.first_action
     }
 
     /// The episode that a row belongs to.

@@ -5,9 +5,16 @@
 
 mod acting;
 mod evaluation;
+mod made_with;
+mod seeds;
 mod validation;
 pub mod video;
 
 pub use acting::{Act, Acting, AppActingExt};
-pub use evaluation::{Episodes, Evaluation, EvaluationError, Score, play, reference_scores, watch};
+pub use evaluation::{
+    Episodes, Evaluation, EvaluationError, Games, Score, play, reference_scores, watch,
+};
+pub use made_with::MadeWith;
+pub(crate) use made_with::check_keywords;
+pub use seeds::TrainingSeeds;
 pub use validation::Validation;

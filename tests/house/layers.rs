@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("checkpoint", &["scene", "schedule"]),
     ("random", &["checkpoint"]),
     ("nn", &["subnormals", "scene", "random"]),
-    ("env", &["nn"]),
+    ("env", &["scene", "schedule", "nn"]),
     ("report", &["scene", "schedule", "checkpoint", "nn"]),
     (
         "learner",
