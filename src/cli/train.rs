@@ -69,6 +69,7 @@ fn stop_on_signals() -> Result<(), CliError> {
                 std::process::exit(i32::from(INTERRUPTED));
             }
             request_stop();
+            eprintln!("stopping: the run is saved after this step; once more ends it at once");
         };
         ctrlc::set_handler(handler).map_err(CliError::failed)?;
         *set = true;
@@ -206,14 +207,16 @@ impl Train {
             let (path, reason) = (skipped.path.display(), &skipped.reason);
             console.message(&format!("warning: {path} was skipped: {reason}"));
         }
-        let mut resumed_from = 0;
+        let (mut resumed_from, mut finished) = (0, false);
         if let Start::Resumed {
             checkpoint,
             snapshot,
         } = opened.start
         {
             resumed_from = snapshot.step;
-            if resumed_from < scene.steps {
+            let resume = ResumeFrom(snapshot);
+            finished = resume.is_over(scene.steps);
+            if !finished {
                 console.message(&format!("resuming from {}", checkpoint.display()));
             } else {
                 console.message(&format!(
@@ -222,9 +225,8 @@ impl Train {
                     scene.steps
                 ));
             }
-            app.insert_resource(ResumeFrom(snapshot));
+            app.insert_resource(resume);
         }
-        let finished = resumed_from >= scene.steps;
         if !finished {
             let device = app.world().resource::<ComputeDevice>().to_string();
             write_manifest(&opened.folder, &device, scene, dataset.as_ref())?;

@@ -123,6 +123,9 @@ fn record(
             over.push(row);
         }
     }
+    // What was no step breaks an episode off: nothing that comes later belongs to it.
+    let broken = (0..steps.rows()).filter(|row| !steps.valid[*row]);
+    over.extend(broken.filter(|row| !recorder.running[*row].reward.is_empty()));
     over.sort_unstable();
     for row in over {
         let end = match steps.terminated[row] {

@@ -74,7 +74,7 @@ pub(crate) use gymnasium_environments::seed_bridged;
 pub use persist::AppPersistEnvironmentsExt;
 pub use plugin::{
     AppEnvironmentExt, Autoreset, EnvironmentSystems, EpisodeTimeLimit, FinishedEpisode,
-    FinishedEpisodes, OwnEnvironments,
+    FinishedEpisodes, OwnEnvironments, RowsThere,
 };
 pub use rows::{Actions, Observations};
 pub use scaling::{ClipActions, RescaleActions, RoundActions};

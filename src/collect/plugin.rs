@@ -53,6 +53,10 @@ pub enum Autoreset {
     NextStep,
 }
 
+/// Which rows had an entity in the last step, `[environments]`.
+#[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowsThere(pub Vec<bool>);
+
 /// What the world calls its first discrete action, which is 0 here.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FirstAction(pub i64);
@@ -78,7 +82,8 @@ pub struct FinishedEpisodes(pub Vec<FinishedEpisode>);
 
 /// Entities of your own app as environments: spaces, the number of entities, and when their episodes end and begin.
 ///
-/// The app spawns an entity with an [`EnvironmentRow`] for each row, and adds its step and its restart with
+/// The app spawns an entity with an [`EnvironmentRow`] for each row before the run begins. Entities may come and go after that: a row
+/// without one is no step and nothing is learned from it, and a new entity takes the row of one that is gone. The app adds its step and its restart with
 /// [`steps_environments`](AppEnvironmentExt::steps_environments). Everything else, from handing out actions to counting
 /// returns, is done here.
 ///
@@ -234,6 +239,7 @@ impl Plugin for OwnEnvironments {
         .insert_resource(StepResults::new(self.num_envs, observation, action))
         .insert_resource(asked)
         .init_resource::<FinishedEpisodes>()
+        .init_resource::<RowsThere>()
         .persist::<Preprocessing>()
         .persist::<Seen>()
         .persist_component::<Observation>()
@@ -256,12 +262,12 @@ impl Plugin for OwnEnvironments {
         )
         .configure_sets(
             PostStartup,
-            (E::Autoreset, RestoreSystems, E::Gather).chain(),
+            (E::ScatterActions, E::Autoreset, RestoreSystems, E::Gather).chain(),
         )
         .add_systems(
             PostStartup,
             (
-                check_rows.in_set(E::Autoreset),
+                check_rows.in_set(E::ScatterActions),
                 (gather_observations, see_first).chain().in_set(E::Gather),
             ),
         )

@@ -16,7 +16,7 @@ use crate::report::Metrics;
 use crate::report::console::Console;
 use crate::scene::{Bounds, Keywords, Settings};
 use crate::schedule::{
-    AppCadenceExt, Clock, Evaluate, EvaluateSystems, FailSaved, Failure, InputError,
+    AppCadenceExt, Clock, DueLeft, Evaluate, EvaluateSystems, FailSaved, Failure, InputError,
     stop_requested, with_causes,
 };
 
@@ -272,6 +272,13 @@ fn play_episodes(world: &mut World) -> Result<(), BevyError> {
             })),
         ) => {
             world.resource_mut::<Episodes>().0.clear();
+            world.resource_mut::<DueLeft>().0 = true;
+            if let Some(console) = world.get_resource::<Console>() {
+                let step = world.resource::<Clock>().step;
+                console.message(&format!(
+                    "the evaluation at step {step} was left, as the run was asked to stop"
+                ));
+            }
             return Ok(());
         }
         // What was learned has taken no harm.

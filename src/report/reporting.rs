@@ -48,7 +48,7 @@ struct SinceLastReport {
     steps: u64,
 }
 
-/// A loss that is no number any more.
+/// A loss, or the norm of a gradient, that is no number any more.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
     "`{name}` is {value} at step {step}: training has diverged. Lower the learning rate, set `max_gradient_norm` or `value_bounds`, or look at the data with `yarak data info`. The last checkpoint is from before this report and may have diverged already"
@@ -88,7 +88,7 @@ fn read_metrics(
     let bad = reported
         .values
         .iter()
-        .find(|(name, value)| name.ends_with("loss") && !value.is_finite());
+        .find(|(name, value)| must_be_finite(name) && !value.is_finite());
     if let Some((name, value)) = bad {
         return Err(RunError::new(NotFinite {
             name: name.clone(),
@@ -98,6 +98,13 @@ fn read_metrics(
         .into());
     }
     Ok(())
+}
+
+/// Whether a metric that is not finite says that training has diverged.
+fn must_be_finite(name: &str) -> bool {
+    ["loss", "gradient_norm"]
+        .iter()
+        .any(|what| name.ends_with(what))
 }
 
 /// `loss`, where nobody records it: the sum of the networks' own, `actor/loss` and `critic/loss`.
@@ -118,6 +125,32 @@ fn add_total_loss(values: &mut Vec<(String, f64)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loss_or_a_gradient_norm_that_is_not_finite_ends_the_run() {
+        for (name, value, ends) in [
+            ("critic/loss", f64::INFINITY, true),
+            ("validate/actor/loss", f64::NAN, true),
+            ("critic/0/gradient_norm", f64::INFINITY, true),
+            ("actor/gradient_norm", f64::NAN, true),
+            ("critic/loss", 2e36, false),
+            ("time/steps_per_second", f64::INFINITY, false),
+        ] {
+            let mut app = App::new();
+            app.add_plugins((crate::schedule::SchedulePlugin, crate::schedule::FacilitatorPlugin))
+                .add_plugins(Reports::default());
+            app.finish();
+            let mut metrics = app.world_mut().resource_mut::<Metrics>();
+            metrics.record_number(name, value);
+            app.world_mut().run_schedule(Report);
+            let failure = crate::schedule::take_failure();
+            assert_eq!(failure.is_some(), ends, "{name} {value}");
+            if let Some(failure) = failure {
+                let said = format!("`{name}` is {value}");
+                assert!(failure.message.contains(&said), "{failure}");
+            }
+        }
+    }
 
     #[test]
     fn the_total_loss_counts_each_network_once() {

@@ -104,7 +104,7 @@ fn build_buffer(
         return Ok(());
     };
     // A run that is over collects nothing more: its policy only acts.
-    if resumed.is_some_and(|resumed| resumed.0.step >= clock.steps) {
+    if resumed.is_some_and(|resumed| resumed.is_over(clock.steps)) {
         return Ok(());
     }
     let capacity = replay.map_or_else(Replay::default, |replay| replay.clone());

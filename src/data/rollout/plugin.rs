@@ -50,6 +50,7 @@ impl Plugin for RolloutPlugin {
             .add_random::<Exploration>()
             .add_random::<Sampling>()
             .persist::<RolloutBuffer>()
+            .persist::<Divergence>()
             .add_systems(PreStartup, find_experience.after(load_dataset))
             .add_systems(Startup, build_rollout)
             .add_systems(Collect, record_rollout.in_set(CollectSystems::Record))
@@ -92,7 +93,7 @@ fn build_rollout(
     mut commands: Commands,
 ) -> Result<(), BevyError> {
     // A run that is over collects nothing more: its policy only acts.
-    if resumed.is_some_and(|resumed| resumed.0.step >= clock.steps) {
+    if resumed.is_some_and(|resumed| resumed.is_over(clock.steps)) {
         return Ok(());
     }
     let rounds = &rounds.0;
