@@ -196,6 +196,7 @@ pub mod data;
 pub mod env;
 pub mod evaluate;
 pub mod learner;
+mod memory;
 pub mod networks;
 pub mod nn;
 #[path = "../plugins/mod.rs"]

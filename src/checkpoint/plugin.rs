@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{AppPersistExt, CheckpointError, CheckpointWriter, Persist, Snapshot, gather, restore};
 use crate::scene::{Bounds, FieldProblems, Settings, check_metric};
-use crate::schedule::{AppCadenceExt, Clock, InputError, Report, ReportSystems, RoundPosition, RunError, Save, SaveNow, SaveSystems};
+use crate::schedule::{
+    AppCadenceExt, Clock, InputError, Report, ReportSystems, RoundPosition, RunError, Save,
+    SaveNow, SaveSystems,
+};
 use crate::schedule::{Goal, Reported, RunDirectory};
 
 /// Saves everything that the run needs to go on, every so many steps and at its end.

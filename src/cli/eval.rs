@@ -10,11 +10,12 @@ use super::building::{For, Program, failure, folders_of};
 use super::error::CliError;
 use super::print;
 use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
+use crate::collect::Environments;
 use crate::env::{Environment, registry};
 use crate::evaluate::video::{Video, VideoError};
-use crate::collect::Environments;
 use crate::evaluate::{Episodes, Evaluation, Games, MadeWith, reference_scores, watch};
 use crate::learner::{ComputeDevice, Seed};
+use crate::memory;
 use crate::scene::Scene;
 
 /// Play episodes with a trained policy, deterministically.
@@ -83,9 +84,17 @@ impl Eval {
             return Err(failure.into());
         }
         let mut video = Video::default();
+        let mut refused = None;
         let look = |index: usize, environment: &dyn Environment| {
-            if let (Some(_), 0) = (&self.video, index) {
+            if let (Some(_), 0, None) = (&self.video, index, &refused) {
                 video.take_of(environment);
+                // It is written in one piece, which takes as much again.
+                refused = memory::check(
+                    "--video: the pictures of the first episode",
+                    video.bytes().saturating_mul(2),
+                    "lower `Evaluation.time_limit`",
+                )
+                .err();
             }
         };
         let kwargs = evaluation.kwargs.as_ref().filter(|_| env == evaluation.env);
@@ -103,6 +112,9 @@ impl Eval {
                 "warning: {cut} of {episodes} episodes were cut after {} steps (`Evaluation.time_limit`): {env} did not end them",
                 games.time_limit
             );
+        }
+        if let Some(refused) = refused {
+            return Err(CliError::input(refused));
         }
         if let Some(path) = &self.video {
             video.write(path, self.force).map_err(|error| {

@@ -23,7 +23,7 @@ use crate::evaluate::{Episodes, Evaluation};
 use crate::learner::ComputeDevice;
 use crate::nn::set_threads;
 use crate::report::console::Console;
-use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress};
+use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress, nothing_learned};
 use crate::scene::Scene;
 use crate::schedule::{EndNow, Learn, Outcome, Training, request_stop, with_causes};
 
@@ -333,6 +333,11 @@ impl TrainingRun {
             },
             Outcome::Interrupted => format!("interrupted and saved: {}", folder.display()),
             Outcome::Failed(_) => format!("failed: {}", folder.display()),
+        };
+        let finished = outcome == Outcome::Finished;
+        let said = match nothing_learned(world).filter(|_| finished) {
+            Some(nothing) => format!("{said}\nwarning: {nothing}"),
+            None => said,
         };
         finish_progress(world, &said);
         if let Outcome::Failed(failure) = outcome {

@@ -12,9 +12,10 @@ use super::{CollectError, any_environment, gymnasium_environments, workers};
 use crate::data::EpisodeGoal;
 use crate::env::gymnasium::{self, BridgeError, Worker, WorkerSettings, WorkerSpaces};
 use crate::env::registry;
-use crate::env::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
+use crate::env::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum, Space};
 use crate::evaluate::{MadeWith, TrainingSeeds, check_keywords};
 use crate::learner::Seed;
+use crate::memory::{self, TooLarge};
 use crate::nn::threads;
 use crate::scene::{Bounds, FieldProblems, Keywords, Settings};
 use crate::schedule::{InputError, ScheduleError, ScheduleErrors};
@@ -121,9 +122,7 @@ impl Plugin for Environments {
         });
         if let Some(name) = gymnasium::name_of(&self.env) {
             if let Err(error) = self.build_bridged(app, name) {
-                let cause = error.to_string();
-                let mut errors = app.world_mut().get_resource_or_init::<ScheduleErrors>();
-                errors.0.push(ScheduleError::Prepare { cause });
+                refuse(app, error.to_string());
             }
             return;
         }
@@ -131,6 +130,11 @@ impl Plugin for Environments {
         let Ok(known) = registry::specification(&self.env) else {
             return;
         };
+        let (observation, action) = (&known.observation_space, &known.action_space);
+        if let Err(error) = self.fit_the_machine(observation, action) {
+            refuse(app, error.to_string());
+            return;
+        }
         let first = app.world_mut().get_resource_or_init::<Seed>().0;
         let seed = first.wrapping_add(self.seed);
         let limit = self.time_limit.and_then(NonZeroU64::new);
@@ -182,6 +186,15 @@ impl Environments {
         }
     }
 
+    /// Refuses so many that their rows alone are more than there is memory for.
+    fn fit_the_machine(&self, observation: &Space, action: &Space) -> Result<(), TooLarge> {
+        // What is seen before, now and next, as a row and as a component, and what is done.
+        let row = 4 * (4 * observation.size() + 3 * action.size()) as u64;
+        let what = format!("the rows of {} environments", self.num_envs);
+        let needed = row.saturating_mul(self.num_envs as u64);
+        memory::check(&what, needed, "lower `Environments.num_envs`")
+    }
+
     /// Environments of Python's Gymnasium, which cuts its episodes itself.
     fn build_bridged(&self, app: &mut App, name: &str) -> Result<(), BridgeError> {
         let settings = WorkerSettings {
@@ -202,6 +215,10 @@ impl Environments {
         else {
             return Ok(());
         };
+        if let Err(error) = self.fit_the_machine(&observation, &action) {
+            refuse(app, error.to_string());
+            return Ok(());
+        }
         let first = app.world_mut().get_resource_or_init::<Seed>().0;
         app.insert_resource(self.clone())
             .add_plugins(OwnEnvironments {
@@ -223,6 +240,12 @@ impl Environments {
         gymnasium_environments::spawn(app, workers, first.wrapping_add(self.seed));
         Ok(())
     }
+}
+
+/// Ends the run before it begins.
+fn refuse(app: &mut App, cause: String) {
+    let mut errors = app.world_mut().get_resource_or_init::<ScheduleErrors>();
+    errors.0.push(ScheduleError::Prepare { cause });
 }
 
 type Spawn = fn(&mut App, usize, u64);

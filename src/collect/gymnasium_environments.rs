@@ -12,9 +12,9 @@ use super::entity::{Action, Ended, EnvironmentRow, Observation, Restart, Reward}
 use super::plugin::{AppEnvironmentExt, EnvironmentSystems};
 use super::{CollectError, SmallVector};
 use crate::checkpoint::{RestoreSystems, ResumeFrom};
-use crate::evaluate::{Evaluation, TrainingSeeds};
-use crate::env::gymnasium::{Answer, BridgeError, Worker};
 use crate::env::EnvironmentError;
+use crate::env::gymnasium::{Answer, BridgeError, Worker};
+use crate::evaluate::{Evaluation, TrainingSeeds};
 use crate::schedule::{Clock, FailSaved, Failure, RunError, stop_requested, with_causes};
 
 /// The processes, each with the rows from its first one on.

@@ -297,7 +297,8 @@ impl Plugin for OwnEnvironments {
 
     /// Once everything is added: whether every element of an action has a scale. Data, or a checkpoint that acts, bring one.
     fn finish(&self, app: &mut App) {
-        if app.world().contains_resource::<Dataset>() || app.world().contains_resource::<ResumeFrom>()
+        if app.world().contains_resource::<Dataset>()
+            || app.world().contains_resource::<ResumeFrom>()
         {
             return;
         }

@@ -83,7 +83,7 @@ fn round_actions(
     for (agent, mut action) in &mut agents {
         let action = &mut action.bypass_change_detection().0;
         for value in action.iter_mut() {
-            *value = value.round();
+            *value = value.round() + 0.0;
         }
         let taken = given.row_mut(agent.row);
         taken.copy_from_slice(action);

@@ -70,6 +70,15 @@ impl TryFrom<Bounds> for ActionScale {
     }
 }
 
+/// A range within a space that has no two finite bounds.
+fn example(low: f32, high: f32) -> (f32, f32) {
+    match (is_bound(low), is_bound(high)) {
+        (true, _) => (low, low + 1.0),
+        (false, true) => (high - 1.0, high),
+        (false, false) => (-1.0, 1.0),
+    }
+}
+
 /// Whether a bound is one: float32's greatest number is as good as none.
 fn is_bound(bound: f32) -> bool {
     bound.abs() < f32::MAX
@@ -159,7 +168,12 @@ impl ActionScale {
         let Space::Box { low, high, .. } = space else {
             return Ok(self.clone());
         };
-        let mut given: Vec<(f32, f32)> = self.low.iter().copied().zip(self.high.iter().copied()).collect();
+        let mut given: Vec<(f32, f32)> = self
+            .low
+            .iter()
+            .copied()
+            .zip(self.high.iter().copied())
+            .collect();
         for (range, (&low, &high)) in given.iter_mut().zip(low.iter().zip(high)) {
             if is_bound(low) && is_bound(high) {
                 *range = (low, high);
@@ -315,7 +329,8 @@ impl ActionScale {
         })?;
         if self.integer {
             for value in action.iter_mut() {
-                *value = value.round();
+                // Without the 0 that is below 0.
+                *value = value.round() + 0.0;
             }
         }
         for row in action.chunks_exact_mut(self.clip.len().max(1)) {
@@ -374,8 +389,9 @@ pub enum ScaleError {
     /// An element without two finite bounds.
     #[error(
         "action element {element} ranges from {low} to {high}, so nothing says what -1 and 1 stand for: give the range that it is to be \
-         learned in, as in `Environments(action_bounds: [(-1.0, 1.0)])`, or take the policy's numbers from -1 to 1 as they are with \
-         `rescale_actions: false`"
+         learned in, as in `Environments(action_bounds: [({:?}, {:?})])`, or take the policy's numbers from -1 to 1 as they are with \
+         `rescale_actions: false`",
+        example(*low, *high).0, example(*low, *high).1
     )]
     Unbounded {
         /// Which element of the action.
@@ -526,7 +542,10 @@ mod tests {
         let inf = f32::INFINITY;
         let space = Space::from_bounds(&[(0.0, 10.0), (0.0, inf), (-inf, inf)]);
         let one = ActionScale::of_space(&space, &[(0.0, 4.0)]).unwrap();
-        assert_eq!((one.low(), one.high()), (&[0.0; 3][..], &[10.0, 4.0, 4.0][..]));
+        assert_eq!(
+            (one.low(), one.high()),
+            (&[0.0; 3][..], &[10.0, 4.0, 4.0][..])
+        );
         let each = [(2.0, 3.0), (1.0, 2.0), (-5.0, 5.0)];
         let each = ActionScale::of_space(&space, &each).unwrap();
         assert_eq!(each.low(), [2.0, 1.0, -5.0]);

@@ -267,9 +267,7 @@ fn play_episodes(world: &mut World) -> Result<(), BevyError> {
         // The facilitator saves the run, which plays them when it goes on.
         Err(
             EvaluationError::Stopped
-            | EvaluationError::Environment(EnvironmentError::Bridge(BridgeError::Stopped {
-                ..
-            })),
+            | EvaluationError::Environment(EnvironmentError::Bridge(BridgeError::Stopped { .. })),
         ) => {
             world.resource_mut::<Episodes>().0.clear();
             world.resource_mut::<DueLeft>().0 = true;

@@ -2,8 +2,8 @@
 
 use bevy_ecs::prelude::*;
 
-use crate::env::gymnasium::PREFIX;
 use crate::env::gymnasium;
+use crate::env::gymnasium::PREFIX;
 use crate::scene::{FieldProblems, Keywords};
 
 /// The environment that a run learns in, and the keyword arguments that it was made with: evaluation in the same one takes the same.

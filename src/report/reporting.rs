@@ -137,8 +137,11 @@ mod tests {
             ("time/steps_per_second", f64::INFINITY, false),
         ] {
             let mut app = App::new();
-            app.add_plugins((crate::schedule::SchedulePlugin, crate::schedule::FacilitatorPlugin))
-                .add_plugins(Reports::default());
+            app.add_plugins((
+                crate::schedule::SchedulePlugin,
+                crate::schedule::FacilitatorPlugin,
+            ))
+            .add_plugins(Reports::default());
             app.finish();
             let mut metrics = app.world_mut().resource_mut::<Metrics>();
             metrics.record_number(name, value);

@@ -97,7 +97,14 @@ mod tests {
 
     #[test]
     fn what_python_could_not_be_given_is_refused() {
-        for text in ["[1]", "3", "{1: 2}", r#"{"a": inf}"#, r#"{"a": [NaN]}"#, r#"{"a": b}"#] {
+        for text in [
+            "[1]",
+            "3",
+            "{1: 2}",
+            r#"{"a": inf}"#,
+            r#"{"a": [NaN]}"#,
+            r#"{"a": b}"#,
+        ] {
             assert_eq!(Keywords::read(text), None, "{text}");
         }
     }

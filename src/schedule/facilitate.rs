@@ -378,12 +378,7 @@ enum Due {
 }
 
 /// Runs the periodic schedules that fell due in the steps after `before` up to `now`.
-fn run_due(
-    world: &mut World,
-    before: u64,
-    now: u64,
-    finished: bool,
-) -> Result<Due, Failure> {
+fn run_due(world: &mut World, before: u64, now: u64, finished: bool) -> Result<Due, Failure> {
     let due = |world: &World, label: InternedScheduleLabel| {
         let every = world.resource::<Periods>().of(label);
         every.is_some_and(|every| finished || now / every > before / every)

@@ -17,7 +17,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const YARAK: &str = env!("CARGO_BIN_EXE_yarak");
 
 /// Whether there is a Python; says so where there is none.
-fn python() -> bool {
+pub fn python() -> bool {
     let Some(python) = std::env::var_os("YARAK_PYTHON") else {
         eprintln!("skipped: set YARAK_PYTHON to a Python that has the package gymnasium");
         return false;

@@ -160,8 +160,7 @@ impl RolloutBuffer {
         let width = self.action.width;
         self.drawn = drawn.action.len() == rows.len() * width;
         if self.drawn {
-            self.action.values[rows.start * width..rows.end * width]
-                .copy_from_slice(&drawn.action);
+            self.action.values[rows.start * width..rows.end * width].copy_from_slice(&drawn.action);
         }
         self.seen = true;
     }

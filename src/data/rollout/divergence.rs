@@ -3,7 +3,6 @@
 use bevy_ecs::prelude::*;
 use burn::tensor::Tensor;
 
-
 use super::RolloutBuffer;
 use crate::checkpoint::{CheckpointError, Persist, Snapshot};
 use crate::nn::ComputeDevice;
@@ -62,10 +61,9 @@ const KEY: &str = "divergence";
 impl Persist for Divergence {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
         match &self.sum {
-            Some(sum) => snapshot.put_state(
-                KEY,
-                &(sum.clone().into_scalar::<f32>(), self.minibatches),
-            ),
+            Some(sum) => {
+                snapshot.put_state(KEY, &(sum.clone().into_scalar::<f32>(), self.minibatches))
+            }
             None => Ok(()),
         }
     }

@@ -275,7 +275,11 @@ def main():
         options = json.loads(sys.argv[6])
         if limit:
             options["max_episode_steps"] = limit
-        worlds = [gym.make(name, **options) for _ in range(count)]
+        try:
+            worlds = [gym.make(name, **options) for _ in range(count)]
+        except TypeError:
+            doing += ', whose keyword arguments are those of `kwargs: {"name": value}` in the scene'
+            raise
         doing = "reading its spaces"
         first = worlds[0]
         read, width = reader(first.action_space, gym)
