@@ -9,21 +9,31 @@ use crate::sources::sources;
 const LAYERS: &[(&str, &[&str])] = &[
     ("plugins", &[]),
     ("subnormals", &[]),
+    ("memory", &[]),
     ("scene", &[]),
     ("schedule", &["subnormals"]),
     ("checkpoint", &["scene", "schedule"]),
     ("random", &["checkpoint"]),
-    ("nn", &["subnormals", "scene", "random"]),
+    ("nn", &["subnormals", "memory", "scene", "random"]),
     ("env", &["scene", "schedule", "nn"]),
     ("report", &["scene", "schedule", "checkpoint", "nn"]),
     (
         "learner",
-        &["scene", "schedule", "checkpoint", "random", "nn", "report"],
+        &[
+            "memory",
+            "scene",
+            "schedule",
+            "checkpoint",
+            "random",
+            "nn",
+            "report",
+        ],
     ),
     (
         "data",
         &[
             "subnormals",
+            "memory",
             "scene",
             "schedule",
             "checkpoint",
@@ -53,6 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "collect",
         &[
             "subnormals",
+            "memory",
             "scene",
             "schedule",
             "checkpoint",
@@ -101,6 +112,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "memory",
             "plugins",
             "networks",
             "scene",

@@ -6,6 +6,7 @@ mod determinism;
 mod discrete_actions;
 mod frames;
 mod layouts;
+mod memory;
 mod observations;
 mod offline_family;
 mod online;
