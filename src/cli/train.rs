@@ -336,7 +336,7 @@ impl TrainingRun {
         };
         let finished = outcome == Outcome::Finished;
         let said = match nothing_learned(world).filter(|_| finished) {
-            Some(nothing) => format!("{said}\nwarning: {nothing}"),
+            Some(nothing) => format!("{said}: {nothing}"),
             None => said,
         };
         finish_progress(world, &said);

@@ -362,6 +362,9 @@ pub fn watch(
         let (parts, space) = (&preprocessing.parts, made.observation_space());
         let view = View::of(parts, goal, has_goals, environment, space)?;
         let mut observation = vec![0.0; made.observation_space().size()];
+        if stop_requested() {
+            return Err(EvaluationError::Stopped);
+        }
         made.reset(
             Some(first_seed.wrapping_add(index as u64)),
             &mut observation,

@@ -23,7 +23,7 @@ impl Keywords {
     /// Reads them as a scene has them; `None` where the text is something else, and where a number is not finite.
     pub fn read(text: &str) -> Option<Self> {
         let value: ron::Value = ron::from_str(text).ok()?;
-        if !is_finite(&value) {
+        if !is_json(&value) {
             return None;
         }
         match ron::from_str(text).ok()? {
@@ -48,13 +48,14 @@ impl Keywords {
     }
 }
 
-/// JSON has no infinities.
-fn is_finite(value: &ron::Value) -> bool {
+/// JSON has no infinities, and a name that is none of RON's, such as Python's `True`, would be read as nothing.
+fn is_json(value: &ron::Value) -> bool {
     match value {
         ron::Value::Number(number) => (*number).into_f64().is_finite(),
-        ron::Value::Option(Some(value)) => is_finite(value),
-        ron::Value::Seq(values) => values.iter().all(is_finite),
-        ron::Value::Map(map) => map.values().all(is_finite),
+        ron::Value::Option(Some(value)) => is_json(value),
+        ron::Value::Seq(values) => values.iter().all(is_json),
+        ron::Value::Map(map) => map.values().all(is_json),
+        ron::Value::Unit => false,
         _ => true,
     }
 }
@@ -104,6 +105,7 @@ mod tests {
             r#"{"a": inf}"#,
             r#"{"a": [NaN]}"#,
             r#"{"a": b}"#,
+            r#"{"a": True}"#,
         ] {
             assert_eq!(Keywords::read(text), None, "{text}");
         }

@@ -174,13 +174,16 @@ fn the_parts_inside() {
     assert_eq!(parts.step(&[2.0], &mut seen).unwrap().reward, 1.0);
 }
 
+/// The test that is run in a process of its own.
+const INSIDE: &str = "gymnasium_bridge::the_parts_inside";
+
 #[test]
 fn the_parts_of_a_dictionary_come_in_the_order_of_their_names() {
     if !python() {
         return;
     }
     let inside = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "the_parts_inside", "--nocapture"])
+        .args(["--ignored", "--exact", INSIDE, "--nocapture"])
         .env("PYTHONPATH", worlds())
         .output()
         .unwrap();
