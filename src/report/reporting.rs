@@ -85,10 +85,11 @@ fn read_metrics(
         values,
         steps_per_second,
     };
-    let bad = reported
-        .values
-        .iter()
-        .find(|(name, value)| must_be_finite(name) && !value.is_finite());
+    // A loss comes first: its gradient is not finite because it is not.
+    let bad = ["loss", "gradient_norm"].into_iter().find_map(|what| {
+        let mut values = reported.values.iter();
+        values.find(|(name, value)| name.ends_with(what) && !value.is_finite())
+    });
     if let Some((name, value)) = bad {
         return Err(RunError::new(NotFinite {
             name: name.clone(),
@@ -98,13 +99,6 @@ fn read_metrics(
         .into());
     }
     Ok(())
-}
-
-/// Whether a metric that is not finite says that training has diverged.
-fn must_be_finite(name: &str) -> bool {
-    ["loss", "gradient_norm"]
-        .iter()
-        .any(|what| name.ends_with(what))
 }
 
 /// `loss`, where nobody records it: the sum of the networks' own, `actor/loss` and `critic/loss`.
