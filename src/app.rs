@@ -14,7 +14,9 @@ use bevy_ecs::prelude::*;
 
 use crate::checkpoint::{RestorePlugin, finish_writing};
 use crate::learner::{ComputeDevice, Seed};
-use crate::report::{ConsolePlugin, JsonLinesPlugin, Reports, RunDirectory, finish_progress};
+use crate::report::{
+    ConsolePlugin, JsonLinesPlugin, Reports, RunDirectory, finish_progress, nothing_learned,
+};
 use crate::schedule::{
     Clock, FacilitatorPlugin, InputError, NamedMetrics, Outcome, SchedulePlugin, Training,
 };
@@ -179,7 +181,10 @@ fn conclude(world: &mut World) {
     let steps = world.resource::<Clock>().step;
     warn_of_metrics_that_never_came(world);
     match outcome {
-        Outcome::Finished => finish_progress(world, &format!("finished after {steps} steps")),
+        Outcome::Finished => {
+            let nothing = nothing_learned(world).map_or(String::new(), |it| format!(": {it}"));
+            finish_progress(world, &format!("finished after {steps} steps{nothing}"));
+        }
         Outcome::Interrupted => finish_progress(world, &format!("interrupted at step {steps}")),
         Outcome::Failed(failure) => {
             finish_progress(world, &format!("failed at step {steps}"));

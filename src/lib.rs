@@ -198,6 +198,7 @@ pub mod data;
 pub mod env;
 pub mod evaluate;
 pub mod learner;
+mod memory;
 pub mod networks;
 pub mod nn;
 pub mod observation;

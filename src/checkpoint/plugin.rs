@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{AppPersistExt, CheckpointError, CheckpointWriter, Persist, Snapshot, gather, restore};
 use crate::scene::{Bounds, FieldProblems, Settings, check_metric};
 use crate::schedule::{
-    AppCadenceExt, AppMetricsExt, Clock, InputError, Report, ReportSystems, RunError, Save,
-    SaveNow, SaveSystems,
+    AppCadenceExt, AppMetricsExt, Clock, InputError, Report, ReportSystems, RoundPosition,
+    RunError, Save, SaveNow, SaveSystems,
 };
 use crate::schedule::{Goal, Reported, RunDirectory};
 
@@ -186,6 +186,20 @@ pub fn finish_writing(world: &mut World) -> Result<(), CheckpointError> {
 #[derive(Resource)]
 pub struct ResumeFrom(pub Snapshot);
 
+impl ResumeFrom {
+    /// Whether a run of so many steps has nothing left to do: all were taken, and it was not asked to stop in the middle of a round.
+    pub fn is_over(&self, steps: u64) -> bool {
+        self.0.step >= steps && !self.0.state.contains_key(ROUND)
+    }
+
+    /// The same checkpoint for a policy that only acts: a round that was left is not gone on with.
+    #[must_use]
+    pub fn between_rounds(mut self) -> Self {
+        self.0.state.remove(ROUND);
+        self
+    }
+}
+
 /// The set in `PostStartup` in which a run is restored.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RestoreSystems;
@@ -196,7 +210,9 @@ pub struct RestorePlugin;
 impl Plugin for RestorePlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Clock>()
+            .init_resource::<RoundPosition>()
             .persist::<Clock>()
+            .persist::<RoundPosition>()
             .add_systems(PostStartup, restore_run.in_set(RestoreSystems));
     }
 }
@@ -213,6 +229,26 @@ struct ClockState {
     step: u64,
     gradient_steps: u64,
 }
+
+/// The place in the round, of a run that was asked to stop in the middle of one.
+impl Persist for RoundPosition {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        match self.has_begun {
+            true => snapshot.put_state(ROUND, self),
+            false => Ok(()),
+        }
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
+        *self = match snapshot.state.contains_key(ROUND) {
+            true => snapshot.state(ROUND)?,
+            false => RoundPosition::default(),
+        };
+        Ok(())
+    }
+}
+
+const ROUND: &str = "round";
 
 /// How far the run is; how far it is to go is in the scene.
 impl Persist for Clock {

@@ -140,7 +140,7 @@ impl Program {
         let act_with = |app: &mut App, snapshot: &Snapshot| -> Result<(), CliError> {
             let preprocessing: Preprocessing = snapshot.state("preprocessing")?;
             app.insert_resource(preprocessing)
-                .insert_resource(ResumeFrom(snapshot.clone()));
+                .insert_resource(ResumeFrom(snapshot.clone()).between_rounds());
             Ok(())
         };
         if let Some(algorithm) = algorithm(&app, scene) {

@@ -145,6 +145,11 @@ impl Collect {
         let of_scene = scene
             .settings::<Evaluation>()
             .map(|evaluation| evaluation.env.clone());
+        let kwargs = scene
+            .settings::<Evaluation>()
+            .filter(|evaluation| self.env.as_ref().is_none_or(|env| *env == evaluation.env))
+            .and_then(|evaluation| evaluation.kwargs.clone())
+            .unwrap_or_default();
         let goal = scene
             .settings::<Evaluation>()
             .and_then(|evaluation| evaluation.goal.clone());
@@ -174,6 +179,7 @@ impl Collect {
                 app.add_plugins(Environments {
                     env: env.clone(),
                     goal: goal.clone(),
+                    kwargs: kwargs.clone(),
                     ..Environments::default()
                 })
                 .add_systems(Collecting, act.in_set(CollectSystems::Act));

@@ -10,10 +10,12 @@ use super::building::{For, Program, failure, folders_of};
 use super::error::CliError;
 use super::print;
 use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
+use crate::collect::Environments;
 use crate::env::{Environment, registry};
 use crate::evaluate::video::{Video, VideoError};
-use crate::evaluate::{Episodes, Evaluation, reference_scores, watch};
-use crate::learner::ComputeDevice;
+use crate::evaluate::{Episodes, Evaluation, Games, MadeWith, reference_scores, watch};
+use crate::learner::{ComputeDevice, Seed};
+use crate::memory;
 use crate::scene::Scene;
 
 /// Play episodes with a trained policy, deterministically.
@@ -60,14 +62,16 @@ impl Eval {
         scene.steps = snapshot.step;
         let evaluation = scene.settings::<Evaluation>().cloned();
         let evaluation = evaluation.unwrap_or_default();
-        let env = self.env.clone().unwrap_or(evaluation.env);
+        let env = self.env.clone().unwrap_or(evaluation.env.clone());
         let episodes = self
             .episodes
             .and_then(|episodes| usize::try_from(episodes).ok())
             .unwrap_or(evaluation.episodes);
-        let seed = self
-            .seed
-            .unwrap_or(scene.seed.wrapping_add(evaluation.seed));
+        let training = scene.settings::<Environments>();
+        let training = training.map(|it| it.training_seeds(Seed(scene.seed)));
+        let seed = self.seed.unwrap_or_else(|| {
+            evaluation.first_seed(Seed(scene.seed), episodes, training.as_ref())
+        });
         if let Some(video) = &self.video {
             check_film(video, self.force, &env, seed)?;
         }
@@ -80,12 +84,38 @@ impl Eval {
             return Err(failure.into());
         }
         let mut video = Video::default();
+        let mut refused = None;
         let look = |index: usize, environment: &dyn Environment| {
-            if let (Some(_), 0) = (&self.video, index) {
+            if let (Some(_), 0, None) = (&self.video, index, &refused) {
                 video.take_of(environment);
+                // It is written in one piece, which takes as much again.
+                refused = memory::check(
+                    "--video: the pictures of the first episode",
+                    video.bytes().saturating_mul(2),
+                    "lower `Evaluation.time_limit`",
+                )
+                .err();
             }
         };
-        let scores = watch(app.world(), &env, episodes, seed, look).map_err(CliError::input)?;
+        let kwargs = evaluation.kwargs.as_ref().filter(|_| env == evaluation.env);
+        let games = Games {
+            kwargs: MadeWith::keywords(app.world(), &env, kwargs),
+            env: env.clone(),
+            episodes,
+            first_seed: seed,
+            time_limit: evaluation.time_limit,
+        };
+        let scores = watch(app.world(), &games, look).map_err(CliError::input)?;
+        let cut = scores.iter().filter(|score| score.is_cut).count();
+        if cut > 0 {
+            eprintln!(
+                "warning: {cut} of {episodes} episodes were cut after {} steps (`Evaluation.time_limit`): {env} did not end them",
+                games.time_limit
+            );
+        }
+        if let Some(refused) = refused {
+            return Err(CliError::input(refused));
+        }
         if let Some(path) = &self.video {
             video.write(path, self.force).map_err(|error| {
                 CliError::of(matches!(error, VideoError::Exists { .. }), &error)

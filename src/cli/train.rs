@@ -23,7 +23,7 @@ use crate::evaluate::{Episodes, Evaluation};
 use crate::learner::ComputeDevice;
 use crate::nn::set_threads;
 use crate::report::console::Console;
-use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress};
+use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress, nothing_learned};
 use crate::scene::Scene;
 use crate::schedule::{EndNow, Learn, Outcome, Training, request_stop, with_causes};
 
@@ -69,6 +69,7 @@ fn stop_on_signals() -> Result<(), CliError> {
                 std::process::exit(i32::from(INTERRUPTED));
             }
             request_stop();
+            eprintln!("stopping: the run is saved after this step; once more ends it at once");
         };
         ctrlc::set_handler(handler).map_err(CliError::failed)?;
         *set = true;
@@ -206,14 +207,16 @@ impl Train {
             let (path, reason) = (skipped.path.display(), &skipped.reason);
             console.message(&format!("warning: {path} was skipped: {reason}"));
         }
-        let mut resumed_from = 0;
+        let (mut resumed_from, mut finished) = (0, false);
         if let Start::Resumed {
             checkpoint,
             snapshot,
         } = opened.start
         {
             resumed_from = snapshot.step;
-            if resumed_from < scene.steps {
+            let resume = ResumeFrom(snapshot);
+            finished = resume.is_over(scene.steps);
+            if !finished {
                 console.message(&format!("resuming from {}", checkpoint.display()));
             } else {
                 console.message(&format!(
@@ -222,9 +225,8 @@ impl Train {
                     scene.steps
                 ));
             }
-            app.insert_resource(ResumeFrom(snapshot));
+            app.insert_resource(resume);
         }
-        let finished = resumed_from >= scene.steps;
         if !finished {
             let device = app.world().resource::<ComputeDevice>().to_string();
             write_manifest(&opened.folder, &device, scene, dataset.as_ref())?;
@@ -331,6 +333,11 @@ impl TrainingRun {
             },
             Outcome::Interrupted => format!("interrupted and saved: {}", folder.display()),
             Outcome::Failed(_) => format!("failed: {}", folder.display()),
+        };
+        let finished = outcome == Outcome::Finished;
+        let said = match nothing_learned(world).filter(|_| finished) {
+            Some(nothing) => format!("{said}: {nothing}"),
+            None => said,
         };
         finish_progress(world, &said);
         if let Outcome::Failed(failure) = outcome {

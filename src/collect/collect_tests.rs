@@ -538,3 +538,158 @@ fn environments_behind_a_pointer_play_the_same() {
         }
     }
 }
+
+/// Three rows of an app's own world, which count up from what a restart sets.
+fn frogs() -> App {
+    let mut app = App::new();
+    app.add_plugins((
+        SchedulePlugin,
+        FacilitatorPlugin,
+        OwnEnvironments {
+            num_envs: 3,
+            ..OwnEnvironments::default()
+        },
+        NormalizeObservations {},
+        DatasetRecorderPlugin,
+    ))
+    .init_resource::<Metrics>()
+    .steps_environments(
+        |mut frogs: Query<(&mut Observation, &mut Reward)>| {
+            for (mut seen, mut reward) in &mut frogs {
+                let next = seen.0[0] + 1.0;
+                seen.0.set(&[next]);
+                reward.0 = 1.0;
+            }
+        },
+        |mut frogs: Query<(&Restart, &mut Observation)>| {
+            for (_, mut seen) in frogs.iter_mut().filter(|(restart, _)| restart.0) {
+                seen.0.set(&[10.0]);
+            }
+        },
+    );
+    for row in 0..3 {
+        let seen = Observation(SmallVector::zeros(1));
+        app.world_mut().spawn((EnvironmentRow { row }, seen));
+    }
+    begin(&mut app);
+    app
+}
+
+fn frog_of(app: &mut App, row: usize) -> Entity {
+    let mut all = app.world_mut().query::<(Entity, &EnvironmentRow)>();
+    let mut all = all.iter(app.world());
+    all.find(|(_, agent)| agent.row == row).unwrap().0
+}
+
+fn valid(app: &App) -> Vec<bool> {
+    app.world().resource::<StepResults>().valid.clone()
+}
+
+#[test]
+fn the_row_of_an_entity_that_is_gone_is_no_step_until_another_one_takes_it() {
+    let mut app = frogs();
+    step(&mut app, &[0.0; 3]);
+    assert_eq!(valid(&app), [true; 3]);
+    let gone = frog_of(&mut app, 1);
+    app.world_mut().despawn(gone);
+    for _ in 0..3 {
+        step(&mut app, &[0.0; 3]);
+        assert_eq!(valid(&app), [true, false, true]);
+        assert_eq!(
+            app.world().resource::<StepResults>().reward,
+            [1.0, 0.0, 1.0]
+        );
+    }
+    // What nobody sees is not measured: the row's last 11 counts once.
+    let moments = &app.world().resource::<ObservationMoments>().0;
+    let seen = [
+        10.0, 10.0, 10.0, 11.0, 11.0, 11.0, 12.0, 12.0, 13.0, 13.0, 14.0, 14.0,
+    ];
+    let mean = seen.iter().sum::<f64>() / seen.len() as f64;
+    assert!((moments.mean()[0] - mean).abs() < 1e-3, "{moments:?}");
+
+    let seen = Observation(SmallVector::zeros(1));
+    app.world_mut().spawn((EnvironmentRow { row: 1 }, seen));
+    step(&mut app, &[0.0; 3]);
+    assert_eq!(
+        valid(&app),
+        [true, false, true],
+        "it only begins its episode"
+    );
+    assert_eq!(app.world().resource::<Observations>().row(1), [10.0]);
+    step(&mut app, &[0.0; 3]);
+    assert_eq!(valid(&app), [true; 3]);
+    // The former's episode is not the newcomer's.
+    let recorded = app.world().resource::<DatasetRecorder>().transitions();
+    let recorded = recorded.unwrap();
+    let mut lengths: Vec<usize> = recorded.episodes().iter().map(|it| it.rows.len()).collect();
+    lengths.sort_unstable();
+    assert_eq!(lengths, [1, 1, 6, 6]);
+}
+
+#[test]
+fn an_entity_beyond_the_rows_or_of_a_row_that_is_taken_is_an_error_with_words() {
+    for (row, words) in [
+        (3, "there are 3 environments, rows 0 to 2"),
+        (usize::MAX, "raise `num_envs`"),
+        (1, "two entities have `EnvironmentRow { row: 1 }`"),
+    ] {
+        let mut app = frogs();
+        step(&mut app, &[0.0; 3]);
+        let seen = Observation(SmallVector::zeros(1));
+        app.world_mut().spawn((EnvironmentRow { row }, seen));
+        app.world_mut().run_schedule(Collect);
+        let failure = take_failure().unwrap();
+        assert!(failure.message.contains(words), "{failure}");
+    }
+}
+
+#[test]
+fn an_action_of_whole_numbers_is_learned_from_as_the_environment_got_it() {
+    let mut app = App::new();
+    app.add_plugins((
+        SchedulePlugin,
+        FacilitatorPlugin,
+        OwnEnvironments {
+            action: Space::from_bounds(&[(-2.0, 2.0)]),
+            num_envs: 4,
+            integer_actions: true,
+            ..OwnEnvironments::default()
+        },
+    ))
+    .init_resource::<Metrics>();
+    for row in 0..4 {
+        let seen = Observation(SmallVector::zeros(1));
+        app.world_mut().spawn((EnvironmentRow { row }, seen));
+    }
+    begin(&mut app);
+    step(&mut app, &[0.2, 0.3, -0.9, 7.0]);
+    let mut agents = app.world_mut().query::<&Action>();
+    let got: Vec<f32> = agents.iter(app.world()).map(|it| it.0[0]).collect();
+    assert_eq!(got, [0.0, 1.0, -2.0, 2.0]);
+    let kept = &app.world().resource::<StepResults>().action.values;
+    assert_eq!(kept[..], [0.0, 0.5, -1.0, 1.0]);
+}
+
+#[test]
+fn an_own_world_without_bounds_says_which_element_it_is_before_it_begins() {
+    use crate::schedule::ScheduleErrors;
+    let mut app = App::new();
+    app.add_plugins((
+        SchedulePlugin,
+        FacilitatorPlugin,
+        OwnEnvironments {
+            name: "Frogs".to_owned(),
+            action: Space::from_bounds(&[(0.0, 1.0), (0.0, f32::INFINITY)]),
+            ..OwnEnvironments::default()
+        },
+    ));
+    app.finish();
+    let errors = &app.world().resource::<ScheduleErrors>().0;
+    let said = errors[0].to_string();
+    assert!(
+        said.contains("Frogs: action element 1 ranges from 0 to inf"),
+        "{said}"
+    );
+    assert!(said.contains("[(0.0, 1.0)]"), "{said}");
+}

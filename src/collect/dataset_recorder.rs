@@ -5,6 +5,7 @@ use bevy_ecs::prelude::*;
 
 use super::StepResults;
 use super::entity::{Action, EnvironmentRow, Reward};
+use super::plugin::FirstAction;
 use crate::data::{Column, Episode, EpisodeEnd, Parts, Spaces, Transitions, TransitionsError};
 use crate::env::Space;
 use crate::schedule::{Collect, CollectSystems};
@@ -27,6 +28,8 @@ pub struct DatasetRecorder {
     widths: [usize; 2],
     /// Number of discrete actions, where they are discrete.
     discrete_actions: Option<usize>,
+    /// What the world calls the first of them.
+    first_action: i64,
     steps: usize,
 }
 
@@ -83,18 +86,21 @@ impl DatasetRecorder {
         }
         Transitions::new(parts)
             .map(|transitions| transitions.with_discrete_actions(self.discrete_actions))
+            .map(|transitions| transitions.with_first_action(self.first_action))
     }
 }
 
 fn record(
     steps: Res<StepResults>,
     spaces: Res<Spaces>,
+    first_action: Res<FirstAction>,
     mut recorder: ResMut<DatasetRecorder>,
     agents: Query<(&EnvironmentRow, &Action, &Reward)>,
 ) {
     let recorder = &mut *recorder;
     recorder.running.resize_with(steps.rows(), Default::default);
     recorder.widths[0] = steps.observation.width;
+    recorder.first_action = first_action.0;
     recorder.discrete_actions = match spaces.action {
         Space::Discrete { n } => Some(n),
         _ => None,
@@ -117,6 +123,9 @@ fn record(
             over.push(row);
         }
     }
+    // What was no step breaks an episode off: nothing that comes later belongs to it.
+    let broken = (0..steps.rows()).filter(|row| !steps.valid[*row]);
+    over.extend(broken.filter(|row| !recorder.running[*row].reward.is_empty()));
     over.sort_unstable();
     for row in over {
         let end = match steps.terminated[row] {

@@ -10,12 +10,14 @@ use super::dynamics::{Equations, EquationsExt};
 use super::plugin::{Autoreset, OwnEnvironments};
 use super::{CollectError, any_environment, gymnasium_environments, workers};
 use crate::data::EpisodeGoal;
-use crate::env::gymnasium::{self, BridgeError, WorkerSettings};
+use crate::env::gymnasium::{self, BridgeError, Worker, WorkerSettings, WorkerSpaces};
 use crate::env::registry;
-use crate::env::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
+use crate::env::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum, Space};
+use crate::evaluate::{MadeWith, TrainingSeeds, check_keywords};
 use crate::learner::Seed;
+use crate::memory::{self, TooLarge};
 use crate::nn::threads;
-use crate::scene::{Bounds, FieldProblems, Settings};
+use crate::scene::{Bounds, FieldProblems, Keywords, Settings};
 use crate::schedule::{InputError, ScheduleError, ScheduleErrors};
 
 /// Environments to learn in, one entity each; a policy acts in all of them at once.
@@ -46,6 +48,11 @@ pub struct Environments {
     pub rescale_actions: bool,
     /// Whether actions beyond the bounds of the action space are clipped.
     pub clip_actions: bool,
+    /// What −1 and 1 of the policy's actions stand for: a range for each element of the action, or one for those without two finite
+    /// bounds. Empty: the bounds of the action space, and an element without two finite ones is refused.
+    pub action_bounds: Vec<(f32, f32)>,
+    /// Keyword arguments of `gymnasium.make`, for an `env` of Python's Gymnasium.
+    pub kwargs: Keywords,
     /// The Python processes, for an `env` of Python's Gymnasium such as `gymnasium:Hopper-v5`.
     pub gymnasium: GymnasiumWorkers,
 }
@@ -83,6 +90,8 @@ impl Default for Environments {
             goal: None,
             rescale_actions: true,
             clip_actions: true,
+            action_bounds: Vec::new(),
+            kwargs: Keywords::default(),
             gymnasium: GymnasiumWorkers::default(),
         }
     }
@@ -93,16 +102,27 @@ impl Settings for Environments {
         if let Err(error) = registry::check_name(&self.env) {
             problems.refuse("env", error.to_string());
         }
+        if self.action_bounds.iter().any(|(low, high)| low >= high) {
+            problems.refuse(
+                "action_bounds",
+                "the first number of a range must be below the second, as in [(-1.0, 1.0)]",
+            );
+        }
+        check_keywords(&self.env, &self.kwargs, problems);
     }
 }
 
 impl Plugin for Environments {
     fn build(&self, app: &mut App) {
+        let seed = *app.world_mut().get_resource_or_init::<Seed>();
+        app.insert_resource(self.training_seeds(seed));
+        app.insert_resource(MadeWith {
+            env: self.env.clone(),
+            kwargs: self.kwargs.clone(),
+        });
         if let Some(name) = gymnasium::name_of(&self.env) {
             if let Err(error) = self.build_bridged(app, name) {
-                let cause = error.to_string();
-                let mut errors = app.world_mut().get_resource_or_init::<ScheduleErrors>();
-                errors.0.push(ScheduleError::Prepare { cause });
+                refuse(app, error.to_string());
             }
             return;
         }
@@ -110,6 +130,11 @@ impl Plugin for Environments {
         let Ok(known) = registry::specification(&self.env) else {
             return;
         };
+        let (observation, action) = (&known.observation_space, &known.action_space);
+        if let Err(error) = self.fit_the_machine(observation, action) {
+            refuse(app, error.to_string());
+            return;
+        }
         let first = app.world_mut().get_resource_or_init::<Seed>().0;
         let seed = first.wrapping_add(self.seed);
         let limit = self.time_limit.and_then(NonZeroU64::new);
@@ -126,6 +151,8 @@ impl Plugin for Environments {
                 goal: self.goal.clone(),
                 rescale_actions: self.rescale_actions,
                 clip_actions: self.clip_actions,
+                action_bounds: self.action_bounds.clone(),
+                ..OwnEnvironments::default()
             });
         match BUILT_IN.iter().find(|(name, _)| *name == self.env) {
             Some((_, spawn)) => spawn(app, self.num_envs, seed),
@@ -151,6 +178,23 @@ impl Plugin for Environments {
 }
 
 impl Environments {
+    /// The seeds that they begin from, in a run of this seed.
+    pub fn training_seeds(&self, run: Seed) -> TrainingSeeds {
+        TrainingSeeds {
+            first: run.0.wrapping_add(self.seed),
+            num_envs: self.num_envs as u64,
+        }
+    }
+
+    /// Refuses so many that their rows alone are more than there is memory for.
+    fn fit_the_machine(&self, observation: &Space, action: &Space) -> Result<(), TooLarge> {
+        // What is seen before, now and next, as a row and as a component, and what is done.
+        let row = 4 * (4 * observation.size() + 3 * action.size()) as u64;
+        let what = format!("the rows of {} environments", self.num_envs);
+        let needed = row.saturating_mul(self.num_envs as u64);
+        memory::check(&what, needed, "lower `Environments.num_envs`")
+    }
+
     /// Environments of Python's Gymnasium, which cuts its episodes itself.
     fn build_bridged(&self, app: &mut App, name: &str) -> Result<(), BridgeError> {
         let settings = WorkerSettings {
@@ -159,11 +203,22 @@ impl Environments {
             first: 0,
             time_limit: self.time_limit,
             seconds: self.gymnasium.seconds,
+            kwargs: self.kwargs.clone(),
         };
         let workers = gymnasium_environments::spread(&settings, self.gymnasium.workers)?;
-        let Some([observation, action]) = gymnasium_environments::spaces(&workers) else {
+        let Some(WorkerSpaces {
+            observation,
+            action,
+            integer_actions,
+            first_action,
+        }) = workers.first().map(Worker::spaces).cloned()
+        else {
             return Ok(());
         };
+        if let Err(error) = self.fit_the_machine(&observation, &action) {
+            refuse(app, error.to_string());
+            return Ok(());
+        }
         let first = app.world_mut().get_resource_or_init::<Seed>().0;
         app.insert_resource(self.clone())
             .add_plugins(OwnEnvironments {
@@ -178,10 +233,19 @@ impl Environments {
                 goal: self.goal.clone(),
                 rescale_actions: self.rescale_actions,
                 clip_actions: self.clip_actions,
+                action_bounds: self.action_bounds.clone(),
+                integer_actions,
+                first_action,
             });
         gymnasium_environments::spawn(app, workers, first.wrapping_add(self.seed));
         Ok(())
     }
+}
+
+/// Ends the run before it begins.
+fn refuse(app: &mut App, cause: String) {
+    let mut errors = app.world_mut().get_resource_or_init::<ScheduleErrors>();
+    errors.0.push(ScheduleError::Prepare { cause });
 }
 
 type Spawn = fn(&mut App, usize, u64);

@@ -47,6 +47,25 @@ pub enum CollectError {
         /// The first row that nobody has.
         row: Option<usize>,
     },
+    /// An entity beyond the rows.
+    #[error(
+        "an entity has `EnvironmentRow {{ row: {row} }}`, and there are {rows} environments, rows 0 to {}: give it the row of one that is gone, or raise `num_envs`",
+        rows.saturating_sub(1)
+    )]
+    RowBeyond {
+        /// The entity's row.
+        row: usize,
+        /// How many rows there are.
+        rows: usize,
+    },
+    /// Two entities of one row.
+    #[error(
+        "two entities have `EnvironmentRow {{ row: {row} }}`: each row is one environment's, so despawn the former or give one of them another row"
+    )]
+    RowTwice {
+        /// The row.
+        row: usize,
+    },
     /// A thread that steps environments panicked.
     #[error(
         "the thread that steps environments {first} to {last} is gone; its own message is above, and a run with --threads 1 says more"

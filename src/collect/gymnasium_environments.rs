@@ -12,9 +12,10 @@ use super::entity::{Action, Ended, EnvironmentRow, Observation, Restart, Reward}
 use super::plugin::{AppEnvironmentExt, EnvironmentSystems};
 use super::{CollectError, SmallVector};
 use crate::checkpoint::{RestoreSystems, ResumeFrom};
+use crate::env::EnvironmentError;
 use crate::env::gymnasium::{Answer, BridgeError, Worker};
-use crate::env::{EnvironmentError, Space};
-use crate::schedule::{Clock, FailSaved, Failure, RunError, with_causes};
+use crate::evaluate::{Evaluation, TrainingSeeds};
+use crate::schedule::{Clock, FailSaved, Failure, RunError, stop_requested, with_causes};
 
 /// The processes, each with the rows from its first one on.
 #[derive(Resource)]
@@ -46,7 +47,7 @@ pub(super) fn spawn(app: &mut App, workers: Vec<Worker>, seed: u64) {
     for worker in workers {
         let first = rows;
         rows += worker.settings().num_envs;
-        width = worker.spaces()[0].size();
+        width = worker.spaces().observation.size();
         name = worker.settings().environment();
         all.push((first, worker));
     }
@@ -132,13 +133,13 @@ impl Workers {
     fn observation_width(&self) -> usize {
         self.all
             .first()
-            .map_or(0, |(_, worker)| worker.spaces()[0].size())
+            .map_or(0, |(_, worker)| worker.spaces().observation.size())
     }
 
     fn action_width(&self) -> usize {
         self.all
             .first()
-            .map_or(0, |(_, worker)| worker.spaces()[1].size())
+            .map_or(0, |(_, worker)| worker.spaces().action.size())
     }
 
     /// First observations of the rows that are asked.
@@ -162,8 +163,11 @@ impl Workers {
     }
 }
 
-/// The run ends with this, once what it has is saved.
+/// The run ends with this, once what it has is saved. One that was asked to stop ends anyway.
 fn fail(ending: &mut FailSaved, error: BridgeError) {
+    if stop_requested() {
+        return;
+    }
     let error = CollectError::from(EnvironmentError::from(error));
     ending.0.get_or_insert(Failure {
         message: with_causes(&error),
@@ -194,6 +198,8 @@ fn step(
     scratch.asked.resize(rows, false);
     scratch.observations.resize(rows * width, 0.0);
     scratch.outcomes.resize(rows, (0.0, false, false));
+    // A row may have nobody.
+    scratch.asked.fill(false);
     for (agent, taken, restart, ..) in &agents {
         let place = agent.row * action..(agent.row + 1) * action;
         scratch.actions[place].copy_from_slice(&taken.0);
@@ -278,6 +284,7 @@ fn begin_anew(
     clock: Res<Clock>,
     mut agents: Query<(&mut Restart, &mut Ended)>,
     seed: Res<crate::learner::Seed>,
+    (evaluation, training): (Option<Res<Evaluation>>, Option<Res<TrainingSeeds>>),
 ) {
     if !workers.resumes {
         return;
@@ -288,19 +295,20 @@ fn begin_anew(
             workers.name
         );
     }
-    // Beyond all that a run counts from its seed on.
-    let first = seed.0.wrapping_add((clock.step + 1) << 32);
+    // Beyond all that a run counts from its seed on, and apart from what it is evaluated on.
+    let mut first = seed.0.wrapping_add((clock.step + 1) << 32);
+    if let Some(evaluation) = evaluation {
+        let training = training.as_deref();
+        let played = TrainingSeeds {
+            first: evaluation.first_seed(*seed, evaluation.episodes, training),
+            num_envs: evaluation.episodes as u64,
+        };
+        first = played.apart_from(first, workers.seeds.len() as u64);
+    }
     for (row, seed) in workers.seeds.iter_mut().enumerate() {
         *seed = Some(first.wrapping_add(row as u64));
     }
     for (mut restart, mut ended) in &mut agents {
         (restart.0, *ended) = (true, Ended::default());
     }
-}
-
-/// The spaces of observations and actions.
-pub(super) fn spaces(workers: &[Worker]) -> Option<[Space; 2]> {
-    workers
-        .first()
-        .map(|worker| worker.spaces().map(Clone::clone))
 }

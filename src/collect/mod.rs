@@ -6,7 +6,7 @@
 //! 1. [`CollectSystems::Act`](crate::schedule::CollectSystems::Act): the algorithm reads [`Observations`], asks its policy
 //!    once for all of them, and writes [`Actions`].
 //! 2. [`CollectSystems::Step`](crate::schedule::CollectSystems::Step), in the order of [`EnvironmentSystems`]:
-//!     1. `ScatterActions`: each entity gets its row, rescaled to the bounds of the action space and clipped;
+//!     1. `ScatterActions`: each entity gets its row, rescaled to the bounds of the action space, clipped, and rounded where it takes whole numbers;
 //!     2. `Step`: each environment moves;
 //!     3. `TimeLimit`: long episodes are cut, and the step's result is kept in [`StepResults`];
 //!     4. `Autoreset`: new episodes begin;
@@ -75,10 +75,10 @@ pub(crate) use gymnasium_environments::seed_bridged;
 pub use persist::AppPersistEnvironmentsExt;
 pub use plugin::{
     AppEnvironmentExt, Autoreset, EnvironmentSystems, EpisodeTimeLimit, FinishedEpisode,
-    FinishedEpisodes, OwnEnvironments,
+    FinishedEpisodes, OwnEnvironments, RowsThere,
 };
 pub use rows::{Actions, Observations};
-pub use scaling::{ClipActions, RescaleActions};
+pub use scaling::{ClipActions, RescaleActions, RoundActions};
 pub use small_vector::SmallVector;
 
 pub use statistics::{

@@ -12,16 +12,19 @@ use super::entity::{
     Ended, EnvironmentRow, EpisodeStatistics, Observation, Restart, Reward, StepCount,
 };
 use super::persist::AppPersistEnvironmentsExt;
-use super::scaling::{ClipActions, RescaleActions};
+use super::scaling::{ClipActions, RescaleActions, RoundActions};
 use super::seen::{Asked, look_on, see_first, see_on};
 use super::systems::{gather_observations, keep_steps, limit_time, scatter_actions};
 use super::{Actions, CollectError, Observations, Seen, StepResults};
-use crate::checkpoint::{AppPersistExt, RestoreSystems};
-use crate::data::{ActionScale, EpisodeGoal, Normalizer, Preprocessing, Spaces, load_dataset};
+use crate::checkpoint::{AppPersistExt, RestoreSystems, ResumeFrom};
+use crate::data::{
+    ActionScale, Dataset, EpisodeGoal, Normalizer, Preprocessing, ScaleError, Spaces, load_dataset,
+};
 use crate::env::Space;
 use crate::report::Metrics;
 use crate::schedule::{
-    AppMetricsExt, Cadence, Collect, CollectSystems, InputError, StepsPerCollect,
+    AppMetricsExt, Cadence, Collect, CollectSystems, InputError, ScheduleError, ScheduleErrors,
+    StepsPerCollect,
 };
 
 /// What happens inside [`CollectSystems::Step`], in this order.
@@ -51,6 +54,14 @@ pub enum Autoreset {
     NextStep,
 }
 
+/// Which rows had an entity in the last step, `[environments]`.
+#[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowsThere(pub Vec<bool>);
+
+/// What the world calls its first discrete action, which is 0 here.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct FirstAction(pub i64);
+
 /// Steps after which an episode is cut; `None` for no limit.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EpisodeTimeLimit(pub Option<NonZeroU64>);
@@ -72,7 +83,8 @@ pub struct FinishedEpisodes(pub Vec<FinishedEpisode>);
 
 /// Entities of your own app as environments: spaces, the number of entities, and when their episodes end and begin.
 ///
-/// The app spawns an entity with an [`EnvironmentRow`] for each row, and adds its step and its restart with
+/// The app spawns an entity with an [`EnvironmentRow`] for each row before the run begins. Entities may come and go after that: a row
+/// without one is no step and nothing is learned from it, and a new entity takes the row of one that is gone. The app adds its step and its restart with
 /// [`steps_environments`](AppEnvironmentExt::steps_environments). Everything else, from handing out actions to counting
 /// returns, is done here.
 ///
@@ -151,10 +163,20 @@ pub struct OwnEnvironments {
     pub observations: Vec<String>,
     /// The goal of episodes, for an algorithm whose networks are given goals.
     pub goal: Option<EpisodeGoal>,
-    /// Whether actions in [-1, 1] are mapped to the bounds of a box.
+    /// Whether actions in [-1, 1] are mapped to the bounds of a box, element by element. An element without two finite bounds is
+    /// refused, unless [`action_bounds`](Self::action_bounds) say its range.
     pub rescale_actions: bool,
     /// Whether actions beyond the bounds of a box are clipped.
     pub clip_actions: bool,
+    /// What -1 and 1 stand for: a range for each element of the action, or one for those without two finite bounds. Empty: the bounds
+    /// of the box.
+    pub action_bounds: Vec<(f32, f32)>,
+    /// Whether the elements of a box of actions are whole numbers, to which they are rounded: what is recorded and learned from is
+    /// what the world got.
+    pub integer_actions: bool,
+    /// What the world calls its first discrete action. Here they are counted from 0; in a dataset that is written they have the
+    /// world's own numbers.
+    pub first_action: i64,
 }
 
 impl Default for OwnEnvironments {
@@ -172,6 +194,9 @@ impl Default for OwnEnvironments {
             goal: None,
             rescale_actions: true,
             clip_actions: true,
+            action_bounds: Vec::new(),
+            integer_actions: false,
+            first_action: 0,
         }
     }
 }
@@ -195,7 +220,12 @@ impl Plugin for OwnEnvironments {
             world.insert_resource(Preprocessing {
                 parts,
                 frames,
-                ..Preprocessing::new(normalizer, action_scale(&self.action))
+                // An action that has no scale is reported before the first step.
+                ..Preprocessing::new(
+                    normalizer,
+                    self.action_scale()
+                        .unwrap_or_else(|_| ActionScale::identity(action)),
+                )
             });
         }
         let mut cadence = world.get_resource_or_init::<Cadence>();
@@ -213,6 +243,7 @@ impl Plugin for OwnEnvironments {
         .insert_resource(StepResults::new(self.num_envs, observation, action))
         .insert_resource(asked)
         .init_resource::<FinishedEpisodes>()
+        .init_resource::<RowsThere>()
         .persist::<Preprocessing>()
         .persist::<Seen>()
         .persist_component::<Observation>()
@@ -235,12 +266,12 @@ impl Plugin for OwnEnvironments {
         )
         .configure_sets(
             PostStartup,
-            (E::Autoreset, RestoreSystems, E::Gather).chain(),
+            (E::ScatterActions, E::Autoreset, RestoreSystems, E::Gather).chain(),
         )
         .add_systems(
             PostStartup,
             (
-                check_rows.in_set(E::Autoreset),
+                check_rows.in_set(E::ScatterActions),
                 (gather_observations, see_first).chain().in_set(E::Gather),
             ),
         )
@@ -256,22 +287,46 @@ impl Plugin for OwnEnvironments {
                 record_episodes.in_set(CollectSystems::Record),
             ),
         );
+        app.insert_resource(FirstAction(self.first_action));
         if self.rescale_actions {
             app.add_plugins(RescaleActions);
         }
         if self.clip_actions {
             app.add_plugins(ClipActions);
         }
+        if self.integer_actions {
+            app.add_plugins(RoundActions);
+        }
+    }
+
+    /// Once everything is added: whether every element of an action has a scale. Data, or a checkpoint that acts, bring one.
+    fn finish(&self, app: &mut App) {
+        if app.world().contains_resource::<Dataset>()
+            || app.world().contains_resource::<ResumeFrom>()
+        {
+            return;
+        }
+        if let Err(error) = self.action_scale() {
+            let cause = format!("{}: {error}", self.name);
+            let mut errors = app.world_mut().get_resource_or_init::<ScheduleErrors>();
+            errors.0.push(ScheduleError::Prepare { cause });
+        }
     }
 }
 
-/// The scale of an action space: a box's bounds where it has them, else none. Entries of a dictionary are not rescaled.
-pub(super) fn action_scale(space: &Space) -> ActionScale {
-    match space {
-        Space::Box { low, high, .. } => ActionScale::from_bounds(low.clone(), high.clone()),
-        _ => ActionScale::from_bounds(vec![-1.0; space.size()], vec![1.0; space.size()]),
+impl OwnEnvironments {
+    /// How the policy's actions become the world's: what is collected, evaluated and exported shares it.
+    fn action_scale(&self) -> Result<ActionScale, ScaleError> {
+        let scale = match (self.rescale_actions, self.clip_actions) {
+            (true, _) => ActionScale::of_space(&self.action, &self.action_bounds)?,
+            (false, true) => ActionScale::identity(self.action.size()).clipped_to(&self.action),
+            (false, false) => ActionScale::identity(self.action.size()),
+        };
+        Ok(match self.integer_actions {
+            true => scale.rounded(),
+            false => scale,
+        })
     }
-    .unwrap_or_else(|_| ActionScale::identity(space.size()))
 }
 
 /// Adds the two systems that make an environment of entities.

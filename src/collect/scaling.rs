@@ -4,15 +4,15 @@
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 
-use super::entity::Action;
+use super::entity::{Action, EnvironmentRow};
 use super::systems::scatter_actions;
-use super::{CollectError, EnvironmentSystems};
+use super::{Actions, CollectError, EnvironmentSystems};
 use crate::data::{Preprocessing, Spaces};
 use crate::env::Space;
 use crate::schedule::Collect;
 
-/// Maps actions in [-1, 1] to the bounds of the action space (Gymnasium's `RescaleAction`), by
-/// [`Preprocessing::action`](crate::data::Preprocessing). A space without finite bounds, or of discrete actions, is left alone.
+/// Maps actions in [-1, 1] to the bounds of the action space, element by element (Gymnasium's `RescaleAction`), by
+/// [`Preprocessing::action`](crate::data::Preprocessing). Discrete actions are left alone.
 pub struct RescaleActions;
 
 impl Plugin for RescaleActions {
@@ -34,6 +34,21 @@ impl Plugin for ClipActions {
             .after(scatter_actions)
             .after(rescale_actions);
         app.add_systems(Collect, clip.run_if(acts_in_a_box));
+    }
+}
+
+/// Rounds actions to whole numbers, after they were rescaled and clipped, and shows learners the actions that the environments get:
+/// [`Actions`] become those, mapped back to [-1, 1].
+pub struct RoundActions;
+
+impl Plugin for RoundActions {
+    fn build(&self, app: &mut App) {
+        let round = round_actions
+            .in_set(EnvironmentSystems::ScatterActions)
+            .after(scatter_actions)
+            .after(rescale_actions)
+            .after(clip_actions);
+        app.add_systems(Collect, round.run_if(acts_in_a_box));
     }
 }
 
@@ -59,14 +74,32 @@ fn rescale_actions(
     Ok(())
 }
 
-fn clip_actions(spaces: Res<Spaces>, mut agents: Query<&mut Action>) {
-    let Space::Box { low, high, .. } = &spaces.action else {
-        return;
-    };
-    for mut action in &mut agents {
+fn round_actions(
+    preprocessing: Res<Preprocessing>,
+    spaces: Res<Spaces>,
+    mut given: ResMut<Actions>,
+    mut agents: Query<(&EnvironmentRow, &mut Action)>,
+) -> Result<(), BevyError> {
+    for (agent, mut action) in &mut agents {
         let action = &mut action.bypass_change_detection().0;
-        for (value, (low, high)) in action.iter_mut().zip(low.iter().zip(high)) {
-            *value = value.max(*low).min(*high);
+        for value in action.iter_mut() {
+            *value = value.round() + 0.0;
         }
+        let taken = given.row_mut(agent.row);
+        taken.copy_from_slice(action);
+        preprocessing
+            .action
+            .to_unit(taken)
+            .map_err(|error| CollectError::Scale {
+                environment: spaces.environment.clone(),
+                error,
+            })?;
+    }
+    Ok(())
+}
+
+fn clip_actions(spaces: Res<Spaces>, mut agents: Query<&mut Action>) {
+    for mut action in &mut agents {
+        spaces.action.clip(&mut action.bypass_change_detection().0);
     }
 }

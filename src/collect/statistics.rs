@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::plugin::EnvironmentSystems;
 use super::systems::{gather_observations, keep_steps};
-use super::{Observations, StepResults};
+use super::{Observations, RowsThere, StepResults};
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
-use crate::data::{Normalizer, Preprocessing};
+use crate::data::{Column, Normalizer, Preprocessing};
 use crate::scene::{Bounds, Settings};
 use crate::schedule::Collect;
 
@@ -104,16 +104,23 @@ impl Persist for ObservationMoments {
 fn measure_observations(
     observations: Res<Observations>,
     steps: Res<StepResults>,
+    there: Res<RowsThere>,
     mut moments: ResMut<ObservationMoments>,
     mut preprocessing: ResMut<Preprocessing>,
 ) {
     let moments = &mut moments.0;
+    // What a row shows that nobody has is nobody's observation.
+    let wide = |rows: &Column| -> Vec<f64> {
+        let shown = there.0.iter().enumerate().filter(|(_, there)| **there);
+        let shown = shown.flat_map(|(row, _)| rows.row(row));
+        shown.map(|value| f64::from(*value)).collect()
+    };
     if moments.mean.is_empty() {
         // The first observations of all, which no step returned.
         *moments = RunningMoments::new(observations.width);
-        moments.update(&wide(&steps.observation.values));
+        moments.update(&wide(&steps.observation));
     }
-    moments.update(&wide(&observations.values));
+    moments.update(&wide(&observations));
     let epsilon = f64::from(Normalizer::EPSILON);
     let inputs = preprocessing.widths()[0];
     let normalizer = Normalizer {
@@ -127,10 +134,6 @@ fn measure_observations(
     };
     // Once for each of the frames, and for the goal.
     preprocessing.observation = normalizer.resized(inputs);
-}
-
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|value| f64::from(*value)).collect()
 }
 
 /// Scales what learners get as reward by the deviation of the discounted returns so far (`NormalizeReward` of Gymnasium).

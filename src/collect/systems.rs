@@ -17,7 +17,7 @@ use super::entity::{
 };
 use super::{
     Actions, Autoreset, CollectError, EpisodeTimeLimit, FinishedEpisode, FinishedEpisodes,
-    Observations, StepResults,
+    Observations, RowsThere, StepResults,
 };
 use crate::data::{Column, Spaces};
 use crate::env::Space;
@@ -38,6 +38,7 @@ pub fn scatter_actions(
     check(&actions, &spaces)?;
     for (agents, mut taken, mut rewards, mut ends, mut restarts) in agents.contiguous_iter_mut()? {
         let taken = taken.bypass_change_detection();
+        check_rows(agents, actions.rows())?;
         for (agent, action) in agents.iter().zip(taken) {
             match (actions.row(agent.row), &mut action.0[..]) {
                 ([from], [to]) => *to = *from,
@@ -107,13 +108,14 @@ pub fn limit_time(
     Ok(())
 }
 
-/// Copies the step's result into [`StepResults`], the true last observation of an ended episode included, and counts returns.
+/// Copies the step's result into [`StepResults`], the true last observation of an ended episode included, and counts returns. The
+/// row of an entity that is not there any more is no step.
 pub fn keep_steps(
     observations: Res<Observations>,
     actions: Res<Actions>,
     autoreset: Res<Autoreset>,
     mut steps: ResMut<StepResults>,
-    mut finished: ResMut<FinishedEpisodes>,
+    (mut finished, mut there): (ResMut<FinishedEpisodes>, ResMut<RowsThere>),
     mut agents: Query<(
         &EnvironmentRow,
         &Observation,
@@ -130,12 +132,19 @@ pub fn keep_steps(
     let before = &observations.values;
     steps.observation.values.copy_from_slice(before);
     steps.action.values.copy_from_slice(&actions.values);
+    there.0.clear();
+    there.0.resize(steps.rows(), false);
     for (agents, seen, rewards, ends, counts, mut statistics, mut restarts) in
         agents.contiguous_iter_mut()?
     {
         let statistics = statistics.bypass_change_detection();
         let restarts = restarts.bypass_change_detection();
-        for_each_run(agents, |run, rows| {
+        for_each_run(agents, steps.rows(), |run, rows| {
+            if let Some(twice) = there.0[rows.clone()].iter().position(|there| *there) {
+                let row = rows.start + twice;
+                return Err(CollectError::RowTwice { row });
+            }
+            there.0[rows.clone()].fill(true);
             copy_rows(
                 &seen[run.clone()],
                 &mut steps.next_observation,
@@ -185,6 +194,11 @@ pub fn keep_steps(
             Ok(())
         })?;
     }
+    for row in (0..there.0.len()).filter(|row| !there.0[*row]) {
+        steps.valid[row] = false;
+        steps.reward[row] = 0.0;
+        (steps.terminated[row], steps.truncated[row]) = (false, false);
+    }
     Ok(())
 }
 
@@ -200,7 +214,8 @@ pub fn gather_observations(
     )>,
 ) -> Result<(), BevyError> {
     for (agents, seen, mut restarts, mut counts, mut statistics) in agents.contiguous_iter_mut()? {
-        for_each_run(agents, |run, rows| {
+        let all = observations.rows();
+        for_each_run(agents, all, |run, rows| {
             copy_rows(&seen[run], &mut observations, rows)
         })?;
         let counts = counts.bypass_change_detection();
@@ -229,17 +244,30 @@ pub(super) fn due(restarts: &[Restart]) -> impl Iterator<Item = usize> {
 }
 
 /// Calls `each` for every stretch of entities whose rows follow each other, with its places and its rows: one stretch, unless
-/// entities were moved.
+/// entities were moved. Of `all` rows; an entity beyond them is refused.
 fn for_each_run(
     agents: &[EnvironmentRow],
+    all: usize,
     mut each: impl FnMut(Range<usize>, Range<usize>) -> Result<(), CollectError>,
 ) -> Result<(), CollectError> {
+    check_rows(agents, all)?;
     let mut start = 0;
     for run in agents.chunk_by(|one, next| next.row == one.row + 1) {
         each(start..start + run.len(), run[0].row..run[0].row + run.len())?;
         start += run.len();
     }
     Ok(())
+}
+
+/// Entities come and go while an app runs: one of a row that nobody acts for is found before it is stepped.
+fn check_rows(agents: &[EnvironmentRow], all: usize) -> Result<(), CollectError> {
+    match agents.iter().find(|agent| agent.row >= all) {
+        None => Ok(()),
+        Some(agent) => Err(CollectError::RowBeyond {
+            row: agent.row,
+            rows: all,
+        }),
+    }
 }
 
 /// Copies observations into rows. A call of `memcpy` for a row of a few numbers would cost more than the copy.

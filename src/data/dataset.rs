@@ -684,11 +684,8 @@ fn action_scale(
     }
     match (dataset.action_bounds, spaces.map(|spaces| &spaces.action)) {
         (Some((low, high)), _) => ActionScale::from_bounds(vec![low; width], vec![high; width]),
-        (None, Some(Space::Box { low, high, .. }))
-            if low.iter().chain(high).all(|bound| bound.is_finite()) =>
-        {
-            ActionScale::from_bounds(low.clone(), high.clone())
-        }
+        (None, Some(space @ Space::Box { .. })) => ActionScale::of_space(space, &[])
+            .or_else(|_| ActionScale::from_data(actions)?.where_unbounded(space)),
         _ => ActionScale::from_data(actions),
     }
 }

@@ -85,7 +85,7 @@ impl Needs {
             _ => format!("write `{ends}` into the file, false where nothing terminates"),
         };
         let say = match (layout, recorded.ends, dones) {
-            (Layout::Robomimic, false, Dones::Terminal) if recorded.rewards => {
+            (Layout::Robomimic, false, Dones::Terminated) if recorded.rewards => {
                 ", or say how demonstrations end with `dones: EndOfDemonstration` (cut off) or `dones: Both` (terminal)"
             }
             _ => "",
@@ -121,12 +121,12 @@ mod tests {
 
     #[test]
     fn what_lacks_is_named_with_the_way_out() {
-        assert_eq!(lacking(true, true, Dones::Terminal), None);
-        let both = lacking(false, false, Dones::Terminal).unwrap();
+        assert_eq!(lacking(true, true, Dones::Terminated), None);
+        let both = lacking(false, false, Dones::Terminated).unwrap();
         for word in ["`rewards`", "`dones`", "`Td3Bc`", "`Bc`"] {
             assert!(both.contains(word), "{both}");
         }
-        let ends = lacking(true, false, Dones::Terminal).unwrap();
+        let ends = lacking(true, false, Dones::Terminated).unwrap();
         assert!(
             ends.contains("EndOfDemonstration") && !ends.contains("`rewards`"),
             "{ends}"
@@ -140,6 +140,9 @@ mod tests {
             rewards: false,
             ends: false,
         };
-        assert_eq!(needs.lacking(Layout::D4rl, nothing, Dones::Terminal), None);
+        assert_eq!(
+            needs.lacking(Layout::D4rl, nothing, Dones::Terminated),
+            None
+        );
     }
 }

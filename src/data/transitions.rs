@@ -135,6 +135,8 @@ pub struct Transitions {
     parts: Parts,
     discrete_actions: Option<usize>,
     recorded: Recorded,
+    /// What the world, or the file, calls the first of them.
+    first_action: i64,
 }
 
 impl Transitions {
@@ -220,6 +222,7 @@ impl Transitions {
             parts,
             discrete_actions: None,
             recorded: Recorded::ALL,
+            first_action: 0,
         })
     }
 
@@ -240,6 +243,18 @@ impl Transitions {
     /// Whether rewards and ends were recorded; both are for transitions that are made up.
     pub fn recorded(&self) -> Recorded {
         self.recorded
+    }
+
+    /// Says what the world calls its first discrete action: whoever writes them down writes its own numbers.
+    #[must_use]
+    pub fn with_first_action(mut self, first: i64) -> Self {
+        self.first_action = first;
+        self
+    }
+
+    /// What the world calls its first discrete action, which is 0 here.
+    pub fn first_action(&self) -> i64 {
+        self.first_action
     }
 
     /// The episode that a row belongs to.

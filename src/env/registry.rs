@@ -8,6 +8,7 @@ use super::{
     Acrobot, CartPole, Dynamics, Environment, EnvironmentError, MountainCar, MountainCarContinuous,
     Pendulum, Pixels, Simulation, Space, TimeLimit, gymnasium,
 };
+use crate::scene::Keywords;
 
 /// What is known about an environment before it is made.
 #[derive(Clone, Debug, PartialEq)]
@@ -256,8 +257,20 @@ pub fn make(name: &str) -> Result<Box<dyn Environment>, EnvironmentError> {
 /// # Errors
 /// As [`make`], and what goes wrong with Python.
 pub fn make_each(name: &str, count: usize) -> Result<Vec<Box<dyn Environment>>, EnvironmentError> {
+    make_with(name, count, &Keywords::default())
+}
+
+/// The same, those of Python's Gymnasium with keyword arguments of `gymnasium.make`; others take none.
+///
+/// # Errors
+/// As [`make_each`].
+pub fn make_with(
+    name: &str,
+    count: usize,
+    kwargs: &Keywords,
+) -> Result<Vec<Box<dyn Environment>>, EnvironmentError> {
     match gymnasium::name_of(name) {
-        Some(name) => gymnasium::make_each(name, count),
+        Some(name) => gymnasium::make_each(name, count, kwargs),
         None => (0..count).map(|_| make(name)).collect(),
     }
 }

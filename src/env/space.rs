@@ -129,6 +129,23 @@ impl Space {
         }
     }
 
+    /// Moves an action of a box that lies beyond its bounds onto them. Other actions stay as they are.
+    ///
+    /// ```
+    /// use yarak::env::Space;
+    ///
+    /// let mut action = [-0.7, 3.0];
+    /// Space::from_bounds(&[(0.0, f32::INFINITY), (-1.0, 1.0)]).clip(&mut action);
+    /// assert_eq!(action, [0.0, 1.0]);
+    /// ```
+    pub fn clip(&self, action: &mut [f32]) {
+        if let Self::Box { low, high, .. } = self {
+            for (value, (low, high)) in action.iter_mut().zip(low.iter().zip(high)) {
+                *value = value.max(*low).min(*high);
+            }
+        }
+    }
+
     /// Checks an action for [`Environment::step`](super::Environment::step): the right length, finite, and for a discrete
     /// space a valid index. The bounds of a box are not checked, because tasks clip. `environment` is the name for the error.
     ///

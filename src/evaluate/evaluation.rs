@@ -5,17 +5,19 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use burn::tensor::{Tensor, TensorData};
 
-use super::Acting;
+use super::{Acting, MadeWith, TrainingSeeds, check_keywords};
 use crate::data::pipeline::{Sight, View};
 use crate::data::{EpisodeGoal, Goals, Preprocessing, ScaleError, Spaces, ViewError, load_dataset};
+use crate::env::gymnasium::BridgeError;
 use crate::env::registry::{self, ReferenceScores};
 use crate::env::{Environment, EnvironmentError};
 use crate::learner::{ComputeDevice, Seed};
 use crate::report::Metrics;
-use crate::scene::{Bounds, Settings};
+use crate::report::console::Console;
+use crate::scene::{Bounds, Keywords, Settings};
 use crate::schedule::{
-    AppCadenceExt, AppMetricsExt, Evaluate, EvaluateSystems, FailSaved, Failure, InputError,
-    with_causes,
+    AppCadenceExt, AppMetricsExt, Clock, DueLeft, Evaluate, EvaluateSystems, FailSaved, Failure,
+    InputError, stop_requested, with_causes,
 };
 
 /// Plays episodes with the deterministic policy every so many steps, and reports their returns.
@@ -29,8 +31,15 @@ pub struct Evaluation {
     /// Episodes at each evaluation.
     #[reflect(@Bounds::within(1.0, 10000.0))]
     pub episodes: usize,
-    /// The first episode's seed, counted from the run's seed. Every evaluation plays the same episodes.
+    /// The first episode's seed, counted from the run's seed. Every evaluation plays the same episodes. Where they would meet the
+    /// seeds of the run's environments, they begin behind those.
     pub seed: u64,
+    /// Steps after which an episode is cut, where the environment has not ended it.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub time_limit: u64,
+    /// Keyword arguments of `gymnasium.make`, for an `env` of Python's Gymnasium. None: those of `Environments`, where it is the same
+    /// environment.
+    pub kwargs: Option<Keywords>,
     /// The goal of every episode, for an algorithm whose networks are given goals (`goal_mode`).
     pub goal: Option<EpisodeGoal>,
 }
@@ -43,6 +52,9 @@ impl Default for Evaluation {
             episodes: 10,
             // As in the authors' TD3_BC, whose evaluation seeds with `seed + 100`.
             seed: 100,
+            // Longer than the longest episodes of Gymnasium's own tasks, those of Atari's games.
+            time_limit: 30_000,
+            kwargs: None,
             goal: None,
         }
     }
@@ -53,6 +65,17 @@ impl Settings for Evaluation {
         if let Err(error) = registry::check_name(&self.env) {
             problems.refuse("env", error.to_string());
         }
+        if let Some(kwargs) = &self.kwargs {
+            check_keywords(&self.env, kwargs, problems);
+        }
+    }
+}
+
+impl Evaluation {
+    /// The first episode's seed in a run of this seed, whose environments begin from `training`.
+    pub fn first_seed(&self, run: Seed, episodes: usize, training: Option<&TrainingSeeds>) -> u64 {
+        let wanted = run.0.wrapping_add(self.seed);
+        training.map_or(wanted, |it| it.apart_from(wanted, episodes as u64))
     }
 }
 
@@ -72,7 +95,7 @@ impl Plugin for Evaluation {
             .init_resource::<Episodes>()
             .run_every(Evaluate, self.every)
             .makes_metrics(EVALUATE)
-            .add_systems(PreStartup, check_goal.after(load_dataset))
+            .add_systems(PreStartup, (check_goal.after(load_dataset), report_seeds))
             .add_systems(
                 Evaluate,
                 (
@@ -101,6 +124,36 @@ pub struct Score {
     pub total_reward: f64,
     /// Its steps.
     pub length: u64,
+    /// Whether it was cut after [`Games::time_limit`] steps, and would have gone on.
+    pub is_cut: bool,
+}
+
+/// What is played: episodes in new environments of a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Games {
+    /// The environment, by Gymnasium's name.
+    pub env: String,
+    /// Keyword arguments of `gymnasium.make`, where it is Python's.
+    pub kwargs: Keywords,
+    /// How many episodes, side by side.
+    pub episodes: usize,
+    /// The first one's seed; the others count on from it.
+    pub first_seed: u64,
+    /// Steps after which an episode is cut.
+    pub time_limit: u64,
+}
+
+impl Games {
+    /// Episodes in an environment of a name, as an evaluation has them where nothing else is said.
+    pub fn of(env: &str, episodes: usize, first_seed: u64) -> Self {
+        Games {
+            env: env.to_owned(),
+            kwargs: Keywords::default(),
+            episodes,
+            first_seed,
+            time_limit: Evaluation::default().time_limit,
+        }
+    }
 }
 
 /// The episodes of the last evaluation, in the order of their seeds.
@@ -154,6 +207,9 @@ pub enum EvaluationError {
     /// A policy that cannot be shown what it is to see.
     #[error(transparent)]
     View(#[from] ViewError),
+    /// The run was asked to stop.
+    #[error("the evaluation was left, as the run was asked to stop")]
+    Stopped,
     /// Scaling failed.
     #[error("{environment}: {error}")]
     Scale {
@@ -190,10 +246,51 @@ fn check_goal(
     Ok(())
 }
 
+/// Says where evaluation does not play the seeds that it was asked for.
+fn report_seeds(
+    evaluation: Res<Evaluation>,
+    seed: Res<Seed>,
+    training: Option<Res<TrainingSeeds>>,
+    console: Option<Res<Console>>,
+) {
+    let Some(training) = training else { return };
+    let wanted = evaluation.first_seed(*seed, evaluation.episodes, None);
+    let first = evaluation.first_seed(*seed, evaluation.episodes, Some(&training));
+    if let (true, Some(console)) = (first != wanted, console) {
+        console.message(&format!(
+            "evaluation plays the seeds from {first} on: those from {wanted} on meet the {} of the run's environments, from {} on",
+            training.num_envs, training.first
+        ));
+    }
+}
+
 fn play_episodes(world: &mut World) -> Result<(), BevyError> {
     let settings = world.resource::<Evaluation>().clone();
-    let first_seed = world.resource::<Seed>().0.wrapping_add(settings.seed);
-    let scores = match play(world, &settings.env, settings.episodes, first_seed) {
+    let seed = *world.resource::<Seed>();
+    let training = world.get_resource::<TrainingSeeds>();
+    let games = Games {
+        kwargs: MadeWith::keywords(world, &settings.env, settings.kwargs.as_ref()),
+        first_seed: settings.first_seed(seed, settings.episodes, training),
+        episodes: settings.episodes,
+        time_limit: settings.time_limit,
+        env: settings.env,
+    };
+    let scores = match play(world, &games) {
+        // The facilitator saves the run, which plays them when it goes on.
+        Err(
+            EvaluationError::Stopped
+            | EvaluationError::Environment(EnvironmentError::Bridge(BridgeError::Stopped { .. })),
+        ) => {
+            world.resource_mut::<Episodes>().0.clear();
+            world.resource_mut::<DueLeft>().0 = true;
+            if let Some(console) = world.get_resource::<Console>() {
+                let step = world.resource::<Clock>().step;
+                console.message(&format!(
+                    "the evaluation at step {step} was left, as the run was asked to stop"
+                ));
+            }
+            return Ok(());
+        }
         // What was learned has taken no harm.
         Err(EvaluationError::Environment(EnvironmentError::Bridge(error))) => {
             let message = with_causes(&error);
@@ -204,6 +301,16 @@ fn play_episodes(world: &mut World) -> Result<(), BevyError> {
         }
         scores => scores?,
     };
+    let cut = scores.iter().filter(|score| score.is_cut).count();
+    if let (true, Some(console)) = (cut > 0, world.get_resource::<Console>()) {
+        console.message(&format!(
+            "warning: {cut} of {} episodes of the evaluation at step {} were cut after {} steps (`Evaluation.time_limit`): {} did not end them",
+            games.episodes,
+            world.resource::<Clock>().step,
+            games.time_limit,
+            games.env
+        ));
+    }
     world.resource_mut::<Episodes>().0 = scores;
     Ok(())
 }
@@ -212,13 +319,8 @@ fn play_episodes(world: &mut World) -> Result<(), BevyError> {
 ///
 /// # Errors
 /// When nothing acts, or the environment refuses.
-pub fn play(
-    world: &World,
-    environment: &str,
-    episodes: usize,
-    first_seed: u64,
-) -> Result<Vec<Score>, EvaluationError> {
-    watch(world, environment, episodes, first_seed, |_, _| {})
+pub fn play(world: &World, games: &Games) -> Result<Vec<Score>, EvaluationError> {
+    watch(world, games, |_, _| {})
 }
 
 /// The same, and shows every moment of every episode to `look`: the episode's number, from 0, and its environment, after the reset
@@ -228,11 +330,17 @@ pub fn play(
 /// As [`play`].
 pub fn watch(
     world: &World,
-    environment: &str,
-    episodes: usize,
-    first_seed: u64,
+    games: &Games,
     mut look: impl FnMut(usize, &dyn Environment),
 ) -> Result<Vec<Score>, EvaluationError> {
+    let Games {
+        env: environment,
+        kwargs,
+        episodes,
+        first_seed,
+        time_limit,
+    } = games;
+    let (episodes, first_seed) = (*episodes, *first_seed);
     let acting = *world
         .get_resource::<Acting>()
         .ok_or(EvaluationError::NoPolicy)?;
@@ -251,7 +359,7 @@ pub fn watch(
     let mut observations: Vec<Vec<f32>> = Vec::new();
     let mut sights = Vec::new();
     let frames = preprocessing.frames.max(1);
-    for (index, mut made) in registry::make_each(environment, episodes)?
+    for (index, mut made) in registry::make_with(environment, episodes, kwargs)?
         .into_iter()
         .enumerate()
     {
@@ -266,6 +374,9 @@ pub fn watch(
         let (parts, space) = (&preprocessing.parts, made.observation_space());
         let view = View::of(parts, goal, has_goals, environment, space)?;
         let mut observation = vec![0.0; made.observation_space().size()];
+        if stop_requested() {
+            return Err(EvaluationError::Stopped);
+        }
         made.reset(
             Some(first_seed.wrapping_add(index as u64)),
             &mut observation,
@@ -281,6 +392,7 @@ pub fn watch(
         Score {
             total_reward: 0.0,
             length: 0,
+            is_cut: false,
         };
         episodes
     ];
@@ -310,13 +422,18 @@ pub fn watch(
             if !playing[index] {
                 continue;
             }
-            let action = &actions[index * width..(index + 1) * width];
+            if stop_requested() {
+                return Err(EvaluationError::Stopped);
+            }
+            let action = &mut actions[index * width..(index + 1) * width];
+            environments[index].action_space().clip(action);
             let outcome = environments[index].step(action, &mut observations[index])?;
             sights[index].push(&observations[index]);
             scores[index].total_reward += outcome.reward;
             scores[index].length += 1;
             look(index, &*environments[index]);
-            playing[index] = !outcome.ended();
+            scores[index].is_cut = !outcome.ended() && scores[index].length >= *time_limit;
+            playing[index] = !outcome.ended() && !scores[index].is_cut;
         }
     }
     Ok(scores)

@@ -5,12 +5,18 @@
 
 mod acting;
 mod evaluation;
+mod made_with;
+mod seeds;
 mod validation;
 pub mod video;
 
 pub use acting::{Act, Acting, AppActingExt};
 pub use evaluation::{
-    EVALUATION_METRICS, Episodes, Evaluation, EvaluationError, Score, play, reference_scores, watch,
+    EVALUATION_METRICS, Episodes, Evaluation, EvaluationError, Games, Score, play,
+    reference_scores, watch,
 };
+pub use made_with::MadeWith;
+pub(crate) use made_with::check_keywords;
+pub use seeds::TrainingSeeds;
 pub use validation::Validation;
 pub(crate) use validation::{NO_LOSSES, has_losses};

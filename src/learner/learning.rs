@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use super::rate::move_rate;
 use super::{
     AppRandomExt, DropoutDraws, Init, Net, Optim, OptimizerSettings, Rate, Role, Roles, parameters,
-    training,
+    step_memory, training,
 };
 use crate::checkpoint::AppPersistExt;
 use crate::report::Metrics;
@@ -151,6 +151,7 @@ impl AppLearnerExt for App {
             ))
             .insert_resource(Rate::<R>::new(optimizer.learning_rate));
         training::add_dropout(self);
+        step_memory::weigh_network::<R>(self);
         self.add_random::<Init>()
             .add_systems(
                 Learn,

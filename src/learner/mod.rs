@@ -24,6 +24,7 @@ mod rate;
 mod role;
 mod roles;
 mod schedule;
+mod step_memory;
 mod tracking;
 mod training;
 mod update;

@@ -189,6 +189,10 @@ impl ActorNetwork {
 }
 
 impl Network for ActorNetwork {
+    fn values_per_row(&self) -> usize {
+        self.trunk.layers().shape().values_per_row()
+    }
+
     fn pieces(&self, path: &str) -> Vec<Piece> {
         match path.strip_prefix("trunk.") {
             Some(path) => self.trunk.pieces(path),

@@ -250,6 +250,10 @@ impl Network for CriticNetwork {
         self.trunk.member_of(path.strip_prefix("trunk.")?)
     }
 
+    fn values_per_row(&self) -> usize {
+        self.trunk.layers().shape().values_per_row()
+    }
+
     fn pieces(&self, path: &str) -> Vec<Piece> {
         match path.strip_prefix("trunk.") {
             Some(path) => self.trunk.pieces(path),

@@ -17,6 +17,12 @@ pub trait Network: AutodiffModule + Sync + 'static {
         None
     }
 
+    /// How many numbers a pass keeps for each row of a batch, until the gradient is known; 0 where nobody knows. A batch for which there
+    /// is no memory is refused by it, so it may be too low and never too high.
+    fn values_per_row(&self) -> usize {
+        0
+    }
+
     /// The named tensors that are saved for a parameter: pieces of its flat values, in order, without gaps. `path` is the
     /// parameter's path in the module. Empty: the parameter is saved whole.
     fn pieces(&self, path: &str) -> Vec<Piece> {

@@ -119,6 +119,8 @@ impl Trunk {
         }
         let inputs = inputs + sizes.beside;
         let shape = hidden.shape(sizes.members, inputs, sizes.outputs, sizes.output);
+        let fits = shape.fits_the_machine();
+        fits.map_err(|error| InitError::TooLarge(error.to_string()))?;
         let mlp = match layers.weights {
             Weights::Uniform => Mlp::new(shape, device, init),
             Weights::Orthogonal { last } => Mlp::orthogonal(shape, last, device, init),

@@ -24,4 +24,4 @@ pub use crate::schedule::{Goal, Reported, RunDirectory};
 pub use early_stopping::{EarlyStopping, Waiting};
 pub use metrics::Metrics;
 pub use reporting::{NotFinite, Reports};
-pub use sinks::{ConsolePlugin, JsonLinesPlugin, TensorBoard, finish_progress};
+pub use sinks::{ConsolePlugin, JsonLinesPlugin, TensorBoard, finish_progress, nothing_learned};

@@ -51,7 +51,7 @@ struct SinceLastReport {
     steps: u64,
 }
 
-/// A loss that is no number any more.
+/// A loss, or the norm of a gradient, that is no number any more.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
     "`{name}` is {value} at step {step}: training has diverged. Lower the learning rate, set `max_gradient_norm` or `value_bounds`, or look at the data with `yarak data info`. The last checkpoint is from before this report and may have diverged already"
@@ -118,10 +118,11 @@ fn read_metrics(
     if let Some(unknown) = named.and_then(|mut named| named.see(&reported, &clock)) {
         return Err(InputError::new(NotRecorded::of(unknown)).into());
     }
-    let bad = reported
-        .values
-        .iter()
-        .find(|(name, value)| name.ends_with("loss") && !value.is_finite());
+    // A loss comes first: its gradient is not finite because it is not.
+    let bad = ["loss", "gradient_norm"].into_iter().find_map(|what| {
+        let mut values = reported.values.iter();
+        values.find(|(name, value)| name.ends_with(what) && !value.is_finite())
+    });
     if let Some((name, value)) = bad {
         return Err(RunError::new(NotFinite {
             name: name.clone(),
@@ -151,6 +152,35 @@ fn add_total_loss(values: &mut Vec<(String, f64)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loss_or_a_gradient_norm_that_is_not_finite_ends_the_run() {
+        for (name, value, ends) in [
+            ("critic/loss", f64::INFINITY, true),
+            ("validate/actor/loss", f64::NAN, true),
+            ("critic/0/gradient_norm", f64::INFINITY, true),
+            ("actor/gradient_norm", f64::NAN, true),
+            ("critic/loss", 2e36, false),
+            ("time/steps_per_second", f64::INFINITY, false),
+        ] {
+            let mut app = App::new();
+            app.add_plugins((
+                crate::schedule::SchedulePlugin,
+                crate::schedule::FacilitatorPlugin,
+            ))
+            .add_plugins(Reports::default());
+            app.finish();
+            let mut metrics = app.world_mut().resource_mut::<Metrics>();
+            metrics.record_number(name, value);
+            app.world_mut().run_schedule(Report);
+            let failure = crate::schedule::take_failure();
+            assert_eq!(failure.is_some(), ends, "{name} {value}");
+            if let Some(failure) = failure {
+                let said = format!("`{name}` is {value}");
+                assert!(failure.message.contains(&said), "{failure}");
+            }
+        }
+    }
 
     #[test]
     fn the_total_loss_counts_each_network_once() {

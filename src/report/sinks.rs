@@ -10,7 +10,9 @@ use super::console::{Console, Progress};
 use super::json_lines::{JsonLines, cut_back};
 use super::tensorboard::EventFile;
 use crate::scene::Settings;
-use crate::schedule::{Clock, Report, ReportSystems, Reported, RunDirectory, RunError};
+use crate::schedule::{
+    Cadence, Clock, LearningStarts, Report, ReportSystems, Reported, RunDirectory, RunError,
+};
 
 /// Writes `metrics.jsonl`, one object a report, into the [`RunDirectory`].
 pub struct JsonLinesPlugin;
@@ -132,9 +134,41 @@ impl Plugin for ConsolePlugin {
             commands.insert_resource(ConsoleSink(progress));
         };
         app.insert_resource(self.console.clone())
-            .add_systems(PostStartup, open.after(crate::checkpoint::RestoreSystems))
+            .add_systems(
+                PostStartup,
+                (open, warn_of_no_learning).after(crate::checkpoint::RestoreSystems),
+            )
             .add_systems(Report, show_progress.in_set(ReportSystems::Write));
     }
+}
+
+/// A run that ends before its learning starts says so before its first step.
+fn warn_of_no_learning(
+    (clock, starts): (Res<Clock>, Option<Res<LearningStarts>>),
+    cadence: Option<Res<Cadence>>,
+    console: Res<Console>,
+) {
+    let collects = cadence.is_some_and(|cadence| cadence.collect > 0);
+    let (Some(starts), true) = (starts, collects) else {
+        return;
+    };
+    if clock.steps <= starts.0 && clock.step < clock.steps {
+        console.message(&format!(
+            "warning: nothing will be learned: `learning_starts` is {}, and the run has {} steps; lower the one or raise the other",
+            starts.0, clock.steps
+        ));
+    }
+}
+
+/// What is to be said at the end of a run that took no gradient step; nothing of others.
+pub fn nothing_learned(world: &World) -> Option<&'static str> {
+    let clock = world.get_resource::<Clock>()?;
+    let collects = world
+        .get_resource::<Cadence>()
+        .is_some_and(|cadence| cadence.collect > 0);
+    (collects && clock.gradient_steps == 0).then_some(
+        "nothing was learned: the run ended before its `learning_starts`, and its policy is as it was made",
+    )
 }
 
 fn show_progress(reported: Res<Reported>, mut sink: ResMut<ConsoleSink>) {

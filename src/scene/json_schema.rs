@@ -99,6 +99,7 @@ fn of_leaf(leaf: Leaf, bounds: Option<&Bounds>) -> Value {
         Leaf::F32 | Leaf::F64 => "number",
         Leaf::Whole(_) => "integer",
         Leaf::Text | Leaf::Path => "string",
+        Leaf::Keywords => "object",
     };
     map.insert("type".into(), kind.into());
     let limit = |value: f64| match leaf {
@@ -239,6 +240,10 @@ fn value_of(value: &dyn PartialReflect) -> Value {
                 .try_downcast_ref::<std::path::PathBuf>()
                 .map(|path| path.to_string_lossy().into_owned())
                 .into(),
+            Leaf::Keywords => value
+                .try_downcast_ref::<super::Keywords>()
+                .and_then(|keywords| serde_json::from_str(&keywords.json()).ok())
+                .unwrap_or_default(),
             // The shortest decimal, so that 32-bit numbers keep their short form.
             _ => serde_json::from_str(&text).unwrap_or(Value::String(text)),
         };

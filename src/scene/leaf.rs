@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bevy_reflect::{PartialReflect, Reflect, TypeInfo};
 
 use super::bounds::Bounds;
+use super::keywords::Keywords;
 use super::text::{Node, Shape};
 
 /// A leaf's type.
@@ -18,6 +19,7 @@ pub(crate) enum Leaf {
     Whole(Whole),
     Text,
     Path,
+    Keywords,
 }
 
 /// The types of whole numbers.
@@ -97,6 +99,7 @@ impl Leaf {
             (TypeId::of::<f64>(), Self::F64),
             (TypeId::of::<String>(), Self::Text),
             (TypeId::of::<PathBuf>(), Self::Path),
+            (TypeId::of::<Keywords>(), Self::Keywords),
         ];
         named
             .into_iter()
@@ -160,6 +163,10 @@ impl Leaf {
                 let value: String = ron::from_str(text).ok()?;
                 self.bare(&value)
             }
+            Self::Keywords => match node.shape {
+                Shape::Map => Keywords::read(text).map(|read| Box::new(read) as _),
+                _ => None,
+            },
         }
     }
 
@@ -180,6 +187,7 @@ impl Leaf {
             }
             Self::Text => quoted(value.try_downcast_ref::<String>()?),
             Self::Path => quoted(&value.try_downcast_ref::<PathBuf>()?.to_string_lossy()),
+            Self::Keywords => value.try_downcast_ref::<Keywords>()?.ron(),
         })
     }
 }

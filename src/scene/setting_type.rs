@@ -212,6 +212,9 @@ pub(crate) fn expected(info: &'static TypeInfo, bounds: Option<&Bounds>) -> Stri
         }
         Some(SettingType::Leaf(Leaf::Text)) => "text in quotes".to_owned(),
         Some(SettingType::Leaf(Leaf::Path)) => "a path in quotes".to_owned(),
+        Some(SettingType::Leaf(Leaf::Keywords)) => {
+            "keyword arguments {\"name\": value, ..}".to_owned()
+        }
         Some(SettingType::Option(content)) => format!("None or {}", expected(content, bounds)),
         Some(SettingType::List(item)) => {
             format!("a list [..], each item {}", expected(item, bounds))

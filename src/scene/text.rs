@@ -94,7 +94,7 @@ pub(crate) enum Shape<'s> {
     },
     /// `[…]`.
     List(Vec<Node<'s>>),
-    /// `{…}`, which no setting is.
+    /// `{…}`, which keyword arguments alone are.
     Map,
     /// A number.
     Number,

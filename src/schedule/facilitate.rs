@@ -9,11 +9,27 @@ use std::time::{Duration, Instant};
 use bevy_app::{App, AppExit, Plugin, Update};
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{InternedScheduleLabel, ScheduleLabel};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Clock, Collect, Evaluate, Failure, Learn, Prepare, Report, Save, ScheduleErrors,
     StepsPerCollect, Validate, take_failure,
 };
+
+/// How far the running round is: a run that is asked to stop in the middle of one goes on from there.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundPosition {
+    /// Whether there is a running round at all.
+    pub has_begun: bool,
+    /// The step before the round.
+    pub before: u64,
+    /// Its runs of [`Collect`] so far.
+    pub collected: u64,
+    /// Whether [`Prepare`] ran.
+    pub is_prepared: bool,
+    /// Its runs of [`Learn`] so far.
+    pub learned: u64,
+}
 
 /// What a round consists of. Offline learning collects nothing.
 #[derive(Resource, Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +132,10 @@ pub struct EndNow(pub Option<String>);
 #[derive(Resource, Clone, Debug, Default)]
 pub struct FailSaved(pub Option<Failure>);
 
+/// That an evaluation or a validation was left before its end, as the run was asked to stop: it is due again when the run goes on.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub struct DueLeft(pub bool);
+
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Asks every run of this process to finish its step, save and end.
@@ -165,6 +185,8 @@ pub struct FacilitatorPlugin;
 impl Plugin for FacilitatorPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Cadence>()
+            .init_resource::<RoundPosition>()
+            .init_resource::<DueLeft>()
             .init_resource::<LearningStarts>()
             .init_resource::<TimeBudget>()
             .init_resource::<Training>()
@@ -211,9 +233,17 @@ fn round(world: &mut World) -> Option<Outcome> {
     if let Some(failure) = take_failure() {
         return Some(Outcome::Failed(failure));
     }
-    let before = world.resource::<Clock>().step;
-    if before >= world.resource::<Clock>().steps || world.resource::<EndNow>().0.is_some() {
-        return Some(Outcome::Finished);
+    let mut at = *world.resource::<RoundPosition>();
+    if !at.has_begun {
+        let before = world.resource::<Clock>().step;
+        if before >= world.resource::<Clock>().steps || world.resource::<EndNow>().0.is_some() {
+            return Some(Outcome::Finished);
+        }
+        at = RoundPosition {
+            has_begun: true,
+            before,
+            ..RoundPosition::default()
+        };
     }
     if world.resource::<Clock>().steps == u64::MAX {
         return Some(Outcome::Failed(Failure {
@@ -221,51 +251,34 @@ fn round(world: &mut World) -> Option<Outcome> {
             input: true,
         }));
     }
+    let began = world.resource::<Clock>().step;
     let started = Instant::now();
-    let cadence = *world.resource::<Cadence>();
-    for _ in 0..cadence.collect {
-        let steps = world.resource::<StepsPerCollect>().0;
-        world.resource_mut::<Clock>().step += steps;
-        world.run_schedule(Collect);
-    }
-    world.run_schedule(Prepare);
-    let warmed_up = world.resource::<Clock>().step > world.resource::<LearningStarts>().0;
-    let learn = if warmed_up || cadence.collect == 0 {
-        cadence.learn
-    } else {
-        0
-    };
-    for taken in 0..learn {
-        if epochs_are_enough(world, taken) {
-            break;
-        }
-        let mut clock = world.resource_mut::<Clock>();
-        clock.gradient_steps += 1;
-        if cadence.collect == 0 {
-            clock.step += 1;
-        }
-        world.run_schedule(Learn);
-    }
+    let all_taken = take_steps(world, &mut at);
     let elapsed = started.elapsed();
     let clock = world.resource::<Clock>().clone();
     let mut stopwatch = world.resource_mut::<Stopwatch>();
     stopwatch.learning += elapsed;
-    stopwatch.steps += clock.step - before;
+    stopwatch.steps += clock.step - began;
     // A step that failed is never saved: the last checkpoint is kept.
     if let Some(failure) = take_failure() {
         return Some(Outcome::Failed(failure));
     }
-    if clock.step == before {
+    if all_taken && clock.step == at.before {
         return Some(Outcome::Failed(Failure {
             message: NOTHING_LEARNED.to_owned(),
             input: true,
         }));
     }
-    let finished = clock.step >= clock.steps;
-    let broken = world.resource::<FailSaved>().0.clone();
-    let interrupted = !finished && (stop_requested() || broken.is_some());
-    if let Err(failure) = run_due(world, before, clock.step, finished, interrupted) {
-        return Some(Outcome::Failed(failure));
+    *world.resource_mut::<RoundPosition>() = at;
+    let finished = all_taken && clock.step >= clock.steps;
+    let broken = world.resource::<FailSaved>().0.is_some();
+    if !finished && !broken && stop_requested() {
+        return Some(stop(world));
+    }
+    match run_due(world, at.before, clock.step, finished) {
+        Err(failure) => return Some(Outcome::Failed(failure)),
+        Ok(Due::Stopped) => return Some(stop(world)),
+        Ok(Due::Done) => {}
     }
     // An evaluation may have met it as well.
     if let Some(mut failure) = world.resource::<FailSaved>().0.clone() {
@@ -279,11 +292,69 @@ fn round(world: &mut World) -> Option<Outcome> {
     }
     if finished || world.resource::<EndNow>().0.is_some() {
         Some(Outcome::Finished)
-    } else if interrupted {
-        Some(Outcome::Interrupted)
     } else {
+        // A stop that is asked for just now is seen after the next step.
         None
     }
+}
+
+/// The steps of a round from where it is, up to its end or to where the run is asked to stop; whether all of them were taken.
+fn take_steps(world: &mut World, at: &mut RoundPosition) -> bool {
+    let cadence = *world.resource::<Cadence>();
+    // What was asked for before the round began was seen then: every call takes a step.
+    let mut may_stop = false;
+    let stops = |may_stop: &mut bool| std::mem::replace(may_stop, true) && stop_requested();
+    while at.collected < cadence.collect {
+        if stops(&mut may_stop) {
+            return false;
+        }
+        let steps = world.resource::<StepsPerCollect>().0;
+        world.resource_mut::<Clock>().step += steps;
+        world.run_schedule(Collect);
+        at.collected += 1;
+    }
+    if !at.is_prepared {
+        if stops(&mut may_stop) {
+            return false;
+        }
+        world.run_schedule(Prepare);
+        at.is_prepared = true;
+        may_stop = cadence.collect > 0;
+    }
+    let warmed_up = world.resource::<Clock>().step > world.resource::<LearningStarts>().0;
+    let learn = if warmed_up || cadence.collect == 0 {
+        cadence.learn
+    } else {
+        0
+    };
+    while at.learned < learn {
+        if stops(&mut may_stop) {
+            return false;
+        }
+        if epochs_are_enough(world, at.learned) {
+            at.learned = learn;
+            break;
+        }
+        let mut clock = world.resource_mut::<Clock>();
+        clock.gradient_steps += 1;
+        if cadence.collect == 0 {
+            clock.step += 1;
+        }
+        world.run_schedule(Learn);
+        at.learned += 1;
+    }
+    true
+}
+
+/// Ends a run that was asked to stop: what it has is saved, with its place in the round.
+fn stop(world: &mut World) -> Outcome {
+    if world.resource::<Periods>().of(Save.intern()).is_some() {
+        world.run_schedule(Save);
+        if let Some(failure) = take_failure() {
+            return Outcome::Failed(failure);
+        }
+    }
+    Outcome::Interrupted
 }
 
 /// Whether the round's epochs end here, after so many of its gradient steps.
@@ -300,14 +371,15 @@ const NOTHING_LEARNED: &str =
 const ENDLESS: &str =
     "the run has `epochs` and no `steps`, and nothing here says how long an epoch is: give `steps`";
 
+/// What became of the schedules that fell due.
+enum Due {
+    Done,
+    /// The run was asked to stop: what did not run yet is due when it goes on.
+    Stopped,
+}
+
 /// Runs the periodic schedules that fell due in the steps after `before` up to `now`.
-fn run_due(
-    world: &mut World,
-    before: u64,
-    now: u64,
-    finished: bool,
-    interrupted: bool,
-) -> Result<(), Failure> {
+fn run_due(world: &mut World, before: u64, now: u64, finished: bool) -> Result<Due, Failure> {
     let due = |world: &World, label: InternedScheduleLabel| {
         let every = world.resource::<Periods>().of(label);
         every.is_some_and(|every| finished || now / every > before / every)
@@ -318,20 +390,24 @@ fn run_due(
             world.run_schedule(label);
             take_failure().map_or(Ok(()), Err)?;
             scored = true;
+            if std::mem::take(&mut world.resource_mut::<DueLeft>().0) {
+                return Ok(Due::Stopped);
+            }
         }
     }
     if scored || due(world, Report.intern()) {
         world.run_schedule(Report);
         take_failure().map_or(Ok(()), Err)?;
     }
+    *world.resource_mut::<RoundPosition>() = RoundPosition::default();
     let saves = world.resource::<Periods>().of(Save.intern()).is_some();
     let asked = std::mem::take(&mut world.resource_mut::<SaveNow>().0);
     let broken = world.resource::<FailSaved>().0.is_some();
-    if due(world, Save.intern()) || (saves && (interrupted || asked || broken)) {
+    if due(world, Save.intern()) || (saves && (asked || broken)) {
         world.run_schedule(Save);
         take_failure().map_or(Ok(()), Err)?;
     }
-    Ok(())
+    Ok(Due::Done)
 }
 
 fn end(world: &mut World, outcome: Outcome) {

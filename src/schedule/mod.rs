@@ -37,8 +37,8 @@ pub use condition::{after, between, every, training};
 pub(crate) use edit::after_every_slot;
 pub use edit::{AppScheduleExt, NamedEdit, ScheduleError, ScheduleErrors};
 pub use facilitate::{
-    AppCadenceExt, Cadence, EndNow, Epochs, FacilitatorPlugin, FailSaved, LearningStarts, Outcome,
-    SaveNow, Stopwatch, TimeBudget, Training, request_stop, stop_requested,
+    AppCadenceExt, Cadence, DueLeft, EndNow, Epochs, FacilitatorPlugin, FailSaved, LearningStarts,
+    Outcome, RoundPosition, SaveNow, Stopwatch, TimeBudget, Training, request_stop, stop_requested,
 };
 pub(crate) use failure::with_causes;
 pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};

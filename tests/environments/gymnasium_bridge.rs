@@ -19,7 +19,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const YARAK: &str = env!("CARGO_BIN_EXE_yarak");
 
 /// Whether there is a Python; says so where there is none.
-fn python() -> bool {
+pub fn python() -> bool {
     let Some(python) = std::env::var_os("YARAK_PYTHON") else {
         eprintln!("skipped: set YARAK_PYTHON to a Python that has the package gymnasium");
         return false;
@@ -176,13 +176,16 @@ fn the_parts_inside() {
     assert_eq!(parts.step(&[2.0], &mut seen).unwrap().reward, 1.0);
 }
 
+/// The test that is run in a process of its own.
+const INSIDE: &str = "gymnasium_bridge::the_parts_inside";
+
 #[test]
 fn the_parts_of_a_dictionary_come_in_the_order_of_their_names() {
     if !python() {
         return;
     }
     let inside = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "the_parts_inside", "--nocapture"])
+        .args(["--ignored", "--exact", INSIDE, "--nocapture"])
         .env("PYTHONPATH", worlds())
         .output()
         .unwrap();

@@ -3,4 +3,5 @@
 mod gymnasium;
 mod gymnasium_bridge;
 mod mujoco;
+mod odd_worlds;
 mod vector_environments;

@@ -9,22 +9,35 @@ use crate::sources::sources;
 const LAYERS: &[(&str, &[&str])] = &[
     ("plugins", &[]),
     ("subnormals", &[]),
+    ("memory", &[]),
     ("scene", &[]),
     ("schedule", &["subnormals"]),
     ("checkpoint", &["scene", "schedule"]),
     ("random", &["checkpoint"]),
     ("observation", &[]),
-    ("nn", &["subnormals", "scene", "random", "observation"]),
-    ("env", &["nn"]),
+    (
+        "nn",
+        &["subnormals", "memory", "scene", "random", "observation"],
+    ),
+    ("env", &["scene", "schedule", "nn"]),
     ("report", &["scene", "schedule", "checkpoint", "nn"]),
     (
         "learner",
-        &["scene", "schedule", "checkpoint", "random", "nn", "report"],
+        &[
+            "memory",
+            "scene",
+            "schedule",
+            "checkpoint",
+            "random",
+            "nn",
+            "report",
+        ],
     ),
     (
         "data",
         &[
             "subnormals",
+            "memory",
             "scene",
             "schedule",
             "checkpoint",
@@ -61,6 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "collect",
         &[
             "subnormals",
+            "memory",
             "scene",
             "schedule",
             "checkpoint",
@@ -111,6 +125,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "memory",
             "plugins",
             "networks",
             "scene",

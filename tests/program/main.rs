@@ -6,6 +6,7 @@ mod determinism;
 mod discrete_actions;
 mod frames;
 mod layouts;
+mod memory;
 mod metric_names;
 mod observations;
 mod offline_family;

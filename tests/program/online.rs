@@ -1,11 +1,13 @@
 //! Runs that learn in environments: cut at any step, or killed, and resumed, they end like those that were not.
 
 use std::fs;
+use std::process::Command;
+use std::time::Instant;
 
 use yarak::env::registry;
 
 use crate::resume::{assert_same_end, cut_after, kill_again_and_again};
-use crate::room::{Room, checkpoint, copy, named, reports};
+use crate::room::{Room, checkpoint, copy, named, reports, wait_until};
 
 /// A scene that begins to learn after 60 steps, has episodes of 20 steps, and whose replay buffer is full after 150. What is
 /// saved every 25 steps lies before, on and after all of these.
@@ -165,4 +167,64 @@ fn the_replay_buffers_memory_is_said_and_one_that_cannot_fit_is_refused() {
     room.yarak("train tiny.ron --run huge --set Replay.capacity=4000000000")
         .refuses(&["replay buffer", "GB", "Replay.capacity"]);
     assert!(fs::read_dir(room.path("run/checkpoints")).is_ok());
+}
+
+#[test]
+fn a_run_that_is_stopped_in_the_middle_of_a_round_goes_on_from_there_without_a_difference() {
+    let room = Room::new();
+    let ppo = "Ppo(steps: 20_000, epochs: 20, minibatches: 8, target_kl: Some(0.05), actor: (encoder: Mlp(hidden_sizes: [64, 64])))";
+    let scene = scene("Pendulum-v1", ppo)
+        .replace("steps: 300", "steps: 120_000")
+        .replace("Replay(capacity: 150),", "")
+        .replace("every: 100", "every: 60_000")
+        .replace("every: 30", "every: 60_000")
+        .replace("every: 25", "every: 60_000");
+    room.write("tiny.ron", &scene);
+    let began = Instant::now();
+    room.yarak("train tiny.ron --run whole").ends_with(0);
+    let whole = began.elapsed();
+    // While it collects, and while it learns.
+    let mut stopped = 0;
+    for share in [0.15, 0.4] {
+        let child = Command::new(crate::room::YARAK)
+            .args("train tiny.ron --run cut --resume auto".split(' '))
+            .current_dir(room.path(""))
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_until("the run's folder", || {
+            room.path("cut/manifest.ron").exists()
+        });
+        std::thread::sleep(whole.mul_f64(share));
+        let asked = Instant::now();
+        let signal = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(signal.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert!(asked.elapsed() < std::time::Duration::from_secs(2));
+        stopped += usize::from(output.status.code() == Some(130));
+    }
+    assert!(stopped >= 1);
+    room.yarak("train tiny.ron --run cut --resume auto")
+        .ends_with(0);
+    assert_same_end(&room.path("whole"), &room.path("cut"));
+    // What only acts does not go on with a round.
+    room.yarak("eval cut --episodes 1").ends_with(0);
+}
+
+#[test]
+fn a_run_that_learns_nothing_says_so_before_its_first_step_and_at_its_end() {
+    let room = Room::new();
+    for (starts, learns) in [(300, false), (60, true)] {
+        let td3 = ALGORITHMS[0].1;
+        let td3 = td3.replace("learning_starts: 60", &format!("learning_starts: {starts}"));
+        room.write("tiny.ron", &scene("Pendulum-v1", &td3));
+        let said = room.yarak(&format!("train tiny.ron --run run_{starts}"));
+        let said = said.ends_with(0);
+        let before = format!("`learning_starts` is {starts}, and the run has 300 steps");
+        for words in [&*before, "nothing was learned"] {
+            assert_eq!(!said.contains(words), learns, "{said}");
+        }
+    }
 }

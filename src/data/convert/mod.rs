@@ -243,7 +243,9 @@ impl<'a> Job<'a> {
             parts: None,
             origin,
             discrete_actions: count.map(|count| DiscreteActions {
-                first: first.map_or(0, |discrete_actions| discrete_actions.first),
+                first: first.map_or(transitions.first_action(), |discrete_actions| {
+                    discrete_actions.first
+                }),
                 count,
             }),
         })

@@ -160,7 +160,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         recorded: names.len(),
         columns: Recorded {
             rewards: has_rewards,
-            ends: has_dones || reading.dones != Dones::Terminal,
+            ends: has_dones || reading.dones != Dones::Terminated,
         },
         held_out: held_out.is_some().then_some(held),
         discrete_actions,

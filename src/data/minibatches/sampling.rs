@@ -7,8 +7,9 @@ use bevy_ecs::prelude::*;
 
 use super::Minibatches;
 use crate::data::dataset::load_dataset;
-use crate::data::replay::{in_words, memory_of_the_machine};
+use crate::data::replay::LOWER_BATCH;
 use crate::data::{Batch, Data, DiscreteActionsOnly, Folding, Goals, Preprocessing};
+use crate::memory::{self, RowsOfStep, TooLarge};
 use crate::nn::ComputeDevice;
 use crate::random::{AppRandomExt, Random, Sampling};
 use crate::schedule::{Clock, InputError, Learn, LearnSystems, Validate, ValidateSystems};
@@ -85,6 +86,10 @@ impl Plugin for MinibatchPlugin {
             );
             let [observation, action] = minibatches.widths();
             fits_the_machine(settings.batch_size, observation, action).map_err(InputError::new)?;
+            commands.insert_resource(RowsOfStep {
+                rows: settings.batch_size,
+                setting: LOWER_BATCH,
+            });
             commands.insert_resource(Batch::empty(observation, action, &device.plain()));
             commands.insert_resource(minibatches);
             Ok(())
@@ -113,18 +118,11 @@ const NO_DATASET: &str =
     "there is no data to learn from: add `Dataset(path: \"...\")` to the plugins";
 
 /// Refuses a batch that would take more memory than there is.
-fn fits_the_machine(batch: usize, observation: usize, action: usize) -> Result<(), String> {
+fn fits_the_machine(batch: usize, observation: usize, action: usize) -> Result<(), TooLarge> {
     let row = 4 * (2 * (observation as u64 + action as u64) + 4);
-    let bytes = row.saturating_mul(batch as u64);
-    match memory_of_the_machine() {
-        Some(machine) if bytes > machine => Err(format!(
-            "a batch of {batch} rows takes {}, with {observation} numbers in what networks see, and this machine has {}: lower `batch_size` \
-             or `Dataset.frames`",
-            in_words(bytes),
-            in_words(machine)
-        )),
-        _ => Ok(()),
-    }
+    let what = format!("a batch of {batch} rows, with {observation} numbers in what networks see,");
+    let needed = row.saturating_mul(batch as u64);
+    memory::check(&what, needed, "lower `batch_size` or `Dataset.frames`")
 }
 
 fn discrete_actions_refused(file: &Path, discrete_actions: usize) -> String {
@@ -168,7 +166,8 @@ mod tests {
 
     #[test]
     fn a_batch_beyond_the_machines_memory_is_refused() {
-        let refused = fits_the_machine(10_000_000, 3_000_000, 1).unwrap_err();
+        let refused = fits_the_machine(10_000_000, 3_000_000, 1);
+        let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("10000000 rows") && refused.contains("Dataset.frames"));
         assert_eq!(fits_the_machine(256, 11, 3), Ok(()));
     }

@@ -14,4 +14,4 @@ pub use buffer::ReplayBuffer;
 pub use plugin::{ExperiencePlugin, Replay, Replayed};
 pub use weights::{RowWeights, WeightError};
 
-pub(in crate::data) use plugin::{in_words, memory_of_the_machine};
+pub(in crate::data) use plugin::LOWER_BATCH;

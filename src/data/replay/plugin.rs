@@ -13,6 +13,7 @@ use crate::data::{
     Batch, Data, Gathered, Goals, MinibatchPlugin, OffPolicySettings, Preprocessing, ScaleError,
     Seen, StepResults,
 };
+use crate::memory::{self, RowsOfStep, in_words};
 use crate::nn::ComputeDevice;
 use crate::random::Exploration;
 use crate::random::{AppRandomExt, Random, Sampling};
@@ -104,7 +105,7 @@ fn build_buffer(
         return Ok(());
     };
     // A run that is over collects nothing more: its policy only acts.
-    if resumed.is_some_and(|resumed| resumed.0.step >= clock.steps) {
+    if resumed.is_some_and(|resumed| resumed.is_over(clock.steps)) {
         return Ok(());
     }
     let capacity = replay.map_or_else(Replay::default, |replay| replay.clone());
@@ -112,20 +113,12 @@ fn build_buffer(
     let (shown, action) = (steps.observation.width, steps.action.width);
     let observation = seen.map_or(shown, |seen| seen.observed_width());
     let bytes = ReplayBuffer::bytes(capacity, steps.rows(), observation, action);
-    let says = format!(
-        "replay buffer: {capacity} transitions of {} environment(s), {} in memory once it is full",
-        steps.rows(),
-        in_words(bytes)
+    let buffer = format!(
+        "replay buffer: {capacity} transitions of {} environment(s)",
+        steps.rows()
     );
-    if let Some(machine) = memory_of_the_machine()
-        && bytes > machine
-    {
-        let has = in_words(machine);
-        return Err(InputError::new(format!(
-            "{says}, and this machine has {has}: lower `Replay.capacity`"
-        ))
-        .into());
-    }
+    memory::check(&buffer, bytes, "lower `Replay.capacity`").map_err(InputError::new)?;
+    let says = format!("{buffer}, {} in memory once it is full", in_words(bytes));
     if let Some(console) = console {
         console.message(&says);
     }
@@ -137,27 +130,14 @@ fn build_buffer(
     });
     commands.insert_resource(LearningStarts(plugin.off_policy.learning_starts));
     let inputs = preprocessing.widths()[0];
+    commands.insert_resource(RowsOfStep {
+        rows: plugin.minibatch.batch_size,
+        setting: LOWER_BATCH,
+    });
     commands.insert_resource(Batch::empty(inputs, action, &device.plain()));
     let buffer = ReplayBuffer::new(capacity, steps.rows(), observation, action);
     commands.insert_resource(buffer.with_frames(preprocessing.frames));
     Ok(())
-}
-
-/// The machine's memory in bytes, where it is known.
-pub(in crate::data) fn memory_of_the_machine() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    kibibytes.checked_mul(1024)
-}
-
-pub(in crate::data) fn in_words(bytes: u64) -> String {
-    let megabytes = bytes as f64 / 1e6;
-    if megabytes < 1_000.0 {
-        format!("{megabytes:.1} MB")
-    } else {
-        format!("{:.1} GB", megabytes / 1_000.0)
-    }
 }
 
 fn record_steps(
@@ -257,6 +237,9 @@ fn draw_replayed(mut replayed: Replayed) -> Result<(), BevyError> {
     replayed.learn_from(gathered)?;
     Ok(())
 }
+
+/// What to do about a gradient step for which there is no memory.
+pub(in crate::data) const LOWER_BATCH: &str = "lower `batch_size`, or the networks' `hidden_sizes`";
 
 const NOTHING: &str =
     "the replay buffer has no transition to learn from yet: raise `learning_starts`";

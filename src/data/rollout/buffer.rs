@@ -31,6 +31,8 @@ pub struct RolloutBuffer {
     pub(super) taken: usize,
     /// Whether what the policy saw in the step to come is there already.
     pub(super) seen: bool,
+    /// Whether what it did is there as well.
+    pub(super) drawn: bool,
     /// What the policy saw, `[rows, observation]`: preprocessed.
     pub(super) observation: Column,
     /// What it did, `[rows, action]`.
@@ -85,6 +87,7 @@ impl RolloutBuffer {
             steps,
             taken: 0,
             seen: false,
+            drawn: false,
             observation: Column::zeros(rows, observation),
             action: Column::zeros(rows, action),
             log_probability: vec![0.0; rows],
@@ -152,7 +155,13 @@ impl RolloutBuffer {
         let width = self.observation.width;
         let seen = &mut self.observation.values[rows.start * width..rows.end * width];
         seen.copy_from_slice(&drawn.observation);
-        self.log_probability[rows].copy_from_slice(&drawn.log_probability);
+        self.log_probability[rows.clone()].copy_from_slice(&drawn.log_probability);
+        // The log-probabilities are those of these actions, whatever the environments make of them.
+        let width = self.action.width;
+        self.drawn = drawn.action.len() == rows.len() * width;
+        if self.drawn {
+            self.action.values[rows.start * width..rows.end * width].copy_from_slice(&drawn.action);
+        }
         self.seen = true;
     }
 
@@ -187,8 +196,10 @@ impl RolloutBuffer {
         }
         self.seen = false;
         let width = self.action.width;
-        self.action.values[rows.start * width..rows.end * width]
-            .copy_from_slice(&steps.action.values);
+        if !std::mem::take(&mut self.drawn) {
+            self.action.values[rows.start * width..rows.end * width]
+                .copy_from_slice(&steps.action.values);
+        }
         self.reward[rows.clone()].copy_from_slice(&steps.reward);
         self.terminated[rows.clone()].copy_from_slice(&steps.terminated);
         self.valid[rows.clone()].copy_from_slice(&steps.valid);

@@ -4,6 +4,8 @@ use bevy_ecs::prelude::*;
 use burn::tensor::Tensor;
 
 use super::RolloutBuffer;
+use crate::checkpoint::{CheckpointError, Persist, Snapshot};
+use crate::nn::ComputeDevice;
 
 /// The KL divergence of the policy from the one that drew the round's actions, over the minibatches of the epoch. It is read back
 /// between epochs, and only where there is a target.
@@ -50,6 +52,31 @@ impl Divergence {
             (Some(target), Some(sum)) => sum.into_scalar::<f32>() > target * minibatches,
             _ => false,
         }
+    }
+}
+
+const KEY: &str = "divergence";
+
+/// A run may be cut in the middle of an epoch.
+impl Persist for Divergence {
+    fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        match &self.sum {
+            Some(sum) => {
+                snapshot.put_state(KEY, &(sum.clone().into_scalar::<f32>(), self.minibatches))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn load(&mut self, snapshot: &Snapshot, world: &World) -> Result<(), CheckpointError> {
+        self.begin();
+        if snapshot.state.contains_key(KEY) {
+            let (sum, minibatches): (f32, u32) = snapshot.state(KEY)?;
+            let device = world.resource::<ComputeDevice>().plain();
+            self.sum = Some(Tensor::from_floats([sum], &device));
+            self.minibatches = minibatches;
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use super::{Divergence, RolloutBatch, RolloutBuffer};
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
 use crate::data::dataset::load_dataset;
 use crate::data::{Data, Preprocessing, Seen, StepResults};
+use crate::memory::{self, RowsOfStep};
 use crate::nn::ComputeDevice;
 use crate::random::Exploration;
 use crate::random::{AppRandomExt, Random, Sampling};
@@ -50,6 +51,7 @@ impl Plugin for RolloutPlugin {
             .add_random::<Exploration>()
             .add_random::<Sampling>()
             .persist::<RolloutBuffer>()
+            .persist::<Divergence>()
             .add_systems(PreStartup, find_experience.after(load_dataset))
             .add_systems(Startup, build_rollout)
             .add_systems(Collect, record_rollout.in_set(CollectSystems::Record))
@@ -92,7 +94,7 @@ fn build_rollout(
     mut commands: Commands,
 ) -> Result<(), BevyError> {
     // A run that is over collects nothing more: its policy only acts.
-    if resumed.is_some_and(|resumed| resumed.0.step >= clock.steps) {
+    if resumed.is_some_and(|resumed| resumed.is_over(clock.steps)) {
         return Ok(());
     }
     let rounds = &rounds.0;
@@ -101,6 +103,14 @@ fn build_rollout(
         (None, Some(steps), _) => {
             let seen = preprocessing.map_or(steps.observation.width, |it| it.widths()[0]);
             let (rows, action) = (steps.rows(), steps.action.width);
+            let all = (rounds.steps as u64).saturating_mul(rows as u64);
+            let what = format!(
+                "a rollout of {} steps of {rows} environment(s)",
+                rounds.steps
+            );
+            let needed = all.saturating_mul(4 * (seen + action + 9) as u64);
+            memory::check(&what, needed, "lower the rollout's `steps` or `num_envs`")
+                .map_err(InputError::new)?;
             RolloutBuffer::new(rounds.steps.max(1), rows, seen, action)
         }
         (None, None, Some(data)) => {
@@ -121,6 +131,10 @@ fn build_rollout(
         ))
         .into());
     }
+    commands.insert_resource(RowsOfStep {
+        rows: rows / rounds.minibatches.max(1),
+        setting: "raise `minibatches`, or lower the rollout's `steps`, `num_envs` or the networks' `hidden_sizes`",
+    });
     let minibatches = rounds.minibatches as u64;
     match clock.epochs {
         // A run's length counts environment steps, and an epoch is a part of a round.

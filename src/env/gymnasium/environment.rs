@@ -57,14 +57,14 @@ pub(super) fn share(settings: &WorkerSettings) -> Result<Vec<GymnasiumEnvironmen
             })?
         }
     };
-    let [observation, action] = worker.spaces().map(Clone::clone);
+    let spaces = worker.spaces().clone();
     let shared = Arc::new(Shared(Mutex::new(Some(worker))));
     let environments = (0..settings.num_envs).map(|row| GymnasiumEnvironment {
         shared: shared.clone(),
         row,
         name: settings.environment(),
-        observation: observation.clone(),
-        action: action.clone(),
+        observation: spaces.observation.clone(),
+        action: spaces.action.clone(),
         seeded: false,
         episode: None,
         steps: 0,

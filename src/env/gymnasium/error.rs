@@ -50,6 +50,24 @@ pub enum BridgeError {
         /// Python's own traceback.
         traceback: String,
     },
+    /// The environment does what Gymnasium's interface does not have, or has spaces that nobody here acts in.
+    #[error("{environment}: {what}")]
+    Refused {
+        /// The environment.
+        environment: String,
+        /// Where, what, and the remedy.
+        what: String,
+    },
+    /// The run was asked to stop while Python was at work.
+    #[error(
+        "{environment}: it had not answered {doing} when the run was asked to stop, so its Python process was ended"
+    )]
+    Stopped {
+        /// The environment.
+        environment: String,
+        /// What it was asked for.
+        doing: &'static str,
+    },
     /// The process has ended.
     #[error(
         "{environment}: its Python process ended in the middle of the run ({status}); look for what killed it, such as the system's memory limit or a crash in the environment's own code"
@@ -96,9 +114,9 @@ pub enum BridgeError {
         /// Its value.
         value: f32,
     },
-    /// A reward that is NaN or infinite.
+    /// A reward that is NaN or infinite, or beyond what float32 holds.
     #[error(
-        "{environment}: the reward of environment {row} is {value}; mend the environment, as no network learns from it"
+        "{environment}: the reward of environment {row} is {value:e}, and float32 holds numbers up to 3.4e38; mend the environment, as no network learns from it"
     )]
     RewardNotFinite {
         /// The environment.

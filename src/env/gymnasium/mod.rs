@@ -7,7 +7,8 @@
 //! `YARAK_PYTHON`; without it, `python3`.
 //!
 //! Observations of dictionaries and tuples are flattened: the parts of a `Dict` in the order of their names' bytes, those of a `Tuple`
-//! in their own, depth first; a choice is one number. Actions are a box or a choice.
+//! in their own, depth first; a choice is one number, counted from 0. Actions are a box or a choice; those of a box of whole numbers
+//! are rounded to the nearest.
 //!
 //! The state of such an environment cannot be saved in general: [`Environment::snapshot`] of one is empty, `restore` an error, and
 //! a resumed run begins new episodes. For environments that resume to the bit, use those that are built in.
@@ -23,9 +24,11 @@ mod worker;
 
 pub use environment::GymnasiumEnvironment;
 pub use error::BridgeError;
+pub(crate) use spaces::WorkerSpaces;
 pub(crate) use worker::Worker;
 
 use super::{Environment, EnvironmentError};
+use crate::scene::Keywords;
 
 /// What names of the bridge begin with.
 pub const PREFIX: &str = "gymnasium:";
@@ -59,6 +62,8 @@ pub struct WorkerSettings {
     pub time_limit: Option<u64>,
     /// How long an answer may take, in seconds.
     pub seconds: f64,
+    /// Keyword arguments of `gymnasium.make`.
+    pub kwargs: Keywords,
 }
 
 impl WorkerSettings {
@@ -70,6 +75,7 @@ impl WorkerSettings {
             first: 0,
             time_limit: None,
             seconds: 60.0,
+            kwargs: Keywords::default(),
         }
     }
 
@@ -83,8 +89,15 @@ impl WorkerSettings {
 ///
 /// # Errors
 /// Python does not start, lacks Gymnasium, or cannot make the environment.
-pub fn make_each(name: &str, count: usize) -> Result<Vec<Box<dyn Environment>>, EnvironmentError> {
-    let environments = environment::share(&WorkerSettings::new(name, count))?;
+pub fn make_each(
+    name: &str,
+    count: usize,
+    kwargs: &Keywords,
+) -> Result<Vec<Box<dyn Environment>>, EnvironmentError> {
+    let environments = environment::share(&WorkerSettings {
+        kwargs: kwargs.clone(),
+        ..WorkerSettings::new(name, count)
+    })?;
     Ok(environments
         .into_iter()
         .map(|it| Box::new(it) as Box<dyn Environment>)

@@ -1,7 +1,6 @@
 //! Where there are no Unix sockets there is no bridge.
 
-use super::{Answer, BridgeError, WorkerSettings};
-use crate::env::Space;
+use super::{Answer, BridgeError, WorkerSettings, WorkerSpaces};
 
 /// A process that cannot be.
 #[derive(Debug)]
@@ -17,7 +16,7 @@ impl Worker {
         })
     }
 
-    pub fn spaces(&self) -> [&Space; 2] {
+    pub fn spaces(&self) -> &WorkerSpaces {
         match *self {}
     }
 

@@ -4,6 +4,19 @@ use serde::Deserialize;
 
 use crate::env::Space;
 
+/// What the environments of a worker show and take.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WorkerSpaces {
+    /// Observations.
+    pub observation: Space,
+    /// Actions.
+    pub action: Space,
+    /// Whether the elements of a box of actions are whole numbers.
+    pub integer_actions: bool,
+    /// What the environments call their first discrete action, which is 0 here.
+    pub first_action: i64,
+}
+
 /// The first frame of a worker.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Announced {
@@ -19,9 +32,13 @@ enum Described {
         low: Vec<Option<f32>>,
         high: Vec<Option<f32>>,
         shape: Vec<usize>,
+        #[serde(default)]
+        integer: bool,
     },
     Discrete {
         n: usize,
+        #[serde(default)]
+        start: i64,
     },
     Dict {
         parts: Vec<(String, Described)>,
@@ -30,15 +47,25 @@ enum Described {
 
 impl Announced {
     /// The spaces of observations and of actions.
-    pub fn spaces(&self) -> Result<[Space; 2], String> {
-        Ok([self.observation.space()?, self.action.space()?])
+    pub fn spaces(&self) -> Result<WorkerSpaces, String> {
+        Ok(WorkerSpaces {
+            observation: self.observation.space()?,
+            action: self.action.space()?,
+            integer_actions: matches!(self.action, Described::Box { integer: true, .. }),
+            first_action: match self.action {
+                Described::Discrete { start, .. } => start,
+                _ => 0,
+            },
+        })
     }
 }
 
 impl Described {
     fn space(&self) -> Result<Space, String> {
         Ok(match self {
-            Described::Box { low, high, shape } => {
+            Described::Box {
+                low, high, shape, ..
+            } => {
                 let size = shape
                     .iter()
                     .try_fold(1_usize, |all, it| all.checked_mul(*it));
@@ -54,7 +81,7 @@ impl Described {
                     shape: shape.clone(),
                 }
             }
-            Described::Discrete { n } => Space::Discrete { n: *n },
+            Described::Discrete { n, .. } => Space::Discrete { n: *n },
             // In the worker's order, in which it flattens.
             Described::Dict { parts } => Space::Dict {
                 entries: parts
@@ -77,11 +104,13 @@ mod tests {
                 ["_index_2", {"type": "Discrete", "n": 3}],
                 ["_index_10", {"type": "Box", "low": [null, 0.1], "high": [1.0, null], "shape": [1, 2]}]
             ]},
-            "action": {"type": "Discrete", "n": 2}
+            "action": {"type": "Discrete", "n": 2, "start": -1}
         }"#;
         let announced: Announced = serde_json::from_str(text).unwrap();
-        let [observation, action] = announced.spaces().unwrap();
-        assert_eq!(action, Space::Discrete { n: 2 });
+        let spaces = announced.spaces().unwrap();
+        let observation = spaces.observation;
+        assert_eq!(spaces.action, Space::Discrete { n: 2 });
+        assert_eq!((spaces.first_action, spaces.integer_actions), (-1, false));
         assert_eq!(observation.place_of("_index_10"), Some(1..3));
         let Space::Dict { entries } = observation else {
             panic!("a dictionary");

@@ -1,8 +1,9 @@
 """A worker of yarak's bridge to Gymnasium: makes environments, and steps and resets them as it is told.
 
-    python worker.py SOCKET NAME COUNT TIME_LIMIT FIRST
+    python worker.py SOCKET NAME COUNT TIME_LIMIT FIRST KWARGS
 
-TIME_LIMIT 0 is the one that the environment is registered with; FIRST is the number of its first environment in messages.
+TIME_LIMIT 0 is the one that the environment is registered with; FIRST is the number of its first environment in messages; KWARGS are
+the keyword arguments of `gymnasium.make`, as JSON.
 
 It talks over a Unix socket of its own, so that nothing that an environment prints can come between. A frame is the length of the
 rest as a little-endian u32, a letter, and what the letter asks for:
@@ -12,9 +13,10 @@ rest as a little-endian u32, a letter, and what the letter asks for:
     from here    S  the spaces, as JSON
                  R  for each environment asked: reward (f64), terminated (u8), truncated (u8), the observation as f32
                  E  a sentence and the traceback of an exception, as text
+                 X  what the environment does that Gymnasium's interface does not have, and the remedy, as text
 
 An observation is flattened row by row; the parts of a Dict come in the order of their names' bytes, those of a Tuple in their own,
-depth first. A choice is one number, counted from 0.
+depth first. A choice is one number, counted from 0. An action of a Box is rounded where its numbers are whole ones.
 """
 import json
 import os
@@ -29,6 +31,24 @@ import traceback
 FLAT = "<f4"
 
 
+class Refused(Exception):
+    """What an environment does that nobody can learn from: reported as a sentence, without a traceback."""
+
+
+def show(value):
+    """A value with its type, on one short line."""
+    kind = type(value)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        name += f" of shape {shape}"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:
+        text = "a value without a repr"
+    return f"{text if len(text) <= 60 else text[:57] + '...'}, of type {name}"
+
+
 def describe(space, gym):
     """The space as yarak knows it."""
     import numpy as np
@@ -36,13 +56,19 @@ def describe(space, gym):
     spaces = gym.spaces
     if isinstance(space, spaces.Box):
         if space.dtype.kind not in "fiub":
-            raise TypeError(f"a Box of {space.dtype} holds no numbers")
+            raise Refused(f"a Box of {space.dtype} holds no numbers: give the Box a dtype of numbers, such as np.float32")
         with np.errstate(over="ignore"):
             low, high = (np.asarray(bound, FLAT).ravel() for bound in (space.low, space.high))
         finite = lambda bound: [float(x) if np.isfinite(x) else None for x in bound]
-        return {"type": "Box", "low": finite(low), "high": finite(high), "shape": list(space.shape)}
+        return {
+            "type": "Box",
+            "low": finite(low),
+            "high": finite(high),
+            "shape": list(space.shape),
+            "integer": space.dtype.kind in "iub",
+        }
     if isinstance(space, spaces.Discrete):
-        return {"type": "Discrete", "n": int(space.n)}
+        return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
     if isinstance(space, spaces.MultiBinary):
         size = int(np.prod(space.shape))
         return {"type": "Box", "low": [0.0] * size, "high": [1.0] * size, "shape": list(space.shape)}
@@ -53,7 +79,10 @@ def describe(space, gym):
     if isinstance(space, (spaces.Dict, spaces.Tuple)):
         parts = [[name, describe(part, gym)] for name, part in parts_of(space, gym)]
         return {"type": "Dict", "parts": parts}
-    raise TypeError(f"a space of the kind {type(space).__name__} has no fixed number of numbers")
+    raise Refused(
+        f"its observations are of {show(space)}, which has no fixed number of numbers: wrap the environment so that they are of a Box, "
+        "a Discrete, a MultiBinary, a MultiDiscrete, or of a Dict or Tuple of these"
+    )
 
 
 def parts_of(space, gym):
@@ -82,10 +111,24 @@ def flattener(space, gym):
     shape = space.shape
 
     def box(value):
-        value = np.asarray(value)
-        if value.shape != shape:
-            raise ValueError(f"an observation has shape {value.shape} where its space has {shape}")
-        return value.astype(FLAT).ravel()
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            array = np.asarray(None)
+        if array.dtype.kind not in "fiub":
+            raise Refused(f"an observation is {show(value)}, where its space is {space}: return an array of numbers of that shape")
+        if array.shape != shape:
+            raise Refused(
+                f"an observation has shape {array.shape} where its space has {shape}; it is {show(value)}: return an array of that shape"
+            )
+        with np.errstate(over="ignore"):
+            flat = array.astype(FLAT).ravel()
+        if array.dtype != flat.dtype and array.dtype.kind == "f":
+            beyond = np.isfinite(array.ravel()) & ~np.isfinite(flat)
+            if beyond.any():
+                at = int(beyond.argmax())
+                raise Refused(f"observation[{at}] is {float(array.ravel()[at])!r}, beyond what float32 holds: scale the observation")
+        return flat
 
     return box
 
@@ -94,14 +137,92 @@ def reader(space, gym):
     """A function from an action's bytes to what the environment takes, and how many numbers those are."""
     import numpy as np
 
-    if isinstance(space, gym.spaces.Discrete):
+    spaces = gym.spaces
+    if isinstance(space, spaces.Discrete):
         return lambda data: int(space.start) + int(np.frombuffer(data, FLAT)[0]), 1
-    if isinstance(space, gym.spaces.Box):
-        return (
-            lambda data: np.frombuffer(data, FLAT).astype(space.dtype).reshape(space.shape),
-            int(np.prod(space.shape)),
-        )
-    raise TypeError(f"actions of the kind {type(space).__name__}; a Box or a Discrete is what can be acted in")
+    if isinstance(space, spaces.Box):
+        whole = space.dtype.kind in "iub"
+        with np.errstate(over="ignore"):
+            low, high = (np.asarray(bound, FLAT) for bound in (space.low, space.high))
+        if not whole and np.array_equal(low, space.low) and np.array_equal(high, space.high):
+            plain = lambda data: np.frombuffer(data, FLAT).astype(space.dtype).reshape(space.shape)
+            return plain, int(np.prod(space.shape))
+
+        def box(data):
+            value = np.frombuffer(data, FLAT).reshape(space.shape)
+            # A bound as float32 may lie a little beyond the space's own.
+            at_low, at_high = (value <= low, value >= high) if whole else (value == low, value == high)
+            with np.errstate(invalid="ignore"):
+                taken = np.asarray(np.rint(value) if whole else value).astype(space.dtype)
+            taken[at_low] = space.low[at_low]
+            taken[at_high] = space.high[at_high]
+            return taken
+
+        return box, int(np.prod(space.shape))
+    if isinstance(space, spaces.MultiDiscrete):
+        number = int(np.prod(space.nvec))
+        remedy = f"wrap the environment so that one Discrete({number}) stands for all of them, or choose a Box"
+    elif isinstance(space, spaces.MultiBinary):
+        number = 2 ** int(np.prod(space.shape))
+        remedy = f"wrap the environment so that one Discrete({number}) stands for all of them, or choose a Box"
+    else:
+        remedy = "wrap the environment so that they are of one of these"
+    raise Refused(f"its actions are of {space}, and what learns here acts in one Box or one Discrete: {remedy}")
+
+
+def reward_of(value):
+    """A reward as one number; an array of one is taken, as Gymnasium's own vector environments take it."""
+    import numpy as np
+
+    kind = type(value)
+    if kind is float or kind is int:
+        fine = True
+    elif isinstance(value, (str, bytes, bytearray)) or value is None:
+        fine = False
+    else:
+        fine = np.size(value) == 1
+    if fine:
+        try:
+            return float(value) if np.ndim(value) == 0 else float(np.asarray(value).reshape(-1)[0])
+        except (TypeError, ValueError):
+            pass
+        except OverflowError:
+            raise Refused(f"a reward is {show(value)}, beyond what float64 holds: scale it") from None
+    raise Refused(f"a reward is {show(value)}: a reward is one number, so return a float, such as float(reward)")
+
+
+def flag_of(value, name):
+    """`terminated` or `truncated`."""
+    import numpy as np
+
+    if value is True or value is False:
+        return value
+    if isinstance(value, (bool, int, np.bool_, np.integer, np.ndarray)) and np.size(value) == 1:
+        flag = np.asarray(value).reshape(-1)[0]
+        if flag == 0 or flag == 1:
+            return bool(flag)
+    raise Refused(f"`{name}` is {show(value)}: it is True or False, so return a bool, such as bool({name})")
+
+
+def begun(answer):
+    """The first observation of what `reset` returned."""
+    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], dict):
+        return answer[0]
+    raise Refused(
+        f"`reset` returned {show(answer)}: it returns (observation, info), where info is a dict, as in `return observation, {{}}`; "
+        "an environment of the old Gym returns the observation alone"
+    )
+
+
+def stepped(answer):
+    """What `step` returned: observation, reward, terminated, truncated."""
+    if isinstance(answer, tuple) and len(answer) == 5:
+        return answer[:4]
+    many = f"{len(answer)} values" if isinstance(answer, tuple) else show(answer)
+    raise Refused(
+        f"`step` returned {many}: it returns (observation, reward, terminated, truncated, info); an environment of the old Gym returns "
+        "(observation, reward, done, info)"
+    )
 
 
 class Gone(Exception):
@@ -151,16 +272,22 @@ def main():
         import gymnasium as gym
 
         doing = f"making {name}"
-        options = {"max_episode_steps": limit} if limit else {}
-        worlds = [gym.make(name, **options) for _ in range(count)]
+        options = json.loads(sys.argv[6])
+        if limit:
+            options["max_episode_steps"] = limit
+        try:
+            worlds = [gym.make(name, **options) for _ in range(count)]
+        except TypeError:
+            doing += ', whose keyword arguments are those of `kwargs: {"name": value}` in the scene'
+            raise
         doing = "reading its spaces"
         first = worlds[0]
+        read, width = reader(first.action_space, gym)
         spaces = {
             "observation": describe(first.observation_space, gym),
             "action": describe(first.action_space, gym),
         }
         flatten = flattener(first.observation_space, gym)
-        read, width = reader(first.action_space, gym)
         link.send(b"S", json.dumps(spaces, allow_nan=False).encode())
         while True:
             letter, asked = link.receive()
@@ -168,7 +295,7 @@ def main():
             if letter == b"r":
                 for number, seeded, seed in struct.iter_unpack("<IBQ", asked):
                     doing = f"in reset of environment {first_number + number}"
-                    observation, _ = worlds[number].reset(seed=seed if seeded else None)
+                    observation = begun(worlds[number].reset(seed=seed if seeded else None))
                     answer += struct.pack("<dBB", 0.0, 0, 0) + flatten(observation).tobytes()
             else:
                 stride = 4 + 4 * width
@@ -176,14 +303,17 @@ def main():
                     (number,) = struct.unpack_from("<I", asked, at)
                     doing = f"in step of environment {first_number + number}"
                     action = read(asked[at + 4 : at + stride])
-                    observation, reward, terminated, truncated, _ = worlds[number].step(action)
-                    answer += struct.pack("<dBB", reward, bool(terminated), bool(truncated))
+                    observation, reward, terminated, truncated = stepped(worlds[number].step(action))
+                    ends = flag_of(terminated, "terminated"), flag_of(truncated, "truncated")
+                    answer += struct.pack("<dBB", reward_of(reward), *ends)
                     answer += flatten(observation).tobytes()
             link.send(b"R", bytes(answer))
     except Gone:
         for world in worlds:
             world.close()
         os._exit(0)
+    except Refused as refusal:
+        link.send(b"X", f"{doing}: {refusal}".encode("utf-8", "replace"))
     except BaseException as problem:
         if isinstance(problem, SystemExit):
             doing += f" (it called sys.exit({problem.code!r}))"

@@ -6,14 +6,21 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::spaces::Announced;
-use super::{Answer, BridgeError, WorkerSettings};
+use super::{Answer, BridgeError, WorkerSettings, WorkerSpaces};
 use crate::env::Space;
+use crate::schedule::stop_requested;
 
 /// What runs in Python.
 const SCRIPT: &str = include_str!("worker.py");
 
 /// How long Python may take to import Gymnasium and to make the environments.
 const START: Duration = Duration::from_secs(180);
+
+/// How often a wait looks whether the run was asked to stop.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// How long an answer may take once the run was asked to stop: a step that is nearly done is not thrown away.
+const GRACE: Duration = Duration::from_millis(800);
 
 /// Frames are believed up to this length.
 const LONGEST: usize = 1 << 30;
@@ -27,8 +34,7 @@ pub(crate) struct Worker {
     settings: WorkerSettings,
     child: Child,
     stream: UnixStream,
-    observation: Space,
-    action: Space,
+    spaces: WorkerSpaces,
     /// The environments that the last question was about.
     asked: Vec<usize>,
     doing: &'static str,
@@ -48,11 +54,50 @@ struct Started {
     _folder: tempfile::TempDir,
 }
 
+/// How long the other end is waited for: as long as the settings say, and not much longer once the run was asked to stop.
+struct Patience {
+    ends: Option<Instant>,
+    stops: Option<Instant>,
+}
+
+impl Patience {
+    fn new(seconds: f64) -> Self {
+        let time = Duration::try_from_secs_f64(seconds.max(1e-3)).unwrap_or(Duration::MAX);
+        Patience {
+            ends: Instant::now().checked_add(time),
+            stops: None,
+        }
+    }
+
+    /// Whether to try again after this error of a read or a write.
+    fn goes_on(&mut self, error: io::Error) -> io::Result<()> {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {}
+            // A signal came, which says nothing of the other end.
+            io::ErrorKind::Interrupted => return Ok(()),
+            _ => return Err(error),
+        }
+        let now = Instant::now();
+        if stop_requested() && now >= *self.stops.get_or_insert(now + GRACE) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if self.ends.is_some_and(|ends| now >= ends) {
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Worker {
     fn drop(&mut self) {
         // It closes its environments when nobody is there any more.
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
-        wait_for(&mut self.child, if self.sound { CLOSING } else { 0 });
+        let patience = match (self.sound, stop_requested()) {
+            (false, _) => 0,
+            (true, true) => CLOSING / 4,
+            (true, false) => CLOSING,
+        };
+        wait_for(&mut self.child, patience);
         end(&mut self.child);
     }
 }
@@ -116,6 +161,7 @@ impl Started {
             .arg(settings.num_envs.to_string())
             .arg(settings.time_limit.unwrap_or(0).to_string())
             .arg(settings.first.to_string())
+            .arg(settings.kwargs.json())
             .stdin(Stdio::null())
             // Results of ours go to standard output, and an environment's prints must not be among them.
             .stdout(Stdio::from(io::stderr()))
@@ -159,6 +205,12 @@ impl Started {
                 let what = format!("said nothing for {} s", START.as_secs());
                 return Err(silent(&self.python, &self.settings, what));
             }
+            if stop_requested() {
+                return Err(BridgeError::Stopped {
+                    environment: self.settings.environment(),
+                    doing: "while it was started",
+                });
+            }
             std::thread::sleep(Duration::from_millis(5));
         };
         let Some(child) = self.child.take() else {
@@ -169,27 +221,29 @@ impl Started {
             settings: self.settings.clone(),
             child,
             stream,
-            observation: none.clone(),
-            action: none,
+            spaces: WorkerSpaces {
+                observation: none.clone(),
+                action: none,
+                integer_actions: false,
+                first_action: 0,
+            },
             asked: Vec::new(),
             doing: "while it was made",
             frame: Vec::new(),
             row: Vec::new(),
             sound: true,
         };
+        worker.wait_in_slices()?;
         let left = deadline.saturating_duration_since(Instant::now());
-        worker.wait_at_most(left.max(Duration::from_millis(1)))?;
-        let letter = worker.read_frame(START.as_secs_f64())?;
+        let letter = worker.read_frame(left.as_secs_f64())?;
         let announced: Announced = match letter {
             b'S' => serde_json::from_slice(&worker.frame)
                 .map_err(|error| worker.answered(error.to_string()))?,
             letter => return Err(worker.other(letter)),
         };
         let spaces = announced.spaces();
-        let [observation, action] = spaces.map_err(|what| worker.answered(what))?;
-        worker.row = vec![0.0; observation.size()];
-        (worker.observation, worker.action) = (observation, action);
-        worker.wait_at_most(Duration::from_secs_f64(worker.settings.seconds.max(1e-3)))?;
+        worker.spaces = spaces.map_err(|what| worker.answered(what))?;
+        worker.row = vec![0.0; worker.spaces.observation.size()];
         Ok(worker)
     }
 }
@@ -212,9 +266,9 @@ impl Worker {
         Ok(workers)
     }
 
-    /// Of observations and of actions.
-    pub fn spaces(&self) -> [&Space; 2] {
-        [&self.observation, &self.action]
+    /// What its environments show and take.
+    pub fn spaces(&self) -> &WorkerSpaces {
+        &self.spaces
     }
 
     /// What it was started with.
@@ -331,21 +385,48 @@ impl Worker {
         }
         let length = (self.frame.len() - 4) as u32;
         self.frame[..4].copy_from_slice(&length.to_le_bytes());
-        let written = self.stream.write_all(&self.frame);
-        written.map_err(|error| self.lost(&error, self.settings.seconds))
+        let seconds = self.settings.seconds;
+        let mut patience = Patience::new(seconds);
+        let mut written = 0;
+        while written < self.frame.len() {
+            match (&self.stream).write(&self.frame[written..]) {
+                Ok(0) => return Err(self.lost(&io::ErrorKind::WriteZero.into(), seconds)),
+                Ok(more) => written += more,
+                Err(error) => {
+                    if let Err(error) = patience.goes_on(error) {
+                        return Err(self.lost(&error, seconds));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
-    fn wait_at_most(&mut self, time: Duration) -> Result<(), BridgeError> {
+    fn wait_in_slices(&mut self) -> Result<(), BridgeError> {
         let set = self.stream.set_nonblocking(false);
-        let set = set.and_then(|()| self.stream.set_read_timeout(Some(time)));
-        let set = set.and_then(|()| self.stream.set_write_timeout(Some(time)));
-        set.map_err(|error| self.lost(&error, time.as_secs_f64()))
+        let set = set.and_then(|()| self.stream.set_read_timeout(Some(SLICE)));
+        let set = set.and_then(|()| self.stream.set_write_timeout(Some(SLICE)));
+        set.map_err(|error| self.lost(&error, self.settings.seconds))
+    }
+
+    /// Fills a buffer, for as long as there is patience.
+    fn read_all(&self, buffer: &mut [u8], patience: &mut Patience) -> io::Result<()> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match (&self.stream).read(&mut buffer[filled..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(more) => filled += more,
+                Err(error) => patience.goes_on(error)?,
+            }
+        }
+        Ok(())
     }
 
     /// The next frame's letter; the rest of it is in `frame`.
     fn read_frame(&mut self, seconds: f64) -> Result<u8, BridgeError> {
+        let mut patience = Patience::new(seconds);
         let mut head = [0; 5];
-        let read = self.stream.read_exact(&mut head);
+        let read = self.read_all(&mut head, &mut patience);
         read.map_err(|error| self.lost(&error, seconds))?;
         let [a, b, c, d, letter] = head;
         let length = u32::from_le_bytes([a, b, c, d]) as usize;
@@ -354,7 +435,7 @@ impl Worker {
         }
         let mut frame = std::mem::take(&mut self.frame);
         frame.resize(length - 1, 0);
-        let read = self.stream.read_exact(&mut frame);
+        let read = self.read_all(&mut frame, &mut patience);
         self.frame = frame;
         read.map_err(|error| self.lost(&error, seconds))?;
         Ok(letter)
@@ -362,11 +443,17 @@ impl Worker {
 
     /// What a letter means that is not the answer.
     fn other(&mut self, letter: u8) -> BridgeError {
-        if letter != b'E' {
+        if !matches!(letter, b'E' | b'X') {
             return self.answered(format!("with a frame `{}`", char::from(letter)));
         }
         self.sound = false;
         let text = String::from_utf8_lossy(&self.frame);
+        if letter == b'X' {
+            return BridgeError::Refused {
+                environment: self.settings.environment(),
+                what: text.into_owned(),
+            };
+        }
         let (doing, traceback) = text.split_once('\n').unwrap_or((&text, ""));
         BridgeError::Raised {
             environment: self.settings.environment(),
@@ -387,6 +474,13 @@ impl Worker {
     fn lost(&mut self, error: &io::Error, seconds: f64) -> BridgeError {
         self.sound = false;
         let environment = self.settings.environment();
+        if error.kind() == io::ErrorKind::Interrupted {
+            end(&mut self.child);
+            return BridgeError::Stopped {
+                environment,
+                doing: self.doing,
+            };
+        }
         let late = matches!(
             error.kind(),
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut

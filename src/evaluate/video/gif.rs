@@ -72,6 +72,8 @@ pub struct Video {
     last: Vec<u32>,
     size: [usize; 2],
     changes: Vec<Change>,
+    /// What they take.
+    bytes: u64,
     /// Moments that were shown to it.
     moments: u64,
 }
@@ -94,6 +96,11 @@ impl Video {
         if let Some(drawing) = environment.drawing() {
             self.take(&drawing);
         }
+    }
+
+    /// The bytes that its pictures take.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// How many pictures there are.
@@ -122,6 +129,7 @@ impl Video {
         for y in rows.0..=rows.1 {
             pixels.extend(&numbers[y * picture.width + columns.0..][..width]);
         }
+        self.bytes += 4 * pixels.len() as u64;
         self.changes.push(Change {
             left: columns.0,
             top: rows.0,

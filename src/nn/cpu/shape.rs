@@ -1,6 +1,7 @@
 //! What an ensemble of networks looks like, and where each of its numbers lies.
 
 use super::{Activation, KernelError};
+use crate::memory::{self, TooLarge};
 use std::ops::Range;
 
 /// An ensemble of multilayer perceptrons of one shape: linear layers with an activation behind each.
@@ -135,6 +136,29 @@ impl MlpShape {
         } else {
             self.hidden
         }
+    }
+
+    /// Refuses layers for whose weights there is no memory.
+    pub(crate) fn fits_the_machine(&self) -> Result<(), TooLarge> {
+        let what = format!("the weights of layers of the widths {:?}", self.sizes);
+        memory::check(&what, self.bytes(), "lower `hidden_sizes` or `head_sizes`")
+    }
+
+    /// Hidden values of all members for one row.
+    pub(crate) fn values_per_row(&self) -> usize {
+        self.members * self.hidden_values()
+    }
+
+    /// The bytes that the parameters of all members take.
+    pub(crate) fn bytes(&self) -> u64 {
+        let pairs = self
+            .sizes
+            .windows(2)
+            .map(|pair| (pair[0] as u64, pair[1] as u64));
+        let parameters = pairs.fold(0_u64, |all, (inputs, outputs)| {
+            all.saturating_add(inputs.saturating_add(1).saturating_mul(outputs))
+        });
+        parameters.saturating_mul(4 * self.members as u64)
     }
 
     /// Values in all hidden layers of one member for one row.

@@ -136,6 +136,9 @@ pub enum InitError {
         /// What sees pictures.
         instead: &'static str,
     },
+    /// There is no memory for its weights.
+    #[error("{0}")]
+    TooLarge(String),
     /// It keeps what is no parameter.
     #[error(
         "the encoder keeps running statistics in a `BatchNorm`, which are neither trained nor saved with a run: take `LayerNorm` or `GroupNorm`"
