@@ -17,9 +17,7 @@ use crate::learner::{ComputeDevice, Seed};
 use crate::report::{
     ConsolePlugin, JsonLinesPlugin, Reports, RunDirectory, finish_progress, nothing_learned,
 };
-use crate::schedule::{
-    Clock, FacilitatorPlugin, InputError, NamedMetrics, Outcome, SchedulePlugin, Training,
-};
+use crate::schedule::{Clock, FacilitatorPlugin, InputError, Outcome, SchedulePlugin, Training};
 
 /// Everything that a run needs besides its data, its algorithm and its evaluation: schedules, the facilitator that drives them,
 /// restoring, reports, and a runner that goes on until all steps are taken.
@@ -179,7 +177,6 @@ fn conclude(world: &mut World) {
     world.insert_resource(Concluded);
     let written = finish_writing(world);
     let steps = world.resource::<Clock>().step;
-    warn_of_metrics_that_never_came(world);
     match outcome {
         Outcome::Finished => {
             let nothing = nothing_learned(world).map_or(String::new(), |it| format!(": {it}"));
@@ -194,16 +191,6 @@ fn conclude(world: &mut World) {
     if let Err(error) = written {
         eprintln!("error: {error}");
         world.write_message(AppExit::from_code(1));
-    }
-}
-
-/// A run that was too short to refuse a name says that nothing came of it.
-fn warn_of_metrics_that_never_came(world: &World) {
-    let Some(named) = world.get_resource::<NamedMetrics>() else {
-        return;
-    };
-    for (setting, metric) in named.never_recorded() {
-        eprintln!("warning: `{setting}` names `{metric}`, and nothing recorded it in this run");
     }
 }
 

@@ -20,7 +20,6 @@ use crate::data::convert::write_recorded;
 use crate::env::{NumpyRandom, Space};
 use crate::evaluate::Evaluation;
 use crate::learner::{AppRandomExt, Random};
-use crate::observation::ObservationParts;
 use crate::schedule::{
     AppScheduleExt, Collect as Collecting, CollectSystems, Failure, Outcome, Training,
 };
@@ -90,9 +89,8 @@ impl Collect {
         };
         let recorder = app.world().resource::<DatasetRecorder>();
         let transitions = recorder.transitions().map_err(CliError::failed)?;
-        let shown = &app.world().resource::<Spaces>().observation;
-        let parts = ObservationParts::of_space(shown);
-        let written = write_recorded(&transitions, &parts, &self.out, self.force)
+        let spaces = app.world().resource::<Spaces>();
+        let written = write_recorded(&transitions, spaces, &self.out, self.force)
             .map_err(CliError::failed)?;
         print(&written.to_string());
         Ok(AppExit::Success)

@@ -97,7 +97,7 @@ fn rows(registry: &SceneRegistry, what: What) -> Vec<(String, String)> {
 fn environment(known: &environments::Specification) -> String {
     let about = known.description;
     match (known.engine, environments::library_of(known.name)) {
-        (environments::Engine::BuiltIn, _) => about.to_owned(),
+        (environments::Engine::BuiltIn | environments::Engine::Pixels, _) => about.to_owned(),
         (_, Some(library)) => format!("{about}; {library} is here"),
         (_, None) => format!(
             "{about}; the library is not here: `pip install mujoco`, or name its file in MUJOCO_LIB"

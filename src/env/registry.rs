@@ -36,6 +36,8 @@ pub struct Specification {
 pub enum Engine {
     /// Equations that are part of yarak: it runs everywhere.
     BuiltIn,
+    /// Pictures of such equations: it runs everywhere, and nobody else has it.
+    Pixels,
     /// MuJoCo's library, which has to be on the machine: [`check`] says whether it is.
     Mujoco,
 }
@@ -152,7 +154,7 @@ static ENTRIES: &[Entry] = &[
         time_limit: limit(500),
         reward_threshold: Some(475.0),
         reference: None,
-        engine: Engine::BuiltIn,
+        engine: Engine::Pixels,
         make: |limit| pixels("CartPolePixels-v1", Simulation::new(CartPole), limit),
     },
     #[cfg(feature = "mujoco")]
@@ -208,7 +210,7 @@ static ENTRIES: &[Entry] = &[
         time_limit: limit(200),
         reward_threshold: None,
         reference: Some(PENDULUM),
-        engine: Engine::BuiltIn,
+        engine: Engine::Pixels,
         make: |limit| pixels("PendulumPixels-v1", Simulation::new(Pendulum), limit),
     },
     #[cfg(feature = "mujoco")]
@@ -313,7 +315,7 @@ pub fn check(name: &str) -> Result<(), EnvironmentError> {
 #[must_use]
 pub fn library_of(name: &str) -> Option<String> {
     match entry(name).ok()?.engine {
-        Engine::BuiltIn => None,
+        Engine::BuiltIn | Engine::Pixels => None,
         #[cfg(feature = "mujoco")]
         Engine::Mujoco => Some(format!("MuJoCo {}", mujoco::version().ok()?)),
         #[cfg(not(feature = "mujoco"))]
@@ -326,7 +328,7 @@ pub fn names() -> impl ExactSizeIterator<Item = &'static str> {
     ENTRIES.iter().map(|entry| entry.name)
 }
 
-/// Those of them that run everywhere, in alphabetical order.
+/// Those of them that are Gymnasium's and run everywhere, in alphabetical order.
 pub fn built_in_names() -> impl Iterator<Item = &'static str> {
     let built_in = ENTRIES
         .iter()

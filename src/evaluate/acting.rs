@@ -5,7 +5,6 @@ use bevy_ecs::prelude::*;
 use burn::tensor::Tensor;
 
 use crate::checkpoint::{AppPersistExt, Snapshot};
-use crate::data::Goals;
 use crate::learner::{Net, Role};
 use crate::nn::{ActorHead, ActorNetwork, CriticHead, CriticNetwork};
 use crate::policy::{ActionRule, Architecture, KEY, Saved};
@@ -119,8 +118,6 @@ impl AppActingExt for App {
             describe: |world| {
                 let net = world.get_resource::<Net<R>>()?;
                 Some(match net.architecture() {
-                    // What a goal is appended to is not what an environment shows.
-                    _ if world.contains_resource::<Goals>() => own("its policy needs a goal"),
                     Some(architecture) => Saved::Network {
                         file: R::NAME.to_owned(),
                         architecture,

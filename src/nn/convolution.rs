@@ -81,9 +81,9 @@ pub(crate) fn rectified(inputs: usize, outputs: usize, device: &Device) -> Mlp {
     };
     let bound = 1.0 / (inputs.max(1) as f64).sqrt();
     let uniform = burn::tensor::Distribution::Uniform(-bound, bound);
-    let values = Tensor::<1>::random([shape.parameters()], uniform, &plain_device(device));
-    let values = values.into_data().into_vec();
-    Mlp::from_values(shape, values.expect("the tensor is of f32"), device)
+    let parameters = [1, shape.parameters()];
+    let parameters = Tensor::random(parameters, uniform, &plain_device(device));
+    Mlp::from_parameters(shape, parameters, device)
 }
 
 #[cfg(test)]

@@ -64,9 +64,14 @@ impl Mlp {
     /// When there are not `members * parameters` values.
     pub fn from_values(shape: MlpShape, values: Vec<f32>, device: &Device) -> Self {
         let data = TensorData::new(values, [shape.members, shape.parameters()]);
+        let parameters = Tensor::from_data(data, &plain_device(device));
+        Mlp::from_parameters(shape, parameters, device)
+    }
+
+    /// The same of plain parameters `[members, parameters]`.
+    pub(super) fn from_parameters(shape: MlpShape, parameters: Tensor<2>, device: &Device) -> Self {
         // Built where gradients are tracked and taken back: so the parameter knows that it is to be trained.
-        let tracked = plain_device(device).autodiff();
-        let parameters = Param::from_tensor(Tensor::from_data(data, &tracked));
+        let parameters = Param::from_tensor(Tensor::from_inner(parameters));
         let mlp = Mlp {
             parameters,
             first: Arc::new(MlpShape {

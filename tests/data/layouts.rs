@@ -191,6 +191,20 @@ fn ranges_of_transitions_are_the_rows_of_the_whole() {
 }
 
 #[test]
+fn pictures_are_bytes_of_their_shape() {
+    for (file, part) in [
+        ("robomimic/pictures.hdf5", "`camera` u8 [4, 4, 3]"),
+        ("d3rlpy/pictures.h5", "u8 [1, 4, 4]"),
+    ] {
+        let dataset_file = DatasetFile::open(folder().join(file), &Reading::default()).unwrap();
+        let parts = ObservationParts::of_keys(dataset_file.observation());
+        assert!(parts.to_string().contains(part), "{parts}");
+        let transitions = dataset_file.read().unwrap();
+        assert_eq!(transitions.observation().width, parts.width());
+    }
+}
+
+#[test]
 fn every_unfit_file_is_refused_with_the_place_and_what_was_expected() {
     for (name, case) in expected("fails") {
         let path = folder().join(case[0].as_str().unwrap());

@@ -42,6 +42,12 @@ fn a_batch_and_layers_beyond_what_the_shell_allows_are_refused_with_their_settin
         said.contains("65536, 65536") && said.contains("`hidden_sizes`"),
         "{said}"
     );
-    let said = refused(&["Td3Bc.minibatch.batch_size=9999999", "Dataset.frames=100"]);
-    assert!(said.contains("`batch_size` or `Dataset.frames`"), "{said}");
+    let said = refused(&[
+        "Td3Bc.minibatch.batch_size=9999999",
+        "Dataset.frame_stack=100",
+    ]);
+    assert!(
+        said.contains("`batch_size` or `Dataset.frame_stack`"),
+        "{said}"
+    );
 }

@@ -105,6 +105,11 @@ fn a_file_of_pictures_is_collected_learned_from_and_acted_on() {
     assert!(said.result().contains("`pixels`"), "{}", said.stdout);
     let info = room.yarak("data info pictures.hdf5");
     assert!(info.result().contains("u8 [32, 32, 1]"), "{}", info.stdout);
+    assert!(
+        info.result().contains("PendulumPixels-v1"),
+        "{}",
+        info.stdout
+    );
     // Pictures come back as they were shown.
     let transitions = load(room.path("pictures.hdf5")).unwrap();
     assert_eq!(

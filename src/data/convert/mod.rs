@@ -27,7 +27,7 @@ use serde::Serialize;
 pub use account::{Converted, LeftBehind};
 pub use error::ConvertError;
 
-use super::{DatasetFile, EpisodeEnd, Layout, LoadError, Reading, Transitions};
+use super::{DatasetFile, EpisodeEnd, Layout, LoadError, Reading, Spaces, Transitions};
 use crate::observation::ObservationParts;
 use account::Account;
 use extras::Extras;
@@ -151,24 +151,25 @@ pub fn write(
     Job::new(transitions, None, origin)?.run(to, target, Account::default(), force)
 }
 
-/// Writes what was recorded in environments that show these parts, in the layout that keeps them: D4RL's where they are one vector,
+/// Writes what was recorded in environments with these spaces, in the layout that keeps them: D4RL's where they are one vector,
 /// robomimic's where they are pictures or have names.
 ///
 /// # Errors
 /// As [`write`].
 pub fn write_recorded(
     transitions: &Transitions,
-    parts: &ObservationParts,
+    spaces: &Spaces,
     to: &Path,
     force: bool,
 ) -> Result<Converted, ConvertError> {
+    let parts = ObservationParts::of_space(&spaces.observation);
     let is_vector = matches!(Vec::from_iter(parts.iter())[..], [part] if part.shape.len() == 1);
     if is_vector {
         return write(transitions, to, Target::D4rl, None, force);
     }
     refuse_what_stands(to, force)?;
     let job = Job {
-        parts: Some(parts),
+        recorded: Some((&parts, &spaces.environment)),
         ..Job::new(transitions, None, None)?
     };
     job.run(to, Target::Robomimic, Account::default(), force)
@@ -179,8 +180,8 @@ struct Job<'a> {
     transitions: &'a Transitions,
     /// What goes along, where the transitions are a file's.
     extras: Option<&'a Extras<'a>>,
-    /// The observation's parts, where the transitions are no file's and have several, or a picture.
-    parts: Option<&'a ObservationParts>,
+    /// The observation's parts and the environment, where the transitions are no file's and observations are no vector.
+    recorded: Option<(&'a ObservationParts, &'a str)>,
     origin: Option<&'a Origin>,
     discrete_actions: Option<DiscreteActions>,
 }
@@ -240,7 +241,7 @@ impl<'a> Job<'a> {
         Ok(Self {
             transitions,
             extras,
-            parts: None,
+            recorded: None,
             origin,
             discrete_actions: count.map(|count| DiscreteActions {
                 first: first.map_or(transitions.first_action(), |discrete_actions| {
@@ -253,9 +254,10 @@ impl<'a> Job<'a> {
 
     /// The environment's name.
     fn environment(&self) -> Option<&str> {
-        match self.origin {
-            Some(origin) => Some(&origin.environment),
-            None => self.extras.and_then(|extras| extras.environment.as_deref()),
+        match (self.origin, self.recorded) {
+            (Some(origin), _) => Some(&origin.environment),
+            (None, Some((_, environment))) => Some(environment),
+            _ => self.extras.and_then(|extras| extras.environment.as_deref()),
         }
     }
 

@@ -110,7 +110,7 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
 
 /// The parts of an observation, in the order in which they are read back: that of their names.
 fn keys(job: &Job<'_>) -> Vec<ObservationPart> {
-    if let Some(parts) = job.parts {
+    if let Some((parts, _)) = job.recorded {
         let named = parts.iter().cloned().map(|part| ObservationPart {
             name: match part.name.is_empty() {
                 true => PICTURE_KEY.to_owned(),

@@ -122,7 +122,7 @@ fn fits_the_machine(batch: usize, observation: usize, action: usize) -> Result<(
     let row = 4 * (2 * (observation as u64 + action as u64) + 4);
     let what = format!("a batch of {batch} rows, with {observation} numbers in what networks see,");
     let needed = row.saturating_mul(batch as u64);
-    memory::check(&what, needed, "lower `batch_size` or `Dataset.frames`")
+    memory::check(&what, needed, "lower `batch_size` or `Dataset.frame_stack`")
 }
 
 fn discrete_actions_refused(file: &Path, discrete_actions: usize) -> String {
@@ -168,7 +168,7 @@ mod tests {
     fn a_batch_beyond_the_machines_memory_is_refused() {
         let refused = fits_the_machine(10_000_000, 3_000_000, 1);
         let refused = refused.unwrap_err().to_string();
-        assert!(refused.contains("10000000 rows") && refused.contains("Dataset.frames"));
+        assert!(refused.contains("10000000 rows") && refused.contains("Dataset.frame_stack"));
         assert_eq!(fits_the_machine(256, 11, 3), Ok(()));
     }
 
