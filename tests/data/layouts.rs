@@ -9,6 +9,7 @@ use yarak::data::hdf5::{File, FileError};
 use yarak::data::{
     DatasetFile, Dones, GoalMode, Goals, LoadError, Reading, Rule, Transitions, Windows,
 };
+use yarak::observation::ObservationParts;
 
 use crate::hostile::{assert_bounded_memory, splitmix};
 
