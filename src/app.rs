@@ -177,9 +177,11 @@ fn conclude(world: &mut World) {
     world.insert_resource(Concluded);
     let written = finish_writing(world);
     let steps = world.resource::<Clock>().step;
-    warn_of_metrics_that_never_came(world);
     match outcome {
-        Outcome::Finished => finish_progress(world, &format!("finished after {steps} steps")),
+        Outcome::Finished => {
+            finish_progress(world, &format!("finished after {steps} steps"));
+            warn_of_metrics_that_never_came(world);
+        }
         Outcome::Interrupted => finish_progress(world, &format!("interrupted at step {steps}")),
         Outcome::Failed(failure) => {
             finish_progress(world, &format!("failed at step {steps}"));
@@ -193,7 +195,7 @@ fn conclude(world: &mut World) {
 }
 
 /// A run that was too short to refuse a name says that nothing came of it.
-fn warn_of_metrics_that_never_came(world: &World) {
+pub(crate) fn warn_of_metrics_that_never_came(world: &World) {
     let Some(named) = world.get_resource::<NamedMetrics>() else {
         return;
     };
