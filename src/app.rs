@@ -17,7 +17,9 @@ use crate::learner::{ComputeDevice, Seed};
 use crate::report::{
     ConsolePlugin, JsonLinesPlugin, Reports, RunDirectory, finish_progress, nothing_learned,
 };
-use crate::schedule::{Clock, FacilitatorPlugin, InputError, Outcome, SchedulePlugin, Training};
+use crate::schedule::{
+    Clock, FacilitatorPlugin, InputError, NamedMetrics, Outcome, SchedulePlugin, Training,
+};
 
 /// Everything that a run needs besides its data, its algorithm and its evaluation: schedules, the facilitator that drives them,
 /// restoring, reports, and a runner that goes on until all steps are taken.
@@ -181,6 +183,7 @@ fn conclude(world: &mut World) {
         Outcome::Finished => {
             let nothing = nothing_learned(world).map_or(String::new(), |it| format!(": {it}"));
             finish_progress(world, &format!("finished after {steps} steps{nothing}"));
+            warn_of_metrics_that_never_came(world);
         }
         Outcome::Interrupted => finish_progress(world, &format!("interrupted at step {steps}")),
         Outcome::Failed(failure) => {
@@ -191,6 +194,16 @@ fn conclude(world: &mut World) {
     if let Err(error) = written {
         eprintln!("error: {error}");
         world.write_message(AppExit::from_code(1));
+    }
+}
+
+/// A run that was too short to refuse a name says that nothing came of it.
+pub(crate) fn warn_of_metrics_that_never_came(world: &World) {
+    let Some(named) = world.get_resource::<NamedMetrics>() else {
+        return;
+    };
+    for (setting, metric) in named.never_recorded() {
+        eprintln!("warning: `{setting}` names `{metric}`, and nothing recorded it in this run");
     }
 }
 

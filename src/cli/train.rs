@@ -12,6 +12,7 @@ use clap::Args;
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
 use super::{INTERRUPTED, print, words_of};
+use crate::app::warn_of_metrics_that_never_came;
 use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
     default_run_folder, finish_writing,
@@ -342,6 +343,9 @@ impl TrainingRun {
         finish_progress(world, &said);
         if let Outcome::Failed(failure) = outcome {
             return Err(failure.into());
+        }
+        if outcome == Outcome::Finished {
+            warn_of_metrics_that_never_came(world);
         }
         let step = world.resource::<Reported>().step;
         let last = world

@@ -11,8 +11,7 @@ use super::json_lines::{JsonLines, cut_back};
 use super::tensorboard::EventFile;
 use crate::scene::Settings;
 use crate::schedule::{
-    Cadence, Clock, LearningStarts, NamedMetrics, Report, ReportSystems, Reported, RunDirectory,
-    RunError,
+    Cadence, Clock, LearningStarts, Report, ReportSystems, Reported, RunDirectory, RunError,
 };
 
 /// Writes `metrics.jsonl`, one object a report, into the [`RunDirectory`].
@@ -177,14 +176,8 @@ fn show_progress(reported: Res<Reported>, mut sink: ResMut<ConsoleSink>) {
         .report(reported.step, reported.steps_per_second, &reported.values);
 }
 
-/// Ends the run's line with a last word, where progress is shown. A run that was too short to refuse the name of a metric says that
-/// nothing came of it.
+/// Ends the run's line with a last word. Nothing happens where no progress is shown.
 pub fn finish_progress(world: &mut World, text: &str) {
-    if let Some(named) = world.get_resource::<NamedMetrics>() {
-        for (setting, metric) in named.never_recorded() {
-            eprintln!("warning: `{setting}` names `{metric}`, and nothing recorded it in this run");
-        }
-    }
     if let Some(ConsoleSink(progress)) = world.remove_resource() {
         progress.finish(text);
     }

@@ -86,7 +86,8 @@ fn filter_keys_name_padded_demonstrations_as_the_file_does() {
     }
     made.names("mask/train", &["demo_001", "demo_1_aug"])
         .names("mask/unpadded", &["demo_1"])
-        .names("mask/nothing", &[]);
+        .names("mask/nothing", &[])
+        .names("mask/more/train", &["demo_000"]);
     let made = made.finish();
     let filtered = |filter: &str| {
         let reading = Reading {
@@ -98,6 +99,8 @@ fn filter_keys_name_padded_demonstrations_as_the_file_does() {
     assert_eq!(filtered("train").unwrap().recorded_episodes(), 2);
     let refusal = |filter: &str| filtered(filter).err().unwrap().to_string();
     assert!(refusal("unpadded").contains("no demonstration `demo_1`"));
+    assert!(refusal("more").contains("no filter key `more`; the file has `nothing`, `train`"));
+    assert!(refusal("").contains("no filter key ``"));
     assert!(refusal("nothing").contains("`nothing` lists no demonstration"));
 }
 

@@ -238,6 +238,16 @@ fn observations_of_spaces_that_start_elsewhere_count_from_0() {
         transitions.next_observation().values,
         [1.0, 2.0, 3.0, 0.0, 1.0, 3.0]
     );
+    let to = made.folder.path().join("out.hdf5");
+    let target = yarak::data::convert::Target::D4rl;
+    let opened = made.open().unwrap();
+    let converted = yarak::data::convert::convert(&opened, &to, target, None, false).unwrap();
+    assert!(
+        converted
+            .notes
+            .iter()
+            .any(|note| note.contains("counted from 0"))
+    );
     // A part of it alone is the same.
     let part = made.open().unwrap().read_rows(2..4).unwrap();
     assert_eq!(observations(&part), [2.0, 3.0]);

@@ -117,6 +117,11 @@ pub fn convert(
             recorded - written
         ));
     }
+    if dataset_file.counts_from_other_starts() {
+        account.note(
+            "observations of discrete spaces are written as they are read: counted from 0, and not from the `start` of their space",
+        );
+    }
     let job = Job::new(&transitions, Some(&extras), origin)?;
     job.run(to, target, account, force)
 }

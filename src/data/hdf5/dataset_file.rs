@@ -174,6 +174,14 @@ impl DatasetFile {
         }
     }
 
+    /// Whether some elements of observations are of spaces that start at another number than 0, from which they are counted here.
+    pub(in crate::data) fn counts_from_other_starts(&self) -> bool {
+        match &self.index.values {
+            Values::D4rl(_) => false,
+            Values::Episodic(values) => !values.starts.is_empty(),
+        }
+    }
+
     /// The name and the recorded steps of each episode, in layouts that keep each in datasets of its own.
     pub(in crate::data) fn steps_of_episodes(&self) -> &[(String, usize)] {
         match &self.index.values {

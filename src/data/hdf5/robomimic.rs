@@ -169,9 +169,11 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     })
 }
 
-/// The filter keys of a file.
+/// The filter keys of a file: lists of names, and no groups.
 pub(super) fn filter_keys(file: &File) -> Result<Vec<String>, LoadError> {
-    Ok(file.names_in("mask")?)
+    let mut keys = file.names_in("mask")?;
+    keys.retain(|key| file.dataset(&format!("mask/{key}")).is_ok());
+    Ok(keys)
 }
 
 /// The demonstrations that a filter key lists.
