@@ -160,7 +160,7 @@ pub fn write(
 /// robomimic's where they are pictures or have names.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write`](fn@write).
 pub fn write_recorded(
     transitions: &Transitions,
     spaces: &Spaces,

@@ -219,7 +219,7 @@ mod tests {
         let init = &mut Random::<Init>::new(Seed(0));
         let device = ComputeDevice::cpu().plain();
         let head = ActorHead::Deterministic;
-        let actor = ActorNetwork::new(&[8], head, &input(1), 1, &device, init);
+        let actor = ActorNetwork::new(&[8], head, input(1), 1, &device, init);
         let said = actor.unwrap_err().to_string();
         assert!(
             said.contains("the picture `camera`") && said.contains("`encoder: Combined()`"),
