@@ -10,7 +10,7 @@ use super::print;
 use crate::data::DatasetPicture;
 use crate::data::check::{ActionBounds, Check as Checked};
 use crate::data::convert::{self, Origin, Target};
-use crate::data::{DatasetFile, Layout, Reading, Summary, Transitions};
+use crate::data::{DatasetFile, Reading, Summary, Transitions};
 use crate::env::Space;
 use crate::env::registry::specification;
 
@@ -204,7 +204,9 @@ impl Plot {
             PathBuf::from(self.file.file_stem().unwrap_or_default()).with_extension("svg")
         });
         refuse_what_stands(&out, self.force)?;
-        let (layout, transitions) = read(&self.file)?;
+        let (dataset_file, transitions) = read(&self.file)?;
+        let layout = dataset_file.layout();
+        let parts = dataset_file.parts();
         let name = self.file.file_name().unwrap_or(self.file.as_os_str());
         let picture = DatasetPicture {
             title: name.to_string_lossy().into_owned(),
@@ -218,6 +220,7 @@ impl Plot {
                 }
             ),
             transitions: &transitions,
+            parts: &parts,
         };
         let svg = picture.svg().map_err(CliError::failed)?;
         std::fs::write(&out, svg)
@@ -228,11 +231,12 @@ impl Plot {
 }
 
 /// Reads a file, having said what that takes.
-fn read(path: &Path) -> Result<(Layout, Transitions), CliError> {
+fn read(path: &Path) -> Result<(DatasetFile, Transitions), CliError> {
     let wrong = |error| CliError::of(true, &error);
     let dataset_file = DatasetFile::open(path, &Reading::default()).map_err(wrong)?;
     say_what_it_takes(path, &dataset_file);
-    Ok((dataset_file.layout(), dataset_file.read().map_err(wrong)?))
+    let transitions = dataset_file.read().map_err(wrong)?;
+    Ok((dataset_file, transitions))
 }
 
 fn say_what_it_takes(path: &Path, dataset_file: &DatasetFile) {

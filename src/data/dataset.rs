@@ -215,20 +215,16 @@ impl TryFrom<Saved> for Preprocessing {
             action,
             frames,
         } = saved;
-        let width = observation.mean.len();
-        // A goal is as wide as one of the frames.
-        let fits = |side_by_side: usize| side_by_side.checked_mul(parts.width()) == Some(width);
-        if frames == 0 || !(fits(frames) || fits(frames.saturating_add(1))) {
-            return Err(format!(
-                "{width} elements cannot be {frames} observations of {parts} side by side"
-            ));
-        }
-        Ok(Preprocessing {
+        let preprocessing = Preprocessing {
             parts,
             observation,
             action,
             frames,
-        })
+        };
+        match preprocessing.side_by_side() {
+            Some(_) => Ok(preprocessing),
+            None => Err(preprocessing.misfit()),
+        }
     }
 }
 
@@ -245,10 +241,23 @@ impl Preprocessing {
 
     /// What networks are given of an observation.
     pub fn input(&self) -> EncoderInput {
+        EncoderInput::new(self.parts.clone(), self.side_by_side().unwrap_or(1))
+    }
+
+    /// How many observations lie side by side in what networks are given: the frames, and one more where there is a goal, which is as
+    /// wide as one of them. `None` where the parts do not make up what networks are given.
+    pub(crate) fn side_by_side(&self) -> Option<usize> {
         let [width, _] = self.widths();
-        // With a goal behind the frames, which is as wide as one of them.
-        let side_by_side = width / self.parts.width().max(1);
-        EncoderInput::new(self.parts.clone(), side_by_side.max(1))
+        let fits = |count: &usize| count.checked_mul(self.parts.width()) == Some(width);
+        let counts = [self.frames, self.frames.saturating_add(1)];
+        counts.into_iter().find(fits).filter(|_| self.frames > 0)
+    }
+
+    /// What there is to say where they do not.
+    pub(crate) fn misfit(&self) -> String {
+        let [width, _] = self.widths();
+        let Preprocessing { parts, frames, .. } = self;
+        format!("{width} elements cannot be {frames} observations of {parts} side by side")
     }
 
     /// The widths of what networks see, all frames of it, and of actions.
@@ -529,7 +538,7 @@ fn prepare(
     let dataset_file = DatasetFile::open(file, &dataset.reading())?;
     let (layout, recorded) = (dataset_file.layout(), dataset_file.recorded());
     has_what_is_needed(needs, file, layout, recorded, dataset.dones)?;
-    let parts = ObservationParts::of_keys(dataset_file.observation());
+    let parts = dataset_file.parts();
     of_the_same_task(&name, &parts, dataset_file.widths()[1], spaces)?;
     // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
     let split = match dataset_file.held_out() {

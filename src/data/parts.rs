@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Key;
 use super::hdf5::Dtype;
 use crate::env::Space;
-use crate::observation::{ObservationPart, ObservationParts, PartKind};
+use crate::observation::{ObservationPart, ObservationParts, PartKind, Picture};
 
 impl ObservationParts {
     /// What a file's columns are.
@@ -81,6 +81,41 @@ impl ObservationParts {
             parts => parts.iter().map(|part| place(part)).collect(),
         }
     }
+}
+
+/// What of an observation is looked at by itself: each number of a vector, and all pixels of a picture together.
+pub(super) struct Measured {
+    /// The part's name, where there are several or it is a picture.
+    pub part: Option<String>,
+    /// Which number of the part; `None`: all pixels of a picture.
+    pub element: Option<usize>,
+    /// Where it lies in an observation.
+    pub place: Range<usize>,
+}
+
+/// All of an observation, in order.
+pub(super) fn measured(parts: &ObservationParts) -> Vec<Measured> {
+    let several = parts.iter().len() > 1;
+    let (mut all, mut start) = (Vec::new(), 0);
+    for part in parts.iter() {
+        let is_picture = Picture::of_part(part, 1).is_some();
+        let name = (several || is_picture).then(|| part.name.clone());
+        let of = |element, place| Measured {
+            part: name.clone(),
+            element,
+            place,
+        };
+        match is_picture {
+            true => all.push(of(None, start..start + part.width())),
+            false => {
+                let elements = 0..part.width();
+                let places = elements.map(|at| of(Some(at), start + at..start + at + 1));
+                all.extend(places);
+            }
+        }
+        start += part.width();
+    }
+    all
 }
 
 /// Bytes of a picture, as Gymnasium's image spaces have them.

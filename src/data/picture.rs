@@ -1,9 +1,13 @@
 //! A dataset as a picture: the return of every episode in the file's order, how long episodes are, and how each element of
 //! observations, actions and rewards is spread.
 
+use std::ops::Range;
+
 use plotters::prelude::*;
 
-use super::{Column, EpisodeEnd, Transitions};
+use super::parts::measured;
+use super::{EpisodeEnd, Transitions};
+use crate::observation::ObservationParts;
 use crate::report::axis::Axis;
 use crate::report::canvas::{
     AXIS, Anchor, Canvas, Drawn, GREY, GRID, INK, element, fine, fitting, text_width, thick,
@@ -36,12 +40,14 @@ const BARS: RGBColor = RGBColor(176, 186, 197);
 /// ```
 /// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/d4rl/contiguous.hdf5");
 /// use yarak::data::DatasetPicture;
+/// use yarak::observation::ObservationParts;
 ///
 /// let transitions = yarak::data::load(file)?;
 /// let picture = DatasetPicture {
 ///     title: "contiguous.hdf5".into(),
 ///     subtitle: "D4RL layout".into(),
 ///     transitions: &transitions,
+///     parts: &ObservationParts::vector(transitions.observation().width),
 /// };
 /// assert!(picture.svg()?.starts_with("<svg "));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -54,6 +60,8 @@ pub struct DatasetPicture<'a> {
     pub subtitle: String,
     /// What is drawn.
     pub transitions: &'a Transitions,
+    /// What an observation of it consists of.
+    pub parts: &'a ObservationParts,
 }
 
 /// One element of a column.
@@ -62,12 +70,14 @@ struct Element<'a> {
     color: RGBColor,
     values: &'a [f32],
     width: usize,
-    index: usize,
+    /// Where it lies in a row.
+    place: Range<usize>,
 }
 
 impl Element<'_> {
     fn numbers(&self) -> impl Iterator<Item = f64> + Clone {
-        let values = self.values.iter().skip(self.index).step_by(self.width);
+        let rows = self.values.chunks_exact(self.width);
+        let values = rows.flat_map(|row| &row[self.place.clone()]);
         values.map(|value| f64::from(*value))
     }
 }
@@ -93,31 +103,38 @@ impl DatasetPicture<'_> {
     }
 
     fn elements(&self) -> Vec<Element<'_>> {
-        let of = |name: &'static str, color, column: &'_ Column| {
-            let width = column.width;
-            (0..width).map(move |index| (format!("{name} {index}"), color, width, index))
-        };
         let (observation, action) = (self.transitions.observation(), self.transitions.action());
-        let element = |values| {
-            move |(name, color, width, index)| Element {
-                name,
-                color,
-                values,
-                width,
-                index,
-            }
-        };
         let reward = Element {
             name: "reward".to_owned(),
             color: VERMILION,
             values: self.transitions.reward(),
             width: 1,
-            index: 0,
+            place: 0..1,
         };
+        let actions = (0..action.width).map(|index| Element {
+            name: format!("action {index}"),
+            color: GREEN,
+            values: &action.values,
+            width: action.width,
+            place: index..index + 1,
+        });
+        let observations = measured(self.parts).into_iter().map(|it| {
+            let column = it.part.as_deref().unwrap_or("observation");
+            Element {
+                name: match it.element {
+                    Some(element) => format!("{column} {element}"),
+                    None => column.to_owned(),
+                },
+                color: BLUE,
+                values: &observation.values,
+                width: observation.width,
+                place: it.place,
+            }
+        });
         // Rewards and actions first: of many observations not all are shown.
         std::iter::once(reward)
-            .chain(of("action", GREEN, action).map(element(&action.values)))
-            .chain(of("observation", BLUE, observation).map(element(&observation.values)))
+            .chain(actions)
+            .chain(observations)
             .collect()
     }
 

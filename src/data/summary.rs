@@ -9,9 +9,10 @@ use serde::{Serialize, Serializer};
 
 use super::check::precision::Precision;
 use super::hdf5::{DatasetInfo, Dtype};
+use super::parts::measured;
 use super::table::{Table, grouped, size};
 use super::{Column, DatasetFile, EpisodeEnd, Layout, LoadError, Reading, Transitions};
-use crate::observation::{ObservationPart, ObservationParts, Picture};
+use crate::observation::ObservationParts;
 
 /// Lines about rounded elements.
 const MOST_ROUNDED: usize = 6;
@@ -145,7 +146,7 @@ impl Summary {
     pub fn of(dataset_file: &DatasetFile) -> Result<Self, LoadError> {
         let (file, layout) = (dataset_file.file(), dataset_file.layout());
         let transitions = dataset_file.read()?;
-        let parts = ObservationParts::of_keys(dataset_file.observation());
+        let parts = dataset_file.parts();
         let (columns, others): (Vec<_>, Vec<_>) = file
             .datasets()
             .iter()
@@ -260,29 +261,16 @@ fn ranges(transitions: &Transitions, parts: &ObservationParts) -> Vec<ElementRan
         values: transitions.reward().to_vec(),
         width: 1,
     };
-    let mut ranges = Vec::new();
-    let (observation, several) = (transitions.observation(), parts.iter().len() > 1);
-    let mut start = 0;
-    for part in parts.iter() {
-        let place = start..start + part.width();
-        start = place.end;
-        let is_picture = Picture::of_part(part, 1).is_some();
-        let ObservationPart { name, .. } = part;
-        let part = (several || is_picture).then(|| name.clone());
-        let of = |element, place| ElementRange {
-            part: part.clone(),
-            ..range("observation", observation, element, place)
-        };
-        match is_picture {
-            true => ranges.push(of(None, place)),
-            false => {
-                let each = place
-                    .clone()
-                    .map(|at| of(Some(at - place.start), at..at + 1));
-                ranges.extend(each);
-            }
-        }
-    }
+    let observation = measured(parts).into_iter().map(|it| ElementRange {
+        part: it.part,
+        ..range(
+            "observation",
+            transitions.observation(),
+            it.element,
+            it.place,
+        )
+    });
+    let mut ranges: Vec<ElementRange> = observation.collect();
     for (column, values) in [("action", transitions.action()), ("reward", &rewards)] {
         let each = (0..values.width).map(|at| range(column, values, Some(at), at..at + 1));
         ranges.extend(each);

@@ -9,7 +9,6 @@ use yarak::data::hdf5::{File, FileError};
 use yarak::data::{
     DatasetFile, Dones, GoalMode, Goals, LoadError, Reading, Rule, Transitions, Windows,
 };
-use yarak::observation::ObservationParts;
 
 use crate::hostile::{assert_bounded_memory, splitmix};
 
@@ -198,7 +197,7 @@ fn pictures_are_bytes_of_their_shape() {
         ("d3rlpy/pictures.h5", "u8 [1, 4, 4]"),
     ] {
         let dataset_file = DatasetFile::open(folder().join(file), &Reading::default()).unwrap();
-        let parts = ObservationParts::of_keys(dataset_file.observation());
+        let parts = dataset_file.parts();
         assert!(parts.to_string().contains(part), "{parts}");
         let transitions = dataset_file.read().unwrap();
         assert_eq!(transitions.observation().width, parts.width());

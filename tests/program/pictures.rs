@@ -1,5 +1,7 @@
 //! Pictures: an algorithm sees them by naming a `Cnn`, in a world and in a file, and its policy sees them wherever it acts.
 
+use std::fs;
+
 use yarak::data::{FrameStack, load};
 use yarak::env::registry;
 use yarak::policy::Policy;
@@ -110,6 +112,10 @@ fn a_file_of_pictures_is_collected_learned_from_and_acted_on() {
         "{}",
         info.stdout
     );
+    room.yarak("data plot pictures.hdf5 --out plot.svg")
+        .result();
+    let plot = fs::read_to_string(room.path("plot.svg")).unwrap();
+    assert!(plot.contains("pixels") && !plot.contains("observation 0"));
     // Pictures come back as they were shown.
     let transitions = load(room.path("pictures.hdf5")).unwrap();
     assert_eq!(

@@ -7,6 +7,7 @@ use super::d4rl::D4rlRows;
 use super::episodic::Episodic;
 use super::{DiscreteActions, Dtype, File, FileError, Layout, LoadError, Reading, minari};
 use crate::data::{Bytes, Column, Episode, EpisodeEnd, Parts, Recorded, Transitions};
+use crate::observation::ObservationParts;
 
 /// A file of demonstrations, opened: its layout, the parts of its observations and actions, its episodes and how they end.
 /// Values are read by [`read`](Self::read), or a range of transitions at a time by [`read_rows`](Self::read_rows), which is
@@ -198,6 +199,11 @@ impl DatasetFile {
     /// The parts of an observation, in the order in which they are joined.
     pub fn observation(&self) -> &[Key] {
         &self.index.observation
+    }
+
+    /// What an observation consists of, as networks are told.
+    pub fn parts(&self) -> ObservationParts {
+        ObservationParts::of_keys(self.observation())
     }
 
     /// The parts of an action, in the order in which they are joined.
