@@ -54,14 +54,19 @@ impl Settings for Checkpoints {
     }
 }
 
+impl Checkpoints {
+    /// The metric that the best checkpoint was asked to be chosen by. The default asks for nothing: a run without evaluation keeps no
+    /// best.
+    pub(crate) fn wanted_best(&self) -> Option<&str> {
+        let best = self.best.as_ref();
+        best.filter(|_| self.best != Self::default().best)
+            .map(String::as_str)
+    }
+}
+
 impl Plugin for Checkpoints {
     fn build(&self, app: &mut App) {
-        // The default is no wish: a run without evaluation keeps no best.
-        if let Some(best) = self
-            .best
-            .as_ref()
-            .filter(|_| self.best != Self::default().best)
-        {
+        if let Some(best) = self.wanted_best() {
             app.names_metric("Checkpoints.best", best);
         }
         app.insert_resource(self.clone())

@@ -248,12 +248,9 @@ fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliErro
     }
     let learns = algorithm(app, scene).is_some();
     let stopping = scene.settings::<EarlyStopping>();
-    let stopping = stopping.map(|it| ("EarlyStopping.metric", it.metric.clone()));
-    let best = scene
-        .settings::<Checkpoints>()
-        .and_then(|it| it.best.clone());
-    // The default is no wish: a run without evaluation keeps no best.
-    let best = best.filter(|best| Some(best) != Checkpoints::default().best.as_ref());
+    let stopping = stopping.map(|it| ("EarlyStopping.metric", it.metric.as_str()));
+    let checkpoints = scene.settings::<Checkpoints>();
+    let best = checkpoints.and_then(Checkpoints::wanted_best);
     let best = best.map(|best| ("Checkpoints.best", best));
     let named = stopping.into_iter().chain(best);
     // A scene without an algorithm, such as a template of one plugin, is a part of one to come.
@@ -281,14 +278,12 @@ fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliErro
             }
         }
         let is_evaluated = scene.settings::<Evaluation>().is_some();
-        if is_evaluated
-            && metric.starts_with("evaluate/")
-            && !EVALUATION_METRICS.contains(&metric.as_str())
+        if is_evaluated && metric.starts_with("evaluate/") && !EVALUATION_METRICS.contains(&metric)
         {
             problems.push(scene.problem(
                 setting,
                 format!("no evaluation makes `{metric}`"),
-                suggestion(&metric, EVALUATION_METRICS, "metrics of an evaluation"),
+                suggestion(metric, EVALUATION_METRICS, "metrics of an evaluation"),
             ));
         }
     }
@@ -306,10 +301,9 @@ fn algorithm<'s>(app: &App, scene: &'s Scene) -> Option<&'s str> {
 
 /// Checks that the algorithm trains on such actions as the scene's environment has.
 fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
-    let learns = algorithm(app, scene).is_some();
-    let algorithm = algorithm(app, scene).unwrap_or("the algorithm");
+    let algorithm = algorithm(app, scene);
     let mut problems = Problems::default();
-    if let Err(error) = TrainsOn::check(app.world(), algorithm) {
+    if let Err(error) = TrainsOn::check(app.world(), algorithm.unwrap_or("the algorithm")) {
         let place = match scene.settings::<Environments>() {
             Some(_) => "Environments.env",
             None => "Evaluation.env",
@@ -317,7 +311,7 @@ fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
         problems.push(scene.problem(place, error.to_string(), None));
     }
     let validates = scene.settings::<Validation>().is_some();
-    if validates && learns && !has_losses(app.world()) {
+    if validates && algorithm.is_some() && !has_losses(app.world()) {
         problems.push(scene.problem("Validation", NO_LOSSES, None));
     }
     Ok(problems.into_result()?)

@@ -106,12 +106,8 @@ impl Eval {
             time_limit: evaluation.time_limit,
         };
         let scores = watch(app.world(), &games, look).map_err(CliError::input)?;
-        let cut = scores.iter().filter(|score| score.is_cut).count();
-        if cut > 0 {
-            eprintln!(
-                "warning: {cut} of {episodes} episodes were cut after {} steps (`Evaluation.time_limit`): {env} did not end them",
-                games.time_limit
-            );
+        if let Some(warning) = games.warn_of_cuts(&scores, "") {
+            eprintln!("{warning}");
         }
         if let Some(refused) = refused {
             return Err(CliError::input(refused));

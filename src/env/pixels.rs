@@ -68,17 +68,6 @@ impl<E: Environment> Pixels<E> {
                 .for_each(|(to, it)| *to = it);
         }
     }
-
-    fn check(&self, observation: &[f32]) -> Result<(), EnvironmentError> {
-        match observation.len() == self.space.size() {
-            true => Ok(()),
-            false => Err(EnvironmentError::ObservationLength {
-                environment: self.name.clone(),
-                expected: self.space.size(),
-                found: observation.len(),
-            }),
-        }
-    }
 }
 
 /// How bright a color is (ITU-R BT.601), a whole number.
@@ -105,7 +94,7 @@ impl<E: Environment> Environment for Pixels<E> {
         seed: Option<u64>,
         observation: &mut [f32],
     ) -> Result<(), EnvironmentError> {
-        self.check(observation)?;
+        self.space.check_observation(&self.name, observation)?;
         self.inner.reset(seed, &mut self.measured)?;
         self.draw(observation);
         Ok(())
@@ -116,7 +105,7 @@ impl<E: Environment> Environment for Pixels<E> {
         action: &[f32],
         observation: &mut [f32],
     ) -> Result<StepResult, EnvironmentError> {
-        self.check(observation)?;
+        self.space.check_observation(&self.name, observation)?;
         let result = self.inner.step(action, &mut self.measured)?;
         self.draw(observation);
         Ok(result)

@@ -154,6 +154,17 @@ impl Games {
             time_limit: Evaluation::default().time_limit,
         }
     }
+
+    /// What there is to say where episodes were cut; `when` comes behind the word episodes.
+    pub(crate) fn warn_of_cuts(&self, scores: &[Score], when: &str) -> Option<String> {
+        let cut = scores.iter().filter(|score| score.is_cut).count();
+        (cut > 0).then(|| {
+            format!(
+                "warning: {cut} of {} episodes{when} were cut after {} steps (`Evaluation.time_limit`): {} did not end them",
+                self.episodes, self.time_limit, self.env
+            )
+        })
+    }
 }
 
 /// The episodes of the last evaluation, in the order of their seeds.
@@ -301,15 +312,13 @@ fn play_episodes(world: &mut World) -> Result<(), BevyError> {
         }
         scores => scores?,
     };
-    let cut = scores.iter().filter(|score| score.is_cut).count();
-    if let (true, Some(console)) = (cut > 0, world.get_resource::<Console>()) {
-        console.message(&format!(
-            "warning: {cut} of {} episodes of the evaluation at step {} were cut after {} steps (`Evaluation.time_limit`): {} did not end them",
-            games.episodes,
-            world.resource::<Clock>().step,
-            games.time_limit,
-            games.env
-        ));
+    let when = format!(
+        " of the evaluation at step {}",
+        world.resource::<Clock>().step
+    );
+    let warning = games.warn_of_cuts(&scores, &when);
+    if let (Some(warning), Some(console)) = (warning, world.get_resource::<Console>()) {
+        console.message(&warning);
     }
     world.resource_mut::<Episodes>().0 = scores;
     Ok(())

@@ -102,18 +102,27 @@ mod tests {
         Tensor::from_data(TensorData::new(values, [batch, width]), device)
     }
 
+    fn fields(
+        pictures: usize,
+        [height, width]: [usize; 2],
+        channels: usize,
+        [kernel, stride]: [usize; 2],
+    ) -> Fields {
+        Fields {
+            pictures,
+            height,
+            width,
+            channels,
+            kernel,
+            stride,
+        }
+    }
+
     #[test]
     fn a_known_picture_gives_known_features() {
         // A field of 2 x 2 pixels at a time; the one filter adds them, with weights 1, 2, 3, 4, and 0.5.
         let device = Device::flex();
-        let fields = Fields {
-            pictures: 1,
-            height: 3,
-            width: 5,
-            channels: 1,
-            kernel: 2,
-            stride: 2,
-        };
+        let fields = fields(1, [3, 5], 1, [2, 2]);
         let shape = MlpShape {
             sizes: vec![4, 1],
             output: Activation::Relu,
@@ -139,14 +148,7 @@ mod tests {
             (2, 6, 11, 2, 2, 3),
             (1, 5, 5, 4, 5, 1),
         ] {
-            let fields = Fields {
-                pictures,
-                height,
-                width,
-                channels,
-                kernel,
-                stride,
-            };
+            let fields = fields(pictures, [height, width], channels, [kernel, stride]);
             let convolution = Convolution::new(fields, 6, &device);
             let gradients = |reference: bool| {
                 let rows = rows(5, fields.row(), &device).require_grad();
@@ -176,14 +178,7 @@ mod tests {
     #[test]
     fn a_rows_features_do_not_depend_on_the_other_rows() {
         let device = Device::flex();
-        let fields = Fields {
-            pictures: 2,
-            height: 16,
-            width: 16,
-            channels: 3,
-            kernel: 4,
-            stride: 2,
-        };
+        let fields = fields(2, [16, 16], 3, [4, 2]);
         let convolution = Convolution::new(fields, 16, &device);
         let all = rows(7, fields.row(), &device);
         let together = numbers(convolution.forward(all.clone()));

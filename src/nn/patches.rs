@@ -3,8 +3,6 @@
 //! A convolution is a perceptron's layer on every field of the picture. So with the fields as rows, the kernels for perceptrons do the
 //! rest, with the bias, the activation and the threads.
 
-use std::sync::Arc;
-
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
@@ -111,17 +109,17 @@ macro_rules! by_run {
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait Patches: Backend {
     /// The fields `[batch * down * across, size]` of rows of pictures `[batch, pictures * height * width * channels]`.
-    fn patches(rows: FloatTensor<Self>, fields: Arc<Fields>) -> FloatTensor<Self>;
+    fn patches(rows: FloatTensor<Self>, fields: Fields) -> FloatTensor<Self>;
 }
 
 /// The fields of tensors of the CPU.
 pub(crate) fn patches(rows: Tensor<2>, fields: Fields) -> Tensor<2> {
-    let out = <Dispatch as Patches>::patches(rows.into_dispatch(), Arc::new(fields));
+    let out = <Dispatch as Patches>::patches(rows.into_dispatch(), fields);
     Tensor::from_dispatch(out)
 }
 
 impl Patches for Flex {
-    fn patches(rows: FlexTensor, fields: Arc<Fields>) -> FlexTensor {
+    fn patches(rows: FlexTensor, fields: Fields) -> FlexTensor {
         let rows = contiguous(rows);
         let values = floats(&rows);
         let batch = values.len() / fields.row().max(1);
@@ -136,7 +134,7 @@ impl Patches for Flex {
 }
 
 impl<C: CheckpointStrategy> Patches for Autodiff<Flex, C> {
-    fn patches(rows: FloatTensor<Self>, fields: Arc<Fields>) -> FloatTensor<Self> {
+    fn patches(rows: FloatTensor<Self>, fields: Fields) -> FloatTensor<Self> {
         let nodes = [rows.node.clone()];
         match PatchesBackward
             .prepare::<C>(nodes)
@@ -145,7 +143,7 @@ impl<C: CheckpointStrategy> Patches for Autodiff<Flex, C> {
         {
             OpsKind::UnTracked(prep) => prep.finish(Flex::patches(rows.primitive, fields)),
             OpsKind::Tracked(prep) => {
-                let out = Flex::patches(rows.primitive, fields.clone());
+                let out = Flex::patches(rows.primitive, fields);
                 prep.finish(fields, out)
             }
         }
@@ -156,9 +154,9 @@ impl<C: CheckpointStrategy> Patches for Autodiff<Flex, C> {
 struct PatchesBackward;
 
 impl Backward<Flex, 1> for PatchesBackward {
-    type State = Arc<Fields>;
+    type State = Fields;
 
-    fn backward(self, ops: Ops<Arc<Fields>, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Fields, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let [node] = ops.parents;
         let d_out = contiguous(gradients.consume::<Flex>(&ops.node));
         let Some(node) = node else { return };

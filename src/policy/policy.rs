@@ -404,15 +404,9 @@ impl Parts {
             }
         }
         let frames = preprocessing.frames;
-        let parts = &preprocessing.parts;
-        // A goal is as wide as one of the frames.
-        let fits = |side_by_side: usize| side_by_side.checked_mul(parts.width()) == Some(inputs);
-        let takes_goal = fits(frames.saturating_add(1));
-        if frames == 0 || !(fits(frames) || takes_goal) {
-            return Err(misfit(format!(
-                "{inputs} elements cannot be {frames} observations of {parts} side by side"
-            )));
-        }
+        let Some(side_by_side) = preprocessing.side_by_side() else {
+            return Err(misfit(preprocessing.misfit()));
+        };
         let Normalizer { mean, std } = &preprocessing.observation;
         // Looks at the statistics, too.
         let probe = preprocessing
@@ -428,7 +422,7 @@ impl Parts {
             mean: mean.clone(),
             divisor: std.iter().map(|std| std + Normalizer::EPSILON).collect(),
             frames,
-            takes_goal,
+            takes_goal: side_by_side > frames,
             parts: preprocessing.parts,
             scale: preprocessing.action,
             input: vec![0.0; inputs],

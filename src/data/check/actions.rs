@@ -97,11 +97,9 @@ fn beyond_robomimic(actions: &Column) -> Option<Finding> {
     for (row, action) in actions.values.chunks_exact(actions.width).enumerate() {
         for (element, &value) in action.iter().enumerate() {
             if value.abs() > 1.0 + slack(-1.0, 1.0) {
-                furthest = if value.abs() > furthest.abs() {
-                    value
-                } else {
-                    furthest
-                };
+                if value.abs() > furthest.abs() {
+                    furthest = value;
+                }
                 finding.at(|| Place {
                     row: Some(row),
                     element: Some(element),

@@ -340,21 +340,18 @@ pub(super) fn dataset<'a>(
 /// A part as the first episode has it.
 fn key(file: &File, layout: Layout, path: String, name: String) -> Result<Key, LoadError> {
     let info = dataset(file, layout, &path, "numbers at each step")?;
-    let image = |what: String| LoadError::Image {
-        file: file.path().to_owned(),
-        dataset: path.clone(),
-        what,
-        remedy: match layout {
-            Layout::D3rlpy => "write vectors of numbers instead",
-            _ => {
-                "choose the other observations with `observations: [...]`, or write vectors of numbers instead"
-            }
-        },
-    };
     if info.dtype == Dtype::Other("sequence") {
-        return Err(image(
-            "compressed pictures (bytes of varying length)".to_owned(),
-        ));
+        return Err(LoadError::Image {
+            file: file.path().to_owned(),
+            dataset: path,
+            what: "compressed pictures (bytes of varying length)".to_owned(),
+            remedy: match layout {
+                Layout::D3rlpy => "write vectors of numbers instead",
+                _ => {
+                    "choose the other observations with `observations: [...]`, or write vectors of numbers instead"
+                }
+            },
+        });
     }
     let shape = info.shape.get(1..).unwrap_or_default().to_vec();
     if !info.dtype.is_numeric()

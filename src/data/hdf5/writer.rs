@@ -86,9 +86,7 @@ impl GroupWriter<'_> {
         values: &[f32],
         row: &[usize],
     ) -> Result<(), FileError> {
-        let rows = values.len().checked_div(row.iter().product()).unwrap_or(0);
-        self.write(name, &[&[rows], row].concat(), values)
-            .map(|_| ())
+        self.rows(name, values, row)
     }
 
     /// Bytes of shape `[rows, ...]`, with the shape of one row, of numbers that are such.
@@ -98,9 +96,14 @@ impl GroupWriter<'_> {
         values: &[f32],
         row: &[usize],
     ) -> Result<(), FileError> {
-        let rows = values.len().checked_div(row.iter().product()).unwrap_or(0);
         let bytes: Vec<u8> = values.iter().map(|value| *value as u8).collect();
-        self.write(name, &[&[rows], row].concat(), &bytes)
+        self.rows(name, &bytes, row)
+    }
+
+    /// Rows of any type, with the shape of one.
+    fn rows<T: H5Type>(&self, name: &str, values: &[T], row: &[usize]) -> Result<(), FileError> {
+        let rows = values.len().checked_div(row.iter().product()).unwrap_or(0);
+        self.write(name, &[&[rows], row].concat(), values)
             .map(|_| ())
     }
 
