@@ -168,5 +168,5 @@ impl AppLearnerExt for App {
 
 /// Records the rate of the step that was taken.
 fn record_rate<R: Role>(rate: Res<Rate<R>>, mut metrics: ResMut<Metrics>) {
-    metrics.record_number(&format!("learning_rate/{}", R::NAME), rate.current);
+    metrics.record_latest(&format!("learning_rate/{}", R::NAME), rate.current);
 }

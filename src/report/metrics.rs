@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{CheckpointError, Persist, Snapshot};
 use crate::nn::ComputeDevice;
 
-/// The running means of what the steps record. Reading resets them.
+/// What the steps record: running means, and the latest of what [`record_latest`](Metrics::record_latest) is given. Reading resets them.
 ///
 /// ```
 /// use yarak::prelude::*;
@@ -39,6 +39,8 @@ struct Entry {
 enum Sum {
     Device(Tensor<1>),
     Host(f64),
+    /// No sum: the last number alone.
+    Latest(f64),
 }
 
 impl Metrics {
@@ -83,12 +85,28 @@ impl Metrics {
         self.add(name, Sum::Device(mean.no_grad() * weight), weight);
     }
 
-    /// Records a number that is on the host anyway: a learning rate, a score.
+    /// Records a number that is on the host anyway: a score.
     pub fn record_number(&mut self, name: &str, value: f64) {
         self.add(name, Sum::Host(value), 1.0);
     }
 
-    /// Records several such numbers at once: their sum, and how many they are.
+    /// Records where something is now, such as a learning rate: the report has the last such number, bit for bit, and no mean. A mean
+    /// of equal numbers is not always that number, because sums are rounded.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// let mut metrics = Metrics::default();
+    /// for rate in [3e-4, 2e-4, 1e-4] {
+    ///     metrics.record_latest("learning_rate/actor", rate);
+    /// }
+    /// assert_eq!(metrics.read(), [("learning_rate/actor".to_owned(), 1e-4)]);
+    /// ```
+    pub fn record_latest(&mut self, name: &str, value: f64) {
+        self.add(name, Sum::Latest(value), 1.0);
+    }
+
+    /// Records several numbers at once: their sum, and how many they are.
     pub fn record_sum(&mut self, name: &str, sum: f64, count: usize) {
         if count > 0 {
             self.add(name, Sum::Host(sum), count as f64);
@@ -112,13 +130,13 @@ impl Metrics {
         let entries = std::mem::take(&mut self.entries);
         let tensors = entries.iter().filter_map(|entry| match &entry.sum {
             Sum::Device(tensor) => Some(tensor.clone()),
-            Sum::Host(_) => None,
+            Sum::Host(_) | Sum::Latest(_) => None,
         });
         let mut device_sums = to_host(tensors.collect()).into_iter().map(f64::from);
         let mut means = Vec::new();
         for entry in entries {
             let sums: Vec<f64> = match &entry.sum {
-                Sum::Host(sum) => vec![*sum],
+                Sum::Host(number) | Sum::Latest(number) => vec![*number],
                 Sum::Device(sums) => device_sums.by_ref().take(sums.dims()[0]).collect(),
             };
             // Terms of a sum that nobody began.
@@ -142,12 +160,20 @@ impl Metrics {
 
 impl Entry {
     fn add(&mut self, value: Sum, weight: f64) {
+        if let Sum::Latest(_) = value {
+            (self.sum, self.weight) = (value, weight);
+            return;
+        }
         self.weight += weight;
         self.sum = match (std::mem::replace(&mut self.sum, Sum::Host(0.0)), value) {
-            (Sum::Host(sum), Sum::Host(value)) => Sum::Host(sum + value),
             (Sum::Device(sum), Sum::Device(value)) => Sum::Device(sum + value),
-            (Sum::Device(tensor), Sum::Host(number)) | (Sum::Host(number), Sum::Device(tensor)) => {
+            (Sum::Device(tensor), Sum::Host(number) | Sum::Latest(number))
+            | (Sum::Host(number) | Sum::Latest(number), Sum::Device(tensor)) => {
                 Sum::Device(tensor + number)
+            }
+            // A name that is recorded in both ways has one value and is a mean from there on.
+            (Sum::Host(sum) | Sum::Latest(sum), Sum::Host(value) | Sum::Latest(value)) => {
+                Sum::Host(sum + value)
             }
         };
     }
@@ -169,6 +195,9 @@ struct SavedEntry {
     name: String,
     /// Whether the sums live on the device.
     device: bool,
+    /// Whether it is the last number alone.
+    #[serde(default)]
+    latest: bool,
     sums: Vec<f64>,
     weight: f64,
 }
@@ -180,16 +209,17 @@ impl Persist for Metrics {
             .entries
             .iter()
             .map(|entry| {
-                let (device, sums) = match &entry.sum {
-                    Sum::Host(sum) => (false, vec![*sum]),
+                let sums = match &entry.sum {
+                    Sum::Host(number) | Sum::Latest(number) => vec![*number],
                     Sum::Device(sums) => {
                         let sums = to_host(vec![sums.clone()]);
-                        (true, sums.into_iter().map(f64::from).collect())
+                        sums.into_iter().map(f64::from).collect()
                     }
                 };
                 SavedEntry {
                     name: entry.name.clone(),
-                    device,
+                    device: matches!(entry.sum, Sum::Device(_)),
+                    latest: matches!(entry.sum, Sum::Latest(_)),
                     sums,
                     weight: entry.weight,
                 }
@@ -206,9 +236,10 @@ impl Persist for Metrics {
             .map(|entry| Entry {
                 name: entry.name,
                 weight: entry.weight,
-                sum: match entry.device {
-                    false => Sum::Host(entry.sums.iter().sum()),
-                    true => {
+                sum: match (entry.device, entry.latest) {
+                    (false, false) => Sum::Host(entry.sums.iter().sum()),
+                    (false, true) => Sum::Latest(entry.sums.iter().sum()),
+                    (true, _) => {
                         // They were f32 before.
                         let sums: Vec<f32> = entry.sums.iter().map(|sum| *sum as f32).collect();
                         let shape = [sums.len()];
@@ -218,5 +249,39 @@ impl Persist for Metrics {
             })
             .collect();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latest_value_is_the_number_itself_and_equal_numbers_are_not_rounded() {
+        let mut metrics = Metrics::default();
+        for _ in 0..1000 {
+            metrics.record_latest("rate", 3e-4);
+            metrics.record_number("mean", 3e-4);
+        }
+        let read = metrics.read();
+        assert_eq!(read[1], ("rate".to_owned(), 3e-4));
+        assert_ne!(read[0].1, 3e-4, "why the rate is no mean");
+    }
+
+    #[test]
+    fn a_latest_value_is_saved_as_one() {
+        let mut metrics = Metrics::default();
+        metrics.record_latest("rate", 1.0);
+        metrics.record_number("mean", 1.0);
+        let mut snapshot = Snapshot::new(0);
+        metrics.save(&mut snapshot).unwrap();
+        let mut world = World::new();
+        world.insert_resource(ComputeDevice::cpu());
+        let mut restored = Metrics::default();
+        restored.load(&snapshot, &world).unwrap();
+        restored.record_latest("rate", 0.5);
+        restored.record_number("mean", 0.0);
+        let expected = [("mean".to_owned(), 0.5), ("rate".to_owned(), 0.5)];
+        assert_eq!(restored.read(), expected);
     }
 }
