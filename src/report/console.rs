@@ -7,9 +7,9 @@
 //! step  2000/20000  10%    412 steps/s  ETA    0:43  critic/loss   0.412  actor/loss  -1.930  evaluate/return  -512.3
 //! ```
 //!
-//! Shown are the losses (`loss` and names that end in `/loss`) and the scores (`evaluate/return` and
-//! `evaluate/normalized_score`); all other metrics are for the files. A terminal that is too narrow for all of them
-//! shows the scores first. Every number has a fixed width, so that columns stand still.
+//! Shown are the scores (`evaluate/return` and `evaluate/normalized_score`), the return of online runs while they learn
+//! (`rollout/episodic_return`), and the losses (`loss` and names that end in `/loss`); all other metrics are for the
+//! files. A terminal that is too narrow for all of them shows them in this order. Every number has a fixed width, so that columns stand still.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};

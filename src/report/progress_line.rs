@@ -49,10 +49,10 @@ impl ProgressLine {
             measure_text_width(&name) + *BAR.start() + 2 + measure_text_width(&counters),
         );
         let mut shown = vec![false; self.values.len()];
-        for scores in [true, false] {
+        for shown_kind in [Kind::Score, Kind::Rollout, Kind::Loss] {
             for (index, (name, value)) in self.values.iter().enumerate() {
                 let needs = measure_text_width(short(name)) + 3 + number(*value).len();
-                if is_score(name) == scores && needs <= room {
+                if Kind::of(name) == Some(shown_kind) && needs <= room {
                     room -= needs;
                     shown[index] = true;
                 }
@@ -142,25 +142,38 @@ fn dim() -> Style {
     Style::new().for_stderr().dim()
 }
 
+/// What a line shows of the metrics, the kind that keeps its place longest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// What the deterministic policy is worth.
+    Score,
+    /// What the exploring policy is worth, where there is one.
+    Rollout,
+    /// What is descended.
+    Loss,
+}
+
+impl Kind {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "evaluate/return" | "evaluate/normalized_score" => Some(Self::Score),
+            "rollout/episodic_return" => Some(Self::Rollout),
+            _ if name == "loss" || name.ends_with("/loss") => Some(Self::Loss),
+            _ => None,
+        }
+    }
+}
+
 /// Whether a metric has a place on the line.
 pub(super) fn is_shown(name: &str) -> bool {
-    is_loss(name) || is_score(name)
+    Kind::of(name).is_some()
 }
 
-fn is_loss(name: &str) -> bool {
-    name == "loss" || name.ends_with("/loss")
-}
-
-fn is_score(name: &str) -> bool {
-    matches!(name, "evaluate/return" | "evaluate/normalized_score")
-}
-
-/// Scores are what `evaluate/` is known for: a drawn line has better use for the room.
+/// The returns are known without their groups: a drawn line has better use for the room.
 fn short(name: &str) -> &str {
-    if is_score(name) {
-        name.trim_start_matches("evaluate/")
-    } else {
-        name
+    match (Kind::of(name), name.split_once('/')) {
+        (Some(Kind::Score | Kind::Rollout), Some((_, short))) => short,
+        _ => name,
     }
 }
 
@@ -252,6 +265,30 @@ mod tests {
             wide.contains("412 steps/s")
                 && wide.ends_with("loss   0.400  actor/loss  -1.900  return  -512.3"),
             "{wide}"
+        );
+    }
+
+    #[test]
+    fn an_online_run_shows_the_return_of_its_rollouts_after_the_score_and_before_losses() {
+        let status = status(&[
+            ("critic/loss", 0.4),
+            ("rollout/episodic_return", -1103.0),
+            ("evaluate/return", -512.3),
+        ]);
+        let drawn = |width| console::strip_ansi_codes(&status.drawn(6, width)).into_owned();
+        assert!(
+            drawn(200).contains("critic/loss   0.400  episodic_return -1103.0  return  -512.3")
+        );
+        let narrow = drawn(109);
+        assert!(
+            narrow.ends_with("episodic_return -1103.0  return  -512.3"),
+            "{narrow}"
+        );
+        assert!(drawn(79).ends_with("0:43  return  -512.3"));
+        assert!(
+            status
+                .plain(6)
+                .contains("  rollout/episodic_return -1103.0")
         );
     }
 
