@@ -26,7 +26,7 @@ use crate::nn::set_threads;
 use crate::report::console::Console;
 use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress, nothing_learned};
 use crate::scene::Scene;
-use crate::schedule::{EndNow, Learn, Outcome, Training, request_stop, with_causes};
+use crate::schedule::{Clock, EndNow, Learn, Outcome, Training, request_stop, with_causes};
 
 /// Train a scene.
 ///
@@ -332,7 +332,15 @@ impl TrainingRun {
                 Some(why) => format!("stopped early, as {why}: {}", folder.display()),
                 None => format!("finished: {}", folder.display()),
             },
-            Outcome::Interrupted => format!("interrupted and saved: {}", folder.display()),
+            Outcome::Interrupted => {
+                let (step, folder) = (world.resource::<Clock>().step, folder.display());
+                match world.contains_resource::<Checkpoints>() {
+                    true => format!("interrupted and saved at step {step}: {folder}"),
+                    false => format!(
+                        "interrupted at step {step}, and not saved, as the scene has no `Checkpoints`: {folder}"
+                    ),
+                }
+            }
             Outcome::Failed(_) => format!("failed: {}", folder.display()),
         };
         let finished = outcome == Outcome::Finished;

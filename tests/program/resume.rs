@@ -158,6 +158,8 @@ fn ctrl_c_finishes_the_step_saves_and_says_how_to_go_on_without_a_difference() {
     let step: u64 = named(&room.path("cut"), "latest")["step_".len()..]
         .parse()
         .unwrap();
+    let closing = format!("interrupted and saved at step {step}: cut");
+    assert!(said.contains(&closing), "{closing} is not in:\n{said}");
     let end = (step / 50 + 2) * 50;
     room.yarak(&format!("train tiny.ron --run whole --steps {end}"))
         .ends_with(0);
