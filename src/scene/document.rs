@@ -8,7 +8,6 @@ use std::path::Path;
 
 use bevy_app::App;
 
-use super::differences::{differences, line};
 use super::leaf::quoted;
 use super::order::{self, OrderEdit};
 use super::problem::{Problem, Problems};
@@ -195,70 +194,15 @@ impl Scene {
 
     /// What `other` changed, setting by setting (`Td3Bc.alpha: 2.5 -> 1.0`), but for `steps` and `epochs`, which a resumed run may raise.
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let mut lines = Vec::new();
-        line(
-            "name",
-            &quoted(&self.name),
-            &quoted(&other.name),
-            &mut lines,
-        );
-        line(
-            "seed",
-            &self.seed.to_string(),
-            &other.seed.to_string(),
-            &mut lines,
-        );
-        line(
-            "device",
-            &quoted(&self.device),
-            &quoted(&other.device),
-            &mut lines,
-        );
-        line(
-            "seeds",
-            &one_line(&self.seeds),
-            &one_line(&other.seeds),
-            &mut lines,
-        );
-        let (inside, outside) = ("in the scene", "not in the scene");
-        for plugin in &self.plugins {
-            let name = plugin.scene_name();
-            match other.plugin(name) {
-                Some(changed) => differences(
-                    name,
-                    plugin.as_reflected().as_partial_reflect(),
-                    changed.as_reflected().as_partial_reflect(),
-                    &mut lines,
-                ),
-                None => line(name, inside, outside, &mut lines),
-            }
-        }
-        for plugin in &other.plugins {
-            let name = plugin.scene_name();
-            if self.plugin(name).is_none() {
-                line(name, outside, inside, &mut lines);
-            }
-        }
-        let shared = |scene: &Self, other: &Self| {
-            let names = scene.plugins.iter().map(|plugin| plugin.scene_name());
-            let shared: Vec<&str> = names.filter(|name| other.plugin(name).is_some()).collect();
-            format!("[{}]", shared.join(", "))
-        };
-        line(
-            "plugins",
-            &shared(self, other),
-            &shared(other, self),
-            &mut lines,
-        );
-        let edits = |scene: &Self| {
-            let edits: Vec<String> = scene.order.iter().map(OrderEdit::to_string).collect();
-            format!("[{}]", edits.join(", "))
-        };
-        line("order", &edits(self), &edits(other), &mut lines);
-        lines
+        let mut differences = Self::compare(&[self, other]);
+        differences.retain(|it| it.path != "steps" && it.path != "epochs");
+        let lines = differences
+            .iter()
+            .map(|it| format!("{}: {}", it.path, it.values.join(" -> ")));
+        lines.collect()
     }
 
-    fn plugin(&self, name: &str) -> Option<&dyn AnySettings> {
+    pub(super) fn plugin(&self, name: &str) -> Option<&dyn AnySettings> {
         let found = self
             .plugins
             .iter()

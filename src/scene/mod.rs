@@ -52,6 +52,7 @@ mod text;
 
 pub use bounds::Bounds;
 pub(crate) use choice::{Choice, Choices, read_settings};
+pub use differences::Difference;
 pub use document::Scene;
 pub(crate) use foreign_names::{check_metric, metric as foreign_metric};
 pub use keywords::Keywords;
