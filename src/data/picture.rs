@@ -175,7 +175,7 @@ impl DatasetPicture<'_> {
     fn draw_returns(&self, canvas: &Canvas) -> Drawn {
         let returns = self.transitions.returns();
         let episodes = self.transitions.episodes();
-        let y = Axis::of_values(returns.iter().copied());
+        let y = Axis::of_values(returns.iter().copied(), 8);
         let x = Axis::with_ticks(0.0, (returns.len().max(2) - 1) as f64, 6);
         let ticks = y.labels.iter().map(|label| text_width(label, 12.0));
         let left = MARGIN + ticks.fold(20.0, f64::max) + 8.0;

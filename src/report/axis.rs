@@ -15,22 +15,24 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// An axis of steps, as wide as the data; from 0 where that is near. Numbers beyond ±1e300 are not expected.
-    pub(crate) fn of_steps(steps: impl Iterator<Item = f64>) -> Self {
+    /// An axis of steps with at most so many ticks and one, as wide as the data; from 0 where that is near. Numbers beyond
+    /// ±1e300 are not expected.
+    pub(crate) fn of_steps(steps: impl Iterator<Item = f64>, most: u32) -> Self {
         let (low, high) = stretch(steps);
         let low = if low > 0.0 && low < 0.25 * high {
             0.0
         } else {
             low
         };
-        Self::between(low, high, 8)
+        Self::between(low, high, most)
     }
 
-    /// An axis of values, with a little air above and below the data. Numbers beyond ±1e300 are not expected.
-    pub(crate) fn of_values(values: impl Iterator<Item = f64>) -> Self {
+    /// An axis of values with at most so many ticks and one, with a little air above and below the data. Numbers beyond
+    /// ±1e300 are not expected.
+    pub(crate) fn of_values(values: impl Iterator<Item = f64>, most: u32) -> Self {
         let (low, high) = stretch(values);
         let air = 0.05 * (high - low);
-        Self::between(low - air, high + air, 8)
+        Self::between(low - air, high + air, most)
     }
 
     /// An axis from `low` to `high`, which differ, with at most so many ticks and one.
@@ -169,11 +171,11 @@ mod tests {
     use super::*;
 
     fn steps(low: f64, high: f64) -> Vec<String> {
-        Axis::of_steps([low, high].into_iter()).labels
+        Axis::of_steps([low, high].into_iter(), 8).labels
     }
 
     fn values(low: f64, high: f64) -> Vec<String> {
-        Axis::of_values([low, high].into_iter()).labels
+        Axis::of_values([low, high].into_iter(), 8).labels
     }
 
     #[test]
@@ -233,8 +235,8 @@ mod tests {
         for low in odd {
             for high in odd {
                 for axis in [
-                    Axis::of_steps([low, high].into_iter()),
-                    Axis::of_values([low, high].into_iter()),
+                    Axis::of_steps([low, high].into_iter(), 8),
+                    Axis::of_values([low, high].into_iter(), 8),
                 ] {
                     assert!((2..=9).contains(&axis.ticks.len()), "{low} {high} {axis:?}");
                     assert!(
@@ -251,17 +253,20 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Axis::of_values([].into_iter()).labels[0], "0");
+        assert_eq!(Axis::of_values([].into_iter(), 8).labels[0], "0");
     }
 
     #[test]
     fn a_number_on_an_axis_is_finer_than_its_ticks_and_no_finer() {
-        let axis = Axis::of_values([-1200.0, -160.0].into_iter());
+        let axis = Axis::of_values([-1200.0, -160.0].into_iter(), 8);
         assert_eq!([axis.exact(-160.0), axis.exact(0.0)], ["-160", "0"]);
         assert_eq!(
-            Axis::of_values([0.0, 1.0].into_iter()).exact(0.3333),
+            Axis::of_values([0.0, 1.0].into_iter(), 8).exact(0.3333),
             "0.333"
         );
-        assert_eq!(Axis::of_values([0.0, 1e-6].into_iter()).exact(5e-7), "5e-7");
+        assert_eq!(
+            Axis::of_values([0.0, 1e-6].into_iter(), 8).exact(5e-7),
+            "5e-7"
+        );
     }
 }

@@ -6,10 +6,11 @@
 use plotters::prelude::*;
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, Drawn, GREY, INK, element, fine, fitting, text_width, thick};
+use super::canvas::{Anchor, Canvas, GREY, INK, element, fine, fitting, text_width, thick};
 use super::frame::Frame;
+use super::lines::{Lines, drawable};
 
-/// Width and height of a picture, in CSS pixels.
+/// Width and height of a picture, in CSS pixels, where nothing else is said.
 pub const SIZE: (u32, u32) = (900, 480);
 
 /// Colors that the color-blind can tell apart (Okabe & Ito, <https://jfly.uni-koeln.de/color/>), without the yellow,
@@ -23,6 +24,13 @@ const PALETTE: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(60, 60, 60),
 ];
+
+/// The color of the curve at a place in the list, as CSS has it.
+pub(crate) fn color(index: usize) -> String {
+    let RGBColor(red, green, blue) = PALETTE[index % PALETTE.len()];
+    format!("#{red:02X}{green:02X}{blue:02X}")
+}
+
 /// Height of a row of the legend.
 const LEGEND_ROW: f64 = 22.0;
 /// A picture could not be drawn.
@@ -40,7 +48,7 @@ pub struct CurvesError {
 /// What one algorithm, or one setting of it, did: one or more runs of the same thing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
-    /// What the legend says.
+    /// What the legend says; a curve without a label has no place in it.
     pub label: String,
     /// Each run's points, (step, value). Points that are not finite are left out.
     pub runs: Vec<Vec<(f64, f64)>>,
@@ -73,11 +81,12 @@ pub struct Reference {
 ///         runs: vec![vec![(0.0, -1200.0), (10_000.0, -190.0)], vec![(0.0, -1150.0), (10_000.0, -230.0)]],
 ///     }],
 ///     references: vec![Reference { label: "expert".into(), value: -160.0 }],
+///     ..Picture::default()
 /// };
 /// assert!(picture.svg()?.starts_with("<svg "));
 /// # Ok::<(), yarak::report::curves::CurvesError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
     /// Above everything; nothing where empty.
     pub title: String,
@@ -89,6 +98,39 @@ pub struct Picture {
     pub curves: Vec<Curve>,
     /// Always inside the picture: the vertical axis reaches all of them.
     pub references: Vec<Reference>,
+    /// Width and height in CSS pixels, at least 300 by 150. A smaller picture has fewer ticks, and letters of the same size.
+    pub size: (u32, u32),
+}
+
+impl Default for Picture {
+    fn default() -> Self {
+        Picture {
+            title: String::new(),
+            x_label: String::new(),
+            y_label: String::new(),
+            curves: Vec::new(),
+            references: Vec::new(),
+            size: SIZE,
+        }
+    }
+}
+
+/// A picture that was drawn, and where things are in it, in the units of its view box.
+pub(crate) struct Plot {
+    pub(crate) svg: String,
+    /// Top and bottom of the field between the axes.
+    pub(crate) field: [i32; 2],
+    /// The steps of each curve's mean.
+    pub(crate) marks: Vec<Vec<Mark>>,
+}
+
+/// A step of a curve.
+pub(crate) struct Mark {
+    pub(crate) step: f64,
+    /// Where the mean is.
+    pub(crate) at: (i32, i32),
+    /// The value of each run.
+    pub(crate) values: Vec<f64>,
 }
 
 impl Picture {
@@ -97,8 +139,13 @@ impl Picture {
     /// # Errors
     /// The drawing library failed; no values that could make it are known.
     pub fn svg(&self) -> Result<String, CurvesError> {
+        Ok(self.plot()?.svg)
+    }
+
+    /// The same, with the places of its values.
+    pub(crate) fn plot(&self) -> Result<Plot, CurvesError> {
         let mut drawn = String::new();
-        self.draw(&mut drawn).map_err(|source| CurvesError {
+        let plot = self.draw(&mut drawn).map_err(|source| CurvesError {
             title: self.title.clone(),
             source,
         })?;
@@ -107,12 +154,19 @@ impl Picture {
         } else {
             &self.title
         };
-        let size = (f64::from(SIZE.0), f64::from(SIZE.1));
-        Ok(element(&drawn, size, label))
+        Ok(Plot {
+            svg: element(&drawn, self.pixels(), label),
+            ..plot
+        })
     }
 
-    fn draw(&self, svg: &mut String) -> Drawn {
-        let (width, height) = (f64::from(SIZE.0), f64::from(SIZE.1));
+    fn pixels(&self) -> (f64, f64) {
+        let (width, height) = self.size;
+        (f64::from(width.max(300)), f64::from(height.max(150)))
+    }
+
+    fn draw(&self, svg: &mut String) -> Result<Plot, DrawingAreaErrorKind<std::io::Error>> {
+        let (width, height) = self.pixels();
         let (fine_width, fine_height) = fine(width, height);
         let backend = SVGBackend::with_string(svg, (fine_width as u32, fine_height as u32));
         let canvas = Canvas(backend.into_drawing_area());
@@ -128,20 +182,25 @@ impl Picture {
         let values = points()
             .map(|point| point.1)
             .chain(references.iter().map(|line| line.value));
-        let x = Axis::of_steps(points().map(|point| point.0));
-        let y = Axis::of_values(values);
+        let (across, down) = (self.size.0 / 80, self.size.1 / 55);
+        let x = Axis::of_steps(points().map(|point| point.0), across.clamp(2, 8));
+        let y = Axis::of_values(values, down.clamp(2, 8));
 
         // From the top: title, legend, name of the vertical axis, the curves.
         let mut top = 16.0;
         if !self.title.is_empty() {
+            let size = if width < 600.0 { 13.0 } else { 17.0 };
             canvas.write(
-                &fitting(&self.title, 80),
+                &fitting(
+                    &self.title,
+                    ((width - 48.0) / text_width("m", size)) as usize,
+                ),
                 (24.0, top + 8.0),
-                17.0,
+                size,
                 &INK,
                 Anchor::TITLE,
             )?;
-            top += 28.0;
+            top += 11.0 + size;
         }
         top = self.draw_legend(&canvas, top, width)?;
         if !self.y_label.is_empty() {
@@ -160,7 +219,7 @@ impl Picture {
             .collect();
         let note_width = notes
             .iter()
-            .map(|note| text_width(note, 12.0) + 8.0)
+            .map(|note| text_width(note, 13.5) + 10.0)
             .fold(24.0, f64::max);
         let tick_width = y
             .labels
@@ -199,7 +258,21 @@ impl Picture {
             );
             canvas.write("no values yet", middle, 14.0, &GREY, Anchor::MIDDLE)?;
         }
-        canvas.0.present()
+        canvas.0.present()?;
+        let marks = lines.iter().map(|lines| {
+            let mean = lines.mean.iter();
+            let marks = mean.map(|point| Mark {
+                step: point.0,
+                at: frame.point(*point),
+                values: lines.values(point.0),
+            });
+            marks.collect()
+        });
+        Ok(Plot {
+            svg: String::new(),
+            field: [fine(0.0, frame.top).1, fine(0.0, frame.bottom).1],
+            marks: marks.collect(),
+        })
     }
 
     /// Entries side by side, in as many rows as they need. Returns where the last row ends.
@@ -210,7 +283,8 @@ impl Picture {
         width: f64,
     ) -> Result<f64, DrawingAreaErrorKind<std::io::Error>> {
         let (mut left, mut row) = (24.0, top);
-        for (index, curve) in self.curves.iter().enumerate() {
+        let named = |(_, curve): &(usize, &Curve)| !curve.label.is_empty();
+        for (index, curve) in self.curves.iter().enumerate().filter(named) {
             let label = match curve.runs.len() {
                 0 | 1 => fitting(&curve.label, 60),
                 runs => format!("{}, mean of {runs}", fitting(&curve.label, 60)),
@@ -228,116 +302,12 @@ impl Picture {
             canvas.write(&label, (left + 28.0, middle), 13.0, &INK, Anchor::LEFT)?;
             left += needs + 18.0;
         }
-        Ok(if self.curves.is_empty() {
+        Ok(if self.curves.iter().all(|curve| curve.label.is_empty()) {
             top
         } else {
             row + LEGEND_ROW + 2.0
         })
     }
-}
-
-/// What is drawn of one curve.
-struct Lines {
-    /// Each run's drawable points in the order of their steps; runs without any are left out.
-    runs: Vec<Vec<(f64, f64)>>,
-    mean: Vec<(f64, f64)>,
-    lowest: Vec<(f64, f64)>,
-    highest: Vec<(f64, f64)>,
-}
-
-impl Lines {
-    fn of(curve: &Curve) -> Self {
-        let mut runs: Vec<Vec<_>> = Vec::new();
-        for run in &curve.runs {
-            let mut run: Vec<_> = run
-                .iter()
-                .copied()
-                .filter(|(step, value)| drawable(*step) && drawable(*value))
-                .collect();
-            run.sort_by(|a, b| a.0.total_cmp(&b.0));
-            if !run.is_empty() {
-                runs.push(run);
-            }
-        }
-        let mut lines = Self {
-            runs,
-            mean: Vec::new(),
-            lowest: Vec::new(),
-            highest: Vec::new(),
-        };
-        let start = lines
-            .runs
-            .iter()
-            .map(|run| run[0].0)
-            .fold(f64::NEG_INFINITY, f64::max);
-        let end = lines
-            .runs
-            .iter()
-            .map(|run| run[run.len() - 1].0)
-            .fold(f64::INFINITY, f64::min);
-        let mut steps: Vec<_> = lines.runs.iter().flatten().map(|point| point.0).collect();
-        steps.retain(|step| (start..=end).contains(step));
-        steps.sort_by(f64::total_cmp);
-        steps.dedup();
-        for step in steps {
-            let values = || lines.runs.iter().map(|run| interpolated(run, step));
-            lines.mean.push((
-                step,
-                values().map(|value| value / lines.runs.len() as f64).sum(),
-            ));
-            lines
-                .lowest
-                .push((step, values().fold(f64::INFINITY, f64::min)));
-            lines
-                .highest
-                .push((step, values().fold(f64::NEG_INFINITY, f64::max)));
-        }
-        lines
-    }
-
-    fn draw(&self, canvas: &Canvas, frame: &Frame, color: RGBColor) -> Drawn {
-        if self.runs.len() > 1 {
-            let mut outline = frame.line(&self.lowest);
-            outline.extend(frame.line(&self.highest).into_iter().rev());
-            canvas.0.draw(&Polygon::new(outline, color.mix(0.13)))?;
-            for run in &self.runs {
-                canvas.0.draw(&PathElement::new(
-                    frame.line(run),
-                    color.mix(0.45).stroke_width(thick(1.0)),
-                ))?;
-            }
-        }
-        canvas.0.draw(&PathElement::new(
-            frame.line(&self.mean),
-            color.stroke_width(thick(2.5)),
-        ))?;
-        if let [only] = self.mean[..] {
-            canvas
-                .0
-                .draw(&Circle::new(frame.point(only), thick(4.0), color.filled()))?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether a number has a place on an axis: differences of greater ones overflow.
-fn drawable(value: f64) -> bool {
-    value.abs() < 1e300
-}
-
-/// The run's value at a step between its first and its last.
-fn interpolated(run: &[(f64, f64)], step: f64) -> f64 {
-    // Of several points at one step the last holds.
-    let behind = run.partition_point(|point| point.0 <= step);
-    let (before, after) = (
-        run[behind.saturating_sub(1)],
-        run[behind.min(run.len() - 1)],
-    );
-    if after.0 <= before.0 {
-        return before.1;
-    }
-    let part = (step - before.0) / (after.0 - before.0);
-    before.1 * (1.0 - part) + after.1 * part
 }
 
 #[cfg(test)]
@@ -381,31 +351,6 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_interpolates_and_ends_with_the_shortest_run() {
-        let runs = vec![
-            vec![(10.0, 4.0), (0.0, 0.0), (20.0, 8.0)],
-            vec![(0.0, 2.0), (5.0, 2.0), (15.0, 2.0)],
-        ];
-        let lines = Lines::of(&curve("", runs));
-        assert_eq!(
-            lines.mean,
-            [(0.0, 1.0), (5.0, 2.0), (10.0, 3.0), (15.0, 4.0)]
-        );
-        assert_eq!(
-            lines.lowest,
-            [(0.0, 0.0), (5.0, 2.0), (10.0, 2.0), (15.0, 2.0)]
-        );
-        assert_eq!(lines.highest[3], (15.0, 6.0));
-    }
-
-    #[test]
-    fn runs_that_never_overlap_have_no_mean() {
-        let lines = Lines::of(&curve("", vec![vec![(0.0, 1.0)], vec![(5.0, 1.0)], vec![]]));
-        assert!(lines.mean.is_empty());
-        assert_eq!(lines.runs.len(), 2);
-    }
-
-    #[test]
     fn values_that_are_not_finite_or_absurd_are_left_out_and_nothing_panics() {
         let odd = [
             f64::NAN,
@@ -445,6 +390,32 @@ mod tests {
                 .unwrap()
                 .contains("no values yet")
         );
+    }
+
+    #[test]
+    fn a_small_picture_has_fewer_ticks_and_no_legend_without_labels() {
+        let curves = || vec![curve("", vec![vec![(0.0, 0.0), (1e6, 1.0)]])];
+        let small = Picture {
+            size: (400, 200),
+            ..picture(curves())
+        };
+        let (small, large) = (small.svg().unwrap(), picture(curves()).svg().unwrap());
+        assert!(small.starts_with("<svg ") && small.contains("viewBox=\"0 0 4000 2000\""));
+        assert!(elements(&small, "text") < elements(&large, "text"));
+        let stroke = |svg: &str| svg.matches("#0072B2").count();
+        assert_eq!((stroke(&small), color(0).as_str()), (1, "#0072B2"));
+    }
+
+    #[test]
+    fn a_plot_knows_where_the_mean_is_and_what_each_run_has_there() {
+        let runs = vec![vec![(0.0, 1.0), (10.0, 3.0)], vec![(0.0, 3.0), (10.0, 7.0)]];
+        let plot = picture(vec![curve("a", runs)]).plot().unwrap();
+        let marks = &plot.marks[0];
+        assert_eq!(marks.len(), 2);
+        assert_eq!((marks[1].step, &*marks[1].values), (10.0, &[3.0, 7.0][..]));
+        assert!(marks[0].at.0 < marks[1].at.0 && marks[0].at.1 > marks[1].at.1);
+        let [top, bottom] = plot.field;
+        assert!(marks.iter().all(|mark| (top..=bottom).contains(&mark.at.1)));
     }
 
     #[test]

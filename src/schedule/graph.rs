@@ -86,26 +86,42 @@ fn condition_name(name: &str) -> String {
     }
 }
 
-struct DrawnSystem {
-    name: String,
-    conditions: Vec<String>,
-    reads: Vec<String>,
-    writes: Vec<String>,
+/// A system as it is drawn: names alone.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DrawnSystem {
+    pub name: String,
+    pub conditions: Vec<String>,
+    pub reads: Vec<String>,
+    pub writes: Vec<String>,
 }
 
-struct DrawnSlot {
-    name: String,
-    conditions: Vec<String>,
-    systems: Vec<DrawnSystem>,
+/// A slot with its systems in order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DrawnSlot {
+    pub name: String,
+    pub conditions: Vec<String>,
+    pub systems: Vec<DrawnSystem>,
 }
 
-struct DrawnSchedule {
-    name: String,
-    slots: Vec<DrawnSlot>,
+/// A schedule with its slots in order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DrawnSchedule {
+    pub name: String,
+    pub slots: Vec<DrawnSlot>,
 }
 
 /// Draws the schedules of a finished app: slots, their systems in order, conditions, and what each reads and writes.
 pub fn draw(world: &World, format: GraphFormat) -> String {
+    let schedules = drawn_schedules(world);
+    match format {
+        GraphFormat::Text => text(&schedules),
+        GraphFormat::Mermaid => mermaid(&schedules),
+        GraphFormat::Dot => dot(&schedules),
+    }
+}
+
+/// What is drawn of a finished app, for pictures of another form: the schedules that have systems.
+pub(crate) fn drawn_schedules(world: &World) -> Vec<DrawnSchedule> {
     let mut schedules = Vec::new();
     collect_schedule(world, Collect, &mut schedules);
     collect_schedule(world, Prepare, &mut schedules);
@@ -115,11 +131,7 @@ pub fn draw(world: &World, format: GraphFormat) -> String {
     collect_schedule(world, Report, &mut schedules);
     collect_schedule(world, Save, &mut schedules);
     schedules.retain(|schedule| schedule.slots.iter().any(|slot| !slot.systems.is_empty()));
-    match format {
-        GraphFormat::Text => text(&schedules),
-        GraphFormat::Mermaid => mermaid(&schedules),
-        GraphFormat::Dot => dot(&schedules),
-    }
+    schedules
 }
 
 /// A system of [`Learn`] and where it is.

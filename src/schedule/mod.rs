@@ -43,8 +43,8 @@ pub use facilitate::{
 pub(crate) use failure::with_causes;
 pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};
 pub use goal::Goal;
+pub(crate) use graph::{DrawnSchedule, drawn_schedules, has_steps_after, learn_steps};
 pub use graph::{GraphFormat, draw};
-pub(crate) use graph::{has_steps_after, learn_steps};
 pub use label::{
     Collect, CollectSystems, Evaluate, EvaluateSystems, Learn, LearnSystems, Prepare,
     PrepareSystems, Report, ReportSystems, Save, SaveSystems, Validate, ValidateSystems,

@@ -57,7 +57,7 @@ fn every_subcommand_explains_itself() {
         ),
         ("data --help", &["info"]),
         ("data info --help", &["--json", "HDF5"]),
-        ("report --help", &["--out"]),
+        ("report --help", &["--out", "--metric", "--force"]),
     ] {
         let told = room.yarak(words);
         for part in parts {
@@ -504,7 +504,7 @@ fn names_may_have_spaces_and_any_letters() {
     room.yarak_with(&arguments).ends_with(0);
     assert!(room.yarak_with(&["eval", run]).result().contains(run));
     room.yarak_with(&["report", run]).result();
-    let page = fs::read_to_string(room.path("report.html")).unwrap();
+    let page = fs::read_to_string(room.path(run).join("report.html")).unwrap();
     assert!(page.contains("erster Versuch 🦅"));
 }
 

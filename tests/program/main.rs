@@ -13,6 +13,7 @@ mod offline_family;
 mod online;
 mod pictures;
 mod policies;
+mod report_page;
 mod resume;
 mod room;
 mod scenes;
