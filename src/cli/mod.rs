@@ -22,6 +22,8 @@ mod export;
 mod graph;
 mod list;
 mod new;
+mod order;
+mod ready;
 mod report;
 mod scene;
 mod train;

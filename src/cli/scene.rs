@@ -7,12 +7,12 @@ use clap::Subcommand;
 
 use super::building::{For, Program, folders_of, whole_registry};
 use super::error::CliError;
-use super::print;
+use super::{print, ready};
 
 /// Check scenes, or print templates for them.
 #[derive(Subcommand)]
 pub enum SceneCommand {
-    /// Report every mistake of the given scenes, with its place; nothing is run
+    /// Report every mistake of the given scenes, with its place, and what `train` would refuse here; nothing is run
     Check {
         /// The scenes' RON files
         #[arg(required = true)]
@@ -41,7 +41,9 @@ impl SceneCommand {
                 let mut wrong = 0;
                 for path in scenes {
                     let checked = program.read_scene(path, &[]).and_then(|scene| {
-                        program.app(&scene, scene.seed, folders_of(path), For::Looking)
+                        let folders = folders_of(path);
+                        let app = program.app(&scene, scene.seed, folders, For::Looking)?;
+                        ready::check(&app, &scene)
                     });
                     match checked {
                         Ok(_) => print(&format!("{}: good", path.display())),

@@ -6,27 +6,28 @@ use std::sync::Mutex;
 use std::thread;
 
 use bevy_app::{App, AppExit};
-use bevy_ecs::schedule::Schedules;
 use clap::Args;
 
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
+use super::ready::{
+    WHERE_FILES_ARE, check_that_environments_are_there, check_that_it_learns, environments_of,
+};
 use super::{INTERRUPTED, print, words_of};
 use crate::app::warn_of_metrics_that_never_came;
 use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
     default_run_folder, finish_writing,
 };
-use crate::collect::{Environments, StepResults};
-use crate::data::{ExperiencePlugin, MinibatchPlugin, RolloutPlugin, SharedDataset, preload};
+use crate::data::{SharedDataset, preload};
 use crate::env::registry;
-use crate::evaluate::{Episodes, Evaluation};
+use crate::evaluate::Episodes;
 use crate::learner::ComputeDevice;
 use crate::nn::set_threads;
 use crate::report::console::Console;
 use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress, nothing_learned};
 use crate::scene::Scene;
-use crate::schedule::{EndNow, Learn, Outcome, Training, request_stop, with_causes};
+use crate::schedule::{EndNow, Outcome, Training, request_stop, with_causes};
 
 /// Train a scene.
 ///
@@ -188,10 +189,7 @@ impl Train {
         let mut app = program.app(scene, scene.seed, folders, For::Training(progress))?;
         // Before the folder is made: a file that cannot be read leaves nothing behind.
         let dataset = preload(app.world()).map_err(|error| {
-            let help = error.is_missing_file().then(|| {
-                "a relative path is looked for in the working directory and in the scene's folder"
-                    .to_owned()
-            });
+            let help = error.is_missing_file().then(|| WHERE_FILES_ARE.to_owned());
             scene.problem(error.setting(), with_causes(&error), help)
         })?;
         check_that_it_learns(&app, scene, dataset.is_some())?;
@@ -361,54 +359,6 @@ impl TrainingRun {
                 .and_then(|checkpoints| checkpoints.best.clone()),
         })
     }
-}
-
-/// Refuses a scene that has nothing to learn with or from.
-fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Result<(), CliError> {
-    let schedules = app.world().resource::<Schedules>();
-    if schedules
-        .get(Learn)
-        .is_none_or(|learn| learn.systems_len() == 0)
-    {
-        let help = "add an algorithm; `yarak list algorithms` names them";
-        let problem = scene.problem("plugins", "nothing in this scene learns", Some(help.into()));
-        return Err(problem.into());
-    }
-    let learns_from_experience =
-        app.is_plugin_added::<ExperiencePlugin>() || app.is_plugin_added::<RolloutPlugin>();
-    if !has_dataset && learns_from_experience {
-        if app.world().contains_resource::<StepResults>() {
-            return Ok(());
-        }
-        let message = "the algorithm learns from experience, and the scene has neither `Environments` nor a `Dataset`";
-        let help = "add Environments(env: \"Pendulum-v1\"), or Dataset(path: \"file.hdf5\")";
-        return Err(scene.problem("plugins", message, Some(help.into())).into());
-    }
-    if !has_dataset && app.is_plugin_added::<MinibatchPlugin>() {
-        let message = "the algorithm learns from data, and the scene has no `Dataset`";
-        let help = "add Dataset(path: \"file.hdf5\")";
-        return Err(scene.problem("plugins", message, Some(help.into())).into());
-    }
-    Ok(())
-}
-
-/// An environment may need what this machine does not have.
-fn check_that_environments_are_there(scene: &Scene) -> Result<(), CliError> {
-    for (setting, env) in environments_of(scene) {
-        if let Err(error) = registry::check(env) {
-            return Err(scene.problem(setting, error.to_string(), None).into());
-        }
-    }
-    Ok(())
-}
-
-/// The environments that a scene names, and by which settings.
-fn environments_of(scene: &Scene) -> impl Iterator<Item = (&'static str, &str)> {
-    let learned_in = scene.settings::<Environments>();
-    let learned_in = learned_in.map(|settings| ("Environments.env", &*settings.env));
-    let played_in = scene.settings::<Evaluation>();
-    let played_in = played_in.map(|settings| ("Evaluation.env", &*settings.env));
-    learned_in.into_iter().chain(played_in)
 }
 
 fn write_manifest(

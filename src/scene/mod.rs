@@ -56,7 +56,7 @@ pub use document::Scene;
 pub(crate) use foreign_names::{check_metric, metric as foreign_metric};
 pub use keywords::Keywords;
 pub(crate) use nearest::suggestion;
-pub use order::{OrderEdit, OrderName};
+pub use order::{InsertedStep, OrderChange, OrderEdit, OrderName};
 pub use problem::{Problem, Problems};
 pub use registry::{AppSceneExt, RegistryError, SceneEntry, SceneRegistry};
 pub use settings::{AlreadyAdded, AnySettings, FieldProblems, PluginKind, Settings};

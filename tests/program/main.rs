@@ -11,6 +11,7 @@ mod metric_names;
 mod observations;
 mod offline_family;
 mod online;
+mod order;
 mod pictures;
 mod policies;
 mod resume;
