@@ -23,9 +23,11 @@ mod graph;
 mod list;
 mod new;
 mod order;
+mod playing;
 mod ready;
 mod report;
 mod scene;
+mod scores;
 mod train;
 
 use std::any::Any;

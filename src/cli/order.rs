@@ -77,7 +77,9 @@ pub fn check(
         match number.and_then(|number| scene.order.get(number)) {
             Some(edit) => {
                 let (message, help) = in_scenes_words(error, edit);
-                problems.push(edit.slot().problem(message, help));
+                let about_step = matches!(error, ScheduleError::NotBrought { .. });
+                let place = edit.step().filter(|_| about_step);
+                problems.push(place.unwrap_or(edit.slot()).problem(message, help));
             }
             None => elsewhere.push(error.to_string()),
         }
@@ -132,6 +134,12 @@ fn in_scenes_words(error: &ScheduleError, edit: &OrderEdit) -> (String, Option<S
                     "put a step that writes `{resource}` before it; `yarak list steps` says what each step writes"
                 ),
             }),
+        ),
+        ScheduleError::NeverWritten { schedule, resource } => (
+            format!(
+                "after this edit no step of `{schedule}` writes `{resource}`, so nothing that counts on it would ever run"
+            ),
+            Some("put steps of your own into slots of their own: InsertAfter(First, with: \"step::name\")".to_owned()),
         ),
         ScheduleError::NotBrought { step, resources } => (
             format!("the step `{step}` needs {resources}, and no plugin of this scene brings that"),

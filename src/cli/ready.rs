@@ -6,7 +6,7 @@ use bevy_ecs::schedule::Schedules;
 use super::error::CliError;
 use crate::collect::{Environments, StepResults};
 use crate::data::{Dataset, ExperiencePlugin, MinibatchPlugin, RolloutPlugin, missing_file};
-use crate::env::registry;
+use crate::env::{gymnasium, registry};
 use crate::evaluate::Evaluation;
 use crate::scene::Scene;
 use crate::schedule::{Learn, with_causes};
@@ -68,6 +68,30 @@ pub fn check_that_environments_are_there(scene: &Scene) -> Result<(), CliError> 
         }
     }
     Ok(())
+}
+
+/// An environment of Python's in which the run is evaluated and does not learn would start, and fail, at the first evaluation: it is
+/// made once before.
+///
+/// # Errors
+/// Why it does not start.
+pub fn check_that_evaluation_starts(scene: &Scene) -> Result<(), CliError> {
+    let Some(evaluation) = scene.settings::<Evaluation>() else {
+        return Ok(());
+    };
+    let learned_in = scene.settings::<Environments>();
+    if !evaluation.env.starts_with(gymnasium::PREFIX)
+        || learned_in.is_some_and(|settings| settings.env == evaluation.env)
+    {
+        return Ok(());
+    }
+    let kwargs = evaluation.kwargs.clone().unwrap_or_default();
+    match registry::make_with(&evaluation.env, 1, &kwargs) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(scene
+            .problem("Evaluation.env", with_causes(&error), None)
+            .into()),
+    }
 }
 
 /// The environments that a scene names, and by which settings.

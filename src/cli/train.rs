@@ -10,9 +10,12 @@ use clap::Args;
 
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
+use super::playing::{Played, best_on_fresh_episodes, first_seed};
 use super::ready::{
-    WHERE_FILES_ARE, check_that_environments_are_there, check_that_it_learns, environments_of,
+    WHERE_FILES_ARE, check_that_environments_are_there, check_that_evaluation_starts,
+    check_that_it_learns, environments_of,
 };
+use super::scores::{Scores, over_seeds};
 use super::{INTERRUPTED, print, words_of};
 use crate::app::warn_of_metrics_that_never_came;
 use crate::checkpoint::{
@@ -21,7 +24,7 @@ use crate::checkpoint::{
 };
 use crate::data::{SharedDataset, preload};
 use crate::env::registry;
-use crate::evaluate::Episodes;
+use crate::evaluate::{Episodes, Evaluation};
 use crate::learner::ComputeDevice;
 use crate::nn::set_threads;
 use crate::report::console::Console;
@@ -31,8 +34,8 @@ use crate::schedule::{EndNow, Outcome, Training, request_stop, with_causes};
 
 /// Train a scene.
 ///
-/// Everything the run leaves is in one folder: the resolved scene, a manifest, metrics, checkpoints. Ctrl-C finishes the
-/// step, saves, and says how to resume.
+/// Everything the run leaves is in one folder: the resolved scene, a manifest, metrics, checkpoints, scores. Ctrl-C finishes the
+/// step, saves, and says how to resume. Returns are means, ± their standard errors.
 #[derive(Args)]
 pub struct Train {
     /// The scene's RON file
@@ -83,10 +86,7 @@ fn stop_on_signals() -> Result<(), CliError> {
 struct Ended {
     outcome: Outcome,
     folder: PathBuf,
-    last: Option<(u64, f64)>,
-    best: Best,
-    /// The metric of the best checkpoint.
-    watched: Option<String>,
+    scores: Scores,
 }
 
 impl Train {
@@ -112,8 +112,7 @@ impl Train {
         let threads = self.threads.map_or(cores, |threads| threads as usize);
         let ended = if scene.seeds.is_empty() {
             set_threads(threads);
-            let learner = self.prepare(program, &scene, &folder, &console, "")?;
-            vec![learner.train()?]
+            vec![self.train_one(program, &scene, &folder, &console, "")?]
         } else {
             self.train_seeds(program, &scene, &folder, &console, threads)?
         };
@@ -157,9 +156,7 @@ impl Train {
                             return;
                         };
                         let folder = folder.join(name);
-                        let ended = self
-                            .prepare(program, scene, &folder, console, name)
-                            .and_then(TrainingRun::train);
+                        let ended = self.train_one(program, scene, &folder, console, name);
                         locked(&results).push((scene.seed, ended));
                     }
                 });
@@ -170,6 +167,31 @@ impl Train {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         results.sort_by_key(|(seed, _)| scene.seeds.iter().position(|there| there == seed));
         results.into_iter().map(|(_, ended)| ended).collect()
+    }
+
+    /// Trains one learner, and scores it.
+    fn train_one(
+        &self,
+        program: &Program,
+        scene: &Scene,
+        folder: &Path,
+        console: &Console,
+        name: &str,
+    ) -> Result<Ended, CliError> {
+        let learner = self.prepare(program, scene, folder, console, name)?;
+        let mut ended = learner.train()?;
+        if ended.outcome == Outcome::Finished && ended.scores.last.is_some() {
+            let folders = folders_of(&self.scene);
+            // What was learned is saved, whatever becomes of this.
+            match best_on_fresh_episodes(program, scene, folders, folder) {
+                Ok(fresh) => ended.scores.fresh = fresh,
+                Err(error) => console.message(&format!(
+                    "warning: the best checkpoint was not played on fresh episodes: {error}"
+                )),
+            }
+            ended.scores.write(folder)?;
+        }
+        Ok(ended)
     }
 
     /// Builds a learner: its app, its folder, and the checkpoint that it goes on from.
@@ -194,6 +216,7 @@ impl Train {
         })?;
         check_that_it_learns(&app, scene, dataset.is_some())?;
         check_that_environments_are_there(scene)?;
+        check_that_evaluation_starts(scene)?;
         let resolved = scene.to_ron();
         let differences = |old: &str| {
             let old = program
@@ -234,46 +257,28 @@ impl Train {
             path: folder.to_path_buf(),
             resumed_from,
         });
+        let evaluation = scene.settings::<Evaluation>();
+        let first_seed = evaluation.map_or(0, |it| first_seed(scene, it, it.episodes));
         Ok(TrainingRun {
             app,
             folder: opened.folder,
             dataset,
             finished,
+            first_seed,
         })
     }
 
     /// Says how it went: the scores on standard output, the rest on standard error.
     fn conclude(&self, ended: &[Ended]) -> AppExit {
-        let mut interrupted = false;
-        let mut scores = Vec::new();
+        let interrupted = ended.iter().any(|run| run.outcome == Outcome::Interrupted);
         for run in ended {
-            let folder = run.folder.display();
-            if run.outcome == Outcome::Interrupted {
-                interrupted = true;
-            }
-            if let Some((step, score)) = run.last {
-                scores.push(score);
-                let mut line = format!("{folder}: evaluate/return {score:.1} at step {step}");
-                if let Some(best) = run.best.value {
-                    let step = run.best.step;
-                    line.push_str(&match run.watched.as_deref() {
-                        Some("evaluate/return") | None => {
-                            format!(", best {best:.1} at step {step}")
-                        }
-                        Some(metric) => format!("; best {metric} {best} at step {step}"),
-                    });
-                }
-                print(&line);
+            if let Some(line) = run.scores.line() {
+                print(&format!("{}: {line}", run.folder.display()));
             }
         }
-        if scores.len() > 1 {
-            let n = scores.len() as f64;
-            let mean = scores.iter().sum::<f64>() / n;
-            let squares = scores.iter().map(|score| (score - mean).powi(2));
-            let std = (squares.sum::<f64>() / n).sqrt();
-            print(&format!(
-                "evaluate/return {mean:.1} ± {std:.1} over {n} seeds"
-            ));
+        let scores: Vec<&Scores> = ended.iter().map(|run| &run.scores).collect();
+        for line in over_seeds(&scores) {
+            print(&line);
         }
         if interrupted {
             eprintln!("interrupted; go on with the same command and `--resume auto`");
@@ -292,6 +297,8 @@ struct TrainingRun {
     dataset: Option<SharedDataset>,
     /// All of its steps were taken by an earlier process.
     finished: bool,
+    /// The seed of the first episode of each evaluation.
+    first_seed: u64,
 }
 
 impl TrainingRun {
@@ -300,9 +307,7 @@ impl TrainingRun {
             return Ok(Ended {
                 outcome: Outcome::Finished,
                 folder: self.folder.path().to_path_buf(),
-                last: None,
-                best: Best::default(),
-                watched: None,
+                scores: Scores::default(),
             });
         }
         let app = &mut self.app;
@@ -346,17 +351,24 @@ impl TrainingRun {
             warn_of_metrics_that_never_came(world);
         }
         let step = world.resource::<Reported>().step;
-        let last = world
-            .get_resource::<Episodes>()
-            .and_then(Episodes::mean_return);
-        Ok(Ended {
-            outcome,
-            folder,
-            last: last.map(|score| (step, score)),
-            best: world.get_resource::<Best>().copied().unwrap_or_default(),
+        let episodes = world.get_resource::<Episodes>().cloned();
+        let last = episodes.filter(|episodes| !episodes.0.is_empty());
+        let scores = Scores {
+            last: last.map(|episodes| Played {
+                step,
+                seed: self.first_seed,
+                episodes,
+            }),
             watched: world
                 .get_resource::<Checkpoints>()
                 .and_then(|checkpoints| checkpoints.best.clone()),
+            best: world.get_resource::<Best>().copied().unwrap_or_default(),
+            fresh: None,
+        };
+        Ok(Ended {
+            outcome,
+            folder,
+            scores,
         })
     }
 }

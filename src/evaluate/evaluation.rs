@@ -110,9 +110,10 @@ impl Plugin for Evaluation {
 const EVALUATE: &str = "evaluate/";
 
 /// The metrics of an evaluation; the last in environments whose reference scores are known.
-pub const EVALUATION_METRICS: [&str; 4] = [
+pub const EVALUATION_METRICS: [&str; 5] = [
     "evaluate/return",
     "evaluate/return_std",
+    "evaluate/return_standard_error",
     "evaluate/length",
     "evaluate/normalized_score",
 ];
@@ -186,6 +187,22 @@ impl Episodes {
             .iter()
             .map(|score| (score.total_reward - mean).powi(2));
         Some((squares.sum::<f64>() / self.0.len() as f64).sqrt())
+    }
+
+    /// The standard error of the mean return; `None` with fewer than two episodes, which say nothing of it.
+    ///
+    /// ```
+    /// use yarak::evaluate::{Episodes, Score};
+    ///
+    /// let score = |total_reward| Score { total_reward, length: 1, is_cut: false };
+    /// let episodes = Episodes(vec![score(1.0), score(2.0), score(3.0), score(4.0)]);
+    /// // The sample deviation is sqrt(5/3), of four episodes:
+    /// assert!((episodes.standard_error().unwrap() - (5.0_f64 / 3.0 / 4.0).sqrt()).abs() < 1e-15);
+    /// assert_eq!(Episodes(vec![score(1.0)]).standard_error(), None);
+    /// ```
+    pub fn standard_error(&self) -> Option<f64> {
+        let others = self.0.len().checked_sub(1).filter(|others| *others > 0)?;
+        Some(self.std_of_returns()? / (others as f64).sqrt())
     }
 }
 
@@ -459,6 +476,9 @@ fn record_scores(
     let lengths: u64 = episodes.0.iter().map(|score| score.length).sum();
     metrics.record_number("evaluate/return", mean);
     metrics.record_number("evaluate/return_std", std);
+    if let Some(error) = episodes.standard_error() {
+        metrics.record_number("evaluate/return_standard_error", error);
+    }
     metrics.record_number("evaluate/length", lengths as f64 / episodes.0.len() as f64);
     if let Some(reference) = reference_scores(&evaluation.env) {
         metrics.record_number("evaluate/normalized_score", reference.normalized(mean));

@@ -316,6 +316,8 @@ pub(super) fn take_systems<S: ScheduleLabel + Clone>(
     if removed > 0 {
         return Ok(());
     }
+    // What earlier edits took away counts as empty once the schedule is built again.
+    let _ = schedule.initialize(world);
     let order = order_of::<S>(world)?;
     let filled: Vec<&str> = order
         .slots()

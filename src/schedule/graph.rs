@@ -179,8 +179,8 @@ pub(crate) fn learn_steps(world: &World) -> Vec<LearnStep> {
         .collect()
 }
 
-/// A system of [`Learn`], where it is, and what it touches.
-pub(super) struct LearnSystem {
+/// A system of a schedule, where it is, and what it touches.
+pub(super) struct PlacedSystem {
     /// Its slot; `None` where it is in none.
     pub slot: Option<String>,
     /// Its name.
@@ -189,12 +189,12 @@ pub(super) struct LearnSystem {
     pub touched: Touched,
 }
 
-/// The systems of [`Learn`] in a finished app, in the order in which they run.
-pub(super) fn learn_systems(world: &World) -> Vec<LearnSystem> {
+/// The systems of a schedule in a finished app, in the order in which they run.
+pub(super) fn placed_systems<S: ScheduleLabel>(world: &World, label: S) -> Vec<PlacedSystem> {
     let schedules = world.get_resource::<Schedules>();
     let (Some(order), Some(schedule)) = (
-        world.get_resource::<SlotOrder<Learn>>(),
-        schedules.and_then(|schedules| schedules.get(Learn)),
+        world.get_resource::<SlotOrder<S>>(),
+        schedules.and_then(|schedules| schedules.get(label)),
     ) else {
         return Vec::new();
     };
@@ -209,7 +209,7 @@ pub(super) fn learn_systems(world: &World) -> Vec<LearnSystem> {
         })
     };
     systems
-        .map(|(key, system)| LearnSystem {
+        .map(|(key, system)| PlacedSystem {
             slot: slot_of(key).map(|slot| slot.name.clone()),
             name: short_path(&system.system().name().to_string()),
             touched: touched(system),

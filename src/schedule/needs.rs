@@ -11,20 +11,29 @@ use bevy_ecs::component::ComponentId;
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{InternedScheduleLabel, Schedules, SystemKey};
 
-use super::graph::{Touched, learn_systems, resource_name, touched};
-use super::{Learn, ScheduleError, TrainingSchedule};
+use super::graph::{PlacedSystem, Touched, placed_systems, resource_name, touched};
+use super::{Learn, ScheduleError, TrainingSchedule, Validate};
 
-/// The resources that have no value before a step of [`Learn`] writes one.
+/// The resources that a schedule's own steps fill for its other steps.
 #[derive(Resource, Default)]
-struct WrittenByLearn(Vec<TypeId>);
+struct Filled {
+    /// In [`Learn`] and in [`Validate`], before a step there reads them.
+    before_read: Vec<TypeId>,
+    /// In [`Learn`], or nothing is learned.
+    always: Vec<TypeId>,
+}
 
-/// Says that `R` is filled by a step of [`Learn`], such as a minibatch by the step that draws it: an order in which another
-/// step reads it first is refused.
+/// Says that `R` is filled by a step of [`Learn`], and by one of [`Validate`] for its own steps, such as a minibatch by the step
+/// that draws it: an order in which another step reads it first is refused.
 pub(crate) fn written_before_read<R: Resource>(app: &mut App) {
-    let mut written = app.world_mut().get_resource_or_init::<WrittenByLearn>();
-    if !written.0.contains(&TypeId::of::<R>()) {
-        written.0.push(TypeId::of::<R>());
-    }
+    let mut filled = app.world_mut().get_resource_or_init::<Filled>();
+    filled.before_read.push(TypeId::of::<R>());
+}
+
+/// Says that a step of [`Learn`] has to write `R`, such as a tick that conditions count on: an order without one is refused.
+pub(super) fn written_always<R: Resource>(app: &mut App) {
+    let mut filled = app.world_mut().get_resource_or_init::<Filled>();
+    filled.always.push(TypeId::of::<R>());
 }
 
 /// The systems that came by name: which schedule, which system, the step's name, and the number of the edit.
@@ -67,7 +76,7 @@ pub(super) fn touched_by_plugins(world: &mut World) -> HashSet<ComponentId> {
 /// What is missing in the finished schedules.
 pub(super) fn check(world: &World, by_plugins: &HashSet<ComponentId>) -> Vec<ScheduleError> {
     let mut errors = not_brought(world, by_plugins);
-    errors.extend(read_before_written(world));
+    errors.extend(unfilled(world));
     errors
 }
 
@@ -120,43 +129,67 @@ fn comes_with_a_plugin(world: &World, id: ComponentId) -> bool {
     name.starts_with("yarak::plugins::") || (name.starts_with("yarak::") && name.contains('<'))
 }
 
-/// Steps of [`Learn`] that read what is written later or not at all.
-fn read_before_written(world: &World) -> Vec<ScheduleError> {
-    let Some(written) = world.get_resource::<WrittenByLearn>() else {
+fn unfilled(world: &World) -> Vec<ScheduleError> {
+    let Some(filled) = world.get_resource::<Filled>() else {
         return Vec::new();
     };
-    let systems = learn_systems(world);
+    let id_of = |id: &TypeId| world.components().get_id(*id);
+    let (learn, validate) = (
+        placed_systems(world, Learn),
+        placed_systems(world, Validate),
+    );
     let mut errors = Vec::new();
-    for id in &written.0 {
-        let Some(id) = world.components().get_id(*id) else {
-            continue;
-        };
+    for id in filled.before_read.iter().filter_map(id_of) {
         // Somebody put a value there by hand.
         if world.contains_resource_by_id(id) {
             continue;
         }
-        let writer = systems.iter().position(|system| match &system.touched {
-            Touched::World => true,
-            Touched::Resources { writes, .. } => writes.contains(&id),
-        });
-        let reader = systems.iter().position(|system| match &system.touched {
-            Touched::World => false,
-            Touched::Resources { reads, .. } => reads.contains(&id),
-        });
-        let Some(reader) = reader.filter(|reader| writer.is_none_or(|writer| writer > *reader))
-        else {
-            continue;
-        };
-        let slot_of = |place: usize| systems[place].slot.clone();
-        errors.push(ScheduleError::ReadBeforeWritten {
-            schedule: super::order::short_name::<Learn>(),
-            slot: slot_of(reader).unwrap_or_else(|| "none".to_owned()),
-            reader: systems[reader].name.clone(),
-            resource: resource_name(world, id).unwrap_or_default(),
-            writer: writer.and_then(slot_of),
-        });
+        for (schedule, systems) in [
+            (TrainingSchedule::Learn, &learn),
+            (TrainingSchedule::Validate, &validate),
+        ] {
+            let error = read_before_written(world, schedule, systems, id);
+            errors.extend(error.filter(|error| !errors.contains(error)));
+        }
+    }
+    for id in filled.always.iter().filter_map(id_of) {
+        if !learn.iter().any(|system| writes(system, id)) {
+            errors.push(ScheduleError::NeverWritten {
+                schedule: TrainingSchedule::Learn.to_string(),
+                resource: resource_name(world, id).unwrap_or_default(),
+            });
+        }
     }
     errors
+}
+
+fn writes(system: &PlacedSystem, id: ComponentId) -> bool {
+    match &system.touched {
+        Touched::World => true,
+        Touched::Resources { writes, .. } => writes.contains(&id),
+    }
+}
+
+fn read_before_written(
+    world: &World,
+    schedule: TrainingSchedule,
+    systems: &[PlacedSystem],
+    id: ComponentId,
+) -> Option<ScheduleError> {
+    let writer = systems.iter().position(|system| writes(system, id));
+    let reader = systems.iter().position(|system| match &system.touched {
+        Touched::World => false,
+        Touched::Resources { reads, .. } => reads.contains(&id),
+    });
+    let reader = reader.filter(|reader| writer.is_none_or(|writer| writer > *reader))?;
+    let slot_of = |place: usize| systems[place].slot.clone();
+    Some(ScheduleError::ReadBeforeWritten {
+        schedule: schedule.to_string(),
+        slot: slot_of(reader).unwrap_or_else(|| "none".to_owned()),
+        reader: systems[reader].name.clone(),
+        resource: resource_name(world, id).unwrap_or_default(),
+        writer: writer.and_then(slot_of),
+    })
 }
 
 fn listed(names: &[String]) -> String {

@@ -82,6 +82,16 @@ pub enum ScheduleError {
         /// The slot of a later step that writes it.
         writer: Option<String>,
     },
+    /// No step writes what the schedule's conditions count on.
+    #[error(
+        "no step of `{schedule}` writes `{resource}`, so nothing that counts on it would ever run: leave the step in slot `First` that does"
+    )]
+    NeverWritten {
+        /// The schedule.
+        schedule: String,
+        /// The resource.
+        resource: String,
+    },
     /// A step that was inserted by name needs resources that no plugin of the app brings.
     #[error("the step `{step}` needs {resources}, and no plugin here brings that")]
     NotBrought {

@@ -82,7 +82,15 @@ impl TrainingSchedule {
 
 impl fmt::Display for TrainingSchedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.pad(match self {
+            Self::Collect => "Collect",
+            Self::Prepare => "Prepare",
+            Self::Learn => "Learn",
+            Self::Validate => "Validate",
+            Self::Evaluate => "Evaluate",
+            Self::Report => "Report",
+            Self::Save => "Save",
+        })
     }
 }
 

@@ -1,18 +1,30 @@
 //! A scene's `order`: what would not run is refused before anything is started, at its line and in the words of scenes.
 
-use crate::room::{Room, TINY, with_dataset};
+use crate::room::{Room, with_dataset};
 
-/// The tiny scene with these edits, one a line, from line 26 on.
+/// A scene with these edits, one a line, from line 11 on.
 fn with_order(room: &Room, edits: &[&str]) {
-    let scene = with_dataset(TINY);
-    let end = scene.rfind(')').unwrap();
     let edits: String = edits
         .iter()
         .map(|edit| format!("        {edit},\n"))
         .collect();
-    let scene = format!("{}    order: [\n{edits}    ],\n)\n", &scene[..end]);
-    assert_eq!(scene.lines().nth(24), Some("    order: ["));
-    room.write("scene.ron", &scene);
+    let small = "(encoder: Mlp(hidden_sizes: [8]))";
+    let scene = format!(
+        "Scene(
+    name: \"order\",
+    steps: 300,
+    plugins: [
+        Dataset(path: \"DATASET\", validation: 0.2),
+        Td3Bc(minibatch: (batch_size: 16), critic: {small}, actor: {small}),
+        Validation(every: 100),
+        Checkpoints(every: 100),
+    ],
+    order: [
+{edits}    ],
+)
+"
+    );
+    room.write("scene.ron", &with_dataset(&scene));
 }
 
 #[test]
@@ -22,7 +34,7 @@ fn an_order_that_would_not_run_is_refused_with_its_line_by_check_graph_and_train
         (
             &["Remove(Sample)"][..],
             &[
-                "scene.ron:26:16: error: order: after this edit `td3::update_critic` in slot `Critic` reads `Batch`, which nothing before it has written",
+                "scene.ron:11:16: error: order: after this edit `td3::update_critic` in slot `Critic` reads `Batch`, which nothing before it has written",
                 "help: put a step that writes `Batch` before it",
             ][..],
         ),
@@ -32,41 +44,55 @@ fn an_order_that_would_not_run_is_refused_with_its_line_by_check_graph_and_train
                 "MoveAfter(Sample, after: Critic)",
             ],
             &[
-                "scene.ron:27:19: error: order: after this edit `td3::update_critic`",
+                "scene.ron:12:19: error: order: after this edit `td3::update_critic`",
                 "help: slot `Sample` writes it, later: MoveBefore(Sample, before: Critic)",
             ],
         ),
         (
             &["Replace(Critic, with: \"dqn::update_critic\")"],
             &[
-                "scene.ron:26:17: error: order: the step `dqn::update_critic` needs `Dqn`, and no plugin of this scene brings that",
+                "scene.ron:11:31: error: order: the step `dqn::update_critic` needs `Dqn`, and no plugin of this scene brings that",
                 "`yarak list steps`",
             ],
         ),
         (
             &["InsertAfter(Actor, with: \"sac::update_temperature\")"],
-            &["scene.ron:26:21", "`Net<Temperature>`", "`PolicyEntropy`"],
+            &["scene.ron:11:34", "`Net<Temperature>`", "`PolicyEntropy`"],
         ),
         (
             &["Remove(Actor)", "Remove(Actor)"],
             &[
-                "scene.ron:27:16: error: order: nothing runs in slot `Actor` of `Learn`, so there is nothing to remove",
+                "scene.ron:12:16: error: order: nothing runs in slot `Actor` of `Learn`, so there is nothing to remove",
                 "help: to put a step there, write InsertAfter(Actor, with: \"step::name\")",
             ],
         ),
         (
-            &["Remove(Measure)"],
-            &["scene.ron:26:16: error: order: nothing runs in slot `Measure` of `Learn`"],
+            &["Remove(Actor)", "Remove(Measure)"],
+            &[
+                "scene.ron:12:16: error: order: nothing runs in slot `Measure` of `Learn`",
+                "slots in which something runs here: First, Sample, Critic, Targets, Rates",
+            ],
+        ),
+        (
+            &["Remove(First)"],
+            &["scene.ron:11:16: error: order: after this edit no step of `Learn` writes `Tick<"],
+        ),
+        (
+            &["Remove(Sample, in: Validate)"],
+            &[
+                "scene.ron:11:16: error: order: after this edit `td3_bc::",
+                "in slot `Losses` reads `Batch`",
+            ],
         ),
         (
             &["Replace(Last, with: \"bc::clone_behavior\")"],
             &["nothing runs in slot `Last` of `Learn`, so there is nothing to replace"],
         ),
         (
-            &["Remove(Score, in: Evalution)"],
+            &["Remove(Score, in: Evalute)"],
             &[
-                "scene.ron:26:27",
-                "no schedule is called `Evalution`",
+                "scene.ron:11:27",
+                "no schedule is called `Evalute`",
                 "did you mean `Evaluate`?",
             ],
         ),
@@ -76,7 +102,7 @@ fn an_order_that_would_not_run_is_refused_with_its_line_by_check_graph_and_train
                 "InsertAfter(Actor, with: \"bc::clone_behavior\")",
             ],
             &[
-                "scene.ron:27:34",
+                "scene.ron:12:34",
                 "has a slot `bc::clone_behavior` already",
                 "as: Again",
             ],
@@ -108,7 +134,9 @@ fn an_order_names_inserted_steps_again_gives_them_conditions_and_edits_every_sch
             "MoveBefore(\"bc::clone_behavior\", before: Critic)",
             "Remove(Clone)",
             "Replace(Again, with: \"td3_bc::update_actor\")",
-            "Remove(Losses, in: Validate)",
+            "InsertBefore(Gather, with: \"bc::clone_behavior\", in: Save)",
+            "Remove(\"bc::clone_behavior\", in: Save)",
+            "MoveBefore(Prune, before: Write, in: Save)",
         ],
     );
     assert_eq!(
@@ -124,7 +152,10 @@ fn an_order_names_inserted_steps_again_gives_them_conditions_and_edits_every_sch
     };
     assert!(place("\n  bc::clone_behavior\n") < place("\n  Critic"));
     assert!(place("\n  Again  [every(2) of Actor]\n") > place("\n  Clone"));
-    assert!(!drawn.contains("validate"), "{drawn}");
+    assert!(
+        place("\n  Prune") < place("\n  Write\n    plugin::write_snapshot"),
+        "{drawn}"
+    );
     room.yarak("train scene.ron --run whole").ends_with(0);
     // The order is kept with the run, and the run goes on with it.
     room.yarak("train scene.ron --run part --steps 125")
