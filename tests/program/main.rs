@@ -15,6 +15,7 @@ mod order;
 mod pictures;
 mod policies;
 mod resume;
+mod right_or_refused;
 mod room;
 mod scenes;
 mod trainer;
