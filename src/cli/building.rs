@@ -16,7 +16,9 @@ use crate::learner::{ComputeDevice, Seed};
 use crate::networks::TrainsOn;
 use crate::plugins;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
-use crate::scene::{AppSceneExt, PluginKind, Problems, Scene, SceneRegistry, suggestion};
+use crate::scene::{
+    AppSceneExt, PluginKind, Problems, Scene, SceneEntry, SceneRegistry, suggestion,
+};
 use crate::schedule::{
     Clock, FailSaved, Failure, Outcome, StepRegistry, Training, TrainingSchedule, take_failure,
 };
@@ -302,6 +304,12 @@ fn check_scene(
         }
     }
     Ok(problems.into_result()?)
+}
+
+/// The algorithms of a registry.
+pub fn algorithms(registry: &SceneRegistry) -> impl Iterator<Item = &SceneEntry> {
+    let entries = registry.entries().iter();
+    entries.filter(|entry| entry.kind() == PluginKind::Algorithm)
 }
 
 /// The name of the scene's algorithm; none of a scene that is a part of one to come.

@@ -28,6 +28,7 @@ mod ready;
 mod report;
 mod scene;
 mod scores;
+mod template;
 mod train;
 
 use std::any::Any;

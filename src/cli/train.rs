@@ -1,7 +1,7 @@
 //! `yarak train`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
@@ -24,12 +24,14 @@ use crate::checkpoint::{
 };
 use crate::data::{SharedDataset, preload};
 use crate::env::registry;
-use crate::evaluate::{Episodes, Evaluation};
+use crate::evaluate::{Episodes, Evaluation, Validation};
 use crate::learner::ComputeDevice;
 use crate::nn::set_threads;
 use crate::report::console::Console;
-use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress, nothing_learned};
-use crate::scene::Scene;
+use crate::report::{
+    ConsolePlugin, Reported, Reports, RunDirectory, finish_progress, nothing_learned,
+};
+use crate::scene::{Scene, quoted};
 use crate::schedule::{EndNow, Outcome, Training, request_stop, with_causes};
 
 /// Train a scene.
@@ -52,6 +54,15 @@ pub struct Train {
     /// Where to compute
     #[arg(long, value_name = "cpu|cuda[:N]|auto")]
     device: Option<String>,
+    /// Learn from this HDF5 file instead of the scene's
+    #[arg(long, value_name = "FILE")]
+    dataset: Option<String>,
+    /// Give the run this name, and the folder runs/NAME if --run is not given
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Try the scene out: two epochs of three steps, each saved and scored on two episodes, in a new folder for temporary files
+    #[arg(long, conflicts_with_all = ["steps", "run", "resume"])]
+    debug: bool,
     /// Train for so many steps instead of the scene's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
@@ -98,13 +109,23 @@ impl Train {
         let mut overrides = self.overrides.clone();
         overrides.extend(self.steps.map(|steps| format!("steps={steps}")));
         overrides.extend(self.device.iter().map(|device| format!("device={device}")));
+        let dataset = self.dataset.as_ref().map(|file| quoted(file));
+        overrides.extend(dataset.map(|file| format!("Dataset.path={file}")));
+        let name = self.name.as_ref().map(|name| quoted(name));
+        overrides.extend(name.map(|name| format!("name={name}")));
         if !self.seeds.is_empty() {
             overrides.push(format!("seeds={:?}", self.seeds));
         }
-        let scene = program.read_scene(&self.scene, &overrides)?;
-        let folder = match &self.run {
-            Some(folder) => folder.clone(),
-            None => default_run_folder(&self.scene),
+        let mut scene = program.read_scene(&self.scene, &overrides)?;
+        if self.debug {
+            overrides.extend(tried_out(&scene));
+            scene = program.read_scene(&self.scene, &overrides)?;
+        }
+        let folder = match (&self.run, &self.name) {
+            _ if self.debug => temporary_folder()?,
+            (Some(folder), _) => folder.clone(),
+            (None, Some(name)) => folder_of_name(name)?,
+            (None, None) => default_run_folder(&self.scene),
         };
         stop_on_signals()?;
         let console = Console::stderr();
@@ -285,6 +306,45 @@ impl Train {
             return AppExit::from_code(INTERRUPTED);
         }
         AppExit::Success
+    }
+}
+
+/// What `--debug` overrides: two epochs of three steps, whatever is done every so often done at the end of each.
+fn tried_out(scene: &Scene) -> Vec<String> {
+    let mut overrides = vec!["steps=6".to_owned()];
+    let every = [
+        ("Evaluation", scene.settings::<Evaluation>().is_some()),
+        ("Validation", scene.settings::<Validation>().is_some()),
+        ("Checkpoints", scene.settings::<Checkpoints>().is_some()),
+        ("Reports", scene.settings::<Reports>().is_some()),
+    ];
+    let every = every.iter().filter(|(_, is_there)| *is_there);
+    overrides.extend(every.map(|(plugin, _)| format!("{plugin}.every=3")));
+    if scene.settings::<Evaluation>().is_some() {
+        overrides.push("Evaluation.episodes=2".to_owned());
+    }
+    overrides
+}
+
+/// A new folder among the machine's temporary files; what is in it stays to be looked at.
+fn temporary_folder() -> Result<PathBuf, CliError> {
+    let folder = tempfile::Builder::new().prefix("yarak-debug-").tempdir();
+    let folder = folder.map_err(|error| {
+        CliError::failed(format!(
+            "no folder for temporary files can be made: {error}"
+        ))
+    })?;
+    Ok(folder.keep())
+}
+
+/// `runs/NAME`.
+fn folder_of_name(name: &str) -> Result<PathBuf, CliError> {
+    let mut parts = Path::new(name).components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(_)), None) => Ok(Path::new("runs").join(name)),
+        _ => Err(CliError::input(format!(
+            "--name {name:?}: a run's folder cannot be called this; give the folder with --run DIR"
+        ))),
     }
 }
 

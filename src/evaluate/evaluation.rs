@@ -95,7 +95,10 @@ impl Plugin for Evaluation {
             .init_resource::<Episodes>()
             .run_every(Evaluate, self.every)
             .makes_metrics(EVALUATE)
-            .add_systems(PreStartup, (check_goal.after(load_dataset), report_seeds))
+            .add_systems(
+                PreStartup,
+                (check_acting, check_goal.after(load_dataset), report_seeds),
+            )
             .add_systems(
                 Evaluate,
                 (
@@ -246,6 +249,14 @@ pub enum EvaluationError {
         /// What is wrong.
         error: ScaleError,
     },
+}
+
+/// Before the first step: an algorithm says which network acts when it is added.
+fn check_acting(acting: Option<Res<Acting>>) -> Result<(), BevyError> {
+    match acting {
+        Some(_) => Ok(()),
+        None => Err(InputError::new(EvaluationError::NoPolicy).into()),
+    }
 }
 
 /// A policy that needs a goal is given one, or the run ends before its first step.

@@ -55,6 +55,7 @@ pub(crate) use choice::{Choice, Choices, read_settings};
 pub use document::Scene;
 pub(crate) use foreign_names::{check_metric, metric as foreign_metric};
 pub use keywords::Keywords;
+pub(crate) use leaf::quoted;
 pub(crate) use nearest::suggestion;
 pub use order::{InsertedStep, OrderChange, OrderEdit, OrderName};
 pub use problem::{Problem, Problems};

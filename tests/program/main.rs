@@ -18,5 +18,6 @@ mod resume;
 mod right_or_refused;
 mod room;
 mod scenes;
+mod templates;
 mod trainer;
 mod video;

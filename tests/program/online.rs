@@ -7,7 +7,7 @@ use std::time::Instant;
 use yarak::env::registry;
 
 use crate::resume::{assert_same_end, cut_after, kill_again_and_again};
-use crate::room::{Room, checkpoint, copy, named, reports, wait_until};
+use crate::room::{Room, checkpoint, copy, named, reports, wait_until, with_dataset};
 
 /// A scene that begins to learn after 60 steps, has episodes of 20 steps, and whose replay buffer is full after 150. What is
 /// saved every 25 steps lies before, on and after all of these.
