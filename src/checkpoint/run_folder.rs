@@ -277,8 +277,8 @@ fn reached_nothing(path: &Path, names: &[String]) -> bool {
     let of_a_beginning =
         |name: &String| begun.contains(&&**name) || name.starts_with("events.out.tfevents");
     let no_report = fs::metadata(path.join("metrics.jsonl")).map_or(true, |file| file.len() == 0);
-    let no_checkpoint =
-        fs::read_dir(path.join(CHECKPOINTS)).map_or(true, |mut steps| steps.next().is_none());
+    // The lock of a writer that never wrote is no checkpoint.
+    let no_checkpoint = contents(&path.join(CHECKPOINTS)).is_ok_and(|names| names.is_empty());
     names.iter().any(|name| name == SCENE)
         && names.iter().all(of_a_beginning)
         && no_report

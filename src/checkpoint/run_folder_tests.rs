@@ -113,6 +113,7 @@ fn a_run_that_reached_nothing_does_not_block_the_next() {
         fs::write(at("metrics.jsonl"), "").unwrap();
         fs::write(at("events.out.tfevents.1.here.2"), "header").unwrap();
         fs::create_dir_all(at(CHECKPOINTS)).unwrap();
+        fs::write(at(CHECKPOINTS).join(LOCK), "process 1").unwrap();
     };
     begin();
     let opened = open(root.path(), "never").unwrap();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bevy_app::{App, PluginGroup, ScheduleRunnerPlugin};
 
 use super::error::CliError;
+use super::order;
 use crate::app::{ConcludePlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
@@ -16,11 +17,10 @@ use crate::networks::TrainsOn;
 use crate::plugins;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
 use crate::scene::{
-    AppSceneExt, OrderEdit, PluginKind, Problems, Scene, SceneRegistry, suggestion,
+    AppSceneExt, PluginKind, Problems, Scene, SceneEntry, SceneRegistry, suggestion,
 };
 use crate::schedule::{
-    AppScheduleExt, Clock, FailSaved, Failure, LearnOrder, NamedEdit, Outcome, ScheduleErrors,
-    StepRegistry, Training, take_failure,
+    Clock, FailSaved, Failure, Outcome, StepRegistry, Training, TrainingSchedule, take_failure,
 };
 
 /// This binary's plugins: ours and those of whoever calls [`run`](super::run).
@@ -90,12 +90,12 @@ impl Program {
     pub fn read_scene(&self, path: &Path, overrides: &[String]) -> Result<Scene, CliError> {
         let app = self.bare_app();
         let scene = Scene::read(path, registry(&app), overrides)?;
-        check_scene(&app, &scene, &self.slots(&scene))?;
+        check_scene(&app, &scene, &self.schedules(&scene))?;
         Ok(scene)
     }
 
-    /// The names of the slots that a scene's `order` can name: those of every run, and those that its plugins add.
-    fn slots(&self, scene: &Scene) -> Vec<String> {
+    /// The schedules with the slots that a scene's `order` can name: those of every run, and those that its plugins add.
+    fn schedules(&self, scene: &Scene) -> Vec<(String, Vec<String>)> {
         let mut app = self.bare_app();
         if !scene.order.is_empty() {
             app.insert_resource(ComputeDevice::cpu())
@@ -107,8 +107,9 @@ impl Program {
             }
             app.finish();
         }
-        let order = app.world().resource::<LearnOrder>();
-        order.names().map(str::to_owned).collect()
+        let slots =
+            |schedule: TrainingSchedule| (schedule.to_string(), schedule.slots(app.world()));
+        TrainingSchedule::ALL.map(slots).into()
     }
 
     /// Reads a resolved scene out of a run's folder.
@@ -122,8 +123,25 @@ impl Program {
     /// Builds the app of a scene for one seed. The schedules exist; nothing is loaded.
     ///
     /// # Errors
-    /// When the device is not there, or the schedule cannot be built.
+    /// When the device is not there, the actions are of the wrong kind, or the schedules cannot be built.
     pub fn app(
+        &self,
+        scene: &Scene,
+        seed: u64,
+        folders: Vec<PathBuf>,
+        purpose: For<'_>,
+    ) -> Result<App, CliError> {
+        let app = self.finished(scene, seed, folders.clone(), purpose)?;
+        check_actions(&app, scene)?;
+        order::check(self, scene, &folders, &app)?;
+        Ok(app)
+    }
+
+    /// The same, with what is wrong with its schedules left in [`ScheduleErrors`](crate::schedule::ScheduleErrors).
+    ///
+    /// # Errors
+    /// When the device is not there.
+    pub fn finished(
         &self,
         scene: &Scene,
         seed: u64,
@@ -177,17 +195,9 @@ impl Program {
         if !app.is_plugin_added::<Reports>() {
             app.add_plugins(Reports::default());
         }
-        for edit in &scene.order {
-            order(&mut app, edit);
-        }
+        order::apply(&mut app, &scene.order);
         app.finish();
         app.cleanup();
-        check_actions(&app, scene)?;
-        let errors = &app.world().resource::<ScheduleErrors>().0;
-        if !errors.is_empty() {
-            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            return Err(CliError::input(lines.join("\nerror: ")));
-        }
         Ok(app)
     }
 }
@@ -230,10 +240,16 @@ pub fn whole_registry(app: &App) -> Result<&SceneRegistry, CliError> {
 }
 
 /// Checks what only the program knows: devices, the names of slots and steps, and what one plugin needs of another.
-fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliError> {
-    let slots: Vec<&str> = slots.iter().map(String::as_str).collect();
+fn check_scene(
+    app: &App,
+    scene: &Scene,
+    schedules: &[(String, Vec<String>)],
+) -> Result<(), CliError> {
     let steps: Vec<&str> = app.world().resource::<StepRegistry>().names().collect();
-    let mut problems = scene.check_order(&slots, &steps).err().unwrap_or_default();
+    let mut problems = scene
+        .check_order(schedules, &steps)
+        .err()
+        .unwrap_or_default();
     if let Err(error) = scene.device.parse::<ComputeDevice>() {
         problems.push(scene.problem("device", error.to_string(), None));
     }
@@ -290,6 +306,12 @@ fn check_scene(app: &App, scene: &Scene, slots: &[String]) -> Result<(), CliErro
     Ok(problems.into_result()?)
 }
 
+/// The algorithms of a registry.
+pub fn algorithms(registry: &SceneRegistry) -> impl Iterator<Item = &SceneEntry> {
+    let entries = registry.entries().iter();
+    entries.filter(|entry| entry.kind() == PluginKind::Algorithm)
+}
+
 /// The name of the scene's algorithm; none of a scene that is a part of one to come.
 fn algorithm<'s>(app: &App, scene: &'s Scene) -> Option<&'s str> {
     let mut names = scene.plugins.iter().map(|plugin| plugin.scene_name());
@@ -315,31 +337,4 @@ fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
         problems.push(scene.problem("Validation", NO_LOSSES, None));
     }
     Ok(problems.into_result()?)
-}
-
-fn order(app: &mut App, edit: &OrderEdit) {
-    let name = |name: &crate::scene::OrderName| name.as_str().to_owned();
-    app.edit_learn(match edit {
-        OrderEdit::Replace { slot, with } => NamedEdit::Replace {
-            slot: name(slot),
-            step: name(with),
-        },
-        OrderEdit::InsertBefore { slot, with } => NamedEdit::InsertBefore {
-            anchor: name(slot),
-            step: name(with),
-        },
-        OrderEdit::InsertAfter { slot, with } => NamedEdit::InsertAfter {
-            anchor: name(slot),
-            step: name(with),
-        },
-        OrderEdit::MoveBefore { slot, before } => NamedEdit::MoveBefore {
-            slot: name(slot),
-            anchor: name(before),
-        },
-        OrderEdit::MoveAfter { slot, after } => NamedEdit::MoveAfter {
-            slot: name(slot),
-            anchor: name(after),
-        },
-        OrderEdit::Remove { slot } => NamedEdit::Remove { slot: name(slot) },
-    });
 }

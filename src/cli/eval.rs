@@ -6,21 +6,21 @@ use bevy_app::AppExit;
 use clap::Args;
 use serde_json::json;
 
-use super::building::{For, Program, failure, folders_of};
+use super::building::{Program, folders_of};
 use super::error::CliError;
+use super::playing::{app_of, first_seed};
 use super::print;
 use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
-use crate::collect::Environments;
 use crate::env::{Environment, registry};
 use crate::evaluate::video::{Video, VideoError};
 use crate::evaluate::{Episodes, Evaluation, Games, MadeWith, reference_scores, watch};
-use crate::learner::{ComputeDevice, Seed};
+use crate::learner::ComputeDevice;
 use crate::memory;
 use crate::scene::Scene;
 
 /// Play episodes with a trained policy, deterministically.
 ///
-/// Of a run, the best checkpoint plays if there is one, else the latest.
+/// Of a run, the best checkpoint plays if there is one, else the latest. The return is a mean, ± its standard error.
 #[derive(Args)]
 pub struct Eval {
     /// A run's folder, or a checkpoint in it such as runs/NAME/checkpoints/step_000020000
@@ -58,8 +58,7 @@ impl Eval {
             .and_then(Path::parent)
             .unwrap_or(Path::new("."));
         let scene_file = run.join("scene.ron");
-        let mut scene = self.read_scene(program, &scene_file)?;
-        scene.steps = snapshot.step;
+        let scene = self.read_scene(program, &scene_file)?;
         let evaluation = scene.settings::<Evaluation>().cloned();
         let evaluation = evaluation.unwrap_or_default();
         let env = self.env.clone().unwrap_or(evaluation.env.clone());
@@ -67,22 +66,15 @@ impl Eval {
             .episodes
             .and_then(|episodes| usize::try_from(episodes).ok())
             .unwrap_or(evaluation.episodes);
-        let training = scene.settings::<Environments>();
-        let training = training.map(|it| it.training_seeds(Seed(scene.seed)));
-        let seed = self.seed.unwrap_or_else(|| {
-            evaluation.first_seed(Seed(scene.seed), episodes, training.as_ref())
-        });
+        let seed = self
+            .seed
+            .unwrap_or_else(|| first_seed(&scene, &evaluation, episodes));
         if let Some(video) = &self.video {
             check_film(video, self.force, &env, seed)?;
         }
         let folders = folders_of(&scene_file);
-        let mut app = program.app(&scene, scene.seed, folders, For::Evaluation(&snapshot))?;
+        let app = app_of(program, &scene, folders, &snapshot)?;
         let step = snapshot.step;
-        // Networks are built and restored; all steps are taken already, so nothing is learned.
-        app.update();
-        if let Some(failure) = failure(&app) {
-            return Err(failure.into());
-        }
         let mut video = Video::default();
         let mut refused = None;
         let look = |index: usize, environment: &dyn Environment| {
@@ -133,6 +125,7 @@ impl Eval {
                 "episodes": returns.len(),
                 "return": mean,
                 "return_std": std,
+                "return_standard_error": episodes.standard_error(),
                 "normalized_score": normalized,
                 "returns": returns,
                 "lengths": lengths,
@@ -152,10 +145,11 @@ impl Eval {
                     score.total_reward, score.length
                 ));
             }
-            let mut line = format!(
-                "return {mean:.2} ± {std:.2} over {} episodes",
-                episodes.0.len()
-            );
+            let mut line = format!("return {mean:.2}");
+            if let Some(error) = episodes.standard_error() {
+                line.push_str(&format!(" ± {error:.2}, standard deviation {std:.2}"));
+            }
+            line.push_str(&format!(", over {} episode(s)", episodes.0.len()));
             if let Some(normalized) = normalized {
                 line.push_str(&format!(", normalized score {normalized:.1}"));
             }

@@ -9,6 +9,7 @@ use super::print;
 use crate::env::{gymnasium, registry as environments};
 use crate::learner::ComputeDevice;
 use crate::scene::{PluginKind, SceneRegistry};
+use crate::schedule::{SLOTS, StepAccess, StepRegistry};
 
 /// List what scenes can name.
 #[derive(Args)]
@@ -25,6 +26,10 @@ enum What {
     Environments,
     /// All other plugins that scenes can name
     Plugins,
+    /// Steps that a scene's `order` can name
+    Steps,
+    /// The slots of each schedule, in order; algorithms add some of their own, which `yarak graph SCENE` shows
+    Slots,
     /// Devices of this machine
     Devices,
 }
@@ -32,19 +37,23 @@ enum What {
 impl List {
     /// Lists.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
-        let app = program.bare_app();
+        let mut app = program.bare_app();
+        let steps = app.world().resource::<StepRegistry>().clone();
+        let steps = steps.reads_and_writes(app.world_mut());
         let registry = whole_registry(&app)?;
         let all = [
             What::Algorithms,
             What::Plugins,
             What::Environments,
+            What::Steps,
+            What::Slots,
             What::Devices,
         ];
         let sections: Vec<String> = all
             .into_iter()
             .filter(|what| self.what.is_none_or(|asked| asked == *what))
             .map(|what| {
-                let rows = rows(registry, what);
+                let rows = rows(registry, &steps, what);
                 let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
                 let lines = rows
                     .iter()
@@ -53,6 +62,8 @@ impl List {
                     What::Algorithms => "algorithms",
                     What::Plugins => "plugins",
                     What::Environments => "environments",
+                    What::Steps => "steps",
+                    What::Slots => "slots",
                     What::Devices => "devices",
                 };
                 let lines: Vec<String> = lines.collect();
@@ -64,7 +75,8 @@ impl List {
     }
 }
 
-fn rows(registry: &SceneRegistry, what: What) -> Vec<(String, String)> {
+/// Names, and what is to be said of each.
+fn rows(registry: &SceneRegistry, steps: &[StepAccess], what: What) -> Vec<(String, String)> {
     let of_kind = |kind: PluginKind| {
         let entries = registry.entries().iter();
         entries
@@ -83,6 +95,14 @@ fn rows(registry: &SceneRegistry, what: What) -> Vec<(String, String)> {
                 "whatever Python's Gymnasium can make; YARAK_PYTHON names the Python".to_owned(),
             )])
             .collect(),
+        What::Steps => steps
+            .iter()
+            .map(|step| (step.name.clone(), uses(step)))
+            .collect(),
+        What::Slots => SLOTS
+            .iter()
+            .map(|(schedule, slot, about)| (format!("{schedule:8}  {slot}"), (*about).to_owned()))
+            .collect(),
         What::Devices => ComputeDevice::available()
             .into_iter()
             .map(|(name, usable)| match usable {
@@ -90,6 +110,15 @@ fn rows(registry: &SceneRegistry, what: What) -> Vec<(String, String)> {
                 Err(error) => (name, error.to_string()),
             })
             .collect(),
+    }
+}
+
+/// What a step writes, and what else it needs to be there.
+fn uses(step: &StepAccess) -> String {
+    let written = format!("writes {}", step.writes.join(", "));
+    match step.reads.is_empty() {
+        true => written,
+        false => format!("{written}; reads {}", step.reads.join(", ")),
     }
 }
 

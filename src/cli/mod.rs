@@ -22,8 +22,13 @@ mod export;
 mod graph;
 mod list;
 mod new;
+mod order;
+mod playing;
+mod ready;
 mod report;
 mod scene;
+mod scores;
+mod template;
 mod train;
 
 use std::any::Any;

@@ -7,21 +7,32 @@ use clap::Subcommand;
 
 use super::building::{For, Program, folders_of, whole_registry};
 use super::error::CliError;
-use super::print;
+use super::{print, ready, template};
 
 /// Check scenes, or print templates for them.
 #[derive(Subcommand)]
 pub enum SceneCommand {
-    /// Report every mistake of the given scenes, with its place; nothing is run
+    /// Report every mistake of the given scenes, with its place, and what `train` would refuse here; nothing is run
     Check {
         /// The scenes' RON files
         #[arg(required = true)]
         scenes: Vec<PathBuf>,
     },
-    /// Print a scene of one plugin with every setting at its default, commented
+    /// Print a scene with every setting of a plugin at its default, commented; with --dataset or --env one that trains as it stands
     Template {
         /// The plugin, such as Td3Bc (`yarak list` names them)
         name: String,
+        /// The HDF5 file that the algorithm learns from
+        #[arg(long, value_name = "FILE")]
+        dataset: Option<String>,
+        /// The environment in which it is evaluated, and learns where there is no dataset
+        #[arg(long, value_name = "NAME")]
+        env: Option<String>,
+    },
+    /// Write such a scene for every algorithm, on the dataset and the environments that come along
+    Templates {
+        /// The folder; no file in it is replaced
+        folder: PathBuf,
     },
     /// Print each setting of a plugin with its type, range, meaning, and its default or that it is required
     Schema {
@@ -41,7 +52,9 @@ impl SceneCommand {
                 let mut wrong = 0;
                 for path in scenes {
                     let checked = program.read_scene(path, &[]).and_then(|scene| {
-                        program.app(&scene, scene.seed, folders_of(path), For::Looking)
+                        let folders = folders_of(path);
+                        let app = program.app(&scene, scene.seed, folders, For::Looking)?;
+                        ready::check(&app, &scene)
                     });
                     match checked {
                         Ok(_) => print(&format!("{}: good", path.display())),
@@ -53,10 +66,21 @@ impl SceneCommand {
                 }
                 Ok(AppExit::from_code(if wrong > 0 { 2 } else { 0 }))
             }
-            SceneCommand::Template { name } => {
+            SceneCommand::Template { name, dataset, env } => {
                 let app = program.bare_app();
                 let entry = whole_registry(&app)?.entry(name).map_err(CliError::input)?;
-                print(&entry.scene_template());
+                let (dataset, env) = (dataset.as_deref(), env.as_deref());
+                let scene = match (dataset, env) {
+                    (None, None) => entry.scene_template(),
+                    _ => template::whole(program, entry, dataset, env)?,
+                };
+                print(scene.trim_end());
+                Ok(AppExit::Success)
+            }
+            SceneCommand::Templates { folder } => {
+                for file in template::write_all(program, folder)? {
+                    print(&file);
+                }
                 Ok(AppExit::Success)
             }
             SceneCommand::Schema { name, json } => {

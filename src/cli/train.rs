@@ -1,37 +1,43 @@
 //! `yarak train`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
 use bevy_app::{App, AppExit};
-use bevy_ecs::schedule::Schedules;
 use clap::Args;
 
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
+use super::playing::{Played, best_on_fresh_episodes, first_seed};
+use super::ready::{
+    WHERE_FILES_ARE, check_that_environments_are_there, check_that_evaluation_starts,
+    check_that_it_learns, environments_of,
+};
+use super::scores::{Scores, over_seeds};
 use super::{INTERRUPTED, print, words_of};
 use crate::app::warn_of_metrics_that_never_came;
 use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
     default_run_folder, finish_writing,
 };
-use crate::collect::{Environments, StepResults};
-use crate::data::{ExperiencePlugin, MinibatchPlugin, RolloutPlugin, SharedDataset, preload};
+use crate::data::{SharedDataset, preload};
 use crate::env::registry;
-use crate::evaluate::{Episodes, Evaluation};
+use crate::evaluate::{Episodes, Evaluation, Validation};
 use crate::learner::ComputeDevice;
 use crate::nn::set_threads;
 use crate::report::console::Console;
-use crate::report::{ConsolePlugin, Reported, RunDirectory, finish_progress, nothing_learned};
-use crate::scene::Scene;
-use crate::schedule::{Clock, EndNow, Learn, Outcome, Training, request_stop, with_causes};
+use crate::report::{
+    ConsolePlugin, Reported, Reports, RunDirectory, finish_progress, nothing_learned,
+};
+use crate::scene::{Scene, quoted};
+use crate::schedule::{Clock, EndNow, Outcome, Training, request_stop, with_causes};
 
 /// Train a scene.
 ///
-/// Everything the run leaves is in one folder: the resolved scene, a manifest, metrics, checkpoints. Ctrl-C finishes the
-/// step, saves, and says how to resume.
+/// Everything the run leaves is in one folder: the resolved scene, a manifest, metrics, checkpoints, scores. Ctrl-C finishes the
+/// step, saves, and says how to resume. Returns are means, ± their standard errors.
 #[derive(Args)]
 pub struct Train {
     /// The scene's RON file
@@ -48,6 +54,15 @@ pub struct Train {
     /// Where to compute
     #[arg(long, value_name = "cpu|cuda[:N]|auto")]
     device: Option<String>,
+    /// Learn from this HDF5 file instead of the scene's
+    #[arg(long, value_name = "FILE")]
+    dataset: Option<String>,
+    /// Give the run this name, and the folder runs/NAME if --run is not given
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Try the scene out: two epochs of three steps, each saved and scored on two episodes, in a new folder for temporary files
+    #[arg(long, conflicts_with_all = ["steps", "run", "resume"])]
+    debug: bool,
     /// Train for so many steps instead of the scene's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
@@ -82,10 +97,9 @@ fn stop_on_signals() -> Result<(), CliError> {
 struct Ended {
     outcome: Outcome,
     folder: PathBuf,
-    last: Option<(u64, f64)>,
-    best: Best,
-    /// The metric of the best checkpoint.
-    watched: Option<String>,
+    /// Whether the run keeps checkpoints.
+    is_saved: bool,
+    scores: Scores,
 }
 
 impl Train {
@@ -97,13 +111,23 @@ impl Train {
         let mut overrides = self.overrides.clone();
         overrides.extend(self.steps.map(|steps| format!("steps={steps}")));
         overrides.extend(self.device.iter().map(|device| format!("device={device}")));
+        let dataset = self.dataset.as_ref().map(|file| quoted(file));
+        overrides.extend(dataset.map(|file| format!("Dataset.path={file}")));
+        let name = self.name.as_ref().map(|name| quoted(name));
+        overrides.extend(name.map(|name| format!("name={name}")));
         if !self.seeds.is_empty() {
             overrides.push(format!("seeds={:?}", self.seeds));
         }
-        let scene = program.read_scene(&self.scene, &overrides)?;
-        let folder = match &self.run {
-            Some(folder) => folder.clone(),
-            None => default_run_folder(&self.scene),
+        let mut scene = program.read_scene(&self.scene, &overrides)?;
+        if self.debug {
+            overrides.extend(tried_out(&scene));
+            scene = program.read_scene(&self.scene, &overrides)?;
+        }
+        let folder = match (&self.run, &self.name) {
+            _ if self.debug => temporary_folder()?,
+            (Some(folder), _) => folder.clone(),
+            (None, Some(name)) => folder_of_name(name)?,
+            (None, None) => default_run_folder(&self.scene),
         };
         stop_on_signals()?;
         let console = Console::stderr();
@@ -111,8 +135,7 @@ impl Train {
         let threads = self.threads.map_or(cores, |threads| threads as usize);
         let ended = if scene.seeds.is_empty() {
             set_threads(threads);
-            let learner = self.prepare(program, &scene, &folder, &console, "")?;
-            vec![learner.train()?]
+            vec![self.train_one(program, &scene, &folder, &console, "")?]
         } else {
             self.train_seeds(program, &scene, &folder, &console, threads)?
         };
@@ -156,9 +179,7 @@ impl Train {
                             return;
                         };
                         let folder = folder.join(name);
-                        let ended = self
-                            .prepare(program, scene, &folder, console, name)
-                            .and_then(TrainingRun::train);
+                        let ended = self.train_one(program, scene, &folder, console, name);
                         locked(&results).push((scene.seed, ended));
                     }
                 });
@@ -169,6 +190,31 @@ impl Train {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         results.sort_by_key(|(seed, _)| scene.seeds.iter().position(|there| there == seed));
         results.into_iter().map(|(_, ended)| ended).collect()
+    }
+
+    /// Trains one learner, and scores it.
+    fn train_one(
+        &self,
+        program: &Program,
+        scene: &Scene,
+        folder: &Path,
+        console: &Console,
+        name: &str,
+    ) -> Result<Ended, CliError> {
+        let learner = self.prepare(program, scene, folder, console, name)?;
+        let mut ended = learner.train()?;
+        if ended.outcome == Outcome::Finished && ended.scores.last.is_some() {
+            let folders = folders_of(&self.scene);
+            // What was learned is saved, whatever becomes of this.
+            match best_on_fresh_episodes(program, scene, folders, folder) {
+                Ok(fresh) => ended.scores.fresh = fresh,
+                Err(error) => console.message(&format!(
+                    "warning: the best checkpoint was not played on fresh episodes: {error}"
+                )),
+            }
+            ended.scores.write(folder)?;
+        }
+        Ok(ended)
     }
 
     /// Builds a learner: its app, its folder, and the checkpoint that it goes on from.
@@ -188,14 +234,12 @@ impl Train {
         let mut app = program.app(scene, scene.seed, folders, For::Training(progress))?;
         // Before the folder is made: a file that cannot be read leaves nothing behind.
         let dataset = preload(app.world()).map_err(|error| {
-            let help = error.is_missing_file().then(|| {
-                "a relative path is looked for in the working directory and in the scene's folder"
-                    .to_owned()
-            });
+            let help = error.is_missing_file().then(|| WHERE_FILES_ARE.to_owned());
             scene.problem(error.setting(), with_causes(&error), help)
         })?;
         check_that_it_learns(&app, scene, dataset.is_some())?;
         check_that_environments_are_there(scene)?;
+        check_that_evaluation_starts(scene)?;
         let resolved = scene.to_ron();
         let differences = |old: &str| {
             let old = program
@@ -236,52 +280,80 @@ impl Train {
             path: folder.to_path_buf(),
             resumed_from,
         });
+        let evaluation = scene.settings::<Evaluation>();
+        let first_seed = evaluation.map_or(0, |it| first_seed(scene, it, it.episodes));
         Ok(TrainingRun {
             app,
             folder: opened.folder,
             dataset,
             finished,
+            first_seed,
         })
     }
 
     /// Says how it went: the scores on standard output, the rest on standard error.
     fn conclude(&self, ended: &[Ended]) -> AppExit {
-        let mut interrupted = false;
-        let mut scores = Vec::new();
+        let interrupted = ended.iter().any(|run| run.outcome == Outcome::Interrupted);
         for run in ended {
-            let folder = run.folder.display();
-            if run.outcome == Outcome::Interrupted {
-                interrupted = true;
-            }
-            if let Some((step, score)) = run.last {
-                scores.push(score);
-                let mut line = format!("{folder}: evaluate/return {score:.1} at step {step}");
-                if let Some(best) = run.best.value {
-                    let step = run.best.step;
-                    line.push_str(&match run.watched.as_deref() {
-                        Some("evaluate/return") | None => {
-                            format!(", best {best:.1} at step {step}")
-                        }
-                        Some(metric) => format!("; best {metric} {best} at step {step}"),
-                    });
-                }
-                print(&line);
+            if let Some(line) = run.scores.line() {
+                print(&format!("{}: {line}", run.folder.display()));
             }
         }
-        if scores.len() > 1 {
-            let n = scores.len() as f64;
-            let mean = scores.iter().sum::<f64>() / n;
-            let squares = scores.iter().map(|score| (score - mean).powi(2));
-            let std = (squares.sum::<f64>() / n).sqrt();
-            print(&format!(
-                "evaluate/return {mean:.1} ± {std:.1} over {n} seeds"
-            ));
+        let scores: Vec<&Scores> = ended.iter().map(|run| &run.scores).collect();
+        for line in over_seeds(&scores) {
+            print(&line);
         }
         if interrupted {
-            eprintln!("interrupted; go on with the same command and `--resume auto`");
+            let is_saved = ended.iter().all(|run| run.is_saved);
+            eprintln!(
+                "{}",
+                match is_saved {
+                    true => "interrupted; go on with the same command and `--resume auto`",
+                    false => "interrupted; to be able to go on, a scene needs `Checkpoints`",
+                }
+            );
             return AppExit::from_code(INTERRUPTED);
         }
         AppExit::Success
+    }
+}
+
+/// What `--debug` overrides: two epochs of three steps, whatever is done every so often done at the end of each.
+fn tried_out(scene: &Scene) -> Vec<String> {
+    let mut overrides = vec!["steps=6".to_owned()];
+    let every = [
+        ("Evaluation", scene.settings::<Evaluation>().is_some()),
+        ("Validation", scene.settings::<Validation>().is_some()),
+        ("Checkpoints", scene.settings::<Checkpoints>().is_some()),
+        ("Reports", scene.settings::<Reports>().is_some()),
+    ];
+    let every = every.iter().filter(|(_, is_there)| *is_there);
+    overrides.extend(every.map(|(plugin, _)| format!("{plugin}.every=3")));
+    if scene.settings::<Evaluation>().is_some() {
+        overrides.push("Evaluation.episodes=2".to_owned());
+    }
+    overrides
+}
+
+/// A new folder among the machine's temporary files; what is in it stays to be looked at.
+fn temporary_folder() -> Result<PathBuf, CliError> {
+    let folder = tempfile::Builder::new().prefix("yarak-debug-").tempdir();
+    let folder = folder.map_err(|error| {
+        CliError::failed(format!(
+            "no folder for temporary files can be made: {error}"
+        ))
+    })?;
+    Ok(folder.keep())
+}
+
+/// `runs/NAME`.
+fn folder_of_name(name: &str) -> Result<PathBuf, CliError> {
+    let mut parts = Path::new(name).components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(_)), None) => Ok(Path::new("runs").join(name)),
+        _ => Err(CliError::input(format!(
+            "--name {name:?}: a run's folder cannot be called this; give the folder with --run DIR"
+        ))),
     }
 }
 
@@ -294,6 +366,8 @@ struct TrainingRun {
     dataset: Option<SharedDataset>,
     /// All of its steps were taken by an earlier process.
     finished: bool,
+    /// The seed of the first episode of each evaluation.
+    first_seed: u64,
 }
 
 impl TrainingRun {
@@ -302,9 +376,8 @@ impl TrainingRun {
             return Ok(Ended {
                 outcome: Outcome::Finished,
                 folder: self.folder.path().to_path_buf(),
-                last: None,
-                best: Best::default(),
-                watched: None,
+                is_saved: true,
+                scores: Scores::default(),
             });
         }
         let app = &mut self.app;
@@ -356,67 +429,27 @@ impl TrainingRun {
             warn_of_metrics_that_never_came(world);
         }
         let step = world.resource::<Reported>().step;
-        let last = world
-            .get_resource::<Episodes>()
-            .and_then(Episodes::mean_return);
-        Ok(Ended {
-            outcome,
-            folder,
-            last: last.map(|score| (step, score)),
-            best: world.get_resource::<Best>().copied().unwrap_or_default(),
+        let episodes = world.get_resource::<Episodes>().cloned();
+        let last = episodes.filter(|episodes| !episodes.0.is_empty());
+        let scores = Scores {
+            last: last.map(|episodes| Played {
+                step,
+                seed: self.first_seed,
+                episodes,
+            }),
             watched: world
                 .get_resource::<Checkpoints>()
                 .and_then(|checkpoints| checkpoints.best.clone()),
+            best: world.get_resource::<Best>().copied().unwrap_or_default(),
+            fresh: None,
+        };
+        Ok(Ended {
+            outcome,
+            folder,
+            is_saved: world.contains_resource::<Checkpoints>(),
+            scores,
         })
     }
-}
-
-/// Refuses a scene that has nothing to learn with or from.
-fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Result<(), CliError> {
-    let schedules = app.world().resource::<Schedules>();
-    if schedules
-        .get(Learn)
-        .is_none_or(|learn| learn.systems_len() == 0)
-    {
-        let help = "add an algorithm; `yarak list algorithms` names them";
-        let problem = scene.problem("plugins", "nothing in this scene learns", Some(help.into()));
-        return Err(problem.into());
-    }
-    let learns_from_experience =
-        app.is_plugin_added::<ExperiencePlugin>() || app.is_plugin_added::<RolloutPlugin>();
-    if !has_dataset && learns_from_experience {
-        if app.world().contains_resource::<StepResults>() {
-            return Ok(());
-        }
-        let message = "the algorithm learns from experience, and the scene has neither `Environments` nor a `Dataset`";
-        let help = "add Environments(env: \"Pendulum-v1\"), or Dataset(path: \"file.hdf5\")";
-        return Err(scene.problem("plugins", message, Some(help.into())).into());
-    }
-    if !has_dataset && app.is_plugin_added::<MinibatchPlugin>() {
-        let message = "the algorithm learns from data, and the scene has no `Dataset`";
-        let help = "add Dataset(path: \"file.hdf5\")";
-        return Err(scene.problem("plugins", message, Some(help.into())).into());
-    }
-    Ok(())
-}
-
-/// An environment may need what this machine does not have.
-fn check_that_environments_are_there(scene: &Scene) -> Result<(), CliError> {
-    for (setting, env) in environments_of(scene) {
-        if let Err(error) = registry::check(env) {
-            return Err(scene.problem(setting, error.to_string(), None).into());
-        }
-    }
-    Ok(())
-}
-
-/// The environments that a scene names, and by which settings.
-fn environments_of(scene: &Scene) -> impl Iterator<Item = (&'static str, &str)> {
-    let learned_in = scene.settings::<Environments>();
-    let learned_in = learned_in.map(|settings| ("Environments.env", &*settings.env));
-    let played_in = scene.settings::<Evaluation>();
-    let played_in = played_in.map(|settings| ("Evaluation.env", &*settings.env));
-    learned_in.into_iter().chain(played_in)
 }
 
 fn write_manifest(

@@ -456,13 +456,23 @@ pub fn preload(world: &World) -> Result<Option<SharedDataset>, DatasetError> {
     let Some(dataset) = world.get_resource::<Dataset>() else {
         return Ok(None);
     };
-    let file = match world.get_resource::<SearchFolders>() {
-        Some(folders) => folders.find(&dataset.path),
-        None => dataset.path.clone(),
-    };
+    let file = file_of(dataset, world);
     let needs = Needs::of(world.get_resource(), world.get_resource());
     let loaded = shared(dataset, &file, world.get_resource::<Spaces>(), &needs)?;
     Ok(Some(SharedDataset(loaded)))
+}
+
+/// That the file of an app's [`Dataset`] is not there, if it names one that is not.
+pub fn missing_file(world: &World) -> Option<DatasetError> {
+    let file = file_of(world.get_resource::<Dataset>()?, world);
+    (!file.exists()).then(|| DatasetError::Load(LoadError::File(FileError::Missing { file })))
+}
+
+fn file_of(dataset: &Dataset, world: &World) -> PathBuf {
+    match world.get_resource::<SearchFolders>() {
+        Some(folders) => folders.find(&dataset.path),
+        None => dataset.path.clone(),
+    }
 }
 
 /// A dataset as several learners share it.

@@ -47,7 +47,7 @@ pub use action_scale::{ActionScale, ScaleError};
 pub(crate) use dataset::load_dataset;
 pub use dataset::{
     Dataset, DatasetError, DiscreteActionsOnly, Preprocessing, SearchFolders, SharedDataset,
-    Spaces, preload,
+    Spaces, missing_file, preload,
 };
 pub use hdf5::{DatasetFile, DiscreteActions, Dones, Key, Layout, LoadError, Reading, Rule, load};
 pub use learns_from::{AlgorithmName, AppLearnsFromExt, LearnsFrom};

@@ -8,6 +8,7 @@ use crate::checkpoint::{AppPersistExt, Snapshot};
 use crate::learner::{Net, Role};
 use crate::nn::{ActorHead, ActorNetwork, CriticHead, CriticNetwork};
 use crate::policy::{ActionRule, Architecture, KEY, Saved};
+use crate::schedule::{ScheduleError, ScheduleErrors};
 
 /// A network that chooses actions.
 pub trait Act {
@@ -163,6 +164,12 @@ impl ActsAs for App {
                 None => Ok(()),
             }
         };
+        if self.world().contains_resource::<Acting>() {
+            let cause = "`acts_with` was called twice, and one network acts in a run: keep one algorithm in it, and one call".to_owned();
+            let mut errors = self.world_mut().get_resource_or_init::<ScheduleErrors>();
+            errors.0.push(ScheduleError::Prepare { cause });
+            return self;
+        }
         self.insert_resource(acting)
             .persist_with(KEY, save, |_, _| Ok(()))
     }

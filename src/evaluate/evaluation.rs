@@ -95,7 +95,10 @@ impl Plugin for Evaluation {
             .init_resource::<Episodes>()
             .run_every(Evaluate, self.every)
             .makes_metrics(EVALUATE)
-            .add_systems(PreStartup, (check_goal.after(load_dataset), report_seeds))
+            .add_systems(
+                PreStartup,
+                (check_acting, check_goal.after(load_dataset), report_seeds),
+            )
             .add_systems(
                 Evaluate,
                 (
@@ -110,9 +113,10 @@ impl Plugin for Evaluation {
 const EVALUATE: &str = "evaluate/";
 
 /// The metrics of an evaluation; the last in environments whose reference scores are known.
-pub const EVALUATION_METRICS: [&str; 4] = [
+pub const EVALUATION_METRICS: [&str; 5] = [
     "evaluate/return",
     "evaluate/return_std",
+    "evaluate/return_standard_error",
     "evaluate/length",
     "evaluate/normalized_score",
 ];
@@ -187,6 +191,22 @@ impl Episodes {
             .map(|score| (score.total_reward - mean).powi(2));
         Some((squares.sum::<f64>() / self.0.len() as f64).sqrt())
     }
+
+    /// The standard error of the mean return; `None` with fewer than two episodes, which say nothing of it.
+    ///
+    /// ```
+    /// use yarak::evaluate::{Episodes, Score};
+    ///
+    /// let score = |total_reward| Score { total_reward, length: 1, is_cut: false };
+    /// let episodes = Episodes(vec![score(1.0), score(2.0), score(3.0), score(4.0)]);
+    /// // The sample deviation is sqrt(5/3), of four episodes:
+    /// assert!((episodes.standard_error().unwrap() - (5.0_f64 / 3.0 / 4.0).sqrt()).abs() < 1e-15);
+    /// assert_eq!(Episodes(vec![score(1.0)]).standard_error(), None);
+    /// ```
+    pub fn standard_error(&self) -> Option<f64> {
+        let others = self.0.len().checked_sub(1).filter(|others| *others > 0)?;
+        Some(self.std_of_returns()? / (others as f64).sqrt())
+    }
 }
 
 /// Why an evaluation cannot be played.
@@ -229,6 +249,14 @@ pub enum EvaluationError {
         /// What is wrong.
         error: ScaleError,
     },
+}
+
+/// Before the first step: an algorithm says which network acts when it is added.
+fn check_acting(acting: Option<Res<Acting>>) -> Result<(), BevyError> {
+    match acting {
+        Some(_) => Ok(()),
+        None => Err(InputError::new(EvaluationError::NoPolicy).into()),
+    }
 }
 
 /// A policy that needs a goal is given one, or the run ends before its first step.
@@ -459,6 +487,9 @@ fn record_scores(
     let lengths: u64 = episodes.0.iter().map(|score| score.length).sum();
     metrics.record_number("evaluate/return", mean);
     metrics.record_number("evaluate/return_std", std);
+    if let Some(error) = episodes.standard_error() {
+        metrics.record_number("evaluate/return_standard_error", error);
+    }
     metrics.record_number("evaluate/length", lengths as f64 / episodes.0.len() as f64);
     if let Some(reference) = reference_scores(&evaluation.env) {
         metrics.record_number("evaluate/normalized_score", reference.normalized(mean));

@@ -8,6 +8,7 @@ use bevy_ecs::system::SystemParam;
 use burn::tensor::Tensor;
 
 use super::rate::move_rate;
+use super::roles::check_targets;
 use super::{
     AppRandomExt, DropoutDraws, Init, Net, Optim, OptimizerSettings, Rate, Role, Roles, parameters,
     step_memory, training,
@@ -150,6 +151,7 @@ impl AppLearnerExt for App {
                 optimizer.max_gradient_norm,
             ))
             .insert_resource(Rate::<R>::new(optimizer.learning_rate));
+        check_targets(self);
         training::add_dropout(self);
         step_memory::weigh_network::<R>(self);
         self.add_random::<Init>()

@@ -1,6 +1,9 @@
 //! The roles that an app's algorithm has declared, for whoever looks at all of them: the checks of `yarak::testing`.
 
+use bevy_app::{App, PostStartup};
 use bevy_ecs::prelude::*;
+
+use crate::schedule::InputError;
 
 use super::{Net, Network, Optim, Optimizer, Rate, Role, Schedule, Target};
 
@@ -23,6 +26,44 @@ pub(crate) struct RoleEntry {
     pub target_is_there: fn(&World) -> bool,
     /// Makes its steps plain gradient descent with that rate: what changes then is the gradient.
     pub descend_plainly: fn(&mut World, f64),
+}
+
+/// Refuses a target that was inserted and never declared: no checkpoint would hold it.
+pub(super) fn check_targets(app: &mut App) {
+    app.init_resource::<ChecksTargets>();
+    let mut checks = app.world_mut().resource_mut::<ChecksTargets>();
+    if !std::mem::replace(&mut checks.0, true) {
+        app.add_systems(PostStartup, all_targets_are_declared);
+    }
+}
+
+/// Whether the check was added.
+#[derive(Resource, Default)]
+struct ChecksTargets(bool);
+
+fn all_targets_are_declared(world: &World) -> Result<(), BevyError> {
+    let with_target = world.resource::<Roles>().0.iter();
+    let with_target = with_target.filter(|entry| entry.has_target);
+    let declared: Vec<String> = with_target
+        .map(|entry| format!("Target<{}>", (entry.type_name)()))
+        .collect();
+    for component in world.components().iter_registered() {
+        let name = component.name().to_string();
+        if !name.starts_with("yarak::learner::tracking::Target<")
+            || !world.contains_resource_by_id(component.id())
+        {
+            continue;
+        }
+        let target = disqualified::ShortName(&name).to_string();
+        if !declared.contains(&target) {
+            let role = target.trim_start_matches("Target<").trim_end_matches('>');
+            return Err(InputError::new(format!(
+                "`{target}` was inserted and never declared, so no checkpoint would hold it: the plugin says `app.add_target::<{role}>()`"
+            ))
+            .into());
+        }
+    }
+    Ok(())
 }
 
 impl Roles {

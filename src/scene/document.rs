@@ -120,12 +120,16 @@ impl Scene {
             .try_for_each(|plugin| (**plugin).add_to(app))
     }
 
-    /// Checks the names in `order` against the slots and steps that are registered.
+    /// Checks the names in `order` against the schedules, each with its slots, and the steps that are registered.
     ///
     /// # Errors
-    /// Every unknown slot or step, with its place and the nearest names.
-    pub fn check_order(&self, slots: &[&str], steps: &[&str]) -> Result<(), Problems> {
-        order::check(&self.order, slots, steps)
+    /// Every unknown schedule, slot or step, with its place and the nearest names, and every name that is given twice.
+    pub fn check_order(
+        &self,
+        schedules: &[(String, Vec<String>)],
+        steps: &[&str],
+    ) -> Result<(), Problems> {
+        order::check(&self.order, schedules, steps)
     }
 
     /// A mistake that shows only when the scene meets this machine, such as a file that is not there, at the place of the

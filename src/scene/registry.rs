@@ -296,19 +296,23 @@ impl SceneEntry {
         text
     }
 
-    /// A scene of this plugin alone, with its [`template`](Self::template): it passes `yarak scene check`, and resolves to
-    /// the defaults.
+    /// A scene of this plugin alone, with every setting at its default, commented.
     pub fn scene_template(&self) -> String {
+        format!(
+            "Scene(\n    steps: 20_000,\n    plugins: [\n{}    ],\n)\n",
+            self.commented()
+        )
+    }
+
+    /// The plugin as a scene lists it, every setting at its default and commented, in lines that are indented for a scene.
+    pub fn commented(&self) -> String {
         let settings = self.default_settings();
         let value = settings.as_reflected().as_partial_reflect();
         let mut summary = String::new();
         if !self.summary().is_empty() {
             summary = format!("        // {}\n", self.summary());
         }
-        format!(
-            "Scene(\n    steps: 20_000,\n    plugins: [\n{summary}        {},\n    ],\n)\n",
-            pretty(self.name, value, true, 2)
-        )
+        format!("{summary}        {},\n", pretty(self.name, value, true, 2))
     }
 
     /// Every field with its type, range and doc comment, and its default or that it is required, as indented text.

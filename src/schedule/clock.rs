@@ -6,6 +6,7 @@ use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::needs::written_always;
 use super::{Learn, LearnSystems};
 
 /// Where the run is. `step` counts gradient steps offline and environment steps online.
@@ -163,6 +164,7 @@ impl<R> TickPlugin<R> {
 
 impl<R: Send + Sync + 'static> Plugin for TickPlugin<R> {
     fn build(&self, app: &mut App) {
+        written_always::<Tick<R>>(app);
         app.insert_resource(Tick::<R>::new(self.window))
             .add_systems(Learn, raise_tick::<R>.in_set(LearnSystems::First));
     }

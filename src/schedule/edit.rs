@@ -17,92 +17,16 @@ use bevy_ecs::system::ScheduleSystem;
 
 use super::graph::ConditionNames;
 use super::order::short_name;
-use super::{Learn, Slot, SlotOrder, StepRegistry, build_settings};
+use super::{Learn, NamedEdit, ScheduleError, Slot, SlotOrder, build_settings, named_edit};
 
-/// What can be wrong with an edit or with the schedule that results.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ScheduleError {
-    /// A name that is no slot of the schedule.
-    #[error("`{schedule}` has no slot `{slot}`; its slots are, in order: {valid}")]
-    UnknownSlot {
-        /// The schedule.
-        schedule: String,
-        /// The name that was asked for.
-        slot: String,
-        /// The valid names.
-        valid: String,
-    },
-    /// A replacement or a removal found nothing in its slot.
-    #[error(
-        "nothing to {edit} in slot `{slot}` of `{schedule}`: no system is there. Slots with systems: {filled}. \
-         To put a step into an empty slot, use `add_systems({schedule}, step.in_set({slot}))`"
-    )]
-    NothingThere {
-        /// `replace` or `remove`.
-        edit: &'static str,
-        /// The schedule.
-        schedule: String,
-        /// The empty slot.
-        slot: String,
-        /// The slots that have systems.
-        filled: String,
-    },
-    /// A new slot has the name of one that is there.
-    #[error("`{schedule}` has a slot `{slot}` already; name the new one otherwise")]
-    SlotExists {
-        /// The schedule.
-        schedule: String,
-        /// The name that is taken.
-        slot: String,
-    },
-    /// A slot was to be moved before or after itself.
-    #[error(
-        "slot `{slot}` of `{schedule}` cannot be moved before or after itself; name another slot as the anchor"
-    )]
-    MovedToItself {
-        /// The schedule.
-        schedule: String,
-        /// The slot.
-        slot: String,
-    },
-    /// A step that nobody registered.
-    #[error("there is no step `{step}`; registered steps: {valid}")]
-    UnknownStep {
-        /// The name that was asked for.
-        step: String,
-        /// The registered names.
-        valid: String,
-    },
-    /// Bevy could not build the schedule: systems that conflict without an order between them, or a cycle.
-    #[error(
-        "`{schedule}` cannot be built: {cause}\nhelp: put the systems into different slots (`.in_set(..)`) or order them with `.before(..)` / `.after(..)`"
-    )]
-    Build {
-        /// The schedule.
-        schedule: String,
-        /// Bevy's words, which name the systems.
-        cause: String,
-    },
-    /// A plugin could not prepare what it stands for, such as an environment that did not start.
-    #[error("{cause}")]
-    Prepare {
-        /// The plugin's words.
-        cause: String,
-    },
-}
-
-/// What went wrong when the schedules were finished. A run with any of these does not start.
-#[derive(Resource, Default, Debug)]
-pub struct ScheduleErrors(pub Vec<ScheduleError>);
-
-type ApplyEdit = Box<dyn FnOnce(&mut World) -> Result<(), ScheduleError>>;
+pub(super) type ApplyEdit = Box<dyn FnOnce(&mut World) -> Result<(), ScheduleError>>;
 
 /// Edits to the order come first, then edits to the systems, each in the order in which they were asked for.
 /// Bevy's system configurations are not `Send`, so this is non-send data.
 #[derive(Default)]
 pub(crate) struct ScheduleEdits {
-    order: Vec<ApplyEdit>,
-    systems: Vec<ApplyEdit>,
+    pub(super) order: Vec<ApplyEdit>,
+    pub(super) systems: Vec<ApplyEdit>,
 }
 
 /// Edits to schedules, on an [`App`].
@@ -180,53 +104,8 @@ pub trait AppScheduleExt {
     /// Drops the systems that are in a slot. The slot stays, empty.
     fn remove<S: ScheduleLabel + Clone>(&mut self, schedule: S, slot: impl SystemSet) -> &mut Self;
 
-    /// The same edits with slots and steps by their names in [`Learn`](super::Learn), as scenes have them.
-    fn edit_learn(&mut self, edit: NamedEdit) -> &mut Self;
-}
-
-/// An edit of [`Learn`](super::Learn) with slots by name and steps by their registered names ([`StepRegistry`]).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NamedEdit {
-    /// The step takes over the slot.
-    Replace {
-        /// The slot.
-        slot: String,
-        /// The step.
-        step: String,
-    },
-    /// The step goes into a new slot directly after another; the new slot has the step's name.
-    InsertAfter {
-        /// The other.
-        anchor: String,
-        /// The step.
-        step: String,
-    },
-    /// The step goes into a new slot directly before another; the new slot has the step's name.
-    InsertBefore {
-        /// The other.
-        anchor: String,
-        /// The step.
-        step: String,
-    },
-    /// The slot's systems are dropped.
-    Remove {
-        /// The slot.
-        slot: String,
-    },
-    /// The slot goes directly before another.
-    MoveBefore {
-        /// The slot.
-        slot: String,
-        /// The other.
-        anchor: String,
-    },
-    /// The slot goes directly after another.
-    MoveAfter {
-        /// The slot.
-        slot: String,
-        /// The other.
-        anchor: String,
-    },
+    /// The same edits with schedules, slots and steps by their names, as scenes have them.
+    fn edit_by_name(&mut self, edit: NamedEdit) -> &mut Self;
 }
 
 impl AppScheduleExt for App {
@@ -238,7 +117,7 @@ impl AppScheduleExt for App {
     ) -> &mut Self {
         let slot = Slot::new(slot);
         let systems = systems.into_configs();
-        queue(self).systems.push(Box::new(move |world| {
+        queue_of(self).systems.push(Box::new(move |world| {
             with_schedule(world, schedule, |world, label: S, schedule| {
                 take_systems(world, &label, schedule, &slot, "replace")?;
                 schedule.add_systems(systems.in_set(slot.set));
@@ -294,7 +173,7 @@ impl AppScheduleExt for App {
 
     fn remove<S: ScheduleLabel + Clone>(&mut self, schedule: S, slot: impl SystemSet) -> &mut Self {
         let slot = Slot::new(slot);
-        queue(self).systems.push(Box::new(move |world| {
+        queue_of(self).systems.push(Box::new(move |world| {
             with_schedule(world, schedule, |world, label: S, schedule| {
                 take_systems(world, &label, schedule, &slot, "remove")
             })
@@ -302,74 +181,10 @@ impl AppScheduleExt for App {
         self
     }
 
-    fn edit_learn(&mut self, edit: NamedEdit) -> &mut Self {
-        match edit {
-            NamedEdit::MoveBefore { slot, anchor } => edit_order::<Learn>(self, move |order| {
-                let (slot, anchor) = (order.named(&slot)?.clone(), order.named(&anchor)?.clone());
-                order.move_before(&slot, &anchor)
-            }),
-            NamedEdit::MoveAfter { slot, anchor } => edit_order::<Learn>(self, move |order| {
-                let (slot, anchor) = (order.named(&slot)?.clone(), order.named(&anchor)?.clone());
-                order.move_after(&slot, &anchor)
-            }),
-            NamedEdit::InsertAfter { anchor, step } => {
-                let slot = Slot::new(StepSlot(step.clone()));
-                let place = move |order: &mut SlotOrder<Learn>| {
-                    let anchor = order.named(&anchor)?.clone();
-                    order.insert_after(&anchor, slot)
-                };
-                insert::<Learn>(self, place, add_step(step))
-            }
-            NamedEdit::InsertBefore { anchor, step } => {
-                let slot = Slot::new(StepSlot(step.clone()));
-                let place = move |order: &mut SlotOrder<Learn>| {
-                    let anchor = order.named(&anchor)?.clone();
-                    order.insert_before(&anchor, slot)
-                };
-                insert::<Learn>(self, place, add_step(step))
-            }
-            NamedEdit::Remove { slot } => {
-                queue(self).systems.push(Box::new(move |world| {
-                    let slot = world.resource::<SlotOrder<Learn>>().named(&slot)?.clone();
-                    with_schedule(world, Learn, |world, label, schedule| {
-                        take_systems(world, &label, schedule, &slot, "remove")
-                    })
-                }));
-                self
-            }
-            NamedEdit::Replace { slot, step } => {
-                queue(self).systems.push(Box::new(move |world| {
-                    let slot = world.resource::<SlotOrder<Learn>>().named(&slot)?.clone();
-                    let steps = world.get_resource_or_init::<StepRegistry>().clone();
-                    with_schedule(world, Learn, |world, label, schedule| {
-                        take_systems(world, &label, schedule, &slot, "replace")?;
-                        steps.add_to(&step, schedule, slot.set)
-                    })
-                }));
-                self
-            }
-        }
+    fn edit_by_name(&mut self, edit: NamedEdit) -> &mut Self {
+        named_edit::queue(self, edit);
+        self
     }
-}
-
-/// The slot of a step that a scene inserts; it is called as the step.
-#[derive(SystemSet, Clone, PartialEq, Eq, Hash)]
-struct StepSlot(String);
-
-impl fmt::Debug for StepSlot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Puts a registered step into the slot that has its name.
-fn add_step(step: String) -> ApplyEdit {
-    Box::new(move |world| {
-        let steps = world.get_resource_or_init::<StepRegistry>().clone();
-        with_schedule(world, Learn, |_, _: Learn, schedule| {
-            steps.add_to(&step, schedule, StepSlot(step.clone()).intern())
-        })
-    })
 }
 
 /// Puts a system behind every slot of [`Learn`], those included that were inserted before this call. `make` is given the
@@ -384,7 +199,7 @@ where
             .iter()
             .try_for_each(|slot| order.insert_after(slot, Slot::new(Behind(slot.name.clone()))))
     });
-    queue(app).systems.push(Box::new(move |world| {
+    queue_of(app).systems.push(Box::new(move |world| {
         let slots = sets_of::<Learn>(world);
         let watched = slots.iter().filter_map(|slot| {
             let name = format!("{slot:?}");
@@ -412,16 +227,16 @@ impl fmt::Debug for Behind {
     }
 }
 
-fn queue(app: &mut App) -> Mut<'_, ScheduleEdits> {
+pub(super) fn queue_of(app: &mut App) -> Mut<'_, ScheduleEdits> {
     app.init_non_send::<ScheduleEdits>();
     app.world_mut().non_send_mut::<ScheduleEdits>()
 }
 
-fn edit_order<S: ScheduleLabel + Clone>(
+pub(super) fn edit_order<S: ScheduleLabel + Clone>(
     app: &mut App,
     edit: impl FnOnce(&mut SlotOrder<S>) -> Result<(), ScheduleError> + 'static,
 ) -> &mut App {
-    queue(app)
+    queue_of(app)
         .order
         .push(Box::new(move |world| edit(&mut *order_of::<S>(world)?)));
     app
@@ -429,14 +244,14 @@ fn edit_order<S: ScheduleLabel + Clone>(
 
 /// Queues a new slot and what fills it. A slot that finds no place stays empty: without an order its systems would
 /// conflict with all others, and that message would hide the one about the place.
-fn insert<S: ScheduleLabel + Clone>(
+pub(super) fn insert<S: ScheduleLabel + Clone>(
     app: &mut App,
     place: impl FnOnce(&mut SlotOrder<S>) -> Result<(), ScheduleError> + 'static,
     fill: ApplyEdit,
 ) -> &mut App {
     let placed = Rc::new(Cell::new(false));
     let is_placed = placed.clone();
-    queue(app).systems.push(Box::new(
+    queue_of(app).systems.push(Box::new(
         move |world| {
             if is_placed.get() { fill(world) } else { Ok(()) }
         },
@@ -473,7 +288,7 @@ fn order_of<S: ScheduleLabel + Clone>(
         })
 }
 
-fn with_schedule<S: ScheduleLabel + Clone, T>(
+pub(super) fn with_schedule<S: ScheduleLabel + Clone, T>(
     world: &mut World,
     label: S,
     edit: impl FnOnce(&mut World, S, &mut Schedule) -> Result<T, ScheduleError>,
@@ -485,7 +300,7 @@ fn with_schedule<S: ScheduleLabel + Clone, T>(
 }
 
 /// Removes the systems of a slot; an error when the slot is unknown or empty.
-fn take_systems<S: ScheduleLabel + Clone>(
+pub(super) fn take_systems<S: ScheduleLabel + Clone>(
     world: &mut World,
     label: &S,
     schedule: &mut Schedule,
@@ -501,6 +316,8 @@ fn take_systems<S: ScheduleLabel + Clone>(
     if removed > 0 {
         return Ok(());
     }
+    // What earlier edits took away counts as empty once the schedule is built again.
+    let _ = schedule.initialize(world);
     let order = order_of::<S>(world)?;
     let filled: Vec<&str> = order
         .slots()

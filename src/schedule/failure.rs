@@ -155,9 +155,9 @@ impl Failure {
         let text = text.trim();
         // Bevy's own words are for whoever writes the system, and most who read this wrote a scene.
         let text = match text.lines().next() {
-            Some(first) if first.ends_with("Resource does not exist") => format!(
-                "{first}\nThe plugin that brings it is missing, or `order` put this step where that plugin is not"
-            ),
+            Some(first) if first.ends_with("Resource does not exist") => {
+                format!("{first}\n{}", who_brings(first))
+            }
             Some("System panicked") if words_of(panic).is_some_and(mixes) => MIXED.to_owned(),
             Some("System panicked") => format!(
                 "it panicked{}\nThis is a bug in a plugin or in yarak, or the step lacks one that `order` took out. The checkpoints that were saved are kept",
@@ -172,6 +172,55 @@ impl Failure {
             input: false,
         }
     }
+}
+
+/// Who brings the resource that these words of Bevy's say is missing.
+fn who_brings(words: &str) -> String {
+    const ELSE: &str = "or `order` put this step where that plugin is not";
+    /// Resources by the beginning of their types, and the call that brings each for a role or a purpose.
+    const CALLS: [(&str, &str); 7] = [
+        (
+            "Learning<",
+            "`app.add_learner::<_>(optimizer)`, and `Net::<_>::new(..)` inserted with `Commands` in a system of `Startup`",
+        ),
+        (
+            "Net<",
+            "`Net::<_>::new(..)`, inserted with `Commands` in a system of `Startup`, with `app.add_learner::<_>(optimizer)` where it is trained",
+        ),
+        ("Optim<", "`app.add_learner::<_>(optimizer)`"),
+        ("Rate<", "`app.add_learner::<_>(optimizer)`"),
+        ("Tick<", "`app.add_learner::<_>(optimizer)`"),
+        (
+            "Target<",
+            "`app.add_target::<_>()`, and `Target::copy_of(&net)` inserted with `Commands` in the system of `Startup` that builds the network",
+        ),
+        ("Random<", "`app.add_random::<_>()`"),
+    ];
+    let found = CALLS.iter().find_map(|(beginning, call)| {
+        let at = words.rfind(beginning)? + beginning.len();
+        let of = disqualified::ShortName(inside(&words[at..])).to_string();
+        Some(call.replace("<_>", &format!("<{of}>")))
+    });
+    match found {
+        Some(call) => format!("What brings it is {call}: the plugin lacks that, {ELSE}"),
+        None => format!("The plugin that brings it is missing, {ELSE}"),
+    }
+}
+
+/// What is in front of the bracket that closes.
+fn inside(text: &str) -> &str {
+    let mut depth = 1;
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '<' => depth += 1,
+            '>' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return &text[..at];
+        }
+    }
+    text
 }
 
 /// What is said where Burn finds a tracked tensor and a plain one in one operation; its own words print both tensors whole.
@@ -227,6 +276,45 @@ mod tests {
     use super::*;
     use crate::prelude::*;
     use crate::schedule::SchedulePlugin;
+
+    #[test]
+    fn a_missing_resource_is_told_with_the_call_that_brings_it() {
+        fn critic_step(_: Learning<Critic>) {}
+        fn target_step(_: Res<Target<Critic>>) {}
+        fn noisy_step(_: ResMut<Random<Noise>>) {}
+        fn own_step(_: Res<Own>) {}
+        #[derive(Resource)]
+        struct Own;
+        let told = |add: fn(&mut App)| {
+            let mut app = App::new();
+            app.add_plugins(SchedulePlugin);
+            add(&mut app);
+            app.finish();
+            app.world_mut().run_schedule(Learn);
+            take_failure().unwrap().message
+        };
+        let slot = LearnSystems::Critic;
+        for (said, words) in [
+            (
+                told(|app| drop(app.add_systems(Learn, critic_step.in_set(slot)))),
+                "`app.add_learner::<Critic>(optimizer)`",
+            ),
+            (
+                told(|app| drop(app.add_systems(Learn, target_step.in_set(slot)))),
+                "`app.add_target::<Critic>()`",
+            ),
+            (
+                told(|app| drop(app.add_systems(Learn, noisy_step.in_set(slot)))),
+                "`app.add_random::<Noise>()`",
+            ),
+            (
+                told(|app| drop(app.add_systems(Learn, own_step.in_set(slot)))),
+                "The plugin that brings it is missing",
+            ),
+        ] {
+            assert!(said.contains(words), "{said}");
+        }
+    }
 
     #[test]
     fn a_tracked_tensor_that_meets_a_plain_one_is_told_with_the_step_and_the_word_to_write() {

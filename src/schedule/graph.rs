@@ -45,6 +45,8 @@ impl FromStr for GraphFormat {
 #[derive(Resource, Default)]
 pub(super) struct ConditionNames {
     sets: HashMap<(InternedScheduleLabel, InternedSystemSet), Vec<String>>,
+    /// The sets around a slot, whose conditions it shares with other slots.
+    around: HashMap<(InternedScheduleLabel, InternedSystemSet), Vec<InternedSystemSet>>,
     systems: HashMap<(InternedScheduleLabel, SystemKey), Vec<String>>,
 }
 
@@ -55,11 +57,12 @@ impl ConditionNames {
         slots: &[InternedSystemSet],
         graph: &ScheduleGraph,
     ) {
-        for slot in slots {
+        let around = self.around.values().flatten();
+        for set in slots.iter().chain(around) {
             let sets = &graph.system_sets;
-            let conditions = sets.get_key(*slot).and_then(|key| sets.get_conditions(key));
+            let conditions = sets.get_key(*set).and_then(|key| sets.get_conditions(key));
             if let Some(conditions) = conditions.filter(|conditions| !conditions.is_empty()) {
-                self.sets.insert((label, *slot), names(conditions));
+                self.sets.insert((label, *set), names(conditions));
             }
         }
         for (key, _, conditions) in graph.systems.iter() {
@@ -67,6 +70,33 @@ impl ConditionNames {
                 self.systems.insert((label, key), names(conditions));
             }
         }
+    }
+}
+
+impl ConditionNames {
+    /// Notes that `slot` shares the conditions of the slot `of`, which are on the set `around` now; all sets whose conditions it shares.
+    pub(super) fn share(
+        &mut self,
+        label: InternedScheduleLabel,
+        around: InternedSystemSet,
+        of: InternedSystemSet,
+        slot: InternedSystemSet,
+    ) -> Vec<InternedSystemSet> {
+        let outer = self.around.entry((label, of)).or_default();
+        if !outer.contains(&around) {
+            outer.push(around);
+        }
+        let outer = outer.clone();
+        self.around.insert((label, slot), outer.clone());
+        outer
+    }
+
+    /// The conditions of a slot: its own, and those that it shares.
+    fn of_slot(&self, label: InternedScheduleLabel, slot: InternedSystemSet) -> Vec<String> {
+        let around = self.around.get(&(label, slot)).into_iter().flatten();
+        let sets = around.chain([&slot]);
+        let names = sets.filter_map(|set| self.sets.get(&(label, *set)));
+        names.flatten().cloned().collect()
     }
 }
 
@@ -161,6 +191,44 @@ pub(crate) fn learn_steps(world: &World) -> Vec<LearnStep> {
         .collect()
 }
 
+/// A system of a schedule, where it is, and what it touches.
+pub(super) struct PlacedSystem {
+    /// Its slot; `None` where it is in none.
+    pub slot: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// What it touches.
+    pub touched: Touched,
+}
+
+/// The systems of a schedule in a finished app, in the order in which they run.
+pub(super) fn placed_systems<S: ScheduleLabel>(world: &World, label: S) -> Vec<PlacedSystem> {
+    let schedules = world.get_resource::<Schedules>();
+    let (Some(order), Some(schedule)) = (
+        world.get_resource::<SlotOrder<S>>(),
+        schedules.and_then(|schedules| schedules.get(label)),
+    ) else {
+        return Vec::new();
+    };
+    let Ok(systems) = schedule.systems_with_access() else {
+        return Vec::new();
+    };
+    let slot_of = |key: SystemKey| {
+        let mut slots = order.slots().iter();
+        slots.find(|slot| {
+            let inside = schedule.graph().systems_in_set(slot.set);
+            inside.is_ok_and(|keys| keys.contains(&key))
+        })
+    };
+    systems
+        .map(|(key, system)| PlacedSystem {
+            slot: slot_of(key).map(|slot| slot.name.clone()),
+            name: short_path(&system.system().name().to_string()),
+            touched: touched(system),
+        })
+        .collect()
+}
+
 /// Whether a schedule has a system besides those in its first slot.
 pub(crate) fn has_steps_after<S: ScheduleLabel>(
     world: &World,
@@ -222,9 +290,7 @@ fn collect_schedule<S: ScheduleLabel + Clone>(
         .iter()
         .map(|slot| DrawnSlot {
             name: slot.name.clone(),
-            conditions: names
-                .and_then(|names| names.sets.get(&(interned, slot.set)).cloned())
-                .unwrap_or_default(),
+            conditions: names.map_or(Vec::new(), |names| names.of_slot(interned, slot.set)),
             systems: match schedule.graph().systems_in_set(slot.set) {
                 Err(_) => Vec::new(),
                 Ok(keys) => drawn
@@ -254,31 +320,59 @@ fn collect_schedule<S: ScheduleLabel + Clone>(
     });
 }
 
-/// The names of the resources that a system reads and those that it writes. `World` for a system that takes it whole.
-fn reads_and_writes(world: &World, system: &SystemWithAccess) -> (Vec<String>, Vec<String>) {
+/// What a system touches.
+pub(super) enum Touched {
+    /// The whole world, or more than can be named.
+    World,
+    /// Resources and components.
+    Resources {
+        /// Those that it only reads.
+        reads: Vec<ComponentId>,
+        /// Those that it may write.
+        writes: Vec<ComponentId>,
+    },
+}
+
+/// What an initialized system touches.
+pub(super) fn touched(system: &SystemWithAccess) -> Touched {
+    let (mut reads, mut writes) = (Vec::new(), Vec::new());
     let access = match system.access() {
-        SystemAccess::None => return (Vec::new(), Vec::new()),
-        SystemAccess::Exclusive => return (Vec::new(), vec!["World".to_owned()]),
+        SystemAccess::None => return Touched::Resources { reads, writes },
+        SystemAccess::Exclusive => return Touched::World,
         SystemAccess::Shared(access) => access.combined_access(),
     };
     let Ok(kinds) = access.try_iter_access() else {
-        return (vec!["World".to_owned()], Vec::new());
+        return Touched::World;
     };
-    let (mut reads, mut writes) = (Vec::new(), Vec::new());
     for kind in kinds {
         match kind {
             ComponentAccessKind::Archetypal(_) => {}
-            ComponentAccessKind::Shared(id) => reads.extend(resource_name(world, id)),
-            ComponentAccessKind::Exclusive(id) => writes.extend(resource_name(world, id)),
+            ComponentAccessKind::Shared(id) => reads.push(id),
+            ComponentAccessKind::Exclusive(id) => writes.push(id),
         }
     }
-    reads.sort();
-    writes.sort();
-    (reads, writes)
+    Touched::Resources { reads, writes }
+}
+
+/// The names of the resources that a system reads and those that it writes. `World` for a system that takes it whole.
+pub(super) fn reads_and_writes(
+    world: &World,
+    system: &SystemWithAccess,
+) -> (Vec<String>, Vec<String>) {
+    let names = |ids: Vec<ComponentId>| {
+        let names = ids.into_iter().filter_map(|id| resource_name(world, id));
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    };
+    match touched(system) {
+        Touched::World => (Vec::new(), vec!["World".to_owned()]),
+        Touched::Resources { reads, writes } => (names(reads), names(writes)),
+    }
 }
 
 /// The short name of a resource's type; nothing for Bevy's own bookkeeping.
-fn resource_name(world: &World, id: ComponentId) -> Option<String> {
+pub(super) fn resource_name(world: &World, id: ComponentId) -> Option<String> {
     let name = world.components().get_name(id)?.to_string();
     let short = short_path(&name);
     (short != "IsResource" && !name.starts_with("bevy_ecs::system::")).then_some(short)

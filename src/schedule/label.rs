@@ -2,6 +2,8 @@
 
 use bevy_ecs::schedule::{ScheduleLabel, SystemSet};
 
+use super::TrainingSchedule;
+
 /// One step of every environment. Online only.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Collect;
@@ -109,4 +111,114 @@ pub enum SaveSystems {
     Write,
     /// Empty: for users. Old checkpoints are dropped by the writer, after the new one is safe.
     Prune,
+}
+
+/// Every slot of every schedule in the default order: the schedule, the slot, and what happens in it.
+pub const SLOTS: [(TrainingSchedule, &str, &str); 23] = [
+    (
+        TrainingSchedule::Collect,
+        "Act",
+        "the policy chooses actions",
+    ),
+    (
+        TrainingSchedule::Collect,
+        "Step",
+        "the environments take them",
+    ),
+    (
+        TrainingSchedule::Collect,
+        "Record",
+        "what happened goes into the buffer",
+    ),
+    (
+        TrainingSchedule::Prepare,
+        "Advantages",
+        "returns and advantages",
+    ),
+    (
+        TrainingSchedule::Prepare,
+        "Shuffle",
+        "the round's rows, cut into minibatches",
+    ),
+    (TrainingSchedule::Learn, "First", "counters rise"),
+    (TrainingSchedule::Learn, "Sample", "a minibatch is drawn"),
+    (
+        TrainingSchedule::Learn,
+        "Critic",
+        "the critic's gradient step",
+    ),
+    (
+        TrainingSchedule::Learn,
+        "Actor",
+        "the actor's gradient step, delayed where the algorithm says so",
+    ),
+    (
+        TrainingSchedule::Learn,
+        "Targets",
+        "targets follow their networks",
+    ),
+    (
+        TrainingSchedule::Learn,
+        "Rates",
+        "learning rates move to the next step's values",
+    ),
+    (TrainingSchedule::Learn, "Measure", "your own metrics"),
+    (TrainingSchedule::Learn, "Last", "empty: for you"),
+    (
+        TrainingSchedule::Validate,
+        "Sample",
+        "the held-out rows are put in place",
+    ),
+    (
+        TrainingSchedule::Validate,
+        "Losses",
+        "the same losses as in training are recorded under `validate/`",
+    ),
+    (
+        TrainingSchedule::Evaluate,
+        "Freeze",
+        "statistics that move in training are held still",
+    ),
+    (TrainingSchedule::Evaluate, "Play", "episodes are played"),
+    (TrainingSchedule::Evaluate, "Score", "returns become scores"),
+    (
+        TrainingSchedule::Report,
+        "Read",
+        "metrics are read back from the device",
+    ),
+    (TrainingSchedule::Report, "Write", "sinks write them"),
+    (
+        TrainingSchedule::Save,
+        "Gather",
+        "everything that persists is copied to the host",
+    ),
+    (
+        TrainingSchedule::Save,
+        "Write",
+        "the copy goes to the writer's thread",
+    ),
+    (TrainingSchedule::Save, "Prune", "empty: for you"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::SchedulePlugin;
+
+    #[test]
+    fn the_list_of_slots_is_the_order_that_the_schedules_have() {
+        let mut app = bevy_app::App::new();
+        app.add_plugins(SchedulePlugin);
+        let listed: Vec<_> = SLOTS
+            .map(|(schedule, slot, _)| (schedule, slot.to_owned()))
+            .into();
+        let there: Vec<_> = TrainingSchedule::ALL
+            .into_iter()
+            .flat_map(|schedule| {
+                let slots = schedule.slots(app.world());
+                slots.into_iter().map(move |slot| (schedule, slot))
+            })
+            .collect();
+        assert_eq!(listed, there);
+    }
 }

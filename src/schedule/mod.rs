@@ -26,16 +26,20 @@ mod failure;
 mod goal;
 mod graph;
 mod label;
+mod named_edit;
 mod named_metrics;
+mod needs;
 mod order;
 mod reported;
 mod run_directory;
+mod schedule_error;
 mod step_registry;
+mod training_schedule;
 
 pub use clock::{Clock, EpochWindow, StepsPerCollect, Tick, TickPlugin, TickState};
 pub use condition::{after, between, every, training};
+pub use edit::AppScheduleExt;
 pub(crate) use edit::after_every_slot;
-pub use edit::{AppScheduleExt, NamedEdit, ScheduleError, ScheduleErrors};
 pub use facilitate::{
     AppCadenceExt, Cadence, DueLeft, EndNow, Epochs, FacilitatorPlugin, FailSaved, LearningStarts,
     Outcome, RoundPosition, SaveNow, Stopwatch, TimeBudget, Training, request_stop, stop_requested,
@@ -47,13 +51,17 @@ pub(crate) use graph::{DrawnSchedule, drawn_schedules, has_steps_after, learn_st
 pub use graph::{GraphFormat, draw};
 pub use label::{
     Collect, CollectSystems, Evaluate, EvaluateSystems, Learn, LearnSystems, Prepare,
-    PrepareSystems, Report, ReportSystems, Save, SaveSystems, Validate, ValidateSystems,
+    PrepareSystems, Report, ReportSystems, SLOTS, Save, SaveSystems, Validate, ValidateSystems,
 };
+pub use named_edit::{NamedChange, NamedEdit, NewStep, Side};
 pub use named_metrics::{AppMetricsExt, NamedMetrics, UnknownMetric};
+pub(crate) use needs::written_before_read;
 pub use order::{LearnOrder, Slot, SlotOrder};
 pub use reported::Reported;
 pub use run_directory::RunDirectory;
-pub use step_registry::{AppStepExt, StepRegistry};
+pub use schedule_error::{ScheduleError, ScheduleErrors};
+pub use step_registry::{AppStepExt, StepAccess, StepRegistry};
+pub use training_schedule::TrainingSchedule;
 
 use bevy_app::{App, Plugin};
 use bevy_ecs::schedule::{LogLevel, Schedule, ScheduleBuildSettings, ScheduleLabel, SystemSet};
@@ -98,6 +106,7 @@ impl Plugin for SchedulePlugin {
     /// Orders the slots, applies the queued edits and builds the schedules; what goes wrong waits in [`ScheduleErrors`].
     fn finish(&self, app: &mut App) {
         let world = app.world_mut();
+        let by_plugins = needs::touched_by_plugins(world);
         let mut errors = edit::apply(world);
         edit::order_and_build(world, Collect, &mut errors);
         edit::order_and_build(world, Prepare, &mut errors);
@@ -106,6 +115,9 @@ impl Plugin for SchedulePlugin {
         edit::order_and_build(world, Evaluate, &mut errors);
         edit::order_and_build(world, Report, &mut errors);
         edit::order_and_build(world, Save, &mut errors);
+        if errors.is_empty() {
+            errors = needs::check(world, &by_plugins);
+        }
         world.resource_mut::<ScheduleErrors>().0.extend(errors);
     }
 }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
-use bevy_ecs::schedule::{InternedSystemSet, IntoScheduleConfigs, Schedule, ScheduleConfigs};
+use bevy_ecs::schedule::{
+    InternedSystemSet, IntoScheduleConfigs, Schedule, ScheduleConfigs, SystemKey,
+};
 use bevy_ecs::system::ScheduleSystem;
 
 use super::ScheduleError;
+use super::graph::reads_and_writes;
 
 type AddStep = Arc<dyn Fn(&mut Schedule, InternedSystemSet) + Send + Sync>;
 
@@ -22,6 +25,29 @@ impl StepRegistry {
     /// The registered names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.steps.keys().map(String::as_str)
+    }
+
+    /// What each step reads and writes, by name: resources such as `Net<Actor>`.
+    pub fn reads_and_writes(&self, world: &mut World) -> Vec<StepAccess> {
+        let described = self.steps.iter().map(|(name, add)| {
+            let mut alone = Schedule::default();
+            add(&mut alone, Alone.intern());
+            let systems = &mut alone.graph_mut().systems;
+            systems.initialize(world);
+            let keys: Vec<SystemKey> = systems.iter().map(|(key, ..)| key).collect();
+            let (mut reads, mut writes) = (Vec::new(), Vec::new());
+            for system in keys.into_iter().filter_map(|key| systems.get(key)) {
+                let (more_reads, more_writes) = reads_and_writes(world, system);
+                reads.extend(more_reads);
+                writes.extend(more_writes);
+            }
+            StepAccess {
+                name: name.clone(),
+                reads,
+                writes,
+            }
+        });
+        described.collect()
     }
 
     /// Adds the step of that name to a slot of a schedule.
@@ -42,6 +68,21 @@ impl StepRegistry {
         Ok(())
     }
 }
+
+/// A registered step, and the resources that it uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepAccess {
+    /// Its name.
+    pub name: String,
+    /// What it only reads.
+    pub reads: Vec<String>,
+    /// What it may write.
+    pub writes: Vec<String>,
+}
+
+/// The set of a step that is looked at by itself.
+#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
+struct Alone;
 
 /// Registers steps on an [`App`].
 pub trait AppStepExt {

@@ -1,7 +1,10 @@
 //! What a check finds.
 
-/// A mistake in a plugin, as a check names it. Its text says what was seen and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+use std::fmt;
+
+/// A mistake in a plugin, as a check names it. Its text says what was seen and what to do, and so does its `Debug`: that is what a
+/// test that returns it prints.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
     /// The schedules cannot be built.
     #[error("the steps do not fit together: {0}")]
@@ -206,4 +209,10 @@ pub enum Mistake {
         /// How far it came.
         measured: String,
     },
+}
+
+impl fmt::Debug for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }

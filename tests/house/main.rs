@@ -5,6 +5,7 @@ mod from_outside;
 mod invariants;
 mod layers;
 mod new_project;
+mod right_or_refused;
 mod sources;
 mod tutorial;
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use yarak::plugins::bc;
 use yarak::prelude::*;
 use yarak::schedule::{
-    EvaluateSystems, LearnOrder, NamedEdit, ScheduleErrors, SchedulePlugin, TickPlugin, between,
+    EvaluateSystems, LearnOrder, NamedChange, NamedEdit, NewStep, ScheduleErrors, SchedulePlugin,
+    Side, TickPlugin, TrainingSchedule, between,
 };
 use yarak::schedule::{GraphFormat, draw};
 
@@ -51,6 +52,7 @@ fn trace(app: &mut App, n: usize) -> Vec<Vec<String>> {
     assert!(errors.is_empty(), "{errors:?}");
     (0..n)
         .map(|_| {
+            app.world_mut().resource_mut::<Clock>().gradient_steps += 1;
             app.world_mut().run_schedule(Learn);
             std::mem::take(&mut app.world_mut().resource_mut::<Trace>().0)
         })
@@ -62,6 +64,27 @@ fn errors(app: &mut App) -> Vec<String> {
     app.finish();
     let errors = &app.world().resource::<ScheduleErrors>().0;
     errors.iter().map(ToString::to_string).collect()
+}
+
+/// An edit by name.
+fn in_learn(change: NamedChange) -> NamedEdit {
+    NamedEdit {
+        schedule: TrainingSchedule::Learn,
+        change,
+        number: 0,
+    }
+}
+
+/// A step in a new slot that has its name.
+fn insert(side: Side, anchor: &str, step: &str) -> NamedChange {
+    NamedChange::Insert {
+        side,
+        anchor: anchor.to_owned(),
+        step: NewStep {
+            step: step.to_owned(),
+            ..default()
+        },
+    }
 }
 
 const SLOTS: &str =
@@ -205,10 +228,10 @@ fn an_edit_of_an_unknown_slot_names_the_valid_ones() {
             say("temperature"),
         )
         .move_before(Learn, LearnSystems::Critic, EvaluateSystems::Freeze)
-        .edit_learn(NamedEdit::Replace {
+        .edit_by_name(in_learn(NamedChange::Replace {
             slot: "Acter".to_owned(),
             step: "bc::clone_behavior".to_owned(),
-        });
+        }));
     let errors = errors(&mut app);
     // The order is edited before the systems.
     let unknown = ["Play", "Freeze", "Temperature", "Score", "Acter"];
@@ -256,15 +279,132 @@ fn a_slot_that_exists_or_moves_to_itself_is_refused() {
 fn an_unregistered_step_is_refused_with_the_registered_ones() {
     let mut app = three_steps();
     app.register_step("mine::measure", say("measure"))
-        .edit_learn(NamedEdit::InsertAfter {
-            anchor: "Actor".to_owned(),
-            step: "mine::mesure".to_owned(),
-        });
+        .edit_by_name(in_learn(insert(Side::After, "Actor", "mine::mesure")));
     let errors = errors(&mut app);
     assert_eq!(
         errors,
         ["there is no step `mine::mesure`; registered steps: mine::measure"]
     );
+}
+
+/// The same with a name, a period and another slot's conditions.
+fn insert_as(anchor: &str, name: &str, every: Option<u64>, when: Option<&str>) -> NamedChange {
+    let step = NewStep {
+        step: "mine::measure".to_owned(),
+        slot: Some(name.to_owned()),
+        every,
+        when: when.map(str::to_owned),
+    };
+    NamedChange::Insert {
+        side: Side::After,
+        anchor: anchor.to_owned(),
+        step,
+    }
+}
+
+/// What four gradient steps do with these edits, in which the step `mine::measure` says `measure`.
+fn trace_with(edits: Vec<NamedChange>) -> Vec<Vec<String>> {
+    let mut app = three_steps();
+    app.register_step("mine::measure", say("measure"));
+    for edit in edits {
+        app.edit_by_name(in_learn(edit));
+    }
+    trace(&mut app, 4)
+}
+
+#[test]
+fn an_inserted_step_has_a_period_of_its_own_or_the_conditions_of_another_slot() {
+    let every = trace_with(vec![insert_as("Critic", "Probe", Some(3), None)]);
+    let measured = |steps: &[Vec<String>]| -> Vec<bool> {
+        let says = |step: &Vec<String>| step.contains(&"measure".to_owned());
+        steps.iter().map(says).collect()
+    };
+    assert_eq!(measured(&every), [false, false, true, false]);
+
+    // With the actor: on its ticks, before and behind it, however far away, and twice.
+    for (anchor, again) in [("Critic", "Actor"), ("Targets", "Probe")] {
+        let both = trace_with(vec![
+            insert_as(anchor, "Probe", None, Some("Actor")),
+            insert_as("Critic", "Again", None, Some(again)),
+        ]);
+        for (n, step) in both.iter().enumerate() {
+            let count = step.iter().filter(|said| *said == "measure").count();
+            assert_eq!(count, if n % 2 == 1 { 2 } else { 0 }, "{both:?}");
+            assert_eq!(step.contains(&"actor".to_owned()), n % 2 == 1);
+        }
+    }
+}
+
+#[test]
+fn an_inserted_step_is_moved_replaced_and_removed_by_its_name() {
+    let moved = trace_with(vec![
+        insert(Side::After, "Actor", "mine::measure"),
+        NamedChange::Move {
+            slot: "mine::measure".to_owned(),
+            side: Side::Before,
+            anchor: "Critic".to_owned(),
+        },
+    ]);
+    assert_eq!(moved[0], ["measure", "critic", "targets"]);
+    let removed = trace_with(vec![
+        insert_as("Actor", "Probe", None, None),
+        insert_as("Probe", "Again", None, None),
+        NamedChange::Remove {
+            slot: "Probe".to_owned(),
+        },
+    ]);
+    assert_eq!(removed[0], ["critic", "measure", "targets"]);
+}
+
+#[test]
+fn the_conditions_that_slots_share_are_drawn_with_each_of_them() {
+    let mut app = three_steps();
+    app.register_step("mine::measure", say("measure"))
+        .edit_by_name(in_learn(insert_as("Targets", "Probe", None, Some("Actor"))))
+        .edit_by_name(in_learn(insert_as("Targets", "Rare", Some(5), None)));
+    app.finish();
+    let drawing = draw(app.world(), GraphFormat::Text);
+    for slot in [
+        "\n  Actor  [every(2) of Pupil]\n",
+        "\n  Probe  [every(2) of Pupil]\n",
+        "\n  Rare  [every(5) of Learn]\n",
+    ] {
+        assert!(drawing.contains(slot), "{drawing}");
+    }
+}
+
+#[test]
+fn steps_that_would_read_a_batch_that_nobody_drew_are_refused_before_the_first_step() {
+    let with = |edit: fn(&mut App)| {
+        let mut app = bare([3, 2]);
+        app.add_plugins(Td3Bc::default());
+        edit(&mut app);
+        errors(&mut app)
+    };
+    assert_eq!(with(|_| {}), [""; 0]);
+    let removed = with(|app| {
+        app.remove(Learn, LearnSystems::Sample);
+    });
+    assert_eq!(
+        removed,
+        [
+            "`td3::update_critic` in slot `Critic` of `Learn` reads `Batch`, and nothing in the schedule writes it: put a step that does before it"
+        ]
+    );
+    let late = with(|app| {
+        app.move_after(Learn, LearnSystems::Sample, LearnSystems::Critic);
+    });
+    assert_eq!(
+        late,
+        [
+            "`td3::update_critic` in slot `Critic` of `Learn` reads `Batch`, and slot `Sample`, which writes it, runs later: move that slot to the front"
+        ]
+    );
+    // A step of one's own that draws is as good.
+    let own = with(|app| {
+        app.replace(Learn, LearnSystems::Sample, |_: ResMut<Batch>| {});
+    });
+    assert_eq!(own, [""; 0]);
 }
 
 #[derive(Resource, Default)]

@@ -115,5 +115,5 @@ fn a_scenes_order_can_name_the_slots_that_its_algorithm_adds() {
     assert!(drawn.result().contains("bc::clone_behavior"));
     with_order("Remove(ValuStep)");
     room.yarak("scene check scene.ron")
-        .refuses(&["no slot is called `ValuStep`", "`ValueStep`"]);
+        .refuses(&["no slot of `Learn` is called `ValuStep`", "`ValueStep`"]);
 }

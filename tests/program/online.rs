@@ -7,7 +7,7 @@ use std::time::Instant;
 use yarak::env::registry;
 
 use crate::resume::{assert_same_end, cut_after, kill_again_and_again};
-use crate::room::{Room, checkpoint, copy, named, reports, wait_until};
+use crate::room::{Room, checkpoint, copy, named, reports, wait_until, with_dataset};
 
 /// A scene that begins to learn after 60 steps, has episodes of 20 steps, and whose replay buffer is full after 150. What is
 /// saved every 25 steps lies before, on and after all of these.
@@ -227,4 +227,22 @@ fn a_run_that_learns_nothing_says_so_before_its_first_step_and_at_its_end() {
             assert_eq!(!said.contains(words), learns, "{said}");
         }
     }
+}
+
+#[test]
+fn an_evaluation_in_a_world_that_does_not_start_is_refused_before_the_first_step() {
+    let room = Room::new();
+    room.write(
+        "scene.ron",
+        &with_dataset(
+            "Scene(steps: 9, plugins: [
+    Dataset(path: \"DATASET\"), Bc(),
+    Evaluation(env: \"gymnasium:Pendulum-v1\", every: 9),
+])",
+        ),
+    );
+    let no_python = [("YARAK_PYTHON", "/no/such/python")];
+    let told = room.yarak_within(&no_python, "train scene.ron --run run");
+    told.refuses(&["scene.ron:3:21: error: Evaluation.env: ", "does not start"]);
+    assert!(!room.path("run").exists());
 }

@@ -12,7 +12,9 @@ use crate::data::{Batch, Data, DiscreteActionsOnly, Folding, Goals, Preprocessin
 use crate::memory::{self, RowsOfStep, TooLarge};
 use crate::nn::ComputeDevice;
 use crate::random::{AppRandomExt, Random, Sampling};
-use crate::schedule::{Clock, InputError, Learn, LearnSystems, Validate, ValidateSystems};
+use crate::schedule::{
+    Clock, InputError, Learn, LearnSystems, Validate, ValidateSystems, written_before_read,
+};
 
 /// Draws a [`Batch`] of the dataset in [`LearnSystems::Sample`]. An algorithm adds it with what its settings say.
 #[derive(Clone, Debug)]
@@ -94,6 +96,7 @@ impl Plugin for MinibatchPlugin {
             commands.insert_resource(minibatches);
             Ok(())
         };
+        written_before_read::<Batch>(app);
         app.add_random::<Sampling>()
             .add_systems(PreStartup, find_data.after(load_dataset))
             .add_systems(Startup, build)

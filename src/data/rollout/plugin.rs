@@ -14,7 +14,7 @@ use crate::random::Exploration;
 use crate::random::{AppRandomExt, Random, Sampling};
 use crate::schedule::{
     Cadence, Clock, Collect, CollectSystems, Epochs, InputError, Learn, LearnSystems, Prepare,
-    PrepareSystems,
+    PrepareSystems, written_before_read,
 };
 
 /// Learns in rounds from a [`RolloutBuffer`]: of the experience of the run's environments, or of a fixed rollout
@@ -42,6 +42,7 @@ struct Rounds(RolloutPlugin);
 
 impl Plugin for RolloutPlugin {
     fn build(&self, app: &mut App) {
+        written_before_read::<RolloutBatch>(app);
         app.insert_resource(Rounds(self.clone()))
             .insert_resource(Epochs {
                 steps: self.minibatches as u64,

@@ -1,0 +1,89 @@
+//! A checkpoint's policy in its environment, without its training.
+
+use std::path::{Path, PathBuf};
+
+use bevy_app::App;
+
+use super::building::{For, Program, failure};
+use super::error::CliError;
+use crate::checkpoint::{Snapshot, follow, load};
+use crate::collect::Environments;
+use crate::evaluate::{Episodes, Evaluation, Games, MadeWith, play};
+use crate::learner::Seed;
+use crate::scene::Scene;
+
+/// An app in which the networks of a checkpoint act and nothing is learned.
+///
+/// # Errors
+/// When the scene and the checkpoint do not belong together.
+pub fn app_of(
+    program: &Program,
+    scene: &Scene,
+    folders: Vec<PathBuf>,
+    snapshot: &Snapshot,
+) -> Result<App, CliError> {
+    let mut scene = scene.clone();
+    // All steps are taken already.
+    scene.steps = snapshot.step;
+    let mut app = program.app(&scene, scene.seed, folders, For::Evaluation(snapshot))?;
+    // Networks are built and restored.
+    app.update();
+    match failure(&app) {
+        Some(failure) => Err(failure.into()),
+        None => Ok(app),
+    }
+}
+
+/// The seed of the first of so many episodes of the scene's evaluation.
+pub fn first_seed(scene: &Scene, evaluation: &Evaluation, episodes: usize) -> u64 {
+    let training = scene.settings::<Environments>();
+    let training = training.map(|it| it.training_seeds(Seed(scene.seed)));
+    evaluation.first_seed(Seed(scene.seed), episodes, training.as_ref())
+}
+
+/// What a policy came to.
+pub struct Played {
+    /// The step of its checkpoint.
+    pub step: u64,
+    /// The first episode's seed.
+    pub seed: u64,
+    /// The episodes.
+    pub episodes: Episodes,
+}
+
+/// What the best checkpoint of a run returns in episodes that it was not chosen by: as many as an evaluation has, on the seeds
+/// behind those. `None` where the run was not evaluated, or kept no best.
+///
+/// # Errors
+/// When the checkpoint cannot be read or played.
+pub fn best_on_fresh_episodes(
+    program: &Program,
+    scene: &Scene,
+    folders: Vec<PathBuf>,
+    run: &Path,
+) -> Result<Option<Played>, CliError> {
+    let Some(evaluation) = scene.settings::<Evaluation>() else {
+        return Ok(None);
+    };
+    let Ok(best) = follow(run.join("checkpoints/best")) else {
+        return Ok(None);
+    };
+    let snapshot = load(&best)?;
+    let app = app_of(program, scene, folders, &snapshot)?;
+    let mut behind = evaluation.clone();
+    behind.seed = behind.seed.wrapping_add(evaluation.episodes as u64);
+    let seed = first_seed(scene, &behind, evaluation.episodes);
+    let games = Games {
+        env: evaluation.env.clone(),
+        kwargs: MadeWith::keywords(app.world(), &evaluation.env, evaluation.kwargs.as_ref()),
+        episodes: evaluation.episodes,
+        first_seed: seed,
+        time_limit: evaluation.time_limit,
+    };
+    let scores = play(app.world(), &games).map_err(CliError::input)?;
+    Ok(Some(Played {
+        step: snapshot.step,
+        seed,
+        episodes: Episodes(scores),
+    }))
+}

@@ -1,0 +1,104 @@
+//! What `train` refuses before its first step, for `scene check` to find it, too.
+
+use bevy_app::App;
+use bevy_ecs::schedule::Schedules;
+
+use super::error::CliError;
+use crate::collect::{Environments, StepResults};
+use crate::data::{Dataset, ExperiencePlugin, MinibatchPlugin, RolloutPlugin, missing_file};
+use crate::env::{gymnasium, registry};
+use crate::evaluate::Evaluation;
+use crate::scene::Scene;
+use crate::schedule::{Learn, with_causes};
+
+/// What there is to do about a file that is not there.
+pub const WHERE_FILES_ARE: &str =
+    "a relative path is looked for in the working directory and in the scene's folder";
+
+/// Everything of it that shows without reading data or starting an environment.
+///
+/// # Errors
+/// The first of it.
+pub fn check(app: &App, scene: &Scene) -> Result<(), CliError> {
+    if let Some(error) = missing_file(app.world()) {
+        let help = Some(WHERE_FILES_ARE.to_owned());
+        return Err(scene
+            .problem(error.setting(), with_causes(&error), help)
+            .into());
+    }
+    check_that_it_learns(app, scene, scene.settings::<Dataset>().is_some())?;
+    check_that_environments_are_there(scene)?;
+    Ok(())
+}
+
+/// Refuses a scene that has nothing to learn with or from.
+pub fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Result<(), CliError> {
+    let schedules = app.world().resource::<Schedules>();
+    if schedules
+        .get(Learn)
+        .is_none_or(|learn| learn.systems_len() == 0)
+    {
+        let help = "add an algorithm; `yarak list algorithms` names them";
+        let problem = scene.problem("plugins", "nothing in this scene learns", Some(help.into()));
+        return Err(problem.into());
+    }
+    let learns_from_experience =
+        app.is_plugin_added::<ExperiencePlugin>() || app.is_plugin_added::<RolloutPlugin>();
+    if !has_dataset && learns_from_experience {
+        if app.world().contains_resource::<StepResults>() {
+            return Ok(());
+        }
+        let message = "the algorithm learns from experience, and the scene has neither `Environments` nor a `Dataset`";
+        let help = "add Environments(env: \"Pendulum-v1\"), or Dataset(path: \"file.hdf5\")";
+        return Err(scene.problem("plugins", message, Some(help.into())).into());
+    }
+    if !has_dataset && app.is_plugin_added::<MinibatchPlugin>() {
+        let message = "the algorithm learns from data, and the scene has no `Dataset`";
+        let help = "add Dataset(path: \"file.hdf5\")";
+        return Err(scene.problem("plugins", message, Some(help.into())).into());
+    }
+    Ok(())
+}
+
+/// An environment may need what this machine does not have.
+pub fn check_that_environments_are_there(scene: &Scene) -> Result<(), CliError> {
+    for (setting, env) in environments_of(scene) {
+        if let Err(error) = registry::check(env) {
+            return Err(scene.problem(setting, error.to_string(), None).into());
+        }
+    }
+    Ok(())
+}
+
+/// An environment of Python's in which the run is evaluated and does not learn would start, and fail, at the first evaluation: it is
+/// made once before.
+///
+/// # Errors
+/// Why it does not start.
+pub fn check_that_evaluation_starts(scene: &Scene) -> Result<(), CliError> {
+    let Some(evaluation) = scene.settings::<Evaluation>() else {
+        return Ok(());
+    };
+    let learned_in = scene.settings::<Environments>();
+    if !evaluation.env.starts_with(gymnasium::PREFIX)
+        || learned_in.is_some_and(|settings| settings.env == evaluation.env)
+    {
+        return Ok(());
+    }
+    let kwargs = evaluation.kwargs.clone().unwrap_or_default();
+    match registry::make_with(&evaluation.env, 1, &kwargs) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(scene
+            .problem("Evaluation.env", with_causes(&error), None)
+            .into()),
+    }
+}
+
+/// The environments that a scene names, and by which settings.
+pub fn environments_of(scene: &Scene) -> impl Iterator<Item = (&'static str, &str)> {
+    let learned_in = scene.settings::<Environments>();
+    let learned_in = learned_in.map(|settings| ("Environments.env", &*settings.env));
+    let played_in = scene.settings::<Evaluation>();
+    let played_in = played_in.map(|settings| ("Evaluation.env", &*settings.env));
+    learned_in.into_iter().chain(played_in)
+}

@@ -1,0 +1,222 @@
+//! A scene's `order`: what would not run is refused before anything is started, at its line and in the words of scenes.
+
+use crate::room::{Room, with_dataset};
+
+/// A scene with these edits, one a line, from line 11 on.
+fn with_order(room: &Room, edits: &[&str]) {
+    let edits: String = edits
+        .iter()
+        .map(|edit| format!("        {edit},\n"))
+        .collect();
+    let small = "(encoder: Mlp(hidden_sizes: [8]))";
+    let scene = format!(
+        "Scene(
+    name: \"order\",
+    steps: 300,
+    plugins: [
+        Dataset(path: \"DATASET\", validation: 0.2),
+        Td3Bc(minibatch: (batch_size: 16), critic: {small}, actor: {small}),
+        Validation(every: 100),
+        Checkpoints(every: 100),
+    ],
+    order: [
+{edits}    ],
+)
+"
+    );
+    room.write("scene.ron", &with_dataset(&scene));
+}
+
+#[test]
+fn an_order_that_would_not_run_is_refused_with_its_line_by_check_graph_and_train() {
+    let room = Room::new();
+    for (edits, parts) in [
+        (
+            &["Remove(Sample)"][..],
+            &[
+                "scene.ron:11:16: error: order: after this edit `td3::update_critic` in slot `Critic` reads `Batch`, which nothing before it has written",
+                "help: put a step that writes `Batch` before it",
+            ][..],
+        ),
+        (
+            &[
+                "MoveAfter(Targets, after: Rates)",
+                "MoveAfter(Sample, after: Critic)",
+            ],
+            &[
+                "scene.ron:12:19: error: order: after this edit `td3::update_critic`",
+                "help: slot `Sample` writes it, later: MoveBefore(Sample, before: Critic)",
+            ],
+        ),
+        (
+            &["Replace(Critic, with: \"dqn::update_critic\")"],
+            &[
+                "scene.ron:11:31: error: order: the step `dqn::update_critic` needs `Dqn`, and no plugin of this scene brings that",
+                "`yarak list steps`",
+            ],
+        ),
+        (
+            &["InsertAfter(Actor, with: \"sac::update_temperature\")"],
+            &["scene.ron:11:34", "`Net<Temperature>`", "`PolicyEntropy`"],
+        ),
+        (
+            &["Remove(Actor)", "Remove(Actor)"],
+            &[
+                "scene.ron:12:16: error: order: nothing runs in slot `Actor` of `Learn`, so there is nothing to remove",
+                "help: to put a step there, write InsertAfter(Actor, with: \"step::name\")",
+            ],
+        ),
+        (
+            &["Remove(Actor)", "Remove(Measure)"],
+            &[
+                "scene.ron:12:16: error: order: nothing runs in slot `Measure` of `Learn`",
+                "slots in which something runs here: First, Sample, Critic, Targets, Rates",
+            ],
+        ),
+        (
+            &["Remove(First)"],
+            &["scene.ron:11:16: error: order: after this edit no step of `Learn` writes `Tick<"],
+        ),
+        (
+            &["Remove(Sample, in: Validate)"],
+            &[
+                "scene.ron:11:16: error: order: after this edit `td3_bc::",
+                "in slot `Losses` reads `Batch`",
+            ],
+        ),
+        (
+            &["Replace(Last, with: \"bc::clone_behavior\")"],
+            &["nothing runs in slot `Last` of `Learn`, so there is nothing to replace"],
+        ),
+        (
+            &["Remove(Score, in: Evalute)"],
+            &[
+                "scene.ron:11:27",
+                "no schedule is called `Evalute`",
+                "did you mean `Evaluate`?",
+            ],
+        ),
+        (
+            &[
+                "InsertAfter(Actor, with: \"bc::clone_behavior\")",
+                "InsertAfter(Actor, with: \"bc::clone_behavior\")",
+            ],
+            &[
+                "scene.ron:12:34",
+                "has a slot `bc::clone_behavior` already",
+                "as: Again",
+            ],
+        ),
+    ] {
+        with_order(&room, edits);
+        for command in [
+            "scene check scene.ron",
+            "graph scene.ron",
+            "train scene.ron --run run",
+        ] {
+            let told = room.yarak(command);
+            told.refuses(parts);
+            assert!(!told.stderr.contains("add_systems"), "{}", told.stderr);
+        }
+        assert!(!room.path("run").exists());
+    }
+}
+
+#[test]
+fn an_order_names_inserted_steps_again_gives_them_conditions_and_edits_every_schedule() {
+    let room = Room::new();
+    with_order(
+        &room,
+        &[
+            "InsertAfter(Actor, with: \"bc::clone_behavior\", as: Clone, every: 3)",
+            "InsertAfter(Clone, with: \"bc::clone_behavior\", as: Again, when: Actor)",
+            "InsertAfter(Again, with: \"bc::clone_behavior\")",
+            "MoveBefore(\"bc::clone_behavior\", before: Critic)",
+            "Remove(Clone)",
+            "Replace(Again, with: \"td3_bc::update_actor\")",
+            "InsertBefore(Gather, with: \"bc::clone_behavior\", in: Save)",
+            "Remove(\"bc::clone_behavior\", in: Save)",
+            "MoveBefore(Prune, before: Write, in: Save)",
+        ],
+    );
+    assert_eq!(
+        room.yarak("scene check scene.ron").result(),
+        "scene.ron: good\n"
+    );
+    let drawn = room.yarak("graph scene.ron");
+    let drawn = drawn.result();
+    let place = |what: &str| {
+        drawn
+            .find(what)
+            .unwrap_or_else(|| panic!("no {what} in {drawn}"))
+    };
+    assert!(place("\n  bc::clone_behavior\n") < place("\n  Critic"));
+    assert!(place("\n  Again  [every(2) of Actor]\n") > place("\n  Clone"));
+    assert!(
+        place("\n  Prune") < place("\n  Write\n    plugin::write_snapshot"),
+        "{drawn}"
+    );
+    room.yarak("train scene.ron --run whole").ends_with(0);
+    // The order is kept with the run, and the run goes on with it.
+    room.yarak("train scene.ron --run part --steps 125")
+        .ends_with(0);
+    room.yarak("train scene.ron --run part --resume auto")
+        .ends_with(0);
+    for file in ["actor.safetensors", "critic.safetensors"] {
+        let file =
+            |run: &str| std::fs::read(room.path(&format!("{run}/checkpoints/latest/{file}")));
+        assert_eq!(file("whole").unwrap(), file("part").unwrap());
+    }
+}
+
+#[test]
+fn steps_and_slots_are_listed() {
+    let room = Room::new();
+    let steps = room.yarak("list steps");
+    let critic = steps
+        .result()
+        .lines()
+        .find(|line| line.contains("td3::update_critic"));
+    let critic = critic.unwrap();
+    assert!(
+        critic.contains("writes ") && critic.contains("Net<Critic>") && critic.contains("Batch")
+    );
+    let slots = room.yarak("list slots");
+    assert!(
+        slots.result().contains("  Learn     Actor"),
+        "{}",
+        slots.result()
+    );
+    assert!(slots.result().contains("  Evaluate  Play"));
+}
+
+#[test]
+fn a_check_finds_what_training_would_refuse_at_once() {
+    let room = Room::new();
+    for (plugins, parts) in [
+        (
+            "Td3Bc()",
+            &["scene.ron:1:", "learns from experience", "Dataset(path:"][..],
+        ),
+        (
+            "Bc()",
+            &["learns from data, and the scene has no `Dataset`"],
+        ),
+        (
+            "Dataset(path: \"nowhere.hdf5\"), Td3Bc()",
+            &[
+                "Dataset.path: nowhere.hdf5: there is no such file",
+                "the scene's folder",
+            ],
+        ),
+        ("Checkpoints()", &["nothing in this scene learns"]),
+    ] {
+        room.write(
+            "scene.ron",
+            &format!("Scene(steps: 3, plugins: [{plugins}])"),
+        );
+        let checked = room.yarak("scene check scene.ron");
+        checked.refuses(parts);
+        room.yarak("train scene.ron --run run").refuses(parts);
+    }
+}
