@@ -10,6 +10,7 @@ use super::building::{Program, folders_of};
 use super::error::CliError;
 use super::playing::{app_of, first_seed};
 use super::print;
+use super::scores::counted;
 use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
 use crate::env::{Environment, registry};
 use crate::evaluate::video::{Video, VideoError};
@@ -149,7 +150,7 @@ impl Eval {
             if let Some(error) = episodes.standard_error() {
                 line.push_str(&format!(" ± {error:.2}, standard deviation {std:.2}"));
             }
-            line.push_str(&format!(", over {} episode(s)", episodes.0.len()));
+            line.push_str(&format!(", over {}", counted(episodes.0.len(), "")));
             if let Some(normalized) = normalized {
                 line.push_str(&format!(", normalized score {normalized:.1}"));
             }

@@ -12,7 +12,7 @@ use super::{print, ready, template};
 /// Check scenes, or print templates for them.
 #[derive(Subcommand)]
 pub enum SceneCommand {
-    /// Report every mistake of the given scenes, with its place, and what `train` would refuse here; nothing is run
+    /// Report every mistake of the given scenes, with its place, and data that are not there; nothing is run
     Check {
         /// The scenes' RON files
         #[arg(required = true)]

@@ -35,9 +35,9 @@ impl Scores {
             });
         }
         if let Some(fresh) = &self.fresh {
-            let n = fresh.episodes.0.len();
+            let episodes = counted(fresh.episodes.0.len(), "fresh ");
             line.push_str(&format!(
-                "; the best checkpoint on {n} fresh episode(s) {}",
+                "; the best checkpoint on {episodes} {}",
                 with_error(fresh)
             ));
         }
@@ -80,6 +80,12 @@ fn object(played: &Played) -> Value {
         "episodes": played.episodes.0.len(),
         "seed": played.seed,
     })
+}
+
+/// `50 fresh episodes`.
+pub fn counted(episodes: usize, which: &str) -> String {
+    let s = if episodes == 1 { "" } else { "s" };
+    format!("{episodes} {which}episode{s}")
 }
 
 /// `-160.2 ± 3.1`; the mean alone of one episode.
@@ -162,7 +168,7 @@ mod tests {
         scores.fresh = Some(played(10, &[5.0]));
         assert_eq!(
             scores.line().unwrap(),
-            "evaluate/return 2.5 ± 0.6 at step 20, best 9.0 at step 10; the best checkpoint on 1 fresh episode(s) 5.0"
+            "evaluate/return 2.5 ± 0.6 at step 20, best 9.0 at step 10; the best checkpoint on 1 fresh episode 5.0"
         );
         assert_eq!(Scores::default().line(), None);
     }

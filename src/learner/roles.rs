@@ -47,10 +47,10 @@ fn all_targets_are_declared(world: &World) -> Result<(), BevyError> {
     let declared: Vec<String> = with_target
         .map(|entry| format!("Target<{}>", (entry.type_name)()))
         .collect();
-    for component in world.components().iter_registered() {
+    for (id, component) in world.components().iter_registered() {
         let name = component.name().to_string();
         if !name.starts_with("yarak::learner::tracking::Target<")
-            || !world.contains_resource_by_id(component.id())
+            || !world.contains_resource_by_id(id)
         {
             continue;
         }

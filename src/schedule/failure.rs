@@ -285,32 +285,20 @@ mod tests {
         fn own_step(_: Res<Own>) {}
         #[derive(Resource)]
         struct Own;
-        let told = |add: fn(&mut App)| {
+        fn told<M>(step: impl IntoSystem<(), (), M>) -> String {
             let mut app = App::new();
-            app.add_plugins(SchedulePlugin);
-            add(&mut app);
+            let step = IntoSystem::into_system(step);
+            app.add_plugins(SchedulePlugin)
+                .add_systems(Learn, step.in_set(LearnSystems::Critic));
             app.finish();
             app.world_mut().run_schedule(Learn);
             take_failure().unwrap().message
-        };
-        let slot = LearnSystems::Critic;
+        }
         for (said, words) in [
-            (
-                told(|app| drop(app.add_systems(Learn, critic_step.in_set(slot)))),
-                "`app.add_learner::<Critic>(optimizer)`",
-            ),
-            (
-                told(|app| drop(app.add_systems(Learn, target_step.in_set(slot)))),
-                "`app.add_target::<Critic>()`",
-            ),
-            (
-                told(|app| drop(app.add_systems(Learn, noisy_step.in_set(slot)))),
-                "`app.add_random::<Noise>()`",
-            ),
-            (
-                told(|app| drop(app.add_systems(Learn, own_step.in_set(slot)))),
-                "The plugin that brings it is missing",
-            ),
+            (told(critic_step), "`app.add_learner::<Critic>(optimizer)`"),
+            (told(target_step), "`app.add_target::<Critic>()`"),
+            (told(noisy_step), "`app.add_random::<Noise>()`"),
+            (told(own_step), "The plugin that brings it is missing"),
         ] {
             assert!(said.contains(words), "{said}");
         }

@@ -126,7 +126,8 @@ fn comes_with_a_plugin(world: &World, id: ComponentId) -> bool {
         return false;
     };
     let name = name.to_string();
-    name.starts_with("yarak::plugins::") || (name.starts_with("yarak::") && name.contains('<'))
+    let ours = name.strip_prefix("yarak::");
+    ours.is_some_and(|name| name.starts_with("plugins::") || name.contains('<'))
 }
 
 fn unfilled(world: &World) -> Vec<ScheduleError> {

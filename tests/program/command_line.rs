@@ -104,7 +104,10 @@ fn a_command_line_that_means_nothing_is_refused() {
         ("scene check nothing.ron", "nothing.ron: error"),
         ("scene template Td3bc", "`Td3bc` is called `Td3Bc` here"),
         ("scene schema nothing", "the plugins are: "),
-        ("list thing", "algorithms, environments, plugins, devices"),
+        (
+            "list thing",
+            "algorithms, environments, plugins, steps, slots, devices",
+        ),
         (
             "eval nothing",
             "nothing: there is no such run or checkpoint",
@@ -203,9 +206,34 @@ fn training_tells_results_on_standard_output_and_progress_on_standard_error() {
     let (_, last) = *metric(&room.path("runs/tiny"), "evaluate/return")
         .last()
         .unwrap();
-    let score = format!("runs/tiny: evaluate/return {last:.1} at step 60");
+    let score = format!("runs/tiny: evaluate/return {last:.1} ± ");
     assert!(told.result().starts_with(&score), "{}", told.stdout);
+    assert!(
+        told.stdout.contains(" at step 60, best "),
+        "{}",
+        told.stdout
+    );
     assert_eq!(told.stdout.lines().count(), 1);
+    // The best checkpoint was played on episodes that it was not chosen by; whoever plays them again sees the same.
+    let scores = fs::read_to_string(room.path("runs/tiny/scores.json")).unwrap();
+    let scores = json(&scores);
+    assert_eq!(scores["last"]["return"].as_f64().unwrap(), last);
+    assert_eq!(
+        (&scores["last"]["seed"], &scores["last"]["step"]),
+        (&100.into(), &60.into())
+    );
+    let fresh = &scores["best_on_fresh_episodes"];
+    assert_eq!(
+        (&fresh["seed"], &fresh["episodes"]),
+        (&102.into(), &2.into())
+    );
+    let again = room.yarak("eval runs/tiny --seed 102 --json");
+    assert_eq!(json(again.result())["return"], fresh["return"]);
+    let said = format!(
+        "the best checkpoint on 2 fresh episodes {:.1} ± ",
+        fresh["return"].as_f64().unwrap()
+    );
+    assert!(told.stdout.contains(&said), "{}", told.stdout);
     for part in [
         "step 60/60",
         "steps/s",
