@@ -220,6 +220,11 @@ impl RunFolder {
         self.path.join("metrics.jsonl")
     }
 
+    /// `log.txt`: what the run showed on the terminal.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log.txt")
+    }
+
     /// `checkpoints/`: for [`CheckpointWriter::start`](super::CheckpointWriter::start).
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join(CHECKPOINTS)
@@ -253,7 +258,14 @@ fn contents(path: &Path) -> Result<Vec<String>, RunFolderError> {
 
 /// What a run writes, so that a folder with this alone is a run's even if its scene was lost.
 fn is_ours(name: &str) -> bool {
-    ["scene.ron", "manifest.ron", "checkpoints"].contains(&name)
+    [
+        "scene.ron",
+        "manifest.ron",
+        "checkpoints",
+        "scores.json",
+        "log.txt",
+    ]
+    .contains(&name)
         || ["metrics.", "report.", "events.out.tfevents", "seed_"]
             .iter()
             .any(|prefix| name.starts_with(prefix))
@@ -273,7 +285,13 @@ fn refuse_unless_empty(path: &Path) -> Result<(), RunFolderError> {
 /// Whether all there is was written by a run that ended before its first report and its first checkpoint, such as one whose
 /// input was wrong: nothing is lost where the next one begins.
 fn reached_nothing(path: &Path, names: &[String]) -> bool {
-    let begun = ["scene.ron", "manifest.ron", "checkpoints", "metrics.jsonl"];
+    let begun = [
+        "scene.ron",
+        "manifest.ron",
+        "checkpoints",
+        "metrics.jsonl",
+        "log.txt",
+    ];
     let of_a_beginning =
         |name: &String| begun.contains(&&**name) || name.starts_with("events.out.tfevents");
     let no_report = fs::metadata(path.join("metrics.jsonl")).map_or(true, |file| file.len() == 0);

@@ -111,6 +111,7 @@ fn a_run_that_reached_nothing_does_not_block_the_next() {
         fs::write(at("scene.ron"), "Scene(wrong: 1)").unwrap();
         fs::write(at("manifest.ron"), "()").unwrap();
         fs::write(at("metrics.jsonl"), "").unwrap();
+        fs::write(at("log.txt"), "failed").unwrap();
         fs::write(at("events.out.tfevents.1.here.2"), "header").unwrap();
         fs::create_dir_all(at(CHECKPOINTS)).unwrap();
         fs::write(at(CHECKPOINTS).join(LOCK), "process 1").unwrap();

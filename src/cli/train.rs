@@ -1,5 +1,6 @@
 //! `yarak train`.
 
+use std::fs::OpenOptions;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
@@ -36,7 +37,7 @@ use crate::schedule::{Clock, EndNow, Outcome, Training, request_stop, with_cause
 
 /// Train a scene.
 ///
-/// Everything the run leaves is in one folder: the resolved scene, a manifest, metrics, checkpoints, scores. Ctrl-C finishes the
+/// Everything the run leaves is in one folder: the resolved scene, a manifest, metrics, checkpoints, scores, a log. Ctrl-C finishes the
 /// step, saves, and says how to resume. Returns are means, ± their standard errors.
 #[derive(Args)]
 pub struct Train {
@@ -201,6 +202,7 @@ impl Train {
         console: &Console,
         name: &str,
     ) -> Result<Ended, CliError> {
+        let console = &console.of_learner();
         let learner = self.prepare(program, scene, folder, console, name)?;
         let mut ended = learner.train()?;
         if ended.outcome == Outcome::Finished && ended.scores.last.is_some() {
@@ -252,6 +254,11 @@ impl Train {
             let (path, reason) = (skipped.path.display(), &skipped.reason);
             console.message(&format!("warning: {path} was skipped: {reason}"));
         }
+        let mut log = OpenOptions::new();
+        match log.create(true).append(true).open(opened.folder.log()) {
+            Ok(log) => console.log_to(log),
+            Err(error) => console.message(&format!("warning: there will be no log.txt: {error}")),
+        }
         let (mut resumed_from, mut finished) = (0, false);
         if let Start::Resumed {
             checkpoint,
@@ -284,6 +291,7 @@ impl Train {
         let first_seed = evaluation.map_or(0, |it| first_seed(scene, it, it.episodes));
         Ok(TrainingRun {
             app,
+            console: console.clone(),
             folder: opened.folder,
             dataset,
             finished,
@@ -360,6 +368,8 @@ fn folder_of_name(name: &str) -> Result<PathBuf, CliError> {
 /// A learner that is ready to run.
 struct TrainingRun {
     app: App,
+    /// Where it shows what it does.
+    console: Console,
     /// Holds the folder's lock.
     folder: RunFolder,
     /// Held until the app has taken its own.
@@ -423,6 +433,7 @@ impl TrainingRun {
         };
         finish_progress(world, &said);
         if let Outcome::Failed(failure) = outcome {
+            self.console.log(&format!("error: {failure}"));
             return Err(failure.into());
         }
         if outcome == Outcome::Finished {

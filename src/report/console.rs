@@ -12,6 +12,7 @@
 //! files. A terminal that is too narrow for all of them shows them in this order. Every number has a fixed width, so that columns stand still.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -30,6 +31,8 @@ const REDRAWS: u8 = 10;
 pub struct Console {
     output: Output,
     learners: Arc<Mutex<Learners>>,
+    /// The file of one learner's run, which gets the same in plain lines.
+    log: Arc<Mutex<Option<File>>>,
 }
 
 #[derive(Clone)]
@@ -81,11 +84,35 @@ impl Console {
         Self {
             output,
             learners: Arc::default(),
+            log: Arc::default(),
+        }
+    }
+
+    /// The same place, for a learner with a log of its own.
+    pub fn of_learner(&self) -> Self {
+        Self {
+            log: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// From now on, what this console and its clones show is written to `log`, too, a plain line each. Errors of the file are
+    /// ignored: a run does not end because its log cannot be written.
+    pub fn log_to(&self, log: File) {
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
+    }
+
+    /// Writes to the log alone what is shown in another way.
+    pub fn log(&self, text: &str) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = log.as_mut() {
+            let _ = log.write_all(format!("{text}\n").as_bytes());
         }
     }
 
     /// Prints a message, above the lines of the learners where there is a terminal.
     pub fn message(&self, text: &str) {
+        self.log(text);
         match &self.output {
             Output::Terminal { lines, .. } => {
                 let _ = lines.println(text);
@@ -202,9 +229,13 @@ impl Progress {
                 None => {}
             }
         }
+        let plain = self.status.plain(self.name_width());
         match &self.line {
-            Some(_) => self.redraw(),
-            None => self.console.message(&self.status.plain(self.name_width())),
+            Some(_) => {
+                self.redraw();
+                self.console.log(&plain);
+            }
+            None => self.console.message(&plain),
         }
     }
 
@@ -217,8 +248,13 @@ impl Progress {
     /// A line that is dropped without this stays as it was last drawn.
     pub fn finish(self, text: &str) {
         let took = clock(self.started.elapsed());
+        let plain = format!(
+            "{}{text}  ({took})",
+            self.status.padded_name(self.name_width())
+        );
         match &self.line {
             Some(line) => {
+                self.console.log(&plain);
                 let width = self.console.width();
                 line.abandon_with_message(self.status.finished(
                     self.name_width(),
@@ -227,10 +263,7 @@ impl Progress {
                     &took,
                 ));
             }
-            None => self.console.message(&format!(
-                "{}{text}  ({took})",
-                self.status.padded_name(self.name_width())
-            )),
+            None => self.console.message(&plain),
         }
     }
 
@@ -253,6 +286,32 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_learners_log_has_what_it_showed_in_plain_lines_and_nothing_of_others() {
+        let terminal = Console::terminal(ProgressDrawTarget::hidden(), || 80);
+        let plain = Console::plain(io::sink());
+        for console in [terminal, plain] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("log.txt");
+            let (mine, other) = (console.of_learner(), console.of_learner());
+            let mut progress = Progress::new(&mine, "", 20, 0);
+            mine.log_to(File::create(&path).unwrap());
+            other.message("of another learner");
+            mine.message("warning: mine");
+            progress.report(10, 5.0, &[("loss", 0.5)]);
+            progress.finish("finished: here");
+            let text = std::fs::read_to_string(&path).unwrap();
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!(lines.len(), 3, "{text}");
+            assert_eq!(lines[0], "warning: mine");
+            assert!(
+                lines[1].starts_with("step 10/20") && lines[1].contains("loss"),
+                "{text}"
+            );
+            assert!(lines[2].starts_with("finished: here  ("), "{text}");
+        }
+    }
 
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);

@@ -216,7 +216,7 @@ fn training_tells_results_on_standard_output_and_progress_on_standard_error() {
     assert_eq!(told.stdout.lines().count(), 1);
     // The best checkpoint was played on episodes that it was not chosen by; whoever plays them again sees the same.
     let scores = fs::read_to_string(room.path("runs/tiny/scores.json")).unwrap();
-    let scores = json(&scores);
+    let scores: Value = serde_json::from_str(&scores).unwrap();
     assert_eq!(scores["last"]["return"].as_f64().unwrap(), last);
     assert_eq!(
         (&scores["last"]["seed"], &scores["last"]["step"]),
