@@ -4,6 +4,7 @@ mod compiler;
 mod from_outside;
 mod invariants;
 mod layers;
+mod named_tests;
 mod new_project;
 mod right_or_refused;
 mod sources;
