@@ -2,6 +2,7 @@
 
 mod compiler;
 mod from_outside;
+mod guides;
 mod invariants;
 mod layers;
 mod named_tests;
