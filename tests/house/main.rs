@@ -2,8 +2,10 @@
 
 mod compiler;
 mod from_outside;
+mod guides;
 mod invariants;
 mod layers;
+mod named_tests;
 mod new_project;
 mod right_or_refused;
 mod sources;
