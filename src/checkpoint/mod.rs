@@ -43,6 +43,8 @@ pub use writer::CheckpointWriter;
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// A resource that is saved with the run and restored from it.
 ///
@@ -116,6 +118,27 @@ pub trait AppPersistExt {
     /// Saves resource `T` with the run, if it is there when a checkpoint is made. Once is enough.
     fn persist<T: Persist>(&mut self) -> &mut Self;
 
+    /// Saves resource `T` with the run as serde writes it, under its type's name: no two types of one name in a run.
+    ///
+    /// ```
+    /// use yarak::checkpoint::{gather, restore};
+    /// use yarak::prelude::*;
+    ///
+    /// #[derive(Resource, serde::Serialize, serde::Deserialize, Default)]
+    /// #[serde(crate = "yarak::prelude::serde")]
+    /// struct Lessons(u32);
+    ///
+    /// let mut app = App::new();
+    /// app.init_resource::<Lessons>().persist_serde::<Lessons>();
+    /// app.world_mut().resource_mut::<Lessons>().0 = 3;
+    /// let snapshot = gather(app.world(), 100)?;
+    /// app.world_mut().resource_mut::<Lessons>().0 = 0;
+    /// restore(app.world_mut(), &snapshot)?;
+    /// assert_eq!(app.world().resource::<Lessons>().0, 3);
+    /// # Ok::<(), CheckpointError>(())
+    /// ```
+    fn persist_serde<T: Resource + Serialize + DeserializeOwned>(&mut self) -> &mut Self;
+
     /// Saves with the run what is not one resource, such as components of many entities. `name` is its own among others; once is
     /// enough.
     fn persist_with(&mut self, name: &'static str, save: SavePart, load: LoadPart) -> &mut Self;
@@ -138,6 +161,23 @@ impl AppPersistExt for App {
         )
     }
 
+    fn persist_serde<T: Resource + Serialize + DeserializeOwned>(&mut self) -> &mut Self {
+        self.persist_with(
+            std::any::type_name::<T>(),
+            |world, snapshot| match world.get_resource::<T>() {
+                Some(resource) => snapshot.put_state(&key_of::<T>(), resource),
+                None => Ok(()),
+            },
+            |world, snapshot| {
+                if world.contains_resource::<T>() {
+                    let saved: T = snapshot.state(&key_of::<T>())?;
+                    world.insert_resource(saved);
+                }
+                Ok(())
+            },
+        )
+    }
+
     fn persist_with(&mut self, name: &'static str, save: SavePart, load: LoadPart) -> &mut Self {
         let mut persisted = self.world_mut().get_resource_or_init::<Persisted>();
         if persisted.0.iter().all(|entry| entry.name != name) {
@@ -145,6 +185,11 @@ impl AppPersistExt for App {
         }
         self
     }
+}
+
+/// Under which a checkpoint has a resource that serde writes.
+fn key_of<T>() -> String {
+    format!("resource/{}", disqualified::ShortName::of::<T>())
 }
 
 /// Copies everything that persists to the host.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{AppPersistExt, CheckpointError, CheckpointWriter, Persist, Snapshot, gather, restore};
 use crate::scene::{Bounds, FieldProblems, Settings, check_metric};
 use crate::schedule::{
-    AppCadenceExt, AppMetricsExt, Clock, InputError, Report, ReportSystems, RoundPosition,
+    AppCadenceExt, AppMetricsExt, Clock, InputError, Period, Report, ReportSystems, RoundPosition,
     RunError, Save, SaveNow, SaveSystems,
 };
 use crate::schedule::{Goal, Reported, RunDirectory};
@@ -16,9 +16,8 @@ use crate::schedule::{Goal, Reported, RunDirectory};
 /// Saves everything that the run needs to go on, every so many steps and at its end.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Checkpoints {
-    /// Steps between two checkpoints.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub every: u64,
+    /// Steps or epochs between two checkpoints.
+    pub every: Period,
     /// How many of the last ones are kept, besides the best.
     #[reflect(@Bounds::at_least(1.0))]
     pub keep: usize,
@@ -31,7 +30,7 @@ pub struct Checkpoints {
 impl Default for Checkpoints {
     fn default() -> Self {
         Checkpoints {
-            every: 5_000,
+            every: Period::Steps(5_000),
             keep: 3,
             best: Some("evaluate/return".to_owned()),
             goal: Goal::Largest,

@@ -17,7 +17,7 @@ use crate::report::console::Console;
 use crate::scene::{Bounds, Keywords, Settings};
 use crate::schedule::{
     AppCadenceExt, AppMetricsExt, Clock, DueLeft, Evaluate, EvaluateSystems, FailSaved, Failure,
-    InputError, stop_requested, with_causes,
+    InputError, Period, stop_requested, with_causes,
 };
 
 /// Plays episodes with the deterministic policy every so many steps, and reports their returns.
@@ -25,9 +25,8 @@ use crate::schedule::{
 pub struct Evaluation {
     /// The environment, by Gymnasium's name.
     pub env: String,
-    /// Steps between two evaluations.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub every: u64,
+    /// Steps or epochs between two evaluations.
+    pub every: Period,
     /// Episodes at each evaluation.
     #[reflect(@Bounds::within(1.0, 10000.0))]
     pub episodes: usize,
@@ -48,7 +47,7 @@ impl Default for Evaluation {
     fn default() -> Self {
         Evaluation {
             env: "Pendulum-v1".to_owned(),
-            every: 5_000,
+            every: Period::Steps(5_000),
             episodes: 10,
             // As in the authors' TD3_BC, whose evaluation seeds with `seed + 100`.
             seed: 100,

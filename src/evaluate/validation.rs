@@ -5,22 +5,23 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 
 use crate::data::Data;
-use crate::scene::{Bounds, Settings};
+use crate::scene::Settings;
 use crate::schedule::{
-    AppCadenceExt, AppMetricsExt, InputError, Validate, ValidateSystems, has_steps_after,
+    AppCadenceExt, AppMetricsExt, InputError, Period, Validate, ValidateSystems, has_steps_after,
 };
 
 /// Computes the losses on held-out rows (`Dataset(validation: ..)`) every so many steps, with nothing updated.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Validation {
-    /// Steps between two validations.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub every: u64,
+    /// Steps or epochs between two validations.
+    pub every: Period,
 }
 
 impl Default for Validation {
     fn default() -> Self {
-        Validation { every: 1_000 }
+        Validation {
+            every: Period::Steps(1_000),
+        }
     }
 }
 

@@ -138,7 +138,12 @@ mod tests {
     fn run(settings: EarlyStopping, values: &'static [f64], resume: Option<Snapshot>) -> App {
         let mut app = App::new();
         app.add_plugins((SchedulePlugin, FacilitatorPlugin, RestorePlugin))
-            .add_plugins((Reports { every: 1 }, settings))
+            .add_plugins((
+                Reports {
+                    every: crate::schedule::Period::Steps(1),
+                },
+                settings,
+            ))
             .insert_resource(ComputeDevice::cpu())
             .init_resource::<Saves>()
             .run_every(Save, 1_000)

@@ -8,23 +8,24 @@ use bevy_reflect::Reflect;
 
 use super::Metrics;
 use crate::checkpoint::AppPersistExt;
-use crate::scene::{Bounds, Settings, suggestion};
+use crate::scene::{Settings, suggestion};
 use crate::schedule::{
-    AppCadenceExt, Clock, InputError, NamedMetrics, Report, ReportSystems, Reported, RunError,
-    Stopwatch, UnknownMetric,
+    AppCadenceExt, Clock, InputError, NamedMetrics, Period, Report, ReportSystems, Reported,
+    RunError, Stopwatch, UnknownMetric,
 };
 
 /// Reports metrics every so many steps, and after every evaluation. Every scene has it; name it to change how often.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Reports {
-    /// Steps between two reports.
-    #[reflect(@Bounds::at_least(1.0))]
-    pub every: u64,
+    /// Steps or epochs between two reports.
+    pub every: Period,
 }
 
 impl Default for Reports {
     fn default() -> Self {
-        Reports { every: 1_000 }
+        Reports {
+            every: Period::Steps(1_000),
+        }
     }
 }
 

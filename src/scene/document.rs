@@ -196,10 +196,11 @@ impl Scene {
         out
     }
 
-    /// What `other` changed, setting by setting (`Td3Bc.alpha: 2.5 -> 1.0`), but for `steps` and `epochs`, which a resumed run may raise.
+    /// What `other` changed, setting by setting (`Td3Bc.alpha: 2.5 -> 1.0`), but for what a resumed run may change, as it learns the same:
+    /// `steps` and `epochs`, how often it is evaluated, validated, reported and saved, and how many checkpoints it keeps.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut differences = Self::compare(&[self, other]);
-        differences.retain(|it| it.path != "steps" && it.path != "epochs");
+        differences.retain(|it| !MAY_CHANGE.contains(&&*it.path));
         let lines = differences
             .iter()
             .map(|it| format!("{}: {}", it.path, it.values.join(" -> ")));
@@ -214,6 +215,18 @@ impl Scene {
         found.map(|plugin| &**plugin)
     }
 }
+
+/// The settings that change nothing of what a run learns.
+const MAY_CHANGE: [&str; 8] = [
+    "steps",
+    "epochs",
+    "Evaluation.every",
+    "Validation.every",
+    "Reports",
+    "Reports.every",
+    "Checkpoints.every",
+    "Checkpoints.keep",
+];
 
 impl fmt::Debug for Scene {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,6 +15,7 @@ use super::leaf::Leaf;
 use super::registry::OwnDefaults;
 use super::setting_type::{Field, SettingType, Variant, struct_fields, type_name, variant_fields};
 use super::template::{doc_text, one_line};
+use crate::period::Period;
 
 /// The schema of one plugin's settings.
 ///
@@ -93,13 +94,23 @@ fn of_type(
 }
 
 fn of_leaf(leaf: Leaf, bounds: Option<&Bounds>) -> Value {
+    if leaf == Leaf::Period {
+        let number = || json!({ "type": "integer", "minimum": 1 });
+        let epochs = json!({
+            "type": "object",
+            "properties": { "Epochs": number() },
+            "required": ["Epochs"],
+            "additionalProperties": false,
+        });
+        return json!({ "anyOf": [number(), epochs] });
+    }
     let mut map = Map::new();
     let kind = match leaf {
         Leaf::Bool => "boolean",
         Leaf::F32 | Leaf::F64 => "number",
         Leaf::Whole(_) => "integer",
         Leaf::Text | Leaf::Path => "string",
-        Leaf::Keywords => "object",
+        Leaf::Keywords | Leaf::Period => "object",
     };
     map.insert("type".into(), kind.into());
     let limit = |value: f64| match leaf {
@@ -244,6 +255,10 @@ fn value_of(value: &dyn PartialReflect) -> Value {
                 .try_downcast_ref::<super::Keywords>()
                 .and_then(|keywords| serde_json::from_str(&keywords.json()).ok())
                 .unwrap_or_default(),
+            Leaf::Period => match value.try_downcast_ref::<Period>() {
+                Some(Period::Epochs(epochs)) => json!({ "Epochs": epochs }),
+                _ => serde_json::from_str(&text).unwrap_or_default(),
+            },
             // The shortest decimal, so that 32-bit numbers keep their short form.
             _ => serde_json::from_str(&text).unwrap_or(Value::String(text)),
         };

@@ -8,6 +8,7 @@ use bevy_reflect::{PartialReflect, Reflect, TypeInfo};
 use super::bounds::Bounds;
 use super::keywords::Keywords;
 use super::text::{Node, Shape};
+use crate::period::Period;
 
 /// A leaf's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub(crate) enum Leaf {
     Text,
     Path,
     Keywords,
+    Period,
 }
 
 /// The types of whole numbers.
@@ -100,6 +102,7 @@ impl Leaf {
             (TypeId::of::<String>(), Self::Text),
             (TypeId::of::<PathBuf>(), Self::Path),
             (TypeId::of::<Keywords>(), Self::Keywords),
+            (TypeId::of::<Period>(), Self::Period),
         ];
         named
             .into_iter()
@@ -167,6 +170,7 @@ impl Leaf {
                 Shape::Map => Keywords::read(text).map(|read| Box::new(read) as _),
                 _ => None,
             },
+            Self::Period => Period::read(text).map(|read| Box::new(read) as _),
         }
     }
 
@@ -188,6 +192,7 @@ impl Leaf {
             Self::Text => quoted(value.try_downcast_ref::<String>()?),
             Self::Path => quoted(&value.try_downcast_ref::<PathBuf>()?.to_string_lossy()),
             Self::Keywords => value.try_downcast_ref::<Keywords>()?.ron(),
+            Self::Period => value.try_downcast_ref::<Period>()?.to_string(),
         })
     }
 }

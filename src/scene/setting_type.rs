@@ -215,6 +215,9 @@ pub(crate) fn expected(info: &'static TypeInfo, bounds: Option<&Bounds>) -> Stri
         Some(SettingType::Leaf(Leaf::Keywords)) => {
             "keyword arguments {\"name\": value, ..}".to_owned()
         }
+        Some(SettingType::Leaf(Leaf::Period)) => {
+            "a whole number of steps at least 1, or Epochs(..)".to_owned()
+        }
         Some(SettingType::Option(content)) => format!("None or {}", expected(content, bounds)),
         Some(SettingType::List(item)) => {
             format!("a list [..], each item {}", expected(item, bounds))

@@ -11,6 +11,8 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{InternedScheduleLabel, ScheduleLabel};
 use serde::{Deserialize, Serialize};
 
+use crate::period::Period;
+
 use super::{
     Clock, Collect, Evaluate, Failure, Learn, Prepare, Report, Save, ScheduleErrors,
     StepsPerCollect, Validate, take_failure,
@@ -23,6 +25,8 @@ pub struct RoundPosition {
     pub has_begun: bool,
     /// The step before the round.
     pub before: u64,
+    /// The gradient steps that were taken before the round.
+    pub gradient_steps_before: u64,
     /// Its runs of [`Collect`] so far.
     pub collected: u64,
     /// Whether [`Prepare`] ran.
@@ -148,33 +152,33 @@ pub fn stop_requested() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
-/// Which schedules run every N steps.
+/// Which schedules run every so often.
 #[derive(Resource, Default, Debug)]
 struct Periods {
-    periods: Vec<(InternedScheduleLabel, u64)>,
+    periods: Vec<(InternedScheduleLabel, Period)>,
 }
 
 impl Periods {
-    fn of(&self, label: InternedScheduleLabel) -> Option<u64> {
+    fn of(&self, label: InternedScheduleLabel) -> Option<Period> {
         self.periods
             .iter()
             .find(|(there, _)| *there == label)
-            .map(|(_, every)| *every)
+            .map(|(_, period)| *period)
     }
 }
 
 /// Sets how often a schedule runs.
 pub trait AppCadenceExt {
-    /// Runs [`Validate`], [`Evaluate`], [`Report`] or [`Save`] every `steps` steps, and after the last. At least 1.
-    fn run_every(&mut self, schedule: impl ScheduleLabel, steps: u64) -> &mut Self;
+    /// Runs [`Validate`], [`Evaluate`], [`Report`] or [`Save`] every so many steps or epochs, and after the last step.
+    fn run_every(&mut self, schedule: impl ScheduleLabel, period: impl Into<Period>) -> &mut Self;
 }
 
 impl AppCadenceExt for App {
-    fn run_every(&mut self, schedule: impl ScheduleLabel, steps: u64) -> &mut Self {
+    fn run_every(&mut self, schedule: impl ScheduleLabel, period: impl Into<Period>) -> &mut Self {
         let label = schedule.intern();
         let mut periods = self.world_mut().get_resource_or_init::<Periods>();
         periods.periods.retain(|(there, _)| *there != label);
-        periods.periods.push((label, steps.max(1)));
+        periods.periods.push((label, period.into()));
         self
     }
 }
@@ -235,13 +239,15 @@ fn round(world: &mut World) -> Option<Outcome> {
     }
     let mut at = *world.resource::<RoundPosition>();
     if !at.has_begun {
-        let before = world.resource::<Clock>().step;
+        let clock = world.resource::<Clock>();
+        let (before, gradient_steps_before) = (clock.step, clock.gradient_steps);
         if before >= world.resource::<Clock>().steps || world.resource::<EndNow>().0.is_some() {
             return Some(Outcome::Finished);
         }
         at = RoundPosition {
             has_begun: true,
             before,
+            gradient_steps_before,
             ..RoundPosition::default()
         };
     }
@@ -275,7 +281,7 @@ fn round(world: &mut World) -> Option<Outcome> {
     if !finished && !broken && stop_requested() {
         return Some(stop(world));
     }
-    match run_due(world, at.before, clock.step, finished) {
+    match run_due(world, &at, &clock, finished) {
         Err(failure) => return Some(Outcome::Failed(failure)),
         Ok(Due::Stopped) => return Some(stop(world)),
         Ok(Due::Done) => {}
@@ -378,11 +384,25 @@ enum Due {
     Stopped,
 }
 
-/// Runs the periodic schedules that fell due in the steps after `before` up to `now`.
-fn run_due(world: &mut World, before: u64, now: u64, finished: bool) -> Result<Due, Failure> {
+/// Runs the periodic schedules that fell due in the steps of a round.
+fn run_due(
+    world: &mut World,
+    round: &RoundPosition,
+    clock: &Clock,
+    finished: bool,
+) -> Result<Due, Failure> {
     let due = |world: &World, label: InternedScheduleLabel| {
-        let every = world.resource::<Periods>().of(label);
-        every.is_some_and(|every| finished || now / every > before / every)
+        let (before, now, every) = match world.resource::<Periods>().of(label) {
+            None => return false,
+            Some(Period::Steps(steps)) => (round.before, clock.step, steps),
+            Some(Period::Epochs(epochs)) => (
+                round.gradient_steps_before,
+                clock.gradient_steps,
+                epochs.saturating_mul(clock.steps_per_epoch),
+            ),
+        };
+        let every = every.max(1);
+        finished || now / every > before / every
     };
     let mut scored = false;
     for label in [Validate.intern(), Evaluate.intern()] {
@@ -479,6 +499,28 @@ mod tests {
         );
         let log = &app.world().resource::<Log>().0;
         assert_eq!(log.last(), Some(&("save", 2)));
+    }
+
+    #[test]
+    fn periods_in_epochs_count_gradient_steps_whatever_a_round_is() {
+        // Rounds of four environment steps and three gradient steps; an epoch is five of these.
+        let mut app = app(24);
+        app.insert_resource(Cadence {
+            collect: 4,
+            learn: 3,
+        })
+        .run_every(Evaluate, Period::Epochs(1))
+        .run_every(Save, Period::Epochs(2));
+        app.world_mut().resource_mut::<Clock>().steps_per_epoch = 5;
+        assert_eq!(run(&mut app), Outcome::Finished);
+        let log = &app.world().resource::<Log>().0;
+        let of = |what: &str| -> Vec<u64> {
+            let found = log.iter().filter(|(name, _)| *name == what);
+            found.map(|(_, step)| *step).collect()
+        };
+        // After 6, 12, 15 and 18 gradient steps, which is the end; saved after 12 and there.
+        assert_eq!(of("evaluate"), [8, 16, 20, 24]);
+        assert_eq!(of("save"), [16, 24]);
     }
 
     #[test]

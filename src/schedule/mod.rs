@@ -36,6 +36,7 @@ mod schedule_error;
 mod step_registry;
 mod training_schedule;
 
+pub use crate::period::Period;
 pub use clock::{Clock, EpochWindow, StepsPerCollect, Tick, TickPlugin, TickState};
 pub use condition::{after, between, every, training};
 pub use edit::AppScheduleExt;

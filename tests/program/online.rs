@@ -246,3 +246,14 @@ fn an_evaluation_in_a_world_that_does_not_start_is_refused_before_the_first_step
     told.refuses(&["scene.ron:3:21: error: Evaluation.env: ", "does not start"]);
     assert!(!room.path("run").exists());
 }
+
+#[test]
+fn a_replay_buffer_that_never_holds_a_minibatch_is_refused() {
+    let room = Room::new();
+    room.write(
+        "scene.ron",
+        "Scene(steps: 30, plugins: [Environments(env: \"Pendulum-v1\"), Replay(capacity: 63), Sac(minibatch: (batch_size: 64))])",
+    );
+    room.yarak("train scene.ron --run run")
+        .refuses(&["a replay buffer of 63 steps", "raise `Replay.capacity`"]);
+}

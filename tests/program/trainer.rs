@@ -1,6 +1,6 @@
 //! How long a run is and what it keeps: epochs, early stopping, the best checkpoint by a metric.
 
-use crate::room::{Room, checkpoint, metric, named, reports, with_dataset};
+use crate::room::{Room, checkpoint, checkpoints, metric, named, reports, with_dataset};
 
 const SCENE: &str = r#"Scene(
     epochs: 4,
@@ -90,4 +90,42 @@ fn a_run_of_epochs_keeps_the_checkpoint_of_the_smallest_loss() {
     let last = "step_000000200";
     assert!(checkpoint(&cut, last) == checkpoint(&run, last));
     assert_eq!(reports(&cut), reports(&run));
+}
+
+#[test]
+fn periods_in_epochs_give_exactly_so_many_evaluations_and_checkpoints_and_may_change_on_a_resume() {
+    let room = Room::new();
+    let small = "(encoder: Mlp(hidden_sizes: [8]))";
+    let scene = format!(
+        "Scene(
+    epochs: 20,
+    plugins: [
+        Dataset(path: \"DATASET\"),
+        Td3Bc(minibatch: (batch_size: 16, steps_per_epoch: 3), critic: {small}, actor: {small}),
+        Evaluation(every: Epochs(1), episodes: 1),
+        Checkpoints(every: Epochs(2), keep: 99, best: None),
+        Reports(every: Epochs(5)),
+    ],
+)
+"
+    );
+    room.write("scene.ron", &with_dataset(&scene));
+    room.yarak("train scene.ron --run run").ends_with(0);
+    let run = room.path("run");
+    let steps: Vec<u64> = metric(&run, "evaluate/return")
+        .iter()
+        .map(|it| it.0)
+        .collect();
+    assert_eq!(steps, (1..=20).map(|epoch| 3 * epoch).collect::<Vec<_>>());
+    let saved: Vec<String> = (1..=10).map(|n| format!("step_{:09}", 6 * n)).collect();
+    assert_eq!(checkpoints(&run), saved);
+    // How often something is done changes nothing of what is learned.
+    let more = "train scene.ron --run run --resume auto --set epochs=24 --set Evaluation.every=Epochs(4) --set Checkpoints.every=9";
+    room.yarak(more).ends_with(0);
+    assert_eq!(metric(&run, "evaluate/return").len(), 21);
+    room.yarak("train scene.ron --run run --resume auto --set epochs=30 --set Td3Bc.alpha=1.0")
+        .refuses(&["Td3Bc.alpha: 2.5 -> 1.0"]);
+    // What is no period is told as one.
+    room.yarak("train scene.ron --run other --set Evaluation.every=Epochs(0)")
+        .refuses(&["a whole number of steps at least 1, or Epochs(..)"]);
 }

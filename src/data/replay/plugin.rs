@@ -110,6 +110,13 @@ fn build_buffer(
     }
     let capacity = replay.map_or_else(Replay::default, |replay| replay.clone());
     let capacity = capacity.capacity;
+    let batch_size = experience.0.minibatch.batch_size;
+    if capacity < batch_size {
+        return Err(InputError::new(format!(
+            "a replay buffer of {capacity} steps never has the {batch_size} rows of a minibatch: raise `Replay.capacity`, or lower `batch_size`"
+        ))
+        .into());
+    }
     let (shown, action) = (steps.observation.width, steps.action.width);
     let observation = seen.map_or(shown, |seen| seen.observed_width());
     let bytes = ReplayBuffer::bytes(capacity, steps.rows(), observation, action);
