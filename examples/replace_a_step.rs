@@ -51,7 +51,7 @@ fn main() -> AppExit {
             Td3Bc::default(),
             Evaluation {
                 env: "Pendulum-v1".into(),
-                every: Period::Steps(2_000),
+                every: 2_000.into(),
                 ..default()
             },
         ))

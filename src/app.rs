@@ -50,7 +50,7 @@ use crate::schedule::{
 ///         YarakPlugins.set(RunPlugin { steps: 20, seed: 3, ..default() }),
 ///         Dataset { path: "assets/pendulum-medium-expert.hdf5".into(), ..default() },
 ///         td3,
-///         Evaluation { env: "Pendulum-v1".into(), every: Period::Steps(20), episodes: 1, ..default() },
+///         Evaluation { env: "Pendulum-v1".into(), every: 20.into(), episodes: 1, ..default() },
 ///     ))
 ///     .run();
 /// assert!(exit.is_success());

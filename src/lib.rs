@@ -28,7 +28,7 @@
 //!         YarakPlugins.set(RunPlugin { steps: 4, ..default() }),
 //!         Dataset { path: "assets/pendulum-medium-expert.hdf5".into(), ..default() },
 //!         Td3Bc { minibatch: MinibatchSettings::of(64), ..default() },
-//!         Evaluation { env: "Pendulum-v1".into(), every: Period::Steps(4), episodes: 1, ..default() },
+//!         Evaluation { env: "Pendulum-v1".into(), every: 4.into(), episodes: 1, ..default() },
 //!     ))
 //!     .run();
 //! assert!(exit.is_success());

@@ -6,6 +6,7 @@ use bevy_reflect::Reflect;
 ///
 /// ```
 /// use yarak::prelude::*;
+/// use yarak::schedule::Period;
 ///
 /// let rarely = Evaluation { every: Period::Epochs(50), ..default() };
 /// assert_eq!(rarely.every.to_string(), "Epochs(50)");

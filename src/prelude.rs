@@ -49,8 +49,8 @@ pub use crate::report::{Metrics, Reports};
 pub use crate::scene::{AppSceneExt as _, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
     AppCadenceExt as _, AppMetricsExt as _, AppScheduleExt as _, AppStepExt as _, Clock, Collect,
-    CollectSystems, EpochWindow, InputError, Learn, LearnSystems, Period, Prepare, PrepareSystems,
-    Tick, Training, Validate, ValidateSystems, after, every, training,
+    CollectSystems, EpochWindow, InputError, Learn, LearnSystems, Prepare, PrepareSystems, Tick,
+    Training, Validate, ValidateSystems, after, every, training,
 };
 
 /// The default value of a type, where its name would be noise: `EpochWindow { start_epoch: Some(2), ..default() }`.

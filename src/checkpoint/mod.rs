@@ -169,8 +169,10 @@ impl AppPersistExt for App {
                 None => Ok(()),
             },
             |world, snapshot| {
-                if world.contains_resource::<T>() {
-                    let saved: T = snapshot.state(&key_of::<T>())?;
+                // One that a step inserts later was saved as well.
+                let key = key_of::<T>();
+                if world.contains_resource::<T>() || snapshot.state.contains_key(&key) {
+                    let saved: T = snapshot.state(&key)?;
                     world.insert_resource(saved);
                 }
                 Ok(())

@@ -258,14 +258,7 @@ fn contents(path: &Path) -> Result<Vec<String>, RunFolderError> {
 
 /// What a run writes, so that a folder with this alone is a run's even if its scene was lost.
 fn is_ours(name: &str) -> bool {
-    [
-        "scene.ron",
-        "manifest.ron",
-        "checkpoints",
-        "scores.json",
-        "log.txt",
-    ]
-    .contains(&name)
+    ["scene.ron", "manifest.ron", "checkpoints", "scores.json"].contains(&name)
         || ["metrics.", "report.", "events.out.tfevents", "seed_"]
             .iter()
             .any(|prefix| name.starts_with(prefix))

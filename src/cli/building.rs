@@ -112,6 +112,11 @@ impl Program {
         TrainingSchedule::ALL.map(slots).into()
     }
 
+    /// The name of a scene's algorithm.
+    pub fn algorithm<'s>(&self, scene: &'s Scene) -> Option<&'s str> {
+        algorithm(&self.bare_app(), scene)
+    }
+
     /// Reads a resolved scene out of a run's folder.
     ///
     /// # Errors

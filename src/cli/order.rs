@@ -6,7 +6,7 @@ use bevy_app::App;
 
 use super::building::{For, Program};
 use super::error::CliError;
-use crate::scene::{InsertedStep, OrderChange, OrderEdit, OrderName, Problems, Scene};
+use crate::scene::{InsertedStep, OrderChange, OrderEdit, OrderName, Problems, Scene, quoted};
 use crate::schedule::{
     AppScheduleExt, NamedChange, NamedEdit, NewStep, ScheduleError, ScheduleErrors, Side,
     TrainingSchedule,
@@ -77,7 +77,10 @@ pub fn check(
         match number.and_then(|number| scene.order.get(number)) {
             Some(edit) => {
                 let (message, help) = in_scenes_words(error, edit);
-                let about_step = matches!(error, ScheduleError::NotBrought { .. });
+                let about_step = matches!(
+                    error,
+                    ScheduleError::NotBrought { .. } | ScheduleError::LearnsOutside { .. }
+                );
                 let place = edit.step().filter(|_| about_step);
                 problems.push(place.unwrap_or(edit.slot()).problem(message, help));
             }
@@ -101,20 +104,47 @@ fn since(program: &Program, scene: &Scene, folders: &[PathBuf]) -> Option<usize>
     (0..scene.order.len()).rev().find(|edits| is_good(*edits))
 }
 
+/// A slot's name as a scene writes it.
+fn written(slot: &str) -> String {
+    match slot.contains("::") {
+        true => quoted(slot),
+        false => slot.to_owned(),
+    }
+}
+
 /// The message and the help.
 fn in_scenes_words(error: &ScheduleError, edit: &OrderEdit) -> (String, Option<String>) {
     let slot = edit.slot();
+    let in_schedule = edit.schedule.as_ref();
+    let in_schedule = in_schedule.map_or(String::new(), |schedule| format!(", in: {schedule}"));
     match error {
         ScheduleError::NothingThere {
-            edit, schedule, filled, ..
+            edit,
+            schedule,
+            filled,
+            ..
         } => (
             format!(
                 "nothing runs in slot `{}` of `{schedule}`, so there is nothing to {edit}",
                 slot.as_str()
             ),
             Some(format!(
-                "to put a step there, write InsertAfter({slot}, with: \"step::name\"); slots in which something runs here: {filled}"
+                "to put a step there, write InsertAfter({slot}, with: \"step::name\"{in_schedule}); slots in which something runs here: {filled}"
             )),
+        ),
+        ScheduleError::NoConditions { slot, .. } => (
+            format!("`when: {}` asks for the conditions of a slot that has none", written(slot)),
+            Some("leave `when` out; `yarak graph` shows conditions in brackets".to_owned()),
+        ),
+        ScheduleError::LearnsOutside {
+            step,
+            schedule,
+            resources,
+        } => (
+            format!(
+                "the step `{step}` changes {resources}, and `{schedule}` also runs where a run is stopped or ends, so a resumed run would learn otherwise"
+            ),
+            Some("put it into `Learn`: leave `in` out, and give it a period with `every`".to_owned()),
         ),
         ScheduleError::ReadBeforeWritten {
             slot: reads,
@@ -128,7 +158,9 @@ fn in_scenes_words(error: &ScheduleError, edit: &OrderEdit) -> (String, Option<S
             ),
             Some(match writer {
                 Some(writer) => format!(
-                    "slot `{writer}` writes it, later: MoveBefore({writer}, before: {reads})"
+                    "slot `{writer}` writes it, later: MoveBefore({}, before: {}{in_schedule})",
+                    written(writer),
+                    written(reads)
                 ),
                 None => format!(
                     "put a step that writes `{resource}` before it; `yarak list steps` says what each step writes"

@@ -41,6 +41,17 @@ pub fn first_seed(scene: &Scene, evaluation: &Evaluation, episodes: usize) -> u6
     evaluation.first_seed(Seed(scene.seed), episodes, training.as_ref())
 }
 
+/// The seed behind those that the run's evaluations play, and apart from its environments'.
+fn fresh_seed(scene: &Scene, evaluation: &Evaluation) -> u64 {
+    let episodes = evaluation.episodes;
+    let behind = first_seed(scene, evaluation, episodes).wrapping_add(episodes as u64);
+    let training = scene.settings::<Environments>();
+    training.map_or(behind, |it| {
+        let training = it.training_seeds(Seed(scene.seed));
+        training.apart_from(behind, episodes as u64)
+    })
+}
+
 /// What a policy came to.
 pub struct Played {
     /// The step of its checkpoint.
@@ -70,9 +81,7 @@ pub fn best_on_fresh_episodes(
     };
     let snapshot = load(&best)?;
     let app = app_of(program, scene, folders, &snapshot)?;
-    let mut behind = evaluation.clone();
-    behind.seed = behind.seed.wrapping_add(evaluation.episodes as u64);
-    let seed = first_seed(scene, &behind, evaluation.episodes);
+    let seed = fresh_seed(scene, evaluation);
     let games = Games {
         env: evaluation.env.clone(),
         kwargs: MadeWith::keywords(app.world(), &evaluation.env, evaluation.kwargs.as_ref()),

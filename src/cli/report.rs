@@ -50,7 +50,10 @@ pub struct Report {
 impl Report {
     /// Makes the page or the picture.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
-        check_that_runs_differ(&self.runs)?;
+        check_that_runs_differ(self.runs.iter())?;
+        let all = self.runs.iter().map(|folder| learners(folder));
+        let all = all.collect::<Result<Vec<_>, _>>()?;
+        check_that_runs_differ(all.iter().flatten())?;
         let out = self.out();
         let replaces = self.check_place(&out)?;
         let mut runs = Vec::new();
@@ -154,8 +157,8 @@ fn beginning(path: &Path) -> Vec<u8> {
     bytes
 }
 
-/// A run that is named twice would count twice in every mean.
-fn check_that_runs_differ(runs: &[PathBuf]) -> Result<(), CliError> {
+/// A run that is named twice, by itself or in the folder of its seeds, would count twice in every mean.
+fn check_that_runs_differ<'a>(runs: impl Iterator<Item = &'a PathBuf>) -> Result<(), CliError> {
     let mut seen = BTreeSet::new();
     for run in runs {
         // What is not there is reported where it is read.

@@ -70,6 +70,11 @@ pub fn whole(
             "`{name}` does not learn: a run is made of an algorithm (`yarak list algorithms`); leave --dataset and --env out to see the settings of `{name}`"
         )));
     };
+    if let Some(env) = env
+        && let Some((app, _)) = look(program, entry, Some(env))
+    {
+        TrainsOn::check(app.world(), name).map_err(CliError::input)?;
+    }
     let mut before = Vec::new();
     match (&learns, dataset, env) {
         (_, Some(dataset), _) => before.push(format!("Dataset(path: {})", quoted(dataset))),
@@ -117,7 +122,7 @@ pub fn write_all(program: &Program, folder: &Path) -> Result<Vec<String>, CliErr
     fs::create_dir_all(folder)
         .map_err(|error| CliError::failed(format!("{}: {error}", folder.display())))?;
     let app = program.bare_app();
-    let mut written = Vec::new();
+    let mut scenes = Vec::new();
     for entry in algorithms(whole_registry(&app)?) {
         let trains = |env: &&&str| {
             let looked = look(program, entry, Some(env));
@@ -128,18 +133,29 @@ pub fn write_all(program: &Program, folder: &Path) -> Result<Vec<String>, CliErr
         let dataset = from_data.then_some(DATASET);
         let scene = whole(program, entry, dataset, env)?;
         let path = folder.join(format!("{}.ron", file_name(entry.name())));
+        if path.exists() {
+            return Err(taken(&path));
+        }
+        scenes.push((path, scene));
+    }
+    let mut written = Vec::new();
+    for (path, scene) in scenes {
         write_whole(&path, false, |out| out.write_all(scene.as_bytes())).map_err(|error| {
             match error.kind() {
-                ErrorKind::AlreadyExists => CliError::input(format!(
-                    "{}: this file is there already; nothing was replaced: name an empty folder",
-                    path.display()
-                )),
+                ErrorKind::AlreadyExists => taken(&path),
                 _ => CliError::failed(format!("{}: {error}", path.display())),
             }
         })?;
         written.push(path.display().to_string());
     }
     Ok(written)
+}
+
+fn taken(path: &Path) -> CliError {
+    CliError::input(format!(
+        "{}: this file is there already; nothing was replaced: name an empty folder",
+        path.display()
+    ))
 }
 
 /// `td3_bc` of `Td3Bc`.

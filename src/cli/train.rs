@@ -23,7 +23,7 @@ use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
     default_run_folder, finish_writing,
 };
-use crate::data::{SharedDataset, preload};
+use crate::data::{Dataset, SharedDataset, preload};
 use crate::env::registry;
 use crate::evaluate::{Episodes, Evaluation, Validation};
 use crate::learner::ComputeDevice;
@@ -61,7 +61,8 @@ pub struct Train {
     /// Give the run this name, and the folder runs/NAME if --run is not given
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Try the scene out: two epochs of three steps, each saved and scored on two episodes, in a new folder for temporary files
+    /// Try the scene out: two epochs of three steps (on policy: one round), saved and scored on two episodes, in a new folder for
+    /// temporary files
     #[arg(long, conflicts_with_all = ["steps", "run", "resume"])]
     debug: bool,
     /// Train for so many steps instead of the scene's
@@ -112,6 +113,17 @@ impl Train {
         let mut overrides = self.overrides.clone();
         overrides.extend(self.steps.map(|steps| format!("steps={steps}")));
         overrides.extend(self.device.iter().map(|device| format!("device={device}")));
+        if self.dataset.is_some()
+            && program
+                .read_scene(&self.scene, &[])?
+                .settings::<Dataset>()
+                .is_none()
+        {
+            return Err(CliError::input(format!(
+                "--dataset: {} has no `Dataset`; add Dataset(path: \"FILE\") to its plugins",
+                self.scene.display()
+            )));
+        }
         let dataset = self.dataset.as_ref().map(|file| quoted(file));
         overrides.extend(dataset.map(|file| format!("Dataset.path={file}")));
         let name = self.name.as_ref().map(|name| quoted(name));
@@ -121,8 +133,23 @@ impl Train {
         }
         let mut scene = program.read_scene(&self.scene, &overrides)?;
         if self.debug {
-            overrides.extend(tried_out(&scene));
-            scene = program.read_scene(&self.scene, &overrides)?;
+            // What was asked for by itself comes behind, and holds.
+            let mut debug = tried_out(&scene);
+            debug.extend(overrides.iter().cloned());
+            if let Some(algorithm) = program.algorithm(&scene) {
+                for setting in [
+                    "minibatch.steps_per_epoch=3",
+                    "off_policy.learning_starts=0",
+                ] {
+                    let mut more = vec![format!("{algorithm}.{setting}")];
+                    more.extend(debug.iter().cloned());
+                    // Not every algorithm has both.
+                    if program.read_scene(&self.scene, &more).is_ok() {
+                        debug = more;
+                    }
+                }
+            }
+            scene = program.read_scene(&self.scene, &debug)?;
         }
         let folder = match (&self.run, &self.name) {
             _ if self.debug => temporary_folder()?,
@@ -203,8 +230,9 @@ impl Train {
         name: &str,
     ) -> Result<Ended, CliError> {
         let console = &console.of_learner();
-        let learner = self.prepare(program, scene, folder, console, name)?;
-        let mut ended = learner.train()?;
+        let learner = self.prepare(program, scene, folder, console, name);
+        let ended = learner.and_then(TrainingRun::train);
+        let mut ended = ended.inspect_err(|error| console.log(&format!("error: {error}")))?;
         if ended.outcome == Outcome::Finished && ended.scores.last.is_some() {
             let folders = folders_of(&self.scene);
             // What was learned is saved, whatever becomes of this.
@@ -215,6 +243,9 @@ impl Train {
                 )),
             }
             ended.scores.write(folder)?;
+            if let Some(line) = ended.scores.line() {
+                console.log(&line);
+            }
         }
         Ok(ended)
     }
@@ -254,11 +285,6 @@ impl Train {
             let (path, reason) = (skipped.path.display(), &skipped.reason);
             console.message(&format!("warning: {path} was skipped: {reason}"));
         }
-        let mut log = OpenOptions::new();
-        match log.create(true).append(true).open(opened.folder.log()) {
-            Ok(log) => console.log_to(log),
-            Err(error) => console.message(&format!("warning: there will be no log.txt: {error}")),
-        }
         let (mut resumed_from, mut finished) = (0, false);
         if let Start::Resumed {
             checkpoint,
@@ -269,6 +295,7 @@ impl Train {
             let resume = ResumeFrom(snapshot);
             finished = resume.is_over(scene.steps);
             if !finished {
+                keep_log(console, &opened.folder);
                 console.message(&format!("resuming from {}", checkpoint.display()));
             } else {
                 console.message(&format!(
@@ -278,6 +305,8 @@ impl Train {
                 ));
             }
             app.insert_resource(resume);
+        } else {
+            keep_log(console, &opened.folder);
         }
         if !finished {
             let device = app.world().resource::<ComputeDevice>().to_string();
@@ -291,7 +320,6 @@ impl Train {
         let first_seed = evaluation.map_or(0, |it| first_seed(scene, it, it.episodes));
         Ok(TrainingRun {
             app,
-            console: console.clone(),
             folder: opened.folder,
             dataset,
             finished,
@@ -323,6 +351,15 @@ impl Train {
             return AppExit::from_code(INTERRUPTED);
         }
         AppExit::Success
+    }
+}
+
+/// Keeps what a learner shows from now on in its run's folder.
+fn keep_log(console: &Console, folder: &RunFolder) {
+    let mut log = OpenOptions::new();
+    match log.create(true).append(true).open(folder.log()) {
+        Ok(log) => console.log_to(log),
+        Err(error) => console.message(&format!("warning: there will be no log.txt: {error}")),
     }
 }
 
@@ -368,8 +405,6 @@ fn folder_of_name(name: &str) -> Result<PathBuf, CliError> {
 /// A learner that is ready to run.
 struct TrainingRun {
     app: App,
-    /// Where it shows what it does.
-    console: Console,
     /// Holds the folder's lock.
     folder: RunFolder,
     /// Held until the app has taken its own.
@@ -433,7 +468,6 @@ impl TrainingRun {
         };
         finish_progress(world, &said);
         if let Outcome::Failed(failure) = outcome {
-            self.console.log(&format!("error: {failure}"));
             return Err(failure.into());
         }
         if outcome == Outcome::Finished {

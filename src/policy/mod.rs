@@ -15,7 +15,7 @@
 //! #         YarakPlugins.set(RunPlugin { steps: 2, folder: Some(run.clone()), ..default() }),
 //! #         Dataset { path: "assets/pendulum-medium-expert.hdf5".into(), ..default() },
 //! #         Td3Bc { minibatch: MinibatchSettings::of(8), ..default() },
-//! #         Checkpoints { every: Period::Steps(2), ..default() },
+//! #         Checkpoints { every: 2.into(), ..default() },
 //! #     ))
 //! #     .run();
 //!

@@ -60,20 +60,31 @@ impl Scene {
             }
         }
         for name in &names {
-            let settings: Option<Vec<_>> = scenes
-                .iter()
-                .map(|scene| Some(scene.plugin(name)?.as_reflected().as_partial_reflect()))
-                .collect();
-            match settings {
-                Some(settings) => found.compare(name, &settings),
-                None => {
-                    let there = scenes.iter().map(|scene| match scene.plugin(name) {
-                        Some(_) => "in the scene".to_owned(),
-                        None => "not in the scene".to_owned(),
-                    });
-                    found.note(name, there.collect());
+            let settings = scenes.iter().map(|scene| {
+                let plugin = scene.plugin(name)?;
+                Some(plugin.as_reflected().as_partial_reflect())
+            });
+            let settings: Vec<Option<&dyn PartialReflect>> = settings.collect();
+            let there = settings.iter().map(|settings| match settings {
+                Some(_) => "in the scene".to_owned(),
+                None => "not in the scene".to_owned(),
+            });
+            found.note(name, there.collect());
+            let there: Vec<_> = settings.iter().flatten().copied().collect();
+            let mut of_those = Found(Vec::new());
+            of_those.compare(name, &there);
+            // Scenes without the plugin have a dash in its settings' rows.
+            found.0.extend(of_those.0.into_iter().map(|difference| {
+                let mut values = difference.values.into_iter();
+                let values = settings.iter().map(|settings| match settings {
+                    Some(_) => values.next().unwrap_or_default(),
+                    None => "–".to_owned(),
+                });
+                Difference {
+                    path: difference.path,
+                    values: values.collect(),
                 }
-            }
+            }));
         }
         names.retain(|name| scenes.iter().all(|scene| scene.plugin(name).is_some()));
         let shared = scenes.iter().map(|scene| {

@@ -197,10 +197,16 @@ impl Scene {
     }
 
     /// What `other` changed, setting by setting (`Td3Bc.alpha: 2.5 -> 1.0`), but for what a resumed run may change, as it learns the same:
-    /// `steps` and `epochs`, how often it is evaluated, validated, reported and saved, and how many checkpoints it keeps.
+    /// `steps` and `epochs`, and without `EarlyStopping` how often it is evaluated, validated, reported and saved, and how many
+    /// checkpoints it keeps.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut differences = Self::compare(&[self, other]);
-        differences.retain(|it| !MAY_CHANGE.contains(&&*it.path));
+        // Early stopping counts reports and compares their values: with it, how often is a part of what is learned.
+        let stops = [self, other]
+            .iter()
+            .any(|it| it.plugin("EarlyStopping").is_some());
+        let may_change = if stops { &MAY_CHANGE[..2] } else { &MAY_CHANGE };
+        differences.retain(|it| !may_change.contains(&&*it.path));
         let lines = differences
             .iter()
             .map(|it| format!("{}: {}", it.path, it.values.join(" -> ")));
@@ -216,7 +222,7 @@ impl Scene {
     }
 }
 
-/// The settings that change nothing of what a run learns.
+/// The settings that change nothing of what a run learns; the first two are how long it is.
 const MAY_CHANGE: [&str; 8] = [
     "steps",
     "epochs",

@@ -238,6 +238,7 @@ pub(crate) fn check(
     steps: &[&str],
 ) -> Result<(), Problems> {
     let mut schedules = schedules.to_vec();
+    let mut inserted: Vec<(String, String)> = Vec::new();
     let mut problems = Problems::default();
     for edit in edits {
         if let Some(step) = edit.step()
@@ -258,6 +259,10 @@ pub(crate) fn check(
             }
             continue;
         };
+        if let Some(problem) = protected(edit, schedule, slots, &inserted) {
+            problems.push(problem);
+            continue;
+        }
         let mut known = true;
         for slot in edit.slots() {
             if !slots.iter().any(|there| there == slot.as_str()) {
@@ -284,9 +289,41 @@ pub(crate) fn check(
         } else {
             // A later edit may name it.
             slots.push(slot.name.clone());
+            inserted.push((schedule.to_owned(), slot.name.clone()));
         }
     }
     problems.into_result()
+}
+
+/// In other schedules than `Learn` the steps that are there are what a run's results and its resuming hang on: they stay, in their
+/// order. Steps beside them, and other steps in the place of those that act, play and compute, are free.
+fn protected(
+    edit: &OrderEdit,
+    schedule: &str,
+    slots: &[String],
+    inserted: &[(String, String)],
+) -> Option<Problem> {
+    let slot = edit.slot();
+    let is_inserted = inserted.contains(&(schedule.to_owned(), slot.name.clone()));
+    let is_there = slots.iter().any(|there| there == slot.as_str());
+    if schedule == LEARN || is_inserted || !is_there {
+        return None;
+    }
+    let done = match &edit.change {
+        OrderChange::InsertBefore { .. } | OrderChange::InsertAfter { .. } => return None,
+        OrderChange::Replace { .. } if !["Report", "Save"].contains(&schedule) => return None,
+        OrderChange::Replace { .. } => "replaced",
+        OrderChange::MoveBefore { .. } | OrderChange::MoveAfter { .. } => "moved",
+        OrderChange::Remove { .. } => "removed",
+    };
+    let message = format!(
+        "`{}` of `{schedule}` cannot be {done}: what a run reports, saves and goes on from hangs on it",
+        slot.name
+    );
+    let help = format!(
+        "put a step of yours beside it, such as InsertAfter({slot}, with: \"step::name\", in: {schedule})"
+    );
+    Some(slot.problem(message, Some(help)))
 }
 
 /// Reads the list of edits.
@@ -331,9 +368,11 @@ fn read_edit(node: &Node) -> Result<OrderEdit, Box<Problem>> {
     };
     let inserts = name.text.starts_with("Insert");
     let wrong = || {
-        let help = inserts.then(|| {
-            "behind the step there may be as: Name, every: 2, when: Slot, in: Schedule".to_owned()
-        });
+        let help = match inserts {
+            true => "behind the step there may be as: Name, every: 2, when: Slot, in: Schedule",
+            false => "at the end there may be in: Schedule, for another one than Learn",
+        };
+        let help = Some(help.to_owned());
         let message = format!("expected {form}, found {}", node.found());
         Box::new(node.problem("order", message, help))
     };
@@ -434,7 +473,9 @@ impl<'i, 's> Parts<'i, 's> {
 
     fn period(&mut self) -> Option<u64> {
         let item = self.take("every")?;
-        let every = item.value.text().parse().ok().filter(|every| *every > 0);
+        let digits = item.value.text().replace('_', "");
+        let number = digits.bytes().all(|digit| digit.is_ascii_digit());
+        let every = digits.parse().ok().filter(|every| number && *every > 0);
         if every.is_none() {
             self.0.push(item);
         }
@@ -553,33 +594,31 @@ mod tests {
     fn unknown_names_are_told_with_their_places_and_the_nearest_ones() {
         let order =
             "Replace(Acter, with: \"bc::clone_behavoir\"), MoveBefore(Targets, before: Critics)";
+        // Columns count from 1, in the scene's one line.
+        let column = |name: &str| {
+            let before = "Scene(steps: 1, plugins: [], order: [".len();
+            before + order.find(name).unwrap() + 1
+        };
         let expected = [
             (
-                61,
+                column("\"bc::"),
                 "no step is called `bc::clone_behavoir`",
                 "did you mean `bc::clone_behavior`? the steps are: bc::clone_behavior; `yarak list steps` describes them",
             ),
             (
-                46,
+                column("Acter"),
                 "no slot of `Learn` is called `Acter`",
                 "did you mean `Actor`? the slots of `Learn` are: Critic, Actor, Targets",
             ),
             (
-                112,
+                column("Critics"),
                 "no slot of `Learn` is called `Critics`",
                 "did you mean `Critic`? the slots of `Learn` are: Critic, Actor, Targets",
             ),
         ];
-        let mut told: Vec<_> = told(order);
-        told.sort();
-        let mut expected =
+        let expected =
             expected.map(|(column, message, help)| (column, message.to_owned(), help.to_owned()));
-        expected.sort();
-        let words = |told: &(usize, String, String)| (told.1.clone(), told.2.clone());
-        assert_eq!(
-            told.iter().map(words).collect::<Vec<_>>(),
-            expected.iter().map(words).collect::<Vec<_>>()
-        );
+        assert_eq!(told(order), expected);
         let unknown = told_first("Remove(Play, in: Evalute)");
         assert_eq!(
             unknown,
@@ -602,7 +641,11 @@ mod tests {
             format!("{insert}, MoveBefore(\"bc::clone_behavior\", before: Critic)"),
             format!("{insert}, Remove(\"bc::clone_behavior\")"),
             format!("{insert}, InsertAfter(Actor, {step}, as: Again, when: Actor), Remove(Again)"),
-            format!("InsertAfter(Play, {step}, in: Evaluate), Remove(Play, in: Evaluate)"),
+            format!(
+                "InsertAfter(Play, {step}, in: Evaluate), Remove(\"bc::clone_behavior\", in: Evaluate)"
+            ),
+            format!("Replace(Play, {step}, in: Evaluate)"),
+            format!("InsertAfter(Actor, {step}, every: 1_000)"),
         ] {
             assert_eq!(told(&good), []);
         }

@@ -91,8 +91,17 @@ impl ConditionNames {
         outer
     }
 
+    /// Whether a slot shares conditions with others.
+    pub(super) fn shares(&self, label: InternedScheduleLabel, slot: InternedSystemSet) -> bool {
+        self.around.contains_key(&(label, slot))
+    }
+
     /// The conditions of a slot: its own, and those that it shares.
-    fn of_slot(&self, label: InternedScheduleLabel, slot: InternedSystemSet) -> Vec<String> {
+    pub(super) fn of_slot(
+        &self,
+        label: InternedScheduleLabel,
+        slot: InternedSystemSet,
+    ) -> Vec<String> {
         let around = self.around.get(&(label, slot)).into_iter().flatten();
         let sets = around.chain([&slot]);
         let names = sets.filter_map(|set| self.sets.get(&(label, *set)));

@@ -12,6 +12,7 @@ use bevy_ecs::system::IntoSystem;
 use super::edit::{ApplyEdit, edit_order, insert, queue_of, take_systems, with_schedule};
 use super::graph::ConditionNames;
 use super::needs::NamedSteps;
+use super::order::short_name;
 use super::{
     Clock, Collect, Evaluate, Learn, Prepare, Report, Save, ScheduleError, Slot, SlotOrder,
     StepRegistry, TrainingSchedule, Validate,
@@ -79,7 +80,7 @@ pub struct NewStep {
     pub step: String,
     /// The new slot's name; the step's if not given.
     pub slot: Option<String>,
-    /// Runs it on every so manieth gradient step only. In [`Learn`] alone.
+    /// Runs it on every n-th gradient step only. In [`Learn`] alone.
     pub every: Option<u64>,
     /// Runs it only when the conditions of this slot hold: with the actor's delay, say.
     pub when: Option<String>,
@@ -128,10 +129,17 @@ fn queue_in<S: ScheduleLabel + Copy>(app: &mut App, label: S, edit: NamedEdit) {
                     Side::After => order.insert_after(&anchor, slot),
                 }
             };
-            let when = step.when.clone();
+            let (step_every, when) = (step.every, step.when.clone());
             let fill: ApplyEdit =
                 Box::new(move |world| fill_slot(world, label, set, &step, number).map_err(of_edit));
+            let every = step_every;
             insert::<S>(app, move |order| place(order).map_err(of_edit), fill);
+            // Before another slot asks for this one's conditions.
+            if let Some(every) = every {
+                queue_of(app).order.push(Box::new(move |world| {
+                    run_every(world, label, set, every).map_err(of_edit)
+                }));
+            }
             if let Some(when) = when {
                 queue_of(app).order.push(Box::new(move |world| {
                     share_conditions(world, label, &when, set).map_err(of_edit)
@@ -181,13 +189,21 @@ fn fill_slot<S: ScheduleLabel + Copy>(
     number: usize,
 ) -> Result<(), ScheduleError> {
     with_schedule(world, label, |world, label, schedule| {
-        add_step(world, label, schedule, slot, &step.step, number)?;
-        if let Some(n) = step.every {
-            let holds = move |clock: Res<Clock>| clock.gradient_steps.checked_rem(n) == Some(0);
-            let condition = IntoSystem::into_system(holds);
-            schedule
-                .configure_sets(slot.run_if(condition.with_name(format!("every({n}) of Learn"))));
-        }
+        add_step(world, label, schedule, slot, &step.step, number)
+    })
+}
+
+/// Lets a slot run on every n-th gradient step only.
+fn run_every<S: ScheduleLabel + Copy>(
+    world: &mut World,
+    label: S,
+    slot: InternedSystemSet,
+    n: u64,
+) -> Result<(), ScheduleError> {
+    with_schedule(world, label, |_, _, schedule| {
+        let holds = move |clock: Res<Clock>| clock.gradient_steps.checked_rem(n) == Some(0);
+        let condition = IntoSystem::into_system(holds);
+        schedule.configure_sets(slot.run_if(condition.with_name(format!("every({n}) of Learn"))));
         Ok(())
     })
 }
@@ -237,6 +253,13 @@ fn share_conditions<S: ScheduleLabel + Copy>(
         let key = sets.get_key(of);
         let conditions = key.and_then(|key| sets.get_conditions_mut(key));
         let conditions = conditions.map(std::mem::take).unwrap_or_default();
+        let names = world.get_resource_or_init::<ConditionNames>();
+        if conditions.is_empty() && !names.shares(label.intern(), of) {
+            return Err(ScheduleError::NoConditions {
+                schedule: short_name::<S>(),
+                slot: format!("{of:?}"),
+            });
+        }
         let around = Around(format!("{of:?}")).intern();
         let mut config = around.into_configs();
         for condition in conditions {

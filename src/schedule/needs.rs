@@ -9,10 +9,10 @@ use std::collections::HashSet;
 use bevy_app::App;
 use bevy_ecs::component::ComponentId;
 use bevy_ecs::prelude::*;
-use bevy_ecs::schedule::{InternedScheduleLabel, Schedules, SystemKey};
+use bevy_ecs::schedule::{InternedScheduleLabel, ScheduleLabel, Schedules, SystemKey};
 
-use super::graph::{PlacedSystem, Touched, placed_systems, resource_name, touched};
-use super::{Learn, ScheduleError, TrainingSchedule, Validate};
+use super::graph::{ConditionNames, PlacedSystem, Touched, placed_systems, resource_name, touched};
+use super::{Learn, ScheduleError, SlotOrder, TrainingSchedule, Validate};
 
 /// The resources that a schedule's own steps fill for its other steps.
 #[derive(Resource, Default)]
@@ -87,6 +87,12 @@ fn not_brought(world: &World, by_plugins: &HashSet<ComponentId>) -> Vec<Schedule
     };
     let schedules = world.resource::<Schedules>();
     let mut errors = Vec::new();
+    let outside = [
+        TrainingSchedule::Validate,
+        TrainingSchedule::Evaluate,
+        TrainingSchedule::Report,
+        TrainingSchedule::Save,
+    ];
     for (label, key, step, number) in &named.0 {
         let Some(Ok(mut systems)) = schedules.get(*label).map(|it| it.systems_with_access()) else {
             continue;
@@ -98,6 +104,24 @@ fn not_brought(world: &World, by_plugins: &HashSet<ComponentId>) -> Vec<Schedule
         let Touched::Resources { reads, writes } = touched(system) else {
             continue;
         };
+        let schedule = outside.iter().find(|schedule| schedule.label() == *label);
+        if let Some(schedule) = schedule {
+            let learned = writes.iter().filter_map(|id| resource_name(world, *id));
+            let learned = learned.filter(|name| {
+                let mut kinds = ["Net<", "Target<", "Optim<", "Rate<", "Tick<", "Random<"].iter();
+                kinds.any(|kind| name.starts_with(kind))
+            });
+            let learned: Vec<String> = learned.map(|name| format!("`{name}`")).collect();
+            if !learned.is_empty() {
+                let error = ScheduleError::LearnsOutside {
+                    step: step.clone(),
+                    schedule: schedule.to_string(),
+                    resources: listed(&learned),
+                };
+                errors.push(error.of_edit(*number));
+                continue;
+            }
+        }
         let missing = reads.into_iter().chain(writes).filter(|id| {
             !world.contains_resource_by_id(*id)
                 && !by_plugins.contains(id)
@@ -119,15 +143,17 @@ fn not_brought(world: &World, by_plugins: &HashSet<ComponentId>) -> Vec<Schedule
     errors
 }
 
-/// Whether a resource is one that nothing but a plugin's own steps would use: its settings, or what belongs to a role or a random
-/// stream, such as `Net<Critic>`. Others may be there by the first step without any of the schedules using them.
+/// Whether a resource is one that nothing but a plugin's own steps would use: its settings, its batch, or what belongs to a role or a
+/// random stream, such as `Net<Critic>`. Others may be there by the first step without any of the schedules using them.
 fn comes_with_a_plugin(world: &World, id: ComponentId) -> bool {
     let Some(name) = world.components().get_name(id) else {
         return false;
     };
     let name = name.to_string();
     let ours = name.strip_prefix("yarak::");
-    ours.is_some_and(|name| name.starts_with("plugins::") || name.contains('<'))
+    ours.is_some_and(|name| {
+        name.starts_with("plugins::") || name.contains('<') || name.ends_with("Batch")
+    })
 }
 
 fn unfilled(world: &World) -> Vec<ScheduleError> {
@@ -159,7 +185,10 @@ fn unfilled(world: &World) -> Vec<ScheduleError> {
                 schedule: TrainingSchedule::Learn.to_string(),
                 resource: resource_name(world, id).unwrap_or_default(),
             });
+            continue;
         }
+        let error = read_before_written(world, TrainingSchedule::Learn, &learn, id);
+        errors.extend(error.or_else(|| counted_before_written(world, &learn, id)));
     }
     errors
 }
@@ -169,6 +198,35 @@ fn writes(system: &PlacedSystem, id: ComponentId) -> bool {
         Touched::World => true,
         Touched::Resources { writes, .. } => writes.contains(&id),
     }
+}
+
+/// A slot whose conditions count on a tick that rises only later: they would hold a step late.
+fn counted_before_written(
+    world: &World,
+    systems: &[PlacedSystem],
+    id: ComponentId,
+) -> Option<ScheduleError> {
+    let resource = resource_name(world, id)?;
+    let role = resource.strip_prefix("Tick<")?.strip_suffix('>')?;
+    let writer = systems.iter().position(|system| writes(system, id))?;
+    let names = world.get_resource::<ConditionNames>()?;
+    let order = world.get_resource::<SlotOrder<Learn>>()?;
+    let (condition, slot) = systems[..writer].iter().find_map(|system| {
+        let slot = order.named(system.slot.as_deref()?).ok()?;
+        let conditions = names.of_slot(Learn.intern(), slot.set).into_iter();
+        let counts = |condition: &String| {
+            condition.ends_with(&format!(" of {role}")) || *condition == format!("training {role}")
+        };
+        let condition = conditions.into_iter().find(counts)?;
+        Some((condition, slot.name.clone()))
+    })?;
+    Some(ScheduleError::ReadBeforeWritten {
+        schedule: TrainingSchedule::Learn.to_string(),
+        slot,
+        reader: condition,
+        resource,
+        writer: systems[writer].slot.clone(),
+    })
 }
 
 fn read_before_written(

@@ -62,6 +62,26 @@ pub enum ScheduleError {
         /// The schedule.
         schedule: String,
     },
+    /// A slot was to run under the conditions of another, which has none.
+    #[error("slot `{slot}` of `{schedule}` has no conditions that another could share")]
+    NoConditions {
+        /// The schedule.
+        schedule: String,
+        /// The slot.
+        slot: String,
+    },
+    /// A step that learns was put where the number of times that it runs depends on when a run is stopped.
+    #[error(
+        "the step `{step}` changes {resources}, and `{schedule}` also runs where a run is stopped or ends: a resumed run would learn otherwise; put it into `Learn`"
+    )]
+    LearnsOutside {
+        /// The step.
+        step: String,
+        /// The schedule.
+        schedule: String,
+        /// What it changes.
+        resources: String,
+    },
     /// A step reads what no step before it has written.
     #[error(
         "`{reader}` in slot `{slot}` of `{schedule}` reads `{resource}`, and {}",

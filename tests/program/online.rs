@@ -257,3 +257,26 @@ fn a_replay_buffer_that_never_holds_a_minibatch_is_refused() {
     room.yarak("train scene.ron --run run")
         .refuses(&["a replay buffer of 63 steps", "raise `Replay.capacity`"]);
 }
+
+#[test]
+fn fresh_episodes_are_none_that_the_best_checkpoint_was_chosen_by() {
+    for (num_envs, seed, first, fresh) in [(128, 100, 128, 132), (4, 2, 4, 8), (4, 100, 100, 104)] {
+        let room = Room::new();
+        room.write(
+            "scene.ron",
+            &format!(
+                "Scene(steps: 256, plugins: [
+    Environments(env: \"CartPole-v1\", num_envs: {num_envs}),
+    Ppo(steps: 2, minibatches: 1, epochs: 1),
+    Evaluation(env: \"CartPole-v1\", every: 256, episodes: 4, seed: {seed}),
+    Checkpoints(every: 256, best: \"evaluate/return\"),
+])"
+            ),
+        );
+        room.yarak("train scene.ron --run run").ends_with(0);
+        let scores = fs::read_to_string(room.path("run/scores.json")).unwrap();
+        let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
+        assert_eq!(scores["last"]["seed"], first);
+        assert_eq!(scores["best_on_fresh_episodes"]["seed"], fresh);
+    }
+}

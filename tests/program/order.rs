@@ -78,15 +78,57 @@ fn an_order_that_would_not_run_is_refused_with_its_line_by_check_graph_and_train
             &["scene.ron:11:16: error: order: after this edit no step of `Learn` writes `Tick<"],
         ),
         (
-            &["Remove(Sample, in: Validate)"],
+            &["Replace(Last, with: \"bc::clone_behavior\")"],
+            &["nothing runs in slot `Last` of `Learn`, so there is nothing to replace"],
+        ),
+        (
+            &["MoveAfter(First, after: Last)"],
             &[
-                "scene.ron:11:16: error: order: after this edit `td3_bc::",
-                "in slot `Losses` reads `Batch`",
+                "scene.ron:11:19",
+                "reads `Tick<",
+                "MoveBefore(First, before: ",
             ],
         ),
         (
-            &["Replace(Last, with: \"bc::clone_behavior\")"],
-            &["nothing runs in slot `Last` of `Learn`, so there is nothing to replace"],
+            &["InsertBefore(First, with: \"bc::clone_behavior\", as: Early, when: Actor)"],
+            &["scene.ron:11:22", "MoveBefore("],
+        ),
+        (
+            &[
+                "InsertAfter(Actor, with: \"td3::track_targets\", when: Targets)",
+                "InsertAfter(Last, with: \"td3::track_targets\", as: Late, when: Measure)",
+            ],
+            &[
+                "scene.ron:12:21",
+                "`when: Measure` asks for the conditions of a slot that has none",
+            ],
+        ),
+        (
+            &["Remove(Write, in: Save)"],
+            &[
+                "scene.ron:11:16: error: order: `Write` of `Save` cannot be removed",
+                "InsertAfter(Write, with: \"step::name\", in: Save)",
+            ],
+        ),
+        (
+            &["MoveBefore(Score, before: Play, in: Evaluate)"],
+            &["`Score` of `Evaluate` cannot be moved"],
+        ),
+        (
+            &["Replace(Read, with: \"bc::clone_behavior\", in: Report)"],
+            &["`Read` of `Report` cannot be replaced"],
+        ),
+        (
+            &["InsertBefore(Gather, with: \"bc::clone_behavior\", in: Save)"],
+            &[
+                "scene.ron:11:36",
+                "changes `Net<Actor>`",
+                "a resumed run would learn otherwise",
+            ],
+        ),
+        (
+            &["Replace(Actor, with: \"on_policy::update_critic\")"],
+            &["scene.ron:11:31", "`RolloutBatch`"],
         ),
         (
             &["Remove(Score, in: Evalute)"],
@@ -136,7 +178,8 @@ fn an_order_names_inserted_steps_again_gives_them_conditions_and_edits_every_sch
             "Replace(Again, with: \"td3_bc::update_actor\")",
             "InsertBefore(Gather, with: \"bc::clone_behavior\", in: Save)",
             "Remove(\"bc::clone_behavior\", in: Save)",
-            "MoveBefore(Prune, before: Write, in: Save)",
+            "InsertAfter(Targets, with: \"td3::track_targets\", as: Probe, every: 1_0)",
+            "InsertAfter(Probe, with: \"td3::track_targets\", as: Twice, when: Probe)",
         ],
     );
     assert_eq!(
@@ -152,10 +195,8 @@ fn an_order_names_inserted_steps_again_gives_them_conditions_and_edits_every_sch
     };
     assert!(place("\n  bc::clone_behavior\n") < place("\n  Critic"));
     assert!(place("\n  Again  [every(2) of Actor]\n") > place("\n  Clone"));
-    assert!(
-        place("\n  Prune") < place("\n  Write\n    plugin::write_snapshot"),
-        "{drawn}"
-    );
+    let every_tenth = |slot: &str| place(&format!("\n  {slot}  [every(10) of Learn]\n"));
+    assert!(every_tenth("Probe") < every_tenth("Twice"));
     room.yarak("train scene.ron --run whole").ends_with(0);
     // The order is kept with the run, and the run goes on with it.
     room.yarak("train scene.ron --run part --steps 125")

@@ -10,7 +10,7 @@ use yarak::policy::{Policy, PolicyError};
 use yarak::prelude::{
     Activation, App, AppExit, Bc, Bcq, Checkpoints, ComputeDevice, Cql, Dataset, Ddpg, Dqn,
     EncoderSettings, Environments, Iql, MinibatchSettings, MlpSettings, NetworkSettings, Noise,
-    OffPolicySettings, Period, Plugin, PluginGroup, PolicyHead, Ppo, Preprocessing, Random, Replay,
+    OffPolicySettings, Plugin, PluginGroup, PolicyHead, Ppo, Preprocessing, Random, Replay,
     RunPlugin, Sac, Schedule, ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor, TensorData, World,
     YarakPlugins, default,
 };
@@ -310,7 +310,7 @@ fn run_in(folder: &Path) -> PathBuf {
                 ..default()
             },
             Checkpoints {
-                every: Period::Steps(20),
+                every: 20.into(),
                 ..default()
             },
         ));
