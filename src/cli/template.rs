@@ -21,14 +21,14 @@ const DATASET: &str = "assets/pendulum-medium-expert.hdf5";
 const ENVS: [&str; 2] = ["Pendulum-v1", "CartPole-v1"];
 
 /// From what an algorithm learns.
-enum Learns {
-    FromData,
-    FromReplay,
-    FromRollouts,
+enum LearnsFrom {
+    Data,
+    Replay,
+    Rollouts,
 }
 
 /// An app with the algorithm at its defaults, which is looked at and not run, and from what it learns; `None` for another plugin.
-fn look(program: &Program, entry: &SceneEntry, env: Option<&str>) -> Option<(App, Learns)> {
+fn look(program: &Program, entry: &SceneEntry, env: Option<&str>) -> Option<(App, LearnsFrom)> {
     let mut app = program.bare_app();
     app.insert_resource(ComputeDevice::cpu())
         .insert_resource(Seed(0));
@@ -40,11 +40,11 @@ fn look(program: &Program, entry: &SceneEntry, env: Option<&str>) -> Option<(App
     }
     entry.default_settings().add_to(&mut app).ok()?;
     let learns = if app.is_plugin_added::<ExperiencePlugin>() {
-        Learns::FromReplay
+        LearnsFrom::Replay
     } else if app.is_plugin_added::<RolloutPlugin>() {
-        Learns::FromRollouts
+        LearnsFrom::Rollouts
     } else if app.is_plugin_added::<MinibatchPlugin>() {
-        Learns::FromData
+        LearnsFrom::Data
     } else {
         return None;
     };
@@ -78,7 +78,7 @@ pub fn whole(
     let mut before = Vec::new();
     match (&learns, dataset, env) {
         (_, Some(dataset), _) => before.push(format!("Dataset(path: {})", quoted(dataset))),
-        (Learns::FromData, None, _) => {
+        (LearnsFrom::Data, None, _) => {
             return Err(CliError::input(format!(
                 "`{name}` learns from data: give --dataset FILE"
             )));
@@ -86,7 +86,7 @@ pub fn whole(
         (_, None, Some(env)) => before.push(format!("Environments(env: {})", quoted(env))),
         (_, None, None) => {}
     }
-    if matches!((&learns, dataset), (Learns::FromReplay, None)) {
+    if matches!((&learns, dataset), (LearnsFrom::Replay, None)) {
         before.push("Replay()".to_owned());
     }
     let mut after = Vec::new();
@@ -129,7 +129,7 @@ pub fn write_all(program: &Program, folder: &Path) -> Result<Vec<String>, CliErr
             looked.is_some_and(|(app, _)| TrainsOn::check(app.world(), entry.name()).is_ok())
         };
         let env = ENVS.iter().find(trains).copied();
-        let from_data = matches!(look(program, entry, None), Some((_, Learns::FromData)));
+        let from_data = matches!(look(program, entry, None), Some((_, LearnsFrom::Data)));
         let dataset = from_data.then_some(DATASET);
         let scene = whole(program, entry, dataset, env)?;
         let path = folder.join(format!("{}.ron", file_name(entry.name())));

@@ -465,7 +465,9 @@ pub fn preload(world: &World) -> Result<Option<SharedDataset>, DatasetError> {
 /// That the file of an app's [`Dataset`] is not there, if it names one that is not.
 pub fn missing_file(world: &World) -> Option<DatasetError> {
     let file = file_of(world.get_resource::<Dataset>()?, world);
-    (!file.exists()).then(|| DatasetError::Load(LoadError::File(FileError::Missing { file })))
+    (!file.exists()).then_some(DatasetError::Load(LoadError::File(FileError::Missing {
+        file,
+    })))
 }
 
 fn file_of(dataset: &Dataset, world: &World) -> PathBuf {

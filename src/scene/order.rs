@@ -601,14 +601,14 @@ mod tests {
         };
         let expected = [
             (
-                column("\"bc::"),
-                "no step is called `bc::clone_behavoir`",
-                "did you mean `bc::clone_behavior`? the steps are: bc::clone_behavior; `yarak list steps` describes them",
-            ),
-            (
                 column("Acter"),
                 "no slot of `Learn` is called `Acter`",
                 "did you mean `Actor`? the slots of `Learn` are: Critic, Actor, Targets",
+            ),
+            (
+                column("\"bc::"),
+                "no step is called `bc::clone_behavoir`",
+                "did you mean `bc::clone_behavior`? the steps are: bc::clone_behavior; `yarak list steps` describes them",
             ),
             (
                 column("Critics"),

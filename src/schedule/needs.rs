@@ -111,7 +111,8 @@ fn not_brought(world: &World, by_plugins: &HashSet<ComponentId>) -> Vec<Schedule
                 let mut kinds = ["Net<", "Target<", "Optim<", "Rate<", "Tick<", "Random<"].iter();
                 kinds.any(|kind| name.starts_with(kind))
             });
-            let learned: Vec<String> = learned.map(|name| format!("`{name}`")).collect();
+            let mut learned: Vec<String> = learned.map(|name| format!("`{name}`")).collect();
+            learned.sort();
             if !learned.is_empty() {
                 let error = ScheduleError::LearnsOutside {
                     step: step.clone(),
