@@ -103,7 +103,7 @@ impl RunFolder {
     /// Opens or makes the folder of a run with the settings `resolved_scene`, and writes these into its `scene.ron`.
     ///
     /// `differences` compares the settings that the run was started with to the present ones, and gives a line for each
-    /// that differs, `steps` excepted, or says why the former cannot be read.
+    /// that differs and that a resumed run may not change, or says why the former cannot be read.
     ///
     /// A run that resumes from an earlier one of its own checkpoints is taken back: `latest` names that one from now on,
     /// and the later ones go when the run next saves. A checkpoint of another run can be continued in an empty folder,
