@@ -128,7 +128,7 @@ fn an_order_that_would_not_run_is_refused_with_its_line_by_check_graph_and_train
         ),
         (
             &["Replace(Actor, with: \"on_policy::update_critic\")"],
-            &["scene.ron:11:31", "`RolloutBatch`"],
+            &["scene.ron:11:30", "`RolloutBatch`"],
         ),
         (
             &["Remove(Score, in: Evalute)"],
