@@ -57,11 +57,15 @@ impl Case {
         }
         let programs = Path::new(YARAK).parent().unwrap().display();
         let others = std::env::var("PATH").unwrap();
+        // The cases' worlds vary one of the tests' own.
+        let worlds = [folder_of_cases(), Path::new(ROOT).join("tests/python")];
+        let python_path = std::env::join_paths(worlds).unwrap();
         let output = Command::new("sh")
             .args(["-c", command])
             .current_dir(self.folder.path())
             .env("PATH", format!("{programs}:{others}"))
-            .env("PYTHONPATH", folder_of_cases())
+            .env("PYTHONPATH", python_path)
+            .env("ACTIONS", "actions.log")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::null())
             .output()
