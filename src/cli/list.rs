@@ -38,8 +38,11 @@ impl List {
     /// Lists.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
         let mut app = program.bare_app();
-        let steps = app.world().resource::<StepRegistry>().clone();
-        let steps = steps.reads_and_writes(app.world_mut());
+        let mut steps = Vec::new();
+        if self.what.is_none_or(|asked| asked == What::Steps) {
+            let registry = app.world().resource::<StepRegistry>().clone();
+            steps = registry.reads_and_writes(app.world_mut());
+        }
         let registry = whole_registry(&app)?;
         let all = [
             What::Algorithms,

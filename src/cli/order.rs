@@ -6,7 +6,7 @@ use bevy_app::App;
 
 use super::building::{For, Program};
 use super::error::CliError;
-use crate::scene::{InsertedStep, OrderChange, OrderEdit, OrderName, Problems, Scene, quoted};
+use crate::scene::{InsertedStep, OrderChange, OrderEdit, OrderName, Problems, Scene, written};
 use crate::schedule::{
     AppScheduleExt, NamedChange, NamedEdit, NewStep, ScheduleError, ScheduleErrors, Side,
     TrainingSchedule,
@@ -102,14 +102,6 @@ fn since(program: &Program, scene: &Scene, folders: &[PathBuf]) -> Option<usize>
         app.is_ok_and(|app| app.world().resource::<ScheduleErrors>().0.is_empty())
     };
     (0..scene.order.len()).rev().find(|edits| is_good(*edits))
-}
-
-/// A slot's name as a scene writes it.
-fn written(slot: &str) -> String {
-    match slot.contains("::") {
-        true => quoted(slot),
-        false => slot.to_owned(),
-    }
 }
 
 /// The message and the help.

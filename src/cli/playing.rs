@@ -8,7 +8,7 @@ use super::building::{For, Program, failure};
 use super::error::CliError;
 use crate::checkpoint::{Snapshot, follow, load};
 use crate::collect::Environments;
-use crate::evaluate::{Episodes, Evaluation, Games, MadeWith, play};
+use crate::evaluate::{Episodes, Evaluation, Games, MadeWith, TrainingSeeds, play};
 use crate::learner::Seed;
 use crate::scene::Scene;
 
@@ -36,20 +36,20 @@ pub fn app_of(
 
 /// The seed of the first of so many episodes of the scene's evaluation.
 pub fn first_seed(scene: &Scene, evaluation: &Evaluation, episodes: usize) -> u64 {
-    let training = scene.settings::<Environments>();
-    let training = training.map(|it| it.training_seeds(Seed(scene.seed)));
-    evaluation.first_seed(Seed(scene.seed), episodes, training.as_ref())
+    evaluation.first_seed(Seed(scene.seed), episodes, training_seeds(scene).as_ref())
 }
 
 /// The seed behind those that the run's evaluations play, and apart from its environments'.
 fn fresh_seed(scene: &Scene, evaluation: &Evaluation) -> u64 {
     let episodes = evaluation.episodes;
     let behind = first_seed(scene, evaluation, episodes).wrapping_add(episodes as u64);
+    let training = training_seeds(scene);
+    training.map_or(behind, |it| it.apart_from(behind, episodes as u64))
+}
+
+fn training_seeds(scene: &Scene) -> Option<TrainingSeeds> {
     let training = scene.settings::<Environments>();
-    training.map_or(behind, |it| {
-        let training = it.training_seeds(Seed(scene.seed));
-        training.apart_from(behind, episodes as u64)
-    })
+    training.map(|it| it.training_seeds(Seed(scene.seed)))
 }
 
 /// What a policy came to.

@@ -30,6 +30,30 @@ pub fn check(app: &App, scene: &Scene) -> Result<(), CliError> {
     check_that_it_learns(app, scene, scene.settings::<Dataset>().is_some())
 }
 
+/// From what an algorithm learns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Minibatches of a dataset.
+    Data,
+    /// A replay buffer, or a dataset.
+    Replay,
+    /// Rollouts, or a dataset.
+    Rollouts,
+}
+
+/// From what the algorithm of an app learns; `None` where none does.
+pub fn learns_from(app: &App) -> Option<Source> {
+    // Learning from a replay buffer brings the minibatches of data along.
+    if app.is_plugin_added::<ExperiencePlugin>() {
+        Some(Source::Replay)
+    } else if app.is_plugin_added::<RolloutPlugin>() {
+        Some(Source::Rollouts)
+    } else {
+        app.is_plugin_added::<MinibatchPlugin>()
+            .then_some(Source::Data)
+    }
+}
+
 /// Refuses a scene that has nothing to learn with or from.
 pub fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Result<(), CliError> {
     let schedules = app.world().resource::<Schedules>();
@@ -41,22 +65,23 @@ pub fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Resu
         let problem = scene.problem("plugins", "nothing in this scene learns", Some(help.into()));
         return Err(problem.into());
     }
-    let learns_from_experience =
-        app.is_plugin_added::<ExperiencePlugin>() || app.is_plugin_added::<RolloutPlugin>();
-    if !has_dataset && learns_from_experience {
-        if app.world().contains_resource::<StepResults>() {
-            return Ok(());
+    let (message, help) = match learns_from(app).filter(|_| !has_dataset) {
+        None => return Ok(()),
+        Some(Source::Data) => (
+            "the algorithm learns from data, and the scene has no `Dataset`",
+            "add Dataset(path: \"file.hdf5\")",
+        ),
+        Some(Source::Replay | Source::Rollouts) => {
+            if app.world().contains_resource::<StepResults>() {
+                return Ok(());
+            }
+            (
+                "the algorithm learns from experience, and the scene has neither `Environments` nor a `Dataset`",
+                "add Environments(env: \"Pendulum-v1\"), or Dataset(path: \"file.hdf5\")",
+            )
         }
-        let message = "the algorithm learns from experience, and the scene has neither `Environments` nor a `Dataset`";
-        let help = "add Environments(env: \"Pendulum-v1\"), or Dataset(path: \"file.hdf5\")";
-        return Err(scene.problem("plugins", message, Some(help.into())).into());
-    }
-    if !has_dataset && app.is_plugin_added::<MinibatchPlugin>() {
-        let message = "the algorithm learns from data, and the scene has no `Dataset`";
-        let help = "add Dataset(path: \"file.hdf5\")";
-        return Err(scene.problem("plugins", message, Some(help.into())).into());
-    }
-    Ok(())
+    };
+    Err(scene.problem("plugins", message, Some(help.into())).into())
 }
 
 /// An environment may need what this machine does not have.

@@ -51,14 +51,13 @@ impl Report {
     /// Makes the page or the picture.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
         check_that_runs_differ(self.runs.iter())?;
-        let all = self.runs.iter().map(|folder| learners(folder));
-        let all = all.collect::<Result<Vec<_>, _>>()?;
-        check_that_runs_differ(all.iter().flatten())?;
+        let learners = self.runs.iter().map(|folder| learners(folder));
+        let learners = learners.collect::<Result<Vec<_>, _>>()?;
+        check_that_runs_differ(learners.iter().flatten())?;
         let out = self.out();
         let replaces = self.check_place(&out)?;
         let mut runs = Vec::new();
-        for folder in &self.runs {
-            let folders = learners(folder)?;
+        for (folder, folders) in self.runs.iter().zip(&learners) {
             let mut seeds = folders
                 .iter()
                 .map(|run| read(run, &out))

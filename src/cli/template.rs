@@ -8,9 +8,9 @@ use bevy_app::App;
 
 use super::building::{Program, algorithms, whole_registry};
 use super::error::CliError;
+use super::ready::{Source, learns_from};
 use crate::checkpoint::write_whole;
 use crate::collect::Environments;
-use crate::data::{ExperiencePlugin, MinibatchPlugin, RolloutPlugin};
 use crate::env::registry as environments;
 use crate::learner::{ComputeDevice, Seed};
 use crate::networks::TrainsOn;
@@ -20,15 +20,8 @@ use crate::scene::{SceneEntry, quoted};
 const DATASET: &str = "assets/pendulum-medium-expert.hdf5";
 const ENVS: [&str; 2] = ["Pendulum-v1", "CartPole-v1"];
 
-/// From what an algorithm learns.
-enum LearnsFrom {
-    Data,
-    Replay,
-    Rollouts,
-}
-
 /// An app with the algorithm at its defaults, which is looked at and not run, and from what it learns; `None` for another plugin.
-fn look(program: &Program, entry: &SceneEntry, env: Option<&str>) -> Option<(App, LearnsFrom)> {
+fn look(program: &Program, entry: &SceneEntry, env: Option<&str>) -> Option<(App, Source)> {
     let mut app = program.bare_app();
     app.insert_resource(ComputeDevice::cpu())
         .insert_resource(Seed(0));
@@ -39,15 +32,7 @@ fn look(program: &Program, entry: &SceneEntry, env: Option<&str>) -> Option<(App
         });
     }
     entry.default_settings().add_to(&mut app).ok()?;
-    let learns = if app.is_plugin_added::<ExperiencePlugin>() {
-        LearnsFrom::Replay
-    } else if app.is_plugin_added::<RolloutPlugin>() {
-        LearnsFrom::Rollouts
-    } else if app.is_plugin_added::<MinibatchPlugin>() {
-        LearnsFrom::Data
-    } else {
-        return None;
-    };
+    let learns = learns_from(&app)?;
     Some((app, learns))
 }
 
@@ -78,7 +63,7 @@ pub fn whole(
     let mut before = Vec::new();
     match (&learns, dataset, env) {
         (_, Some(dataset), _) => before.push(format!("Dataset(path: {})", quoted(dataset))),
-        (LearnsFrom::Data, None, _) => {
+        (Source::Data, None, _) => {
             return Err(CliError::input(format!(
                 "`{name}` learns from data: give --dataset FILE"
             )));
@@ -86,7 +71,7 @@ pub fn whole(
         (_, None, Some(env)) => before.push(format!("Environments(env: {})", quoted(env))),
         (_, None, None) => {}
     }
-    if matches!((&learns, dataset), (LearnsFrom::Replay, None)) {
+    if matches!((&learns, dataset), (Source::Replay, None)) {
         before.push("Replay()".to_owned());
     }
     let mut after = Vec::new();
@@ -129,7 +114,7 @@ pub fn write_all(program: &Program, folder: &Path) -> Result<Vec<String>, CliErr
             looked.is_some_and(|(app, _)| TrainsOn::check(app.world(), entry.name()).is_ok())
         };
         let env = ENVS.iter().find(trains).copied();
-        let from_data = matches!(look(program, entry, None), Some((_, LearnsFrom::Data)));
+        let from_data = matches!(look(program, entry, None), Some((_, Source::Data)));
         let dataset = from_data.then_some(DATASET);
         let scene = whole(program, entry, dataset, env)?;
         let path = folder.join(format!("{}.ron", file_name(entry.name())));

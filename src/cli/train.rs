@@ -107,6 +107,28 @@ struct Ended {
 impl Train {
     /// Trains.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        let scene = self.read_scene(program)?;
+        let folder = match (&self.run, &self.name) {
+            _ if self.debug => temporary_folder()?,
+            (Some(folder), _) => folder.clone(),
+            (None, Some(name)) => folder_of_name(name)?,
+            (None, None) => default_run_folder(&self.scene),
+        };
+        stop_on_signals()?;
+        let console = Console::stderr();
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+        let threads = self.threads.map_or(cores, |threads| threads as usize);
+        let ended = if scene.seeds.is_empty() {
+            set_threads(threads);
+            vec![self.train_one(program, &scene, &folder, &console, "")?]
+        } else {
+            self.train_seeds(program, &scene, &folder, &console, threads)?
+        };
+        Ok(self.conclude(&ended))
+    }
+
+    /// The scene with what the command line changes in it.
+    fn read_scene(&self, program: &Program) -> Result<Scene, CliError> {
         if let Some(device) = &self.device {
             device.parse::<ComputeDevice>().map_err(CliError::input)?;
         }
@@ -131,43 +153,27 @@ impl Train {
         if !self.seeds.is_empty() {
             overrides.push(format!("seeds={:?}", self.seeds));
         }
-        let mut scene = program.read_scene(&self.scene, &overrides)?;
-        if self.debug {
-            // What was asked for by itself comes behind, and holds.
-            let mut debug = tried_out(&scene);
-            debug.extend(overrides.iter().cloned());
-            if let Some(algorithm) = program.algorithm(&scene) {
-                for setting in [
-                    "minibatch.steps_per_epoch=3",
-                    "off_policy.learning_starts=0",
-                ] {
-                    let mut more = vec![format!("{algorithm}.{setting}")];
-                    more.extend(debug.iter().cloned());
-                    // Not every algorithm has both.
-                    if program.read_scene(&self.scene, &more).is_ok() {
-                        debug = more;
-                    }
+        let scene = program.read_scene(&self.scene, &overrides)?;
+        if !self.debug {
+            return Ok(scene);
+        }
+        // What was asked for by itself comes behind, and holds.
+        let mut debug = tried_out(&scene);
+        debug.extend(overrides.iter().cloned());
+        if let Some(algorithm) = program.algorithm(&scene) {
+            for setting in [
+                "minibatch.steps_per_epoch=3",
+                "off_policy.learning_starts=0",
+            ] {
+                let mut more = vec![format!("{algorithm}.{setting}")];
+                more.extend(debug.iter().cloned());
+                // Not every algorithm has both.
+                if program.read_scene(&self.scene, &more).is_ok() {
+                    debug = more;
                 }
             }
-            scene = program.read_scene(&self.scene, &debug)?;
         }
-        let folder = match (&self.run, &self.name) {
-            _ if self.debug => temporary_folder()?,
-            (Some(folder), _) => folder.clone(),
-            (None, Some(name)) => folder_of_name(name)?,
-            (None, None) => default_run_folder(&self.scene),
-        };
-        stop_on_signals()?;
-        let console = Console::stderr();
-        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-        let threads = self.threads.map_or(cores, |threads| threads as usize);
-        let ended = if scene.seeds.is_empty() {
-            set_threads(threads);
-            vec![self.train_one(program, &scene, &folder, &console, "")?]
-        } else {
-            self.train_seeds(program, &scene, &folder, &console, threads)?
-        };
-        Ok(self.conclude(&ended))
+        program.read_scene(&self.scene, &debug)
     }
 
     /// One learner for each seed, as many at a time as there are threads.

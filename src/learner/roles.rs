@@ -56,7 +56,10 @@ fn all_targets_are_declared(world: &World) -> Result<(), BevyError> {
         }
         let target = disqualified::ShortName(&name).to_string();
         if !declared.contains(&target) {
-            let role = target.trim_start_matches("Target<").trim_end_matches('>');
+            let role = target
+                .strip_prefix("Target<")
+                .and_then(|it| it.strip_suffix('>'));
+            let role = role.unwrap_or(&target);
             return Err(InputError::new(format!(
                 "`{target}` was inserted and never declared, so no checkpoint would hold it: the plugin says `app.add_target::<{role}>()`"
             ))

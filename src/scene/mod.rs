@@ -58,6 +58,7 @@ pub(crate) use foreign_names::{check_metric, metric as foreign_metric};
 pub use keywords::Keywords;
 pub(crate) use leaf::quoted;
 pub(crate) use nearest::suggestion;
+pub(crate) use order::written;
 pub use order::{InsertedStep, OrderChange, OrderEdit, OrderName};
 pub use problem::{Problem, Problems};
 pub use registry::{AppSceneExt, RegistryError, SceneEntry, SceneRegistry};

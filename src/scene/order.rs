@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use super::leaf::quoted;
 use super::nearest::suggestion;
 use super::problem::{Problem, Problems};
 use super::read::Reader;
-use super::template::one_line;
 use super::text::{Item, Node, Shape};
 
 /// The edits as a scene writes them, for help lines. Each takes `in: Evaluate`, too, for another schedule than `Learn`.
@@ -36,11 +36,6 @@ impl OrderName {
         &self.name
     }
 
-    /// In quotes, as steps are written.
-    fn quoted(&self) -> String {
-        one_line(&self.name)
-    }
-
     /// A mistake at the place of this name.
     pub fn problem(&self, message: impl Into<String>, help: Option<String>) -> Problem {
         Problem {
@@ -54,15 +49,19 @@ impl OrderName {
 impl fmt::Display for OrderName {
     /// The name of a slot or a schedule as a scene writes it: bare where it can be.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut letters = self.name.chars();
-        let begins = letters
-            .next()
-            .is_some_and(|it| it == '_' || it.is_alphabetic());
-        if begins && letters.all(|it| it == '_' || it.is_alphanumeric()) {
-            f.write_str(&self.name)
-        } else {
-            f.write_str(&self.quoted())
-        }
+        f.write_str(&written(&self.name))
+    }
+}
+
+/// The name of a slot or a schedule as a scene writes it: in quotes where it could not be bare, as that of a step.
+pub(crate) fn written(name: &str) -> String {
+    let mut letters = name.chars();
+    let begins = letters
+        .next()
+        .is_some_and(|it| it == '_' || it.is_alphabetic());
+    match begins && letters.all(|it| it == '_' || it.is_alphanumeric()) {
+        true => name.to_owned(),
+        false => quoted(name),
     }
 }
 
@@ -200,7 +199,9 @@ impl fmt::Display for OrderEdit {
     /// The edit as a scene writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, rest) = match &self.change {
-            OrderChange::Replace { with, .. } => ("Replace", format!(", with: {}", with.quoted())),
+            OrderChange::Replace { with, .. } => {
+                ("Replace", format!(", with: {}", quoted(&with.name)))
+            }
             OrderChange::InsertBefore { step, .. } => ("InsertBefore", step.to_string()),
             OrderChange::InsertAfter { step, .. } => ("InsertAfter", step.to_string()),
             OrderChange::MoveBefore { before, .. } => ("MoveBefore", format!(", before: {before}")),
@@ -217,7 +218,7 @@ impl fmt::Display for OrderEdit {
 
 impl fmt::Display for InsertedStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, ", with: {}", self.with.quoted())?;
+        write!(f, ", with: {}", quoted(&self.with.name))?;
         if let Some(name) = &self.name {
             write!(f, ", as: {name}")?;
         }

@@ -185,19 +185,13 @@ pub(crate) struct LearnStep {
 
 /// The systems of [`Learn`] in a finished app, in order.
 pub(crate) fn learn_steps(world: &World) -> Vec<LearnStep> {
-    let mut schedules = Vec::new();
-    collect_schedule(world, Learn, &mut schedules);
-    let slots = schedules.into_iter().flat_map(|schedule| schedule.slots);
-    slots
-        .flat_map(|slot| {
-            let name = (slot.name != IN_NO_SLOT).then_some(slot.name);
-            slot.systems.into_iter().map(move |system| LearnStep {
-                slot: name.clone(),
-                system: system.name,
-                writes: system.writes,
-            })
-        })
-        .collect()
+    let placed = placed_systems(world, Learn).into_iter();
+    let steps = placed.map(|system| LearnStep {
+        slot: system.slot,
+        system: system.name,
+        writes: system.touched.names(world).1,
+    });
+    steps.collect()
 }
 
 /// A system of a schedule, where it is, and what it touches.
@@ -210,7 +204,7 @@ pub(super) struct PlacedSystem {
     pub touched: Touched,
 }
 
-/// The systems of a schedule in a finished app, in the order in which they run.
+/// The systems of a schedule in a finished app, in the order in which they run, without the points at which Bevy applies commands.
 pub(super) fn placed_systems<S: ScheduleLabel>(world: &World, label: S) -> Vec<PlacedSystem> {
     let schedules = world.get_resource::<Schedules>();
     let (Some(order), Some(schedule)) = (
@@ -229,12 +223,13 @@ pub(super) fn placed_systems<S: ScheduleLabel>(world: &World, label: S) -> Vec<P
             inside.is_ok_and(|keys| keys.contains(&key))
         })
     };
-    systems
-        .map(|(key, system)| PlacedSystem {
-            slot: slot_of(key).map(|slot| slot.name.clone()),
-            name: short_path(&system.system().name().to_string()),
-            touched: touched(system),
-        })
+    let placed = systems.map(|(key, system)| PlacedSystem {
+        slot: slot_of(key).map(|slot| slot.name.clone()),
+        name: short_path(&system.system().name().to_string()),
+        touched: touched(system),
+    });
+    placed
+        .filter(|system| system.name != "ApplyDeferred")
         .collect()
 }
 
@@ -282,7 +277,7 @@ fn collect_schedule<S: ScheduleLabel + Clone>(
     let names = world.get_resource::<ConditionNames>();
     let mut drawn: Vec<(SystemKey, Option<DrawnSystem>)> = in_order
         .map(|(key, system)| {
-            let (reads, writes) = reads_and_writes(world, system);
+            let (reads, writes) = touched(system).names(world);
             let conditions = names.and_then(|names| names.systems.get(&(interned, key)).cloned());
             let name = short_path(&system.system().name().to_string());
             let drawn = DrawnSystem {
@@ -363,20 +358,19 @@ pub(super) fn touched(system: &SystemWithAccess) -> Touched {
     Touched::Resources { reads, writes }
 }
 
-/// The names of the resources that a system reads and those that it writes. `World` for a system that takes it whole.
-pub(super) fn reads_and_writes(
-    world: &World,
-    system: &SystemWithAccess,
-) -> (Vec<String>, Vec<String>) {
-    let names = |ids: Vec<ComponentId>| {
-        let names = ids.into_iter().filter_map(|id| resource_name(world, id));
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names
-    };
-    match touched(system) {
-        Touched::World => (Vec::new(), vec!["World".to_owned()]),
-        Touched::Resources { reads, writes } => (names(reads), names(writes)),
+impl Touched {
+    /// The names of the resources that are only read, and of those that may be written. `World` for a system that takes it whole.
+    pub(super) fn names(self, world: &World) -> (Vec<String>, Vec<String>) {
+        let names = |ids: Vec<ComponentId>| {
+            let names = ids.into_iter().filter_map(|id| resource_name(world, id));
+            let mut names: Vec<String> = names.collect();
+            names.sort();
+            names
+        };
+        match self {
+            Touched::World => (Vec::new(), vec!["World".to_owned()]),
+            Touched::Resources { reads, writes } => (names(reads), names(writes)),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use bevy_ecs::schedule::{
 use bevy_ecs::system::ScheduleSystem;
 
 use super::ScheduleError;
-use super::graph::reads_and_writes;
+use super::graph::touched;
 
 type AddStep = Arc<dyn Fn(&mut Schedule, InternedSystemSet) + Send + Sync>;
 
@@ -37,7 +37,7 @@ impl StepRegistry {
             let keys: Vec<SystemKey> = systems.iter().map(|(key, ..)| key).collect();
             let (mut reads, mut writes) = (Vec::new(), Vec::new());
             for system in keys.into_iter().filter_map(|key| systems.get(key)) {
-                let (more_reads, more_writes) = reads_and_writes(world, system);
+                let (more_reads, more_writes) = touched(system).names(world);
                 reads.extend(more_reads);
                 writes.extend(more_writes);
             }

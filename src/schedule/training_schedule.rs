@@ -82,15 +82,7 @@ impl TrainingSchedule {
 
 impl fmt::Display for TrainingSchedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Collect => "Collect",
-            Self::Prepare => "Prepare",
-            Self::Learn => "Learn",
-            Self::Validate => "Validate",
-            Self::Evaluate => "Evaluate",
-            Self::Report => "Report",
-            Self::Save => "Save",
-        })
+        f.pad(&format!("{self:?}"))
     }
 }
 
