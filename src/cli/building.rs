@@ -10,7 +10,7 @@ use super::order;
 use crate::app::{ConcludePlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
-use crate::data::{AlgorithmName, Dataset, Preprocessing, Replay, SearchFolders};
+use crate::data::{AlgorithmName, Dataset, HeldOutGoals, Preprocessing, Replay, SearchFolders};
 use crate::evaluate::{EVALUATION_METRICS, Evaluation, NO_DATA_HELD_OUT, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::networks::TrainsOn;
@@ -164,6 +164,10 @@ impl Program {
         (clock.steps, clock.epochs) = (scene.steps, scene.epochs);
         let act_with = |app: &mut App, snapshot: &Snapshot| -> Result<(), CliError> {
             let preprocessing: Preprocessing = snapshot.state("preprocessing")?;
+            // Where it acts is looked at before the rest is restored.
+            if snapshot.state.contains_key(HeldOutGoals::KEY) {
+                app.insert_resource(snapshot.state::<HeldOutGoals>(HeldOutGoals::KEY)?);
+            }
             app.insert_resource(preprocessing)
                 .insert_resource(ResumeFrom(snapshot.clone()).between_rounds());
             Ok(())

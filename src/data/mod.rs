@@ -61,7 +61,7 @@ pub use normalizer::Normalizer;
 pub use picture::DatasetPicture;
 pub use pipeline::{
     Batch, EpisodeGoal, FoldError, Folded, Folding, FrameStack, Gathered, GoalMode, GoalPlugin,
-    Goals, ViewError, Window, Windows, fold,
+    Goals, HeldOutGoals, ViewError, Window, Windows, fold,
 };
 pub use recorded::Recorded;
 pub use replay::{ExperiencePlugin, Replay, ReplayBuffer, Replayed, RowWeights, WeightError};

@@ -1,13 +1,17 @@
 //! Episodes at evaluation.
 
-use bevy_app::{App, Plugin, PreStartup};
+use bevy_app::{App, Plugin, PostStartup, PreStartup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use burn::tensor::{Tensor, TensorData};
 
 use super::{Acting, MadeWith, TrainingSeeds, check_keywords};
-use crate::data::pipeline::{Sight, View};
-use crate::data::{EpisodeGoal, Goals, Preprocessing, ScaleError, Spaces, ViewError, load_dataset};
+use crate::checkpoint::{AppPersistExt, RestoreSystems};
+use crate::data::pipeline::{Sight, View, find_held_out_goals};
+use crate::data::{
+    Data, EpisodeGoal, Goals, HeldOutGoals, Preprocessing, ScaleError, Spaces, ViewError,
+    load_dataset,
+};
 use crate::env::gymnasium::BridgeError;
 use crate::env::registry::{self, ReferenceScores};
 use crate::env::{Environment, EnvironmentError, StepResult};
@@ -151,6 +155,11 @@ impl Plugin for Evaluation {
                 observation: known.observation_space,
                 action: known.action_space,
             });
+        }
+        if self.goal == Some(EpisodeGoal::HeldOut) {
+            app.init_resource::<HeldOutGoals>()
+                .persist::<HeldOutGoals>()
+                .add_systems(PostStartup, find_held_out_goals.before(RestoreSystems));
         }
         app.insert_resource(self.clone())
             .init_resource::<Episodes>()
@@ -348,16 +357,26 @@ fn check_acting(acting: Option<Res<Acting>>) -> Result<(), BevyError> {
 /// A policy that needs a goal is given one, or the run ends before its first step.
 fn check_goal(
     evaluation: Res<Evaluation>,
-    goals: Option<Res<Goals>>,
+    (goals, held_out): (Option<Res<Goals>>, Option<Res<HeldOutGoals>>),
+    data: Option<Res<Data>>,
     preprocessing: Option<Res<Preprocessing>>,
 ) -> Result<(), BevyError> {
     let (goal, asked) = (evaluation.goal.as_ref(), goals.is_some());
+    let held_out = held_out.as_deref();
+    // Those of the data are found once they are loaded and cut.
+    let later = data.is_some_and(|data| !data.split.held_out.is_empty());
+    if matches!(
+        (goal, asked, later),
+        (Some(EpisodeGoal::HeldOut), true, true)
+    ) {
+        return Ok(());
+    }
     let known = registry::specification(&evaluation.env);
     let environment = evaluation.env.clone();
     match (known, preprocessing) {
         (Ok(known), Some(preprocessing)) if goal.is_some() && asked => {
             let (parts, space) = (&preprocessing.parts, &known.observation_space);
-            View::of(parts, goal, asked, &environment, space).map_err(InputError::new)?;
+            View::of(parts, goal, held_out, asked, &environment, space).map_err(InputError::new)?;
         }
         _ if asked && goal.is_none() => {
             return Err(InputError::new(ViewError::Missing { environment }).into());
@@ -500,6 +519,7 @@ pub fn watch(
         .ok_or(EvaluationError::NoPreprocessing)?;
     let evaluation = world.get_resource::<Evaluation>();
     let goal = evaluation.and_then(|evaluation| evaluation.goal.as_ref());
+    let held_out = world.get_resource::<HeldOutGoals>();
     let has_goals = world.contains_resource::<Goals>();
     let device = world.resource::<ComputeDevice>().plain();
     let scale_error = |error| EvaluationError::Scale {
@@ -523,7 +543,7 @@ pub fn watch(
             });
         }
         let (parts, space) = (&preprocessing.parts, made.observation_space());
-        let view = View::of(parts, goal, has_goals, environment, space)?;
+        let view = View::of(parts, goal, held_out, has_goals, environment, space)?;
         let mut observation = vec![0.0; made.observation_space().size()];
         if stop_requested() {
             return Err(EvaluationError::Stopped);
@@ -533,7 +553,7 @@ pub fn watch(
             &mut observation,
         )?;
         look(index, &*made);
-        let mut sight = Sight::new(frames, view);
+        let mut sight = Sight::new(frames, view, index, episodes);
         sight.begin(&observation);
         sights.push(sight);
         environments.push(made);
