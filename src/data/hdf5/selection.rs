@@ -288,7 +288,7 @@ impl<'a> Selection<'a> {
 }
 
 /// The name of a filter that the library cannot undo; `None` for those that it can.
-fn unknown_filter(id: u16) -> Option<String> {
+pub(super) fn unknown_filter(id: u16) -> Option<String> {
     let name = match id {
         // deflate, shuffle, fletcher32, szip, nbit, scaleoffset; lzf.
         1..=6 | 32000 => return None,
