@@ -92,7 +92,7 @@ impl Collect {
         let spaces = app.world().resource::<Spaces>();
         let written = write_recorded(&transitions, spaces, &self.out, self.force)
             .map_err(CliError::failed)?;
-        print(&written.to_string());
+        print(&written.to_string())?;
         Ok(AppExit::Success)
     }
 

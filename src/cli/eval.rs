@@ -18,6 +18,7 @@ use crate::evaluate::{Episodes, Evaluation, Games, MadeWith, reference_scores, w
 use crate::learner::ComputeDevice;
 use crate::memory;
 use crate::scene::Scene;
+use crate::terminal::message;
 
 /// Play episodes with a trained policy, deterministically.
 ///
@@ -100,7 +101,7 @@ impl Eval {
         };
         let scores = watch(app.world(), &games, look).map_err(CliError::input)?;
         if let Some(warning) = games.warn_of_cuts(&scores, "") {
-            eprintln!("{warning}");
+            message(&warning);
         }
         if let Some(refused) = refused {
             return Err(CliError::input(refused));
@@ -132,19 +133,19 @@ impl Eval {
                 "lengths": lengths,
                 "video": self.video.as_ref().map(|path| path.display().to_string()),
             });
-            print(&object.to_string());
+            print(&object.to_string())?;
         } else {
             let library = registry::library_of(&env);
             let library = library.map_or(String::new(), |library| format!(" ({library})"));
             print(&format!(
                 "{}, {env}{library}, seeds from {seed}",
                 checkpoint.display()
-            ));
+            ))?;
             for (index, score) in episodes.0.iter().enumerate() {
                 print(&format!(
                     "  episode {index:>3}  return {:>10.2}  length {:>5}",
                     score.total_reward, score.length
-                ));
+                ))?;
             }
             let mut line = format!("return {mean:.2}");
             if let Some(error) = episodes.standard_error() {
@@ -154,13 +155,13 @@ impl Eval {
             if let Some(normalized) = normalized {
                 line.push_str(&format!(", normalized score {normalized:.1}"));
             }
-            print(&line);
+            print(&line)?;
             if let Some(path) = &self.video {
                 print(&format!(
                     "{}: the first episode in {} pictures",
                     path.display(),
                     video.pictures()
-                ));
+                ))?;
             }
         }
         Ok(AppExit::Success)
@@ -211,7 +212,7 @@ impl Eval {
         }
         let on_cpu = program.read_scene(file, &["device=cpu".to_owned()])?;
         program.read_scene(file, &[]).or_else(|_| {
-            eprintln!("warning: the run's device is not there; playing on the CPU");
+            message("warning: the run's device is not there; playing on the CPU");
             Ok(on_cpu)
         })
     }
@@ -245,16 +246,16 @@ pub(super) fn find(source: &Path) -> Result<(PathBuf, Snapshot), CliError> {
     if let Ok(best) = follow(checkpoints.join("best")) {
         match load(&best) {
             Ok(snapshot) => return Ok((best, snapshot)),
-            Err(error) => eprintln!("warning: {} was skipped: {error}", best.display()),
+            Err(error) => message(&format!("warning: {} was skipped: {error}", best.display())),
         }
     }
     let latest = latest_good(&checkpoints)?;
     for skipped in &latest.skipped {
-        eprintln!(
+        message(&format!(
             "warning: {} was skipped: {}",
             skipped.path.display(),
             skipped.reason
-        );
+        ));
     }
     latest.found.ok_or_else(|| {
         CliError::input(format!(

@@ -73,7 +73,7 @@ impl List {
                 format!("{title}\n{}", lines.join("\n"))
             })
             .collect();
-        print(&sections.join("\n\n"));
+        print(&sections.join("\n\n"))?;
         Ok(AppExit::Success)
     }
 }

@@ -24,6 +24,7 @@ mod list;
 mod new;
 mod order;
 mod playing;
+mod printing;
 mod ready;
 mod report;
 mod scene;
@@ -33,6 +34,7 @@ mod train;
 
 use std::any::Any;
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bevy_app::{App, AppExit};
@@ -40,6 +42,9 @@ use clap::{Parser, Subcommand};
 
 use building::Program;
 use error::CliError;
+use printing::{print, written};
+
+use crate::terminal::{heed, message, shown};
 
 /// Exit status of a run that Ctrl-C ended: 128 and the signal's number, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -90,13 +95,14 @@ pub fn run_with(
     register: impl Fn(&mut App) + Send + Sync + 'static,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> AppExit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Names of files and folders may be somebody else's.
+    for word in &arguments {
+        heed(&word.to_string_lossy());
+    }
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(told) => {
-            // `--help` and `--version` come this way too. A closed pipe is nobody's mistake.
-            let _ = told.print();
-            return AppExit::from_code(u8::try_from(told.exit_code()).unwrap_or(2));
-        }
+        Err(said) => return answer(&said, &arguments),
     };
     let program = Program::new(register);
     let run = || match cli.command {
@@ -122,7 +128,28 @@ pub fn run_with(
     match done {
         Ok(exit) => exit,
         Err(error) => {
-            eprintln!("{error}");
+            message(&error.to_string());
+            AppExit::from_code(error.status())
+        }
+    }
+}
+
+/// What clap has to say: help and the version, which are results, or what is wrong with the command line.
+fn answer(said: &clap::Error, arguments: &[OsString]) -> AppExit {
+    let status = u8::try_from(said.exit_code()).unwrap_or(2);
+    if said.use_stderr() {
+        let mut words = arguments.iter().map(|word| word.to_string_lossy());
+        match words.find(|word| *shown(word) != **word) {
+            None => drop(said.print()),
+            // clap would show it as it is.
+            Some(word) => message(&format!("error: {}: `{word}`; see --help", said.kind())),
+        }
+        return AppExit::from_code(status);
+    }
+    match written(said.print().and_then(|()| io::stdout().flush())) {
+        Ok(()) => AppExit::from_code(status),
+        Err(error) => {
+            message(&error.to_string());
             AppExit::from_code(error.status())
         }
     }
@@ -135,10 +162,4 @@ fn words_of(panic: &(dyn Any + Send)) -> &str {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no message")
-}
-
-/// Writes results to standard output. A reader that closed the pipe early is not an error.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
 }

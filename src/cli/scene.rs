@@ -8,6 +8,7 @@ use clap::Subcommand;
 use super::building::{For, Program, folders_of, whole_registry};
 use super::error::CliError;
 use super::{print, ready, template};
+use crate::terminal::message;
 
 /// Check scenes, or print templates for them.
 #[derive(Subcommand)]
@@ -57,10 +58,10 @@ impl SceneCommand {
                         ready::check(&app, &scene)
                     });
                     match checked {
-                        Ok(_) => print(&format!("{}: good", path.display())),
+                        Ok(_) => print(&format!("{}: good", path.display()))?,
                         Err(error) => {
                             wrong += 1;
-                            eprintln!("{error}");
+                            message(&error.to_string());
                         }
                     }
                 }
@@ -74,12 +75,12 @@ impl SceneCommand {
                     (None, None) => entry.scene_template(),
                     _ => template::whole(program, entry, dataset, env)?,
                 };
-                print(scene.trim_end());
+                print(scene.trim_end())?;
                 Ok(AppExit::Success)
             }
             SceneCommand::Templates { folder } => {
                 for file in template::write_all(program, folder)? {
-                    print(&file);
+                    print(&file)?;
                 }
                 Ok(AppExit::Success)
             }
@@ -87,9 +88,9 @@ impl SceneCommand {
                 let app = program.bare_app();
                 let entry = whole_registry(&app)?.entry(name).map_err(CliError::input)?;
                 if *json {
-                    print(&format!("{:#}", entry.json_schema()));
+                    print(&format!("{:#}", entry.json_schema()))?;
                 } else {
-                    print(&entry.schema_text());
+                    print(&entry.schema_text())?;
                 }
                 Ok(AppExit::Success)
             }

@@ -34,6 +34,7 @@ use crate::report::{
 };
 use crate::scene::{Scene, quoted};
 use crate::schedule::{Clock, EndNow, Outcome, Training, request_stop, with_causes};
+use crate::terminal::message;
 
 /// Train a scene.
 ///
@@ -87,7 +88,7 @@ fn stop_on_signals() -> Result<(), CliError> {
                 std::process::exit(i32::from(INTERRUPTED));
             }
             request_stop();
-            eprintln!("stopping: the run is saved after this step; once more ends it at once");
+            message("stopping: the run is saved after this step; once more ends it at once");
         };
         ctrlc::set_handler(handler).map_err(CliError::failed)?;
         *set = true;
@@ -124,7 +125,7 @@ impl Train {
         } else {
             self.train_seeds(program, &scene, &folder, &console, threads)?
         };
-        Ok(self.conclude(&ended))
+        self.conclude(&ended)
     }
 
     /// The scene with what the command line changes in it.
@@ -334,29 +335,26 @@ impl Train {
     }
 
     /// Says how it went: the scores on standard output, the rest on standard error.
-    fn conclude(&self, ended: &[Ended]) -> AppExit {
+    fn conclude(&self, ended: &[Ended]) -> Result<AppExit, CliError> {
         let interrupted = ended.iter().any(|run| run.outcome == Outcome::Interrupted);
         for run in ended {
             if let Some(line) = run.scores.line() {
-                print(&format!("{}: {line}", run.folder.display()));
+                print(&format!("{}: {line}", run.folder.display()))?;
             }
         }
         let scores: Vec<&Scores> = ended.iter().map(|run| &run.scores).collect();
         for line in over_seeds(&scores) {
-            print(&line);
+            print(&line)?;
         }
         if interrupted {
             let is_saved = ended.iter().all(|run| run.is_saved);
-            eprintln!(
-                "{}",
-                match is_saved {
-                    true => "interrupted; go on with the same command and `--resume auto`",
-                    false => "interrupted; to be able to go on, a scene needs `Checkpoints`",
-                }
-            );
-            return AppExit::from_code(INTERRUPTED);
+            message(match is_saved {
+                true => "interrupted; go on with the same command and `--resume auto`",
+                false => "interrupted; to be able to go on, a scene needs `Checkpoints`",
+            });
+            return Ok(AppExit::from_code(INTERRUPTED));
         }
-        AppExit::Success
+        Ok(AppExit::Success)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::env::EnvironmentError;
 use crate::env::gymnasium::{Answer, BridgeError, Worker};
 use crate::evaluate::{Evaluation, TrainingSeeds};
 use crate::schedule::{Clock, FailSaved, Failure, RunError, stop_requested, with_causes};
+use crate::terminal::message;
 
 /// The processes, each with the rows from its first one on.
 #[derive(Resource)]
@@ -290,10 +291,10 @@ fn begin_anew(
         return;
     }
     if clock.step < clock.steps {
-        eprintln!(
+        message(&format!(
             "warning: {}: what Python holds is not in the checkpoint, so the environments begin new episodes; the run will differ from one that was not cut",
             workers.name
-        );
+        ));
     }
     // Beyond all that a run counts from its seed on, and apart from what it is evaluated on.
     let mut first = seed.0.wrapping_add((clock.step + 1) << 32);

@@ -15,6 +15,7 @@ use super::error::FileError;
 use super::listing::{DatasetInfo, describe_all};
 use super::selection::Selection;
 use super::vetting::{self, Vetted};
+use crate::terminal::heed;
 
 /// Soft links followed before they are taken for a circle; the HDF5 library's own limit.
 const MAX_SOFT_LINKS: usize = 16;
@@ -64,6 +65,7 @@ impl File {
         let (handle, spare) = open_handles(path, bytes)?;
         let mut names = handle.dataset_names();
         names.sort();
+        names.iter().for_each(|name| heed(name));
         Ok(Self {
             datasets: Arc::new(describe_all(&handle, spare.as_ref(), names)),
             handle,
