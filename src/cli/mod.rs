@@ -20,6 +20,7 @@ mod error;
 mod eval;
 mod export;
 mod graph;
+mod hang_up;
 mod list;
 mod new;
 mod order;

@@ -17,7 +17,7 @@ use super::ready::{
     check_that_it_learns, environments_of,
 };
 use super::scores::{Scores, over_seeds};
-use super::{INTERRUPTED, print, words_of};
+use super::{INTERRUPTED, hang_up, print, words_of};
 use crate::app::warn_of_metrics_that_never_came;
 use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
@@ -90,7 +90,11 @@ fn stop_on_signals() -> Result<(), CliError> {
             request_stop();
             message("stopping: the run is saved after this step; once more ends it at once");
         };
+        let outlives_its_terminal = hang_up::is_ignored();
         ctrlc::set_handler(handler).map_err(CliError::failed)?;
+        if outlives_its_terminal {
+            hang_up::ignore();
+        }
         *set = true;
     }
     Ok(())
