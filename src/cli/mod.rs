@@ -45,6 +45,8 @@ use building::Program;
 use error::CliError;
 use printing::{print, written};
 
+use crate::env::gymnasium::close_idle;
+use crate::schedule::stop_requested;
 use crate::terminal::{heed, message, shown};
 
 /// Exit status of a run that Ctrl-C ended: 128 and the signal's number, as shells have it.
@@ -126,11 +128,18 @@ pub fn run_with(
             words_of(&*panic)
         )))
     });
+    close_idle();
     match done {
         Ok(exit) => exit,
         Err(error) => {
             message(&error.to_string());
-            AppExit::from_code(error.status())
+            // Nothing was started, and nothing was to be.
+            let is_stopped = error.status() == 2 && stop_requested();
+            AppExit::from_code(if is_stopped {
+                INTERRUPTED
+            } else {
+                error.status()
+            })
         }
     }
 }

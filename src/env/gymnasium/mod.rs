@@ -23,9 +23,10 @@ mod worker;
 mod worker;
 
 pub use environment::GymnasiumEnvironment;
+pub(crate) use environment::close_idle;
 pub use error::BridgeError;
 pub(crate) use spaces::WorkerSpaces;
-pub(crate) use worker::Worker;
+pub(crate) use worker::{Worker, closing_time};
 
 use super::{Environment, EnvironmentError};
 use crate::scene::Keywords;
