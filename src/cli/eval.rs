@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::building::{Program, folders_of};
 use super::error::CliError;
+use super::modules::Modules;
 use super::playing::{app_of, first_seed};
 use super::print;
 use super::scores::counted;
@@ -49,21 +50,29 @@ pub struct Eval {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    modules: Modules,
 }
 
 impl Eval {
     /// Plays.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        let program = &program.allowing(self.modules.with_env(self.env.as_deref()));
         let (checkpoint, snapshot) = find(&self.source)?;
         let run = checkpoint
             .parent()
             .and_then(Path::parent)
             .unwrap_or(Path::new("."));
         let scene_file = run.join("scene.ron");
-        let scene = self.read_scene(program, &scene_file)?;
+        let mut scene = self.read_scene(program, &scene_file)?;
         let evaluation = scene.settings::<Evaluation>().cloned();
         let evaluation = evaluation.unwrap_or_default();
         let env = self.env.clone().unwrap_or(evaluation.env.clone());
+        // The run's own is not played, so it need not be allowed.
+        if let Some(evaluation) = scene.settings_mut::<Evaluation>() {
+            evaluation.env = env.clone();
+        }
+        program.check_modules(&scene)?;
         let episodes = self
             .episodes
             .and_then(|episodes| usize::try_from(episodes).ok())

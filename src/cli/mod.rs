@@ -22,6 +22,7 @@ mod export;
 mod graph;
 mod hang_up;
 mod list;
+mod modules;
 mod new;
 mod order;
 mod playing;

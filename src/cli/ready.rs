@@ -30,6 +30,26 @@ pub fn check(app: &App, scene: &Scene) -> Result<(), CliError> {
     check_that_it_learns(app, scene, scene.settings::<Dataset>().is_some())
 }
 
+/// What a look at a scene leaves open, in words behind `good`: what environments in Python show and take, they say themselves. Nothing
+/// where all is known.
+pub fn not_looked_at(scene: &Scene) -> String {
+    let mut unknown: Vec<String> = environments_of(scene)
+        .filter(|(_, env)| gymnasium::name_of(env).is_some())
+        .map(|(_, env)| match gymnasium::module_of(env) {
+            Some(module) => format!("`{env}` (needs `--allow-module {module}`)"),
+            None => format!("`{env}`"),
+        })
+        .collect();
+    unknown.dedup();
+    match unknown.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; not looked at: {}, as only Python knows what it is; `yarak train SCENE --debug` tries it",
+            unknown.join(", ")
+        ),
+    }
+}
+
 /// From what an algorithm learns.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Source {

@@ -13,7 +13,7 @@ use crate::terminal::message;
 /// Check scenes, or print templates for them.
 #[derive(Subcommand)]
 pub enum SceneCommand {
-    /// Report every mistake of the given scenes, with its place, and data that are not there; nothing is run
+    /// Report every mistake of the given scenes, with its place, and data that are not there; nothing is run, no Python is started
     Check {
         /// The scenes' RON files
         #[arg(required = true)]
@@ -55,10 +55,11 @@ impl SceneCommand {
                     let checked = program.read_scene(path, &[]).and_then(|scene| {
                         let folders = folders_of(path);
                         let app = program.app(&scene, scene.seed, folders, For::Looking)?;
-                        ready::check(&app, &scene)
+                        ready::check(&app, &scene)?;
+                        Ok(ready::not_looked_at(&scene))
                     });
                     match checked {
-                        Ok(_) => print(&format!("{}: good", path.display()))?,
+                        Ok(unknown) => print(&format!("{}: good{unknown}", path.display()))?,
                         Err(error) => {
                             wrong += 1;
                             message(&error.to_string());

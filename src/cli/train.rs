@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
+use super::modules::Modules;
 use super::playing::{Played, best_on_fresh_episodes, first_seed};
 use super::ready::{
     WHERE_FILES_ARE, check_that_environments_are_there, check_that_evaluation_starts,
@@ -75,6 +76,8 @@ pub struct Train {
     /// Threads to compute with; all cores if not given. Results do not depend on it, bit for bit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
+    #[command(flatten)]
+    modules: Modules,
 }
 
 /// Makes Ctrl-C finish the step and save. A second signal ends the process at once: the last checkpoint is kept.
@@ -112,7 +115,9 @@ struct Ended {
 impl Train {
     /// Trains.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        let program = &program.allowing(self.modules.with_env(None));
         let scene = self.read_scene(program)?;
+        program.check_modules(&scene)?;
         let folder = match (&self.run, &self.name) {
             _ if self.debug => temporary_folder()?,
             (Some(folder), _) => folder.clone(),

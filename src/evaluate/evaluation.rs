@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::{Acting, MadeWith, TrainingSeeds, check_keywords};
 use crate::data::pipeline::{Sight, View};
 use crate::data::{EpisodeGoal, Goals, Preprocessing, ScaleError, Spaces, ViewError, load_dataset};
-use crate::env::gymnasium::BridgeError;
+use crate::env::gymnasium::{self, BridgeError};
 use crate::env::registry::{self, ReferenceScores};
 use crate::env::{Environment, EnvironmentError};
 use crate::learner::{ComputeDevice, Seed};
@@ -67,6 +67,14 @@ impl Settings for Evaluation {
         if let Some(kwargs) = &self.kwargs {
             check_keywords(&self.env, kwargs, problems);
         }
+    }
+
+    fn imports(&self) -> Vec<(&'static str, String)> {
+        let module = gymnasium::module_of(&self.env);
+        module
+            .map(|it| ("env", it.to_owned()))
+            .into_iter()
+            .collect()
     }
 }
 
