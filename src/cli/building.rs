@@ -11,10 +11,11 @@ use crate::app::{ConcludePlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
 use crate::data::{AlgorithmName, Dataset, Preprocessing, Replay, SearchFolders};
-use crate::evaluate::{EVALUATION_METRICS, Evaluation, NO_LOSSES, Validation, has_losses};
+use crate::evaluate::{EVALUATION_METRICS, Evaluation, NO_DATA_HELD_OUT, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::networks::TrainsOn;
 use crate::plugins;
+use crate::pretrained::Pretrained;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
 use crate::scene::{
     AppSceneExt, ForeignCode, PluginKind, Problems, Scene, SceneEntry, SceneRegistry, suggestion,
@@ -86,6 +87,7 @@ impl Program {
         let mut app = App::new();
         app.add_plugins(parts)
             .register_for_scenes::<Dataset>()
+            .register_for_scenes::<Pretrained>()
             .register_for_scenes::<Environments>()
             .register_for_scenes::<Replay>()
             .register_for_scenes::<ActRandomly>()
@@ -363,8 +365,8 @@ fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
         problems.push(scene.problem(place, error.to_string(), None));
     }
     let validates = scene.settings::<Validation>().is_some();
-    if validates && algorithm.is_some() && !has_losses(app.world()) {
-        problems.push(scene.problem("Validation", NO_LOSSES, None));
+    if validates && algorithm.is_some() && scene.settings::<Dataset>().is_none() {
+        problems.push(scene.problem("Validation", NO_DATA_HELD_OUT, None));
     }
     Ok(problems.into_result()?)
 }

@@ -168,6 +168,7 @@ impl Collect {
         // The run's own is not played in, so it need not be allowed.
         if let Some(evaluation) = scene.settings_mut::<Evaluation>() {
             evaluation.env = env.clone();
+            evaluation.also.clear();
         }
         program.check_modules(&scene)?;
         let noisy = NoisyPolicy {

@@ -59,6 +59,17 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["schedule", "observation", "nn", "env", "learner", "data"],
     ),
     (
+        "pretrained",
+        &[
+            "scene",
+            "schedule",
+            "checkpoint",
+            "report",
+            "learner",
+            "data",
+        ],
+    ),
+    (
         "policy",
         &["subnormals", "checkpoint", "observation", "nn", "data"],
     ),
@@ -139,6 +150,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "terminal",
             "plugins",
             "networks",
+            "pretrained",
             "scene",
             "schedule",
             "checkpoint",

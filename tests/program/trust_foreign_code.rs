@@ -137,6 +137,13 @@ fn a_module_that_a_scene_names_is_refused_at_its_line_until_it_is_allowed() {
     watched
         .yarak(&["collect", "learns.ron", "--out", "o.hdf5"])
         .refuses(&words);
+    let also = scene("Pendulum-v1", "Pendulum-v1")
+        .replace("episodes: 1", "also: [\"gymnasium:evil:Env-v0\"]");
+    watched.0.write("also.ron", &also);
+    let words = ["also.ron:8:", "Evaluation.also: ", "--allow-module evil"];
+    watched
+        .yarak(&["train", "also.ron", "--run", "run"])
+        .refuses(&words);
     assert!(!watched.was_started());
     assert!(!watched.0.path("run").exists());
 
