@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bevy_app::{App, PluginGroup, ScheduleRunnerPlugin};
 
 use super::error::CliError;
-use super::order;
+use super::{modules, order};
 use crate::app::{ConcludePlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
@@ -18,7 +18,7 @@ use crate::plugins;
 use crate::pretrained::Pretrained;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
 use crate::scene::{
-    AppSceneExt, PluginKind, Problems, Scene, SceneEntry, SceneRegistry, suggestion,
+    AppSceneExt, ForeignCode, PluginKind, Problems, Scene, SceneEntry, SceneRegistry, suggestion,
 };
 use crate::schedule::{
     Clock, FailSaved, Failure, Outcome, StepRegistry, Training, TrainingSchedule, take_failure,
@@ -28,11 +28,13 @@ use crate::schedule::{
 #[derive(Clone)]
 pub struct Program {
     register: Arc<dyn Fn(&mut App) + Send + Sync>,
+    /// The modules that scenes may import where they run.
+    modules: Vec<String>,
 }
 
 /// What an app is built for.
 pub enum For<'a> {
-    /// Drawing or checking what training would run.
+    /// Drawing or checking what training would run: no Python is started, and no simulator.
     Looking,
     /// Training, with progress shown.
     Training(ConsolePlugin),
@@ -52,7 +54,24 @@ impl Program {
     pub fn new(register: impl Fn(&mut App) + Send + Sync + 'static) -> Self {
         Program {
             register: Arc::new(register),
+            modules: Vec::new(),
         }
+    }
+
+    /// The same program, in which scenes may import these modules.
+    pub fn allowing(&self, modules: Vec<String>) -> Self {
+        Program {
+            modules,
+            ..self.clone()
+        }
+    }
+
+    /// Refuses a scene that imports a module which is not allowed.
+    ///
+    /// # Errors
+    /// Every such module, at its place.
+    pub fn check_modules(&self, scene: &Scene) -> Result<ForeignCode, CliError> {
+        modules::check(scene, &self.modules)
     }
 
     /// An app in which everything that scenes can name is registered, and nothing is added yet.
@@ -102,7 +121,8 @@ impl Program {
         if !scene.order.is_empty() {
             app.insert_resource(ComputeDevice::cpu())
                 .insert_resource(Seed(scene.seed))
-                .insert_resource(SearchFolders(Vec::new()));
+                .insert_resource(SearchFolders(Vec::new()))
+                .insert_resource(ForeignCode::Untouched);
             for plugin in &scene.plugins {
                 // What cannot be added is reported where the run is built.
                 let _ = (**plugin).add_to(&mut app);
@@ -147,7 +167,7 @@ impl Program {
     /// The same, with what is wrong with its schedules left in [`ScheduleErrors`](crate::schedule::ScheduleErrors).
     ///
     /// # Errors
-    /// When the device is not there.
+    /// When the device is not there, or a module is not allowed.
     pub fn finished(
         &self,
         scene: &Scene,
@@ -156,10 +176,15 @@ impl Program {
         purpose: For<'_>,
     ) -> Result<App, CliError> {
         let device: ComputeDevice = scene.device.parse().map_err(CliError::input)?;
+        let foreign_code = match purpose {
+            For::Looking => ForeignCode::Untouched,
+            _ => self.check_modules(scene)?,
+        };
         let mut app = self.bare_app();
         app.insert_resource(device)
             .insert_resource(Seed(seed))
-            .insert_resource(SearchFolders(folders));
+            .insert_resource(SearchFolders(folders))
+            .insert_resource(foreign_code);
         let mut clock = app.world_mut().resource_mut::<Clock>();
         (clock.steps, clock.epochs) = (scene.steps, scene.epochs);
         let act_with = |app: &mut App, snapshot: &Snapshot| -> Result<(), CliError> {

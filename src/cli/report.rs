@@ -20,6 +20,7 @@ use crate::report::page::{
 };
 use crate::scene::{Scene, foreign_metric, suggestion};
 use crate::schedule::{DrawnSchedule, drawn_schedules};
+use crate::terminal::heed;
 
 /// Bytes of a video that is put into the page; a larger one is linked.
 const EMBEDDED: u64 = 4 << 20;
@@ -89,7 +90,7 @@ impl Report {
                 )),
             }
         })?;
-        print(&out.display().to_string());
+        print(&out.display().to_string())?;
         Ok(AppExit::Success)
     }
 
@@ -292,6 +293,7 @@ fn videos(folder: &Path, out: &Path) -> Result<Vec<Video>, CliError> {
     let entries = fs::read_dir(folder).map_err(|error| failed(folder, error))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
+        .inspect(|path| heed(&path.to_string_lossy()))
         .filter(|path| {
             path.extension()
                 .is_some_and(|it| it.eq_ignore_ascii_case("gif"))

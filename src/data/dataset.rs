@@ -26,6 +26,7 @@ use crate::observation::{EncoderInput, ObservationParts};
 use crate::random::Seed;
 use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::InputError;
+use crate::terminal::message;
 
 /// Loads a dataset of demonstrations into memory: HDF5 in the layout of D4RL, Minari, robomimic or d3rlpy.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -630,10 +631,10 @@ fn prepare(
         .memory
         .map(|gigabytes| Bytes((f64::from(gigabytes) * 1e9) as u64));
     if let Some(budget) = budget.filter(|budget| needed > *budget) {
-        eprintln!(
+        message(&format!(
             "{name}: {needed} of transitions are more than the {budget} that they may take: batches are read from the file, \
              ahead of the learner"
-        );
+        ));
         let (mut stored, observation, extremes) =
             Stored::sweep(dataset_file, budget, &split, dataset.normalize)?;
         let observation = match given {

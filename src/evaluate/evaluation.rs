@@ -12,7 +12,7 @@ use crate::data::{
     Data, EpisodeGoal, Goals, HeldOutGoals, Preprocessing, ScaleError, Spaces, ViewError,
     load_dataset,
 };
-use crate::env::gymnasium::BridgeError;
+use crate::env::gymnasium::{self, BridgeError};
 use crate::env::registry::{self, ReferenceScores};
 use crate::env::{Environment, EnvironmentError, StepResult};
 use crate::learner::{ComputeDevice, Seed};
@@ -119,6 +119,15 @@ impl Settings for Evaluation {
         if let Some(kwargs) = &self.kwargs {
             check_keywords(&self.env, kwargs, problems);
         }
+    }
+
+    fn imports(&self) -> Vec<(&'static str, String)> {
+        let also = self.also.iter().map(|env| ("also", env));
+        let named = std::iter::once(("env", &self.env)).chain(also);
+        let modules = named.filter_map(|(field, env)| Some((field, gymnasium::module_of(env)?)));
+        modules
+            .map(|(field, module)| (field, module.to_owned()))
+            .collect()
     }
 }
 

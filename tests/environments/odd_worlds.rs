@@ -59,6 +59,12 @@ impl Room {
             .env("ACTIONS", self.path("actions.log"))
             .env("SEEDS", self.path("seeds.log"))
             .stdin(Stdio::null());
+        if ["train", "eval", "collect"]
+            .iter()
+            .any(|it| words.starts_with(it))
+        {
+            command.args(["--allow-module", "odd_worlds"]);
+        }
         command
     }
 

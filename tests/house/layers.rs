@@ -11,17 +11,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("subnormals", &[]),
     ("memory", &[]),
     ("period", &[]),
-    ("scene", &["period"]),
-    ("schedule", &["subnormals", "period"]),
-    ("checkpoint", &["scene", "schedule"]),
+    ("terminal", &[]),
+    ("scene", &["period", "terminal"]),
+    ("schedule", &["subnormals", "period", "terminal"]),
+    ("checkpoint", &["terminal", "scene", "schedule"]),
     ("random", &["checkpoint"]),
     ("observation", &[]),
     (
         "nn",
         &["subnormals", "memory", "scene", "random", "observation"],
     ),
-    ("env", &["scene", "schedule", "nn"]),
-    ("report", &["scene", "schedule", "checkpoint", "nn"]),
+    ("env", &["terminal", "scene", "schedule", "nn"]),
+    (
+        "report",
+        &["terminal", "scene", "schedule", "checkpoint", "nn"],
+    ),
     (
         "learner",
         &[
@@ -39,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "subnormals",
             "memory",
+            "terminal",
             "scene",
             "schedule",
             "checkpoint",
@@ -87,6 +92,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "subnormals",
             "memory",
+            "terminal",
             "scene",
             "schedule",
             "checkpoint",
@@ -100,7 +106,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "evaluate",
         ],
     ),
-    ("app", &["schedule", "checkpoint", "report", "learner"]),
+    (
+        "app",
+        &["terminal", "schedule", "checkpoint", "report", "learner"],
+    ),
     (
         "prelude",
         &[
@@ -138,6 +147,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "memory",
+            "terminal",
             "plugins",
             "networks",
             "pretrained",

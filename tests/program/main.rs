@@ -23,4 +23,8 @@ mod room;
 mod scenes;
 mod templates;
 mod trainer;
+mod trust_closed;
+mod trust_declared;
+mod trust_foreign_code;
+mod trust_names;
 mod video;

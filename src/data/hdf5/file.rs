@@ -17,6 +17,7 @@ use super::selection::Selection;
 #[cfg(feature = "libhdf5")]
 use super::selection::unknown_filter;
 use super::vetting::{self, Vetted};
+use crate::terminal::heed;
 
 /// Soft links followed before they are taken for a circle; the HDF5 library's own limit.
 const MAX_SOFT_LINKS: usize = 16;
@@ -121,6 +122,7 @@ impl File {
         let (handle, spare) = open_handles(&read, bytes)?;
         let mut names = handle.dataset_names();
         names.sort();
+        names.iter().for_each(|name| heed(name));
         Ok(Self {
             datasets: Arc::new(describe_all(&handle, spare.as_ref(), names)),
             handle,

@@ -95,7 +95,7 @@ impl<'a> Selection<'a> {
                 limit,
             })
         };
-        within("data", info.bytes(), room)?;
+        within("data", info.declared_bytes(), room)?;
         let all = info.rows().max(1) as u64;
         let read = (info.bytes() / all).saturating_mul(rows.len() as u64);
         within("rows to be read at once", read, MAX_READ_BYTES)?;

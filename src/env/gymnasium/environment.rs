@@ -1,12 +1,30 @@
 //! Environments of a worker, one at a time: for evaluation, and for whoever wants an [`Environment`].
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{BridgeError, Worker, WorkerSettings};
+use super::{BridgeError, Worker, WorkerSettings, closing_time};
 use crate::env::{Environment, EnvironmentError, Snapshot, Space, StepResult};
 
-/// Workers that nobody uses just now. Starting Python takes a second, and an evaluation comes again and again.
-static IDLE: Mutex<Vec<Worker>> = Mutex::new(Vec::new());
+thread_local! {
+    /// Workers that nobody uses just now. Starting Python takes a second, and an evaluation comes again and again, on its learner's
+    /// thread. With the thread they go.
+    static IDLE: RefCell<Idle> = const { RefCell::new(Idle(Vec::new())) };
+}
+
+struct Idle(Vec<Worker>);
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        let until = closing_time();
+        self.0.iter_mut().for_each(|worker| worker.leave(until));
+    }
+}
+
+/// Lets this thread's idle workers close their environments and end.
+pub(crate) fn close_idle() {
+    drop(IDLE.replace(Idle(Vec::new())));
+}
 
 /// Workers of finished evaluations that are kept.
 const KEPT: usize = 4;
@@ -19,10 +37,11 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let worker = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(worker) = worker.take().filter(Worker::is_sound) {
-            let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-            if idle.len() < KEPT {
-                idle.push(worker);
-            }
+            // Where the thread itself ends there is nobody to keep it for.
+            let _ = IDLE.try_with(|idle| match idle.try_borrow_mut() {
+                Ok(mut idle) if idle.0.len() < KEPT => idle.0.push(worker),
+                _ => drop(worker),
+            });
         }
     }
 }
@@ -45,9 +64,11 @@ pub struct GymnasiumEnvironment {
 /// The environments of a worker.
 pub(super) fn share(settings: &WorkerSettings) -> Result<Vec<GymnasiumEnvironment>, BridgeError> {
     let found = {
-        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = idle.iter().position(|it| it.settings() == settings);
-        place.map(|place| idle.swap_remove(place))
+        let take = |idle: &mut Idle| {
+            let place = idle.0.iter().position(|it| it.settings() == settings);
+            place.map(|place| idle.0.swap_remove(place))
+        };
+        IDLE.with_borrow_mut(take)
     };
     let worker = match found {
         Some(worker) => worker,
