@@ -107,7 +107,7 @@ fn a_module_that_a_scene_names_is_refused_at_its_line_until_it_is_allowed() {
     let watched = Watched::new();
     watched.0.write("scene.ron", &scene("Pendulum-v1", EVIL));
     let words = [
-        "scene.ron:8:25: error: Evaluation.env: ",
+        "scene.ron:7:25: error: Evaluation.env: ",
         "module `evil`",
         "--allow-module evil",
     ];
