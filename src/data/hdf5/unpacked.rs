@@ -189,6 +189,8 @@ impl Place for Attribute<'_> {
 fn copy_values(from: &Container, to: &mut impl Place) -> hdf5_metno::Result<()> {
     use TypeDescriptor as Type;
     let Ok(descriptor) = from.dtype()?.to_descriptor() else {
+        // Half floats have no type here; the library makes them whole, and refuses what is none.
+        let _ = copy::<f32>(from, to);
         return Ok(());
     };
     match descriptor {
