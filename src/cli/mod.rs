@@ -20,6 +20,7 @@ mod error;
 mod eval;
 mod export;
 mod graph;
+mod import;
 mod list;
 mod new;
 mod order;

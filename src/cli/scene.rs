@@ -7,6 +7,7 @@ use clap::Subcommand;
 
 use super::building::{For, Program, folders_of, whole_registry};
 use super::error::CliError;
+use super::import::{Instead, import};
 use super::{print, ready, template};
 
 /// Check scenes, or print templates for them.
@@ -34,7 +35,20 @@ pub enum SceneCommand {
         /// The folder; no file in it is replaced
         folder: PathBuf,
     },
-    /// Print each setting of a plugin with its type, range, meaning, and its default or that it is required
+    /// Print a scene that does what a configuration of robomimic's says; what has no counterpart goes to standard error, a key a line
+    Import {
+        /// robomimic's configuration of bc, td3_bc, bcq, cql or iql
+        #[arg(value_name = "CONFIG.json")]
+        file: PathBuf,
+        /// The HDF5 file, in place of `train.data`
+        #[arg(long, value_name = "FILE")]
+        dataset: Option<String>,
+        /// The environment in which it is evaluated, in place of `experiment.env`
+        #[arg(long, value_name = "NAME")]
+        env: Option<String>,
+    },
+    /// Print each setting of a plugin with its type, range, meaning, and its default or that it is required; with --json and no plugin the
+    /// schema of whole scenes
     Schema {
         /// The plugin, such as Td3Bc (`yarak list` names them)
         name: String,
@@ -84,6 +98,18 @@ impl SceneCommand {
                 Ok(AppExit::Success)
             }
             SceneCommand::Schema { name, json } => {
+            SceneCommand::Import { file, dataset, env } => {
+                let instead = Instead {
+                    dataset: dataset.as_deref(),
+                    env: env.as_deref(),
+                };
+                let (scene, listed) = import(program, file, instead)?;
+                for line in listed {
+                    eprintln!("{line}");
+                }
+                print(&scene);
+                Ok(AppExit::Success)
+            }
                 let app = program.bare_app();
                 let entry = whole_registry(&app)?.entry(name).map_err(CliError::input)?;
                 if *json {

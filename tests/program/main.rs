@@ -5,6 +5,7 @@ mod command_line;
 mod determinism;
 mod discrete_actions;
 mod frames;
+mod importing;
 mod layouts;
 mod memory;
 mod metric_names;
