@@ -51,7 +51,8 @@ pub enum SceneCommand {
     /// schema of whole scenes
     Schema {
         /// The plugin, such as Td3Bc (`yarak list` names them)
-        name: String,
+        #[arg(required_unless_present = "json")]
+        name: Option<String>,
         /// Print JSON Schema
         #[arg(long)]
         json: bool,
@@ -97,7 +98,6 @@ impl SceneCommand {
                 }
                 Ok(AppExit::Success)
             }
-            SceneCommand::Schema { name, json } => {
             SceneCommand::Import { file, dataset, env } => {
                 let instead = Instead {
                     dataset: dataset.as_deref(),
@@ -110,12 +110,17 @@ impl SceneCommand {
                 print(&scene);
                 Ok(AppExit::Success)
             }
+            SceneCommand::Schema { name, json } => {
                 let app = program.bare_app();
-                let entry = whole_registry(&app)?.entry(name).map_err(CliError::input)?;
-                if *json {
-                    print(&format!("{:#}", entry.json_schema()));
-                } else {
-                    print(&entry.schema_text());
+                let registry = whole_registry(&app)?;
+                let Some(name) = name else {
+                    print(&format!("{:#}", registry.json_schema()));
+                    return Ok(AppExit::Success);
+                };
+                let entry = registry.entry(name).map_err(CliError::input)?;
+                match json {
+                    true => print(&format!("{:#}", entry.json_schema())),
+                    false => print(&entry.schema_text()),
                 }
                 Ok(AppExit::Success)
             }

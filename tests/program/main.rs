@@ -23,3 +23,4 @@ mod scenes;
 mod templates;
 mod trainer;
 mod video;
+mod whole_schema;
