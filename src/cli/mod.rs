@@ -31,6 +31,7 @@ mod scene;
 mod scores;
 mod template;
 mod train;
+mod values;
 
 use std::any::Any;
 use std::ffi::OsString;

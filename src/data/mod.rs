@@ -34,6 +34,7 @@ pub(crate) mod pipeline;
 mod recorded;
 mod replay;
 mod rollout;
+mod rows_as_seen;
 mod seen;
 mod split;
 mod steps;
@@ -68,6 +69,7 @@ pub use rollout::{
     RolloutBuffer, RolloutPlugin, SampledActions, generalized_advantages,
 };
 pub use seen::Seen;
+pub(crate) use rows_as_seen::{RowsAsSeen, ValuedActions};
 pub use split::{Split, SplitError, split_by, split_episodes};
 pub use steps::StepResults;
 pub use summary::{ColumnInFile, ElementRange, Ends, Spread, Summary};

@@ -22,5 +22,6 @@ mod room;
 mod scenes;
 mod templates;
 mod trainer;
+mod values;
 mod video;
 mod whole_schema;
