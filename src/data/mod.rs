@@ -63,13 +63,14 @@ pub use pipeline::{
     Goals, ViewError, Window, Windows, fold,
 };
 pub use recorded::Recorded;
+pub(crate) use replay::Experience;
 pub use replay::{ExperiencePlugin, Replay, ReplayBuffer, Replayed, RowWeights, WeightError};
 pub use rollout::{
     Divergence, Experienced, FixedRollout, FixedRolloutError, FixedRolloutPlugin, RolloutBatch,
     RolloutBuffer, RolloutPlugin, SampledActions, generalized_advantages,
 };
-pub use seen::Seen;
 pub(crate) use rows_as_seen::{RowsAsSeen, ValuedActions};
+pub use seen::Seen;
 pub use split::{Split, SplitError, split_by, split_episodes};
 pub use steps::StepResults;
 pub use summary::{ColumnInFile, ElementRange, Ends, Spread, Summary};
