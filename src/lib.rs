@@ -207,6 +207,7 @@ mod period;
 pub mod plugins;
 pub mod policy;
 pub mod prelude;
+mod pretrained;
 pub mod random;
 pub mod report;
 pub mod scene;
@@ -241,3 +242,4 @@ struct Encoders;
 struct Gradients;
 
 pub use app::YarakPlugins;
+pub use pretrained::{Pretrained, PretrainedError};

@@ -10,11 +10,12 @@ use super::order;
 use crate::app::{ConcludePlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
-use crate::data::{AlgorithmName, Dataset, Preprocessing, Replay, SearchFolders};
-use crate::evaluate::{EVALUATION_METRICS, Evaluation, NO_LOSSES, Validation, has_losses};
+use crate::data::{AlgorithmName, Dataset, HeldOutGoals, Preprocessing, Replay, SearchFolders};
+use crate::evaluate::{EVALUATION_METRICS, Evaluation, NO_DATA_HELD_OUT, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::networks::TrainsOn;
 use crate::plugins;
+use crate::pretrained::Pretrained;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
 use crate::scene::{
     AppSceneExt, PluginKind, Problems, Scene, SceneEntry, SceneRegistry, suggestion,
@@ -67,6 +68,7 @@ impl Program {
         let mut app = App::new();
         app.add_plugins(parts)
             .register_for_scenes::<Dataset>()
+            .register_for_scenes::<Pretrained>()
             .register_for_scenes::<Environments>()
             .register_for_scenes::<Replay>()
             .register_for_scenes::<ActRandomly>()
@@ -173,6 +175,10 @@ impl Program {
         (clock.steps, clock.epochs) = (scene.steps, scene.epochs);
         let act_with = |app: &mut App, snapshot: &Snapshot| -> Result<(), CliError> {
             let preprocessing: Preprocessing = snapshot.state("preprocessing")?;
+            // Where it acts is looked at before the rest is restored.
+            if snapshot.state.contains_key(HeldOutGoals::KEY) {
+                app.insert_resource(snapshot.state::<HeldOutGoals>(HeldOutGoals::KEY)?);
+            }
             app.insert_resource(preprocessing)
                 .insert_resource(ResumeFrom(snapshot.clone()).between_rounds());
             Ok(())
@@ -349,8 +355,8 @@ fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
         problems.push(scene.problem(place, error.to_string(), None));
     }
     let validates = scene.settings::<Validation>().is_some();
-    if validates && algorithm.is_some() && !has_losses(app.world()) {
-        problems.push(scene.problem("Validation", NO_LOSSES, None));
+    if validates && algorithm.is_some() && scene.settings::<Dataset>().is_none() {
+        problems.push(scene.problem("Validation", NO_DATA_HELD_OUT, None));
     }
     Ok(problems.into_result()?)
 }

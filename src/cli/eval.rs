@@ -15,7 +15,7 @@ use super::values::Values;
 use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
 use crate::env::{Environment, registry};
 use crate::evaluate::video::{Video, VideoError};
-use crate::evaluate::{Episodes, Evaluation, Games, MadeWith, reference_scores, watch};
+use crate::evaluate::{Episodes, Evaluation, reference_scores, watch};
 use crate::learner::ComputeDevice;
 use crate::memory;
 use crate::scene::Scene;
@@ -109,14 +109,7 @@ impl Eval {
                 .err();
             }
         };
-        let kwargs = evaluation.kwargs.as_ref().filter(|_| env == evaluation.env);
-        let games = Games {
-            kwargs: MadeWith::keywords(app.world(), &env, kwargs),
-            env: env.clone(),
-            episodes,
-            first_seed: seed,
-            time_limit: evaluation.time_limit,
-        };
+        let games = evaluation.games(app.world(), &env, episodes, seed);
         let scores = watch(app.world(), &games, look).map_err(CliError::input)?;
         if let Some(warning) = games.warn_of_cuts(&scores, "") {
             eprintln!("{warning}");
@@ -146,6 +139,7 @@ impl Eval {
                 "return": mean,
                 "return_std": std,
                 "return_standard_error": episodes.standard_error(),
+                "success_rate": episodes.success_rate(),
                 "normalized_score": normalized,
                 "returns": returns,
                 "lengths": lengths,
@@ -170,6 +164,9 @@ impl Eval {
                 line.push_str(&format!(" ± {error:.2}, standard deviation {std:.2}"));
             }
             line.push_str(&format!(", over {}", counted(episodes.0.len(), "")));
+            if let Some(rate) = episodes.success_rate() {
+                line.push_str(&format!(", success rate {rate:.2}"));
+            }
             if let Some(normalized) = normalized {
                 line.push_str(&format!(", normalized score {normalized:.1}"));
             }

@@ -10,6 +10,7 @@ use crate::data::{
 };
 use crate::env::{gymnasium, registry};
 use crate::evaluate::Evaluation;
+use crate::pretrained;
 use crate::scene::Scene;
 use crate::schedule::{Learn, with_causes};
 
@@ -29,7 +30,19 @@ pub fn check(app: &App, scene: &Scene) -> Result<(), CliError> {
             .problem(error.setting(), with_causes(&error), help)
             .into());
     }
+    check_pretrained(app, scene)?;
     check_that_it_learns(app, scene, scene.settings::<Dataset>().is_some())
+}
+
+/// Refuses a scene that begins with networks that are not there.
+pub fn check_pretrained(app: &App, scene: &Scene) -> Result<(), CliError> {
+    let Some(error) = pretrained::missing(app.world()) else {
+        return Ok(());
+    };
+    let help = Some(WHERE_FILES_ARE.to_owned());
+    Err(scene
+        .problem("Pretrained.path", with_causes(&error), help)
+        .into())
 }
 
 /// From what an algorithm learns.

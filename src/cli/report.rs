@@ -15,7 +15,9 @@ use crate::checkpoint::write_whole;
 use crate::evaluate::{Evaluation, reference_scores};
 use crate::report::curves::{Curve, Picture, Reference};
 use crate::report::json_lines;
-use crate::report::page::{Experiment, Run, Video, VideoContent, group, is_page, labels, page};
+use crate::report::page::{
+    Experiment, FreshScore, Run, Video, VideoContent, group, is_page, labels, page,
+};
 use crate::scene::{Scene, foreign_metric, suggestion};
 use crate::schedule::{DrawnSchedule, drawn_schedules};
 
@@ -23,7 +25,7 @@ use crate::schedule::{DrawnSchedule, drawn_schedules};
 const EMBEDDED: u64 = 4 << 20;
 
 /// Bytes by which a file's kind is known.
-const BEGINNING: u64 = 1024;
+const BEGINNING: u64 = 4096;
 
 /// Make an HTML page about runs: learning curves, scenes and what differs in them, schedules, videos.
 ///
@@ -272,7 +274,14 @@ fn read(folder: &Path, out: &Path) -> Result<Run, CliError> {
         rows,
         scene,
         videos: videos(folder, out)?,
+        fresh: fresh_score(folder),
     })
+}
+
+/// What is there of a finished run's scores. A run that goes on has none yet.
+fn fresh_score(folder: &Path) -> Option<FreshScore> {
+    let text = beginning(&folder.join("scores.json"));
+    FreshScore::read(&String::from_utf8_lossy(&text))
 }
 
 /// The GIFs in a run's folder, by name, for a page at `out`.

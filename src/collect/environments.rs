@@ -108,6 +108,12 @@ impl Settings for Environments {
                 "the first number of a range must be below the second, as in [(-1.0, 1.0)]",
             );
         }
+        if self.goal == Some(EpisodeGoal::HeldOut) {
+            problems.refuse(
+                "goal",
+                "HeldOut is for `Evaluation`: what is held out is not trained on; give Fixed([..]) or Part(\"desired_goal\")",
+            );
+        }
         check_keywords(&self.env, &self.kwargs, problems);
     }
 }

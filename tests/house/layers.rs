@@ -54,6 +54,17 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["schedule", "observation", "nn", "env", "learner", "data"],
     ),
     (
+        "pretrained",
+        &[
+            "scene",
+            "schedule",
+            "checkpoint",
+            "report",
+            "learner",
+            "data",
+        ],
+    ),
+    (
         "policy",
         &["subnormals", "checkpoint", "observation", "nn", "data"],
     ),
@@ -129,6 +140,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "memory",
             "plugins",
             "networks",
+            "pretrained",
             "scene",
             "schedule",
             "checkpoint",

@@ -39,6 +39,7 @@ pub struct GymnasiumEnvironment {
     seeded: bool,
     episode: Option<bool>,
     steps: u64,
+    success: Option<bool>,
 }
 
 /// The environments of a worker.
@@ -68,6 +69,7 @@ pub(super) fn share(settings: &WorkerSettings) -> Result<Vec<GymnasiumEnvironmen
         seeded: false,
         episode: None,
         steps: 0,
+        success: None,
     });
     Ok(environments.collect())
 }
@@ -78,7 +80,7 @@ impl GymnasiumEnvironment {
         &self,
         observation: &mut [f32],
         question: impl FnOnce(&mut Worker) -> Result<(), BridgeError>,
-    ) -> Result<StepResult, EnvironmentError> {
+    ) -> Result<(StepResult, Option<bool>), EnvironmentError> {
         let mut worker = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = || BridgeError::Died {
             environment: self.name.clone(),
@@ -92,11 +94,12 @@ impl GymnasiumEnvironment {
         let mut outcome = None;
         worker.receive(|_, answer| {
             observation.copy_from_slice(answer.observation);
-            outcome = Some(StepResult {
+            let result = StepResult {
                 reward: answer.reward,
                 terminated: answer.terminated,
                 truncated: answer.truncated,
-            });
+            };
+            outcome = Some((result, answer.success));
         })?;
         Ok(outcome.ok_or_else(gone)?)
     }
@@ -132,6 +135,7 @@ impl Environment for GymnasiumEnvironment {
             worker.ask_reset(std::iter::once((row, seed)))
         })?;
         (self.seeded, self.episode, self.steps) = (true, Some(false), 0);
+        self.success = None;
         Ok(())
     }
 
@@ -158,12 +162,17 @@ impl Environment for GymnasiumEnvironment {
             Some(false) => {}
         }
         let row = self.row;
-        let outcome = self.ask(observation, |worker| {
+        let (outcome, success) = self.ask(observation, |worker| {
             worker.ask_step(std::iter::once((row, action)))
         })?;
+        self.success = success;
         self.steps += 1;
         self.episode = Some(outcome.ended());
         Ok(outcome)
+    }
+
+    fn is_success(&self) -> Option<bool> {
+        self.success
     }
 
     /// The name and the steps: what Python holds cannot be seen.

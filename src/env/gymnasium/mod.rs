@@ -46,6 +46,7 @@ pub(crate) struct Answer<'a> {
     pub reward: f64,
     pub terminated: bool,
     pub truncated: bool,
+    pub success: Option<bool>,
     pub observation: &'a [f32],
 }
 

@@ -214,10 +214,26 @@ def begun(answer):
     )
 
 
+NO_SUCCESS_KNOWN = 2
+
+
+def success_of(info):
+    """`success` or `is_success` of an info, as 0 or 1, and `NO_SUCCESS_KNOWN` where it says neither."""
+    if isinstance(info, dict) and ("success" in info or "is_success" in info):
+        import numpy as np
+
+        for name in ("success", "is_success"):
+            if name in info and np.size(info[name]) == 1:
+                flag = np.asarray(info[name]).reshape(-1)[0]
+                if flag == 0 or flag == 1:
+                    return int(flag)
+    return NO_SUCCESS_KNOWN
+
+
 def stepped(answer):
-    """What `step` returned: observation, reward, terminated, truncated."""
+    """What `step` returned: observation, reward, terminated, truncated, info."""
     if isinstance(answer, tuple) and len(answer) == 5:
-        return answer[:4]
+        return answer
     many = f"{len(answer)} values" if isinstance(answer, tuple) else show(answer)
     raise Refused(
         f"`step` returned {many}: it returns (observation, reward, terminated, truncated, info); an environment of the old Gym returns "
@@ -296,16 +312,16 @@ def main():
                 for number, seeded, seed in struct.iter_unpack("<IBQ", asked):
                     doing = f"in reset of environment {first_number + number}"
                     observation = begun(worlds[number].reset(seed=seed if seeded else None))
-                    answer += struct.pack("<dBB", 0.0, 0, 0) + flatten(observation).tobytes()
+                    answer += struct.pack("<dBBB", 0.0, 0, 0, NO_SUCCESS_KNOWN) + flatten(observation).tobytes()
             else:
                 stride = 4 + 4 * width
                 for at in range(0, len(asked), stride):
                     (number,) = struct.unpack_from("<I", asked, at)
                     doing = f"in step of environment {first_number + number}"
                     action = read(asked[at + 4 : at + stride])
-                    observation, reward, terminated, truncated = stepped(worlds[number].step(action))
+                    observation, reward, terminated, truncated, info = stepped(worlds[number].step(action))
                     ends = flag_of(terminated, "terminated"), flag_of(truncated, "truncated")
-                    answer += struct.pack("<dBB", reward_of(reward), *ends)
+                    answer += struct.pack("<dBBB", reward_of(reward), *ends, success_of(info))
                     answer += flatten(observation).tobytes()
             link.send(b"R", bytes(answer))
     except Gone:

@@ -25,8 +25,8 @@ const GRACE: Duration = Duration::from_millis(800);
 /// Frames are believed up to this length.
 const LONGEST: usize = 1 << 30;
 
-/// The head of an answer's row: reward, terminated, truncated.
-const HEAD: usize = 10;
+/// The head of an answer's row: reward, terminated, truncated, success.
+const HEAD: usize = 11;
 
 /// A Python process with environments. Dropping it ends the process.
 #[derive(Debug)]
@@ -363,6 +363,10 @@ impl Worker {
                 reward,
                 terminated: head[8] != 0,
                 truncated: head[9] != 0,
+                success: [Some(false), Some(true)]
+                    .get(usize::from(head[10]))
+                    .copied()
+                    .flatten(),
                 observation: &self.row,
             };
             each(*row, answer);
