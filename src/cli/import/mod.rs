@@ -304,7 +304,7 @@ mod tests {
                 vec![
                     "filter: \"train\"",
                     "validation_filter: \"valid\"",
-                    "Validation(every: Epochs(1))",
+                    "Validation(batches: 10, every: Epochs(1))",
                 ],
             ),
             (
@@ -569,12 +569,33 @@ mod tests {
         assert!(line.unwrap().contains("give --env NAME"), "{line:?}");
         let named = changed("td3_bc", &[("experiment.env", json!("Pendulum-v1"))]);
         let scene = translated_with(&named, Instead::default()).unwrap().scene;
-        let evaluation =
-            "Evaluation(env: \"Pendulum-v1\", every: Epochs(1), episodes: 50, time_limit: 1000)";
-        assert!(
-            scene.contains(evaluation) && scene.contains("best: \"evaluate/return\""),
-            "{scene}"
-        );
+        for setting in [
+            "env: \"Pendulum-v1\"",
+            "every: Epochs(1)",
+            "episodes: 50",
+            "time_limit: 1000",
+            "end_at_success: true",
+            "best: \"evaluate/return\"",
+        ] {
+            assert!(scene.contains(setting), "{setting}\n{scene}");
+        }
+        let later = [
+            ("experiment.rollout.warmstart", json!(10)),
+            ("experiment.rollout.terminate_on_success", json!(false)),
+            (
+                "experiment.additional_envs",
+                json!(["MountainCarContinuous-v0"]),
+            ),
+        ];
+        let scene = translated(&changed("bc", &later)).unwrap().scene;
+        for setting in [
+            "warm_start: Epochs(11)",
+            "end_at_success: false",
+            "also: [\"MountainCarContinuous-v0\"]",
+            "best: \"evaluate/success_rate\"",
+        ] {
+            assert!(scene.contains(setting), "{setting}\n{scene}");
+        }
         // robosuite's are not here, which is no mistake of the file.
         let other = changed("bc", &[("experiment.env", json!("Lift"))]);
         let other = translated_with(&other, Instead::default()).unwrap();

@@ -82,9 +82,9 @@ fn common() -> Vec<Row> {
         rule("experiment.save.on_best_rollout_return", "false"),
         rule("experiment.save.on_best_rollout_success_rate", "true"),
         is("experiment.epoch_every_n_steps", "100", ".minibatch.steps_per_epoch", Form::Same),
-        listed("experiment.validation_epoch_every_n_steps", "losses on held-out rows are those of one minibatch"),
+        rule("experiment.validation_epoch_every_n_steps", "10"),
         rule("experiment.env", "null"),
-        listed("experiment.additional_envs", "one environment is evaluated in"),
+        rule("experiment.additional_envs", "null"),
         listed("experiment.render", NO_VIDEO),
         listed("experiment.render_video", NO_VIDEO),
         listed("experiment.keep_all_videos", NO_VIDEO),
@@ -396,6 +396,11 @@ fn validation(translation: &mut Translation) {
         }
     }
     let name = translation.text(held_out);
+    let batches = "experiment.validation_epoch_every_n_steps";
+    match translation.value(validate) == json!(true) {
+        true => translation.write("Validation.batches", Form::Same, batches),
+        false => translation.list(batches, "nothing is validated"),
+    }
     match (translation.flag(validate), name) {
         (true, Some(name)) if trained_on.is_some() => {
             translation.set("Dataset.validation_filter", quoted(&name), &[held_out]);
@@ -435,6 +440,7 @@ fn rollouts(
 ) {
     const ENABLED: &str = "experiment.rollout.enabled";
     const ENV: &str = "experiment.env";
+    const ALSO: &str = "experiment.additional_envs";
     let [n, horizon, rate, warm_start, success] = ROLLOUT;
     let named = translation.text(ENV);
     let env = instead.map(str::to_owned).or(named.clone());
@@ -456,6 +462,7 @@ fn rollouts(
     if let Some(why) = none {
         translation.list(ENABLED, &why);
         translation.list(ENV, &why);
+        translation.list(ALSO, &why);
         return translation.list_all(&ROLLOUT, "there is no `Evaluation` in the scene");
     }
     let env = quoted(&env.unwrap_or_default());
@@ -468,11 +475,20 @@ fn rollouts(
     translation.set("Evaluation.every", format!("Epochs({every})"), &[rate]);
     translation.write("Evaluation.episodes", Form::Same, n);
     translation.write("Evaluation.time_limit", Form::Same, horizon);
-    match translation.value(warm_start).as_f64() {
-        Some(0.0) => translation.use_up(&[warm_start]),
-        _ => translation.list(warm_start, "evaluations begin with the first period"),
+    match translation.value(warm_start).as_u64() {
+        Some(0) => translation.use_up(&[warm_start]),
+        // There an evaluation comes after these epochs, and not at the end of the last of them.
+        Some(epochs) => {
+            let first = format!("Epochs({})", epochs.saturating_add(1));
+            translation.set("Evaluation.warm_start", first, &[warm_start]);
+        }
+        None => translation.refuse(warm_start, "expected a whole number of epochs"),
     }
-    translation.list(success, "an episode ends where its environment ends it");
+    translation.write("Evaluation.end_at_success", Form::Same, success);
+    match translation.value(ALSO).is_null() {
+        true => translation.use_up(&[ALSO]),
+        false => translation.write("Evaluation.also", Form::Names, ALSO),
+    }
 }
 
 /// Checkpoints.
@@ -514,7 +530,8 @@ fn saving(translation: &mut Translation, algorithm: &Algorithm) {
         .held_out_loss
         .filter(|_| translation.has("Validation"));
     let metric = match loss {
-        _ if evaluated && (by_return || by_success) => Some(("evaluate/return", "Largest")),
+        _ if evaluated && by_success => Some(("evaluate/success_rate", "Largest")),
+        _ if evaluated && by_return => Some(("evaluate/return", "Largest")),
         Some(loss) if by_loss => Some((loss, "Smallest")),
         _ => None,
     };
@@ -526,23 +543,21 @@ fn saving(translation: &mut Translation, algorithm: &Algorithm) {
         None => translation.set("Checkpoints.best", "None", &[]),
     }
     let none = "there is no `Evaluation` in the scene";
-    if by_return && !evaluated {
-        translation.list(returns, none);
-    }
     match (by_success, evaluated) {
-        (true, true) if by_return => {
-            translation.list(success, "one best checkpoint is kept, by return")
-        }
-        (true, true) => translation.list(
-            success,
-            "there is no success rate: the best by return is kept",
-        ),
+        (true, true) => translation.list(success, "translated; where the environment says nothing of success, `Evaluation(success: ..)` does"),
         (true, false) => translation.list(success, none),
         (false, _) => {}
     }
+    match (by_return, evaluated) {
+        (true, true) if by_success => {
+            translation.list(returns, "one best checkpoint is kept, by the success rate")
+        }
+        (true, false) => translation.list(returns, none),
+        _ => {}
+    }
     if by_loss {
         let why = match (metric, loss) {
-            (Some((_, "Largest")), _) => "one best checkpoint is kept, by return",
+            (Some((_, "Largest")), _) => "one best checkpoint is kept, by the episodes",
             (_, Some(_)) => {
                 "translated as the critics' or the policy's own loss, where robomimic's is the sum over all networks"
             }
