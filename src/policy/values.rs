@@ -10,7 +10,7 @@ use crate::checkpoint::{CheckpointError, Snapshot};
 use crate::nn::{CriticHead, CriticNetwork, Network as _};
 
 /// The key of a checkpoint's state under which its values are.
-pub(crate) const VALUES: &str = "values";
+pub(crate) const VALUES: &str = "policy/values";
 
 /// What a checkpoint says of its networks of values.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
