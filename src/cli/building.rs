@@ -147,6 +147,17 @@ impl Program {
         Ok(Scene::parse(name, text, registry(&self.bare_app()), &[])?)
     }
 
+    /// Reads a scene's text, and checks its device and the names in its `order`.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn parse_checked(&self, name: &str, text: &str) -> Result<Scene, Problems> {
+        let app = self.bare_app();
+        let scene = Scene::parse(name, text, registry(&app), &[])?;
+        check_scene(&app, &scene, &self.schedules(&scene))?;
+        Ok(scene)
+    }
+
     /// Builds the app of a scene for one seed. The schedules exist; nothing is loaded.
     ///
     /// # Errors
@@ -280,7 +291,7 @@ fn check_scene(
     app: &App,
     scene: &Scene,
     schedules: &[(String, Vec<String>)],
-) -> Result<(), CliError> {
+) -> Result<(), Problems> {
     let steps: Vec<&str> = app.world().resource::<StepRegistry>().names().collect();
     let mut problems = scene
         .check_order(schedules, &steps)
@@ -339,7 +350,7 @@ fn check_scene(
             ));
         }
     }
-    Ok(problems.into_result()?)
+    problems.into_result()
 }
 
 /// The algorithms of a registry.

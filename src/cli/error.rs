@@ -23,6 +23,11 @@ impl CliError {
         }
     }
 
+    /// The same, in words that name its places.
+    pub fn as_said(message: String) -> Self {
+        CliError { message, status: 2 }
+    }
+
     /// Something went wrong on the way.
     pub fn failed(message: impl fmt::Display) -> Self {
         CliError {
@@ -55,11 +60,8 @@ impl fmt::Display for CliError {
 
 impl From<Problems> for CliError {
     fn from(problems: Problems) -> Self {
-        CliError {
-            // Each problem says `error:` at its own place.
-            message: problems.to_string(),
-            status: 2,
-        }
+        // Each problem says `error:` at its own place.
+        CliError::as_said(problems.to_string())
     }
 }
 

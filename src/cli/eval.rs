@@ -12,6 +12,7 @@ use super::modules::Modules;
 use super::playing::{app_of, first_seed};
 use super::print;
 use super::scores::counted;
+use super::values::Values;
 use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
 use crate::env::{Environment, registry};
 use crate::evaluate::video::{Video, VideoError};
@@ -23,7 +24,8 @@ use crate::terminal::message;
 
 /// Play episodes with a trained policy, deterministically.
 ///
-/// Of a run, the best checkpoint plays if there is one, else the latest. The return is a mean, ± its standard error.
+/// Of a run, the best checkpoint plays if there is one, else the latest. The return is a mean, ± its standard error. With --values the
+/// run's critics look at a dataset instead.
 #[derive(Args)]
 pub struct Eval {
     /// A run's folder, or a checkpoint in it such as runs/NAME/checkpoints/step_000020000
@@ -38,11 +40,17 @@ pub struct Eval {
     /// The first episode's seed; the others count on from it
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Print what the run's networks think of a dataset's rows, Q and V, and play nothing
+    #[arg(long, value_name = "FILE.hdf5", conflicts_with_all = ["env", "episodes", "seed", "video"])]
+    values: Option<PathBuf>,
+    /// With --values, write a line for each row: episode, step, reward, values
+    #[arg(long, value_name = "FILE.csv", requires = "values", group = "written")]
+    out: Option<PathBuf>,
     /// Write a video of the first episode; all environments can be drawn but those of Python's Gymnasium
-    #[arg(long, value_name = "FILE.gif")]
+    #[arg(long, value_name = "FILE.gif", group = "written")]
     video: Option<PathBuf>,
-    /// Replace the video's file
-    #[arg(long, requires = "video")]
+    /// Replace the file that is written
+    #[arg(long, requires = "written")]
     force: bool,
     /// Where to compute; the scene's device if not given, or the CPU where this machine does not have it
     #[arg(long, value_name = "cpu|cuda[:N]|auto")]
@@ -65,6 +73,17 @@ impl Eval {
             .unwrap_or(Path::new("."));
         let scene_file = run.join("scene.ron");
         let mut scene = self.read_scene(program, &scene_file)?;
+        if let Some(data) = &self.values {
+            let folders = folders_of(&scene_file);
+            let values = Values {
+                data,
+                out: self.out.as_deref(),
+                force: self.force,
+                json: self.json,
+            };
+            let app = || app_of(program, &scene, folders, &snapshot);
+            return values.of(app, &scene, &checkpoint, snapshot.step);
+        }
         let evaluation = scene.settings::<Evaluation>().cloned();
         let evaluation = evaluation.unwrap_or_default();
         let env = self.env.clone().unwrap_or(evaluation.env.clone());

@@ -21,6 +21,7 @@ mod eval;
 mod export;
 mod graph;
 mod hang_up;
+mod import;
 mod list;
 mod modules;
 mod new;
@@ -33,6 +34,7 @@ mod scene;
 mod scores;
 mod template;
 mod train;
+mod values;
 
 use std::any::Any;
 use std::ffi::OsString;

@@ -5,7 +5,9 @@ use bevy_ecs::schedule::Schedules;
 
 use super::error::CliError;
 use crate::collect::{Environments, StepResults};
-use crate::data::{Dataset, ExperiencePlugin, MinibatchPlugin, RolloutPlugin, missing_file};
+use crate::data::{
+    Dataset, Experience, ExperiencePlugin, MinibatchPlugin, Replay, RolloutPlugin, missing_file,
+};
 use crate::env::{gymnasium, registry};
 use crate::evaluate::Evaluation;
 use crate::pretrained;
@@ -106,7 +108,7 @@ pub fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Resu
         ),
         Some(Source::Replay | Source::Rollouts) => {
             if app.world().contains_resource::<StepResults>() {
-                return Ok(());
+                return check_that_it_fits_the_buffer(app, scene);
             }
             (
                 "the algorithm learns from experience, and the scene has neither `Environments` nor a `Dataset`",
@@ -115,6 +117,16 @@ pub fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Resu
         }
     };
     Err(scene.problem("plugins", message, Some(help.into())).into())
+}
+
+/// Refuses a replay buffer that never holds a minibatch.
+fn check_that_it_fits_the_buffer(app: &App, scene: &Scene) -> Result<(), CliError> {
+    let Some(experience) = app.world().get_resource::<Experience>() else {
+        return Ok(());
+    };
+    let replay = scene.settings::<Replay>().cloned().unwrap_or_default();
+    let fits = experience.holds_a_minibatch(&replay);
+    fits.map_err(|message| scene.problem("Replay.capacity", message, None).into())
 }
 
 /// An environment may need what this machine does not have.

@@ -7,6 +7,7 @@ use clap::Subcommand;
 
 use super::building::{For, Program, folders_of, whole_registry};
 use super::error::CliError;
+use super::import::{Instead, import};
 use super::{print, ready, template};
 use crate::terminal::message;
 
@@ -35,10 +36,24 @@ pub enum SceneCommand {
         /// The folder; no file in it is replaced
         folder: PathBuf,
     },
-    /// Print each setting of a plugin with its type, range, meaning, and its default or that it is required
+    /// Print a scene that does what a configuration of robomimic's says; what has no counterpart goes to standard error, a key a line
+    Import {
+        /// robomimic's configuration of bc, td3_bc, bcq, cql or iql
+        #[arg(value_name = "CONFIG.json")]
+        file: PathBuf,
+        /// The HDF5 file, in place of `train.data`
+        #[arg(long, value_name = "FILE")]
+        dataset: Option<String>,
+        /// The environment in which it is evaluated, in place of `experiment.env`
+        #[arg(long, value_name = "NAME")]
+        env: Option<String>,
+    },
+    /// Print each setting of a plugin with its type, range, meaning, and its default or that it is required; with --json and no plugin the
+    /// schema of whole scenes
     Schema {
         /// The plugin, such as Td3Bc (`yarak list` names them)
-        name: String,
+        #[arg(required_unless_present = "json")]
+        name: Option<String>,
         /// Print JSON Schema
         #[arg(long)]
         json: bool,
@@ -85,13 +100,29 @@ impl SceneCommand {
                 }
                 Ok(AppExit::Success)
             }
+            SceneCommand::Import { file, dataset, env } => {
+                let instead = Instead {
+                    dataset: dataset.as_deref(),
+                    env: env.as_deref(),
+                };
+                let (scene, listed) = import(program, file, instead)?;
+                for line in listed {
+                    message(&line);
+                }
+                print(&scene)?;
+                Ok(AppExit::Success)
+            }
             SceneCommand::Schema { name, json } => {
                 let app = program.bare_app();
-                let entry = whole_registry(&app)?.entry(name).map_err(CliError::input)?;
-                if *json {
-                    print(&format!("{:#}", entry.json_schema()))?;
-                } else {
-                    print(&entry.schema_text())?;
+                let registry = whole_registry(&app)?;
+                let Some(name) = name else {
+                    print(&format!("{:#}", registry.json_schema()))?;
+                    return Ok(AppExit::Success);
+                };
+                let entry = registry.entry(name).map_err(CliError::input)?;
+                match json {
+                    true => print(&format!("{:#}", entry.json_schema()))?,
+                    false => print(&entry.schema_text())?,
                 }
                 Ok(AppExit::Success)
             }

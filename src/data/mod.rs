@@ -35,6 +35,7 @@ pub(crate) mod pipeline;
 mod recorded;
 mod replay;
 mod rollout;
+mod rows_as_seen;
 mod seen;
 mod split;
 mod steps;
@@ -64,11 +65,13 @@ pub use pipeline::{
     Goals, HeldOutGoals, ViewError, Window, Windows, fold,
 };
 pub use recorded::Recorded;
+pub(crate) use replay::Experience;
 pub use replay::{ExperiencePlugin, Replay, ReplayBuffer, Replayed, RowWeights, WeightError};
 pub use rollout::{
     Divergence, Experienced, FixedRollout, FixedRolloutError, FixedRolloutPlugin, RolloutBatch,
     RolloutBuffer, RolloutPlugin, SampledActions, generalized_advantages,
 };
+pub(crate) use rows_as_seen::{RowsAsSeen, ValuedActions};
 pub use seen::Seen;
 pub use split::{Split, SplitError, split_by, split_episodes};
 pub use steps::StepResults;

@@ -5,9 +5,9 @@ use bevy_ecs::prelude::*;
 use burn::tensor::Tensor;
 
 use crate::checkpoint::{AppPersistExt, Snapshot};
-use crate::learner::{Net, Role};
+use crate::learner::{Critic, Net, Role, Value};
 use crate::nn::{ActorHead, ActorNetwork, CriticHead, CriticNetwork};
-use crate::policy::{ActionRule, Architecture, KEY, Saved};
+use crate::policy::{ActionRule, Architecture, KEY, Saved, SavedValues, VALUES};
 use crate::schedule::{ScheduleError, ScheduleErrors};
 
 /// A network that chooses actions.
@@ -144,6 +144,18 @@ impl AppActingExt for App {
     }
 }
 
+/// What a checkpoint says of the networks next to the one that acts.
+fn values_of(world: &World) -> SavedValues {
+    let mut values = SavedValues::default();
+    if let Some(critic) = world.get_resource::<Net<Critic>>() {
+        values.add(Critic::NAME, critic);
+    }
+    if let Some(value) = world.get_resource::<Net<Value>>() {
+        values.add(Value::NAME, value);
+    }
+    values
+}
+
 fn own(why: &str) -> Saved {
     Saved::Own {
         why: why.to_owned(),
@@ -158,6 +170,7 @@ impl ActsAs for App {
     /// Also lets checkpoints say what acts, for whoever loads the policy alone.
     fn acts_as(&mut self, acting: Acting) -> &mut Self {
         let save = |world: &World, snapshot: &mut Snapshot| {
+            snapshot.put_state(VALUES, &values_of(world))?;
             let acting = world.get_resource::<Acting>();
             match acting.and_then(|acting| (acting.describe)(world)) {
                 Some(saved) => snapshot.put_state(KEY, &saved),

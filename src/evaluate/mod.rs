@@ -8,6 +8,7 @@ mod evaluation;
 mod made_with;
 mod seeds;
 mod validation;
+mod values;
 pub mod video;
 
 pub use acting::{Act, Acting, AppActingExt};
@@ -20,3 +21,4 @@ pub(crate) use made_with::check_keywords;
 pub use seeds::TrainingSeeds;
 pub(crate) use validation::NO_DATA_HELD_OUT;
 pub use validation::Validation;
+pub(crate) use values::{ValueColumn, value_columns, valued_actions};

@@ -129,6 +129,42 @@ pub enum PolicyError {
         /// Room given.
         found: usize,
     },
+    /// An action of another length.
+    #[error("an action has {expected} number(s), this one has {found}")]
+    ActionOfLength {
+        /// What it acts with.
+        expected: usize,
+        /// What was given.
+        found: usize,
+    },
+    /// An action that is NaN or infinite.
+    #[error("action[{index}] is {value}; actions are finite numbers")]
+    ActionNotFinite {
+        /// Which element.
+        index: usize,
+        /// Its value.
+        value: f32,
+    },
+    /// No discrete action has this index.
+    #[error("the action is {value}, and the actions are 0 to {last}")]
+    NoSuchAction {
+        /// What was given.
+        value: f32,
+        /// The greatest index.
+        last: usize,
+    },
+    /// There are no values of actions.
+    #[error("there is no Q of it: {why}")]
+    NoActionValues {
+        /// Why.
+        why: String,
+    },
+    /// There are no values of states.
+    #[error("there is no V of it: {why}")]
+    NoStateValues {
+        /// Why.
+        why: String,
+    },
     /// A choice was asked of a policy whose actions are real numbers.
     #[error("the policy's actions are {action} real number(s) and no choice; call `act`")]
     NotAChoice {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::policy::Parts;
+use super::values::ValueParts;
 use super::{Architecture, PolicyError};
 use crate::checkpoint::write_whole;
 use crate::data::{ActionScale, Normalizer, Preprocessing};
@@ -149,6 +150,7 @@ impl Parts {
                 action,
                 frames: note.frames,
             },
+            values: ValueParts::none(Parts::EXPORTED),
             step: note.step,
             place: "bytes".to_owned(),
         })
@@ -233,6 +235,7 @@ mod tests {
                 action: ActionScale::from_bounds(vec![-0.3], vec![1.7]).unwrap(),
                 frames: 2,
             },
+            values: ValueParts::none(Parts::EXPORTED),
             step: u64::MAX,
             place: "bytes".to_owned(),
         }

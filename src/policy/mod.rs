@@ -27,6 +27,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! What the run's critics think is asked in the same way: [`Policy::q`] and [`Policy::v`].
+//!
 //! `yarak export RUN FILE` writes a policy as one file, which [`Policy::load`] takes as well, and [`Policy::from_bytes`] out of the program
 //! itself: `Policy::from_bytes(include_bytes!("hopper.safetensors"))`.
 //!
@@ -40,8 +42,10 @@ mod error;
 mod file;
 #[expect(clippy::module_inception, reason = "it is what the folder is for")]
 mod policy;
+mod values;
 
 pub use architecture::{ActionRule, Architecture, EncoderForm};
 pub(crate) use architecture::{KEY, Saved};
 pub use error::PolicyError;
 pub use policy::Policy;
+pub(crate) use values::{SavedValues, VALUES};

@@ -1,11 +1,13 @@
 //! The policy that acts.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use bevy_ecs::prelude::*;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::architecture::{ActionRule, KEY, Saved};
+use super::values::{ValueParts, Values};
 use super::{Architecture, PolicyError};
 use crate::checkpoint::{Snapshot, load_some, resolve};
 use crate::data::{ActionScale, Normalizer, Preprocessing};
@@ -36,6 +38,8 @@ pub struct Policy {
     frames: usize,
     /// Whether a goal comes behind them.
     takes_goal: bool,
+    /// The networks next to it.
+    values: Values,
     step: u64,
 }
 
@@ -44,7 +48,8 @@ impl Policy {
     /// [`export`](Self::export) wrote. Of a run it is the best checkpoint if one is named so, else the latest; one that is damaged is
     /// an error, never silently another one.
     ///
-    /// Only the policy's own files are read, and their sums checked: a checkpoint on a robot may leave the others behind.
+    /// Only the files of the policy and of its values are read, and their sums checked: a checkpoint on a robot may leave the others
+    /// behind, and those of the values if nobody asks for them.
     ///
     /// # Errors
     /// [`PolicyError`] for what is missing, damaged, of a later format, diverged, or needs its algorithm to act.
@@ -95,30 +100,13 @@ impl Policy {
     /// # Errors
     /// An observation of another length, or one that is not finite; then nothing has changed.
     pub fn act(&mut self, observation: &[f32]) -> Result<&[f32], PolicyError> {
-        let length = |_| PolicyError::ObservationLength {
-            expected: self.mean.len(),
-            found: observation.len(),
-        };
-        if observation.len() != self.mean.len() {
-            return Err(length(()));
-        }
-        if let Some(index) = observation.iter().position(|value| !value.is_finite()) {
-            return Err(PolicyError::ObservationNotFinite {
-                index,
-                value: observation[index],
-            });
-        }
+        self.check(observation)?;
         // As it was trained.
         let _flushed = FlushSubnormals::enter();
-        let statistics = self.mean.iter().zip(&self.divisor);
-        for ((input, raw), (mean, divisor)) in
-            self.input.iter_mut().zip(observation).zip(statistics)
-        {
-            *input = (raw - mean) / divisor;
-        }
+        self.preprocess(observation);
         // The lengths were checked when it was built.
         let Some(outputs) = self.network.forward(&self.input) else {
-            return Err(length(()));
+            return Err(self.wrong_length(observation.len()));
         };
         let action = &mut self.action;
         match self.rule {
@@ -151,6 +139,113 @@ impl Policy {
         // The widths are equal, as was checked when it was built.
         let _ = self.scale.from_unit(action);
         Ok(action)
+    }
+
+    fn wrong_length(&self, found: usize) -> PolicyError {
+        let expected = self.mean.len();
+        PolicyError::ObservationLength { expected, found }
+    }
+
+    fn check(&self, observation: &[f32]) -> Result<(), PolicyError> {
+        if observation.len() != self.mean.len() {
+            return Err(self.wrong_length(observation.len()));
+        }
+        match observation.iter().position(|value| !value.is_finite()) {
+            Some(index) => Err(PolicyError::ObservationNotFinite {
+                index,
+                value: observation[index],
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts a raw observation into `input` as networks see it.
+    fn preprocess(&mut self, observation: &[f32]) {
+        let statistics = self.mean.iter().zip(&self.divisor);
+        for ((input, raw), (mean, divisor)) in
+            self.input.iter_mut().zip(observation).zip(statistics)
+        {
+            *input = (raw - mean) / divisor;
+        }
+    }
+
+    /// What each of the run's critics says of an action: Q(s, a), `[critics]`, for a raw observation as [`act`](Self::act) takes it and an
+    /// action `[action]` in the environment's own unit, or the index of a discrete one. Values are in the unit of the rewards that
+    /// the run learned from.
+    ///
+    /// They are there where the run has a network of the role [`Critic`](crate::learner::Critic) that values actions, which a checkpoint
+    /// holds and an exported file does not.
+    ///
+    /// ```
+    /// use yarak::checkpoint::gather;
+    /// use yarak::policy::{Policy, PolicyError};
+    /// use yarak::prelude::*;
+    ///
+    /// let mut app = App::new();
+    /// app.add_plugins((
+    ///     YarakPlugins
+    ///         .set(RunPlugin { steps: 2, ..default() })
+    ///         .disable::<ScheduleRunnerPlugin>(),
+    ///     Dataset { path: "assets/pendulum-medium-expert.hdf5".into(), ..default() },
+    ///     Td3Bc { minibatch: MinibatchSettings::of(8), ..default() },
+    /// ));
+    /// app.finish();
+    /// app.cleanup();
+    /// while app.should_exit().is_none() {
+    ///     app.update();
+    /// }
+    /// let mut policy = Policy::of(&gather(app.world(), 2)?)?;
+    /// // Hanging down, and torque one way or the other: what both critics think.
+    /// let q = policy.q(&[-1.0, 0.0, 0.0], &[1.5])?.to_vec();
+    /// assert_eq!(q.len(), 2);
+    /// assert_ne!(policy.q(&[-1.0, 0.0, 0.0], &[-1.5])?, q);
+    /// // TD3+BC values no states.
+    /// assert!(matches!(policy.v(&[-1.0, 0.0, 0.0]), Err(PolicyError::NoStateValues { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PolicyError::NoActionValues`], with the reason; an observation or an action of another length, or not finite; an index that no
+    /// action has.
+    pub fn q(&mut self, observation: &[f32], action: &[f32]) -> Result<&[f32], PolicyError> {
+        let discrete_actions = self.values.values_actions()?;
+        self.check(observation)?;
+        let expected = self.action.len();
+        if action.len() != expected {
+            let found = action.len();
+            return Err(PolicyError::ActionOfLength { expected, found });
+        }
+        if let Some(index) = action.iter().position(|value| !value.is_finite()) {
+            let value = action[index];
+            return Err(PolicyError::ActionNotFinite { index, value });
+        }
+        if let (Some(n), [value]) = (discrete_actions, action)
+            && !(0..n).any(|index| *value == index as f32)
+        {
+            let (value, last) = (*value, n.saturating_sub(1));
+            return Err(PolicyError::NoSuchAction { value, last });
+        }
+        let _flushed = FlushSubnormals::enter();
+        self.preprocess(observation);
+        self.action.copy_from_slice(action);
+        if discrete_actions.is_none() {
+            // The widths are equal, as was checked when it was built.
+            let _ = self.scale.to_unit(&mut self.action);
+        }
+        Ok(self.values.q(&self.input, &self.action))
+    }
+
+    /// What the run's network of state values says: V(s), for a raw observation as [`act`](Self::act) takes it. IQL has one, and so have the
+    /// algorithms on policy.
+    ///
+    /// # Errors
+    /// [`PolicyError::NoStateValues`], with the reason; an observation of another length, or one that is not finite.
+    pub fn v(&mut self, observation: &[f32]) -> Result<f32, PolicyError> {
+        self.values.values_states()?;
+        self.check(observation)?;
+        let _flushed = FlushSubnormals::enter();
+        self.preprocess(observation);
+        Ok(self.values.v(&self.input))
     }
 
     /// The index of the choice for a raw observation `[observation]`.
@@ -245,7 +340,7 @@ impl Policy {
 
 /// What computes outputs from an observation.
 #[derive(Clone, Debug)]
-enum Network {
+pub(super) enum Network {
     /// One perceptron, on one core and without allocating.
     Fused(Single),
     /// Another encoder and the layers behind it, in Burn's operations.
@@ -256,7 +351,66 @@ enum Network {
     },
 }
 
+/// In words, what of a network does not fit.
+pub(super) enum Broken {
+    /// Its encoder is not known, or cannot be made.
+    Encoder(String),
+    /// Its layers and their parameters.
+    Layers(String),
+}
+
 impl Network {
+    /// A network with these parameters, that sees so many numbers next to an observation, or next to the encoder's features.
+    ///
+    /// # Errors
+    /// When they do not fit, or the encoder cannot be made.
+    pub(super) fn of(
+        architecture: &Architecture,
+        parameters: &[f32],
+        beside: usize,
+    ) -> Result<Self, Broken> {
+        let shape = architecture.shape();
+        let Some(encoder) = &architecture.encoder else {
+            let single = Single::new(&shape, parameters);
+            return single.map(Network::Fused).map_err(|error| {
+                Broken::Layers(format!("its policy's network is broken: {error}"))
+            });
+        };
+        let behind = shape.parameters().min(parameters.len());
+        let (encoder_values, values) = parameters.split_at(parameters.len() - behind);
+        let encoder = encoder.module(encoder_values).map_err(Broken::Encoder)?;
+        if encoder.width() + beside != shape.inputs() || values.len() != shape.parameters() {
+            return Err(Broken::Layers(
+                "its encoder's features are not what the layers behind it take".to_owned(),
+            ));
+        }
+        Ok(Network::Encoded {
+            encoder,
+            layers: Mlp::from_values(shape, values.to_vec(), &Device::flex()),
+            outputs: Vec::new(),
+        })
+    }
+
+    /// The outputs for one preprocessed observation and what is next to it; `None` where a length is another.
+    pub(super) fn forward_beside(&mut self, input: &[f32], beside: &[f32]) -> Option<&[f32]> {
+        if beside.is_empty() {
+            return self.forward(input);
+        }
+        match self {
+            Network::Fused(single) => single.forward(&[input, beside].concat()).ok(),
+            Network::Encoded {
+                encoder,
+                layers,
+                outputs,
+            } => {
+                let features = encoder.forward(row_of(input));
+                let joined = Tensor::cat(vec![features, row_of(beside)], 1);
+                *outputs = layers.forward(joined).into_data().into_vec().ok()?;
+                Some(outputs)
+            }
+        }
+    }
+
     /// The outputs for one preprocessed observation; `None` where its length is another.
     fn forward(&mut self, input: &[f32]) -> Option<&[f32]> {
         match self {
@@ -266,13 +420,17 @@ impl Network {
                 layers,
                 outputs,
             } => {
-                let row = TensorData::new(input.to_vec(), [1, input.len()]);
-                let features = encoder.forward(Tensor::from_data(row, &Device::flex()));
+                let features = encoder.forward(row_of(input));
                 *outputs = layers.forward(features).into_data().into_vec().ok()?;
                 Some(outputs)
             }
         }
     }
+}
+
+fn row_of(values: &[f32]) -> Tensor<2> {
+    let row = TensorData::new(values.to_vec(), [1, values.len()]);
+    Tensor::from_data(row, &Device::flex())
 }
 
 /// All that a policy is made of.
@@ -282,6 +440,8 @@ pub(super) struct Parts {
     /// As they lie in a perceptron, `[parameters]`.
     pub parameters: Vec<f32>,
     pub preprocessing: Preprocessing,
+    /// The networks next to it.
+    pub values: ValueParts,
     pub step: u64,
     /// Where they came from, for messages.
     pub place: String,
@@ -303,12 +463,21 @@ impl Parts {
         // The state says which tensors the policy consists of.
         let state = load_some(&folder, |_| false)?;
         match saved(&state)? {
-            Saved::Network { file, .. } => Self::of(&load_some(&folder, |it| it == file)?),
+            Saved::Network { file, .. } => {
+                let policy = load_some(&folder, |it| it == file)?;
+                let values = |file: &str| load_some(&folder, |it| it == file).map(Cow::Owned);
+                Self::with_values(&policy, ValueParts::of(&state, values))
+            }
             Saved::Own { .. } => Self::of(&state),
         }
     }
 
     fn of(snapshot: &Snapshot) -> Result<Self, PolicyError> {
+        let values = ValueParts::of(snapshot, |_| Ok(Cow::Borrowed(snapshot)));
+        Self::with_values(snapshot, values)
+    }
+
+    fn with_values(snapshot: &Snapshot, values: ValueParts) -> Result<Self, PolicyError> {
         let place = snapshot.origin().to_owned();
         let (file, architecture) = match saved(snapshot)? {
             Saved::Network { file, architecture } => (file, architecture),
@@ -331,6 +500,7 @@ impl Parts {
             architecture,
             parameters,
             preprocessing: snapshot.state("preprocessing")?,
+            values,
             step: snapshot.step,
             place,
         })
@@ -342,6 +512,7 @@ impl Parts {
             architecture,
             parameters,
             preprocessing,
+            values,
             step,
             place,
         } = self;
@@ -355,32 +526,14 @@ impl Parts {
             checkpoint: place.clone(),
             what,
         };
-        let unknown = |why| PolicyError::Encoder {
-            checkpoint: place.clone(),
-            why,
-        };
-        let network = match &architecture.encoder {
-            None => Single::new(&architecture.shape(), &parameters)
-                .map(Network::Fused)
-                .map_err(|error| misfit(format!("its policy's network is broken: {error}")))?,
-            Some(encoder) => {
-                let shape = architecture.shape();
-                let behind = shape.parameters().min(parameters.len());
-                let (encoder_values, values) = parameters.split_at(parameters.len() - behind);
-                let encoder = encoder.module(encoder_values).map_err(unknown)?;
-                if encoder.width() != shape.inputs() || values.len() != shape.parameters() {
-                    return Err(misfit(
-                        "its encoder's features are not what the layers behind it take".to_owned(),
-                    ));
-                }
-                let layers = Mlp::from_values(shape, values.to_vec(), &Device::flex());
-                Network::Encoded {
-                    encoder,
-                    layers,
-                    outputs: Vec::new(),
-                }
-            }
-        };
+        let network =
+            Network::of(&architecture, &parameters, 0).map_err(|broken| match broken {
+                Broken::Encoder(why) => PolicyError::Encoder {
+                    checkpoint: place.clone(),
+                    why,
+                },
+                Broken::Layers(what) => misfit(what),
+            })?;
         let (inputs, outputs) = (
             architecture.observation(),
             architecture.sizes.last().copied().unwrap_or_default(),
@@ -425,6 +578,7 @@ impl Parts {
             takes_goal: side_by_side > frames,
             parts: preprocessing.parts,
             scale: preprocessing.action,
+            values: values.build(inputs, action),
             input: vec![0.0; inputs],
             action: vec![0.0; action],
             step,
@@ -493,6 +647,7 @@ mod tests {
             architecture: architecture.clone(),
             parameters,
             preprocessing,
+            values: ValueParts::none(Parts::EXPORTED),
             step: 5,
             place: "here".to_owned(),
         }

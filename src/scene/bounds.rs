@@ -10,6 +10,8 @@ use bevy_reflect::Reflect;
 /// are not finite are refused with or without bounds, unless they say [`Bounds::or_infinite`]; NaN is refused always.
 /// A 32-bit field is compared in 32 bits, so `0.1` is within `0.0` to `0.1`.
 ///
+/// `Bounds::any().required()`, next to a field of any type, says that a scene has to give it: [`Bounds::required`].
+///
 /// ```
 /// use bevy_reflect::Reflect;
 /// use yarak::scene::Bounds;
@@ -35,6 +37,7 @@ pub struct Bounds {
     low_included: bool,
     high_included: bool,
     infinite: bool,
+    required: bool,
 }
 
 impl Bounds {
@@ -46,6 +49,7 @@ impl Bounds {
             low_included: true,
             high_included: true,
             infinite: false,
+            required: false,
         }
     }
 
@@ -102,6 +106,46 @@ impl Bounds {
             infinite: true,
             ..self
         }
+    }
+
+    /// These bounds, of a field that has no good default: a scene that leaves it out is refused with the field's name and meaning. It
+    /// is in the JSON schema's `required`, and in templates a place to fill in. The struct's `Default` is then for programs alone.
+    ///
+    /// It holds for a plugin's fields and for those of structs inside, and next to a field of any type.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    /// use yarak::scene::{Scene, SceneRegistry};
+    ///
+    /// /// Learns one task.
+    /// #[derive(Clone, Debug, Default, Resource, Reflect)]
+    /// struct Mine {
+    ///     /// What is to be learned.
+    ///     #[reflect(@Bounds::any().required())]
+    ///     task: String,
+    /// }
+    /// impl Settings for Mine {}
+    /// impl Plugin for Mine {
+    ///     fn build(&self, _: &mut App) {}
+    /// }
+    ///
+    /// let mut registry = SceneRegistry::new();
+    /// registry.register::<Mine>()?;
+    /// let refused = Scene::parse("mine.ron", "Scene(steps: 1, plugins: [Mine()])", &registry, &[]);
+    /// let refused = refused.unwrap_err().to_string();
+    /// assert!(refused.starts_with("mine.ron:1:27: error: Mine.task: `Mine` needs `task`: What is to be learned"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn required(self) -> Self {
+        Self {
+            required: true,
+            ..self
+        }
+    }
+
+    /// Whether a scene has to give the field.
+    pub fn is_required(&self) -> bool {
+        self.required
     }
 
     /// The lower bound and whether it is included; `None` where there is none.

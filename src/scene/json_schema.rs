@@ -1,7 +1,8 @@
-//! What a plugin's settings take, for programs: JSON Schema (draft 2020-12) of the settings as JSON.
+//! What settings and whole scenes take, for programs: JSON Schema (draft 2020-12) of them as JSON.
 //!
 //! RON maps to JSON as serde maps it: a struct is an object, a tuple an array, a unit variant its name as a string, another
-//! variant an object of one key.
+//! variant an object of one key. So a plugin is an object of one key, its name, or where all its settings have defaults the name alone.
+//! An edit of the order has the key `slot` for what it names first; of a removal that alone will do.
 
 use std::any::TypeId;
 
@@ -10,16 +11,17 @@ use bevy_reflect::{PartialReflect, ReflectRef, TypeInfo};
 use serde_json::{Map, Value, json};
 
 use super::bounds::Bounds;
-use super::choice::{Choices, content, name_of};
+use super::choice::{Choice, Choices, content, name_of};
 use super::leaf::Leaf;
 use super::registry::OwnDefaults;
+use super::resolve::header_fields;
 use super::setting_type::{Field, SettingType, Variant, struct_fields, type_name, variant_fields};
 use super::template::{doc_text, one_line};
 use crate::period::Period;
 
 /// The schema of one plugin's settings.
 ///
-/// Fields without a default are required, but for options.
+/// Fields without a default are required, but for options, and fields that a scene has to give.
 pub(crate) fn schema(
     name: &str,
     default: &dyn PartialReflect,
@@ -32,15 +34,137 @@ pub(crate) fn schema(
     };
     let mut schema = of_type(info, None, Some(default), &mut open);
     if let Value::Object(map) = &mut schema {
-        map.insert(
-            "$schema".into(),
-            "https://json-schema.org/draft/2020-12/schema".into(),
-        );
+        map.insert("$schema".into(), DRAFT.into());
         map.insert("title".into(), name.into());
         let docs = doc_text(info.docs().unwrap_or_default());
         map.insert("description".into(), docs.into());
     }
     schema
+}
+
+/// The schema of a whole scene with the given plugins, each with its own schema.
+pub(crate) fn whole<'e>(plugins: impl Iterator<Item = (&'e str, Value)>) -> Value {
+    let mut definitions = Map::new();
+    let (mut named, mut bare) = (Map::new(), Vec::new());
+    for (name, mut schema) in plugins {
+        if let Value::Object(map) = &mut schema {
+            map.remove("$schema");
+        }
+        if schema.get("required").is_none() {
+            bare.push(name);
+        }
+        let reference = format!("#/$defs/{name}");
+        named.insert(name.to_owned(), json!({ "$ref": reference }));
+        definitions.insert(name.to_owned(), schema);
+    }
+    let mut open = Open {
+        types: Vec::new(),
+        partial: &OwnDefaults::new(),
+    };
+    let mut schema = of_fields(&header_fields(), None, false, &mut open);
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        let plugin = one_of_these(named, bare);
+        let names_this =
+            json!({ "type": "string", "description": "Where this schema lies, for an editor." });
+        properties.insert("$schema".into(), names_this);
+        properties.insert(
+            "plugins".into(),
+            json!({ "type": "array", "items": plugin, "description": "What the run is made of: an algorithm, and what it learns from." }),
+        );
+        properties.insert(
+            "order".into(),
+            json!({ "type": "array", "items": edits(), "description": "Edits to the order of steps." }),
+        );
+    }
+    if let Value::Object(map) = &mut schema {
+        map.insert("$schema".into(), DRAFT.into());
+        map.insert("title".into(), "Scene".into());
+        map.insert("description".into(), "A run of yarak's.".into());
+        map.insert("required".into(), json!(["plugins"]));
+        map.insert(
+            "anyOf".into(),
+            json!([{ "required": ["steps"] }, { "required": ["epochs"] }]),
+        );
+        map.insert("$defs".into(), definitions.into());
+    }
+    schema
+}
+
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// An object of one of these keys, or one of the bare names. Said in this way, and not as a choice among objects of one key each, an
+/// editor knows which one is meant as soon as it has its key.
+fn one_of_these(named: Map<String, Value>, bare: Vec<&str>) -> Value {
+    let object = json!({
+        "type": "object",
+        "properties": named,
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": false,
+    });
+    match bare.is_empty() {
+        true => object,
+        false => json!({ "anyOf": [object, { "enum": bare }] }),
+    }
+}
+
+/// The edits of the order.
+fn edits() -> Value {
+    let name = |description: &str| json!({ "type": "string", "description": description });
+    let edit = |keys: &[(&str, Value)], required: &[&str]| {
+        let mut properties = Map::new();
+        properties.insert("slot".into(), name("The slot that the edit is about."));
+        properties.insert(
+            "in".into(),
+            name("The schedule, where it is another than Learn."),
+        );
+        for (key, schema) in keys {
+            properties.insert((*key).to_owned(), schema.clone());
+        }
+        json!({
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        })
+    };
+    let step = ("with", name("The step, by its registered name."));
+    let inserted = [
+        step.clone(),
+        ("as", name("The name of the step's own slot.")),
+        (
+            "every",
+            json!({ "type": "integer", "minimum": 1, "description": "It runs on every so many gradient steps." }),
+        ),
+        (
+            "when",
+            name("It runs where the conditions of this slot hold."),
+        ),
+    ];
+    let named = Map::from_iter([
+        ("Replace".into(), edit(&[step], &["slot", "with"])),
+        ("InsertBefore".into(), edit(&inserted, &["slot", "with"])),
+        ("InsertAfter".into(), edit(&inserted, &["slot", "with"])),
+        (
+            "MoveBefore".into(),
+            edit(
+                &[("before", name("The slot that it moves to."))],
+                &["slot", "before"],
+            ),
+        ),
+        (
+            "MoveAfter".into(),
+            edit(
+                &[("after", name("The slot that it moves to."))],
+                &["slot", "after"],
+            ),
+        ),
+        (
+            "Remove".into(),
+            json!({ "anyOf": [name("The slot that nothing runs in."), edit(&[], &["slot"])] }),
+        ),
+    ]);
+    one_of_these(named, Vec::new())
 }
 
 /// The types that are being described, from the outside in.
@@ -98,8 +222,9 @@ fn of_leaf(leaf: Leaf, bounds: Option<&Bounds>) -> Value {
         let number = || json!({ "type": "integer", "minimum": 1 });
         let epochs = json!({
             "type": "object",
-            "properties": { "Epochs": number() },
-            "required": ["Epochs"],
+            "properties": { "Epochs": number(), "Steps": number() },
+            "minProperties": 1,
+            "maxProperties": 1,
             "additionalProperties": false,
         });
         return json!({ "anyOf": [number(), epochs] });
@@ -162,6 +287,9 @@ fn of_fields(
             ReflectRef::Struct(value) => value.field(field.name),
             _ => None,
         });
+        let is_struct = matches!(SettingType::of(field.info), Some(SettingType::Struct(_)));
+        // What has to be given has a default for programs alone, and what is inside of it may be left out.
+        let value = value.filter(|_| is_struct || !field.is_required());
         let mut schema = of_type(field.info, field.bounds.as_ref(), value, open);
         let docs = doc_text(field.docs);
         if let (Value::Object(map), false) = (&mut schema, docs.is_empty()) {
@@ -174,19 +302,22 @@ fn of_fields(
         "properties": properties,
         "additionalProperties": false,
     });
-    if required && let Value::Object(map) = &mut schema {
-        let names: Vec<&str> = fields
-            .iter()
-            .filter(|field| !field.is_option())
-            .map(|field| field.name)
-            .collect();
+    let names = fields
+        .iter()
+        .filter(|field| field.is_required() || (required && !field.is_option()))
+        .map(|field| field.name);
+    let names: Vec<&str> = names.collect();
+    if !names.is_empty()
+        && let Value::Object(map) = &mut schema
+    {
         map.insert("required".into(), json!(names));
     }
     schema
 }
 
 fn of_discrete_actions(choices: Choices, open: &mut Open) -> Value {
-    let choices: Vec<Value> = (choices.list)()
+    let list = (choices.list)();
+    let mut choices: Vec<Value> = list
         .iter()
         .map(|choice| {
             let content = of_type(
@@ -204,11 +335,14 @@ fn of_discrete_actions(choices: Choices, open: &mut Open) -> Value {
             })
         })
         .collect();
+    let names: Vec<&str> = list.iter().map(Choice::name).collect();
+    choices.push(json!({ "enum": names }));
     json!({ "anyOf": choices })
 }
 
 fn of_enum(variants: &'static EnumInfo, open: &mut Open) -> Value {
-    let choices: Vec<Value> = variants
+    let mut bare = Vec::new();
+    let mut choices: Vec<Value> = variants
         .iter()
         .map(|variant| {
             let content = match variant_fields(variant) {
@@ -216,7 +350,12 @@ fn of_enum(variants: &'static EnumInfo, open: &mut Open) -> Value {
                     let docs = doc_text(variant.docs().unwrap_or_default());
                     return json!({ "const": variant.name(), "description": docs });
                 }
-                Variant::Struct(fields) => of_fields(&fields, None, true, open),
+                Variant::Struct(fields) => {
+                    if fields.iter().all(Field::is_option) {
+                        bare.push(variant.name());
+                    }
+                    of_fields(&fields, None, true, open)
+                }
                 Variant::Tuple(items) => {
                     let mut items: Vec<Value> = items
                         .iter()
@@ -237,6 +376,9 @@ fn of_enum(variants: &'static EnumInfo, open: &mut Open) -> Value {
             })
         })
         .collect();
+    if !bare.is_empty() {
+        choices.push(json!({ "enum": bare }));
+    }
     json!({ "oneOf": choices })
 }
 

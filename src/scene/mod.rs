@@ -20,7 +20,7 @@
 //!
 //! The way of a scene through the files: `split` cuts its `text` into values with places; `read` puts them into settings
 //! along their types (`setting_type`), `build` makes those that have no default, `leaf` reads the values at the ends, [`Bounds`]
-//! limits them, `choice` reads what is one of an open set; `overrides` changes some; `resolve` checks the whole; `document` holds it. `template`, `schema` and
+//! limits them and says which have to be given, `choice` reads what is one of an open set; `overrides` changes some; `resolve` checks the whole; `document` holds it. `template`, `schema` and
 //! `json_schema` print settings, `differences` compares them. `foreign_names` knows what others call them, `nearest` what was
 //! misspelled.
 

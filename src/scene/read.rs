@@ -12,6 +12,7 @@ use super::foreign_names;
 use super::nearest::{nearest, suggestion};
 use super::problem::{Problem, Problems};
 use super::setting_type::{Field, Row, SettingType, expected, struct_fields, type_name};
+use super::template::first_sentence;
 use super::text::{Item, Node, Shape};
 
 /// Reads nodes into values and keeps the mistakes, and where each setting was written.
@@ -20,6 +21,8 @@ pub(crate) struct Reader<'s> {
     pub(crate) problems: Problems,
     pub(crate) places: HashMap<String, Node<'s>>,
     pub(crate) extensions: Extensions,
+    /// Required fields that were not given, at the place of what holds them. An override may still give them.
+    missing: Vec<Problem>,
 }
 
 impl<'s> Reader<'s> {
@@ -29,6 +32,7 @@ impl<'s> Reader<'s> {
             problems: Problems::default(),
             places: HashMap::new(),
             extensions: Extensions::empty(),
+            missing: Vec::new(),
         }
     }
 
@@ -126,10 +130,56 @@ impl<'s> Reader<'s> {
         value: &mut dyn Struct,
         path: &str,
     ) {
-        for (field, node) in self.named(node, name, fields, path) {
+        let before = self.problems.len();
+        let given = self.named(node, name, fields, path);
+        // What is written under another name is not missed on top.
+        if self.problems.len() == before {
+            let names: Vec<&str> = given.iter().map(|(field, _)| field.name).collect();
+            self.miss(node, name, fields, &names, path);
+        }
+        for (field, node) in given {
             if let Some(value) = value.field_mut(field.name) {
                 let path = joined(path, field.name);
                 self.read(&node, value, field.bounds.as_ref(), &path);
+            }
+        }
+    }
+
+    /// Keeps the required fields that are not given, also those inside of structs that are left out.
+    fn miss(
+        &mut self,
+        node: &Node<'s>,
+        name: &'static str,
+        fields: &[Field],
+        given: &[&str],
+        path: &str,
+    ) {
+        let left_out = fields.iter().filter(|field| !given.contains(&field.name));
+        for field in left_out {
+            let path = joined(path, field.name);
+            if field.is_required() {
+                let meaning = first_sentence(field.docs);
+                let colon = if meaning.is_empty() { "" } else { ": " };
+                let message = format!("`{name}` needs `{}`{colon}{meaning}", field.name);
+                let what = expected(field.info, field.bounds.as_ref());
+                let help = Some(format!("add {}: {what}", field.name));
+                self.missing.push(node.problem(&path, message, help));
+            } else if let Some(SettingType::Struct(inside)) = SettingType::of(field.info) {
+                let inside = struct_fields(inside);
+                self.miss(node, type_name(field.info), &inside, &[], &path);
+            }
+        }
+    }
+
+    /// Refuses the required fields that nothing has given.
+    pub(crate) fn refuse_missing(&mut self) {
+        for problem in std::mem::take(&mut self.missing) {
+            let within = |given: &String| {
+                let rest = given.strip_prefix(problem.path.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            };
+            if !self.places.keys().any(within) {
+                self.refuse(problem);
             }
         }
     }

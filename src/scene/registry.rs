@@ -198,6 +198,12 @@ impl SceneRegistry {
         })
     }
 
+    /// The schema of a whole scene of these plugins as JSON Schema, draft 2020-12.
+    pub fn json_schema(&self) -> serde_json::Value {
+        let entries = self.entries.iter();
+        json_schema::whole(entries.map(|entry| (entry.name, entry.json_schema())))
+    }
+
     /// The registrations through [`AppSceneExt::register_for_scenes`] that failed; no scene is read while there are any.
     pub fn refused(&self) -> &[RegistryError] {
         &self.refused
@@ -283,7 +289,8 @@ impl SceneEntry {
         (self.new)()
     }
 
-    /// The default settings as RON, each field under a comment with its meaning and range; reads back to the defaults.
+    /// The default settings as RON, each field under a comment with its meaning and range; reads back to the defaults, once what a
+    /// scene has to give is filled in.
     pub fn template(&self) -> String {
         let summary = self.summary();
         let settings = self.default_settings();

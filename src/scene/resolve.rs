@@ -23,13 +23,19 @@ use super::text::{Node, Shape, Source};
 /// The single values at the head of a scene, read like any settings.
 #[derive(Clone, Debug, Reflect)]
 pub(crate) struct Header {
+    /// What the run is called. Left out: the file's name without its ending.
     name: String,
+    /// The seed of all random streams. Left out: 0.
     seed: u64,
+    /// Where tensors live: cpu, cuda, cuda:N or auto. Left out: cpu.
     device: String,
+    /// Steps of the run: gradient steps offline, environment steps online.
     #[reflect(@Bounds::at_least(1.0))]
     steps: u64,
+    /// Epochs after which the run is done, if that is earlier.
     #[reflect(@Bounds::at_least(1.0))]
     epochs: Option<u64>,
+    /// Seeds of several learners in one process.
     seeds: Vec<u64>,
 }
 
@@ -86,6 +92,7 @@ pub(crate) fn resolve(
     for argument in &arguments {
         document.set(&mut reader, argument);
     }
+    reader.refuse_missing();
     if is_scene {
         document.check(&mut reader, &root);
     }
@@ -361,7 +368,8 @@ fn nearest_place<'r, 's>(reader: &'r Reader<'s>, path: &str) -> Option<&'r Node<
     }
 }
 
-fn header_fields() -> Vec<Field> {
+/// The single values at the head of a scene.
+pub(super) fn header_fields() -> Vec<Field> {
     match SettingType::of(Header::type_info()) {
         Some(SettingType::Struct(info)) => struct_fields(info),
         _ => Vec::new(),
@@ -379,9 +387,149 @@ fn scene_fields() -> impl Iterator<Item = &'static str> + Clone {
 mod tests {
     use super::*;
     use crate::scene::test_settings::{WHOLE, registry};
+    use bevy_reflect::prelude::ReflectDefault;
 
     fn parse(text: &str) -> Result<Scene, Problems> {
         Scene::parse("a.ron", text, &registry(), &[])
+    }
+
+    /// One with settings that have no good default.
+    #[derive(Clone, Debug, Default, Reflect)]
+    struct Mine {
+        /// What is to be learned. In words.
+        #[reflect(@Bounds::any().required())]
+        task: String,
+        /// How often.
+        times: u64,
+        /// The robot.
+        robot: Robot,
+        /// Spare ones.
+        spare: Option<Robot>,
+    }
+
+    /// A robot.
+    #[derive(Clone, Debug, Default, Reflect)]
+    #[reflect(Default)]
+    struct Robot {
+        /// Its joints.
+        #[reflect(@Bounds::at_least(1.0).required())]
+        joints: usize,
+        /// Its mass.
+        mass: f32,
+    }
+
+    impl bevy_app::Plugin for Mine {
+        fn build(&self, _: &mut bevy_app::App) {}
+    }
+
+    impl crate::scene::Settings for Mine {}
+
+    fn with_mine() -> SceneRegistry {
+        let mut registry = SceneRegistry::new();
+        registry.register::<Mine>().unwrap();
+        registry
+    }
+
+    fn mine(settings: &str, overrides: &[&str]) -> Result<Mine, Problems> {
+        let text =
+            format!("Scene(\n    steps: 1,\n    plugins: [\n        Mine({settings}),\n    ],\n)");
+        let overrides: Vec<String> = overrides.iter().map(|it| (*it).to_owned()).collect();
+        let scene = Scene::parse("a.ron", &text, &with_mine(), &overrides)?;
+        Ok(scene.settings::<Mine>().unwrap().clone())
+    }
+
+    #[test]
+    fn a_required_setting_that_is_left_out_is_refused_with_its_place_and_meaning() {
+        let said = |settings: &str| {
+            let problems = mine(settings, &[]).unwrap_err();
+            let lines = problems.iter().map(|it| {
+                let help = it.help.clone().unwrap_or_default();
+                format!(
+                    "{}:{}: {}: {} | {help}",
+                    it.line, it.column, it.path, it.message
+                )
+            });
+            lines.collect::<Vec<_>>()
+        };
+        let task =
+            "4:9: Mine.task: `Mine` needs `task`: What is to be learned | add task: text in quotes";
+        let joints = "4:9: Mine.robot.joints: `Robot` needs `joints`: Its joints | add joints: a whole number at least 1";
+        assert_eq!(said("times: 3"), [task, joints]);
+        assert_eq!(said("task: \"hop\""), [joints]);
+        let inside = joints.replace("4:9", "4:34");
+        assert_eq!(said("task: \"hop\", robot: (mass: 2.0)").len(), 1);
+        assert!(
+            said("task: \"hop\", robot: (mass: 2.0)")[0]
+                .ends_with(inside.split_once(": ").unwrap().1)
+        );
+        let of_spare = said("task: \"hop\", robot: (joints: 2), spare: (mass: 1.0)");
+        assert!(
+            of_spare[0].contains("Mine.spare.joints: `Robot` needs `joints`"),
+            "{of_spare:?}"
+        );
+        // One that is misspelt is said once.
+        assert_eq!(said("tusk: \"hop\", robot: (joints: 2)").len(), 1);
+        assert_eq!(said("task: \"hop\", robot: (joints: 0)").len(), 1);
+    }
+
+    #[test]
+    fn a_required_setting_may_come_from_the_command_line() {
+        let given = mine(
+            "robot: (mass: 2.0)",
+            &["Mine.task=hop", "Mine.robot.joints=3"],
+        )
+        .unwrap();
+        assert_eq!(
+            (given.task.as_str(), given.robot.joints, given.robot.mass),
+            ("hop", 3, 2.0)
+        );
+        assert_eq!(mine("", &["Mine.task=hop"]).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn templates_and_schemas_say_what_is_required() {
+        let registry = with_mine();
+        let entry = registry.entry("Mine").unwrap();
+        let template = entry.scene_template();
+        for line in [
+            "            // What is to be learned\n            // task: .., // required: text in quotes\n",
+            "                // joints: .., // required: a whole number at least 1\n",
+            "            times: 0,\n",
+        ] {
+            assert!(template.contains(line), "{line}\n{template}");
+        }
+        let refused = Scene::parse("a.ron", &template, &registry, &[]).unwrap_err();
+        assert_eq!(refused.len(), 2, "{refused}");
+        let filled = template
+            .replace("// task: ..,", "task: \"hop\",")
+            .replace("// joints: ..,", "joints: 2,");
+        let filled = Scene::parse("a.ron", &filled, &registry, &[]).unwrap();
+        // A resolved scene has them all.
+        let resolved = filled.to_ron();
+        assert!(
+            Scene::parse("b.ron", &resolved, &registry, &[]).is_ok(),
+            "{resolved}"
+        );
+
+        let schema = entry.json_schema();
+        assert_eq!(schema["required"], serde_json::json!(["task"]));
+        assert!(schema["properties"]["task"].get("default").is_none());
+        let robot = &schema["properties"]["robot"];
+        assert_eq!(robot["required"], serde_json::json!(["joints"]));
+        assert_eq!(robot["properties"]["mass"]["default"], 0.0);
+        let text = entry.schema_text();
+        assert!(
+            text.contains("  task: text in quotes, required  // What is to be learned\n"),
+            "{text}"
+        );
+        // Nothing of ours is required, and a name alone will do.
+        let whole = registry.json_schema();
+        assert!(
+            whole["properties"]["plugins"]["items"]
+                .get("anyOf")
+                .is_none(),
+            "`Mine` alone will not do"
+        );
     }
 
     #[test]

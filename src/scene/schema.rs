@@ -51,6 +51,9 @@ fn describe(
     let mut line = format!("{indent}{}: ", field.name);
     if is_struct {
         line.push_str(type_name(field.info));
+        if field.is_required() {
+            line.push_str(", required");
+        }
     } else {
         let chosen = match setting_type {
             Some(SettingType::Choice(choices)) => Some(choices.noun.to_owned()),
@@ -60,7 +63,7 @@ fn describe(
         let variants = || content_enum(field.info).map(|info| phrase_of_enum(field, info));
         let phrase = chosen.or_else(variants);
         line.push_str(&phrase.unwrap_or_else(|| expected(field.info, field.bounds.as_ref())));
-        match default {
+        match default.filter(|_| !field.is_required()) {
             Some(default) => line.push_str(&format!(" = {}", one_line(default))),
             None if field.is_option() => line.push_str(" = None"),
             None => line.push_str(", required"),

@@ -97,9 +97,14 @@ impl Field {
         }
     }
 
+    /// Whether a scene has to give it, although what holds it has a default.
+    pub(crate) fn is_required(&self) -> bool {
+        self.bounds.is_some_and(|bounds| bounds.is_required())
+    }
+
     /// Whether the field may be left out where nothing has a default.
     pub(crate) fn is_option(&self) -> bool {
-        matches!(SettingType::of(self.info), Some(SettingType::Option(_)))
+        !self.is_required() && matches!(SettingType::of(self.info), Some(SettingType::Option(_)))
     }
 }
 

@@ -14,7 +14,8 @@ use super::ForeignCode;
 /// [`Bounds`](super::Bounds) next to the fields are what `yarak scene template` and `yarak scene schema` print. Fields may be
 /// numbers, `bool`, `String`, `PathBuf`, `Option`, `Vec`, arrays, tuples, and structs and enums of these that derive `Reflect`.
 ///
-/// A scene may leave out any field, at any depth, and keeps its default. Two kinds of value have no default to keep: the
+/// A scene may leave out any field, at any depth, and keeps its default, unless the field says
+/// [`Bounds::any().required()`](super::Bounds::required). Two kinds of value have no default to keep: the
 /// fields of an enum's variant, which a scene gives in full (but for `Option`s), and a struct inside a `Vec` or behind an
 /// `Option` that is `None`. The latter is partial, too, once its type says `#[reflect(Default)]`.
 ///

@@ -108,6 +108,14 @@ fn fields(out: &mut String, fields: &[Field], value: &dyn Struct, comments: bool
         if comments {
             comment(out, field, &indent);
         }
+        if comments && field.is_required() {
+            let takes = expected(field.info, field.bounds.as_ref());
+            out.push_str(&format!(
+                "{indent}// {}: .., // required: {takes}\n",
+                field.name
+            ));
+            continue;
+        }
         out.push_str(&format!("{indent}{}: ", field.name));
         let line = one_line(value);
         let long = indent.len() + field.name.len() + line.chars().count() + 3 > COLUMNS;

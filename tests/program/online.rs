@@ -250,12 +250,33 @@ fn an_evaluation_in_a_world_that_does_not_start_is_refused_before_the_first_step
 #[test]
 fn a_replay_buffer_that_never_holds_a_minibatch_is_refused() {
     let room = Room::new();
-    room.write(
-        "scene.ron",
-        "Scene(steps: 30, plugins: [Environments(env: \"Pendulum-v1\"), Replay(capacity: 63), Sac(minibatch: (batch_size: 64))])",
+    for (algorithm, env) in [
+        ("Sac", "Pendulum-v1"),
+        ("Td3", "Pendulum-v1"),
+        ("Ddpg", "Pendulum-v1"),
+        ("Dqn", "CartPole-v1"),
+    ] {
+        let scene = format!(
+            "Scene(steps: 3, plugins: [Environments(env: \"{env}\"), Replay(capacity: 63), {algorithm}(minibatch: (batch_size: 64))])"
+        );
+        room.write("scene.ron", &scene);
+        for asked in ["train scene.ron --run run", "scene check scene.ron"] {
+            room.yarak(asked).refuses(&[
+                "scene.ron:1:",
+                "Replay.capacity: a replay buffer of 63 steps",
+                "raise `Replay.capacity`",
+            ]);
+        }
+        assert!(!room.path("run").exists(), "{algorithm}");
+        room.write("scene.ron", &scene.replace("63", "64"));
+        room.yarak("scene check scene.ron").ends_with(0);
+    }
+    let template = room.yarak("scene template Replay");
+    assert!(
+        template.result().contains("capacity: 1000000,"),
+        "{}",
+        template.stdout
     );
-    room.yarak("train scene.ron --run run")
-        .refuses(&["a replay buffer of 63 steps", "raise `Replay.capacity`"]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ const DATA: &str = concat!(
 );
 
 /// An app that took a few steps with the plugins.
-fn trained(plugins: impl FnOnce(&mut App), folder: Option<PathBuf>) -> App {
+pub fn trained(plugins: impl FnOnce(&mut App), folder: Option<PathBuf>) -> App {
     let mut app = App::new();
     let run = RunPlugin {
         steps: 40,
@@ -41,7 +41,7 @@ fn trained(plugins: impl FnOnce(&mut App), folder: Option<PathBuf>) -> App {
     app
 }
 
-fn data() -> Dataset {
+pub fn data() -> Dataset {
     Dataset {
         path: DATA.into(),
         normalize: true,

@@ -11,6 +11,7 @@ mod plugin;
 mod weights;
 
 pub use buffer::ReplayBuffer;
+pub(crate) use plugin::Experience;
 pub use plugin::{ExperiencePlugin, Replay, Replayed};
 pub use weights::{RowWeights, WeightError};
 

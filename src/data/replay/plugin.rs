@@ -64,6 +64,22 @@ const STEPS_PER_EPOCH: u64 = 1_000;
 #[derive(Resource, Clone, Debug)]
 pub struct Experience(ExperiencePlugin);
 
+impl Experience {
+    /// Whether a buffer will ever hold a minibatch.
+    ///
+    /// # Errors
+    /// In words, with both numbers, where it will not.
+    pub(crate) fn holds_a_minibatch(&self, replay: &Replay) -> Result<(), String> {
+        let (capacity, batch_size) = (replay.capacity, self.0.minibatch.batch_size);
+        match capacity < batch_size {
+            false => Ok(()),
+            true => Err(format!(
+                "a replay buffer of {capacity} steps never has the {batch_size} rows of a minibatch: raise `Replay.capacity`, or lower `batch_size`"
+            )),
+        }
+    }
+}
+
 impl Plugin for ExperiencePlugin {
     fn build(&self, app: &mut App) {
         app.add_plugins(self.minibatch.clone())
@@ -108,15 +124,11 @@ fn build_buffer(
     if resumed.is_some_and(|resumed| resumed.is_over(clock.steps)) {
         return Ok(());
     }
-    let capacity = replay.map_or_else(Replay::default, |replay| replay.clone());
-    let capacity = capacity.capacity;
-    let batch_size = experience.0.minibatch.batch_size;
-    if capacity < batch_size {
-        return Err(InputError::new(format!(
-            "a replay buffer of {capacity} steps never has the {batch_size} rows of a minibatch: raise `Replay.capacity`, or lower `batch_size`"
-        ))
-        .into());
-    }
+    let replay = replay.map_or_else(Replay::default, |replay| replay.clone());
+    experience
+        .holds_a_minibatch(&replay)
+        .map_err(InputError::new)?;
+    let capacity = replay.capacity;
     let (shown, action) = (steps.observation.width, steps.action.width);
     let observation = seen.map_or(shown, |seen| seen.observed_width());
     let bytes = ReplayBuffer::bytes(capacity, steps.rows(), observation, action);

@@ -1,0 +1,609 @@
+//! `yarak scene import`: robomimic's configurations as scenes.
+//!
+//! `table` is how a table of keys is followed; `robomimic` has the keys that all its algorithms have, and the files that are called as
+//! its algorithms are have theirs.
+
+mod bc;
+mod bcq;
+mod cql;
+mod density;
+mod iql;
+mod robomimic;
+mod scene_text;
+mod table;
+mod td3_bc;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::building::{For, Program};
+use super::error::CliError;
+use crate::env::registry;
+pub use robomimic::Instead;
+use robomimic::{ALGORITHMS, Algorithm};
+use table::{Translated, Translation};
+
+/// Bytes of a configuration that are read at most.
+const LARGEST: u64 = 1 << 20;
+
+/// Why the initial weights of a policy's last layer have no counterpart.
+const LAST_LAYER: &str = "the last layer begins as PyTorch's linear layers do, uniform in ±1/√in";
+
+/// A scene that says what a configuration of robomimic's does, and lines for what of it has no counterpart.
+///
+/// # Errors
+/// Every key that cannot be translated and on which hangs what is learned, and every value that the scene refuses.
+pub fn import(
+    program: &Program,
+    file: &Path,
+    instead: Instead<'_>,
+) -> Result<(String, Vec<String>), CliError> {
+    if let Some(env) = instead.env {
+        registry::check_name(env).map_err(CliError::input)?;
+    }
+    let name = file.display().to_string();
+    let config = read(file, &name)?;
+    let algorithm = algorithm_of(&config, &name)?;
+    let translated = translate(&config, algorithm, instead, file, &name)?;
+    check(program, &translated, &name)?;
+    Ok((translated.scene, translated.listed))
+}
+
+fn read(file: &Path, name: &str) -> Result<Value, CliError> {
+    let refuse = |what: String| {
+        CliError::input(format!(
+            "{name}: {what}; name a configuration of robomimic's, such as its exps/templates/td3_bc.json"
+        ))
+    };
+    let mut bytes = Vec::new();
+    File::open(file)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(|error| refuse(format!("the configuration cannot be read: {error}")))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(refuse("this is larger than a configuration".to_owned()));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| refuse(format!("this is not JSON: {error}")))
+}
+
+fn algorithm_of(config: &Value, name: &str) -> Result<&'static Algorithm, CliError> {
+    let known = || {
+        let names = ALGORITHMS.iter().map(|it| it.name);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let Some(Value::String(wanted)) = config.get("algo_name") else {
+        return Err(CliError::input(format!(
+            "{name}: there is no `algo_name`, so this is no configuration of robomimic's, whose algorithms here are {}",
+            known()
+        )));
+    };
+    let found = ALGORITHMS.iter().find(|it| it.name == wanted);
+    found.ok_or_else(|| {
+        CliError::input(format!(
+            "{name}: algo_name: `{}` is not here; these are: {}",
+            wanted.escape_debug(),
+            known()
+        ))
+    })
+}
+
+fn translate(
+    config: &Value,
+    algorithm: &Algorithm,
+    instead: Instead<'_>,
+    file: &Path,
+    name: &str,
+) -> Result<Translated, CliError> {
+    let plugins = robomimic::plugins(algorithm);
+    let rows = robomimic::rows(algorithm);
+    let mut translation = Translation::new(config, rows, algorithm.plugin, &plugins);
+    (algorithm.rules)(&mut translation);
+    robomimic::common_rules(&mut translation, algorithm, instead);
+    let comment = robomimic::comment(file, algorithm);
+    let translated = translation.finish(name, &comment);
+    translated.map_err(|refused| CliError::as_said(refused.join("\n")))
+}
+
+/// Whether the scene is good, but for data that are not there.
+fn check(program: &Program, translated: &Translated, name: &str) -> Result<(), CliError> {
+    let of_scene = format!("the scene of {name}");
+    let scene = program.parse_checked(&of_scene, &translated.scene);
+    let scene =
+        scene.map_err(|problems| CliError::as_said(translated.said_of_keys(name, &problems)))?;
+    let looked_at = program.app(&scene, scene.seed, Vec::new(), For::Looking);
+    looked_at.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const CONFIGS: [&str; 5] = [
+        include_str!("../../../tests/fixtures/robomimic_configs/bc.json"),
+        include_str!("../../../tests/fixtures/robomimic_configs/td3_bc.json"),
+        include_str!("../../../tests/fixtures/robomimic_configs/bcq.json"),
+        include_str!("../../../tests/fixtures/robomimic_configs/cql.json"),
+        include_str!("../../../tests/fixtures/robomimic_configs/iql.json"),
+    ];
+
+    fn config(name: &str) -> Value {
+        let configs = CONFIGS.map(|text| serde_json::from_str::<Value>(text).unwrap());
+        let found = configs.into_iter().find(|it| it["algo_name"] == name);
+        found.unwrap()
+    }
+
+    /// With the changes, each a path and a value.
+    fn changed(name: &str, changes: &[(&str, Value)]) -> Value {
+        let mut config = config(name);
+        for (path, value) in changes {
+            let pointer = format!("/{}", path.replace('.', "/"));
+            match config.pointer_mut(&pointer) {
+                Some(place) => *place = value.clone(),
+                None => {
+                    let (above, name) = pointer.rsplit_once('/').unwrap();
+                    config.pointer_mut(above).unwrap()[name] = value.clone();
+                }
+            }
+        }
+        config
+    }
+
+    fn translated(config: &Value) -> Result<Translated, String> {
+        let instead = Instead {
+            env: Some("Pendulum-v1"),
+            ..Instead::default()
+        };
+        translated_with(config, instead)
+    }
+
+    fn translated_with(config: &Value, instead: Instead<'_>) -> Result<Translated, String> {
+        let algorithm = algorithm_of(config, "a.json").map_err(|error| error.to_string())?;
+        let file = Path::new("a.json");
+        let translated = translate(config, algorithm, instead, file, "a.json");
+        let translated = translated.map_err(|error| error.to_string())?;
+        let program = Program::new(|_| ());
+        check(&program, &translated, "a.json").map_err(|error| error.to_string())?;
+        Ok(translated)
+    }
+
+    /// The paths of all that is no object, and of empty objects.
+    fn leaves(value: &Value, path: &str, out: &mut Vec<String>) {
+        match value.as_object().filter(|fields| !fields.is_empty()) {
+            Some(fields) => fields.iter().for_each(|(name, value)| {
+                leaves(value, format!("{path}.{name}").trim_start_matches('.'), out);
+            }),
+            None => out.push(path.to_owned()),
+        }
+    }
+
+    #[test]
+    fn no_key_is_passed_over_in_silence() {
+        for text in CONFIGS {
+            let config: Value = serde_json::from_str(text).unwrap();
+            let name = config["algo_name"].as_str().unwrap();
+            let plain = translated(&config).unwrap();
+            let mut keys = Vec::new();
+            leaves(&config, "", &mut keys);
+            assert!(keys.len() > 80, "{name}: {}", keys.len());
+            for key in keys {
+                let pointer = format!("/{}", key.replace('.', "/"));
+                let other = match config.pointer(&pointer).unwrap() {
+                    Value::Bool(flag) => json!(!flag),
+                    Value::Number(number) => json!(number.as_f64().unwrap() * 3.0 + 1.0),
+                    Value::String(_) => json!("another"),
+                    Value::Null => json!(3),
+                    Value::Array(_) => json!(["another"]),
+                    Value::Object(_) => json!({ "another": 1 }),
+                };
+                match translated(&changed(name, &[(&key, other)])) {
+                    // Refused, and by its name.
+                    Err(refused) => assert!(refused.contains(&key), "{name}: {key}\n{refused}"),
+                    Ok(found) => {
+                        let is_listed = found.listed != plain.listed
+                            || found.listed.iter().any(|line| line.starts_with(&key));
+                        assert!(is_listed || found.scene != plain.scene, "{name}: {key}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_file_leaves_out_is_what_robomimic_takes_and_not_what_is_taken_here() {
+        for text in CONFIGS {
+            let config: Value = serde_json::from_str(text).unwrap();
+            let whole = translated(&config).unwrap();
+            let least = json!({ "algo_name": config["algo_name"], "train": { "data": "demonstrations.hdf5" } });
+            let least = translated(&least).unwrap();
+            assert_eq!(least.scene, whole.scene);
+            assert_eq!(least.listed, [""; 0], "it has no other keys");
+        }
+    }
+
+    #[test]
+    fn values_become_settings_by_the_meaning_that_they_have() {
+        for (name, changes, settings) in [
+            (
+                "td3_bc",
+                vec![("algo.critic.value_bounds", json!([-1, 2.5]))],
+                vec!["value_bounds: (low: -1, high: 2.5)"],
+            ),
+            (
+                "td3_bc",
+                vec![("algo.optim_params.actor.start_epoch", json!(3))],
+                vec!["start_epoch: 3"],
+            ),
+            (
+                "td3_bc",
+                vec![("algo.actor.update_freq", json!(4))],
+                vec!["update_freq: 4", "every: 4"],
+            ),
+            (
+                "td3_bc",
+                vec![(
+                    "algo.optim_params.critic.learning_rate.epoch_schedule",
+                    json!([2, 9]),
+                )],
+                vec!["Multistep(initial: 0.0003, decay_factor: 0.1, epoch_schedule: [2,9])"],
+            ),
+            (
+                "bc",
+                vec![("train.cuda", json!(false))],
+                vec!["device: \"cpu\""],
+            ),
+            (
+                "bc",
+                vec![("algo.optim_params.policy.optimizer_type", json!("adamw"))],
+                vec!["rule: AdamW"],
+            ),
+            (
+                "bc",
+                vec![
+                    ("algo.gmm.enabled", json!(true)),
+                    ("algo.gmm.std_activation", json!("exp")),
+                ],
+                vec![
+                    "head: Mixture",
+                    "mixture: (modes: 5, min_std: 0.0001, exponential: true)",
+                ],
+            ),
+            (
+                "bc",
+                vec![
+                    ("algo.gaussian.enabled", json!(true)),
+                    ("algo.gaussian.fixed_std", json!(true)),
+                ],
+                vec![
+                    "head: Gaussian",
+                    "deviation: Fixed",
+                    "initial_std: 0.1",
+                    "min_std: 0.01",
+                ],
+            ),
+            (
+                "bc",
+                vec![
+                    ("train.goal_mode", json!("last")),
+                    (
+                        "observation.modalities.goal.low_dim",
+                        config("bc")["observation"]["modalities"]["obs"]["low_dim"].clone(),
+                    ),
+                ],
+                vec!["goal_mode: Last"],
+            ),
+            (
+                "bc",
+                vec![
+                    ("experiment.validate", json!(true)),
+                    ("train.hdf5_filter_key", json!("train")),
+                    ("train.hdf5_validation_filter_key", json!("valid")),
+                ],
+                vec![
+                    "filter: \"train\"",
+                    "validation_filter: \"valid\"",
+                    "Validation(batches: 10, every: Epochs(1))",
+                ],
+            ),
+            (
+                "bc",
+                vec![(
+                    "train.data",
+                    json!([{ "path": "a.hdf5", "filter_key": "20_percent", "weight": 0.5 }]),
+                )],
+                vec!["path: \"a.hdf5\"", "filter: \"20_percent\""],
+            ),
+            // The gap is not held to, and its weight is the product of both.
+            (
+                "cql",
+                vec![
+                    ("algo.critic.target_q_gap", json!(-1.0)),
+                    ("algo.critic.cql_weight", json!(2.5)),
+                    ("algo.critic.min_q_weight", json!(2.0)),
+                ],
+                vec!["lagrange: None", "weight: 5"],
+            ),
+            (
+                "cql",
+                vec![("algo.actor.target_entropy", json!(null))],
+                vec!["learned: false"],
+            ),
+            (
+                "cql",
+                vec![("algo.actor.target_entropy", json!(-2))],
+                vec!["target_entropy: -2"],
+            ),
+            (
+                "bcq",
+                vec![("algo.actor.enabled", json!(true))],
+                vec!["perturbation_limit: 0.05"],
+            ),
+            (
+                "bcq",
+                vec![("algo.action_sampler.vae.kl_weight", json!(0.5))],
+                vec!["latent: 14", "divergence_weight: 7", "latent_clip: 100.0"],
+            ),
+            (
+                "iql",
+                vec![("algo.adv.beta", json!(0.25))],
+                vec!["inverse_temperature: 4"],
+            ),
+            (
+                "iql",
+                vec![("algo.adv.use_final_clip", json!(false))],
+                vec!["max_weight: None"],
+            ),
+            (
+                "iql",
+                vec![("algo.actor.net.type", json!("gmm"))],
+                vec!["head: Mixture", "modes: 5"],
+            ),
+        ] {
+            let scene = translated(&changed(name, &changes)).unwrap().scene;
+            for setting in settings {
+                assert!(scene.contains(setting), "{name}: {setting}\n{scene}");
+            }
+        }
+        let scene = translated(&config("bcq")).unwrap().scene;
+        assert!(scene.contains("perturbation_limit: 0.0"), "{scene}");
+    }
+
+    #[test]
+    fn what_would_be_learned_otherwise_is_refused_by_its_name() {
+        for (name, key, value, said) in [
+            ("bc", "algo.rnn.enabled", json!(true), "RNN is not here"),
+            (
+                "bc",
+                "algo.transformer.enabled",
+                json!(true),
+                "Transformer is not here",
+            ),
+            (
+                "bc",
+                "algo.vae.enabled",
+                json!(true),
+                "autoencoder is not here",
+            ),
+            (
+                "bc",
+                "algo.loss.l1_weight",
+                json!(0.5),
+                "mean squared error",
+            ),
+            (
+                "bc",
+                "algo.optim_params.policy.learning_rate.scheduler_type",
+                json!("cosine"),
+                "`Cosine(..)`",
+            ),
+            (
+                "bc",
+                "observation.modalities.obs.rgb",
+                json!(["agentview_image"]),
+                "encoders of pictures",
+            ),
+            (
+                "bc",
+                "train.action_config.actions.normalization",
+                json!("min_max"),
+                "scaled between bounds alone",
+            ),
+            (
+                "bc",
+                "train.frame_stack",
+                json!(10),
+                "`Dataset(frame_stack: N)`",
+            ),
+            (
+                "bc",
+                "train.data",
+                json!([{ "path": "a" }, { "path": "b" }]),
+                "one dataset",
+            ),
+            (
+                "bc",
+                "train.data",
+                json!([{ "path": "a", "demo_limit": 5 }]),
+                "`demo_limit`",
+            ),
+            ("bc", "train.data", json!(null), "--dataset FILE"),
+            ("bc", "experiment.ckpt_path", json!("model.pth"), "PyTorch"),
+            (
+                "bc",
+                "experiment.validate",
+                json!(true),
+                "no demonstrations are named to validate on",
+            ),
+            (
+                "bc",
+                "train.hdf5_validation_filter_key",
+                json!("valid"),
+                "`experiment.validate` is false",
+            ),
+            (
+                "bc",
+                "experiment.rollout.rates",
+                json!(3),
+                "no such key is known",
+            ),
+            (
+                "bc",
+                "algo.actor_layer_dims",
+                json!("wide"),
+                "a list of widths",
+            ),
+            (
+                "td3_bc",
+                "algo.alpha",
+                json!(-1),
+                "expected a number at least 0, found -1",
+            ),
+            ("td3_bc", "algo.critic.ensemble.n", json!(0), "found 0"),
+            (
+                "td3_bc",
+                "algo.n_step",
+                json!(3),
+                "fewer rows than `algo.n_step` folds",
+            ),
+            (
+                "td3_bc",
+                "algo.optim_params.actor.end_epoch",
+                json!(1),
+                "must be after `start_epoch`",
+            ),
+            (
+                "bcq",
+                "algo.critic.distributional.enabled",
+                json!(true),
+                "distributional critics are not here",
+            ),
+            (
+                "bcq",
+                "algo.action_sampler.gmm.enabled",
+                json!(true),
+                "autoencoder alone",
+            ),
+            (
+                "bcq",
+                "algo.action_sampler.vae.prior.learn",
+                json!(true),
+                "standard normal",
+            ),
+            (
+                "bcq",
+                "algo.action_sampler.vae.decoder_layer_dims",
+                json!([64]),
+                "the same layers",
+            ),
+            (
+                "cql",
+                "algo.critic.num_action_samples",
+                json!(10),
+                "one next action",
+            ),
+            ("cql", "train.goal_mode", json!("last"), ""),
+            (
+                "iql",
+                "algo.actor.net.common.use_tanh",
+                json!(true),
+                "not squashed",
+            ),
+            ("iql", "algo.adv.beta", json!(0), "above 0"),
+        ] {
+            let config = changed(name, &[(key, value)]);
+            let Err(refused) = translated(&config) else {
+                assert!(said.is_empty(), "{name}: {key}");
+                continue;
+            };
+            let key = if said.starts_with("fewer") {
+                "train.seq_length"
+            } else {
+                key
+            };
+            let key = if key == "experiment.validate" {
+                "train.hdf5_validation_filter_key"
+            } else {
+                key
+            };
+            let beginning = format!("a.json: error: {key}: ");
+            assert!(
+                refused.starts_with(&beginning) && refused.contains(said),
+                "{refused}"
+            );
+        }
+        // All at once.
+        let both = changed(
+            "bc",
+            &[
+                ("algo.rnn.enabled", json!(true)),
+                ("train.frame_stack", json!(3)),
+            ],
+        );
+        assert_eq!(translated(&both).err().unwrap().lines().count(), 2);
+        let goals = changed(
+            "cql",
+            &[
+                ("train.goal_mode", json!("last")),
+                ("observation.modalities.goal.low_dim", json!(["object"])),
+            ],
+        );
+        assert!(
+            translated(&goals)
+                .err()
+                .unwrap()
+                .contains("`Cql` takes no goals here")
+        );
+    }
+
+    #[test]
+    fn what_is_evaluated_in_is_said_or_asked_for() {
+        let without = translated_with(&config("bc"), Instead::default()).unwrap();
+        assert!(!without.scene.contains("Evaluation"), "{}", without.scene);
+        assert!(without.scene.contains("best: None"), "{}", without.scene);
+        let line = without
+            .listed
+            .iter()
+            .find(|line| line.starts_with("experiment.rollout.enabled"));
+        assert!(line.unwrap().contains("give --env NAME"), "{line:?}");
+        let named = changed("td3_bc", &[("experiment.env", json!("Pendulum-v1"))]);
+        let scene = translated_with(&named, Instead::default()).unwrap().scene;
+        for setting in [
+            "env: \"Pendulum-v1\"",
+            "every: Epochs(1)",
+            "episodes: 50",
+            "time_limit: 1000",
+            "end_at_success: true",
+            "best: \"evaluate/return\"",
+        ] {
+            assert!(scene.contains(setting), "{setting}\n{scene}");
+        }
+        let later = [
+            ("experiment.rollout.warmstart", json!(10)),
+            ("experiment.rollout.terminate_on_success", json!(false)),
+            (
+                "experiment.additional_envs",
+                json!(["MountainCarContinuous-v0"]),
+            ),
+        ];
+        let scene = translated(&changed("bc", &later)).unwrap().scene;
+        for setting in [
+            "warm_start: Epochs(11)",
+            "end_at_success: false",
+            "also: [\"MountainCarContinuous-v0\"]",
+            "best: \"evaluate/success_rate\"",
+        ] {
+            assert!(scene.contains(setting), "{setting}\n{scene}");
+        }
+        // robosuite's are not here, which is no mistake of the file.
+        let other = changed("bc", &[("experiment.env", json!("Lift"))]);
+        let other = translated_with(&other, Instead::default()).unwrap();
+        assert!(
+            other
+                .listed
+                .iter()
+                .any(|line| line.starts_with("experiment.env = \"Lift\": "))
+        );
+    }
+}
