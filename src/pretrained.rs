@@ -10,7 +10,7 @@ use crate::checkpoint::{self, CheckpointError, RestoreSystems, ResumeFrom, Snaps
 use crate::data::{GivenPreprocessing, Preprocessing, SearchFolders, load_dataset};
 use crate::learner::{RoleEntry, Roles};
 use crate::report::console::Console;
-use crate::scene::{FieldProblems, Settings};
+use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::{InputError, with_causes};
 
 /// Begins with networks that another run trained: fine-tuning, another algorithm, other settings.
@@ -32,6 +32,7 @@ use crate::schedule::{InputError, with_causes};
 pub struct Pretrained {
     /// The run's folder, of which the best checkpoint is taken or else the latest, or a checkpoint: `best`, `latest` or a step's folder.
     /// Relative to the working directory or to the scene's folder.
+    #[reflect(@Bounds::any().required())]
     pub path: PathBuf,
     /// The networks that are taken, by their names: `actor`, `critic`, `value`. Empty: all that both runs have.
     pub networks: Vec<String>,
