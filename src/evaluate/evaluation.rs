@@ -251,7 +251,7 @@ pub enum EvaluationError {
 }
 
 /// Before the first step: an algorithm says which network acts when it is added.
-fn check_acting(acting: Option<Res<Acting>>) -> Result<(), BevyError> {
+pub(crate) fn check_acting(acting: Option<Res<Acting>>) -> Result<(), BevyError> {
     match acting {
         Some(_) => Ok(()),
         None => Err(InputError::new(EvaluationError::NoPolicy).into()),
@@ -480,6 +480,15 @@ fn record_scores(
     episodes: Res<Episodes>,
     mut metrics: ResMut<Metrics>,
 ) {
+    record_returns(&episodes, &mut metrics);
+    let reference = reference_scores(&evaluation.env);
+    if let (Some(reference), Some(mean)) = (reference, episodes.mean_return()) {
+        metrics.record_number("evaluate/normalized_score", reference.normalized(mean));
+    }
+}
+
+/// Records what the episodes came to; nothing where there are none.
+pub(crate) fn record_returns(episodes: &Episodes, metrics: &mut Metrics) {
     let (Some(mean), Some(std)) = (episodes.mean_return(), episodes.std_of_returns()) else {
         return;
     };
@@ -490,9 +499,6 @@ fn record_scores(
         metrics.record_number("evaluate/return_standard_error", error);
     }
     metrics.record_number("evaluate/length", lengths as f64 / episodes.0.len() as f64);
-    if let Some(reference) = reference_scores(&evaluation.env) {
-        metrics.record_number("evaluate/normalized_score", reference.normalized(mean));
-    }
 }
 
 /// The random and the expert score of an environment, where they are known.
