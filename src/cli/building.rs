@@ -7,7 +7,7 @@ use bevy_app::{App, PluginGroup, ScheduleRunnerPlugin};
 
 use super::error::CliError;
 use super::order;
-use crate::app::{ConcludePlugin, YarakPlugins};
+use crate::app::{ConcludePlugin, StopPlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
 use crate::data::{AlgorithmName, Dataset, Preprocessing, Replay, SearchFolders};
@@ -62,6 +62,7 @@ impl Program {
             .disable::<Reports>()
             .disable::<ConsolePlugin>()
             .disable::<JsonLinesPlugin>()
+            .disable::<StopPlugin>()
             .disable::<ConcludePlugin>()
             .disable::<ScheduleRunnerPlugin>();
         let mut app = App::new();

@@ -42,6 +42,7 @@ pub use clock::{Clock, EpochWindow, StepsPerCollect, Tick, TickPlugin, TickState
 pub use condition::{after, between, every, training};
 pub use edit::AppScheduleExt;
 pub(crate) use edit::after_every_slot;
+pub(crate) use facilitate::interrupt;
 pub use facilitate::{
     AppCadenceExt, Cadence, DueLeft, EndNow, Epochs, FacilitatorPlugin, FailSaved, LearningStarts,
     Outcome, RoundPosition, SaveNow, Stopwatch, TimeBudget, Training, request_stop, stop_requested,
