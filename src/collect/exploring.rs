@@ -33,8 +33,8 @@ pub struct Exploring<'w> {
     seen: Option<Res<'w, Seen>>,
     preprocessing: Res<'w, Preprocessing>,
     device: Res<'w, ComputeDevice>,
-    clock: Res<'w, Clock>,
-    starts: Res<'w, LearningStarts>,
+    clock: Option<Res<'w, Clock>>,
+    starts: Option<Res<'w, LearningStarts>>,
     /// The random stream.
     pub random: ResMut<'w, Random<Exploration>>,
     /// What the environments are to do.
@@ -57,7 +57,11 @@ impl Exploring<'_> {
     /// Whether the run only collects as yet, with actions at random: up to step `learning_starts` of its
     /// [`OffPolicySettings`](crate::data::OffPolicySettings).
     pub fn is_warming_up(&self) -> bool {
-        self.clock.step <= self.starts.0
+        match (&self.clock, &self.starts) {
+            (Some(clock), Some(starts)) => clock.step <= starts.0,
+            // Outside of a run.
+            _ => false,
+        }
     }
 
     /// Uniform actions in [-1, 1], for boxes.
