@@ -96,6 +96,12 @@ impl Plugin for A2c {
                     on_policy::update_critic.in_set(LearnSystems::Critic),
                     on_policy::update_actor.in_set(LearnSystems::Actor),
                 ),
+            )
+            .add_systems(
+                Validate,
+                (on_policy::validate_critic, on_policy::validate_actor)
+                    .chain()
+                    .in_set(ValidateSystems::Losses),
             );
     }
 }

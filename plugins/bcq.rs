@@ -354,9 +354,12 @@ fn validate(
     );
     let q = critic.q(batch.observation.clone(), batch.action.clone());
     metrics.record(
-        "validate/critic/loss",
-        bcq.critic.losses(q, y, batch.weight.clone()).sum(),
+        "validate/critic/td_error",
+        measures::td_error(q.clone(), y.clone()),
     );
+    let losses = bcq.critic.losses(q, y, batch.weight.clone());
+    metrics.record_each("validate/critic", "loss", losses.clone());
+    metrics.record("validate/critic/loss", losses.sum());
     let loss = actor_loss(&bcq, (&vae, &actor, &critic), &batch, &mut noise);
     metrics.record("validate/actor/loss", loss);
 }

@@ -333,8 +333,11 @@ fn validate(
     let alpha = weights.of_target(&cql);
     let y = sac::q_target(&soft, &batch, &there, &target_critic, alpha, &mut noise);
     let broad = broad_actions(&cql, &batch.action, &here, &there, &mut noise, &mut uniform);
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    metrics.record("validate/critic/td_error", measures::td_error(q, y.clone()));
     let (difference, gap) = critic_terms(&cql, &batch, &critic, y, broad);
     let losses = critic_losses(&cql, difference, gap, weights.conservatism());
+    metrics.record_each("validate/critic", "loss", losses.clone());
     metrics.record("validate/critic/loss", losses.sum());
     let drawn = here.draw(&mut noise);
     let q = sac::least_q(&critic, &batch, drawn.action);

@@ -93,7 +93,8 @@ impl Plugin for Ddpg {
                     update_actor.in_set(LearnSystems::Actor),
                     track_targets.in_set(LearnSystems::Targets),
                 ),
-            );
+            )
+            .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
     }
 }
 
@@ -154,7 +155,23 @@ pub fn explore(
     Ok(())
 }
 
-/// The critic's step towards y = r + γⁿ Q'(s', π'(s')), with γⁿ = 0 after a terminal step.
+/// y = r + γⁿ Q'(s', π'(s')), with γⁿ = 0 after a terminal step; `[batch]`.
+pub fn q_target(batch: &Batch, actor: &Target<Actor>, critic: &Target<Critic>) -> Tensor<1> {
+    let next = actor.act(batch.next_observation.clone());
+    let q = critic.q1(batch.next_observation.clone(), next);
+    batch.reward.clone() + batch.bootstrap.clone() * q
+}
+
+/// How far the critic's values `[1, batch]` are from their target, `[1]`.
+fn critic_loss(q: Tensor<2>, y: Tensor<1>, batch: &Batch) -> Tensor<1> {
+    let q = q.squeeze_dim::<1>(0);
+    match batch.weight.clone() {
+        None => losses::mse(q, y),
+        Some(weight) => losses::weighted_mse(q, y, weight),
+    }
+}
+
+/// The critic's step towards its target.
 pub fn update_critic(
     batch: Res<Batch>,
     target_actor: Res<Target<Actor>>,
@@ -162,17 +179,11 @@ pub fn update_critic(
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let next = target_actor.act(batch.next_observation.clone());
-    let q = target_critic.q1(batch.next_observation.clone(), next);
-    let y = batch.reward.clone() + batch.bootstrap.clone() * q;
+    let y = q_target(&batch, &target_actor, &target_critic);
     metrics.record("critic/q_target", y.clone().mean());
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let q = critic.q(s, a).squeeze_dim::<1>(0);
-    let loss = match batch.weight.clone() {
-        None => losses::mse(q, y),
-        Some(weight) => losses::weighted_mse(q, y, weight),
-    };
+    let loss = critic_loss(critic.q(s, a), y, &batch);
     metrics.record("critic/loss", loss.clone());
     let step = critic.descend(loss)?;
     metrics.record("critic/gradient_norm", step.gradient_norm);
@@ -203,4 +214,25 @@ pub fn track_targets(
 ) {
     actor.follow(update.tau);
     critic.follow(update.tau);
+}
+
+/// The same losses on held-out rows.
+fn validate(
+    batch: Res<Batch>,
+    target_actor: Res<Target<Actor>>,
+    target_critic: Res<Target<Critic>>,
+    actor: Res<Net<Actor>>,
+    critic: Res<Net<Critic>>,
+    mut metrics: ResMut<Metrics>,
+) {
+    let y = q_target(&batch, &target_actor, &target_critic);
+    let s = batch.observation.clone();
+    let q = critic.q(s.clone(), batch.action.clone());
+    metrics.record(
+        "validate/critic/td_error",
+        measures::td_error(q.clone(), y.clone()),
+    );
+    metrics.record("validate/critic/loss", critic_loss(q, y, &batch));
+    let q = critic.q1(s.clone(), actor.act(s));
+    metrics.record("validate/actor/loss", q.mean().neg());
 }

@@ -93,7 +93,8 @@ impl Plugin for Dqn {
                     update_critic.in_set(LearnSystems::Critic),
                     track_target.in_set(LearnSystems::Targets),
                 ),
-            );
+            )
+            .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
     }
 }
 
@@ -152,6 +153,16 @@ impl Dqn {
     }
 }
 
+/// How far the values `[batch]` are from their target, `[1]`.
+fn critic_loss(huber: bool, q: Tensor<1>, y: Tensor<1>, batch: &Batch) -> Tensor<1> {
+    match (huber, batch.weight.clone()) {
+        (true, None) => losses::smooth_l1_of_each(q.unsqueeze::<2>(), y),
+        (false, None) => losses::mse(q, y),
+        (true, Some(weight)) => losses::weighted_huber(q, y, 1.0, weight),
+        (false, Some(weight)) => losses::weighted_mse(q, y, weight),
+    }
+}
+
 /// The step of the values towards their target.
 pub fn update_critic(
     dqn: Res<Dqn>,
@@ -164,13 +175,7 @@ pub fn update_critic(
     metrics.record("critic/q_target", y.clone().mean());
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
-    let q = critic.q1(s, a);
-    let loss = match (dqn.huber, batch.weight.clone()) {
-        (true, None) => losses::smooth_l1_of_each(q.unsqueeze::<2>(), y),
-        (false, None) => losses::mse(q, y),
-        (true, Some(weight)) => losses::weighted_huber(q, y, 1.0, weight),
-        (false, Some(weight)) => losses::weighted_mse(q, y, weight),
-    };
+    let loss = critic_loss(dqn.huber, critic.q1(s, a), y, &batch);
     metrics.record("critic/loss", loss.clone());
     let step = critic.descend(loss)?;
     metrics.record("critic/gradient_norm", step.gradient_norm);
@@ -180,4 +185,19 @@ pub fn update_critic(
 /// The target follows: θ' ← τ θ + (1 − τ) θ', a copy where τ is 1.
 pub fn track_target(update: Res<TargetUpdate>, mut critic: Tracking<Critic>) {
     critic.follow(update.tau);
+}
+
+/// The same loss on held-out rows.
+fn validate(
+    dqn: Res<Dqn>,
+    batch: Res<Batch>,
+    target: Res<Target<Critic>>,
+    critic: Res<Net<Critic>>,
+    mut metrics: ResMut<Metrics>,
+) {
+    let y = dqn.q_target(&batch, &critic, &target);
+    let q = critic.q1(batch.observation.clone(), batch.action.clone());
+    let error = measures::td_error(q.clone().unsqueeze::<2>(), y.clone());
+    metrics.record("validate/critic/td_error", error);
+    metrics.record("validate/critic/loss", critic_loss(dqn.huber, q, y, &batch));
 }

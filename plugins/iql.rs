@@ -246,7 +246,12 @@ fn validate(
     metrics.record("validate/value/loss", loss);
     let y = q_target(&batch, &value);
     let values = critic.q(batch.observation.clone(), batch.action.clone());
+    metrics.record(
+        "validate/critic/td_error",
+        measures::td_error(values.clone(), y.clone()),
+    );
     let losses = iql.critic.losses(values, y, batch.weight.clone());
+    metrics.record_each("validate/critic", "loss", losses.clone());
     metrics.record("validate/critic/loss", losses.sum());
     let policy = actor.distribution(batch.observation.clone());
     let log_probability = policy.log_probability(batch.action.clone());

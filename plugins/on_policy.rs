@@ -155,7 +155,8 @@ pub fn draw_actions(
 
 /// −mean(ln π(a|s) · A), `[1]`; the advantages are constants.
 pub fn policy_loss(log_probability: Tensor<1>, advantage: Tensor<1>) -> Tensor<1> {
-    (log_probability * advantage.stop_gradient()).mean().neg()
+    let advantage = advantage.constant_of(&log_probability);
+    (log_probability * advantage).mean().neg()
 }
 
 /// The policy's step: towards actions of positive advantage, −mean(ln π(a|s) · A) − c · mean(H).
@@ -257,6 +258,30 @@ pub fn descend_values(
     let step = critic.descend(loss)?;
     metrics.record("critic/gradient_norm", step.gradient_norm);
     Ok(())
+}
+
+/// The policy's loss on held-out rows, with the advantages of the round.
+pub fn validate_actor(
+    batch: Res<RolloutBatch>,
+    actor: Res<Net<Actor>>,
+    mut metrics: ResMut<Metrics>,
+) {
+    let policy = actor.distribution(batch.observation.clone());
+    let log_probability = policy.log_probability(batch.action.clone());
+    let loss = policy_loss(log_probability, batch.advantage.clone());
+    metrics.record("validate/actor/loss", loss);
+}
+
+/// The critic's loss on held-out rows, against the returns of the round.
+pub fn validate_critic(
+    batch: Res<RolloutBatch>,
+    critic: Res<Net<Critic>>,
+    mut metrics: ResMut<Metrics>,
+) {
+    let (value, returns) = (critic.v(batch.observation.clone()), batch.returns.clone());
+    let error = measures::td_error(value.clone().unsqueeze::<2>(), returns.clone());
+    metrics.record("validate/critic/td_error", error);
+    metrics.record("validate/critic/loss", losses::mse(value, returns));
 }
 
 #[cfg(test)]

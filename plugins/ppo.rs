@@ -109,7 +109,8 @@ impl Plugin for Ppo {
                     update_critic.in_set(LearnSystems::Critic),
                     update_actor.in_set(LearnSystems::Actor),
                 ),
-            );
+            )
+            .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
     }
 }
 
@@ -135,7 +136,7 @@ pub fn value_loss(
     let Some(clip) = clip else {
         return losses::mse(value, returns) * 0.5;
     };
-    let (old, returns) = (old.stop_gradient(), returns.stop_gradient());
+    let (old, returns) = (old.constant_of(&value), returns.constant_of(&value));
     let clipped = old.clone() + (value.clone() - old).clamp(-clip, clip);
     let far = (value - returns.clone()).square();
     let near = (clipped - returns).square();
@@ -157,7 +158,7 @@ pub fn update_critic(
 
 /// −mean(min(r · A, clip(r, 1 ± ε) · A)), r being the ratio of the policies, `[batch]` (equation 7); `[1]`.
 pub fn policy_loss(ratio: Tensor<1>, advantage: Tensor<1>, clip: f32) -> Tensor<1> {
-    let advantage = advantage.stop_gradient();
+    let advantage = advantage.constant_of(&ratio);
     let clipped = ratio.clone().clamp(1.0 - clip, 1.0 + clip);
     let surrogate = (ratio * advantage.clone()).min_pair(clipped * advantage);
     surrogate.mean().neg()
@@ -187,6 +188,28 @@ pub fn update_actor(
     );
     let loss = policy_loss(ratio, batch.advantage.clone(), ppo.clip);
     settings.descend(&mut actor, loss, policy.entropy(), &mut metrics)
+}
+
+/// The same losses on held-out rows, against the policy and the values of the round's beginning.
+fn validate(
+    ppo: Res<Ppo>,
+    batch: Res<RolloutBatch>,
+    actor: Res<Net<Actor>>,
+    critic: Res<Net<Critic>>,
+    mut metrics: ResMut<Metrics>,
+) {
+    let (old, returns) = (batch.value.clone(), batch.returns.clone());
+    let value = critic.v(batch.observation.clone());
+    let error = measures::td_error(value.clone().unsqueeze::<2>(), returns.clone());
+    metrics.record("validate/critic/td_error", error);
+    let loss = value_loss(value, old, returns, ppo.value_clip);
+    metrics.record("validate/critic/loss", loss);
+
+    let policy = actor.distribution(batch.observation.clone());
+    let log_probability = policy.log_probability(batch.action.clone());
+    let ratio = (log_probability - batch.log_probability.clone()).exp();
+    let loss = policy_loss(ratio, batch.advantage.clone(), ppo.clip);
+    metrics.record("validate/actor/loss", loss);
 }
 
 #[cfg(test)]

@@ -65,7 +65,11 @@ impl Plugin for Reinforce {
                 actor: self.actor.clone(),
                 entropy_coefficient: self.entropy_coefficient,
             })
-            .add_systems(Learn, on_policy::update_actor.in_set(LearnSystems::Actor));
+            .add_systems(Learn, on_policy::update_actor.in_set(LearnSystems::Actor))
+            .add_systems(
+                Validate,
+                on_policy::validate_actor.in_set(ValidateSystems::Losses),
+            );
         if self.baseline {
             app.add_plugins(on_policy::StateValues {
                 critic: self.critic.clone(),
@@ -76,7 +80,13 @@ impl Plugin for Reinforce {
                 Prepare,
                 on_policy::estimate_advantages.in_set(PrepareSystems::Advantages),
             )
-            .add_systems(Learn, on_policy::update_critic.in_set(LearnSystems::Critic));
+            .add_systems(Learn, on_policy::update_critic.in_set(LearnSystems::Critic))
+            .add_systems(
+                Validate,
+                on_policy::validate_critic
+                    .before(on_policy::validate_actor)
+                    .in_set(ValidateSystems::Losses),
+            );
         } else {
             app.add_systems(Prepare, sum_rewards.in_set(PrepareSystems::Advantages));
         }

@@ -121,7 +121,8 @@ impl Plugin for Sac {
                     update_critic.in_set(LearnSystems::Critic),
                     update_actor.in_set(LearnSystems::Actor),
                 ),
-            );
+            )
+            .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
     }
 }
 
@@ -288,4 +289,35 @@ pub fn update_temperature(
 /// The critics' targets follow: θ' ← τ θ + (1 − τ) θ'.
 pub fn track_targets(update: Res<TargetUpdate>, mut critic: Tracking<Critic>) {
     critic.follow(update.tau);
+}
+
+/// The same losses on held-out rows, with draws of their own.
+fn validate(
+    sac: Res<SoftActorCritic>,
+    batch: Res<Batch>,
+    actor: Res<Net<Actor>>,
+    critic: Res<Net<Critic>>,
+    target_critic: Res<Target<Critic>>,
+    temperature: Res<Net<Temperature>>,
+    mut metrics: ResMut<Metrics>,
+) {
+    let mut noise = Random::<Noise>::forked(Seed(0), 1);
+    let alpha = temperature.value().exp();
+    let next = actor.distribution(batch.next_observation.clone());
+    let soft = Some(alpha.clone());
+    let y = q_target(&sac, &batch, &next, &target_critic, soft, &mut noise);
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    metrics.record(
+        "validate/critic/td_error",
+        measures::td_error(q.clone(), y.clone()),
+    );
+    let losses = sac.critic.losses(q, y, batch.weight.clone()) * 0.5;
+    metrics.record_each("validate/critic", "loss", losses.clone());
+    metrics.record("validate/critic/loss", losses.sum());
+    let drawn = actor
+        .distribution(batch.observation.clone())
+        .draw(&mut noise);
+    let q = least_q(&critic, &batch, drawn.action);
+    let loss = (drawn.log_probability * alpha - q).mean();
+    metrics.record("validate/actor/loss", loss);
 }

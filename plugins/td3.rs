@@ -119,7 +119,8 @@ impl Plugin for Td3 {
                 target_update: self.target_update,
             })
             .add_systems(Collect, explore.in_set(CollectSystems::Act))
-            .add_systems(Learn, update_actor.in_set(LearnSystems::Actor));
+            .add_systems(Learn, update_actor.in_set(LearnSystems::Actor))
+            .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
     }
 }
 
@@ -277,4 +278,29 @@ pub fn track_targets(
 ) {
     actor.follow(update.tau);
     critic.follow(update.tau);
+}
+
+/// The same losses on held-out rows, with noise of its own.
+fn validate(
+    td3: Res<TwinDelayed>,
+    batch: Res<Batch>,
+    target_actor: Res<Target<Actor>>,
+    target_critic: Res<Target<Critic>>,
+    actor: Res<Net<Actor>>,
+    critic: Res<Net<Critic>>,
+    mut metrics: ResMut<Metrics>,
+) {
+    let mut noise = Random::<Noise>::forked(Seed(0), 1);
+    let y = q_target(&td3, &batch, &target_actor, &target_critic, &mut noise);
+    let s = batch.observation.clone();
+    let q = critic.q(s.clone(), batch.action.clone());
+    metrics.record(
+        "validate/critic/td_error",
+        measures::td_error(q.clone(), y.clone()),
+    );
+    let losses = td3.critic.losses(q, y, batch.weight.clone());
+    metrics.record_each("validate/critic", "loss", losses.clone());
+    metrics.record("validate/critic/loss", losses.sum());
+    let q1 = critic.q1(s.clone(), actor.act(s));
+    metrics.record("validate/actor/loss", q1.mean().neg());
 }

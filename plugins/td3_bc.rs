@@ -134,8 +134,13 @@ fn validate(
     let mut noise = Random::<Noise>::forked(Seed(0), 1);
     let y = td3::q_target(&td3, &batch, &target_actor, &target_critic, &mut noise);
     let q = critic.q(batch.observation.clone(), batch.action.clone());
-    let loss = td3.critic.losses(q, y, batch.weight.clone()).sum();
-    metrics.record("validate/critic/loss", loss);
+    metrics.record(
+        "validate/critic/td_error",
+        measures::td_error(q.clone(), y.clone()),
+    );
+    let losses = td3.critic.losses(q, y, batch.weight.clone());
+    metrics.record_each("validate/critic", "loss", losses.clone());
+    metrics.record("validate/critic/loss", losses.sum());
 
     let loss = actor_loss(settings.alpha, &actor, &critic, &batch);
     metrics.record("validate/actor/loss", loss);

@@ -26,6 +26,7 @@ use crate::schedule::{
     Clock, FacilitatorPlugin, InputError, NamedMetrics, Outcome, RunError, SchedulePlugin,
     Training, interrupt, request_stop,
 };
+use crate::terminal::message;
 
 /// Everything that a run needs besides its data, its algorithm and its evaluation: schedules, the facilitator that drives them,
 /// restoring, reports, and a runner that goes on until all steps are taken.
@@ -305,11 +306,11 @@ fn conclude(world: &mut World) {
         }
         Outcome::Failed(failure) => {
             finish_progress(world, &format!("failed at step {steps}"));
-            eprintln!("error: {failure}");
+            message(&format!("error: {failure}"));
         }
     }
     if let Err(error) = written {
-        eprintln!("error: {error}");
+        message(&format!("error: {error}"));
         world.write_message(AppExit::from_code(1));
     }
 }
@@ -320,7 +321,9 @@ pub(crate) fn warn_of_metrics_that_never_came(world: &World) {
         return;
     };
     for (setting, metric) in named.never_recorded() {
-        eprintln!("warning: `{setting}` names `{metric}`, and nothing recorded it in this run");
+        message(&format!(
+            "warning: `{setting}` names `{metric}`, and nothing recorded it in this run"
+        ));
     }
 }
 

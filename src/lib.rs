@@ -207,11 +207,13 @@ mod period;
 pub mod plugins;
 pub mod policy;
 pub mod prelude;
+mod pretrained;
 pub mod random;
 pub mod report;
 pub mod scene;
 pub mod schedule;
 pub mod subnormals;
+mod terminal;
 pub mod testing;
 #[cfg(test)]
 #[path = "testing_data_tests.rs"]
@@ -245,3 +247,4 @@ struct Encoders;
 struct Gradients;
 
 pub use app::YarakPlugins;
+pub use pretrained::{Pretrained, PretrainedError};

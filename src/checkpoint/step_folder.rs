@@ -88,6 +88,9 @@ pub(super) fn names_in(checkpoints: &Path) -> Result<Vec<String>, CheckpointErro
         for entry in fs::read_dir(checkpoints)? {
             names.extend(entry?.file_name().into_string());
         }
+        for name in &names {
+            crate::terminal::heed(name);
+        }
         Ok(names)
     };
     match list() {

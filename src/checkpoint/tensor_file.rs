@@ -116,6 +116,7 @@ pub(super) fn read(
 
     let mut tensors = BTreeMap::new();
     for name in metadata.offset_keys() {
+        crate::terminal::heed(&name);
         let info = metadata
             .info(&name)
             .ok_or_else(|| damaged(format!("its header has lost `{name}`")))?;

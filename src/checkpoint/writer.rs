@@ -159,7 +159,7 @@ impl Drop for CheckpointWriter {
     fn drop(&mut self) {
         // There is nobody left to report it to in any other way.
         if let Err(error) = self.join() {
-            eprintln!("yarak: a checkpoint was not written: {error}");
+            crate::terminal::message(&format!("a checkpoint was not written: {error}"));
         }
     }
 }

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use bevy_app::{App, PluginGroup, ScheduleRunnerPlugin};
 
 use super::error::CliError;
-use super::order;
+use super::{modules, order};
 use crate::app::{ConcludePlugin, StopPlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
-use crate::data::{AlgorithmName, Dataset, Preprocessing, Replay, SearchFolders};
-use crate::evaluate::{EVALUATION_METRICS, Evaluation, NO_LOSSES, Validation, has_losses};
+use crate::data::{AlgorithmName, Dataset, HeldOutGoals, Preprocessing, Replay, SearchFolders};
+use crate::evaluate::{EVALUATION_METRICS, Evaluation, NO_DATA_HELD_OUT, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::networks::TrainsOn;
 use crate::plugins;
+use crate::pretrained::Pretrained;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
 use crate::scene::{
-    AppSceneExt, PluginKind, Problems, Scene, SceneEntry, SceneRegistry, suggestion,
+    AppSceneExt, ForeignCode, PluginKind, Problems, Scene, SceneEntry, SceneRegistry, suggestion,
 };
 use crate::schedule::{
     Clock, FailSaved, Failure, Outcome, StepRegistry, Training, TrainingSchedule, take_failure,
@@ -27,11 +28,13 @@ use crate::schedule::{
 #[derive(Clone)]
 pub struct Program {
     register: Arc<dyn Fn(&mut App) + Send + Sync>,
+    /// The modules that scenes may import where they run.
+    modules: Vec<String>,
 }
 
 /// What an app is built for.
 pub enum For<'a> {
-    /// Drawing or checking what training would run.
+    /// Drawing or checking what training would run: no Python is started, and no simulator.
     Looking,
     /// Training, with progress shown.
     Training(ConsolePlugin),
@@ -51,7 +54,24 @@ impl Program {
     pub fn new(register: impl Fn(&mut App) + Send + Sync + 'static) -> Self {
         Program {
             register: Arc::new(register),
+            modules: Vec::new(),
         }
+    }
+
+    /// The same program, in which scenes may import these modules.
+    pub fn allowing(&self, modules: Vec<String>) -> Self {
+        Program {
+            modules,
+            ..self.clone()
+        }
+    }
+
+    /// Refuses a scene that imports a module which is not allowed.
+    ///
+    /// # Errors
+    /// Every such module, at its place.
+    pub fn check_modules(&self, scene: &Scene) -> Result<ForeignCode, CliError> {
+        modules::check(scene, &self.modules)
     }
 
     /// An app in which everything that scenes can name is registered, and nothing is added yet.
@@ -68,6 +88,7 @@ impl Program {
         let mut app = App::new();
         app.add_plugins(parts)
             .register_for_scenes::<Dataset>()
+            .register_for_scenes::<Pretrained>()
             .register_for_scenes::<Environments>()
             .register_for_scenes::<Replay>()
             .register_for_scenes::<ActRandomly>()
@@ -101,7 +122,8 @@ impl Program {
         if !scene.order.is_empty() {
             app.insert_resource(ComputeDevice::cpu())
                 .insert_resource(Seed(scene.seed))
-                .insert_resource(SearchFolders(Vec::new()));
+                .insert_resource(SearchFolders(Vec::new()))
+                .insert_resource(ForeignCode::Untouched);
             for plugin in &scene.plugins {
                 // What cannot be added is reported where the run is built.
                 let _ = (**plugin).add_to(&mut app);
@@ -146,7 +168,7 @@ impl Program {
     /// The same, with what is wrong with its schedules left in [`ScheduleErrors`](crate::schedule::ScheduleErrors).
     ///
     /// # Errors
-    /// When the device is not there.
+    /// When the device is not there, or a module is not allowed.
     pub fn finished(
         &self,
         scene: &Scene,
@@ -155,14 +177,23 @@ impl Program {
         purpose: For<'_>,
     ) -> Result<App, CliError> {
         let device: ComputeDevice = scene.device.parse().map_err(CliError::input)?;
+        let foreign_code = match purpose {
+            For::Looking => ForeignCode::Untouched,
+            _ => self.check_modules(scene)?,
+        };
         let mut app = self.bare_app();
         app.insert_resource(device)
             .insert_resource(Seed(seed))
-            .insert_resource(SearchFolders(folders));
+            .insert_resource(SearchFolders(folders))
+            .insert_resource(foreign_code);
         let mut clock = app.world_mut().resource_mut::<Clock>();
         (clock.steps, clock.epochs) = (scene.steps, scene.epochs);
         let act_with = |app: &mut App, snapshot: &Snapshot| -> Result<(), CliError> {
             let preprocessing: Preprocessing = snapshot.state("preprocessing")?;
+            // Where it acts is looked at before the rest is restored.
+            if snapshot.state.contains_key(HeldOutGoals::KEY) {
+                app.insert_resource(snapshot.state::<HeldOutGoals>(HeldOutGoals::KEY)?);
+            }
             app.insert_resource(preprocessing)
                 .insert_resource(ResumeFrom(snapshot.clone()).between_rounds());
             Ok(())
@@ -339,8 +370,8 @@ fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
         problems.push(scene.problem(place, error.to_string(), None));
     }
     let validates = scene.settings::<Validation>().is_some();
-    if validates && algorithm.is_some() && !has_losses(app.world()) {
-        problems.push(scene.problem("Validation", NO_LOSSES, None));
+    if validates && algorithm.is_some() && scene.settings::<Dataset>().is_none() {
+        problems.push(scene.problem("Validation", NO_DATA_HELD_OUT, None));
     }
     Ok(problems.into_result()?)
 }

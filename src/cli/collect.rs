@@ -9,6 +9,7 @@ use clap::Args;
 use super::building::{For, Program, failure, folders_of};
 use super::error::CliError;
 use super::eval::find;
+use super::modules::Modules;
 use super::print;
 use crate::checkpoint::without_persisting;
 use crate::collect::{
@@ -57,6 +58,8 @@ pub struct Collect {
     /// Replace the file
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    modules: Modules,
 }
 
 /// A trained policy with noise on its actions.
@@ -69,6 +72,7 @@ struct NoisyPolicy {
 impl Collect {
     /// Collects and writes.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        let program = &program.allowing(self.modules.with_env(self.env.as_deref()));
         if !(0.0..=1.0).contains(&self.random) {
             return Err(CliError::input("--random: a share from 0 to 1"));
         }
@@ -92,7 +96,7 @@ impl Collect {
         let spaces = app.world().resource::<Spaces>();
         let written = write_recorded(&transitions, spaces, &self.out, self.force)
             .map_err(CliError::failed)?;
-        print(&written.to_string());
+        print(&written.to_string())?;
         Ok(AppExit::Success)
     }
 
@@ -161,6 +165,12 @@ impl Collect {
                 "the scene names no environment: say which with --env",
             ));
         };
+        // The run's own is not played in, so it need not be allowed.
+        if let Some(evaluation) = scene.settings_mut::<Evaluation>() {
+            evaluation.env = env.clone();
+            evaluation.also.clear();
+        }
+        program.check_modules(&scene)?;
         let noisy = NoisyPolicy {
             noise: self.noise,
             random: self.random,

@@ -13,6 +13,7 @@ use crate::data::convert::{self, Origin, Target};
 use crate::data::{DatasetFile, Reading, Summary, Transitions};
 use crate::env::Space;
 use crate::env::registry::specification;
+use crate::terminal::message;
 
 /// Look into datasets, check, convert and draw them.
 #[derive(Subcommand)]
@@ -49,9 +50,9 @@ impl Info {
     fn run(&self) -> Result<AppExit, CliError> {
         let summary = Summary::read(&self.file).map_err(|error| CliError::of(true, &error))?;
         if self.json {
-            print(&serde_json::to_string(&summary).map_err(CliError::failed)?);
+            print(&serde_json::to_string(&summary).map_err(CliError::failed)?)?;
         } else {
-            print(&summary.to_string());
+            print(&summary.to_string())?;
         }
         Ok(AppExit::Success)
     }
@@ -84,9 +85,9 @@ impl Check {
         }
         let check = Checked::of(&self.file, bounds.as_ref());
         if self.json {
-            print(&serde_json::to_string(&check).map_err(CliError::failed)?);
+            print(&serde_json::to_string(&check).map_err(CliError::failed)?)?;
         } else {
-            print(&check.to_string());
+            print(&check.to_string())?;
         }
         Ok(match check.errors() {
             0 => AppExit::Success,
@@ -149,9 +150,9 @@ impl Convert {
         )
         .map_err(|error| CliError::of(true, &error))?;
         if self.json {
-            print(&serde_json::to_string(&converted).map_err(CliError::failed)?);
+            print(&serde_json::to_string(&converted).map_err(CliError::failed)?)?;
         } else {
-            print(&converted.to_string());
+            print(&converted.to_string())?;
         }
         Ok(AppExit::Success)
     }
@@ -225,7 +226,7 @@ impl Plot {
         let svg = picture.svg().map_err(CliError::failed)?;
         std::fs::write(&out, svg)
             .map_err(|error| CliError::failed(format!("{}: {error}", out.display())))?;
-        print(&out.display().to_string());
+        print(&out.display().to_string())?;
         Ok(AppExit::Success)
     }
 }
@@ -241,7 +242,7 @@ fn read(path: &Path) -> Result<(DatasetFile, Transitions), CliError> {
 
 fn say_what_it_takes(path: &Path, dataset_file: &DatasetFile) {
     let needed = dataset_file.memory_needed();
-    eprintln!("{}: {needed} in memory", path.display());
+    message(&format!("{}: {needed} in memory", path.display()));
 }
 
 /// The bounds of an environment's actions; `None` where they are discrete.

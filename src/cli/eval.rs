@@ -8,16 +8,18 @@ use serde_json::json;
 
 use super::building::{Program, folders_of};
 use super::error::CliError;
+use super::modules::Modules;
 use super::playing::{app_of, first_seed};
 use super::print;
 use super::scores::counted;
 use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
 use crate::env::{Environment, registry};
 use crate::evaluate::video::{Video, VideoError};
-use crate::evaluate::{Episodes, Evaluation, Games, MadeWith, reference_scores, watch};
+use crate::evaluate::{Episodes, Evaluation, reference_scores, watch};
 use crate::learner::ComputeDevice;
 use crate::memory;
 use crate::scene::Scene;
+use crate::terminal::message;
 
 /// Play episodes with a trained policy, deterministically.
 ///
@@ -48,21 +50,30 @@ pub struct Eval {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    modules: Modules,
 }
 
 impl Eval {
     /// Plays.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        let program = &program.allowing(self.modules.with_env(self.env.as_deref()));
         let (checkpoint, snapshot) = find(&self.source)?;
         let run = checkpoint
             .parent()
             .and_then(Path::parent)
             .unwrap_or(Path::new("."));
         let scene_file = run.join("scene.ron");
-        let scene = self.read_scene(program, &scene_file)?;
+        let mut scene = self.read_scene(program, &scene_file)?;
         let evaluation = scene.settings::<Evaluation>().cloned();
         let evaluation = evaluation.unwrap_or_default();
         let env = self.env.clone().unwrap_or(evaluation.env.clone());
+        // The run's own is not played, so it need not be allowed.
+        if let Some(evaluation) = scene.settings_mut::<Evaluation>() {
+            evaluation.env = env.clone();
+            evaluation.also.clear();
+        }
+        program.check_modules(&scene)?;
         let episodes = self
             .episodes
             .and_then(|episodes| usize::try_from(episodes).ok())
@@ -90,17 +101,10 @@ impl Eval {
                 .err();
             }
         };
-        let kwargs = evaluation.kwargs.as_ref().filter(|_| env == evaluation.env);
-        let games = Games {
-            kwargs: MadeWith::keywords(app.world(), &env, kwargs),
-            env: env.clone(),
-            episodes,
-            first_seed: seed,
-            time_limit: evaluation.time_limit,
-        };
+        let games = evaluation.games(app.world(), &env, episodes, seed);
         let scores = watch(app.world(), &games, look).map_err(CliError::input)?;
         if let Some(warning) = games.warn_of_cuts(&scores, "") {
-            eprintln!("{warning}");
+            message(&warning);
         }
         if let Some(refused) = refused {
             return Err(CliError::input(refused));
@@ -127,40 +131,44 @@ impl Eval {
                 "return": mean,
                 "return_std": std,
                 "return_standard_error": episodes.standard_error(),
+                "success_rate": episodes.success_rate(),
                 "normalized_score": normalized,
                 "returns": returns,
                 "lengths": lengths,
                 "video": self.video.as_ref().map(|path| path.display().to_string()),
             });
-            print(&object.to_string());
+            print(&object.to_string())?;
         } else {
             let library = registry::library_of(&env);
             let library = library.map_or(String::new(), |library| format!(" ({library})"));
             print(&format!(
                 "{}, {env}{library}, seeds from {seed}",
                 checkpoint.display()
-            ));
+            ))?;
             for (index, score) in episodes.0.iter().enumerate() {
                 print(&format!(
                     "  episode {index:>3}  return {:>10.2}  length {:>5}",
                     score.total_reward, score.length
-                ));
+                ))?;
             }
             let mut line = format!("return {mean:.2}");
             if let Some(error) = episodes.standard_error() {
                 line.push_str(&format!(" ± {error:.2}, standard deviation {std:.2}"));
             }
             line.push_str(&format!(", over {}", counted(episodes.0.len(), "")));
+            if let Some(rate) = episodes.success_rate() {
+                line.push_str(&format!(", success rate {rate:.2}"));
+            }
             if let Some(normalized) = normalized {
                 line.push_str(&format!(", normalized score {normalized:.1}"));
             }
-            print(&line);
+            print(&line)?;
             if let Some(path) = &self.video {
                 print(&format!(
                     "{}: the first episode in {} pictures",
                     path.display(),
                     video.pictures()
-                ));
+                ))?;
             }
         }
         Ok(AppExit::Success)
@@ -211,7 +219,7 @@ impl Eval {
         }
         let on_cpu = program.read_scene(file, &["device=cpu".to_owned()])?;
         program.read_scene(file, &[]).or_else(|_| {
-            eprintln!("warning: the run's device is not there; playing on the CPU");
+            message("warning: the run's device is not there; playing on the CPU");
             Ok(on_cpu)
         })
     }
@@ -245,16 +253,16 @@ pub(super) fn find(source: &Path) -> Result<(PathBuf, Snapshot), CliError> {
     if let Ok(best) = follow(checkpoints.join("best")) {
         match load(&best) {
             Ok(snapshot) => return Ok((best, snapshot)),
-            Err(error) => eprintln!("warning: {} was skipped: {error}", best.display()),
+            Err(error) => message(&format!("warning: {} was skipped: {error}", best.display())),
         }
     }
     let latest = latest_good(&checkpoints)?;
     for skipped in &latest.skipped {
-        eprintln!(
+        message(&format!(
             "warning: {} was skipped: {}",
             skipped.path.display(),
             skipped.reason
-        );
+        ));
     }
     latest.found.ok_or_else(|| {
         CliError::input(format!(

@@ -49,7 +49,7 @@ impl Export {
             self.out.display(),
             policy.step(),
             policy.observation_size()
-        ));
+        ))?;
         Ok(AppExit::Success)
     }
 }

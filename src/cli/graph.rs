@@ -28,7 +28,7 @@ impl Graph {
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
         let scene = program.read_scene(&self.scene, &self.overrides)?;
         let app = program.app(&scene, scene.seed, folders_of(&self.scene), For::Looking)?;
-        print(&draw(app.world(), self.format));
+        print(&draw(app.world(), self.format))?;
         Ok(AppExit::Success)
     }
 }

@@ -73,7 +73,7 @@ impl List {
                 format!("{title}\n{}", lines.join("\n"))
             })
             .collect();
-        print(&sections.join("\n\n"));
+        print(&sections.join("\n\n"))?;
         Ok(AppExit::Success)
     }
 }
@@ -125,13 +125,23 @@ fn uses(step: &StepAccess) -> String {
     }
 }
 
-/// What it is, and whether it can be made here.
+/// What it is, and whether it can be made here, where that is known.
 fn environment(known: &environments::Specification) -> String {
     let about = known.description;
-    match (known.engine, environments::library_of(known.name)) {
-        (environments::Engine::BuiltIn | environments::Engine::Pixels, _) => about.to_owned(),
-        (_, Some(library)) => format!("{about}; {library} is here"),
-        (_, None) => format!(
+    // A list starts no Python to see whether that has the library: only one that is named is looked at.
+    let is_named = std::env::var_os("MUJOCO_LIB").is_some_and(|named| !named.is_empty());
+    let library = match known.engine {
+        environments::Engine::BuiltIn | environments::Engine::Pixels => return about.to_owned(),
+        environments::Engine::Mujoco if !is_named => {
+            return format!(
+                "{about}; needs MuJoCo's library: `pip install mujoco`, or name its file in MUJOCO_LIB"
+            );
+        }
+        environments::Engine::Mujoco => environments::library_of(known.name),
+    };
+    match library {
+        Some(library) => format!("{about}; {library} is here"),
+        None => format!(
             "{about}; the library is not here: `pip install mujoco`, or name its file in MUJOCO_LIB"
         ),
     }

@@ -20,10 +20,13 @@ mod error;
 mod eval;
 mod export;
 mod graph;
+mod hang_up;
 mod list;
+mod modules;
 mod new;
 mod order;
 mod playing;
+mod printing;
 mod ready;
 mod report;
 mod scene;
@@ -33,6 +36,7 @@ mod train;
 
 use std::any::Any;
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bevy_app::{App, AppExit};
@@ -40,6 +44,11 @@ use clap::{Parser, Subcommand};
 
 use building::Program;
 use error::CliError;
+use printing::{print, written};
+
+use crate::env::gymnasium::close_idle;
+use crate::schedule::stop_requested;
+use crate::terminal::{heed, message, shown};
 
 /// Exit status of a run that Ctrl-C ended: 128 and the signal's number, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -90,13 +99,14 @@ pub fn run_with(
     register: impl Fn(&mut App) + Send + Sync + 'static,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> AppExit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Names of files and folders may be somebody else's.
+    for word in &arguments {
+        heed(&word.to_string_lossy());
+    }
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(told) => {
-            // `--help` and `--version` come this way too. A closed pipe is nobody's mistake.
-            let _ = told.print();
-            return AppExit::from_code(u8::try_from(told.exit_code()).unwrap_or(2));
-        }
+        Err(said) => return answer(&said, &arguments),
     };
     let program = Program::new(register);
     let run = || match cli.command {
@@ -119,10 +129,38 @@ pub fn run_with(
             words_of(&*panic)
         )))
     });
+    close_idle();
     match done {
         Ok(exit) => exit,
         Err(error) => {
-            eprintln!("{error}");
+            message(&error.to_string());
+            // Nothing was started, and nothing was to be.
+            let is_stopped = error.status() == 2 && stop_requested();
+            AppExit::from_code(if is_stopped {
+                INTERRUPTED
+            } else {
+                error.status()
+            })
+        }
+    }
+}
+
+/// What clap has to say: help and the version, which are results, or what is wrong with the command line.
+fn answer(said: &clap::Error, arguments: &[OsString]) -> AppExit {
+    let status = u8::try_from(said.exit_code()).unwrap_or(2);
+    if said.use_stderr() {
+        let mut words = arguments.iter().map(|word| word.to_string_lossy());
+        match words.find(|word| *shown(word) != **word) {
+            None => drop(said.print()),
+            // clap would show it as it is.
+            Some(word) => message(&format!("error: {}: `{word}`; see --help", said.kind())),
+        }
+        return AppExit::from_code(status);
+    }
+    match written(said.print().and_then(|()| io::stdout().flush())) {
+        Ok(()) => AppExit::from_code(status),
+        Err(error) => {
+            message(&error.to_string());
             AppExit::from_code(error.status())
         }
     }
@@ -135,10 +173,4 @@ fn words_of(panic: &(dyn Any + Send)) -> &str {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no message")
-}
-
-/// Writes results to standard output. A reader that closed the pipe early is not an error.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
 }

@@ -81,7 +81,7 @@ impl New {
             "{folder}: a project with an algorithm of its own, in src/gentle_td3.rs. Next:\n\n  \
              cd {folder}\n  cargo test --release\n  cargo run --release -- train scenes/pendulum.ron\n\n\
              The first of these compiles Burn, which takes some minutes once."
-        ));
+        ))?;
         Ok(AppExit::Success)
     }
 

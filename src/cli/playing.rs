@@ -8,7 +8,7 @@ use super::building::{For, Program, failure};
 use super::error::CliError;
 use crate::checkpoint::{Snapshot, follow, load};
 use crate::collect::Environments;
-use crate::evaluate::{Episodes, Evaluation, Games, MadeWith, TrainingSeeds, play};
+use crate::evaluate::{Episodes, Evaluation, TrainingSeeds, play};
 use crate::learner::Seed;
 use crate::scene::Scene;
 
@@ -82,13 +82,7 @@ pub fn best_on_fresh_episodes(
     let snapshot = load(&best)?;
     let app = app_of(program, scene, folders, &snapshot)?;
     let seed = fresh_seed(scene, evaluation);
-    let games = Games {
-        env: evaluation.env.clone(),
-        kwargs: MadeWith::keywords(app.world(), &evaluation.env, evaluation.kwargs.as_ref()),
-        episodes: evaluation.episodes,
-        first_seed: seed,
-        time_limit: evaluation.time_limit,
-    };
+    let games = evaluation.games(app.world(), &evaluation.env, evaluation.episodes, seed);
     let scores = play(app.world(), &games).map_err(CliError::input)?;
     Ok(Some(Played {
         step: snapshot.step,

@@ -8,6 +8,7 @@ use crate::collect::{Environments, StepResults};
 use crate::data::{Dataset, ExperiencePlugin, MinibatchPlugin, RolloutPlugin, missing_file};
 use crate::env::{gymnasium, registry};
 use crate::evaluate::Evaluation;
+use crate::pretrained;
 use crate::scene::Scene;
 use crate::schedule::{Learn, with_causes};
 
@@ -27,7 +28,39 @@ pub fn check(app: &App, scene: &Scene) -> Result<(), CliError> {
             .problem(error.setting(), with_causes(&error), help)
             .into());
     }
+    check_pretrained(app, scene)?;
     check_that_it_learns(app, scene, scene.settings::<Dataset>().is_some())
+}
+
+/// What a look at a scene leaves open, in words behind `good`: what environments in Python show and take, they say themselves. Nothing
+/// where all is known.
+pub fn not_looked_at(scene: &Scene) -> String {
+    let mut unknown: Vec<String> = environments_of(scene)
+        .filter(|(_, env)| gymnasium::name_of(env).is_some())
+        .map(|(_, env)| match gymnasium::module_of(env) {
+            Some(module) => format!("`{env}` (needs `--allow-module {module}`)"),
+            None => format!("`{env}`"),
+        })
+        .collect();
+    unknown.dedup();
+    match unknown.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; not looked at: {}, as only Python knows what it is; `yarak train SCENE --debug` tries it",
+            unknown.join(", ")
+        ),
+    }
+}
+
+/// Refuses a scene that begins with networks that are not there.
+pub fn check_pretrained(app: &App, scene: &Scene) -> Result<(), CliError> {
+    let Some(error) = pretrained::missing(app.world()) else {
+        return Ok(());
+    };
+    let help = Some(WHERE_FILES_ARE.to_owned());
+    Err(scene
+        .problem("Pretrained.path", with_causes(&error), help)
+        .into())
 }
 
 /// From what an algorithm learns.
@@ -123,6 +156,9 @@ pub fn environments_of(scene: &Scene) -> impl Iterator<Item = (&'static str, &st
     let learned_in = scene.settings::<Environments>();
     let learned_in = learned_in.map(|settings| ("Environments.env", &*settings.env));
     let played_in = scene.settings::<Evaluation>();
-    let played_in = played_in.map(|settings| ("Evaluation.env", &*settings.env));
+    let played_in = played_in.into_iter().flat_map(|settings| {
+        let also = settings.also.iter().map(|env| ("Evaluation.also", &**env));
+        std::iter::once(("Evaluation.env", &*settings.env)).chain(also)
+    });
     learned_in.into_iter().chain(played_in)
 }

@@ -15,15 +15,18 @@ use crate::checkpoint::write_whole;
 use crate::evaluate::{Evaluation, reference_scores};
 use crate::report::curves::{Curve, Picture, Reference};
 use crate::report::json_lines;
-use crate::report::page::{Experiment, Run, Video, VideoContent, group, is_page, labels, page};
+use crate::report::page::{
+    Experiment, FreshScore, Run, Video, VideoContent, group, is_page, labels, page,
+};
 use crate::scene::{Scene, foreign_metric, suggestion};
 use crate::schedule::{DrawnSchedule, drawn_schedules};
+use crate::terminal::heed;
 
 /// Bytes of a video that is put into the page; a larger one is linked.
 const EMBEDDED: u64 = 4 << 20;
 
 /// Bytes by which a file's kind is known.
-const BEGINNING: u64 = 1024;
+const BEGINNING: u64 = 4096;
 
 /// Make an HTML page about runs: learning curves, scenes and what differs in them, schedules, videos.
 ///
@@ -87,7 +90,7 @@ impl Report {
                 )),
             }
         })?;
-        print(&out.display().to_string());
+        print(&out.display().to_string())?;
         Ok(AppExit::Success)
     }
 
@@ -272,7 +275,14 @@ fn read(folder: &Path, out: &Path) -> Result<Run, CliError> {
         rows,
         scene,
         videos: videos(folder, out)?,
+        fresh: fresh_score(folder),
     })
+}
+
+/// What is there of a finished run's scores. A run that goes on has none yet.
+fn fresh_score(folder: &Path) -> Option<FreshScore> {
+    let text = beginning(&folder.join("scores.json"));
+    FreshScore::read(&String::from_utf8_lossy(&text))
 }
 
 /// The GIFs in a run's folder, by name, for a page at `out`.
@@ -283,6 +293,7 @@ fn videos(folder: &Path, out: &Path) -> Result<Vec<Video>, CliError> {
     let entries = fs::read_dir(folder).map_err(|error| failed(folder, error))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
+        .inspect(|path| heed(&path.to_string_lossy()))
         .filter(|path| {
             path.extension()
                 .is_some_and(|it| it.eq_ignore_ascii_case("gif"))

@@ -8,11 +8,12 @@ use clap::Subcommand;
 use super::building::{For, Program, folders_of, whole_registry};
 use super::error::CliError;
 use super::{print, ready, template};
+use crate::terminal::message;
 
 /// Check scenes, or print templates for them.
 #[derive(Subcommand)]
 pub enum SceneCommand {
-    /// Report every mistake of the given scenes, with its place, and data that are not there; nothing is run
+    /// Report every mistake of the given scenes, with its place, and data that are not there; nothing is run, no Python is started
     Check {
         /// The scenes' RON files
         #[arg(required = true)]
@@ -54,13 +55,14 @@ impl SceneCommand {
                     let checked = program.read_scene(path, &[]).and_then(|scene| {
                         let folders = folders_of(path);
                         let app = program.app(&scene, scene.seed, folders, For::Looking)?;
-                        ready::check(&app, &scene)
+                        ready::check(&app, &scene)?;
+                        Ok(ready::not_looked_at(&scene))
                     });
                     match checked {
-                        Ok(_) => print(&format!("{}: good", path.display())),
+                        Ok(unknown) => print(&format!("{}: good{unknown}", path.display()))?,
                         Err(error) => {
                             wrong += 1;
-                            eprintln!("{error}");
+                            message(&error.to_string());
                         }
                     }
                 }
@@ -74,12 +76,12 @@ impl SceneCommand {
                     (None, None) => entry.scene_template(),
                     _ => template::whole(program, entry, dataset, env)?,
                 };
-                print(scene.trim_end());
+                print(scene.trim_end())?;
                 Ok(AppExit::Success)
             }
             SceneCommand::Templates { folder } => {
                 for file in template::write_all(program, folder)? {
-                    print(&file);
+                    print(&file)?;
                 }
                 Ok(AppExit::Success)
             }
@@ -87,9 +89,9 @@ impl SceneCommand {
                 let app = program.bare_app();
                 let entry = whole_registry(&app)?.entry(name).map_err(CliError::input)?;
                 if *json {
-                    print(&format!("{:#}", entry.json_schema()));
+                    print(&format!("{:#}", entry.json_schema()))?;
                 } else {
-                    print(&entry.schema_text());
+                    print(&entry.schema_text())?;
                 }
                 Ok(AppExit::Success)
             }

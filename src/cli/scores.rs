@@ -77,6 +77,7 @@ fn object(played: &Played) -> Value {
         "step": played.step,
         "return": played.episodes.mean_return(),
         "standard_error": played.episodes.standard_error(),
+        "success_rate": played.episodes.success_rate(),
         "episodes": played.episodes.0.len(),
         "seed": played.seed,
     })
@@ -88,13 +89,14 @@ pub fn counted(episodes: usize, which: &str) -> String {
     format!("{episodes} {which}episode{s}")
 }
 
-/// `-160.2 ± 3.1`; the mean alone of one episode.
+/// `-160.2 ± 3.1`; the mean alone of one episode. Where it is known who succeeded, how many did.
 fn with_error(played: &Played) -> String {
     let mean = played.episodes.mean_return().unwrap_or(f64::NAN);
-    match played.episodes.standard_error() {
-        Some(error) => format!("{mean:.1} ± {error:.1}"),
-        None => format!("{mean:.1}"),
-    }
+    let error = played.episodes.standard_error();
+    let error = error.map_or(String::new(), |error| format!(" ± {error:.1}"));
+    let rate = played.episodes.success_rate();
+    let rate = rate.map_or(String::new(), |rate| format!(" (success rate {rate:.2})"));
+    format!("{mean:.1}{error}{rate}")
 }
 
 /// The learners of several seeds together: one line for each kind of score that more than one of them has.
@@ -143,6 +145,7 @@ mod tests {
             total_reward: *total_reward,
             length: 1,
             is_cut: false,
+            success: None,
         };
         Played {
             step,

@@ -11,13 +11,14 @@ use clap::Args;
 
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
+use super::modules::Modules;
 use super::playing::{Played, best_on_fresh_episodes, first_seed};
 use super::ready::{
     WHERE_FILES_ARE, check_that_environments_are_there, check_that_evaluation_starts,
     check_that_it_learns, environments_of,
 };
 use super::scores::{Scores, over_seeds};
-use super::{INTERRUPTED, print, words_of};
+use super::{INTERRUPTED, hang_up, print, words_of};
 use crate::app::warn_of_metrics_that_never_came;
 use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
@@ -34,6 +35,7 @@ use crate::report::{
 };
 use crate::scene::{Scene, quoted};
 use crate::schedule::{Clock, EndNow, Outcome, Training, request_stop, with_causes};
+use crate::terminal::message;
 
 /// Train a scene.
 ///
@@ -74,6 +76,8 @@ pub struct Train {
     /// Threads to compute with; all cores if not given. Results do not depend on it, bit for bit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
+    #[command(flatten)]
+    modules: Modules,
 }
 
 /// Makes Ctrl-C finish the step and save. A second signal ends the process at once: the last checkpoint is kept.
@@ -87,9 +91,13 @@ fn stop_on_signals() -> Result<(), CliError> {
                 std::process::exit(i32::from(INTERRUPTED));
             }
             request_stop();
-            eprintln!("stopping: the run is saved after this step; once more ends it at once");
+            message("stopping: the run is saved after this step; once more ends it at once");
         };
+        let outlives_its_terminal = hang_up::is_ignored();
         ctrlc::set_handler(handler).map_err(CliError::failed)?;
+        if outlives_its_terminal {
+            hang_up::ignore();
+        }
         *set = true;
     }
     Ok(())
@@ -107,7 +115,9 @@ struct Ended {
 impl Train {
     /// Trains.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        let program = &program.allowing(self.modules.with_env(None));
         let scene = self.read_scene(program)?;
+        program.check_modules(&scene)?;
         let folder = match (&self.run, &self.name) {
             _ if self.debug => temporary_folder()?,
             (Some(folder), _) => folder.clone(),
@@ -124,7 +134,7 @@ impl Train {
         } else {
             self.train_seeds(program, &scene, &folder, &console, threads)?
         };
-        Ok(self.conclude(&ended))
+        self.conclude(&ended)
     }
 
     /// The scene with what the command line changes in it.
@@ -334,29 +344,26 @@ impl Train {
     }
 
     /// Says how it went: the scores on standard output, the rest on standard error.
-    fn conclude(&self, ended: &[Ended]) -> AppExit {
+    fn conclude(&self, ended: &[Ended]) -> Result<AppExit, CliError> {
         let interrupted = ended.iter().any(|run| run.outcome == Outcome::Interrupted);
         for run in ended {
             if let Some(line) = run.scores.line() {
-                print(&format!("{}: {line}", run.folder.display()));
+                print(&format!("{}: {line}", run.folder.display()))?;
             }
         }
         let scores: Vec<&Scores> = ended.iter().map(|run| &run.scores).collect();
         for line in over_seeds(&scores) {
-            print(&line);
+            print(&line)?;
         }
         if interrupted {
             let is_saved = ended.iter().all(|run| run.is_saved);
-            eprintln!(
-                "{}",
-                match is_saved {
-                    true => "interrupted; go on with the same command and `--resume auto`",
-                    false => "interrupted; to be able to go on, a scene needs `Checkpoints`",
-                }
-            );
-            return AppExit::from_code(INTERRUPTED);
+            message(match is_saved {
+                true => "interrupted; go on with the same command and `--resume auto`",
+                false => "interrupted; to be able to go on, a scene needs `Checkpoints`",
+            });
+            return Ok(AppExit::from_code(INTERRUPTED));
         }
-        AppExit::Success
+        Ok(AppExit::Success)
     }
 }
 

@@ -9,15 +9,15 @@ use bevy_reflect::Reflect;
 use super::dynamics::{Equations, EquationsExt};
 use super::plugin::{Autoreset, OwnEnvironments};
 use super::{CollectError, any_environment, gymnasium_environments, workers};
-use crate::data::EpisodeGoal;
+use crate::data::{EpisodeGoal, Spaces};
 use crate::env::gymnasium::{self, BridgeError, Worker, WorkerSettings, WorkerSpaces};
-use crate::env::registry;
+use crate::env::registry::{self, Engine};
 use crate::env::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum, Space};
 use crate::evaluate::{MadeWith, TrainingSeeds, check_keywords};
 use crate::learner::Seed;
 use crate::memory::{self, TooLarge};
 use crate::nn::threads;
-use crate::scene::{Bounds, FieldProblems, Keywords, Settings};
+use crate::scene::{Bounds, FieldProblems, ForeignCode, Keywords, Settings};
 use crate::schedule::{InputError, ScheduleError, ScheduleErrors};
 
 /// Environments to learn in, one entity each; a policy acts in all of them at once.
@@ -108,7 +108,21 @@ impl Settings for Environments {
                 "the first number of a range must be below the second, as in [(-1.0, 1.0)]",
             );
         }
+        if self.goal == Some(EpisodeGoal::HeldOut) {
+            problems.refuse(
+                "goal",
+                "HeldOut is for `Evaluation`: what is held out is not trained on; give Fixed([..]) or Part(\"desired_goal\")",
+            );
+        }
         check_keywords(&self.env, &self.kwargs, problems);
+    }
+
+    fn imports(&self) -> Vec<(&'static str, String)> {
+        let module = gymnasium::module_of(&self.env);
+        module
+            .map(|it| ("env", it.to_owned()))
+            .into_iter()
+            .collect()
     }
 }
 
@@ -121,7 +135,9 @@ impl Plugin for Environments {
             kwargs: self.kwargs.clone(),
         });
         if let Some(name) = gymnasium::name_of(&self.env) {
-            if let Err(error) = self.build_bridged(app, name) {
+            if ForeignCode::is_untouched(app.world()) {
+                self.build_unasked(app);
+            } else if let Err(error) = self.build_bridged(app, name) {
                 refuse(app, error.to_string());
             }
             return;
@@ -157,7 +173,10 @@ impl Plugin for Environments {
         match BUILT_IN.iter().find(|(name, _)| *name == self.env) {
             Some((_, spawn)) => spawn(app, self.num_envs, seed),
             None => {
-                let made = (0..self.num_envs).map(|_| registry::make(&self.env));
+                let is_left_alone =
+                    known.engine == Engine::Mujoco && ForeignCode::is_untouched(app.world());
+                let count = if is_left_alone { 0 } else { self.num_envs };
+                let made = (0..count).map(|_| registry::make(&self.env));
                 let environments = match made.collect::<Result<Vec<_>, _>>() {
                     Ok(environments) => environments,
                     Err(error) => {
@@ -193,6 +212,25 @@ impl Environments {
         let what = format!("the rows of {} environments", self.num_envs);
         let needed = row.saturating_mul(self.num_envs as u64);
         memory::check(&what, needed, "lower `Environments.num_envs`")
+    }
+
+    /// The steps of environments of Python's Gymnasium, which is not asked for them: what they show and take stays unknown.
+    fn build_unasked(&self, app: &mut App) {
+        let known = app.world_mut().remove_resource::<Spaces>();
+        app.insert_resource(self.clone())
+            .add_plugins(OwnEnvironments {
+                name: self.env.clone(),
+                num_envs: self.num_envs,
+                autoreset: self.autoreset,
+                rescale_actions: self.rescale_actions,
+                clip_actions: self.clip_actions,
+                ..OwnEnvironments::default()
+            });
+        app.world_mut().remove_resource::<Spaces>();
+        if let Some(known) = known {
+            app.insert_resource(known);
+        }
+        gymnasium_environments::add_steps(app);
     }
 
     /// Environments of Python's Gymnasium, which cuts its episodes itself.

@@ -13,9 +13,10 @@ use super::plugin::{AppEnvironmentExt, EnvironmentSystems};
 use super::{CollectError, SmallVector};
 use crate::checkpoint::{RestoreSystems, ResumeFrom};
 use crate::env::EnvironmentError;
-use crate::env::gymnasium::{Answer, BridgeError, Worker};
+use crate::env::gymnasium::{Answer, BridgeError, Worker, closing_time};
 use crate::evaluate::{Evaluation, TrainingSeeds};
 use crate::schedule::{Clock, FailSaved, Failure, RunError, stop_requested, with_causes};
+use crate::terminal::message;
 
 /// The processes, each with the rows from its first one on.
 #[derive(Resource)]
@@ -26,6 +27,15 @@ struct Workers {
     /// Whether the run goes on from a checkpoint.
     resumes: bool,
     name: String,
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        let until = closing_time();
+        self.all
+            .iter_mut()
+            .for_each(|(_, worker)| worker.leave(until));
+    }
 }
 
 /// What came of a step or a reset, a row an environment.
@@ -63,18 +73,23 @@ pub(super) fn spawn(app: &mut App, workers: Vec<Worker>, seed: u64) {
             .collect(),
         resumes: false,
         name,
-    })
-    .init_resource::<FailSaved>()
-    .steps_environments(step, restart)
-    .add_systems(
-        PostStartup,
-        (
-            see_whether_it_resumes.before(RestoreSystems),
-            begin_anew
-                .after(RestoreSystems)
-                .before(EnvironmentSystems::Gather),
-        ),
-    );
+    });
+    add_steps(app);
+}
+
+/// Their step and their restart.
+pub(super) fn add_steps(app: &mut App) {
+    app.init_resource::<FailSaved>()
+        .steps_environments(step, restart)
+        .add_systems(
+            PostStartup,
+            (
+                see_whether_it_resumes.before(RestoreSystems),
+                begin_anew
+                    .after(RestoreSystems)
+                    .before(EnvironmentSystems::Gather),
+            ),
+        );
 }
 
 /// Environments in Python draw from these seeds at their next reset: `seed`, `seed + 1` and so on.
@@ -255,7 +270,7 @@ fn restart(
         scratch.asked[agent.row] = restart.0;
     }
     if let Err(error) = workers.reset(&mut scratch) {
-        if clock.step == 0 {
+        if clock.step == 0 && !stop_requested() {
             // There is nothing to save.
             return Err(RunError::new(EnvironmentError::from(error)).into());
         }
@@ -290,10 +305,10 @@ fn begin_anew(
         return;
     }
     if clock.step < clock.steps {
-        eprintln!(
+        message(&format!(
             "warning: {}: what Python holds is not in the checkpoint, so the environments begin new episodes; the run will differ from one that was not cut",
             workers.name
-        );
+        ));
     }
     // Beyond all that a run counts from its seed on, and apart from what it is evaluated on.
     let mut first = seed.0.wrapping_add((clock.step + 1) << 32);

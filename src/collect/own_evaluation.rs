@@ -245,6 +245,7 @@ fn play(
                     total_reward: episode.total_reward,
                     length: episode.length,
                     is_cut: false,
+                    success: None,
                 });
             }
         }
@@ -259,6 +260,7 @@ fn play(
                 total_reward: statistics.total_reward,
                 length: count.0,
                 is_cut: true,
+                success: None,
             });
         }
     }

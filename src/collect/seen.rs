@@ -4,7 +4,7 @@ use bevy_ecs::prelude::*;
 
 use super::Observations;
 use crate::data::pipeline::View;
-use crate::data::{EpisodeGoal, Goals, Preprocessing, Seen, Spaces, StepResults};
+use crate::data::{EpisodeGoal, Goals, HeldOutGoals, Preprocessing, Seen, Spaces, StepResults};
 use crate::env::Space;
 use crate::observation::ObservationParts;
 use crate::schedule::InputError;
@@ -33,7 +33,7 @@ pub(super) fn look_on(
     spaces: Res<Spaces>,
     observations: Res<Observations>,
     asked: Res<Asked>,
-    goals: Option<Res<Goals>>,
+    (goals, held_out): (Option<Res<Goals>>, Option<Res<HeldOutGoals>>),
     mut preprocessing: ResMut<Preprocessing>,
     mut commands: Commands,
 ) -> Result<(), BevyError> {
@@ -56,6 +56,7 @@ pub(super) fn look_on(
     let view = View::of(
         parts,
         asked.goal.as_ref(),
+        held_out.as_deref(),
         goals.is_some(),
         environment,
         space,
@@ -104,7 +105,7 @@ mod tests {
             goal: None,
         };
         let parts = asked.parts(&space).unwrap();
-        View::of(&parts, Some(&goal), true, "Walk", &space).unwrap()
+        View::of(&parts, Some(&goal), None, true, "Walk", &space).unwrap()
     }
 
     /// One environment that shows a number and a desired goal; where it ends, the next episode begins with 10 and the goal 9.

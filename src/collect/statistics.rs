@@ -2,7 +2,7 @@
 //!
 //! Both move only in [`Collect`](crate::schedule::Collect), so evaluation finds them frozen, and both are saved with the run.
 
-use bevy_app::{App, Plugin};
+use bevy_app::{App, Plugin, Startup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
@@ -12,9 +12,9 @@ use super::plugin::EnvironmentSystems;
 use super::systems::{gather_observations, keep_steps};
 use super::{Observations, RowsThere, StepResults};
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
-use crate::data::{Column, Normalizer, Preprocessing};
+use crate::data::{Column, GivenPreprocessing, Normalizer, Preprocessing};
 use crate::scene::{Bounds, Settings};
-use crate::schedule::Collect;
+use crate::schedule::{Collect, InputError};
 
 /// A mean and a variance that are updated batch by batch (Chan, Golub & LeVeque 1979), as Gymnasium's `RunningMeanStd`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,7 +84,19 @@ impl Plugin for NormalizeObservations {
             .run_if(is_training);
         app.insert_resource(ObservationMoments(RunningMoments::new(0)))
             .persist::<ObservationMoments>()
+            .add_systems(Startup, keep_what_is_given)
             .add_systems(Collect, measure);
+    }
+}
+
+/// Networks that learned before see observations as they did then.
+fn keep_what_is_given(given: Option<Res<GivenPreprocessing>>) -> Result<(), BevyError> {
+    match given {
+        None => Ok(()),
+        Some(_) => Err(InputError::new(
+            "`NormalizeObservations` moves how observations are scaled, and the networks of `Pretrained` know them as they were: take one of the two out of the plugins",
+        )
+        .into()),
     }
 }
 

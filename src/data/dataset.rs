@@ -26,6 +26,7 @@ use crate::observation::{EncoderInput, ObservationParts};
 use crate::random::Seed;
 use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::InputError;
+use crate::terminal::message;
 
 /// Loads a dataset of demonstrations into memory: HDF5 in the layout of D4RL, Minari, robomimic or d3rlpy.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -277,6 +278,22 @@ impl Persist for Preprocessing {
     }
 }
 
+/// How observations and actions are scaled, where that is decided before the data are looked at: by networks that learned before.
+/// `None` until it is known.
+#[derive(Resource, Clone, Debug, Default)]
+pub(crate) struct GivenPreprocessing(pub Option<Preprocessing>);
+
+impl Preprocessing {
+    /// The scaling of one observation, without the frames and the goal beside it.
+    fn of_one_observation(&self) -> Normalizer {
+        let width = self.parts.width();
+        Normalizer {
+            mean: self.observation.mean[..width].to_vec(),
+            std: self.observation.std[..width].to_vec(),
+        }
+    }
+}
+
 /// Why a dataset cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -307,6 +324,20 @@ pub enum DatasetError {
         environment: String,
         /// What the environment's are.
         expected: String,
+    },
+    /// Data that the networks of another run cannot see.
+    #[error(
+        "{file}: {what} have {found} elements, and those that the networks of `Pretrained` learned from have {expected}; train on data of their task"
+    )]
+    OtherNetworks {
+        /// The file.
+        file: String,
+        /// Observations or actions.
+        what: &'static str,
+        /// The width in the file.
+        found: usize,
+        /// The width that the networks know.
+        expected: usize,
     },
     /// Columns that the algorithm learns from and the file does not have.
     #[error("{file}: {lacking}")]
@@ -374,6 +405,7 @@ impl DatasetError {
             DatasetError::Load(LoadError::NoStepLimit { .. }) => "Dataset.max_episode_steps",
             DatasetError::Load(_)
             | DatasetError::Lacking { .. }
+            | DatasetError::OtherNetworks { .. }
             | DatasetError::Scale { .. }
             | DatasetError::OtherActions { .. }
             | DatasetError::OtherParts { .. }
@@ -397,9 +429,10 @@ pub(crate) fn load_dataset(
     (learns_from, algorithm): (Option<Res<LearnsFrom>>, Option<Res<AlgorithmName>>),
     goals: Option<Res<Goals>>,
     online: Option<Res<StepResults>>,
-    acting: Option<Res<Preprocessing>>,
+    (acting, given): (Option<Res<Preprocessing>>, Option<Res<GivenPreprocessing>>),
     mut commands: Commands,
 ) -> Result<(), BevyError> {
+    let given = given.and_then(|given| given.0.clone());
     if let (Some(_), Some(acting)) = (online, acting)
         && acting.frames != dataset.frame_stack
     {
@@ -415,7 +448,8 @@ pub(crate) fn load_dataset(
         |folders| folders.find(&dataset.path),
     );
     let needs = Needs::of(learns_from.as_deref(), algorithm.as_deref());
-    let loaded = shared(&dataset, &file, spaces.as_deref(), &needs).map_err(InputError::new)?;
+    let loaded = shared(&dataset, &file, spaces.as_deref(), &needs, given.as_ref())
+        .map_err(InputError::new)?;
     let mut preprocessing = loaded.preprocessing.clone();
     // What networks see is the frames and the goal, one after the other.
     let frames = dataset.frame_stack.max(1);
@@ -439,12 +473,16 @@ pub(crate) fn load_dataset(
 }
 
 /// A dataset that was loaded ahead. While it is held, the run that asks for the same takes it instead of loading again.
-pub struct SharedDataset(Arc<Loaded>);
+pub struct SharedDataset {
+    file: PathBuf,
+    /// `None` where how it is scaled is known only when the run starts.
+    _loaded: Option<Arc<Loaded>>,
+}
 
 impl SharedDataset {
     /// The file that was read.
     pub fn file(&self) -> &Path {
-        &self.0.data.file
+        &self.file
     }
 }
 
@@ -456,10 +494,22 @@ pub fn preload(world: &World) -> Result<Option<SharedDataset>, DatasetError> {
     let Some(dataset) = world.get_resource::<Dataset>() else {
         return Ok(None);
     };
+    if let Some(missing) = missing_file(world) {
+        return Err(missing);
+    }
     let file = file_of(dataset, world);
+    if world.contains_resource::<GivenPreprocessing>() {
+        return Ok(Some(SharedDataset {
+            file,
+            _loaded: None,
+        }));
+    }
     let needs = Needs::of(world.get_resource(), world.get_resource());
-    let loaded = shared(dataset, &file, world.get_resource::<Spaces>(), &needs)?;
-    Ok(Some(SharedDataset(loaded)))
+    let loaded = shared(dataset, &file, world.get_resource::<Spaces>(), &needs, None)?;
+    Ok(Some(SharedDataset {
+        file: loaded.data.file.clone(),
+        _loaded: Some(loaded),
+    }))
 }
 
 /// That the file of an app's [`Dataset`] is not there, if it names one that is not.
@@ -493,17 +543,21 @@ fn shared(
     file: &Path,
     spaces: Option<&Spaces>,
     needs: &Needs,
+    given: Option<&Preprocessing>,
 ) -> Result<Arc<Loaded>, DatasetError> {
     static LOADED: LazyLock<Mutex<HashMap<Key, Weak<Loaded>>>> = LazyLock::new(Mutex::default);
     // The lock is held while loading, so that learners that start together load once.
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    let key = format!("{file:?} {dataset:?} {spaces:?} {:?}", modified(file));
+    let key = format!(
+        "{file:?} {dataset:?} {spaces:?} {given:?} {:?}",
+        modified(file)
+    );
     if let Some(there) = loaded.get(&key).and_then(Weak::upgrade) {
         let recorded = there.data.recorded();
         has_what_is_needed(needs, file, there.layout, recorded, dataset.dones)?;
         return Ok(there);
     }
-    let fresh = Arc::new(prepare(dataset, file, spaces, needs)?);
+    let fresh = Arc::new(prepare(dataset, file, spaces, needs, given)?);
     loaded.retain(|_, weak| weak.strong_count() > 0);
     loaded.insert(key, Arc::downgrade(&fresh));
     Ok(fresh)
@@ -537,6 +591,7 @@ fn prepare(
     file: &Path,
     spaces: Option<&Spaces>,
     needs: &Needs,
+    given: Option<&Preprocessing>,
 ) -> Result<Loaded, DatasetError> {
     let name = file.display().to_string();
     let scale_error = |error| DatasetError::Scale {
@@ -545,6 +600,9 @@ fn prepare(
     };
     let scale_of = |actions: &Column, discrete_actions: Option<usize>| {
         of_the_same_kind(&name, discrete_actions, spaces)?;
+        if let Some(given) = given {
+            return Ok(given.action.clone());
+        }
         action_scale(dataset, spaces, actions, discrete_actions).map_err(scale_error)
     };
     let dataset_file = DatasetFile::open(file, &dataset.reading())?;
@@ -552,6 +610,9 @@ fn prepare(
     has_what_is_needed(needs, file, layout, recorded, dataset.dones)?;
     let parts = dataset_file.parts();
     of_the_same_task(&name, &parts, dataset_file.widths()[1], spaces)?;
+    if let Some(given) = given {
+        of_the_same_networks(&name, dataset_file.widths(), given)?;
+    }
     // The same split whatever the run's seed: seeds of one scene are compared on the same held-out episodes.
     let split = match dataset_file.held_out() {
         Some(held_out) => held_out_by(dataset_file.episodes(), held_out)?,
@@ -570,13 +631,16 @@ fn prepare(
         .memory
         .map(|gigabytes| Bytes((f64::from(gigabytes) * 1e9) as u64));
     if let Some(budget) = budget.filter(|budget| needed > *budget) {
-        eprintln!(
+        message(&format!(
             "{name}: {needed} of transitions are more than the {budget} that they may take: batches are read from the file, \
              ahead of the learner"
-        );
+        ));
         let (mut stored, observation, extremes) =
             Stored::sweep(dataset_file, budget, &split, dataset.normalize)?;
-        let observation = observation.leaving_bytes(&parts);
+        let observation = match given {
+            Some(given) => given.of_one_observation(),
+            None => observation.leaving_bytes(&parts),
+        };
         let discrete_actions = stored.dataset_file().discrete_actions();
         let greatest = extremes.values.iter().copied().fold(0.0, f32::max) as usize;
         let discrete_actions =
@@ -601,7 +665,9 @@ fn prepare(
         });
     }
     let mut transitions = dataset_file.read()?;
-    let observation = if dataset.normalize {
+    let observation = if let Some(given) = given {
+        given.of_one_observation()
+    } else if dataset.normalize {
         Normalizer::fit(&training_rows(transitions.observation(), &split)).leaving_bytes(&parts)
     } else {
         Normalizer::identity(transitions.observation().width)
@@ -618,6 +684,29 @@ fn prepare(
             ..Preprocessing::new(observation, action)
         },
     })
+}
+
+/// Refuses data of another task than the networks that are trained further.
+fn of_the_same_networks(
+    name: &str,
+    [observation, action]: [usize; 2],
+    given: &Preprocessing,
+) -> Result<(), DatasetError> {
+    let expected = [given.parts.width(), given.widths()[1]];
+    for (what, found, expected) in [
+        ("its observations", observation, expected[0]),
+        ("its actions", action, expected[1]),
+    ] {
+        if found != expected {
+            return Err(DatasetError::OtherNetworks {
+                file: name.to_owned(),
+                what,
+                found,
+                expected,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses data of another task than the environment.

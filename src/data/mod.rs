@@ -22,6 +22,7 @@ pub mod check;
 pub mod convert;
 mod dataset;
 pub mod hdf5;
+mod held_out;
 mod learns_from;
 mod loaded;
 mod memory;
@@ -44,12 +45,13 @@ mod transitions;
 mod transitions_error;
 
 pub use action_scale::{ActionScale, ScaleError};
-pub(crate) use dataset::load_dataset;
 pub use dataset::{
     Dataset, DatasetError, DiscreteActionsOnly, Preprocessing, SearchFolders, SharedDataset,
     Spaces, missing_file, preload,
 };
+pub(crate) use dataset::{GivenPreprocessing, load_dataset};
 pub use hdf5::{DatasetFile, DiscreteActions, Dones, Key, Layout, LoadError, Reading, Rule, load};
+pub(crate) use held_out::ValidatedParts;
 pub use learns_from::{AlgorithmName, AppLearnsFromExt, LearnsFrom};
 pub use loaded::{Data, DataRows, ScoredEpisode, StoredRows};
 pub use memory::Bytes;
@@ -59,7 +61,7 @@ pub use normalizer::Normalizer;
 pub use picture::DatasetPicture;
 pub use pipeline::{
     Batch, EpisodeGoal, FoldError, Folded, Folding, FrameStack, Gathered, GoalMode, GoalPlugin,
-    Goals, ViewError, Window, Windows, fold,
+    Goals, HeldOutGoals, ViewError, Window, Windows, fold,
 };
 pub use recorded::Recorded;
 pub use replay::{ExperiencePlugin, Replay, ReplayBuffer, Replayed, RowWeights, WeightError};

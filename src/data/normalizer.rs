@@ -121,6 +121,14 @@ impl Normalizer {
         }
     }
 
+    /// The raw numbers of standardized ones, which are the elements from `start` on.
+    pub(super) fn undo(&self, start: usize, values: &mut [f32]) {
+        let statistics = self.mean[start..].iter().zip(&self.std[start..]);
+        for (value, (mean, std)) in values.iter_mut().zip(statistics) {
+            *value = *value * (std + Self::EPSILON) + mean;
+        }
+    }
+
     /// Standardizes both observation columns.
     ///
     /// # Errors

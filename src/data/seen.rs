@@ -26,7 +26,9 @@ impl Seen {
         let width = frames * view.observed() + view.goal_width();
         let column = Column::zeros(rows, width);
         Seen {
-            sights: vec![Sight::new(frames, view.clone()); rows],
+            sights: (0..rows)
+                .map(|row| Sight::new(frames, view.clone(), row, rows))
+                .collect(),
             view,
             before: column.clone(),
             after: column.clone(),

@@ -88,6 +88,12 @@ pub trait Environment: Send {
     /// [`EnvironmentError::Snapshot`] when it was taken from another environment or was damaged.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvironmentError>;
 
+    /// Whether the task was solved in this episode, as of the last step: `info["success"]` or `info["is_success"]` of Gymnasium. `None`,
+    /// unless said otherwise: the environment does not say.
+    fn is_success(&self) -> Option<bool> {
+        None
+    }
+
     /// What there is to see now, for [videos](crate::evaluate::video) of episodes. `None`, unless said otherwise: it cannot be
     /// drawn, or no episode was started.
     fn drawing(&self) -> Option<Drawing> {

@@ -75,6 +75,7 @@ mod numpy_power;
 mod numpy_random;
 mod pendulum;
 mod pixels;
+mod python;
 pub(crate) mod raster;
 pub mod registry;
 mod simulation;

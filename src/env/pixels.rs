@@ -119,6 +119,10 @@ impl<E: Environment> Environment for Pixels<E> {
         self.inner.restore(snapshot)
     }
 
+    fn is_success(&self) -> Option<bool> {
+        self.inner.is_success()
+    }
+
     fn drawing(&self) -> Option<Drawing> {
         self.inner.drawing()
     }

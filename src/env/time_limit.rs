@@ -89,6 +89,10 @@ impl<E: Environment> Environment for TimeLimit<E> {
         snapshot
     }
 
+    fn is_success(&self) -> Option<bool> {
+        self.inner.is_success()
+    }
+
     fn drawing(&self) -> Option<Drawing> {
         self.inner.drawing()
     }

@@ -1,16 +1,20 @@
 //! Episodes at evaluation.
 
-use bevy_app::{App, Plugin, PreStartup};
+use bevy_app::{App, Plugin, PostStartup, PreStartup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use burn::tensor::{Tensor, TensorData};
 
 use super::{Acting, MadeWith, TrainingSeeds, check_keywords};
-use crate::data::pipeline::{Sight, View};
-use crate::data::{EpisodeGoal, Goals, Preprocessing, ScaleError, Spaces, ViewError, load_dataset};
-use crate::env::gymnasium::BridgeError;
+use crate::checkpoint::{AppPersistExt, RestoreSystems};
+use crate::data::pipeline::{Sight, View, find_held_out_goals};
+use crate::data::{
+    Data, EpisodeGoal, Goals, HeldOutGoals, Preprocessing, ScaleError, Spaces, ViewError,
+    load_dataset,
+};
+use crate::env::gymnasium::{self, BridgeError};
 use crate::env::registry::{self, ReferenceScores};
-use crate::env::{Environment, EnvironmentError};
+use crate::env::{Environment, EnvironmentError, StepResult};
 use crate::learner::{ComputeDevice, Seed};
 use crate::report::Metrics;
 use crate::report::console::Console;
@@ -39,6 +43,15 @@ pub struct Evaluation {
     /// Keyword arguments of `gymnasium.make`, for an `env` of Python's Gymnasium. None: those of `Environments`, where it is the same
     /// environment.
     pub kwargs: Option<Keywords>,
+    /// What counts as success. None: what the environment says, Gymnasium's `info["success"]` or `info["is_success"]`.
+    pub success: Option<Success>,
+    /// Whether an episode ends as soon as it has succeeded.
+    pub end_at_success: bool,
+    /// Steps or epochs before the first evaluation. None: the first comes after `every`.
+    pub warm_start: Option<Period>,
+    /// Other environments of the same observations and actions that are played as well, whose scores have the environment's name in
+    /// them: `evaluate/Hopper-v5/return`.
+    pub also: Vec<String>,
     /// The goal of every episode, for an algorithm whose networks are given goals (`goal_mode`).
     pub goal: Option<EpisodeGoal>,
 }
@@ -54,7 +67,33 @@ impl Default for Evaluation {
             // Longer than the longest episodes of Gymnasium's own tasks, those of Atari's games.
             time_limit: 30_000,
             kwargs: None,
+            success: None,
+            end_at_success: false,
+            warm_start: None,
+            also: Vec::new(),
             goal: None,
+        }
+    }
+}
+
+/// What counts as success, where the environment does not say or something else is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Reflect)]
+pub enum Success {
+    /// The episode's return is at least so much.
+    ReturnAtLeast(f64),
+    /// The task ended the episode, as in `MountainCar-v0`, where reaching the goal does.
+    Terminated,
+    /// The episode came to its time limit, as in `CartPole-v1`, where falling ends it.
+    Truncated,
+}
+
+impl Success {
+    /// Whether an episode has succeeded that has the given return after a step with this result.
+    fn is_met(self, total_reward: f64, result: &StepResult) -> bool {
+        match self {
+            Success::ReturnAtLeast(least) => result.ended() && total_reward >= least,
+            Success::Terminated => result.terminated,
+            Success::Truncated => result.truncated,
         }
     }
 }
@@ -64,9 +103,31 @@ impl Settings for Evaluation {
         if let Err(error) = registry::check_name(&self.env) {
             problems.refuse("env", error.to_string());
         }
+        for (index, name) in self.also.iter().enumerate() {
+            if let Err(error) = registry::check_name(name) {
+                problems.refuse(format!("also[{index}]"), error.to_string());
+            } else if name == &self.env || self.also[..index].contains(name) {
+                problems.refuse(format!("also[{index}]"), "is played already");
+            }
+        }
+        if self.end_at_success && matches!(self.success, Some(Success::ReturnAtLeast(_))) {
+            problems.refuse(
+                "end_at_success",
+                "a return is known when the episode is over: give another `success`, or leave this out",
+            );
+        }
         if let Some(kwargs) = &self.kwargs {
             check_keywords(&self.env, kwargs, problems);
         }
+    }
+
+    fn imports(&self) -> Vec<(&'static str, String)> {
+        let also = self.also.iter().map(|env| ("also", env));
+        let named = std::iter::once(("env", &self.env)).chain(also);
+        let modules = named.filter_map(|(field, env)| Some((field, gymnasium::module_of(env)?)));
+        modules
+            .map(|(field, module)| (field, module.to_owned()))
+            .collect()
     }
 }
 
@@ -75,6 +136,20 @@ impl Evaluation {
     pub fn first_seed(&self, run: Seed, episodes: usize, training: Option<&TrainingSeeds>) -> u64 {
         let wanted = run.0.wrapping_add(self.seed);
         training.map_or(wanted, |it| it.apart_from(wanted, episodes as u64))
+    }
+
+    /// So many episodes in an environment, its own or another one, from a seed on.
+    pub fn games(&self, world: &World, env: &str, episodes: usize, first_seed: u64) -> Games {
+        let kwargs = self.kwargs.as_ref().filter(|_| env == self.env);
+        Games {
+            env: env.to_owned(),
+            kwargs: MadeWith::keywords(world, env, kwargs),
+            episodes,
+            first_seed,
+            time_limit: self.time_limit,
+            success: self.success,
+            end_at_success: self.end_at_success,
+        }
     }
 }
 
@@ -89,6 +164,11 @@ impl Plugin for Evaluation {
                 observation: known.observation_space,
                 action: known.action_space,
             });
+        }
+        if self.goal == Some(EpisodeGoal::HeldOut) {
+            app.init_resource::<HeldOutGoals>()
+                .persist::<HeldOutGoals>()
+                .add_systems(PostStartup, find_held_out_goals.before(RestoreSystems));
         }
         app.insert_resource(self.clone())
             .init_resource::<Episodes>()
@@ -111,12 +191,13 @@ impl Plugin for Evaluation {
 /// What the names of an evaluation's metrics begin with.
 const EVALUATE: &str = "evaluate/";
 
-/// The metrics of an evaluation; the last in environments whose reference scores are known.
-pub const EVALUATION_METRICS: [&str; 5] = [
+/// The metrics of an evaluation; the last but one where success is known, and the last in environments whose reference scores are.
+pub const EVALUATION_METRICS: [&str; 6] = [
     "evaluate/return",
     "evaluate/return_std",
     "evaluate/return_standard_error",
     "evaluate/length",
+    "evaluate/success_rate",
     "evaluate/normalized_score",
 ];
 
@@ -129,6 +210,8 @@ pub struct Score {
     pub length: u64,
     /// Whether it was cut after [`Games::time_limit`] steps, and would have gone on.
     pub is_cut: bool,
+    /// Whether it succeeded, in any of its steps; `None` where nobody says.
+    pub success: Option<bool>,
 }
 
 /// What is played: episodes in new environments of a name.
@@ -144,6 +227,10 @@ pub struct Games {
     pub first_seed: u64,
     /// Steps after which an episode is cut.
     pub time_limit: u64,
+    /// What counts as success; `None`: what the environment says.
+    pub success: Option<Success>,
+    /// Whether an episode ends as soon as it has succeeded.
+    pub end_at_success: bool,
 }
 
 impl Games {
@@ -155,6 +242,8 @@ impl Games {
             episodes,
             first_seed,
             time_limit: Evaluation::default().time_limit,
+            success: None,
+            end_at_success: false,
         }
     }
 
@@ -191,12 +280,28 @@ impl Episodes {
         Some((squares.sum::<f64>() / self.0.len() as f64).sqrt())
     }
 
+    /// The share of the episodes that succeeded; `None` where of none is known whether it did.
+    ///
+    /// ```
+    /// use yarak::evaluate::{Episodes, Score};
+    ///
+    /// let score = |success| Score { total_reward: 0.0, length: 1, is_cut: false, success };
+    /// let episodes = Episodes(vec![score(Some(true)), score(Some(false)), score(Some(true)), score(Some(true))]);
+    /// assert_eq!(episodes.success_rate(), Some(0.75));
+    /// assert_eq!(Episodes(vec![score(None)]).success_rate(), None);
+    /// ```
+    pub fn success_rate(&self) -> Option<f64> {
+        let known: Vec<bool> = self.0.iter().filter_map(|score| score.success).collect();
+        let succeeded = known.iter().filter(|success| **success).count();
+        (!known.is_empty()).then(|| succeeded as f64 / self.0.len() as f64)
+    }
+
     /// The standard error of the mean return; `None` with fewer than two episodes, which say nothing of it.
     ///
     /// ```
     /// use yarak::evaluate::{Episodes, Score};
     ///
-    /// let score = |total_reward| Score { total_reward, length: 1, is_cut: false };
+    /// let score = |total_reward| Score { total_reward, length: 1, is_cut: false, success: None };
     /// let episodes = Episodes(vec![score(1.0), score(2.0), score(3.0), score(4.0)]);
     /// // The sample deviation is sqrt(5/3), of four episodes:
     /// assert!((episodes.standard_error().unwrap() - (5.0_f64 / 3.0 / 4.0).sqrt()).abs() < 1e-15);
@@ -261,16 +366,26 @@ pub(crate) fn check_acting(acting: Option<Res<Acting>>) -> Result<(), BevyError>
 /// A policy that needs a goal is given one, or the run ends before its first step.
 fn check_goal(
     evaluation: Res<Evaluation>,
-    goals: Option<Res<Goals>>,
+    (goals, held_out): (Option<Res<Goals>>, Option<Res<HeldOutGoals>>),
+    data: Option<Res<Data>>,
     preprocessing: Option<Res<Preprocessing>>,
 ) -> Result<(), BevyError> {
     let (goal, asked) = (evaluation.goal.as_ref(), goals.is_some());
+    let held_out = held_out.as_deref();
+    // Those of the data are found once they are loaded and cut.
+    let later = data.is_some_and(|data| !data.split.held_out.is_empty());
+    if matches!(
+        (goal, asked, later),
+        (Some(EpisodeGoal::HeldOut), true, true)
+    ) {
+        return Ok(());
+    }
     let known = registry::specification(&evaluation.env);
     let environment = evaluation.env.clone();
     match (known, preprocessing) {
         (Ok(known), Some(preprocessing)) if goal.is_some() && asked => {
             let (parts, space) = (&preprocessing.parts, &known.observation_space);
-            View::of(parts, goal, asked, &environment, space).map_err(InputError::new)?;
+            View::of(parts, goal, held_out, asked, &environment, space).map_err(InputError::new)?;
         }
         _ if asked && goal.is_none() => {
             return Err(InputError::new(ViewError::Missing { environment }).into());
@@ -302,18 +417,40 @@ fn report_seeds(
     }
 }
 
+/// Whether no evaluation is wanted yet; the last one always is.
+fn is_warming_up(settings: &Evaluation, clock: &Clock) -> bool {
+    let begins = match settings.warm_start {
+        None => return false,
+        Some(Period::Steps(steps)) => clock.step >= steps,
+        Some(Period::Epochs(epochs)) => {
+            clock.gradient_steps >= epochs.saturating_mul(clock.steps_per_epoch)
+        }
+    };
+    !begins && clock.step < clock.steps
+}
+
 fn play_episodes(world: &mut World) -> Result<(), BevyError> {
     let settings = world.resource::<Evaluation>().clone();
+    if is_warming_up(&settings, world.resource::<Clock>()) {
+        world.resource_mut::<Episodes>().0.clear();
+        return Ok(());
+    }
     let seed = *world.resource::<Seed>();
     let training = world.get_resource::<TrainingSeeds>();
-    let games = Games {
-        kwargs: MadeWith::keywords(world, &settings.env, settings.kwargs.as_ref()),
-        first_seed: settings.first_seed(seed, settings.episodes, training),
-        episodes: settings.episodes,
-        time_limit: settings.time_limit,
-        env: settings.env,
-    };
-    let scores = match play(world, &games) {
+    let (episodes, first) = (
+        settings.episodes,
+        settings.first_seed(seed, settings.episodes, training),
+    );
+    let games = settings.games(world, &settings.env, episodes, first);
+    let mut others = Vec::new();
+    let played = play(world, &games).and_then(|scores| {
+        for env in &settings.also {
+            let games = settings.games(world, env, episodes, first);
+            others.push((env.clone(), Episodes(play(world, &games)?)));
+        }
+        Ok(scores)
+    });
+    let scores = match played {
         // The facilitator saves the run, which plays them when it goes on.
         Err(
             EvaluationError::Stopped
@@ -348,6 +485,15 @@ fn play_episodes(world: &mut World) -> Result<(), BevyError> {
         console.message(&warning);
     }
     world.resource_mut::<Episodes>().0 = scores;
+    let mut metrics = world.resource_mut::<Metrics>();
+    for (env, episodes) in others {
+        record(
+            &format!("{EVALUATE}{env}/"),
+            Some(&env),
+            &episodes,
+            &mut metrics,
+        );
+    }
     Ok(())
 }
 
@@ -375,6 +521,8 @@ pub fn watch(
         episodes,
         first_seed,
         time_limit,
+        success,
+        end_at_success,
     } = games;
     let (episodes, first_seed) = (*episodes, *first_seed);
     let acting = *world
@@ -385,6 +533,7 @@ pub fn watch(
         .ok_or(EvaluationError::NoPreprocessing)?;
     let evaluation = world.get_resource::<Evaluation>();
     let goal = evaluation.and_then(|evaluation| evaluation.goal.as_ref());
+    let held_out = world.get_resource::<HeldOutGoals>();
     let has_goals = world.contains_resource::<Goals>();
     let device = world.resource::<ComputeDevice>().plain();
     let scale_error = |error| EvaluationError::Scale {
@@ -408,7 +557,7 @@ pub fn watch(
             });
         }
         let (parts, space) = (&preprocessing.parts, made.observation_space());
-        let view = View::of(parts, goal, has_goals, environment, space)?;
+        let view = View::of(parts, goal, held_out, has_goals, environment, space)?;
         let mut observation = vec![0.0; made.observation_space().size()];
         if stop_requested() {
             return Err(EvaluationError::Stopped);
@@ -418,7 +567,7 @@ pub fn watch(
             &mut observation,
         )?;
         look(index, &*made);
-        let mut sight = Sight::new(frames, view);
+        let mut sight = Sight::new(frames, view, index, episodes);
         sight.begin(&observation);
         sights.push(sight);
         environments.push(made);
@@ -429,6 +578,7 @@ pub fn watch(
             total_reward: 0.0,
             length: 0,
             is_cut: false,
+            success: None,
         };
         episodes
     ];
@@ -465,11 +615,19 @@ pub fn watch(
             environments[index].action_space().clip(action);
             let outcome = environments[index].step(action, &mut observations[index])?;
             sights[index].push(&observations[index]);
-            scores[index].total_reward += outcome.reward;
-            scores[index].length += 1;
+            let score = &mut scores[index];
+            score.total_reward += outcome.reward;
+            score.length += 1;
             look(index, &*environments[index]);
-            scores[index].is_cut = !outcome.ended() && scores[index].length >= *time_limit;
-            playing[index] = !outcome.ended() && !scores[index].is_cut;
+            let is_met = |rule: &Success| rule.is_met(score.total_reward, &outcome);
+            let succeeds = success.as_ref().map(is_met);
+            let succeeds = succeeds.or_else(|| environments[index].is_success());
+            if score.success != Some(true) {
+                score.success = succeeds.or(score.success);
+            }
+            let is_over = outcome.ended() || (*end_at_success && score.success == Some(true));
+            score.is_cut = !is_over && score.length >= *time_limit;
+            playing[index] = !is_over && !score.is_cut;
         }
     }
     Ok(scores)
@@ -480,25 +638,33 @@ fn record_scores(
     episodes: Res<Episodes>,
     mut metrics: ResMut<Metrics>,
 ) {
-    record_returns(&episodes, &mut metrics);
-    let reference = reference_scores(&evaluation.env);
-    if let (Some(reference), Some(mean)) = (reference, episodes.mean_return()) {
-        metrics.record_number("evaluate/normalized_score", reference.normalized(mean));
-    }
+    record(EVALUATE, Some(&evaluation.env), &episodes, &mut metrics);
 }
 
-/// Records what the episodes came to; nothing where there are none.
+/// Records what an evaluation's episodes came to in an environment without a name; nothing where there are none.
 pub(crate) fn record_returns(episodes: &Episodes, metrics: &mut Metrics) {
+    record(EVALUATE, None, episodes, metrics);
+}
+
+/// Records what episodes in an environment came to, under names that begin with `prefix`.
+fn record(prefix: &str, env: Option<&str>, episodes: &Episodes, metrics: &mut Metrics) {
     let (Some(mean), Some(std)) = (episodes.mean_return(), episodes.std_of_returns()) else {
         return;
     };
-    let lengths: u64 = episodes.0.iter().map(|score| score.length).sum();
-    metrics.record_number("evaluate/return", mean);
-    metrics.record_number("evaluate/return_std", std);
+    let mut put = |name: &str, value: f64| metrics.record_number(&format!("{prefix}{name}"), value);
+    put("return", mean);
+    put("return_std", std);
     if let Some(error) = episodes.standard_error() {
-        metrics.record_number("evaluate/return_standard_error", error);
+        put("return_standard_error", error);
     }
-    metrics.record_number("evaluate/length", lengths as f64 / episodes.0.len() as f64);
+    let lengths: u64 = episodes.0.iter().map(|score| score.length).sum();
+    put("length", lengths as f64 / episodes.0.len() as f64);
+    if let Some(rate) = episodes.success_rate() {
+        put("success_rate", rate);
+    }
+    if let Some(reference) = env.and_then(reference_scores) {
+        put("normalized_score", reference.normalized(mean));
+    }
 }
 
 /// The random and the expert score of an environment, where they are known.

@@ -12,12 +12,12 @@ pub mod video;
 
 pub use acting::{Act, Acting, AppActingExt};
 pub use evaluation::{
-    EVALUATION_METRICS, Episodes, Evaluation, EvaluationError, Games, Score, play,
+    EVALUATION_METRICS, Episodes, Evaluation, EvaluationError, Games, Score, Success, play,
     reference_scores, watch,
 };
 pub(crate) use evaluation::{check_acting, record_returns};
 pub use made_with::MadeWith;
 pub(crate) use made_with::check_keywords;
 pub use seeds::TrainingSeeds;
+pub(crate) use validation::NO_DATA_HELD_OUT;
 pub use validation::Validation;
-pub(crate) use validation::{NO_LOSSES, has_losses};

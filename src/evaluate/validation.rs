@@ -3,24 +3,40 @@
 use bevy_app::{App, Plugin, Startup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
+use burn::tensor::Tensor;
 
-use crate::data::Data;
-use crate::scene::Settings;
+use super::Acting;
+use crate::data::{Batch, Data, Preprocessing, RolloutBatch, ValidatedParts};
+use crate::learner::{Actor, Net, Noise, Random, Seed};
+use crate::nn::{ActionDistribution, ActorNetwork, losses};
+use crate::report::Metrics;
+use crate::scene::{Bounds, Settings};
 use crate::schedule::{
-    AppCadenceExt, AppMetricsExt, InputError, Period, Validate, ValidateSystems, has_steps_after,
+    AppCadenceExt, AppMetricsExt, InputError, Period, Validate, ValidateSystems,
 };
 
 /// Computes the losses on held-out rows (`Dataset(validation: ..)`) every so many steps, with nothing updated.
+///
+/// It goes over all held-out rows, a minibatch at a time, and reports the means over the rows: the algorithm's losses as
+/// `validate/actor/loss`, `validate/critic/loss` and so on, `validate/reward`, and of the policy
+///
+/// - `validate/action_error`, the mean squared difference of its actions and the data's, both from −1 to 1, or for discrete actions
+///   `validate/action_agreement`, the share of rows in which it chooses what the data have;
+/// - `validate/log_probability` of the data's actions and `validate/entropy`, where its actor has a density.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Validation {
     /// Steps or epochs between two validations.
     pub every: Period,
+    /// Minibatches that are looked at, spread over the held-out rows. None: all.
+    #[reflect(@Bounds::at_least(1.0))]
+    pub batches: Option<u64>,
 }
 
 impl Default for Validation {
     fn default() -> Self {
         Validation {
             every: Period::Steps(1_000),
+            batches: None,
         }
     }
 }
@@ -30,34 +46,91 @@ impl Settings for Validation {}
 impl Plugin for Validation {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
+            .insert_resource(ValidatedParts(self.batches))
             .run_every(Validate, self.every)
             .makes_metrics("validate/")
-            .add_systems(Startup, (need_held_out_rows, need_losses));
+            .add_systems(Startup, need_held_out_rows)
+            .add_systems(Validate, measure_policy.in_set(ValidateSystems::Measure));
     }
 }
 
 /// Refuses to validate on nothing before the first step is taken.
-fn need_held_out_rows(data: Option<Res<Data>>) -> Result<(), BevyError> {
-    if data.is_some_and(|data| data.split.held_out.is_empty()) {
-        return Err(InputError::new(NOTHING_HELD_OUT).into());
+fn need_held_out_rows(
+    data: Option<Res<Data>>,
+    acting_only: Option<Res<Preprocessing>>,
+) -> Result<(), BevyError> {
+    match data {
+        Some(data) if data.split.held_out.is_empty() => {
+            Err(InputError::new(NOTHING_HELD_OUT).into())
+        }
+        None if acting_only.is_none() => Err(InputError::new(NO_DATA_HELD_OUT).into()),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Refuses to validate what computes no loss on held-out rows.
-fn need_losses(world: &mut World) -> Result<(), BevyError> {
-    if has_losses(world) {
-        return Ok(());
-    }
-    Err(InputError::new(NO_LOSSES).into())
-}
-
-/// Whether a step of [`Validate`] does more than draw rows.
-pub(crate) fn has_losses(world: &World) -> bool {
-    has_steps_after(world, Validate, ValidateSystems::Sample)
-}
-
-/// Why an algorithm cannot be validated.
-pub(crate) const NO_LOSSES: &str = "this algorithm computes no losses on held-out rows, so `Validation` would report nothing: take `Validation` out of the scene's plugins, and `validation` out of `Dataset`";
+/// Why a run without data cannot be validated.
+pub(crate) const NO_DATA_HELD_OUT: &str = "`Validation` computes losses on rows that a `Dataset` holds out, and this run learns from environments: `Evaluation` scores it on episodes that it never saw; take `Validation` out of the scene's plugins";
 
 const NOTHING_HELD_OUT: &str = "there are no rows to validate on: hold some episodes out with `Dataset(validation: 0.1)`, or take `Validation` out of the scene's plugins";
+
+/// How the policy acts on the rows.
+fn measure_policy(world: &mut World) {
+    let Some((observation, action)) = rows(world) else {
+        return;
+    };
+    let mut measured = Vec::new();
+    let acting = world.get_resource::<Acting>().copied();
+    if let Some(chosen) = acting.and_then(|acting| acting.act(world, observation.clone())) {
+        let discrete = world.resource::<Data>().discrete_actions().is_some();
+        measured.push(if discrete {
+            let agrees = chosen.equal(action.clone()).float().mean();
+            ("validate/action_agreement", agrees)
+        } else {
+            ("validate/action_error", losses::mse(chosen, action.clone()))
+        });
+    }
+    if let Some(actor) = world.get_resource::<Net<Actor>>() {
+        measured.extend(of_density(actor, observation, action));
+    }
+    let mut metrics = world.resource_mut::<Metrics>();
+    for (name, value) in measured {
+        metrics.record(name, value);
+    }
+}
+
+/// What networks saw and what was done, of whatever batch there is; `None` before one is.
+fn rows(world: &World) -> Option<(Tensor<2>, Tensor<2>)> {
+    let of_data = world.get_resource::<Batch>();
+    let (observation, action) = match of_data {
+        Some(batch) => (batch.observation.clone(), batch.action.clone()),
+        None => {
+            let batch = world.get_resource::<RolloutBatch>()?;
+            (batch.observation.clone(), batch.action.clone())
+        }
+    };
+    (observation.dims()[0] > 0).then_some((observation, action))
+}
+
+/// The likelihood of the data's actions, and the policy's entropy: from draws of a stream of its own where it has no closed form.
+fn of_density(
+    actor: &ActorNetwork,
+    observation: Tensor<2>,
+    action: Tensor<2>,
+) -> Vec<(&'static str, Tensor<1>)> {
+    let policy = actor.distribution(observation);
+    let entropy = match &policy {
+        ActionDistribution::Deterministic(_) => return Vec::new(),
+        ActionDistribution::Gaussian(_) | ActionDistribution::Categorical(_) => policy.entropy(),
+        ActionDistribution::Mixture(_) | ActionDistribution::SquashedGaussian(_) => {
+            let mut noise = Random::<Noise>::forked(Seed(0), ENTROPY_STREAM);
+            policy.draw(&mut noise).log_probability.neg()
+        }
+    };
+    let likelihood = policy.log_probability(action).mean();
+    vec![
+        ("validate/log_probability", likelihood),
+        ("validate/entropy", entropy.mean()),
+    ]
+}
+
+const ENTROPY_STREAM: u64 = 3;

@@ -41,7 +41,7 @@ pub use optimizer::{Optim, Optimizer};
 pub use optimizer_settings::OptimizerSettings;
 pub use rate::Rate;
 pub use role::{Actor, Critic, Role, Value};
-pub(crate) use roles::Roles;
+pub(crate) use roles::{RoleEntry, Roles};
 pub use schedule::{Schedule, Span};
 pub use tracking::{AppTargetExt, TargetUpdate, Tracking};
 pub use training::DropoutDraws;

@@ -3,6 +3,7 @@
 use bevy_app::{App, PostStartup};
 use bevy_ecs::prelude::*;
 
+use crate::checkpoint::{CheckpointError, Persist, Snapshot};
 use crate::schedule::InputError;
 
 use super::{Net, Network, Optim, Optimizer, Rate, Role, Schedule, Target};
@@ -24,6 +25,8 @@ pub(crate) struct RoleEntry {
     pub members: fn(&World) -> Option<usize>,
     /// Whether its target was built.
     pub target_is_there: fn(&World) -> bool,
+    /// Takes its network from a snapshot of another run, and its target, where it has one, as a copy.
+    pub begin_as: fn(&mut World, &Snapshot) -> Result<(), CheckpointError>,
     /// Makes its steps plain gradient descent with that rate: what changes then is the gradient.
     pub descend_plainly: fn(&mut World, f64),
 }
@@ -79,6 +82,15 @@ impl Roles {
                 has_target: false,
                 members: |world| world.get_resource::<Net<R>>().map(|net| net.members()),
                 target_is_there: |world| world.contains_resource::<Target<R>>(),
+                begin_as: |world, snapshot| {
+                    world.resource_scope(|world, mut net: Mut<Net<R>>| {
+                        net.load(snapshot, world)?;
+                        if world.contains_resource::<Target<R>>() {
+                            world.insert_resource(Target::copy_of(&net));
+                        }
+                        Ok(())
+                    })
+                },
                 descend_plainly: |world, rate| {
                     if let Some(mut optim) = world.get_resource_mut::<Optim<R>>() {
                         *optim = Optim::new(Optimizer::Sgd { momentum: None }, 0.0, None);

@@ -58,6 +58,28 @@ pub fn explained_variance(prediction: Tensor<1>, target: Tensor<1>) -> Tensor<1>
         + 1.0
 }
 
+/// How far values are from their target, the mean of |y − q|: values `[members, batch]`, target `[batch]`, result `[1]`.
+///
+/// ```
+/// use yarak::prelude::*;
+///
+/// let device = ComputeDevice::cpu().plain();
+/// let q = Tensor::<2>::from_floats([[1.0, 2.0], [0.0, 3.0]], &device);
+/// let y = Tensor::<1>::from_floats([0.0, 3.0], &device);
+/// assert_eq!(measures::td_error(q, y).into_scalar::<f32>(), 0.5);
+/// ```
+///
+/// # Panics
+/// When the batches differ.
+pub fn td_error(q: Tensor<2>, y: Tensor<1>) -> Tensor<1> {
+    assert_eq!(
+        q.dims()[1],
+        y.dims()[0],
+        "values [members, batch] and their target [batch] must have the same batch"
+    );
+    (q.no_grad() - y.no_grad().unsqueeze::<2>()).abs().mean()
+}
+
 /// The approximate KL divergence of the new policy from the old one, mean(r − 1 − log r) with r = π(a|s) / π_old(a|s), from
 /// log-probabilities `[batch]`; `[1]`, never negative (Schulman 2020, <http://joschu.net/blog/kl-approx.html>).
 ///

@@ -22,6 +22,7 @@ use console::{Term, measure_text_width};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
 use super::progress_line::{ProgressLine, clock, is_shown, one_line};
+use crate::terminal::shown;
 
 /// Redraws a second, at most.
 const REDRAWS: u8 = 10;
@@ -106,16 +107,17 @@ impl Console {
     pub fn log(&self, text: &str) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(log) = log.as_mut() {
-            let _ = log.write_all(format!("{text}\n").as_bytes());
+            let _ = log.write_all(format!("{}\n", shown(text)).as_bytes());
         }
     }
 
     /// Prints a message, above the lines of the learners where there is a terminal.
     pub fn message(&self, text: &str) {
         self.log(text);
+        let text = shown(text);
         match &self.output {
             Output::Terminal { lines, .. } => {
-                let _ = lines.println(text);
+                let _ = lines.println(&*text);
             }
             Output::Plain(writer) => {
                 let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -217,15 +219,16 @@ impl Progress {
         }
         self.status.step = step;
         self.status.steps_per_second = steps_per_second;
-        for (name, value) in values.iter().map(|(name, value)| (name.as_ref(), *value)) {
+        for (name, value) in values {
+            let (name, value) = (one_line(name.as_ref()), *value);
             match self
                 .status
                 .values
                 .iter_mut()
-                .find(|(known, _)| known == name)
+                .find(|(known, _)| *known == name)
             {
                 Some((_, last)) => *last = value,
-                None if is_shown(name) => self.status.values.push((name.into(), value)),
+                None if is_shown(&name) => self.status.values.push((name, value)),
                 None => {}
             }
         }

@@ -110,6 +110,7 @@ impl<'de> Visitor<'de> for RowVisitor {
         let mut step = None;
         let mut values = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
+            crate::terminal::heed(&name);
             if name == STEP {
                 step = Some(map.next_value()?);
             } else {

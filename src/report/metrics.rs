@@ -26,6 +26,8 @@ use crate::nn::ComputeDevice;
 #[derive(Resource, Default, Debug)]
 pub struct Metrics {
     entries: Vec<Entry>,
+    /// How many rows what is recorded under `validate/` stands for; `None` for one.
+    validated_rows: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -74,9 +76,14 @@ impl Metrics {
             rest.and_then(|rest| rest.strip_prefix("/*/")) == Some(what)
         };
         let values = values.no_grad();
+        let (sum, weight) = self.weigh(role, Sum::Device(values), 1.0);
         match self.entries.iter_mut().find(same) {
-            Some(entry) => entry.add(Sum::Device(values), 1.0),
-            None => self.add(&format!("{role}/*/{what}"), Sum::Device(values), 1.0),
+            Some(entry) => entry.add(sum, weight),
+            None => self.entries.push(Entry {
+                name: format!("{role}/*/{what}"),
+                sum,
+                weight,
+            }),
         }
     }
 
@@ -113,7 +120,25 @@ impl Metrics {
         }
     }
 
+    /// What is recorded under `validate/` from now on is a mean over so many rows, until the next call or report: held-out rows are
+    /// validated on in parts, of which the last may have fewer, and the report has the mean over all rows.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// let mut metrics = Metrics::default();
+    /// for (rows, mean) in [(3, 1.0), (1, 5.0)] {
+    ///     metrics.weigh_validation(rows);
+    ///     metrics.record_number("validate/actor/loss", mean);
+    /// }
+    /// assert_eq!(metrics.read(), [("validate/actor/loss".to_owned(), 2.0)]);
+    /// ```
+    pub fn weigh_validation(&mut self, rows: usize) {
+        self.validated_rows = Some(rows as f64);
+    }
+
     fn add(&mut self, name: &str, value: Sum, weight: f64) {
+        let (value, weight) = self.weigh(name, value, weight);
         match self.entries.iter_mut().find(|entry| entry.name == name) {
             Some(entry) => entry.add(value, weight),
             None => self.entries.push(Entry {
@@ -124,9 +149,23 @@ impl Metrics {
         }
     }
 
+    /// A value and its weight, as the rows behind them count.
+    fn weigh(&self, name: &str, value: Sum, weight: f64) -> (Sum, f64) {
+        let rows = self.validated_rows;
+        let Some(rows) = rows.filter(|_| name.starts_with("validate/")) else {
+            return (value, weight);
+        };
+        match value {
+            Sum::Device(sum) => (Sum::Device(sum * rows), weight * rows),
+            Sum::Host(sum) => (Sum::Host(sum * rows), weight * rows),
+            Sum::Latest(_) => (value, weight),
+        }
+    }
+
     /// The means since the last call, sorted by name: those without a sample are left out. This is where device scalars
     /// become numbers, in one transfer.
     pub fn read(&mut self) -> Vec<(String, f64)> {
+        self.validated_rows = None;
         let entries = std::mem::take(&mut self.entries);
         let tensors = entries.iter().filter_map(|entry| match &entry.sum {
             Sum::Device(tensor) => Some(tensor.clone()),
@@ -202,12 +241,15 @@ struct SavedEntry {
     weight: f64,
 }
 
-/// Half-filled means are saved too, so that the first report of a resumed run is the same as without the cut.
+/// Half-filled means are saved too, so that the first report of a resumed run is the same as without the cut; but for those of a
+/// validation that was left before its report, which begins anew.
 impl Persist for Metrics {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        let of_validation = |entry: &&Entry| entry.name.starts_with("validate/");
         let saved: Vec<SavedEntry> = self
             .entries
             .iter()
+            .filter(|entry| !of_validation(entry))
             .map(|entry| {
                 let sums = match &entry.sum {
                     Sum::Host(number) | Sum::Latest(number) => vec![*number],
@@ -266,6 +308,38 @@ mod tests {
         let read = metrics.read();
         assert_eq!(read[1], ("rate".to_owned(), 3e-4));
         assert_ne!(read[0].1, 3e-4, "why the rate is no mean");
+    }
+
+    #[test]
+    fn what_a_validation_began_is_not_saved() {
+        let mut metrics = Metrics::default();
+        metrics.weigh_validation(3);
+        metrics.record_number("validate/reward", 1.0);
+        metrics.record_number("critic/loss", 2.0);
+        let mut snapshot = Snapshot::new(0);
+        metrics.save(&mut snapshot).unwrap();
+        let mut world = World::new();
+        world.insert_resource(ComputeDevice::cpu());
+        let mut restored = Metrics::default();
+        restored.load(&snapshot, &world).unwrap();
+        assert_eq!(restored.read(), [("critic/loss".to_owned(), 2.0)]);
+    }
+
+    #[test]
+    fn parts_of_a_validation_count_by_their_rows_in_every_kind_of_metric() {
+        let device = ComputeDevice::cpu().plain();
+        let tensor = |values: &[f32]| Tensor::<1>::from_floats(values, &device);
+        let mut metrics = Metrics::default();
+        for (rows, value) in [(3, 1.0), (1, 5.0)] {
+            metrics.weigh_validation(rows);
+            metrics.record("validate/a", tensor(&[value]));
+            metrics.record_each("validate/critic", "loss", tensor(&[value, 2.0 * value]));
+            metrics.record_latest("validate/b", f64::from(value));
+            metrics.record_number("critic/loss", f64::from(value));
+        }
+        let read: Vec<f64> = metrics.read().into_iter().map(|(_, value)| value).collect();
+        // critic/loss, validate/a, validate/b, validate/critic/0/loss and 1/loss.
+        assert_eq!(read, [3.0, 2.0, 5.0, 2.0, 4.0]);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use console::{Style, measure_text_width};
 
+use crate::terminal::shown;
+
 /// Cells of the bar: what it shrinks to before values are left out, and what it grows to.
 const BAR: std::ops::RangeInclusive<usize> = 6..=24;
 
@@ -179,9 +181,7 @@ fn short(name: &str) -> &str {
 
 /// A line break, or an escape sequence from somebody's file name, would break the redrawing.
 pub(super) fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    shown(text).replace(['\n', '\t'], " ")
 }
 
 /// A metric's value in seven columns, with three digits or more while they fit.

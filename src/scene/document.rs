@@ -13,7 +13,7 @@ use super::order::{self, OrderEdit};
 use super::problem::{Problem, Problems};
 use super::registry::SceneRegistry;
 use super::resolve::resolve;
-use super::settings::{AlreadyAdded, AnySettings, Settings};
+use super::settings::{AnySettings, NotAdded, Settings};
 use super::split::LARGEST;
 use super::template::{one_line, pretty};
 
@@ -110,11 +110,24 @@ impl Scene {
         self.plugins.iter().find_map(|plugin| (**plugin).downcast())
     }
 
+    /// The settings of the plugin `T` to be changed, where the scene lists it.
+    pub fn settings_mut<T: Settings>(&mut self) -> Option<&mut T> {
+        let mut plugins = self.plugins.iter_mut();
+        plugins.find_map(|plugin| plugin.as_reflected_mut().downcast_mut())
+    }
+
+    /// Whether a setting such as `Evaluation.env` was given by an override.
+    pub fn is_overridden(&self, path: &str) -> bool {
+        // Places in a file have lines.
+        self.places.get(path).is_some_and(|place| place.line == 0)
+    }
+
     /// Adds all plugins with their settings, in the order of the scene.
     ///
     /// # Errors
-    /// [`AlreadyAdded`] where the app has one of them; those before it are added by then.
-    pub fn add_to(&self, app: &mut App) -> Result<(), AlreadyAdded> {
+    /// The app has one of them already, or does not allow a module that one imports ([`ForeignCode`](super::ForeignCode)); those
+    /// before it are added by then.
+    pub fn add_to(&self, app: &mut App) -> Result<(), NotAdded> {
         self.plugins
             .iter()
             .try_for_each(|plugin| (**plugin).add_to(app))

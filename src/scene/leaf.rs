@@ -164,6 +164,7 @@ impl Leaf {
                     return None;
                 }
                 let value: String = ron::from_str(text).ok()?;
+                crate::terminal::heed(&value);
                 self.bare(&value)
             }
             Self::Keywords => match node.shape {

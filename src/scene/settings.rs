@@ -6,6 +6,8 @@ use bevy_app::{App, Plugin};
 use bevy_reflect::structs::Struct;
 use bevy_reflect::{GetTypeRegistration, Reflect, Typed};
 
+use super::ForeignCode;
+
 /// The settings of a plugin that a scene can name.
 ///
 /// The struct is the plugin: its public fields are the settings, [`Default`] is the paper's values, and doc comments and
@@ -63,6 +65,12 @@ pub trait Settings:
     fn check(&self, problems: &mut FieldProblems) {
         let _ = problems;
     }
+
+    /// The modules of other people's code that the plugin imports where it runs, each with the field that names it. From a scene it is
+    /// added only where [`ForeignCode`] allows them.
+    fn imports(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 }
 
 /// What [`Settings::check`] has to say: fields and what is wrong with them.
@@ -114,24 +122,43 @@ pub trait AnySettings: Any + Send + Sync {
     /// What [`Settings::check`] refuses.
     fn refused_fields(&self) -> FieldProblems;
 
+    /// What [`Settings::imports`] names.
+    fn imported_modules(&self) -> Vec<(&'static str, String)>;
+
     /// Adds the plugin with these settings.
     ///
     /// # Errors
-    /// [`AlreadyAdded`] where the app has this plugin already.
-    fn add_to(&self, app: &mut App) -> Result<(), AlreadyAdded>;
+    /// The app has this plugin already, or does not allow a module that it imports.
+    fn add_to(&self, app: &mut App) -> Result<(), NotAdded>;
 
     /// A copy.
     fn boxed_clone(&self) -> Box<dyn AnySettings>;
 }
 
-/// A scene's plugin that the program had added before, with settings of its own.
+/// Why a scene's plugin is not added.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the app has `{name}` already, so the scene's settings for it would be lost: take `{name}` out of the scene or out of the program"
-)]
-pub struct AlreadyAdded {
-    /// The plugin's name in scenes.
-    pub name: &'static str,
+#[non_exhaustive]
+pub enum NotAdded {
+    /// The program had added it before, with settings of its own.
+    #[error(
+        "the app has `{name}` already, so the scene's settings for it would be lost: take `{name}` out of the scene or out of the program"
+    )]
+    Already {
+        /// The plugin's name in scenes.
+        name: &'static str,
+    },
+    /// It would run code that nobody allowed.
+    #[error(
+        "`{name}.{field}` imports the module `{module}`, whose code could do whatever you can: allow it with the resource `ForeignCode::Modules` in the app, or take it out of the scene"
+    )]
+    Import {
+        /// The plugin's name in scenes.
+        name: &'static str,
+        /// The setting that names the module.
+        field: &'static str,
+        /// The module.
+        module: String,
+    },
 }
 
 impl<T: Settings> AnySettings for T {
@@ -153,10 +180,23 @@ impl<T: Settings> AnySettings for T {
         problems
     }
 
-    fn add_to(&self, app: &mut App) -> Result<(), AlreadyAdded> {
+    fn imported_modules(&self) -> Vec<(&'static str, String)> {
+        self.imports()
+    }
+
+    fn add_to(&self, app: &mut App) -> Result<(), NotAdded> {
+        let name = scene_name::<T>();
         if app.is_plugin_added::<T>() {
-            return Err(AlreadyAdded {
-                name: scene_name::<T>(),
+            return Err(NotAdded::Already { name });
+        }
+        let allowed = app.world().get_resource::<ForeignCode>().cloned();
+        let allowed = allowed.unwrap_or_default();
+        let mut imports = self.imports().into_iter();
+        if let Some((field, module)) = imports.find(|(_, module)| !allowed.allows(module)) {
+            return Err(NotAdded::Import {
+                name,
+                field,
+                module,
             });
         }
         app.add_plugins(self.clone());
@@ -209,7 +249,7 @@ mod tests {
         let settings: Box<dyn AnySettings> = Box::new(Td3Bc::default());
         (*settings).add_to(&mut app).unwrap();
         let refused = (*settings).add_to(&mut app).unwrap_err();
-        assert_eq!(refused, AlreadyAdded { name: "Td3Bc" });
+        assert_eq!(refused, NotAdded::Already { name: "Td3Bc" });
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::period::Period;
 
 use super::{
     Clock, Collect, Evaluate, Failure, Learn, Prepare, Report, Save, ScheduleErrors,
-    StepsPerCollect, Validate, take_failure,
+    StepsPerCollect, Validate, take_failure, validate,
 };
 
 /// How far the running round is: a run that is asked to stop in the middle of one goes on from there.
@@ -423,14 +423,19 @@ fn run_due(
         finished || now / every > before / every
     };
     let mut scored = false;
-    for label in [Validate.intern(), Evaluate.intern()] {
-        if due(world, label) {
-            world.run_schedule(label);
-            take_failure().map_or(Ok(()), Err)?;
-            scored = true;
-            if std::mem::take(&mut world.resource_mut::<DueLeft>().0) {
-                return Ok(Due::Stopped);
-            }
+    if due(world, Validate.intern()) {
+        validate(world)?;
+        scored = true;
+        if std::mem::take(&mut world.resource_mut::<DueLeft>().0) {
+            return Ok(Due::Stopped);
+        }
+    }
+    if due(world, Evaluate.intern()) {
+        world.run_schedule(Evaluate);
+        take_failure().map_or(Ok(()), Err)?;
+        scored = true;
+        if std::mem::take(&mut world.resource_mut::<DueLeft>().0) {
+            return Ok(Due::Stopped);
         }
     }
     if scored || due(world, Report.intern()) {

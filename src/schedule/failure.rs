@@ -237,7 +237,7 @@ pub(super) fn shorten_panics() {
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| match info.payload_as_str() {
-            Some(words) if mixes(words) => eprintln!("{MIXED}"),
+            Some(words) if mixes(words) => crate::terminal::message(MIXED),
             _ => before(info),
         }));
     });

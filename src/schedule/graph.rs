@@ -247,27 +247,6 @@ pub(super) fn placed_systems<S: ScheduleLabel>(world: &World, label: S) -> Vec<P
         .collect()
 }
 
-/// Whether a schedule has a system besides those in its first slot.
-pub(crate) fn has_steps_after<S: ScheduleLabel>(
-    world: &World,
-    label: S,
-    first: impl SystemSet,
-) -> bool {
-    let schedule = world
-        .get_resource::<Schedules>()
-        .and_then(|schedules| schedules.get(label));
-    let Some(schedule) = schedule else {
-        return false;
-    };
-    let Ok(systems) = schedule.systems_with_access() else {
-        return false;
-    };
-    let in_first = schedule.graph().systems_in_set(first.intern());
-    let is_first = |key: &SystemKey| in_first.as_ref().is_ok_and(|keys| keys.contains(key));
-    let mut others = systems.filter(|(key, _)| !is_first(key));
-    others.any(|(_, system)| short_path(&system.system().name().to_string()) != "ApplyDeferred")
-}
-
 /// What is in the place of a slot's name for systems that have none.
 const IN_NO_SLOT: &str = "(in no slot)";
 

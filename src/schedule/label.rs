@@ -57,7 +57,7 @@ pub enum LearnSystems {
     Last,
 }
 
-/// The losses on held-out rows, with nothing updated.
+/// The losses on held-out rows, with nothing updated: once for each part of the rows ([`validate`](super::validate)).
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Validate;
 
@@ -68,6 +68,8 @@ pub enum ValidateSystems {
     Sample,
     /// The same losses as in training are computed and recorded under `validate/`.
     Losses,
+    /// What else is worth knowing about the rows: how the policy acts on them, and your own metrics.
+    Measure,
 }
 
 /// Episodes with the deterministic policy, on seeds of their own.
@@ -114,7 +116,7 @@ pub enum SaveSystems {
 }
 
 /// Every slot of every schedule in the default order: the schedule, the slot, and what happens in it.
-pub const SLOTS: [(TrainingSchedule, &str, &str); 23] = [
+pub const SLOTS: [(TrainingSchedule, &str, &str); 24] = [
     (
         TrainingSchedule::Collect,
         "Act",
@@ -173,6 +175,11 @@ pub const SLOTS: [(TrainingSchedule, &str, &str); 23] = [
         TrainingSchedule::Validate,
         "Losses",
         "the same losses as in training are recorded under `validate/`",
+    ),
+    (
+        TrainingSchedule::Validate,
+        "Measure",
+        "how the policy acts on the rows, and your own metrics",
     ),
     (
         TrainingSchedule::Evaluate,

@@ -36,6 +36,7 @@ mod run_directory;
 mod schedule_error;
 mod step_registry;
 mod training_schedule;
+mod validate;
 
 pub use crate::period::Period;
 pub use clock::{Clock, EpochWindow, StepsPerCollect, Tick, TickPlugin, TickState};
@@ -50,9 +51,7 @@ pub use facilitate::{
 pub(crate) use failure::with_causes;
 pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};
 pub use goal::Goal;
-pub(crate) use graph::{
-    DrawnSchedule, drawn_schedules, has_steps_after, learn_steps, written_in_steps,
-};
+pub(crate) use graph::{DrawnSchedule, drawn_schedules, learn_steps, written_in_steps};
 pub use graph::{GraphFormat, draw};
 pub use label::{
     Collect, CollectSystems, Evaluate, EvaluateSystems, Learn, LearnSystems, Prepare,
@@ -67,6 +66,8 @@ pub use run_directory::RunDirectory;
 pub use schedule_error::{ScheduleError, ScheduleErrors, Unordered};
 pub use step_registry::{AppStepExt, StepAccess, StepRegistry};
 pub use training_schedule::TrainingSchedule;
+pub(crate) use validate::PartsLeft;
+pub use validate::validate;
 
 use bevy_app::{App, Plugin};
 use bevy_ecs::schedule::{LogLevel, Schedule, ScheduleBuildSettings, ScheduleLabel, SystemSet};
@@ -85,6 +86,7 @@ impl Plugin for SchedulePlugin {
             .init_resource::<ScheduleErrors>()
             .init_resource::<StepRegistry>()
             .init_resource::<Clock>()
+            .init_resource::<PartsLeft>()
             .set_error_handler(keep_failure);
         add_schedule(app, Collect, [C::Act, C::Step, C::Record]);
         add_schedule(app, Prepare, [P::Advantages, P::Shuffle]);
@@ -102,7 +104,7 @@ impl Plugin for SchedulePlugin {
                 L::Last,
             ],
         );
-        add_schedule(app, Validate, [V::Sample, V::Losses]);
+        add_schedule(app, Validate, [V::Sample, V::Losses, V::Measure]);
         add_schedule(app, Evaluate, [E::Freeze, E::Play, E::Score]);
         add_schedule(app, Report, [R::Read, R::Write]);
         add_schedule(app, Save, [S::Gather, S::Write, S::Prune]);

@@ -6,7 +6,7 @@ use bevy_ecs::prelude::*;
 
 use super::{Mistake, Trial, toy, trial};
 use crate::checkpoint::{ResumeFrom, persists};
-use crate::schedule::{Evaluate, Validate, take_failure, written_in_steps};
+use crate::schedule::{self, Evaluate, take_failure, written_in_steps};
 
 impl Trial {
     /// `Validate` and `Evaluate` leave networks, optimizers, counters and random streams as they are, and the policy, where one
@@ -20,12 +20,13 @@ impl Trial {
         let before = trial::state(app.world())?;
         for validate in [true, false] {
             let name = if validate { "Validate" } else { "Evaluate" };
-            if validate {
-                app.world_mut().run_schedule(Validate);
+            let looked = if validate {
+                schedule::validate(app.world_mut())
             } else {
                 app.world_mut().run_schedule(Evaluate);
-            }
-            if let Some(failure) = take_failure() {
+                take_failure().map_or(Ok(()), Err)
+            };
+            if let Err(failure) = looked {
                 let message = failure.message;
                 return Err(Mistake::Step { step: 3, message });
             }

@@ -10,6 +10,8 @@ mod findings;
 mod hostile;
 mod larger_than_memory;
 mod layouts;
+#[cfg(feature = "libhdf5")]
+mod libhdf5;
 mod made;
 mod number_types;
 mod reported_conversions;

@@ -239,6 +239,9 @@ fn scene(folder: &Path, env: &str, evaluated: &str) -> PathBuf {
 fn yarak(words: &[&str], variables: &[(&str, &str)]) -> Told {
     let mut command = Command::new(YARAK);
     command.args(words).env("PYTHONPATH", worlds());
+    if ["train", "eval", "collect"].contains(&words[0]) {
+        command.args(["--allow-module", "bridge_worlds"]);
+    }
     command.envs(variables.iter().copied());
     command.output().unwrap().into()
 }

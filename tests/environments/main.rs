@@ -4,4 +4,5 @@ mod gymnasium;
 mod gymnasium_bridge;
 mod mujoco;
 mod odd_worlds;
+mod trust;
 mod vector_environments;

@@ -59,6 +59,12 @@ impl Room {
             .env("ACTIONS", self.path("actions.log"))
             .env("SEEDS", self.path("seeds.log"))
             .stdin(Stdio::null());
+        if ["train", "eval", "collect"]
+            .iter()
+            .any(|it| words.starts_with(it))
+        {
+            command.args(["--allow-module", "odd_worlds"]);
+        }
         command
     }
 
@@ -364,4 +370,35 @@ fn a_run_stops_within_two_seconds_in_an_evaluation_and_in_a_step_that_hangs() {
         let latest = fs::read_to_string(room.path("runs/scene/checkpoints/latest")).unwrap();
         assert_eq!(latest.trim(), format!("step_{step:09}"), "{said}");
     }
+}
+
+#[test]
+fn success_is_what_info_says() {
+    if !python() {
+        return;
+    }
+    let scores = |world: &str, more: &str| -> serde_json::Value {
+        let room = Room::new(world, "", more);
+        room.yarak("train scene.ron", 0);
+        let text = fs::read_to_string(room.path("runs/scene/metrics.jsonl")).unwrap();
+        let last = text.lines().last().unwrap();
+        serde_json::from_str(last).unwrap()
+    };
+    for (world, rate) in [("Succeeds", 1.0), ("SucceedsArray", 1.0), ("Fails", 0.0)] {
+        let last = scores(world, "");
+        assert_eq!(last["evaluate/success_rate"], rate, "{world}");
+        assert_eq!(last["evaluate/length"], 10.0, "{world}");
+    }
+    // It succeeds with its fourth step.
+    let last = scores("Succeeds", "end_at_success: true");
+    assert_eq!(last["evaluate/length"], 4.0);
+    for world in ["Plain", "SuccessOdd"] {
+        assert!(scores(world, "").get("evaluate/success_rate").is_none());
+    }
+    // Another world of the same spaces is played as well.
+    let also = r#"also: ["gymnasium:odd_worlds:Fails-v0"]"#;
+    let last = scores("Succeeds", also);
+    assert_eq!(last["evaluate/success_rate"], 1.0);
+    let name = "evaluate/gymnasium:odd_worlds:Fails-v0/success_rate";
+    assert_eq!(last[name], 0.0, "{last}");
 }

@@ -101,7 +101,8 @@ fn nothing_that_runs_inside_learn_reads_a_value_back_to_the_host() {
 #[test]
 fn unsafe_code_stands_in_the_kernels_and_at_foreign_libraries_alone() {
     // Foreign functions, and the processor's mode.
-    const FOREIGN: [&str; 4] = [
+    const FOREIGN: [&str; 5] = [
+        "src/cli/hang_up.rs",
         "src/data/hdf5/huge_pages.rs",
         "src/env/mujoco/binding.rs",
         "src/nn/device.rs",
@@ -115,7 +116,8 @@ fn unsafe_code_stands_in_the_kernels_and_at_foreign_libraries_alone() {
         .collect();
     assert_nowhere(&elsewhere, &["unsafe "], "safe Rust has to do here");
     // Each block says why it is sound.
-    for source in sources(&["src/nn/cpu", FOREIGN[0], FOREIGN[1], FOREIGN[2], FOREIGN[3]]) {
+    let places = [&["src/nn/cpu"][..], &FOREIGN].concat();
+    for source in sources(&places) {
         let text = fs::read_to_string(Path::new(ROOT).join(&source.path)).unwrap();
         let uses = source.places(&["unsafe {", "unsafe impl"]).len();
         let reasons = text.matches("SAFETY:").count();
@@ -139,6 +141,16 @@ fn nothing_is_unwrapped_outside_of_tests() {
             "dbg!(",
         ],
         "return an error that names the place and the remedy, or `expect` with the reason why it cannot fail",
+    );
+}
+
+/// A terminal that has hung up, or a reader that has gone, must not end a run.
+#[test]
+fn nothing_is_printed_in_a_way_that_panics_where_nobody_listens() {
+    assert_nowhere(
+        &sources(&["src", "plugins"]),
+        &["println!(", "print!("],
+        "say it with `terminal::message`, and print results with the `print` of `src/cli/printing.rs`",
     );
 }
 

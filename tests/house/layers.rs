@@ -11,17 +11,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("subnormals", &[]),
     ("memory", &[]),
     ("period", &[]),
-    ("scene", &["period"]),
-    ("schedule", &["subnormals", "period"]),
-    ("checkpoint", &["scene", "schedule"]),
+    ("terminal", &[]),
+    ("scene", &["period", "terminal"]),
+    ("schedule", &["subnormals", "period", "terminal"]),
+    ("checkpoint", &["terminal", "scene", "schedule"]),
     ("random", &["checkpoint"]),
     ("observation", &[]),
     (
         "nn",
         &["subnormals", "memory", "scene", "random", "observation"],
     ),
-    ("env", &["scene", "schedule", "nn"]),
-    ("report", &["scene", "schedule", "checkpoint", "nn"]),
+    ("env", &["terminal", "scene", "schedule", "nn"]),
+    (
+        "report",
+        &["terminal", "scene", "schedule", "checkpoint", "nn"],
+    ),
     (
         "learner",
         &[
@@ -39,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "subnormals",
             "memory",
+            "terminal",
             "scene",
             "schedule",
             "checkpoint",
@@ -52,6 +57,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "networks",
         &["schedule", "observation", "nn", "env", "learner", "data"],
+    ),
+    (
+        "pretrained",
+        &[
+            "scene",
+            "schedule",
+            "checkpoint",
+            "report",
+            "learner",
+            "data",
+        ],
     ),
     (
         "policy",
@@ -76,6 +92,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "subnormals",
             "memory",
+            "terminal",
             "scene",
             "schedule",
             "checkpoint",
@@ -89,7 +106,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "evaluate",
         ],
     ),
-    ("app", &["schedule", "checkpoint", "report", "learner"]),
+    (
+        "app",
+        &["terminal", "schedule", "checkpoint", "report", "learner"],
+    ),
     (
         "prelude",
         &[
@@ -127,8 +147,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "memory",
+            "terminal",
             "plugins",
             "networks",
+            "pretrained",
             "scene",
             "schedule",
             "checkpoint",

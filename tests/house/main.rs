@@ -9,6 +9,7 @@ mod named_tests;
 mod new_project;
 mod right_or_refused;
 mod sources;
+mod supply_chain;
 mod tutorial;
 
 /// The package's root.

@@ -7,6 +7,7 @@ use yarak::checkpoint::HostTensor;
 use yarak::checkpoint::{gather, restore};
 use yarak::data::{ActionScale, Column, Episode, EpisodeEnd, Normalizer, Parts, Split};
 use yarak::data::{Data, FixedRolloutPlugin, Transitions};
+use yarak::prelude::bevy_app::Plugins;
 use yarak::prelude::*;
 use yarak::schedule::{FacilitatorPlugin, Outcome, ScheduleErrors, SchedulePlugin, take_failure};
 
@@ -175,7 +176,7 @@ pub fn data(transitions: Transitions, held_out: &[u32]) -> Data {
 }
 
 /// A started app with the algorithm, which draws its batches from the given data.
-pub fn learning(algorithm: impl Plugin, data: Data) -> App {
+pub fn learning<M>(algorithm: impl Plugins<M>, data: Data) -> App {
     let mut app = bare(data.widths());
     app.insert_resource(data).add_plugins(algorithm);
     start(&mut app);

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use yarak::checkpoint::HostTensor;
-use yarak::data::Data;
-use yarak::data::EpisodeEnd;
+use yarak::data::{Column, Data, Episode, EpisodeEnd, Parts, Spaces, Transitions};
 use yarak::prelude::*;
-use yarak::schedule::{Outcome, take_failure};
+use yarak::schedule::Outcome;
 
 use crate::small_run::*;
 
@@ -47,8 +46,7 @@ fn small_bc() -> Bc {
 
 fn validate(app: &mut App) -> BTreeMap<String, f64> {
     metrics(app);
-    app.world_mut().run_schedule(Validate);
-    assert_eq!(take_failure(), None);
+    assert_eq!(yarak::schedule::validate(app.world_mut()), Ok(()));
     metrics(app)
 }
 
@@ -140,7 +138,7 @@ fn td3_bcs_losses_are_those_worked_out_by_hand() {
     steps(&mut app, 5);
     let recorded = validate(&mut app);
     let (rows, files) = (rows(&app), snapshot(&app).files);
-    assert_eq!(rows.len(), td3.minibatch.batch_size);
+    assert_eq!(rows.len(), 10, "each held-out row once");
     let q = |file: &str, s: f64, a: f64| {
         [0, 1].map(|member| perceptron(&files[file], &format!("{member}."), &[s, a])[0])
     };
@@ -164,11 +162,25 @@ fn td3_bcs_losses_are_those_worked_out_by_hand() {
         mean(errors.map(|error| error * error))
     };
     let critic_loss = error(0) + error(1);
+    for (name, loss) in [
+        ("validate/critic/0/loss", error(0)),
+        ("validate/critic/1/loss", error(1)),
+        ("validate/critic/loss", critic_loss),
+    ] {
+        assert_close(recorded[name], loss, 1e-5 * loss);
+    }
+    let apart = |member: usize| {
+        let rows = rows.iter().zip(&y);
+        mean(rows.map(|([s, a, ..], y)| (q("critic", *s, *a)[member] - y).abs()))
+    };
+    let td_error = (apart(0) + apart(1)) / 2.0;
     assert_close(
-        recorded["validate/critic/loss"],
-        critic_loss,
-        1e-5 * critic_loss,
+        recorded["validate/critic/td_error"],
+        td_error,
+        1e-5 * td_error,
     );
+    let reward = mean(rows.iter().map(|[_, _, r, ..]| *r));
+    assert_close(recorded["validate/reward"], reward, 1e-6);
 
     let pi: Vec<f64> = rows
         .iter()
@@ -191,7 +203,7 @@ fn td3_bcs_losses_are_those_worked_out_by_hand() {
         actor_loss,
         1e-5 * actor_loss.abs(),
     );
-    assert_eq!(recorded.len(), 2);
+    assert_eq!(recorded.len(), 6);
 }
 
 #[test]
@@ -204,7 +216,149 @@ fn the_cloners_loss_is_the_one_worked_out_by_hand() {
     let (rows, actor) = (rows(&app), file(&app, "actor"));
     let loss = mean(rows.iter().map(|[s, a, ..]| (act(&actor, *s) - a).powi(2)));
     assert_close(recorded["validate/actor/loss"], loss, 1e-5 * loss);
-    assert_eq!(recorded.len(), 1);
+    let names: Vec<&String> = recorded.keys().collect();
+    assert_eq!(names, ["validate/actor/loss", "validate/reward"]);
+}
+
+/// Batches of 4 of 10 held-out rows: the last has two rows, which count for as much as the others.
+#[test]
+fn all_held_out_rows_are_gone_over_and_count_alike() {
+    let losses = |batch_size: usize, batches: Option<u64>| {
+        let mut bc = small_bc();
+        bc.minibatch = MinibatchSettings::of(batch_size);
+        // The same networks, whatever the batches are.
+        bc.actor.optimizer.learning_rate = yarak::prelude::Schedule::Constant(0.0);
+        let validation = Validation {
+            batches,
+            ..default()
+        };
+        let mut app = learning((bc, validation), held_out_data());
+        steps(&mut app, 1);
+        validate(&mut app)
+    };
+    let (parts, whole) = (losses(4, None), losses(32, None));
+    for name in [
+        "validate/actor/loss",
+        "validate/action_error",
+        "validate/reward",
+    ] {
+        assert_close(parts[name], whole[name], 1e-6);
+    }
+    let rewards: Vec<f64> = (0..10).map(|row| f64::from((row as f32).cos())).collect();
+    assert_close(
+        parts["validate/reward"],
+        mean(rewards.iter().copied()),
+        1e-6,
+    );
+    // Two batches of three: the first and the second.
+    let two = losses(4, Some(2))["validate/reward"];
+    assert_close(two, mean(rewards[..8].iter().copied()), 1e-6);
+}
+
+#[test]
+fn losses_of_a_network_outside_its_window_go_on_being_validated() {
+    let mut td3 = small();
+    td3.actor.optimizer.start_epoch = Some(1_000);
+    let mut app = learning(td3, held_out_data());
+    let trained = step_metrics(&mut app);
+    assert!(trained.contains_key("critic/loss") && !trained.contains_key("actor/loss"));
+    let validated = validate(&mut app);
+    assert!(validated["validate/actor/loss"].is_finite());
+}
+
+/// Two discrete actions in turn, in place of the numbers.
+struct OfChoices<P>(P);
+
+impl<P: Plugin + Clone> Plugin for OfChoices<P> {
+    fn build(&self, app: &mut App) {
+        let rewards: Vec<f32> = (0..20).map(|row| (row as f32).cos()).collect();
+        let rows = |start: usize| (0..20).map(|row| (start + row) as f32).collect();
+        let column = |values| Column { values, width: 1 };
+        let transitions = Transitions::new(Parts {
+            observation: column(rows(0)),
+            action: column((0..20).map(|row| (row % 2) as f32).collect()),
+            reward: rewards,
+            next_observation: column(rows(1)),
+            terminated: vec![false; 20],
+            episodes: [0..10, 10..20]
+                .map(|rows| Episode {
+                    rows,
+                    end: EpisodeEnd::Truncated,
+                })
+                .to_vec(),
+        });
+        let transitions = transitions.unwrap().with_discrete_actions(Some(2));
+        app.insert_resource(data(transitions, &(10..20).collect::<Vec<u32>>()))
+            .insert_resource(Spaces {
+                environment: "two discrete actions".to_owned(),
+                observation: Space::from_bounds(&[(0.0, 20.0)]),
+                action: Space::Discrete { n: 2 },
+            })
+            .add_plugins(self.0.clone());
+    }
+}
+
+/// What each algorithm says of held-out rows, and that it does so without harm to the run.
+#[test]
+fn every_algorithm_validates_its_losses_and_its_policy() {
+    let density = ["validate/log_probability", "validate/entropy"];
+    let critic = ["validate/critic/loss", "validate/critic/td_error"];
+    let all = ["validate/reward"];
+    let continuous = ["validate/action_error", "validate/actor/loss"];
+    let names = |groups: &[&[&str]]| -> Vec<String> {
+        groups
+            .concat()
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect()
+    };
+    let check = |mut app: App, name: &str, expected: Vec<String>| {
+        // On-policy algorithms learn from what a round prepared.
+        prepare(&mut app);
+        steps(&mut app, 2);
+        let before = state(&app);
+        let found = validate(&mut app);
+        assert!(state(&app) == before, "{name} is changed by validation");
+        for metric in expected {
+            let value = found.get(&metric);
+            assert!(
+                value.is_some_and(|value| value.is_finite()),
+                "{name}: {metric} is {value:?}, of {:?}",
+                found.keys()
+            );
+        }
+    };
+    macro_rules! on_data {
+        ($algorithm:ident, $names:expr) => {{
+            let plugins = ($algorithm::default(), Validation::default());
+            let app = learning(plugins, held_out_data());
+            check(app, stringify!($algorithm), $names);
+        }};
+    }
+    macro_rules! on_choices {
+        ($algorithm:ident, $names:expr) => {{
+            let mut app = bare([1, 1]);
+            app.add_plugins((OfChoices($algorithm::default()), Validation::default()));
+            start(&mut app);
+            check(app, stringify!($algorithm), $names);
+        }};
+    }
+    let plain = names(&[&all, &critic, &continuous]);
+    on_data!(Td3, plain.clone());
+    on_data!(Ddpg, plain.clone());
+    on_data!(Td3Bc, plain.clone());
+    on_data!(Bcq, plain);
+    let with_density = names(&[&all, &critic, &continuous, &density]);
+    on_data!(Sac, with_density.clone());
+    on_data!(Cql, with_density.clone());
+    on_data!(Iql, with_density.clone());
+    on_data!(A2c, with_density.clone());
+    on_data!(Ppo, with_density);
+    on_data!(Bc, names(&[&all, &continuous]));
+    let of_choices = ["validate/action_agreement"];
+    on_choices!(Dqn, names(&[&all, &critic, &of_choices]));
+    let actor = ["validate/actor/loss"];
+    on_choices!(Reinforce, names(&[&all, &density, &of_choices, &actor]));
 }
 
 #[test]

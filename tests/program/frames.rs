@@ -344,3 +344,87 @@ fn a_policy_with_a_goal_is_played_towards_the_one_that_the_scene_gives() {
     }
     assert_eq!(total, up);
 }
+
+/// The goals of three held-out episodes, by the last number of which a constant policy would be known.
+#[test]
+fn a_policy_with_a_goal_is_played_towards_what_held_out_episodes_came_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = folder.path().join("scene.ron");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join(DATA);
+    let train = |name: &str, validation: &str, goal: &str| {
+        let text = format!(
+            "Scene(steps: 40, plugins: [Dataset(path: {data:?}{validation}), \
+             Bc(minibatch: (batch_size: 32), goal_mode: Last, actor: (encoder: Mlp(hidden_sizes: [16]))), \
+             Evaluation(env: \"Pendulum-v1\", every: 40, episodes: 4, goal: {goal}), Checkpoints(every: 40)])"
+        );
+        std::fs::write(&scene, text).unwrap();
+        let run = folder.path().join(name);
+        let said = yarak(&[
+            "train",
+            scene.to_str().unwrap(),
+            "--run",
+            run.to_str().unwrap(),
+        ]);
+        (run, said)
+    };
+    let (_, said) = train("none", "", "HeldOut");
+    assert_eq!(said.status, Some(2));
+    assert!(
+        said.stderr.contains("Dataset(validation: 0.1)"),
+        "{}",
+        said.stderr
+    );
+
+    let held_out = ", validation: 0.02";
+    let (run, said) = train("held_out", held_out, "HeldOut");
+    said.ends_with(0);
+    // The same split, read by hand: its last observations as they are in the file.
+    let transitions = load(&data).unwrap();
+    let split = yarak::data::split_episodes(&transitions, 0.02, 0).unwrap();
+    let ends = transitions.episodes().iter().filter(|episode| {
+        let first = episode.rows.start as u32;
+        split.held_out.binary_search(&first).is_ok()
+    });
+    let next = transitions.next_observation();
+    let goals: Vec<&[f32]> = ends.map(|it| next.row(it.rows.end - 1)).collect();
+    assert!(goals.len() > 1, "{}", goals.len());
+
+    // The policy, given those goals in turn, returns what `eval` says, without the data being there.
+    let said = yarak(&["eval", run.to_str().unwrap(), "--seed", "5", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(said.result()).unwrap();
+    let mut policy = Policy::load(&run).unwrap();
+    for episode in 0..4 {
+        let mut pendulum = registry::make("Pendulum-v1").unwrap();
+        let mut observation = [0.0; 3];
+        pendulum
+            .reset(Some(5 + episode as u64), &mut observation)
+            .unwrap();
+        let mut total = 0.0;
+        for _ in 0..200 {
+            let seen = [&observation[..], goals[episode % goals.len()]].concat();
+            let action = policy.act(&seen).unwrap();
+            total += pendulum.step(action, &mut observation).unwrap().reward;
+        }
+        let played = said["returns"][episode].as_f64().unwrap();
+        // Goals were normalized and are again: the last digit may differ.
+        assert!(
+            (played - total).abs() < 0.01 * total.abs(),
+            "{played} {total}"
+        );
+    }
+    let out = folder.path().join("data.hdf5");
+    let arguments = [
+        "collect",
+        run.to_str().unwrap(),
+        "--steps",
+        "400",
+        "--seed",
+        "5",
+    ];
+    let arguments = [&arguments[..], &["--out", out.to_str().unwrap()]].concat();
+    yarak(&arguments).ends_with(0);
+    // The first episode has the same seed.
+    let (collected, played) = (load(&out).unwrap().returns()[0], &said["returns"][0]);
+    let played = played.as_f64().unwrap();
+    assert!((collected - played).abs() < 1e-3, "{collected} {played}");
+}

@@ -187,6 +187,8 @@ fn a_template_is_a_good_scene_and_resolves_to_the_defaults() {
         algorithms.contains(&"Td3Bc".to_owned()) && names.contains(&"Checkpoints".to_owned()),
         "{names:?}"
     );
+    // It takes another run's networks, which are not here.
+    let names = names.into_iter().filter(|name| name != "Pretrained");
     for name in names {
         let template = room.yarak(&format!("scene template {name}"));
         let template = template.result();

@@ -89,6 +89,16 @@ class SeesTooFar(World):
         return np.array([0.0, 1e300])
 
 
+def succeeding(info):
+    """A world that says `info(t)` of its step t, which is not the last word on success: the task goes on."""
+
+    def step(self, action):
+        observation, reward, terminated, truncated, _ = World.step(self, action)
+        return observation, reward, terminated, truncated, info(self.t)
+
+    return type("Succeeding", (World,), {"step": step})
+
+
 class Sized(World):
     def __init__(self, size, name="none", parts=()):
         self.size = size
@@ -120,6 +130,10 @@ worlds = {
     "SeesNothing": SeesNothing,
     "SeesTooFar": SeesTooFar,
     "Sized": Sized,
+    "Succeeds": succeeding(lambda t: {"is_success": t == 4}),
+    "SucceedsArray": succeeding(lambda t: {"success": np.array([t >= 4], F)}),
+    "Fails": succeeding(lambda t: {"success": False}),
+    "SuccessOdd": succeeding(lambda t: {"success": "yes"}),
     "Plain": World,
 }
 for name, world in worlds.items():

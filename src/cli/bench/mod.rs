@@ -19,6 +19,7 @@ use super::error::CliError;
 use super::print;
 use crate::env::registry;
 use crate::nn::set_threads;
+use crate::terminal::message;
 
 /// Measure what this machine reaches.
 ///
@@ -132,7 +133,7 @@ impl Bench {
             match registry::check(HOPPER) {
                 Ok(()) => all.extend(hoppers),
                 Err(error) if self.name.is_some() => return Err(CliError::input(error)),
-                Err(error) => eprintln!("warning: the hopper is left out: {error}"),
+                Err(error) => message(&format!("warning: the hopper is left out: {error}")),
             }
         }
         let names: Vec<Name> = match self.name {
@@ -144,13 +145,13 @@ impl Bench {
             for aged in &mut figure.values {
                 aged.values.sort_by(f64::total_cmp);
             }
-            self.report(name, &figure);
+            self.report(name, &figure)?;
         }
         Ok(AppExit::Success)
     }
 
     /// Prints a figure: a line, or an object, for each age.
-    fn report(&self, name: Name, figure: &Figure) {
+    fn report(&self, name: Name, figure: &Figure) -> Result<(), CliError> {
         let learns = figure.values.iter().any(|aged| aged.age > 0);
         let roof = (name == Name::Td3Bc).then(|| gemm::gemm(ROOF, Duration::from_secs(1), 1)[0]);
         for aged in &figure.values {
@@ -179,7 +180,7 @@ impl Bench {
                 if let Some(share) = share {
                     object["share_of_gemm_roof"] = json!(share);
                 }
-                print(&object.to_string());
+                print(&object.to_string())?;
             } else {
                 let age = if learns {
                     format!(" after {} gradient steps", aged.age)
@@ -193,9 +194,10 @@ impl Bench {
                 if let Some(share) = share {
                     line.push_str(&format!(", {:.0}% of the GEMM roof", share * 100.0));
                 }
-                print(&line);
+                print(&line)?;
             }
         }
+        Ok(())
     }
 
     fn measure(&self, name: Name) -> Result<Figure, CliError> {
@@ -303,10 +305,10 @@ impl Bench {
     /// Growing old takes a minute or more: it is said beforehand.
     fn say_age(&self, name: &str) {
         if self.age > windows::YOUNG {
-            eprintln!(
+            message(&format!(
                 "{name}: takes {} gradient steps before it is measured",
                 self.age
-            );
+            ));
         }
     }
 }

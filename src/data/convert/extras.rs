@@ -278,6 +278,7 @@ pub(super) fn plain_name(name: &str) -> &str {
 fn environment_name(text: &str) -> Option<String> {
     let name = serde_json::from_str::<Value>(text)
         .ok()
+        .inspect(crate::terminal::heed_json)
         .and_then(|value| value["env_name"].as_str().map(str::to_owned))
         .unwrap_or_else(|| text.to_owned());
     (name != UNKNOWN_ENVIRONMENT).then_some(name)

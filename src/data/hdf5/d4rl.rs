@@ -333,6 +333,8 @@ fn matrix_width(file: &File, dataset: &'static str) -> Result<usize, LoadError> 
     let shape = form(file, dataset, MATRIX, |shape| {
         matches!(shape.len(), 1 | 2) && !shape.contains(&0)
     })?;
+    // Others allocate by it.
+    file.can_hold(file.dataset(dataset)?)?;
     Ok(shape.get(1).copied().unwrap_or(1))
 }
 

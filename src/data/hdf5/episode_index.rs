@@ -366,6 +366,8 @@ fn key(file: &File, layout: Layout, path: String, name: String) -> Result<Key, L
             expected: "numbers at each step".to_owned(),
         });
     }
+    // Others allocate by its width.
+    file.can_hold(info)?;
     Ok(Key {
         name,
         shape,

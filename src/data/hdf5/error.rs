@@ -6,6 +6,13 @@ use thiserror::Error;
 
 use super::Dtype;
 
+/// What else there is to do about a file that the default reader refuses.
+const WITH_FEATURE: &str = if cfg!(feature = "libhdf5") {
+    ""
+} else {
+    ", or build yarak with `--features libhdf5`"
+};
+
 /// A file, or a dataset in it, that cannot be read.
 #[derive(Debug, Error)]
 pub enum FileError {
@@ -48,8 +55,9 @@ pub enum FileError {
     /// A virtual dataset somewhere in the file.
     #[error(
         "{}: the file holds a virtual dataset (declared at byte {offset}), which reads from other files; \
-         copy its values into a plain dataset first, such as with h5py: `new[name] = old[name][()]`",
-        .file.display()
+         copy its values into a plain dataset first, such as with h5py: `new[name] = old[name][()]`{}",
+        .file.display(),
+        WITH_FEATURE
     )]
     Virtual {
         /// The file.
@@ -132,8 +140,9 @@ pub enum FileError {
     /// A compression that this build does not know.
     #[error(
         "{}: dataset `{dataset}` is stored with {filter}, which this build cannot read; \
-         rewrite the file with `h5repack -f GZIP=4`",
-        .file.display()
+         rewrite the file with `h5repack -f GZIP=4`{}",
+        .file.display(),
+        WITH_FEATURE
     )]
     Filter {
         /// The file.

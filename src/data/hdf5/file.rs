@@ -14,7 +14,10 @@ use super::element::Element;
 use super::error::FileError;
 use super::listing::{DatasetInfo, describe_all};
 use super::selection::Selection;
+#[cfg(feature = "libhdf5")]
+use super::selection::unknown_filter;
 use super::vetting::{self, Vetted};
+use crate::terminal::heed;
 
 /// Soft links followed before they are taken for a circle; the HDF5 library's own limit.
 const MAX_SOFT_LINKS: usize = 16;
@@ -39,6 +42,8 @@ const MAX_SOFT_LINKS: usize = 16;
 pub struct File {
     pub(super) handle: H5File,
     path: PathBuf,
+    /// What is read: the file itself, or the copy of one that only the HDF5 C library could read.
+    place: Place,
     bytes: u64,
     is_closed: bool,
     /// In the order of their paths.
@@ -49,8 +54,27 @@ pub struct File {
     is_one_of_several: bool,
 }
 
+/// Where the bytes are that are read.
+#[derive(Clone)]
+enum Place {
+    TheFile,
+    #[cfg(feature = "libhdf5")]
+    Copy(Arc<tempfile::TempPath>),
+}
+
 /// Files from this size on get a second handle at once: opening walks over every group, and two threads walk at the same time.
 const TWO_HANDLES_FROM_BYTES: u64 = 1 << 20;
+
+impl Place {
+    /// The path to read, for a file that was opened at this one.
+    fn of<'a>(&'a self, path: &'a Path) -> &'a Path {
+        match self {
+            Place::TheFile => path,
+            #[cfg(feature = "libhdf5")]
+            Place::Copy(copy) => copy,
+        }
+    }
+}
 
 impl File {
     /// Opens a file and lists its datasets.
@@ -60,14 +84,50 @@ impl File {
     /// What is missing, no regular file, no HDF5, truncated or damaged, and files that hold a virtual dataset.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
-        let Vetted { bytes, is_closed } = vetting::vet(path)?;
-        let (handle, spare) = open_handles(path, bytes)?;
+        #[cfg(feature = "libhdf5")]
+        return match Self::open_at(path, Place::TheFile) {
+            Ok(file) if file.has_unknown_filter() => Self::open_copy(path),
+            Err(FileError::Virtual { .. } | FileError::DeletedNames { .. }) => {
+                Self::open_copy(path)
+            }
+            opened => opened,
+        };
+        #[cfg(not(feature = "libhdf5"))]
+        Self::open_at(path, Place::TheFile)
+    }
+
+    /// Opens a file through the HDF5 C library, whether or not it could be read without.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and what the library says.
+    #[cfg(feature = "libhdf5")]
+    pub fn open_copy(path: impl AsRef<Path>) -> Result<Self, FileError> {
+        let copy = super::unpacked::plain_copy(path.as_ref())?;
+        Self::open_at(path.as_ref(), Place::Copy(Arc::new(copy)))
+    }
+
+    /// Whether a dataset is stored with a filter that is not known here.
+    #[cfg(feature = "libhdf5")]
+    fn has_unknown_filter(&self) -> bool {
+        self.datasets.iter().any(|info| {
+            let filters = self.handle.dataset(&info.path).and_then(|it| it.filters());
+            filters.is_ok_and(|all| all.iter().any(|it| unknown_filter(it.id).is_some()))
+        })
+    }
+
+    fn open_at(path: &Path, place: Place) -> Result<Self, FileError> {
+        let read = place.of(path).to_owned();
+        let Vetted { bytes, is_closed } = vetting::vet(&read)?;
+        let (handle, spare) = open_handles(&read, bytes)?;
         let mut names = handle.dataset_names();
         names.sort();
+        names.iter().for_each(|name| heed(name));
         Ok(Self {
             datasets: Arc::new(describe_all(&handle, spare.as_ref(), names)),
             handle,
             path: path.to_owned(),
+            place,
             bytes,
             is_closed,
             spares: Mutex::new(spare.into_iter().collect()),
@@ -83,7 +143,9 @@ impl File {
     /// As [`open`](Self::open), where the file has changed since.
     pub fn reopen(&self) -> Result<Self, FileError> {
         // The library maps what it has locked; this file stays locked by the first handle.
-        let handle = H5File::options().no_locking().open(&self.path);
+        let handle = H5File::options()
+            .no_locking()
+            .open(self.place.of(&self.path));
         Ok(self.with_handle(handle.map_err(|error| cannot_open(&self.path, error))?))
     }
 
@@ -91,6 +153,7 @@ impl File {
         Self {
             handle,
             path: self.path.clone(),
+            place: self.place.clone(),
             bytes: self.bytes,
             is_closed: self.is_closed,
             datasets: self.datasets.clone(),
@@ -110,7 +173,7 @@ impl File {
         let spare = spares().pop();
         let other = self.with_handle(match spare {
             Some(spare) => spare,
-            None => open_handle(&self.path)?,
+            None => open_handle(self.place.of(&self.path))?,
         });
         let done = work(&other);
         spares().push(other.handle);

@@ -35,6 +35,15 @@ impl DatasetInfo {
             .try_fold(1usize, |product, &length| product.checked_mul(length))
     }
 
+    /// Bytes that a file must have room for where it declares this. An axis of length 0 counts as one element: rows of nothing are
+    /// counted through and allocated by like others, and no byte of the file would stand for them.
+    pub(super) fn declared_bytes(&self) -> u64 {
+        let element = self.element_bytes.max(1) as u64;
+        self.shape.iter().fold(element, |product, &length| {
+            product.saturating_mul(length.max(1) as u64)
+        })
+    }
+
     /// Bytes of all elements in memory, `u64::MAX` where the declared number is beyond all bounds.
     pub fn bytes(&self) -> u64 {
         self.shape
@@ -118,5 +127,25 @@ mod tests {
             (info.bytes(), info.width(), info.rows()),
             (u64::MAX, None, usize::MAX)
         );
+    }
+
+    #[test]
+    fn rows_of_nothing_need_room_in_the_file_as_others_do() {
+        for (shape, declared) in [
+            (vec![1 << 56, 0], 1 << 58),
+            (vec![0, 1 << 56], 1 << 58),
+            (vec![0], 4),
+            (vec![3, 2], 24),
+            (vec![], 4),
+        ] {
+            let info = DatasetInfo {
+                path: String::new(),
+                shape,
+                dtype: Dtype::Float32,
+                element_bytes: 4,
+                unreadable: None,
+            };
+            assert_eq!(info.declared_bytes(), declared, "{:?}", info.shape);
+        }
     }
 }

@@ -28,6 +28,8 @@ mod space;
 mod stale_names;
 mod step_column;
 mod text;
+#[cfg(feature = "libhdf5")]
+mod unpacked;
 mod vetting;
 mod writer;
 

@@ -95,7 +95,7 @@ impl<'a> Selection<'a> {
                 limit,
             })
         };
-        within("data", info.bytes(), room)?;
+        within("data", info.declared_bytes(), room)?;
         let all = info.rows().max(1) as u64;
         let read = (info.bytes() / all).saturating_mul(rows.len() as u64);
         within("rows to be read at once", read, MAX_READ_BYTES)?;
@@ -288,7 +288,7 @@ impl<'a> Selection<'a> {
 }
 
 /// The name of a filter that the library cannot undo; `None` for those that it can.
-fn unknown_filter(id: u16) -> Option<String> {
+pub(super) fn unknown_filter(id: u16) -> Option<String> {
     let name = match id {
         // deflate, shuffle, fletcher32, szip, nbit, scaleoffset; lzf.
         1..=6 | 32000 => return None,

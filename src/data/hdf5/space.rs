@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::terminal::heed_json;
+
 /// A space, as far as reading its values needs it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Space {
@@ -173,7 +175,9 @@ pub(super) fn parse_json_with(text: &str, replacement: &str) -> Result<Value, St
         plain.push_str(written);
         rest = &rest[taken..];
     }
-    serde_json::from_str(&plain).map_err(|error| error.to_string())
+    let value = serde_json::from_str(&plain).map_err(|error| error.to_string())?;
+    heed_json(&value);
+    Ok(value)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::element::Dtype;
 use super::error::FileError;
 use super::file::File;
 use super::selection::Selection;
+use crate::terminal::heed;
 
 impl File {
     /// A text attribute of a group, a dataset or, with an empty path, the file; `None` where there is none of that name.
@@ -35,7 +36,10 @@ impl File {
             }
             let attribute = dataset.attr(name).map_err(damaged)?;
             return match Dtype::of(&attribute.datatype().map_err(damaged)?) {
-                Dtype::Text => attribute.read_string().map(Some).map_err(damaged),
+                Dtype::Text => attribute
+                    .read_string()
+                    .map(|text| Some(heeded(text)))
+                    .map_err(damaged),
                 dtype => Err(damaged(Hdf5Error::TypeMismatch(format!(
                     "it is {dtype}, not text"
                 )))),
@@ -53,7 +57,10 @@ impl File {
         {
             return Ok(None);
         }
-        group.attr_string(name).map(Some).map_err(damaged)
+        group
+            .attr_string(name)
+            .map(|text| Some(heeded(text)))
+            .map_err(damaged)
     }
 
     /// A dataset's attribute that is a whole number; `None` where there is none of that name.
@@ -134,7 +141,7 @@ impl File {
             cause: error.to_string(),
         })?;
         names.sort();
-        Ok(names)
+        Ok(names.into_iter().map(heeded).collect())
     }
 
     /// All texts of a dataset, such as a list of names.
@@ -153,7 +160,9 @@ impl File {
             });
         }
         let selection = Selection::new(self, info, self.source(info)?, 0..info.rows())?;
-        selection.texts().map_err(|error| self.damaged(info, error))
+        let texts = selection.texts();
+        let texts = texts.map_err(|error| self.damaged(info, error))?;
+        Ok(texts.into_iter().map(heeded).collect())
     }
 
     /// The names of what is directly in a group, links included, in order; none where there is no such group.
@@ -170,10 +179,17 @@ impl File {
                 Err(_) => return Ok(Vec::new()),
             },
         };
-        group.link_names().map_err(|error| FileError::Damaged {
+        let names = group.link_names().map_err(|error| FileError::Damaged {
             file: self.path().to_owned(),
             place: format!("group `{}`", group.name()),
             cause: error.to_string(),
-        })
+        })?;
+        Ok(names.into_iter().map(heeded).collect())
     }
+}
+
+/// A text out of a file, which messages may show.
+fn heeded(text: String) -> String {
+    heed(&text);
+    text
 }

@@ -1,6 +1,6 @@
 //! The dataset as minibatches are drawn from it.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bevy_ecs::prelude::*;
 use burn::tensor::Device;
@@ -13,7 +13,6 @@ use crate::data::{
     Batch, Bytes, Data, DataRows, FoldError, Folding, Gathered, Goals, LoadError, MinibatchPlugin,
     Split, StoredRows, fold,
 };
-use crate::random::{Random, Sampling, Seed};
 
 /// The dataset as minibatches are drawn from it: in memory, or read from its file ahead of the learner, with the same bits.
 #[derive(Resource)]
@@ -33,8 +32,6 @@ enum Source {
 struct Ahead {
     stored: Arc<Stored>,
     read_ahead: Mutex<ReadAhead>,
-    /// The batch that is validated on, which is always the same.
-    held_out: OnceLock<Gathered>,
 }
 
 /// Why minibatches cannot be drawn.
@@ -100,7 +97,7 @@ impl Minibatches {
         let before = generator.clone();
         let drawn = draw_rows(&self.data.split.training, self.batch, generator);
         let gathered = match &self.source {
-            Source::InMemory(_) => self.rows(&as_rows(drawn))?,
+            Source::InMemory(_) => self.rows(&as_rows(&drawn))?,
             Source::Ahead(ahead) => {
                 let threads = ahead.read_ahead.lock();
                 let mut threads = threads.unwrap_or_else(PoisonError::into_inner);
@@ -133,25 +130,9 @@ impl Minibatches {
         }
     }
 
-    /// A batch of held-out rows, always those of the same stream, which is not the training's; `None` where there are none.
-    pub(super) fn held_out(&self, device: &Device) -> Result<Option<Batch>, LoadError> {
-        let held_out = &self.data.split.held_out;
-        if held_out.is_empty() {
-            return Ok(None);
-        }
-        let mut random = Random::<Sampling>::forked(Seed(0), HELD_OUT_STREAM);
-        let drawn = as_rows(draw_rows(held_out, self.batch, random.generator()));
-        let Source::Ahead(ahead) = &self.source else {
-            return self.gather(&drawn, device).map(Some);
-        };
-        let gathered = match ahead.held_out.get() {
-            Some(gathered) => gathered.clone(),
-            None => {
-                let gathered = self.rows(&drawn)?;
-                ahead.held_out.get_or_init(|| gathered).clone()
-            }
-        };
-        Ok(Some(gathered.into_tensors(device)))
+    /// The rows that are held out, and how many of them a batch has.
+    pub(super) fn held_out(&self) -> (&[u32], usize) {
+        (&self.data.split.held_out, self.batch)
     }
 
     /// The widths of what networks see and of actions.
@@ -179,7 +160,6 @@ impl Ahead {
         Ok(Ahead {
             stored: rows.stored.clone(),
             read_ahead: Mutex::new(read_ahead),
-            held_out: OnceLock::new(),
         })
     }
 }
@@ -195,8 +175,8 @@ pub(in crate::data) fn draw_rows(
         .collect()
 }
 
-fn as_rows(drawn: Vec<u32>) -> Vec<usize> {
-    drawn.into_iter().map(|row| row as usize).collect()
+pub(super) fn as_rows(drawn: &[u32]) -> Vec<usize> {
+    drawn.iter().map(|row| *row as usize).collect()
 }
 
 /// Enough for so many bytes, with two digits: a scene's number.
@@ -207,8 +187,6 @@ fn in_gigabytes(enough: Bytes) -> String {
     let digits = (-unit.log10()).round().max(0.0) as usize;
     format!("{:.digits$}", (gigabytes / unit).ceil() * unit)
 }
-
-const HELD_OUT_STREAM: u64 = 1;
 
 #[cfg(test)]
 mod tests {

@@ -6,14 +6,18 @@ use bevy_app::{App, Plugin, PreStartup, Startup};
 use bevy_ecs::prelude::*;
 
 use super::Minibatches;
+use super::drawing::as_rows;
 use crate::data::dataset::load_dataset;
+use crate::data::held_out::{Pass, ValidatedParts};
 use crate::data::replay::LOWER_BATCH;
 use crate::data::{Batch, Data, DiscreteActionsOnly, Folding, Goals, Preprocessing};
 use crate::memory::{self, RowsOfStep, TooLarge};
 use crate::nn::ComputeDevice;
 use crate::random::{AppRandomExt, Random, Sampling};
+use crate::report::Metrics;
 use crate::schedule::{
-    Clock, InputError, Learn, LearnSystems, Validate, ValidateSystems, written_before_read,
+    Clock, InputError, Learn, LearnSystems, PartsLeft, Validate, ValidateSystems,
+    written_before_read,
 };
 
 /// Draws a [`Batch`] of the dataset in [`LearnSystems::Sample`]. An algorithm adds it with what its settings say.
@@ -101,7 +105,8 @@ impl Plugin for MinibatchPlugin {
             .add_systems(PreStartup, find_data.after(load_dataset))
             .add_systems(Startup, build)
             .add_systems(Learn, draw_minibatch.in_set(LearnSystems::Sample))
-            .add_systems(Validate, draw_held_out.in_set(ValidateSystems::Sample));
+            .init_resource::<ValidatedParts>()
+            .add_systems(Validate, take_held_out.in_set(ValidateSystems::Sample));
     }
 }
 
@@ -148,18 +153,27 @@ pub(in crate::data) fn draw_minibatch(
     Ok(())
 }
 
-/// Puts held-out rows into [`Batch`].
-fn draw_held_out(
+/// Puts the next held-out rows into [`Batch`].
+fn take_held_out(
     minibatches: Option<Res<Minibatches>>,
     device: Res<ComputeDevice>,
+    (mut pass, parts): (Local<Pass>, Res<ValidatedParts>),
     mut batch: ResMut<Batch>,
+    mut parts_left: ResMut<PartsLeft>,
+    mut metrics: ResMut<Metrics>,
 ) -> Result<(), BevyError> {
     let Some(minibatches) = minibatches else {
         return Ok(());
     };
-    if let Some(held_out) = minibatches.held_out(&device.plain())? {
-        *batch = held_out;
+    let (rows, batch_size) = minibatches.held_out();
+    if rows.is_empty() {
+        return Ok(());
     }
+    let (part, left) = pass.next_part(rows.len(), batch_size, *parts);
+    parts_left.0 = left;
+    *batch = minibatches.gather(&as_rows(&rows[part.clone()]), &device.plain())?;
+    metrics.weigh_validation(part.len());
+    metrics.record("validate/reward", batch.reward.clone().mean());
     Ok(())
 }
 

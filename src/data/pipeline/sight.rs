@@ -1,11 +1,12 @@
 //! What a policy sees of an episode while it plays: the frames, and the goal behind them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bevy_reflect::Reflect;
 use smallvec::SmallVec;
 
-use super::FrameStack;
+use super::{FrameStack, HeldOutGoals};
 use crate::data::Column;
 use crate::env::Space;
 use crate::observation::ObservationParts;
@@ -15,6 +16,9 @@ use crate::observation::ObservationParts;
 pub enum EpisodeGoal {
     /// A raw observation, the same in every episode.
     Fixed(Vec<f32>),
+    /// What the held-out episodes of the run's data came to (`Dataset(validation: ..)` or `validation_filter`), one after the other: the
+    /// n-th episode is given the goal of the n-th of them.
+    HeldOut,
     /// The part of this name in the environment's dictionary of observations, such as `desired_goal` in Gymnasium's goal
     /// environments. The policy observes the other parts.
     Part(String),
@@ -48,6 +52,14 @@ pub enum ViewError {
         "{environment}: a goal is given, and the policy is given none: set the algorithm's `goal_mode`, or leave `goal` out"
     )]
     Unasked {
+        /// The environment.
+        environment: String,
+    },
+    /// No goals in the data.
+    #[error(
+        "{environment}: `goal: HeldOut` takes the goals of held-out episodes, and there are none: hold some out with `Dataset(validation: 0.1)` or `validation_filter`, or give `goal: Fixed([..])`"
+    )]
+    NothingHeldOut {
         /// The environment.
         environment: String,
     },
@@ -93,16 +105,19 @@ enum GoalPlace {
     /// Networks are given none.
     None,
     Fixed(Vec<f32>),
+    /// One for each episode in turn.
+    InTurn(Arc<Vec<Vec<f32>>>),
     /// Elements of what the environment shows.
     Part(Range<usize>),
 }
 
 impl View {
     /// What is seen of an environment that shows `space` by a network that observes `parts`; `asked` says whether networks are
-    /// given goals.
+    /// given goals, and `held_out` are those of the data.
     pub fn of(
         parts: &ObservationParts,
         goal: Option<&EpisodeGoal>,
+        held_out: Option<&HeldOutGoals>,
         asked: bool,
         environment: &str,
         space: &Space,
@@ -125,6 +140,15 @@ impl View {
                 });
             }
             (Some(EpisodeGoal::Fixed(goal)), true) => (GoalPlace::Fixed(goal.clone()), goal.len()),
+            (Some(EpisodeGoal::HeldOut), true) => {
+                let goals = held_out.filter(|goals| !goals.is_empty());
+                let Some(HeldOutGoals(goals)) = goals else {
+                    return Err(ViewError::NothingHeldOut {
+                        environment: environment(),
+                    });
+                };
+                (GoalPlace::InTurn(Arc::new(goals.clone())), goals[0].len())
+            }
             (Some(EpisodeGoal::Part(name)), true) => match space.place_of(name) {
                 Some(part) => (GoalPlace::Part(part.clone()), part.len()),
                 None => {
@@ -173,6 +197,7 @@ impl View {
         match &self.goal {
             GoalPlace::None => 0,
             GoalPlace::Fixed(goal) => goal.len(),
+            GoalPlace::InTurn(goals) => goals.first().map_or(0, Vec::len),
             GoalPlace::Part(part) => part.len(),
         }
     }
@@ -195,11 +220,21 @@ pub(crate) struct Sight {
     view: View,
     observation: Vec<f32>,
     goal: Vec<f32>,
+    /// The number of the next episode, and by how much the one after it is larger.
+    next_episode: usize,
+    side_by_side: usize,
+    /// Whether the episode has begun and has no step yet.
+    is_new: bool,
 }
 
 impl Sight {
-    pub fn new(frames: usize, view: View) -> Self {
+    /// What is seen of the `row`-th of `rows` environments side by side, which play the episodes of this number and every `rows`-th
+    /// after it.
+    pub fn new(frames: usize, view: View, row: usize, rows: usize) -> Self {
         Sight {
+            next_episode: row,
+            side_by_side: rows,
+            is_new: false,
             frames: FrameStack::new(frames),
             view,
             observation: Vec::new(),
@@ -209,12 +244,20 @@ impl Sight {
 
     /// An episode begins, and this is shown.
     pub fn begin(&mut self, shown: &[f32]) {
+        // One that begins twice without a step is one.
+        if let (GoalPlace::InTurn(goals), false) = (&self.view.goal, self.is_new) {
+            let next = self.next_episode % goals.len();
+            self.goal.clone_from(&goals[next]);
+            self.next_episode += self.side_by_side;
+            self.is_new = true;
+        }
         self.take(shown);
         self.frames.begin(&self.observation);
     }
 
     /// This is shown after one more step of it.
     pub fn push(&mut self, shown: &[f32]) {
+        self.is_new = false;
         self.take(shown);
         self.frames.push(&self.observation);
     }
@@ -224,11 +267,14 @@ impl Sight {
         for part in &self.view.observed {
             self.observation.extend_from_slice(&shown[part.clone()]);
         }
-        self.goal.clear();
         match &self.view.goal {
-            GoalPlace::None => {}
-            GoalPlace::Fixed(goal) => self.goal.extend_from_slice(goal),
-            GoalPlace::Part(part) => self.goal.extend_from_slice(&shown[part.clone()]),
+            // That of the episode was given when it began.
+            GoalPlace::None | GoalPlace::InTurn(_) => {}
+            GoalPlace::Fixed(goal) => self.goal.clone_from(goal),
+            GoalPlace::Part(part) => {
+                self.goal.clear();
+                self.goal.extend_from_slice(&shown[part.clone()]);
+            }
         }
     }
 
@@ -267,7 +313,15 @@ mod tests {
     #[test]
     fn a_desired_goal_stands_behind_the_frames_of_what_else_is_shown() {
         let part = EpisodeGoal::Part("desired_goal".into());
-        let view = View::of(&achieved(), Some(&part), true, "Maze", &goal_environment()).unwrap();
+        let view = View::of(
+            &achieved(),
+            Some(&part),
+            None,
+            true,
+            "Maze",
+            &goal_environment(),
+        )
+        .unwrap();
         assert_eq!(
             (view.observed(), view.goal_width(), view.is_whole()),
             (2, 2, false)
@@ -277,7 +331,7 @@ mod tests {
             width: 4,
         };
         assert_eq!(view.observe(&shown).values, [1.0, 2.0]);
-        let mut sight = Sight::new(2, view);
+        let mut sight = Sight::new(2, view, 0, 1);
         sight.begin(&shown.values);
         assert!(sight.values().eq([1.0, 2.0, 1.0, 2.0, 8.0, 9.0]));
         sight.push(&[3.0, 4.0, 8.0, 9.0]);
@@ -292,12 +346,13 @@ mod tests {
             View::of(
                 &ObservationParts::vector(2),
                 Some(&goal),
+                None,
                 true,
                 "Maze",
                 &space,
             )
         };
-        let mut sight = Sight::new(1, view(&[7.0, 6.0]).unwrap());
+        let mut sight = Sight::new(1, view(&[7.0, 6.0]).unwrap(), 0, 1);
         sight.begin(&[1.0, 2.0]);
         assert!(sight.values().eq([1.0, 2.0, 7.0, 6.0]));
         let error = view(&[1.0]).unwrap_err().to_string();
@@ -308,10 +363,41 @@ mod tests {
     }
 
     #[test]
+    fn goals_of_held_out_episodes_come_in_turn_and_stay_for_an_episode() {
+        let space = Space::from_bounds(&[(0.0, 9.0)]);
+        let goals = HeldOutGoals::new(vec![vec![7.0], vec![8.0], vec![9.0]]);
+        let of = |goals: Option<&HeldOutGoals>| {
+            let parts = ObservationParts::vector(1);
+            View::of(
+                &parts,
+                Some(&EpisodeGoal::HeldOut),
+                goals,
+                true,
+                "Maze",
+                &space,
+            )
+        };
+        // The second of two environments: episodes 1, 3, 5, ...
+        let mut sight = Sight::new(1, of(Some(&goals)).unwrap(), 1, 2);
+        for goal in [8.0, 7.0, 9.0, 8.0] {
+            sight.begin(&[5.0]);
+            // It was set out once more, before its first step.
+            sight.begin(&[1.0]);
+            assert!(sight.values().eq([1.0, goal]));
+            sight.push(&[2.0]);
+            assert!(sight.values().eq([2.0, goal]));
+        }
+        for nothing in [None, Some(&HeldOutGoals::default())] {
+            let refused = of(nothing).unwrap_err();
+            assert!(matches!(refused, ViewError::NothingHeldOut { .. }));
+        }
+    }
+
+    #[test]
     fn what_nobody_gives_or_takes_is_refused() {
         let space = goal_environment();
         let of = |goal: Option<EpisodeGoal>, asked| {
-            View::of(&achieved(), goal.as_ref(), asked, "Maze", &space)
+            View::of(&achieved(), goal.as_ref(), None, asked, "Maze", &space)
         };
         assert!(of(None, false).is_ok());
         assert!(matches!(of(None, true), Err(ViewError::Missing { .. })));
@@ -325,8 +411,15 @@ mod tests {
             error.contains("`achieved_goal` [2] and `desired_goal` [2]"),
             "{error}"
         );
-        let error =
-            View::of(&ObservationParts::vector(3), None, false, "Maze", &space).unwrap_err();
+        let error = View::of(
+            &ObservationParts::vector(3),
+            None,
+            None,
+            false,
+            "Maze",
+            &space,
+        )
+        .unwrap_err();
         assert!(error.to_string().starts_with("Maze: "), "{error}");
     }
 }

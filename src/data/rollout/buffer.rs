@@ -134,6 +134,12 @@ impl RolloutBuffer {
         &self.value[..self.rows()]
     }
 
+    /// The mean reward of the given rows.
+    pub(super) fn mean_reward(&self, rows: &[u32]) -> f64 {
+        let reward = |row: &u32| f64::from(self.reward[*row as usize]);
+        rows.iter().map(reward).sum::<f64>() / rows.len() as f64
+    }
+
     /// The rows of the step to come. A full rollout begins anew.
     fn next_rows(&mut self) -> std::ops::Range<usize> {
         if self.taken == self.steps {
@@ -391,10 +397,15 @@ impl RolloutBuffer {
     /// The next minibatch on `device`; its advantages are normalized to mean 0 and deviation 1 where `normalize` says so.
     pub fn next_minibatch(&mut self, normalize: bool, device: &Device) -> RolloutBatch {
         let rows: Vec<u32> = self.next_rows_to_learn().to_vec();
+        self.minibatch(&rows, normalize, device)
+    }
+
+    /// The minibatch of the given rows, as they were when the round was prepared.
+    pub(super) fn minibatch(&self, rows: &[u32], normalize: bool, device: &Device) -> RolloutBatch {
         let n = rows.len();
         let column = |column: &Column| {
             let mut values = Vec::with_capacity(n * column.width);
-            for row in &rows {
+            for row in rows {
                 values.extend_from_slice(column.row(*row as usize));
             }
             Tensor::<2>::from_data(TensorData::new(values, [n, column.width]), device)

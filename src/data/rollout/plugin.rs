@@ -7,14 +7,16 @@ use super::divergence::are_enough;
 use super::{Divergence, RolloutBatch, RolloutBuffer};
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
 use crate::data::dataset::load_dataset;
+use crate::data::held_out::{Pass, ValidatedParts};
 use crate::data::{Data, Preprocessing, Seen, StepResults};
 use crate::memory::{self, RowsOfStep};
 use crate::nn::ComputeDevice;
 use crate::random::Exploration;
 use crate::random::{AppRandomExt, Random, Sampling};
+use crate::report::Metrics;
 use crate::schedule::{
-    Cadence, Clock, Collect, CollectSystems, Epochs, InputError, Learn, LearnSystems, Prepare,
-    PrepareSystems, written_before_read,
+    Cadence, Clock, Collect, CollectSystems, Epochs, InputError, Learn, LearnSystems, PartsLeft,
+    Prepare, PrepareSystems, Validate, ValidateSystems, written_before_read,
 };
 
 /// Learns in rounds from a [`RolloutBuffer`]: of the experience of the run's environments, or of a fixed rollout
@@ -57,7 +59,9 @@ impl Plugin for RolloutPlugin {
             .add_systems(Startup, build_rollout)
             .add_systems(Collect, record_rollout.in_set(CollectSystems::Record))
             .add_systems(Prepare, shuffle_rollout.in_set(PrepareSystems::Shuffle))
-            .add_systems(Learn, draw_from_rollout.in_set(LearnSystems::Sample));
+            .init_resource::<ValidatedParts>()
+            .add_systems(Learn, draw_from_rollout.in_set(LearnSystems::Sample))
+            .add_systems(Validate, take_held_out.in_set(ValidateSystems::Sample));
     }
 }
 
@@ -197,4 +201,32 @@ fn draw_from_rollout(
     mut batch: ResMut<RolloutBatch>,
 ) {
     *batch = rollout.next_minibatch(rounds.0.normalize_advantages, &device.plain());
+}
+
+/// Puts the next held-out rows of the data into [`RolloutBatch`], with the advantages and returns that they had when the round was
+/// prepared.
+fn take_held_out(
+    rounds: Res<Rounds>,
+    data: Option<Res<Data>>,
+    device: Res<ComputeDevice>,
+    rollout: Option<Res<RolloutBuffer>>,
+    (mut pass, parts): (Local<Pass>, Res<ValidatedParts>),
+    mut batch: ResMut<RolloutBatch>,
+    mut parts_left: ResMut<PartsLeft>,
+    mut metrics: ResMut<Metrics>,
+) {
+    let (Some(data), Some(rollout)) = (data, rollout) else {
+        return;
+    };
+    let rows = &data.split.held_out;
+    if rows.is_empty() {
+        return;
+    }
+    let of_training = rollout.valid_rows().div_ceil(rounds.0.minibatches.max(1));
+    let (part, left) = pass.next_part(rows.len(), of_training, *parts);
+    parts_left.0 = left;
+    let rows = &rows[part];
+    *batch = rollout.minibatch(rows, rounds.0.normalize_advantages, &device.plain());
+    metrics.weigh_validation(rows.len());
+    metrics.record_number("validate/reward", rollout.mean_reward(rows));
 }

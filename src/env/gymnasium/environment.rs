@@ -1,12 +1,30 @@
 //! Environments of a worker, one at a time: for evaluation, and for whoever wants an [`Environment`].
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{BridgeError, Worker, WorkerSettings};
+use super::{BridgeError, Worker, WorkerSettings, closing_time};
 use crate::env::{Environment, EnvironmentError, Snapshot, Space, StepResult};
 
-/// Workers that nobody uses just now. Starting Python takes a second, and an evaluation comes again and again.
-static IDLE: Mutex<Vec<Worker>> = Mutex::new(Vec::new());
+thread_local! {
+    /// Workers that nobody uses just now. Starting Python takes a second, and an evaluation comes again and again, on its learner's
+    /// thread. With the thread they go.
+    static IDLE: RefCell<Idle> = const { RefCell::new(Idle(Vec::new())) };
+}
+
+struct Idle(Vec<Worker>);
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        let until = closing_time();
+        self.0.iter_mut().for_each(|worker| worker.leave(until));
+    }
+}
+
+/// Lets this thread's idle workers close their environments and end.
+pub(crate) fn close_idle() {
+    drop(IDLE.replace(Idle(Vec::new())));
+}
 
 /// Workers of finished evaluations that are kept.
 const KEPT: usize = 4;
@@ -19,10 +37,11 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let worker = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(worker) = worker.take().filter(Worker::is_sound) {
-            let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-            if idle.len() < KEPT {
-                idle.push(worker);
-            }
+            // Where the thread itself ends there is nobody to keep it for.
+            let _ = IDLE.try_with(|idle| match idle.try_borrow_mut() {
+                Ok(mut idle) if idle.0.len() < KEPT => idle.0.push(worker),
+                _ => drop(worker),
+            });
         }
     }
 }
@@ -39,14 +58,17 @@ pub struct GymnasiumEnvironment {
     seeded: bool,
     episode: Option<bool>,
     steps: u64,
+    success: Option<bool>,
 }
 
 /// The environments of a worker.
 pub(super) fn share(settings: &WorkerSettings) -> Result<Vec<GymnasiumEnvironment>, BridgeError> {
     let found = {
-        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = idle.iter().position(|it| it.settings() == settings);
-        place.map(|place| idle.swap_remove(place))
+        let take = |idle: &mut Idle| {
+            let place = idle.0.iter().position(|it| it.settings() == settings);
+            place.map(|place| idle.0.swap_remove(place))
+        };
+        IDLE.with_borrow_mut(take)
     };
     let worker = match found {
         Some(worker) => worker,
@@ -68,6 +90,7 @@ pub(super) fn share(settings: &WorkerSettings) -> Result<Vec<GymnasiumEnvironmen
         seeded: false,
         episode: None,
         steps: 0,
+        success: None,
     });
     Ok(environments.collect())
 }
@@ -78,7 +101,7 @@ impl GymnasiumEnvironment {
         &self,
         observation: &mut [f32],
         question: impl FnOnce(&mut Worker) -> Result<(), BridgeError>,
-    ) -> Result<StepResult, EnvironmentError> {
+    ) -> Result<(StepResult, Option<bool>), EnvironmentError> {
         let mut worker = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = || BridgeError::Died {
             environment: self.name.clone(),
@@ -92,11 +115,12 @@ impl GymnasiumEnvironment {
         let mut outcome = None;
         worker.receive(|_, answer| {
             observation.copy_from_slice(answer.observation);
-            outcome = Some(StepResult {
+            let result = StepResult {
                 reward: answer.reward,
                 terminated: answer.terminated,
                 truncated: answer.truncated,
-            });
+            };
+            outcome = Some((result, answer.success));
         })?;
         Ok(outcome.ok_or_else(gone)?)
     }
@@ -132,6 +156,7 @@ impl Environment for GymnasiumEnvironment {
             worker.ask_reset(std::iter::once((row, seed)))
         })?;
         (self.seeded, self.episode, self.steps) = (true, Some(false), 0);
+        self.success = None;
         Ok(())
     }
 
@@ -158,12 +183,17 @@ impl Environment for GymnasiumEnvironment {
             Some(false) => {}
         }
         let row = self.row;
-        let outcome = self.ask(observation, |worker| {
+        let (outcome, success) = self.ask(observation, |worker| {
             worker.ask_step(std::iter::once((row, action)))
         })?;
+        self.success = success;
         self.steps += 1;
         self.episode = Some(outcome.ended());
         Ok(outcome)
+    }
+
+    fn is_success(&self) -> Option<bool> {
+        self.success
     }
 
     /// The name and the steps: what Python holds cannot be seen.

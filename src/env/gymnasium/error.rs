@@ -80,7 +80,7 @@ pub enum BridgeError {
     },
     /// No answer in time.
     #[error(
-        "{environment}: no answer for {seconds} s {doing}, so its Python process was ended; environments that are learned in may take as long as `Environments.gymnasium.seconds` says"
+        "{environment}: no answer for {seconds} s {doing}{state}, so it was ended; environments that are learned in may take as long as `Environments.gymnasium.seconds` says"
     )]
     Hangs {
         /// The environment.
@@ -89,6 +89,8 @@ pub enum BridgeError {
         seconds: f64,
         /// What it was asked for.
         doing: &'static str,
+        /// What the process did meanwhile, where that is known.
+        state: &'static str,
     },
     /// An answer that no worker gives.
     #[error(

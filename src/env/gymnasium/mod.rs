@@ -6,6 +6,10 @@
 //! traceback; a process that was killed, or that does not answer in time, is named. Which Python it is says the variable
 //! `YARAK_PYTHON`; without it, `python3`.
 //!
+//! Python starts without the working directory on its path. A module that a name of the bridge imports is looked for on Python's path
+//! first, and then in the working directory. A name in Rust code is imported without asking; of a scene, the app has to allow it
+//! ([`ForeignCode`](crate::scene::ForeignCode)).
+//!
 //! Observations of dictionaries and tuples are flattened: the parts of a `Dict` in the order of their names' bytes, those of a `Tuple`
 //! in their own, depth first; a choice is one number, counted from 0. Actions are a box or a choice; those of a box of whole numbers
 //! are rounded to the nearest.
@@ -23,9 +27,10 @@ mod worker;
 mod worker;
 
 pub use environment::GymnasiumEnvironment;
+pub(crate) use environment::close_idle;
 pub use error::BridgeError;
 pub(crate) use spaces::WorkerSpaces;
-pub(crate) use worker::Worker;
+pub(crate) use worker::{Worker, closing_time};
 
 use super::{Environment, EnvironmentError};
 use crate::scene::Keywords;
@@ -40,12 +45,19 @@ pub fn name_of(environment: &str) -> Option<&str> {
         .filter(|name| !name.is_empty())
 }
 
+/// The module that a name of the bridge imports, `my_module` of `gymnasium:my_module:MyTask-v0`; `None` of what Gymnasium has itself.
+pub fn module_of(environment: &str) -> Option<&str> {
+    let (module, _) = name_of(environment)?.split_once(':')?;
+    Some(module)
+}
+
 /// What one environment answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer<'a> {
     pub reward: f64,
     pub terminated: bool,
     pub truncated: bool,
+    pub success: Option<bool>,
     pub observation: &'a [f32],
 }
 

@@ -86,7 +86,10 @@ impl Described {
             Described::Dict { parts } => Space::Dict {
                 entries: parts
                     .iter()
-                    .map(|(name, part)| Ok((name.clone(), part.space()?)))
+                    .map(|(name, part)| {
+                        crate::terminal::heed(name);
+                        Ok((name.clone(), part.space()?))
+                    })
                     .collect::<Result<_, String>>()?,
             },
         })

@@ -1,9 +1,9 @@
 """A worker of yarak's bridge to Gymnasium: makes environments, and steps and resets them as it is told.
 
-    python worker.py SOCKET NAME COUNT TIME_LIMIT FIRST KWARGS
+    python worker.py SOCKET NAME COUNT TIME_LIMIT FIRST KWARGS < LIFELINE
 
 TIME_LIMIT 0 is the one that the environment is registered with; FIRST is the number of its first environment in messages; KWARGS are
-the keyword arguments of `gymnasium.make`, as JSON.
+the keyword arguments of `gymnasium.make`, as JSON. LIFELINE is a pipe through which nothing comes: it closes with yarak.
 
 It talks over a Unix socket of its own, so that nothing that an environment prints can come between. A frame is the length of the
 rest as a little-endian u32, a letter, and what the letter asks for:
@@ -18,6 +18,10 @@ rest as a little-endian u32, a letter, and what the letter asks for:
 An observation is flattened row by row; the parts of a Dict come in the order of their names' bytes, those of a Tuple in their own,
 depth first. A choice is one number, counted from 0. An action of a Box is rounded where its numbers are whole ones.
 """
+import fcntl
+import importlib.machinery
+import importlib.util
+import io
 import json
 import os
 import signal
@@ -25,7 +29,6 @@ import socket
 import struct
 import sys
 import threading
-import time
 import traceback
 
 FLAT = "<f4"
@@ -214,10 +217,26 @@ def begun(answer):
     )
 
 
+NO_SUCCESS_KNOWN = 2
+
+
+def success_of(info):
+    """`success` or `is_success` of an info, as 0 or 1, and `NO_SUCCESS_KNOWN` where it says neither."""
+    if isinstance(info, dict) and ("success" in info or "is_success" in info):
+        import numpy as np
+
+        for name in ("success", "is_success"):
+            if name in info and np.size(info[name]) == 1:
+                flag = np.asarray(info[name]).reshape(-1)[0]
+                if flag == 0 or flag == 1:
+                    return int(flag)
+    return NO_SUCCESS_KNOWN
+
+
 def stepped(answer):
-    """What `step` returned: observation, reward, terminated, truncated."""
+    """What `step` returned: observation, reward, terminated, truncated, info."""
     if isinstance(answer, tuple) and len(answer) == 5:
-        return answer[:4]
+        return answer
     many = f"{len(answer)} values" if isinstance(answer, tuple) else show(answer)
     raise Refused(
         f"`step` returned {many}: it returns (observation, reward, terminated, truncated, info); an environment of the old Gym returns "
@@ -229,11 +248,61 @@ class Gone(Exception):
     """Whoever started this has closed the socket, or has gone."""
 
 
-def end_with(parent):
-    """An environment that hangs is not left behind by whoever was killed."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
+def end_with(lifeline):
+    """Ends this process when yarak has gone, however it went. One that is stopped or hangs in C runs no Python any more, so where
+    the kernel can end it (Linux), the kernel does."""
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | fcntl.FASYNC)
+
+    def wait():
+        os.read(lifeline, 1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+class Unheard(io.FileIO):
+    """What an environment prints is lost where nobody listens any more, which is no failure of the environment."""
+
+    def write(self, data):
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def settle():
+    """What is ours alone is put away: our folder, our file, our standard input, and signals that are for yarak."""
+    folder = os.path.dirname(sys.argv[0])
+    sys.path[:1] = [entry for entry in sys.path[:1] if entry != folder]
+    # Processes that an environment starts with `multiprocessing` would run it again.
+    del globals()["__file__"]
+    # yarak finishes its step, saves, and then ends this.
+    for name in ("SIGINT", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    lifeline = os.dup(0)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    end_with(lifeline)
+    for name in ("stdout", "stderr"):
+        file = getattr(sys, name)
+        raw = Unheard(file.fileno(), "w", closefd=False)
+        text = io.TextIOWrapper(raw, file.encoding, "backslashreplace", line_buffering=True, write_through=True)
+        setattr(sys, name, text)
+
+
+def look_here_for(name):
+    """A module of the user's own, which was allowed by name, may lie in the working directory. It comes after everything else that
+    Python knows, and nothing is looked for there unless that module is there and nowhere else."""
+    module, colon, _ = name.partition(":")
+    first = module.partition(".")[0]
+    if not colon or first in sys.modules or importlib.util.find_spec(first) is not None:
+        return
+    here = os.getcwd()
+    if importlib.machinery.PathFinder.find_spec(first, [here]) is not None:
+        sys.path.append(here)
 
 
 class Link:
@@ -260,9 +329,7 @@ class Link:
 
 
 def main():
-    # Ctrl-C is for yarak, which finishes its step and then ends this.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    settle()
     path, name = sys.argv[1:3]
     count, limit, first_number = map(int, sys.argv[3:6])
     link = Link(path)
@@ -272,6 +339,7 @@ def main():
         import gymnasium as gym
 
         doing = f"making {name}"
+        look_here_for(name)
         options = json.loads(sys.argv[6])
         if limit:
             options["max_episode_steps"] = limit
@@ -296,16 +364,16 @@ def main():
                 for number, seeded, seed in struct.iter_unpack("<IBQ", asked):
                     doing = f"in reset of environment {first_number + number}"
                     observation = begun(worlds[number].reset(seed=seed if seeded else None))
-                    answer += struct.pack("<dBB", 0.0, 0, 0) + flatten(observation).tobytes()
+                    answer += struct.pack("<dBBB", 0.0, 0, 0, NO_SUCCESS_KNOWN) + flatten(observation).tobytes()
             else:
                 stride = 4 + 4 * width
                 for at in range(0, len(asked), stride):
                     (number,) = struct.unpack_from("<I", asked, at)
                     doing = f"in step of environment {first_number + number}"
                     action = read(asked[at + 4 : at + stride])
-                    observation, reward, terminated, truncated = stepped(worlds[number].step(action))
+                    observation, reward, terminated, truncated, info = stepped(worlds[number].step(action))
                     ends = flag_of(terminated, "terminated"), flag_of(truncated, "truncated")
-                    answer += struct.pack("<dBB", reward_of(reward), *ends)
+                    answer += struct.pack("<dBBB", reward_of(reward), *ends, success_of(info))
                     answer += flatten(observation).tobytes()
             link.send(b"R", bytes(answer))
     except Gone:

@@ -2,12 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::spaces::Announced;
 use super::{Answer, BridgeError, WorkerSettings, WorkerSpaces};
 use crate::env::Space;
+use crate::env::python::{Script, interpreter};
 use crate::schedule::stop_requested;
 
 /// What runs in Python.
@@ -25,8 +27,8 @@ const GRACE: Duration = Duration::from_millis(800);
 /// Frames are believed up to this length.
 const LONGEST: usize = 1 << 30;
 
-/// The head of an answer's row: reward, terminated, truncated.
-const HEAD: usize = 10;
+/// The head of an answer's row: reward, terminated, truncated, success.
+const HEAD: usize = 11;
 
 /// A Python process with environments. Dropping it ends the process.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(crate) struct Worker {
     frame: Vec<u8>,
     row: Vec<f32>,
     sound: bool,
+    /// When the process has to have ended, once it was told to.
+    until: Option<Instant>,
 }
 
 /// A process that has not said anything yet.
@@ -50,21 +54,24 @@ struct Started {
     /// `None` once it is a worker's.
     child: Option<Child>,
     listener: UnixListener,
-    // The socket's folder goes once the process has connected.
-    _folder: tempfile::TempDir,
+    // What Python runs, and the socket next to it; both go once the process has connected.
+    _script: Script,
 }
 
 /// How long the other end is waited for: as long as the settings say, and not much longer once the run was asked to stop.
+///
+/// Only time that was waited counts: while a job is suspended (Ctrl-Z) both ends stand still.
 struct Patience {
-    ends: Option<Instant>,
+    left: Duration,
+    looked: Instant,
     stops: Option<Instant>,
 }
 
 impl Patience {
     fn new(seconds: f64) -> Self {
-        let time = Duration::try_from_secs_f64(seconds.max(1e-3)).unwrap_or(Duration::MAX);
         Patience {
-            ends: Instant::now().checked_add(time),
+            left: Duration::try_from_secs_f64(seconds.max(1e-3)).unwrap_or(Duration::MAX),
+            looked: Instant::now(),
             stops: None,
         }
     }
@@ -81,23 +88,21 @@ impl Patience {
         if stop_requested() && now >= *self.stops.get_or_insert(now + GRACE) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        if self.ends.is_some_and(|ends| now >= ends) {
-            return Err(error);
+        let waited = now.duration_since(self.looked).min(2 * SLICE);
+        (self.looked, self.left) = (now, self.left.saturating_sub(waited));
+        match self.left.is_zero() {
+            true => Err(error),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It closes its environments when nobody is there any more.
-        let _ = self.stream.shutdown(std::net::Shutdown::Both);
-        let patience = match (self.sound, stop_requested()) {
-            (false, _) => 0,
-            (true, true) => CLOSING / 4,
-            (true, false) => CLOSING,
-        };
-        wait_for(&mut self.child, patience);
+        self.leave(closing_time());
+        if let (true, Some(until)) = (self.sound, self.until) {
+            wait_for(&mut self.child, until);
+        }
         end(&mut self.child);
     }
 }
@@ -110,31 +115,66 @@ impl Drop for Started {
     }
 }
 
-/// How long a process may take to close its environments, in milliseconds.
-const CLOSING: u64 = 2_000;
+/// How long processes may take to close their environments.
+const CLOSING: Duration = Duration::from_millis(2_000);
 
-/// Waits until the process has ended, for so many milliseconds at most.
-fn wait_for(child: &mut Child, milliseconds: u64) {
-    for _ in 0..milliseconds / 5 {
-        if !matches!(child.try_wait(), Ok(None)) {
-            return;
+/// Until when processes that are told to end now may take for it.
+pub(crate) fn closing_time() -> Instant {
+    Instant::now()
+        + match stop_requested() {
+            true => CLOSING / 4,
+            false => CLOSING,
         }
+}
+
+/// Waits until the process has ended, and no longer than until then.
+fn wait_for(child: &mut Child, until: Instant) {
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-fn end(child: &mut Child) -> String {
+/// Ends a process, also one that is stopped.
+fn end(child: &mut Child) -> Option<ExitStatus> {
     // Where it has ended by itself, that is its status.
     let gone = child.try_wait().ok().flatten();
     if gone.is_none() {
         let _ = child.kill();
     }
-    let status = child.wait().ok();
-    status.map_or_else(|| "status unknown".to_owned(), |status| status.to_string())
+    child.wait().ok()
+}
+
+/// Whether a process was ended by a signal that asks whole groups of processes to end, and yarak was asked as well: which of them
+/// sees it first is chance.
+fn was_asked_to_end(status: Option<ExitStatus>) -> bool {
+    const HANGUP: i32 = 1;
+    const TERMINATION: i32 = 15;
+    let signal = status.and_then(|status| status.signal());
+    let until = Instant::now() + Duration::from_millis(300);
+    while matches!(signal, Some(HANGUP | TERMINATION)) && Instant::now() < until {
+        if stop_requested() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+/// What is to be said of a process that does not answer.
+fn state_of(child: &Child) -> &'static str {
+    // The state is the letter behind the name, which is in parentheses. Linux alone has this file.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+    match stat
+        .rsplit_once(") ")
+        .map(|(_, rest)| rest.starts_with('T'))
+    {
+        Some(true) => ", as its Python process was stopped (SIGSTOP or SIGTSTP)",
+        _ => "",
+    }
 }
 
 impl Started {
-    fn new(settings: &WorkerSettings) -> Result<Self, BridgeError> {
+    fn new(settings: &WorkerSettings, python: &str) -> Result<Self, BridgeError> {
         let environment = || settings.environment();
         let io = |action| {
             move |error: io::Error| BridgeError::Io {
@@ -143,45 +183,42 @@ impl Started {
                 what: error.to_string(),
             }
         };
-        let python = std::env::var("YARAK_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        // Nobody else may look into it.
-        let folder = tempfile::Builder::new()
-            .prefix("yarak")
-            .tempdir()
-            .map_err(io("make a folder for a socket"))?;
-        let path = folder.path().join("socket");
+        let script = Script::new(SCRIPT).map_err(io("write a script for Python"))?;
+        let path = script.folder().join("socket");
         let listener = UnixListener::bind(&path).map_err(io("make a socket"))?;
         listener
             .set_nonblocking(true)
             .map_err(io("set a socket up"))?;
-        let child = Command::new(&python)
-            .args(["-u", "-c", SCRIPT])
+        let child = script
+            .command(python)
             .arg(&path)
             .arg(&settings.name)
             .arg(settings.num_envs.to_string())
             .arg(settings.time_limit.unwrap_or(0).to_string())
             .arg(settings.first.to_string())
             .arg(settings.kwargs.json())
-            .stdin(Stdio::null())
+            // Nothing is written to it: it closes when we end, however that is, and the process ends with it.
+            .stdin(Stdio::piped())
             // Results of ours go to standard output, and an environment's prints must not be among them.
             .stdout(Stdio::from(io::stderr()))
             .spawn();
         let child = child.map_err(|error| BridgeError::NoPython {
             environment: environment(),
-            python: python.clone(),
+            python: python.to_owned(),
             what: error.to_string(),
         })?;
         Ok(Started {
             settings: settings.clone(),
-            python,
+            python: python.to_owned(),
             child: Some(child),
             listener,
-            _folder: folder,
+            _script: script,
         })
     }
 
-    /// Waits for its first words.
-    fn greet(mut self, deadline: Instant) -> Result<Worker, BridgeError> {
+    /// Waits for its first words, for so long since the start of all processes.
+    fn greet(mut self, start: Instant, patience: Duration) -> Result<Worker, BridgeError> {
+        let deadline = start + patience;
         let silent =
             |python: &str, settings: &WorkerSettings, what: String| BridgeError::NoGreeting {
                 environment: settings.environment(),
@@ -202,7 +239,8 @@ impl Started {
                 ));
             }
             if Instant::now() >= deadline {
-                let what = format!("said nothing for {} s", START.as_secs());
+                let state = self.child.as_ref().map_or("", state_of);
+                let what = format!("said nothing for {} s{state}", patience.as_secs_f64());
                 return Err(silent(&self.python, &self.settings, what));
             }
             if stop_requested() {
@@ -232,6 +270,7 @@ impl Started {
             frame: Vec::new(),
             row: Vec::new(),
             sound: true,
+            until: None,
         };
         worker.wait_in_slices()?;
         let left = deadline.saturating_duration_since(Instant::now());
@@ -254,16 +293,23 @@ impl Worker {
     /// # Errors
     /// The first that does not start; the others are ended.
     pub fn start(all: &[WorkerSettings]) -> Result<Vec<Self>, BridgeError> {
+        let python = interpreter();
         let mut started = Vec::new();
         for settings in all {
-            started.push(Started::new(settings)?);
+            started.push(Started::new(settings, &python)?);
         }
-        let deadline = Instant::now() + START;
+        let start = Instant::now();
         let mut workers = Vec::new();
         for process in started {
-            workers.push(process.greet(deadline)?);
+            workers.push(process.greet(start, START)?);
         }
         Ok(workers)
+    }
+
+    /// Lets it close its environments and end, until then: whoever has several lets all of them do so at the same time.
+    pub fn leave(&mut self, until: Instant) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        self.until.get_or_insert(until);
     }
 
     /// What its environments show and take.
@@ -363,6 +409,10 @@ impl Worker {
                 reward,
                 terminated: head[8] != 0,
                 truncated: head[9] != 0,
+                success: [Some(false), Some(true)]
+                    .get(usize::from(head[10]))
+                    .copied()
+                    .flatten(),
                 observation: &self.row,
             };
             each(*row, answer);
@@ -486,18 +536,78 @@ impl Worker {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
         );
         if late {
+            let state = state_of(&self.child);
             end(&mut self.child);
             return BridgeError::Hangs {
                 environment,
                 seconds,
                 doing: self.doing,
+                state,
             };
         }
         // Its end is seen a moment after its socket's.
-        wait_for(&mut self.child, 1_000);
+        wait_for(&mut self.child, Instant::now() + Duration::from_secs(1));
+        let status = end(&mut self.child);
+        if was_asked_to_end(status) {
+            return BridgeError::Stopped {
+                environment,
+                doing: self.doing,
+            };
+        }
         BridgeError::Died {
             environment,
-            status: end(&mut self.child),
+            status: status.map_or("status unknown".to_owned(), |status| status.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A program in place of Python.
+    fn program(folder: &std::path::Path, text: &str) -> String {
+        let path = folder.join("python");
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_while_it_starts_is_noticed_named_and_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let python = program(folder.path(), "kill -STOP $$");
+        let settings = WorkerSettings::new("Pendulum-v1", 1);
+        let started = Started::new(&settings, &python).unwrap();
+        let process = started.child.as_ref().unwrap().id();
+        let began = Instant::now();
+        let error = started
+            .greet(began, Duration::from_millis(300))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("said nothing for 0.3 s"), "{error}");
+        if cfg!(target_os = "linux") {
+            assert!(error.contains("was stopped"), "{error}");
+            assert!(!std::path::Path::new(&format!("/proc/{process}")).exists());
+        }
+        assert!(began.elapsed() < Duration::from_secs(3));
+    }
+
+    #[test]
+    fn the_time_in_which_a_job_was_suspended_is_no_silence() {
+        let late = || io::ErrorKind::WouldBlock.into();
+        let mut patience = Patience::new(0.25);
+        // As after Ctrl-Z and `fg`.
+        std::thread::sleep(Duration::from_millis(400));
+        assert!(patience.goes_on(late()).is_ok());
+        let began = Instant::now();
+        while patience.goes_on(late()).is_ok() {
+            assert!(began.elapsed() < Duration::from_secs(5));
+            std::thread::sleep(SLICE);
+        }
+        assert!(began.elapsed() >= Duration::from_millis(100));
     }
 }

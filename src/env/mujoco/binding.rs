@@ -92,7 +92,7 @@ extern "C" fn warn(message: *const c_char) {
     }
     // SAFETY: MuJoCo calls it with a string that ends with a zero and that lives until it returns.
     let message = unsafe { CStr::from_ptr(message) };
-    eprintln!("warning: MuJoCo: {}", message.to_string_lossy());
+    crate::terminal::message(&format!("warning: MuJoCo: {}", message.to_string_lossy()));
 }
 
 impl Engine {

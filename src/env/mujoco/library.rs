@@ -3,12 +3,12 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use super::binding::Engine;
 use super::error::{LoadError, MujocoError, Tried};
 use super::version::Version;
+use crate::env::python::{Script, interpreter};
 
 /// The library, which is looked for once a process and stays loaded.
 pub(super) fn engine() -> Result<Arc<Engine>, MujocoError> {
@@ -41,12 +41,14 @@ struct Surroundings {
 impl Surroundings {
     fn of_this_process() -> Self {
         let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
+        // Of what is only likely to be there, nothing is looked for in the working directory.
+        let folder = |name| variable(name).filter(|value| Path::new(value).is_absolute());
         let mut folders = Vec::new();
-        if let Some(conda) = variable("CONDA_PREFIX") {
+        if let Some(conda) = folder("CONDA_PREFIX") {
             folders.push(Path::new(&conda).join("lib"));
         }
         // MuJoCo's own releases say to unpack them there.
-        if let Some(home) = variable("HOME") {
+        if let Some(home) = folder("HOME") {
             let mut releases: Vec<PathBuf> = entries(&Path::new(&home).join(".mujoco"));
             releases.sort();
             folders.extend(
@@ -58,7 +60,7 @@ impl Surroundings {
         }
         Surroundings {
             named: variable("MUJOCO_LIB").map(PathBuf::from),
-            python: env::var("YARAK_PYTHON").unwrap_or_else(|_| "python3".to_owned()),
+            python: interpreter(),
             system: vec![libloading::library_filename("mujoco").into()],
             folders,
         }
@@ -123,9 +125,9 @@ fn find(surroundings: &Surroundings) -> Result<Engine, MujocoError> {
 /// The folder of Python's package. It is found and not imported, which would take a second.
 fn python_package(python: &str) -> Result<PathBuf, String> {
     const FIND: &str = "import importlib.util as u; s = u.find_spec('mujoco'); print(next(iter(s.submodule_search_locations)) if s else '')";
-    let output = Command::new(python)
-        .args(["-c", FIND])
-        .stdin(Stdio::null())
+    let script = Script::new(FIND).map_err(|error| format!("no script can be written: {error}"))?;
+    let output = script
+        .command(python)
         .output()
         .map_err(|error| format!("the interpreter does not run: {error}"))?;
     let told = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -137,7 +139,12 @@ fn python_package(python: &str) -> Result<PathBuf, String> {
     if told.is_empty() {
         return Err("not installed".to_owned());
     }
-    Ok(PathBuf::from(told))
+    let folder = PathBuf::from(told);
+    // One that the user's own path leads to from the working directory would be another one elsewhere.
+    match folder.is_absolute() {
+        true => Ok(folder),
+        false => Err(format!("{} is no absolute path", folder.display())),
+    }
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {

@@ -17,6 +17,42 @@ pub struct Run {
     pub scene: String,
     /// Videos of its policy.
     pub videos: Vec<Video>,
+    /// What its best checkpoint came to on episodes that it was not chosen by, as `scores.json` has it.
+    pub fresh: Option<FreshScore>,
+}
+
+/// The mean return of several episodes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FreshScore {
+    /// The mean.
+    pub mean: f64,
+    /// Its standard error; `None` of one episode.
+    pub standard_error: Option<f64>,
+    /// How many episodes.
+    pub episodes: u64,
+}
+
+impl FreshScore {
+    /// Reads it from the text of a run's `scores.json`; `None` where there is none in it.
+    ///
+    /// ```
+    /// use yarak::report::page::FreshScore;
+    ///
+    /// let text = r#"{"best_on_fresh_episodes": {"return": -209.8, "standard_error": 20.3, "episodes": 50}}"#;
+    /// assert_eq!(FreshScore::read(text).unwrap().mean, -209.8);
+    /// assert_eq!(FreshScore::read(r#"{"best_on_fresh_episodes": null}"#), None);
+    /// ```
+    pub fn read(text: &str) -> Option<Self> {
+        let scores: serde_json::Value = serde_json::from_str(text).ok()?;
+        let fresh = scores.get("best_on_fresh_episodes")?;
+        Some(FreshScore {
+            mean: fresh.get("return")?.as_f64()?,
+            standard_error: fresh
+                .get("standard_error")
+                .and_then(serde_json::Value::as_f64),
+            episodes: fresh.get("episodes")?.as_u64()?,
+        })
+    }
 }
 
 impl Run {

@@ -16,7 +16,7 @@ mod scores;
 mod settings;
 mod videos;
 
-pub use experiment::{Experiment, Run, group};
+pub use experiment::{Experiment, FreshScore, Run, group};
 pub use labels::labels;
 pub use videos::{Video, VideoContent};
 
@@ -130,6 +130,11 @@ fn overview(experiments: &[Experiment], labels: &[String], main: Option<&str>) -
             "<th scope=\"col\">{main} <small>last</small></th><th scope=\"col\"><small>best</small></th>"
         ));
     }
+    let runs = || experiments.iter().flat_map(|experiment| &experiment.runs);
+    let has_fresh = runs().any(|run| run.fresh.is_some());
+    if has_fresh {
+        table.push_str("<th scope=\"col\">best checkpoint <small>on fresh episodes</small></th>");
+    }
     table.push_str("</tr>\n</thead>\n<tbody>\n");
     for (index, (experiment, label)) in experiments.iter().zip(labels).enumerate() {
         table.push_str(&format!(
@@ -143,9 +148,15 @@ fn overview(experiments: &[Experiment], labels: &[String], main: Option<&str>) -
             let Scores { last, best } = Scores::of(experiment, main);
             table.push_str(&format!("<td>{last}</td><td>{best}</td>"));
         }
+        if has_fresh {
+            table.push_str(&format!("<td>{}</td>", scores::fresh(experiment)));
+        }
         table.push_str("</tr>\n");
     }
     table.push_str("</tbody>\n</table>\n</div>\n");
+    if has_fresh {
+        table.push_str("<p><small>On fresh episodes, ± is the standard error over the episodes of one run, or the sample standard deviation over several runs.</small></p>\n");
+    }
     table
 }
 

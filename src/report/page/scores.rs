@@ -1,6 +1,6 @@
 //! Last and best values of metrics, with their spread over runs.
 
-use super::experiment::Experiment;
+use super::experiment::{Experiment, FreshScore};
 use crate::report::canvas::escaped;
 
 /// The values of one experiment in the reports of a metric: at the end, and the best of them.
@@ -55,6 +55,24 @@ pub(super) fn table(experiments: &[Experiment], labels: &[String], metrics: &[&s
     }
     table.push_str("</tbody>\n</table>\n</div>\n</section>\n");
     table
+}
+
+/// What the best checkpoints came to on fresh episodes: of one run with the standard error over its episodes, of several over the runs.
+pub(super) fn fresh(experiment: &Experiment) -> String {
+    let fresh: Vec<FreshScore> = experiment.runs.iter().filter_map(|run| run.fresh).collect();
+    let (text, episodes) = match fresh.as_slice() {
+        [] => return "–".into(),
+        [one] => {
+            let error = one.standard_error;
+            let error = error.map_or(String::new(), |error| format!(" ± {error:.1}"));
+            (format!("{:.1}{error}", one.mean), one.episodes)
+        }
+        several => {
+            let means: Vec<f64> = several.iter().map(|one| one.mean).collect();
+            (summary(&means), several[0].episodes)
+        }
+    };
+    format!("{text} <small>of {episodes}</small>")
 }
 
 /// The lowest loss or the highest score; of other metrics none is better than another.
@@ -122,7 +140,26 @@ fn figure(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::experiment::Run;
     use super::*;
+
+    #[test]
+    fn fresh_episodes_of_one_run_have_their_standard_error_and_of_several_the_spread_of_the_runs() {
+        let run = |mean, standard_error| Run {
+            fresh: Some(FreshScore {
+                mean,
+                standard_error,
+                episodes: 50,
+            }),
+            ..Run::default()
+        };
+        let text = |runs| fresh(&Experiment::of(runs));
+        let one = text(vec![run(-209.83, Some(20.26)), Run::default()]);
+        assert_eq!(one, "-209.8 ± 20.3 <small>of 50</small>");
+        let several = text(vec![run(-150.0, None), run(-170.0, Some(1.0))]);
+        assert_eq!(several, "-160.0 ± 14.1 <small>of 50</small>");
+        assert_eq!(text(vec![Run::default()]), "–");
+    }
 
     #[test]
     fn figures_have_four_digits() {
