@@ -6,7 +6,6 @@
 use std::f32::consts::PI;
 
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
-use yarak::observation::EncoderInput;
 use yarak::prelude::*;
 
 /// Sines and cosines of the observation, and a layer on them.

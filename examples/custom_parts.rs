@@ -51,10 +51,7 @@ impl ShortcutPolicy {
         let bent = bent.squeeze_dim::<2>(0);
         let straight = self.shortcut.val();
         // A network in training is tracked, and a batch is not.
-        let observation = match straight.device().is_autodiff() {
-            true => observation.stop_gradient(),
-            false => observation,
-        };
+        let observation = observation.constant_of(&straight);
         (observation.matmul(straight) + bent).tanh()
     }
 }

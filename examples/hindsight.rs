@@ -4,11 +4,6 @@
 //!
 //! `cargo run --release --example hindsight` trains with it, `-- without` without; `-- with 20000` for so many steps.
 
-use yarak::collect::{
-    Action, Ended, EnvironmentRow, Observation, OwnEnvironments, Restart, Reward,
-};
-use yarak::data::Replayed;
-use yarak::env::NumpyRandom;
 use yarak::prelude::*;
 
 /// How many bits there are, and steps in an episode.
@@ -44,7 +39,7 @@ impl Plugin for Hindsight {
 /// The strategy "future" of section 4.5: the goal is a state that the same episode came to from this row on.
 pub fn draw_in_hindsight(
     (hindsight, dqn): (Res<Hindsight>, Res<Dqn>),
-    mut replayed: Replayed,
+    mut replayed: data::Replayed,
 ) -> Result {
     let rows = replayed.draw()?;
     let draws = replayed.random.uniforms(2 * rows.len(), 0.0, 1.0);
@@ -71,15 +66,15 @@ pub fn draw_in_hindsight(
 
 /// The bits as they are, followed by those that are asked for, and the luck that chooses both.
 #[derive(Component)]
-struct Bits([f32; 2 * BITS], NumpyRandom);
+struct Bits([f32; 2 * BITS], Random<Noise>);
 
 fn flip(
     mut worlds: Query<(
         &mut Bits,
-        &Action,
-        &mut Observation,
-        &mut Reward,
-        &mut Ended,
+        &collect::Action,
+        &mut collect::Observation,
+        &mut collect::Reward,
+        &mut collect::Ended,
     )>,
 ) {
     for (mut bits, action, mut observation, mut reward, mut ended) in &mut worlds {
@@ -91,10 +86,11 @@ fn flip(
     }
 }
 
-fn start_over(mut worlds: Query<(&Restart, &mut Bits, &mut Observation)>) {
+fn start_over(mut worlds: Query<(&collect::Restart, &mut Bits, &mut collect::Observation)>) {
     for (_, mut bits, mut observation) in worlds.iter_mut().filter(|(restart, ..)| restart.0) {
         let Bits(values, luck) = &mut *bits;
-        values.fill_with(|| f32::from(u8::from(luck.uniform(0.0, 1.0) < 0.5)));
+        let drawn = luck.uniforms(2 * BITS, 0.0, 1.0);
+        *values = std::array::from_fn(|bit| f32::from(u8::from(drawn[bit] < 0.5)));
         observation.0.set(values);
     }
 }
@@ -121,7 +117,7 @@ pub fn app(steps: u64, hindsight: bool) -> App {
     let mut app = App::new();
     app.add_plugins((
         YarakPlugins.set(RunPlugin { steps, ..default() }),
-        OwnEnvironments {
+        collect::OwnEnvironments {
             name: "bits".into(),
             // In the order of their names, as Gymnasium's goal environments have it.
             observation: Space::dict([
@@ -172,8 +168,10 @@ pub fn app(steps: u64, hindsight: bool) -> App {
         app.add_plugins(Hindsight::default());
     }
     for row in 0..16 {
-        let bits = Bits([0.0; 2 * BITS], NumpyRandom::new(row as u64));
-        app.world_mut().spawn((EnvironmentRow { row }, bits));
+        let luck = Random::forked(Seed(0), row as u64);
+        let bits = Bits([0.0; 2 * BITS], luck);
+        app.world_mut()
+            .spawn((collect::EnvironmentRow { row }, bits));
     }
     app
 }

@@ -3,8 +3,6 @@
 //!
 //! `cargo run --release --example prioritized_replay -- train examples/prioritized_replay.ron`
 
-use yarak::data::{Replayed, RowWeights};
-use yarak::plugins::dqn;
 use yarak::prelude::*;
 
 /// Draws rows of the replay buffer in proportion to how wrong the critic was about them, |δ|^α, and evens that out in the loss.
@@ -30,8 +28,8 @@ impl Settings for PrioritizedReplay {}
 impl Plugin for PrioritizedReplay {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
-            .init_resource::<RowWeights>()
-            .persist::<RowWeights>()
+            .init_resource::<data::RowWeights>()
+            .persist::<data::RowWeights>()
             .replace(Learn, LearnSystems::Sample, draw_by_priority)
             .add_systems(Learn, set_priorities.in_set(LearnSystems::Measure));
     }
@@ -41,8 +39,8 @@ impl Plugin for PrioritizedReplay {
 pub fn draw_by_priority(
     settings: Res<PrioritizedReplay>,
     clock: Res<Clock>,
-    mut weights: ResMut<RowWeights>,
-    mut replayed: Replayed,
+    mut weights: ResMut<data::RowWeights>,
+    mut replayed: data::Replayed,
 ) -> Result {
     weights.follow(&replayed.buffer);
     let n = replayed.batch_size();
@@ -68,9 +66,9 @@ pub fn set_priorities(
     batch: Res<Batch>,
     critic: Res<Net<Critic>>,
     target: Res<Target<Critic>>,
-    mut weights: ResMut<RowWeights>,
+    mut weights: ResMut<data::RowWeights>,
 ) -> Result {
-    let y = dqn::q_target(dqn.double, &batch, &critic, &target);
+    let y = dqn.q_target(&batch, &critic, &target);
     let q = critic.q1(batch.observation.clone(), batch.action.clone());
     let errors = (y - q).abs().into_data().into_vec::<f32>()?;
     for (row, error) in batch.row_ids.iter().zip(errors) {

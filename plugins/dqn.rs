@@ -135,20 +135,22 @@ pub fn explore(
     Ok(())
 }
 
-/// y = r + γⁿ Q'(s', a'), with γⁿ = 0 after a terminal step, and a' the best action by Q (double) or by Q'; `[batch]`.
-pub fn q_target(
-    double: bool,
-    batch: &Batch,
-    critic: &CriticNetwork,
-    target: &Target<Critic>,
-) -> Tensor<1> {
-    let next = batch.next_observation.clone();
-    let best = if double {
-        critic.greedy(next.clone())
-    } else {
-        target.greedy(next.clone())
-    };
-    batch.reward.clone() + batch.bootstrap.clone() * target.q1(next, best)
+impl Dqn {
+    /// y = r + γⁿ Q'(s', a'), with γⁿ = 0 after a terminal step, and a' the best action by Q (double) or by Q'; `[batch]`.
+    pub fn q_target(
+        &self,
+        batch: &Batch,
+        critic: &CriticNetwork,
+        target: &Target<Critic>,
+    ) -> Tensor<1> {
+        let next = batch.next_observation.clone();
+        let best = if self.double {
+            critic.greedy(next.clone())
+        } else {
+            target.greedy(next.clone())
+        };
+        batch.reward.clone() + batch.bootstrap.clone() * target.q1(next, best)
+    }
 }
 
 /// How far the values `[batch]` are from their target, `[1]`.
@@ -169,7 +171,7 @@ pub fn update_critic(
     mut critic: Learning<Critic>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let y = q_target(dqn.double, &batch, critic.plain(), &target);
+    let y = dqn.q_target(&batch, critic.plain(), &target);
     metrics.record("critic/q_target", y.clone().mean());
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
@@ -193,7 +195,7 @@ fn validate(
     critic: Res<Net<Critic>>,
     mut metrics: ResMut<Metrics>,
 ) {
-    let y = q_target(dqn.double, &batch, &critic, &target);
+    let y = dqn.q_target(&batch, &critic, &target);
     let q = critic.q1(batch.observation.clone(), batch.action.clone());
     let error = measures::td_error(q.clone().unsqueeze::<2>(), y.clone());
     metrics.record("validate/critic/td_error", error);

@@ -175,13 +175,8 @@ fn build_networks(
 }
 
 /// The actions that are tried out: uniform in [−1, 1] while warming up, then drawn from the policy.
-pub fn explore(
-    sac: Res<Sac>,
-    clock: Res<Clock>,
-    actor: Res<Net<Actor>>,
-    mut exploring: Exploring,
-) -> Result {
-    if clock.step <= sac.off_policy.learning_starts {
+pub fn explore(actor: Res<Net<Actor>>, mut exploring: Exploring) -> Result {
+    if exploring.is_warming_up() {
         exploring.act_uniformly();
         return Ok(());
     }

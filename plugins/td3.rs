@@ -205,15 +205,25 @@ pub fn q_target(
     critic: &Target<Critic>,
     noise: &mut Random<Noise>,
 ) -> Tensor<1> {
+    let action = next_action(td3, batch, actor, noise);
+    let q = critic.q(batch.next_observation.clone(), action);
+    batch.reward.clone() + batch.bootstrap.clone() * td3.critic.mix(q)
+}
+
+/// The ã of that target, `[batch, action]`.
+pub fn next_action(
+    td3: &TwinDelayed,
+    batch: &Batch,
+    actor: &Target<Actor>,
+    noise: &mut Random<Noise>,
+) -> Tensor<2> {
     let action = actor.act(batch.next_observation.clone());
     let (std, clip) = (td3.actor.noise_std, td3.actor.noise_clip);
     let noise = noise
         .normal_like(&action)
         .mul_scalar(std)
         .clamp(-clip, clip);
-    let action = (action + noise).clamp(-1.0, 1.0);
-    let q = critic.q(batch.next_observation.clone(), action);
-    batch.reward.clone() + batch.bootstrap.clone() * td3.critic.mix(q)
+    (action + noise).clamp(-1.0, 1.0)
 }
 
 /// The critics' step: each regresses onto the same target.

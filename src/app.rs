@@ -3,22 +3,28 @@
 //! The command line reads a scene, makes a folder and can resume. An app needs none of that: it adds this group, a dataset, an
 //! algorithm, and whatever else it likes, and is a Bevy app as any other.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bevy_app::{
     App, AppExit, Last, Plugin, PluginGroup, PluginGroupBuilder, PreStartup, ScheduleRunnerPlugin,
+    TerminalCtrlCHandlerPlugin, ctrlc,
 };
+use bevy_ecs::message::Messages;
 use bevy_ecs::prelude::*;
 
-use crate::checkpoint::{RestorePlugin, finish_writing};
+use crate::checkpoint::{
+    CheckpointError, Checkpoints, RestorePlugin, ResumeFrom, RunFolder, RunFolderError, Start,
+    finish_writing,
+};
 use crate::learner::{ComputeDevice, Seed};
+use crate::report::console::Console;
 use crate::report::{
     ConsolePlugin, JsonLinesPlugin, Reports, RunDirectory, finish_progress, nothing_learned,
 };
 use crate::schedule::{
-    Clock, FacilitatorPlugin, InputError, NamedMetrics, Outcome, SchedulePlugin, Training,
+    Clock, FacilitatorPlugin, InputError, NamedMetrics, Outcome, RunError, SchedulePlugin,
+    Training, interrupt, request_stop,
 };
 use crate::terminal::message;
 
@@ -35,8 +41,9 @@ use crate::terminal::message;
 /// 5. [`Reports`]: reads metrics back, every 1,000 steps.
 /// 6. [`ConsolePlugin`]: progress on standard error.
 /// 7. [`JsonLinesPlugin`]: `metrics.jsonl`, where the run has a folder.
-/// 8. [`ConcludePlugin`]: waits for the last checkpoint, and says why a run failed.
-/// 9. [`ScheduleRunnerPlugin`]: Bevy's loop for apps without a window. An app with one disables it.
+/// 8. [`StopPlugin`]: saves a run that Ctrl-C ends.
+/// 9. [`ConcludePlugin`]: saves a run whose app ends, waits for the last checkpoint, and says why a run failed.
+/// 10. [`ScheduleRunnerPlugin`]: Bevy's loop for apps without a window. An app with one disables it.
 ///
 /// ```
 /// use yarak::prelude::*;
@@ -58,7 +65,7 @@ use crate::terminal::message;
 /// ```
 ///
 /// An app with windows trains between its frames: `YarakPlugins.build().disable::<ScheduleRunnerPlugin>()`, and a smaller
-/// [`TimeBudget`](crate::schedule::TimeBudget).
+/// [`TimeBudget`](crate::schedule::TimeBudget). `docs/bevy_app.md` has more of that.
 pub struct YarakPlugins;
 
 impl PluginGroup for YarakPlugins {
@@ -71,6 +78,7 @@ impl PluginGroup for YarakPlugins {
             .add(Reports::default())
             .add(ConsolePlugin::default())
             .add(JsonLinesPlugin)
+            .add(StopPlugin)
             .add(ConcludePlugin)
             .add(ScheduleRunnerPlugin::default())
     }
@@ -87,8 +95,11 @@ pub struct RunPlugin {
     pub seed: u64,
     /// Where tensors live.
     pub device: ComputeDevice,
-    /// The folder for metrics and checkpoints, made if missing; one with anything in it is refused. None: nothing is written.
+    /// The folder for metrics and checkpoints, made if missing. None: nothing is written.
     pub folder: Option<PathBuf>,
+    /// Whether the run goes on from the latest good checkpoint in its folder, where there is one, bit for bit. Otherwise a folder with
+    /// anything in it is refused.
+    pub resume: bool,
 }
 
 impl Default for RunPlugin {
@@ -100,6 +111,7 @@ impl Default for RunPlugin {
             seed: 0,
             device: ComputeDevice::cpu(),
             folder: None,
+            resume: false,
         }
     }
 }
@@ -108,11 +120,30 @@ impl Default for RunPlugin {
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// There is something in it.
-    #[error("{}: the run's folder is not empty; choose another one in `RunPlugin`", path.display())]
+    #[error("{}: the run's folder is not empty; go on from its last checkpoint with `resume: true`, or choose another `folder`, in `RunPlugin`", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
     },
+    /// It is no folder, or one of something else.
+    #[error("{}: no run's folder, as {why}; choose another `folder` in `RunPlugin`", path.display())]
+    NotARun {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        why: String,
+    },
+    /// Another process trains there.
+    #[error("{}: {holder} is training into this folder; wait for it, stop it, or choose another `folder` in `RunPlugin`", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The other process, as far as it is known.
+        holder: String,
+    },
+    /// Its latest checkpoint cannot be gone on from.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The operating system refused.
     #[error("{}: the run's folder cannot be made or read", path.display())]
     Io {
@@ -123,6 +154,41 @@ pub enum FolderError {
     },
 }
 
+impl FolderError {
+    /// What the program says of flags, in the words of an app.
+    fn of(error: RunFolderError) -> Self {
+        match error {
+            RunFolderError::NotEmpty { path } => FolderError::NotEmpty { path },
+            RunFolderError::InUse { path, holder } => FolderError::InUse { path, holder },
+            RunFolderError::Checkpoint(error) => FolderError::Checkpoint(error),
+            RunFolderError::Io { path, source, .. } => FolderError::Io { path, source },
+            RunFolderError::NotARun { path, stranger } => FolderError::NotARun {
+                path,
+                why: format!("it has {stranger:?}"),
+            },
+            RunFolderError::NotAFolder { path } => FolderError::NotARun {
+                path,
+                why: "it is a file".to_owned(),
+            },
+            // What else there is concerns scenes and checkpoints that are named.
+            other => FolderError::NotARun {
+                path: PathBuf::new(),
+                why: other.to_string(),
+            },
+        }
+    }
+
+    fn marked(self) -> BevyError {
+        match self {
+            FolderError::Io { .. } => RunError::new(self).into(),
+            FolderError::Checkpoint(ref error) if !error.is_users_mistake() => {
+                RunError::new(self).into()
+            }
+            _ => InputError::new(self).into(),
+        }
+    }
+}
+
 impl Plugin for RunPlugin {
     fn build(&self, app: &mut App) {
         app.insert_resource(Seed(self.seed))
@@ -130,34 +196,73 @@ impl Plugin for RunPlugin {
         let mut clock = app.world_mut().get_resource_or_init::<Clock>();
         (clock.steps, clock.epochs) = (self.steps, self.epochs);
         if let Some(folder) = self.folder.clone() {
-            let open = move |mut commands: Commands| -> Result<(), BevyError> {
-                make_folder(&folder).map_err(InputError::new)?;
+            let resumes = self.resume;
+            let open = move |console: Option<Res<Console>>, mut commands: Commands| {
+                let opened = RunFolder::open_without_scene(&folder, resumes);
+                let opened = opened.map_err(|error| FolderError::of(error).marked())?;
+                let say = |text: String| {
+                    if let Some(console) = &console {
+                        console.message(&text);
+                    }
+                };
+                for skipped in &opened.skipped {
+                    let (path, reason) = (skipped.path.display(), &skipped.reason);
+                    say(format!("warning: {path} was skipped: {reason}"));
+                }
+                let mut resumed_from = 0;
+                if let Start::Resumed {
+                    checkpoint,
+                    snapshot,
+                } = opened.start
+                {
+                    say(format!("resuming from {}", checkpoint.display()));
+                    resumed_from = snapshot.step;
+                    commands.insert_resource(ResumeFrom(snapshot));
+                }
                 commands.insert_resource(RunDirectory {
                     path: folder.clone(),
-                    resumed_from: 0,
+                    resumed_from,
                 });
-                Ok(())
+                commands.insert_resource(HeldFolder(opened.folder));
+                Ok::<(), BevyError>(())
             };
             app.add_systems(PreStartup, open);
         }
     }
 }
 
-fn make_folder(path: &Path) -> Result<(), FolderError> {
-    let io = |source| FolderError::Io {
-        path: path.to_path_buf(),
-        source,
-    };
-    fs::create_dir_all(path).map_err(io)?;
-    match fs::read_dir(path).map_err(io)?.next() {
-        None => Ok(()),
-        Some(_) => Err(FolderError::NotEmpty {
-            path: path.to_path_buf(),
-        }),
+/// The run's folder, which no other process trains into while this is there.
+#[derive(Resource)]
+struct HeldFolder(#[allow(dead_code)] RunFolder);
+
+/// Lets Ctrl-C end a run as it ends one of the program: the step is finished, and the run saved; once more ends the process at once.
+///
+/// It is Bevy's own way: the handler is that of [`TerminalCtrlCHandlerPlugin`], whether `DefaultPlugins` bring it or not, and the app
+/// ends with [`AppExit`]. An app with a handler of its own keeps that, and disables this plugin or calls
+/// [`TerminalCtrlCHandlerPlugin::gracefully_exit`] in it.
+pub struct StopPlugin;
+
+impl Plugin for StopPlugin {
+    fn build(&self, _: &mut App) {}
+
+    /// Once it is known whether the app has Bevy's plugin.
+    fn finish(&self, app: &mut App) {
+        // An evaluation and a step of an environment in another process are left, and not waited for.
+        TerminalCtrlCHandlerPlugin::register_exit_handler(request_stop);
+        // In the frame in which the facilitator sees it, so that the exit status says so, whichever comes first.
+        app.add_systems(
+            Last,
+            TerminalCtrlCHandlerPlugin::exit_on_flag.before(conclude),
+        );
+        if !app.is_plugin_added::<TerminalCtrlCHandlerPlugin>() {
+            // Where there is a handler already, it is Bevy's of another app, or this one's own.
+            let _ = ctrlc::set_handler(TerminalCtrlCHandlerPlugin::gracefully_exit);
+        }
     }
 }
 
-/// Ends a run: waits until the last checkpoint is on disk, ends the line of progress, and prints why a run failed.
+/// Ends a run: waits until the last checkpoint is on disk, ends the line of progress, and prints why a run failed. A run whose app
+/// ends before it, with an [`AppExit`] from elsewhere, is saved first, where it has [`Checkpoints`].
 pub struct ConcludePlugin;
 
 #[derive(Resource)]
@@ -170,6 +275,10 @@ impl Plugin for ConcludePlugin {
 }
 
 fn conclude(world: &mut World) {
+    let exits = world.get_resource::<Messages<AppExit>>();
+    if exits.is_some_and(|exits| !exits.is_empty()) {
+        interrupt(world);
+    }
     let ended = world.get_resource::<Training>();
     let Some(outcome) = ended.and_then(|training| training.outcome.clone()) else {
         return;
@@ -186,7 +295,15 @@ fn conclude(world: &mut World) {
             finish_progress(world, &format!("finished after {steps} steps{nothing}"));
             warn_of_metrics_that_never_came(world);
         }
-        Outcome::Interrupted => finish_progress(world, &format!("interrupted at step {steps}")),
+        Outcome::Interrupted => {
+            let is_saved = world.contains_resource::<Checkpoints>()
+                && world.contains_resource::<RunDirectory>();
+            let how = match is_saved {
+                true => "interrupted and saved",
+                false => "interrupted",
+            };
+            finish_progress(world, &format!("{how} at step {steps}"));
+        }
         Outcome::Failed(failure) => {
             finish_progress(world, &format!("failed at step {steps}"));
             message(&format!("error: {failure}"));
@@ -213,7 +330,9 @@ pub(crate) fn warn_of_metrics_that_never_came(world: &World) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{Checkpoints, latest_good};
+    use std::fs;
+
+    use crate::checkpoint::latest_good;
     use crate::data::{Dataset, MinibatchSettings};
     use crate::plugins::Bc;
     use crate::report::Metrics;
@@ -284,6 +403,88 @@ mod tests {
         };
         assert_eq!(app(run).run(), AppExit::from_code(2));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_with_a_run_is_refused_with_the_way_to_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |steps, resume| RunPlugin {
+            steps,
+            resume,
+            folder: Some(folder.path().join("run")),
+            ..RunPlugin::default()
+        };
+        let ended = |run| {
+            let mut app = app(run);
+            app.finish();
+            while app.should_exit().is_none() {
+                app.update();
+            }
+            let ended = app.world().resource::<Training>().outcome.clone();
+            let step = app.world().resource::<Clock>().step;
+            (app.should_exit(), ended, step)
+        };
+        assert_eq!(ended(run(3, true)).0, Some(AppExit::Success));
+        let (exit, why, _) = ended(run(5, false));
+        let Some(Outcome::Failed(failure)) = why else {
+            panic!("it must be refused")
+        };
+        assert_eq!(exit, Some(AppExit::from_code(2)));
+        assert!(failure.message.contains("`resume: true`"), "{failure}");
+        assert_eq!(
+            ended(run(5, true)),
+            (Some(AppExit::Success), Some(Outcome::Finished), 5)
+        );
+        // All of its steps were taken.
+        assert_eq!(
+            ended(run(5, true)),
+            (Some(AppExit::Success), Some(Outcome::Finished), 5)
+        );
+    }
+
+    #[test]
+    fn reports_beside_the_group_only_say_how_often() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunPlugin {
+            steps: 6,
+            folder: Some(folder.path().join("run")),
+            ..RunPlugin::default()
+        };
+        let mut app = app(run);
+        app.add_plugins(Reports { every: 2.into() });
+        assert!(app.run().is_success());
+        let metrics = fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
+        let of = |line: &str| line.split_once(',').map(|(step, _)| step.to_owned());
+        let steps: Vec<String> = metrics.lines().filter_map(of).collect();
+        assert_eq!(steps, ["{\"step\": 2", "{\"step\": 4", "{\"step\": 6"]);
+    }
+
+    #[test]
+    fn an_app_that_ends_before_its_run_is_saved_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunPlugin {
+            steps: 1_000_000,
+            folder: Some(folder.path().join("run")),
+            ..RunPlugin::default()
+        };
+        let mut app = app(run);
+        // The window is closed, say.
+        let close = |clock: Res<Clock>, mut exits: MessageWriter<AppExit>| {
+            if clock.step >= 3 {
+                exits.write(AppExit::Success);
+            }
+        };
+        app.insert_resource(crate::schedule::TimeBudget(std::time::Duration::ZERO))
+            .add_systems(bevy_app::PostUpdate, close);
+        app.finish();
+        while app.should_exit().is_none() {
+            app.update();
+        }
+        assert_eq!(app.should_exit(), Some(AppExit::Success));
+        let ended = app.world().resource::<Training>().outcome.clone();
+        assert_eq!(ended, Some(Outcome::Interrupted));
+        let latest = latest_good(folder.path().join("run/checkpoints")).unwrap();
+        assert_eq!(latest.found.unwrap().1.step, 3);
     }
 
     #[test]

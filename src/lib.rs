@@ -235,6 +235,10 @@ struct FirstAlgorithm;
 struct Cookbook;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/bevy_app.md")]
+struct BevyApp;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/encoders.md")]
 struct Encoders;
 

@@ -11,7 +11,9 @@ use burn::tensor::Device;
 use crate::data::{DiscreteActionsOnly, Preprocessing, Spaces};
 use crate::env::Space;
 use crate::learner::{ComputeDevice, CriticSettings, Init, Net, Random, Role, Target};
-use crate::nn::{ActorHead, ActorNetwork, CriticHead, CriticNetwork, InitError, Layers};
+use crate::nn::{
+    ActorHead, ActorNetwork, CriticHead, CriticNetwork, InitError, Layers, Network, seeded_module,
+};
 use crate::observation::EncoderInput;
 use crate::schedule::InputError;
 
@@ -197,6 +199,35 @@ impl Networks<'_, '_> {
     pub fn critics(&mut self, settings: &CriticSettings) -> Result<CriticNetwork> {
         let head = settings.head(self.action());
         self.critic(settings.layers(), head, settings.ensemble.n)
+    }
+
+    /// A network of your own, of Burn's layers: `make` is given the device on which it makes them. Their initial weights come from the
+    /// run's stream, so that the seed determines them; Burn's layers alone would draw theirs from a generator of the process.
+    ///
+    /// ```
+    /// use burn::nn::{Linear, LinearConfig};
+    /// use yarak::prelude::*;
+    ///
+    /// /// A model of what an action leads to.
+    /// #[derive(Module, Debug)]
+    /// struct Model(Linear);
+    ///
+    /// impl Network for Model {}
+    ///
+    /// impl Role for Model {
+    ///     type Network = Model;
+    ///     const NAME: &'static str = "model";
+    /// }
+    ///
+    /// fn build_model(mut networks: Networks) {
+    ///     let (s, a) = (networks.input().width(), networks.action());
+    ///     let model = networks.module(|device| Model(LinearConfig::new(s + a, s).init(device)));
+    ///     networks.insert::<Model>(model);
+    /// }
+    /// ```
+    pub fn module<N: Network>(&mut self, make: impl FnOnce(&Device) -> N) -> N {
+        let device = self.device();
+        seeded_module(&device, &mut self.init, make)
     }
 
     /// The size of an action for a head over discrete actions or over continuous actions.

@@ -42,18 +42,19 @@ pub use crate::nn::{
 };
 pub use crate::observation::EncoderInput;
 pub use crate::plugins::{
-    A2c, Bc, Bcq, Cql, Ddpg, Dqn, Iql, Ppo, Reinforce, Sac, Td3, Td3Bc, on_policy, sac, td3, td3_bc,
+    A2c, Bc, Bcq, Cql, Ddpg, Dqn, Iql, Ppo, Reinforce, Sac, Td3, Td3Bc, on_policy, sac, td3,
 };
 pub use crate::policy;
 pub use crate::report::{Metrics, Reports};
 pub use crate::scene::{AppSceneExt as _, Bounds, FieldProblems, PluginKind, Settings};
 pub use crate::schedule::{
     AppCadenceExt as _, AppMetricsExt as _, AppScheduleExt as _, AppStepExt as _, Clock, Collect,
-    CollectSystems, EpochWindow, InputError, Learn, LearnSystems, Prepare, PrepareSystems, Tick,
-    Training, Validate, ValidateSystems, after, every, training,
+    CollectSystems, InputError, Learn, LearnSystems, Prepare, PrepareSystems, Tick, Training,
+    Validate, ValidateSystems, after, every, training,
 };
+pub use crate::{collect, data};
 
-/// The default value of a type, where its name would be noise: `EpochWindow { start_epoch: Some(2), ..default() }`.
+/// The default value of a type, where its name would be noise: `OptimizerSettings { start_epoch: Some(2), ..default() }`.
 pub fn default<T: Default>() -> T {
     T::default()
 }

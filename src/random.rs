@@ -194,6 +194,21 @@ impl<P: Purpose> Random<P> {
             .collect()
     }
 
+    /// `n` different indices in 0..below, every choice of them as likely as any other: without replacement, in any order.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// let two = Random::<Noise>::new(Seed(0)).different_indices(2, 10);
+    /// assert!(two.len() == 2 && two[0] != two[1] && two.iter().all(|index| *index < 10));
+    /// ```
+    ///
+    /// # Panics
+    /// When `n` is more than `below`: there are not so many.
+    pub fn different_indices(&mut self, n: usize, below: usize) -> Vec<usize> {
+        rand::seq::index::sample(&mut self.generator, below, n).into_vec()
+    }
+
     /// `n` draws, uniform in [low, high).
     pub fn uniforms(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
         use rand::RngExt;

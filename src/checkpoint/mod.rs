@@ -104,6 +104,12 @@ struct Entry {
 #[derive(Resource, Default)]
 struct Persisted(Vec<Entry>);
 
+/// Whether the resource of a type with that name persists.
+pub(crate) fn persists(world: &World, type_name: &str) -> bool {
+    let persisted = world.get_resource::<Persisted>();
+    persisted.is_some_and(|it| it.0.iter().any(|entry| entry.name == type_name))
+}
+
 /// Adds something of which a checkpoint knows nothing: none of it is asked for when one is restored.
 pub(crate) fn without_persisting(app: &mut App, add: impl FnOnce(&mut App)) {
     let world = app.world_mut();

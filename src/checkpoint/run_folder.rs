@@ -142,6 +142,33 @@ impl RunFolder {
     ) -> Result<Opened, RunFolderError> {
         let path = path.as_ref();
         let compare = |scene: &Path| compare_scenes(scene, resolved_scene, &differences);
+        let opened = Self::start(path, resume, &compare)?;
+        replace_file(&mut RealDisk, path, SCENE, resolved_scene.as_bytes())
+            .map_err(RunFolderError::io("write scene.ron", path))?;
+        Ok(opened)
+    }
+
+    /// Opens or makes the folder of a run that has no scene, because an app is what it does: from its latest good checkpoint where it
+    /// `resumes`, and where there is one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_without_scene(
+        path: impl AsRef<Path>,
+        resumes: bool,
+    ) -> Result<Opened, RunFolderError> {
+        let resume = match resumes {
+            true => Resume::Auto,
+            false => Resume::Never,
+        };
+        Self::start(path.as_ref(), &resume, &|_| Ok(()))
+    }
+
+    fn start(
+        path: &Path,
+        resume: &Resume,
+        compare: &dyn Fn(&Path) -> Result<(), RunFolderError>,
+    ) -> Result<Opened, RunFolderError> {
         let (lock, start, skipped) = match resume {
             Resume::Never => {
                 refuse_unless_empty(path)?;
@@ -188,8 +215,6 @@ impl RunFolder {
                 )
             }
         };
-        replace_file(&mut RealDisk, path, SCENE, resolved_scene.as_bytes())
-            .map_err(RunFolderError::io("write scene.ron", path))?;
         Ok(Opened {
             folder: RunFolder {
                 path: path.to_path_buf(),

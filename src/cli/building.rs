@@ -7,7 +7,7 @@ use bevy_app::{App, PluginGroup, ScheduleRunnerPlugin};
 
 use super::error::CliError;
 use super::{modules, order};
-use crate::app::{ConcludePlugin, YarakPlugins};
+use crate::app::{ConcludePlugin, StopPlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
 use crate::data::{AlgorithmName, Dataset, HeldOutGoals, Preprocessing, Replay, SearchFolders};
@@ -82,6 +82,7 @@ impl Program {
             .disable::<Reports>()
             .disable::<ConsolePlugin>()
             .disable::<JsonLinesPlugin>()
+            .disable::<StopPlugin>()
             .disable::<ConcludePlugin>()
             .disable::<ScheduleRunnerPlugin>();
         let mut app = App::new();

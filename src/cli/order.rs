@@ -175,6 +175,10 @@ fn in_scenes_words(error: &ScheduleError, edit: &OrderEdit) -> (String, Option<S
             format!("with this edit `{schedule}` cannot be built: {cause}"),
             Some("put the steps into different slots".to_owned()),
         ),
+        ScheduleError::NoOrder(_) | ScheduleError::InNoSlot { .. } => (
+            format!("with this edit {error}"),
+            Some("put the steps into different slots".to_owned()),
+        ),
         other => (other.to_string(), None),
     }
 }

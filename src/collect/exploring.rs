@@ -8,6 +8,7 @@ use super::rows::preprocessed;
 use super::{Actions, Exploration, Observations, Seen};
 use crate::data::{Preprocessing, ScaleError};
 use crate::learner::{ComputeDevice, Random};
+use crate::schedule::{Clock, LearningStarts};
 
 /// Everything that a step in [`CollectSystems::Act`](crate::schedule::CollectSystems::Act) needs besides its policy: what the
 /// environments show, the random stream of exploration, and where the actions go.
@@ -32,6 +33,8 @@ pub struct Exploring<'w> {
     seen: Option<Res<'w, Seen>>,
     preprocessing: Res<'w, Preprocessing>,
     device: Res<'w, ComputeDevice>,
+    clock: Option<Res<'w, Clock>>,
+    starts: Option<Res<'w, LearningStarts>>,
     /// The random stream.
     pub random: ResMut<'w, Random<Exploration>>,
     /// What the environments are to do.
@@ -49,6 +52,16 @@ impl Exploring<'_> {
             None => &**self.observations,
         };
         preprocessed(rows, &self.preprocessing, &self.device.plain())
+    }
+
+    /// Whether the run only collects as yet, with actions at random: up to step `learning_starts` of its
+    /// [`OffPolicySettings`](crate::data::OffPolicySettings).
+    pub fn is_warming_up(&self) -> bool {
+        match (&self.clock, &self.starts) {
+            (Some(clock), Some(starts)) => clock.step <= starts.0,
+            // Outside of a run.
+            _ => false,
+        }
     }
 
     /// Uniform actions in [-1, 1], for boxes.

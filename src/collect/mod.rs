@@ -13,7 +13,8 @@
 //!     5. `Gather`: [`Observations`] show what there is to see now.
 //! 3. [`CollectSystems::Record`](crate::schedule::CollectSystems::Record): buffers take [`StepResults`].
 //!
-//! In a scene it is `Environments(env: "CartPole-v1", num_envs: 8)`. An app with entities of its own adds [`OwnEnvironments`].
+//! In a scene it is `Environments(env: "CartPole-v1", num_envs: 8)`. An app with entities of its own adds [`OwnEnvironments`],
+//! and [`OwnEvaluation`] to see what the policy is worth in them.
 //!
 //! ```
 //! use yarak::prelude::*;
@@ -47,6 +48,7 @@ mod environments;
 mod error;
 mod exploring;
 mod gymnasium_environments;
+mod own_evaluation;
 mod persist;
 mod plugin;
 mod rows;
@@ -72,6 +74,7 @@ pub use environments::{Environments, GymnasiumWorkers};
 pub use error::CollectError;
 pub use exploring::Exploring;
 pub(crate) use gymnasium_environments::seed_bridged;
+pub use own_evaluation::{Evaluating, OwnEvaluation};
 pub use persist::AppPersistEnvironmentsExt;
 pub use plugin::{
     AppEnvironmentExt, Autoreset, EnvironmentSystems, EpisodeTimeLimit, FinishedEpisode,

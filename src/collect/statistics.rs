@@ -7,6 +7,7 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
+use super::own_evaluation::is_training;
 use super::plugin::EnvironmentSystems;
 use super::systems::{gather_observations, keep_steps};
 use super::{Observations, RowsThere, StepResults};
@@ -79,7 +80,8 @@ impl Plugin for NormalizeObservations {
     fn build(&self, app: &mut App) {
         let measure = measure_observations
             .in_set(EnvironmentSystems::Gather)
-            .after(gather_observations);
+            .after(gather_observations)
+            .run_if(is_training);
         app.insert_resource(ObservationMoments(RunningMoments::new(0)))
             .persist::<ObservationMoments>()
             .add_systems(Startup, keep_what_is_given)
@@ -171,7 +173,8 @@ impl Plugin for NormalizeReturns {
     fn build(&self, app: &mut App) {
         let scale = scale_rewards
             .in_set(EnvironmentSystems::TimeLimit)
-            .after(keep_steps);
+            .after(keep_steps)
+            .run_if(is_training);
         app.insert_resource(self.clone())
             .insert_resource(ReturnMoments {
                 moments: RunningMoments::new(1),

@@ -37,6 +37,20 @@ impl Seen {
         }
     }
 
+    /// The same for other environments of that kind, so many of them, in which nothing was seen yet.
+    pub(crate) fn anew(&self, rows: usize) -> Self {
+        let column = Column::zeros(rows, self.now.width);
+        let sight = self.sights.first().cloned();
+        Seen {
+            sights: sight.into_iter().cycle().take(rows).collect(),
+            view: self.view.clone(),
+            before: column.clone(),
+            after: column.clone(),
+            now: column,
+            has_begun: false,
+        }
+    }
+
     /// A step as learners are to keep it: what is observed, without the goal.
     pub(crate) fn observed(&self, steps: &StepResults) -> StepResults {
         StepResults {

@@ -356,7 +356,7 @@ pub enum EvaluationError {
 }
 
 /// Before the first step: an algorithm says which network acts when it is added.
-fn check_acting(acting: Option<Res<Acting>>) -> Result<(), BevyError> {
+pub(crate) fn check_acting(acting: Option<Res<Acting>>) -> Result<(), BevyError> {
     match acting {
         Some(_) => Ok(()),
         None => Err(InputError::new(EvaluationError::NoPolicy).into()),
@@ -487,7 +487,12 @@ fn play_episodes(world: &mut World) -> Result<(), BevyError> {
     world.resource_mut::<Episodes>().0 = scores;
     let mut metrics = world.resource_mut::<Metrics>();
     for (env, episodes) in others {
-        record(&format!("{EVALUATE}{env}/"), &env, &episodes, &mut metrics);
+        record(
+            &format!("{EVALUATE}{env}/"),
+            Some(&env),
+            &episodes,
+            &mut metrics,
+        );
     }
     Ok(())
 }
@@ -633,11 +638,16 @@ fn record_scores(
     episodes: Res<Episodes>,
     mut metrics: ResMut<Metrics>,
 ) {
-    record(EVALUATE, &evaluation.env, &episodes, &mut metrics);
+    record(EVALUATE, Some(&evaluation.env), &episodes, &mut metrics);
+}
+
+/// Records what an evaluation's episodes came to in an environment without a name; nothing where there are none.
+pub(crate) fn record_returns(episodes: &Episodes, metrics: &mut Metrics) {
+    record(EVALUATE, None, episodes, metrics);
 }
 
 /// Records what episodes in an environment came to, under names that begin with `prefix`.
-fn record(prefix: &str, env: &str, episodes: &Episodes, metrics: &mut Metrics) {
+fn record(prefix: &str, env: Option<&str>, episodes: &Episodes, metrics: &mut Metrics) {
     let (Some(mean), Some(std)) = (episodes.mean_return(), episodes.std_of_returns()) else {
         return;
     };
@@ -652,7 +662,7 @@ fn record(prefix: &str, env: &str, episodes: &Episodes, metrics: &mut Metrics) {
     if let Some(rate) = episodes.success_rate() {
         put("success_rate", rate);
     }
-    if let Some(reference) = reference_scores(env) {
+    if let Some(reference) = env.and_then(reference_scores) {
         put("normalized_score", reference.normalized(mean));
     }
 }

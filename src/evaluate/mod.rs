@@ -16,6 +16,7 @@ pub use evaluation::{
     EVALUATION_METRICS, Episodes, Evaluation, EvaluationError, Games, Score, Success, play,
     reference_scores, watch,
 };
+pub(crate) use evaluation::{check_acting, record_returns};
 pub use made_with::MadeWith;
 pub(crate) use made_with::check_keywords;
 pub use seeds::TrainingSeeds;

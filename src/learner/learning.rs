@@ -7,7 +7,7 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use burn::tensor::Tensor;
 
-use super::rate::move_rate;
+use super::rate::{add_rule, move_rate};
 use super::roles::check_targets;
 use super::{
     AppRandomExt, DropoutDraws, Init, Net, Optim, OptimizerSettings, Rate, Role, Roles, parameters,
@@ -18,7 +18,7 @@ use crate::report::Metrics;
 use crate::schedule::{Learn, LearnSystems, Tick, TickPlugin};
 
 /// What can go wrong in a gradient step: always a mistake in the algorithm.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum LearnerError {
     /// The loss was computed from plain tensors.
     #[error(
@@ -40,6 +40,24 @@ pub enum LearnerError {
         /// How many numbers it is.
         elements: usize,
     },
+    /// A rule for a learning rate gave something that is none.
+    #[error(
+        "the learning rate of `{role}` is {value}: the rule that `sets_rate` was given must return a finite number that is not below 0"
+    )]
+    BadRate {
+        /// The network.
+        role: &'static str,
+        /// What the rule gave.
+        value: f64,
+    },
+    /// A rule for the rate of a network that nothing trains.
+    #[error(
+        "`sets_rate` was given a rule for `{0}`, and nothing here trains it: take the rule out, or an algorithm that says `add_learner` for it"
+    )]
+    NoRate(&'static str),
+    /// A second rule for one rate.
+    #[error("`sets_rate` was called twice for `{0}`, and one rule sets a rate: keep one")]
+    TwoRules(&'static str),
 }
 
 /// The network of role `R` in training: use it as the network itself, then [`descend`](Learning::descend) the loss.
@@ -138,6 +156,31 @@ pub trait AppLearnerExt {
     /// initial weights and of dropout, and their place in checkpoints. The network itself, [`Net<R>`], is inserted in `Startup`, when
     /// the sizes are known.
     fn add_learner<R: Role>(&mut self, optimizer: OptimizerSettings) -> &mut Self;
+
+    /// Sets the learning rate of role `R` by a rule of your own, in the place of the schedule in its settings. The rule is a system that
+    /// is given how many updates the network has taken, and returns the rate of the next one: a finite number that is not below 0.
+    ///
+    /// It runs before every gradient step, behind the counters, in a slot of its own with the role's name, such as `ActorRate`. So a run repeats and resumes bit for bit
+    /// where what the rule reads does: its argument, counters, settings, and resources that persist.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    /// use yarak::testing::{Mistake, Trial};
+    ///
+    /// /// 3e-4 / √(1 + n / 1000).
+    /// fn rate(In(updates): In<u64>) -> f64 {
+    ///     3e-4 / (1.0 + updates as f64 / 1_000.0).sqrt()
+    /// }
+    ///
+    /// let bc = Bc { minibatch: MinibatchSettings::of(32), ..default() };
+    /// let trial = Trial::of(bc).with(|app| {
+    ///     app.sets_rate::<Actor, _>(rate);
+    /// });
+    /// trial.losses_are_finite()?;
+    /// trial.resumes_exactly()?;
+    /// # Ok::<(), Mistake>(())
+    /// ```
+    fn sets_rate<R: Role, M>(&mut self, rule: impl IntoSystem<In<u64>, f64, M>) -> &mut Self;
 }
 
 impl AppLearnerExt for App {
@@ -165,6 +208,11 @@ impl AppLearnerExt for App {
             .persist::<Optim<R>>()
             .persist::<Tick<R>>()
             .persist::<Rate<R>>()
+    }
+
+    fn sets_rate<R: Role, M>(&mut self, rule: impl IntoSystem<In<u64>, f64, M>) -> &mut Self {
+        add_rule::<R, M>(self, rule);
+        self
     }
 }
 

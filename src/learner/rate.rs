@@ -1,11 +1,17 @@
 //! The learning rate of a network.
 
+use std::fmt;
 use std::marker::PhantomData;
 
+use bevy_app::{App, PostStartup};
 use bevy_ecs::prelude::*;
+use bevy_ecs::system::PipeSystem;
 
-use super::{Optim, Role, Schedule};
-use crate::schedule::{Clock, EpochWindow, Tick};
+use super::{LearnerError, Optim, Role, Schedule};
+use crate::schedule::{
+    AppScheduleExt, Clock, EpochWindow, InputError, Learn, LearnSystems, ScheduleError,
+    ScheduleErrors, Tick,
+};
 
 /// The learning rate of role `R`'s network. Its schedule is counted by the network's own updates, and by the epochs in which
 /// it is trained: of a network that is trained from epoch 3 on, that is the first.
@@ -15,6 +21,8 @@ pub struct Rate<R: Role> {
     pub schedule: Schedule,
     /// The rate of the next step.
     pub current: f64,
+    /// Whether a rule of the app's own sets it, and not the schedule.
+    has_rule: bool,
     role: PhantomData<R>,
 }
 
@@ -24,12 +32,16 @@ impl<R: Role> Rate<R> {
         Rate {
             current: schedule.at(0, 1),
             schedule,
+            has_rule: false,
             role: PhantomData,
         }
     }
 
     /// Moves to the rate of the step that follows so many updates, in that epoch of the run.
     pub(super) fn move_to(&mut self, updates: u64, epoch: u64, window: EpochWindow) {
+        if self.has_rule {
+            return;
+        }
         let before = window.start_epoch.unwrap_or(1).saturating_sub(1);
         let epoch = epoch.saturating_sub(before).max(1);
         self.current = self.schedule.at(updates, epoch);
@@ -44,6 +56,65 @@ pub(super) fn move_rate<R: Role>(
     mut rate: ResMut<Rate<R>>,
 ) {
     rate.move_to(optim.updates(), clock.next_epoch(), tick.window);
+}
+
+/// Lets `rule` say the rate of each step: before the step, so that nothing of it has to be saved, and behind the counters, so that
+/// it may count on them.
+pub(super) fn add_rule<R: Role, M>(app: &mut App, rule: impl IntoSystem<In<u64>, f64, M>) {
+    if app.world().contains_resource::<HasRule<R>>() {
+        let cause = LearnerError::TwoRules(R::NAME).to_string();
+        let mut errors = app.world_mut().get_resource_or_init::<ScheduleErrors>();
+        errors.0.push(ScheduleError::Prepare { cause });
+        return;
+    }
+    let rule = IntoSystem::into_system(rule);
+    let name = rule.name();
+    let asked = IntoSystem::into_system(updates::<R>.pipe(rule));
+    // In drawings and messages it has the rule's name.
+    let whole = PipeSystem::new(asked, IntoSystem::into_system(set_rate::<R>), name);
+    app.insert_resource(HasRule::<R>(PhantomData))
+        .add_systems(PostStartup, has_a_rate::<R>)
+        .insert_after(Learn, LearnSystems::First, RuleSlot::of::<R>(), whole);
+}
+
+/// That a rule sets the rate of role `R`.
+#[derive(Resource)]
+struct HasRule<R: Role>(PhantomData<R>);
+
+/// The slot of a role's rule, such as `ActorRate`.
+#[derive(SystemSet, Clone, PartialEq, Eq, Hash)]
+struct RuleSlot(String);
+
+impl RuleSlot {
+    fn of<R: Role>() -> Self {
+        RuleSlot(format!("{}Rate", disqualified::ShortName::of::<R>()))
+    }
+}
+
+impl fmt::Debug for RuleSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn has_a_rate<R: Role>(rate: Option<Res<Rate<R>>>) -> Result<(), BevyError> {
+    match rate {
+        Some(_) => Ok(()),
+        None => Err(InputError::new(LearnerError::NoRate(R::NAME)).into()),
+    }
+}
+
+fn updates<R: Role>(optim: Res<Optim<R>>) -> u64 {
+    optim.updates()
+}
+
+fn set_rate<R: Role>(In(value): In<f64>, mut rate: ResMut<Rate<R>>) -> Result<(), BevyError> {
+    if !value.is_finite() || value < 0.0 {
+        let role = R::NAME;
+        return Err(LearnerError::BadRate { role, value }.into());
+    }
+    (rate.has_rule, rate.current) = (true, value);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -138,6 +138,35 @@ impl CriticNetwork {
         }
     }
 
+    /// The values `[members.len(), batch]` of the members with these indices, of which each is asked alone. The others cost nothing.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// let device = ComputeDevice::cpu().plain();
+    /// let init = &mut Random::<Init>::new(Seed(0));
+    /// let ten = CriticNetwork::new(&[8], CriticHead::continuous(1), 10, 4, &device, init)?;
+    /// let (s, a) = (Tensor::ones([5, 4], &device), Tensor::zeros([5, 1], &device));
+    /// assert_eq!(ten.q_of(&[7, 2], s, a).dims(), [2, 5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    /// Where the head does not value continuous actions, or there is no member of an index.
+    pub fn q_of(&self, members: &[usize], observation: Tensor<2>, action: Tensor<2>) -> Tensor<2> {
+        let CriticHead::Continuous { bounds, .. } = self.head else {
+            panic!("{NOT_CONTINUOUS}");
+        };
+        let each = members.iter().map(|member| {
+            let beside = Some(action.clone());
+            let q = self
+                .trunk
+                .forward_member(*member, observation.clone(), beside);
+            q.swap_dims(0, 1)
+        });
+        bounded(Tensor::cat(each.collect(), 0), bounds)
+    }
+
     /// The values `[batch]` of the first member. The others cost nothing.
     ///
     /// # Panics
@@ -225,6 +254,8 @@ impl CriticNetwork {
 }
 
 const NO_ACTIONS: &str = "this critic values states and not actions: give it the head `CriticHead::Continuous` or `CriticHead::Discrete`, or ask for `v`";
+
+const NOT_CONTINUOUS: &str = "`q_of` asks for the values of continuous actions: give the critic the head `CriticHead::Continuous`, or ask for `q`";
 
 fn bounded<const D: usize>(q: Tensor<D>, bounds: Option<ValueBounds>) -> Tensor<D> {
     match bounds {

@@ -43,6 +43,7 @@ pub use cpu::{Activation, MlpShape};
 pub use critic::{CriticHead, CriticNetwork, ValueBounds};
 pub use device::{ComputeDevice, DeviceError};
 pub use distribution::{ActionDistribution, SampledAction};
+pub(crate) use encoder::seeded_module;
 pub use encoder::{
     AppEncoderExt, Cnn, Combined, Convolutions, Encoder, EncoderModule, EncoderSettings, InitError,
     PartEncoder, register_encoder,

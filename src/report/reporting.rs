@@ -34,14 +34,22 @@ impl Settings for Reports {}
 impl Plugin for Reports {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
-            .init_resource::<Metrics>()
+            .run_every(Report, self.every);
+        // Whoever adds it beside `YarakPlugins`, which has one, only says how often.
+        if app.world().contains_resource::<SinceLastReport>() {
+            return;
+        }
+        app.init_resource::<Metrics>()
             .init_resource::<Reported>()
             .init_resource::<SinceLastReport>()
             .persist::<Metrics>()
-            .run_every(Report, self.every)
             .add_systems(Report, read_metrics.in_set(ReportSystems::Read));
         // Many steps write to it, and no step reads it: their order does not matter.
         app.allow_ambiguous_resource::<Metrics>();
+    }
+
+    fn is_unique(&self) -> bool {
+        false
     }
 }
 

@@ -10,14 +10,16 @@ use std::rc::Rc;
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{
-    InternedSystemSet, IntoScheduleConfigs, LogLevel, Schedule, ScheduleCleanupPolicy,
-    ScheduleConfigs, ScheduleLabel, Schedules,
+    InternedSystemSet, IntoScheduleConfigs, LogLevel, Schedule, ScheduleBuildError,
+    ScheduleBuildWarning, ScheduleCleanupPolicy, ScheduleConfigs, ScheduleLabel, Schedules,
 };
 use bevy_ecs::system::ScheduleSystem;
 
 use super::graph::ConditionNames;
 use super::order::short_name;
-use super::{Learn, NamedEdit, ScheduleError, Slot, SlotOrder, build_settings, named_edit};
+use super::{
+    Learn, NamedEdit, ScheduleError, Slot, SlotOrder, build_settings, conflict, named_edit,
+};
 
 pub(super) type ApplyEdit = Box<dyn FnOnce(&mut World) -> Result<(), ScheduleError>>;
 
@@ -369,12 +371,22 @@ pub(super) fn order_and_build<S: ScheduleLabel + Clone>(
         }
         schedule.set_build_settings(build_settings(LogLevel::Error));
         note_conditions(world, &label, schedule);
-        if let Err(error) = schedule.initialize(world) {
-            errors.push(ScheduleError::Build {
-                schedule: short_name::<S>(),
-                cause: error.to_string(schedule.graph(), world).trim().to_owned(),
-            });
+        let Err(error) = schedule.initialize(world) else {
+            return;
+        };
+        let cause = error.to_string(schedule.graph(), world).trim().to_owned();
+        if let ScheduleBuildError::Elevated(ScheduleBuildWarning::Ambiguity(found)) = error {
+            // Without the check it can be built, and then it is known which system is in which slot.
+            schedule.set_build_settings(build_settings(LogLevel::Ignore));
+            if schedule.initialize(world).is_ok() {
+                errors.extend(conflict::explained::<S>(world, schedule, &found.0));
+                return;
+            }
         }
+        errors.push(ScheduleError::Build {
+            schedule: short_name::<S>(),
+            cause,
+        });
     });
 }
 

@@ -363,6 +363,24 @@ fn stop(world: &mut World) -> Outcome {
     Outcome::Interrupted
 }
 
+/// Ends a run because its app ends, as if it had been asked to stop between two rounds. Nothing happens where it has ended already.
+pub(crate) fn interrupt(world: &mut World) {
+    let goes_on = |it: &Training| it.outcome.is_none();
+    if !world.get_resource::<Training>().is_some_and(goes_on) {
+        return;
+    }
+    // A step that failed is never saved, and before the first there is nothing to save.
+    let outcome = match take_failure() {
+        Some(failure) => Outcome::Failed(failure),
+        None if world.resource::<Clock>().step == 0 => Outcome::Interrupted,
+        None => stop(world),
+    };
+    if let Outcome::Failed(failure) = &outcome {
+        world.write_message(AppExit::from_code(failure.exit_status()));
+    }
+    world.resource_mut::<Training>().outcome = Some(outcome);
+}
+
 /// Whether the round's epochs end here, after so many of its gradient steps.
 fn epochs_are_enough(world: &mut World, taken: u64) -> bool {
     let Some(epochs) = world.get_resource::<Epochs>().copied() else {

@@ -194,6 +194,20 @@ pub(crate) fn learn_steps(world: &World) -> Vec<LearnStep> {
     steps.collect()
 }
 
+/// What the systems that a run's steps consist of may write: those of [`Collect`], [`Prepare`] and [`Learn`].
+pub(crate) fn written_in_steps(world: &World) -> Vec<ComponentId> {
+    let collect = placed_systems(world, Collect);
+    let systems = collect
+        .into_iter()
+        .chain(placed_systems(world, Prepare))
+        .chain(placed_systems(world, Learn));
+    let written = systems.flat_map(|system| match system.touched {
+        Touched::World => Vec::new(),
+        Touched::Resources { writes, .. } => writes,
+    });
+    written.collect()
+}
+
 /// A system of a schedule, where it is, and what it touches.
 pub(super) struct PlacedSystem {
     /// Its slot; `None` where it is in none.
@@ -361,7 +375,7 @@ pub(super) fn resource_name(world: &World, id: ComponentId) -> Option<String> {
 }
 
 /// `yarak::plugins::td3_bc::update_actor` becomes `td3_bc::update_actor`, `yarak::learner::Net<yarak::learner::Actor>` becomes `Net<Actor>`.
-fn short_path(name: &str) -> String {
+pub(super) fn short_path(name: &str) -> String {
     let short = disqualified::ShortName(name).to_string();
     // A step's module is its algorithm: worth keeping.
     let is_function = short

@@ -19,6 +19,7 @@
 
 mod clock;
 mod condition;
+mod conflict;
 mod edit;
 mod executor;
 mod facilitate;
@@ -42,6 +43,7 @@ pub use clock::{Clock, EpochWindow, StepsPerCollect, Tick, TickPlugin, TickState
 pub use condition::{after, between, every, training};
 pub use edit::AppScheduleExt;
 pub(crate) use edit::after_every_slot;
+pub(crate) use facilitate::interrupt;
 pub use facilitate::{
     AppCadenceExt, Cadence, DueLeft, EndNow, Epochs, FacilitatorPlugin, FailSaved, LearningStarts,
     Outcome, RoundPosition, SaveNow, Stopwatch, TimeBudget, Training, request_stop, stop_requested,
@@ -49,7 +51,7 @@ pub use facilitate::{
 pub(crate) use failure::with_causes;
 pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};
 pub use goal::Goal;
-pub(crate) use graph::{DrawnSchedule, drawn_schedules, learn_steps};
+pub(crate) use graph::{DrawnSchedule, drawn_schedules, learn_steps, written_in_steps};
 pub use graph::{GraphFormat, draw};
 pub use label::{
     Collect, CollectSystems, Evaluate, EvaluateSystems, Learn, LearnSystems, Prepare,
@@ -61,7 +63,7 @@ pub(crate) use needs::written_before_read;
 pub use order::{LearnOrder, Slot, SlotOrder};
 pub use reported::Reported;
 pub use run_directory::RunDirectory;
-pub use schedule_error::{ScheduleError, ScheduleErrors};
+pub use schedule_error::{ScheduleError, ScheduleErrors, Unordered};
 pub use step_registry::{AppStepExt, StepAccess, StepRegistry};
 pub use training_schedule::TrainingSchedule;
 pub(crate) use validate::PartsLeft;

@@ -120,7 +120,20 @@ pub enum ScheduleError {
         /// The resources, such as `` `Net<Critic>` and `Dqn` ``.
         resources: String,
     },
-    /// Bevy could not build the schedule: systems that conflict without an order between them, or a cycle.
+    /// A system is in no slot, and conflicts with others, so nothing says when it runs.
+    #[error(
+        "`{step}` is in `{schedule}` in no slot, so nothing says when it runs: add it with `.in_set({schedule}Systems::..)`"
+    )]
+    InNoSlot {
+        /// The schedule.
+        schedule: String,
+        /// The system.
+        step: String,
+    },
+    /// Two systems of a slot have no order between them.
+    #[error(transparent)]
+    NoOrder(Box<Unordered>),
+    /// Bevy could not build the schedule, such as for a cycle in its order.
     #[error(
         "`{schedule}` cannot be built: {cause}\nhelp: put the systems into different slots (`.in_set(..)`) or order them with `.before(..)` / `.after(..)`"
     )]
@@ -144,6 +157,36 @@ pub enum ScheduleError {
         /// What went wrong.
         error: Box<ScheduleError>,
     },
+}
+
+/// Two systems of a slot that use the same resource, which one of them changes, and have no order between them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{}` and `{}` are both in slot `{slot}` of `{schedule}` and share {}, and nothing says which runs first: put one of them into another slot, or order the two with `.after(..)`",
+    steps[0], steps[1], shared(about)
+)]
+pub struct Unordered {
+    /// The schedule.
+    pub schedule: String,
+    /// The slot.
+    pub slot: String,
+    /// The two systems.
+    pub steps: [String; 2],
+    /// What they share, such as `Net<Actor>`. Empty: one of them takes the whole world.
+    pub about: Vec<String>,
+    /// What of it both change.
+    pub both_write: Vec<String>,
+}
+
+fn shared(about: &[String]) -> String {
+    match about {
+        [] => "the whole world".to_owned(),
+        names => names
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
 }
 
 impl ScheduleError {

@@ -1,39 +1,103 @@
-//! A toy task that a policy learns from its own actions.
+//! A toy world: the task of the toy data, in environments that a policy acts in.
 
+use bevy_app::App;
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 
+use super::trial::Source;
 use super::{Mistake, Trial, toy};
 use crate::collect::{
-    Action, AppEnvironmentExt, Ended, EnvironmentRow, Observation, OwnEnvironments, Restart, Reward,
+    Action, AppEnvironmentExt, AppPersistEnvironmentsExt, Ended, EnvironmentRow, Observation,
+    OwnEnvironments, OwnEvaluation, Restart, Reward,
 };
-use crate::data::Data;
 use crate::env::Space;
+use crate::evaluate::Acting;
 use crate::learner::{Noise, Random, Seed};
 use crate::schedule::{Clock, Outcome, Training};
 
 const ENVIRONMENTS: usize = 32;
 
-/// Where each environment's observations come from.
-#[derive(Component)]
-struct Draws(Random<Noise>);
+/// Actions in an episode.
+#[derive(Resource)]
+struct EpisodeLength(u64);
 
-/// An action earns the less the further it is from the right one, and ends its episode.
-fn step(
-    actions: Res<toy::Actions>,
-    mut agents: Query<(&Action, &Observation, &mut Reward, &mut Ended)>,
-) {
-    for (action, seen, mut reward, mut ended) in &mut agents {
-        let off = actions.number(action.0[0]) - toy::right(&seen.0);
-        reward.0 = -f64::from(off * off);
-        ended.terminated = true;
+/// One environment: which, what it has shown so far, and how long its episode is.
+#[derive(Component, Serialize, Deserialize)]
+struct Toy {
+    number: u64,
+    shown: u64,
+    taken: u64,
+}
+
+impl Toy {
+    fn new(number: u64) -> Self {
+        let (shown, taken) = (0, 0);
+        Toy {
+            number,
+            shown,
+            taken,
+        }
+    }
+
+    /// Shows something new, which follows from the number and how much was shown.
+    fn show(&mut self, seen: &mut Observation) {
+        self.shown += 1;
+        let mut draws = Random::<Noise>::forked(Seed(13), (self.number << 32) | self.shown);
+        seen.0.set(&draws.uniforms(2, -1.0, 1.0));
     }
 }
 
-fn restart(mut agents: Query<(&Restart, &mut Draws, &mut Observation)>) {
-    for (restart, mut draws, mut seen) in &mut agents {
+/// An action earns the less the further it is from the right one.
+fn step(
+    actions: Res<toy::Actions>,
+    length: Res<EpisodeLength>,
+    mut toys: Query<(&Action, &mut Toy, &mut Observation, &mut Reward, &mut Ended)>,
+) {
+    for (action, mut toy, mut seen, mut reward, mut ended) in &mut toys {
+        let off = actions.number(action.0[0]) - toy::right(&seen.0);
+        reward.0 = -f64::from(off * off);
+        toy.taken += 1;
+        ended.terminated = toy.taken >= length.0;
+        toy.show(&mut seen);
+    }
+}
+
+fn restart(mut toys: Query<(&Restart, &mut Toy, &mut Observation)>) {
+    for (restart, mut toy, mut seen) in &mut toys {
         if restart.0 {
-            seen.0.set(&draws.0.uniforms(2, -1.0, 1.0));
+            toy.taken = 0;
+            toy.show(&mut seen);
         }
+    }
+}
+
+fn spawn(mut entity: EntityWorldMut, seed: u64) {
+    entity.insert(Toy::new(seed));
+}
+
+/// Makes the toy task the world of an app, with episodes of so many actions.
+pub(super) fn add_world(app: &mut App, actions: toy::Actions, length: u64) {
+    app.add_plugins(OwnEnvironments {
+        name: "the toy task".to_owned(),
+        observation: Space::from_bounds(&[(-1.0, 1.0); 2]),
+        action: actions.space(),
+        num_envs: ENVIRONMENTS,
+        ..OwnEnvironments::default()
+    })
+    .insert_resource(EpisodeLength(length))
+    .persist_component::<Toy>()
+    .steps_environments(step, restart);
+    let toys = (0..ENVIRONMENTS).map(|row| (EnvironmentRow { row }, Toy::new(row as u64)));
+    app.world_mut().spawn_batch(toys.collect::<Vec<_>>());
+}
+
+/// Lets the policy, where there is one, be evaluated in that world.
+pub(super) fn evaluate(app: &mut App) {
+    if app.world().contains_resource::<Acting>() {
+        app.add_plugins(OwnEvaluation {
+            episodes: 3,
+            ..OwnEvaluation::of(spawn)
+        });
     }
 }
 
@@ -45,22 +109,7 @@ impl Trial {
     /// # Errors
     /// When it does not.
     pub fn learns_by_acting(&self, steps: u64) -> Result<(), Mistake> {
-        let mut app = self.app(toy::imitation(self.actions), |app| {
-            app.world_mut().remove_resource::<Data>();
-            app.add_plugins(OwnEnvironments {
-                name: "the toy task".to_owned(),
-                observation: Space::from_bounds(&[(-1.0, 1.0); 2]),
-                action: self.actions.space(),
-                num_envs: ENVIRONMENTS,
-                ..OwnEnvironments::default()
-            })
-            .steps_environments(step, restart);
-            let agents = (0..ENVIRONMENTS).map(|row| {
-                let draws = Random::forked(Seed(13), row as u64);
-                (EnvironmentRow { row }, Draws(draws))
-            });
-            app.world_mut().spawn_batch(agents.collect::<Vec<_>>());
-        })?;
+        let mut app = self.app(Source::Environments { length: 1 }, |_| ())?;
         app.world_mut().resource_mut::<Clock>().steps = steps;
         loop {
             app.update();

@@ -95,13 +95,26 @@ impl Trial {
     /// # Errors
     /// The first network that changes where it should not, or does not change where it should, in a dozen steps.
     pub fn changes(&self, expected: &[(LearnSystems, &[&str])]) -> Result<(), Mistake> {
+        let named = expected
+            .iter()
+            .map(|(slot, networks)| (Slot::new(*slot).name, *networks));
+        let named: Vec<(String, &[&str])> = named.collect();
+        let named: Vec<(&str, &[&str])> = named.iter().map(|it| (it.0.as_str(), it.1)).collect();
+        self.changes_by_name(&named)
+    }
+
+    /// The same with slots by their names, for a plugin that has slots of its own: `("Model", &["model"])`.
+    ///
+    /// # Errors
+    /// As [`changes`](Trial::changes).
+    pub fn changes_by_name(&self, expected: &[(&str, &[&str])]) -> Result<(), Mistake> {
         let mut app = self.start(watch)?;
         let all = networks(&app);
         let expected: BTreeMap<String, BTreeSet<String>> = expected
             .iter()
             .map(|(slot, names)| {
                 let names = names.iter().map(|name| (*name).to_owned());
-                (Slot::new(*slot).name, names.collect())
+                ((*slot).to_owned(), names.collect())
             })
             .collect();
         let mut missing = expected.clone();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::schedule::ScheduleError;
+
 /// A mistake in a plugin, as a check names it. Its text says what was seen and what to do, and so does its `Debug`: that is what a
 /// test that returns it prints.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +88,9 @@ pub enum Mistake {
         /// The systems in the slot.
         systems: String,
     },
+    /// Two systems of one slot share something that one of them changes.
+    #[error("{0}. Is one of them in the wrong slot?")]
+    NoOrder(String),
     /// Several systems write one network.
     #[error(
         "{} write `{network}`: one step trains a network, and the second undoes the first or doubles its rate. Keep one, or `replace` it",
@@ -196,6 +201,22 @@ pub enum Mistake {
         "a run that was saved and resumed differs in {0}: something that its steps need is not saved. Implement `Persist` for it and register it with `persist::<..>()`"
     )]
     NotResumed(String),
+    /// A run that was cut and resumed differs, and there is a resource that a checkpoint should hold and does not.
+    #[error(
+        "{} by a step and nobody persists {}: a run that was saved and resumed differs in {differs}. Register it with `app.persist_serde::<{}>()`, or implement `Persist` for it and register it with `app.persist::<{}>()`",
+        match resources.as_slice() {
+            [one] => format!("resource `{one}` is changed"),
+            all => format!("resources `{}` are changed", all.join("`, `")),
+        },
+        if resources.len() == 1 { "it" } else { "them" },
+        resources[0], resources[0]
+    )]
+    ResourceNotSaved {
+        /// The resources, at least one.
+        resources: Vec<String>,
+        /// What differs.
+        differs: String,
+    },
     /// Saving or restoring failed.
     #[error("the run cannot be saved or restored: {0}")]
     NotSaved(String),
@@ -209,6 +230,33 @@ pub enum Mistake {
         /// How far it came.
         measured: String,
     },
+}
+
+impl Mistake {
+    /// The first thing that is wrong with an app's schedules, or all of it where there is no word for it here.
+    pub(super) fn of_schedules(errors: &[ScheduleError]) -> Self {
+        for error in errors {
+            match error {
+                ScheduleError::InNoSlot { schedule, step } if schedule == "Learn" => {
+                    return Mistake::InNoSlot(step.clone());
+                }
+                ScheduleError::NoOrder(pair) => {
+                    let mut both = pair.both_write.iter();
+                    let in_slot = |step: &String| format!("`{step}` in slot `{}`", pair.slot);
+                    return match both.find(|name| name.starts_with("Net<")) {
+                        Some(network) => Mistake::TwoWriters {
+                            network: network.clone(),
+                            systems: pair.steps.iter().map(in_slot).collect(),
+                        },
+                        None => Mistake::NoOrder(error.to_string()),
+                    };
+                }
+                _ => {}
+            }
+        }
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Mistake::Schedule(lines.join("\n"))
+    }
 }
 
 impl fmt::Debug for Mistake {

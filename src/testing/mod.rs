@@ -32,7 +32,7 @@
 //! # Ok::<(), Mistake>(())
 //! ```
 //!
-//! and `learns_to_imitate`, `learns_from_rewards`, `learns_by_acting` for the whole; of an algorithm that learns from rounds of its own
+//! A plugin that needs environments and a replay buffer is put on trial with [`Trial::in_environments`]. There are `learns_to_imitate`, `learns_from_rewards`, `learns_by_acting` for the whole; of an algorithm that learns from rounds of its own
 //! draws, `advantages_are_detached` and `old_probabilities_are_detached`. Steps and parts from elsewhere come in with [`Trial::with`], as
 //! they would in an app: `Trial::of(..).with(|app| { app.replace(Learn, LearnSystems::Actor, mine); })`. Actions are a number, or with
 //! [`Trial::with_discrete_actions`] one of a few discrete actions.

@@ -1,8 +1,12 @@
 //! What must come out the same twice: runs of one seed, resumed runs, and runs that were only looked at.
 
+use bevy_app::App;
+use bevy_ecs::change_detection::Tick;
+use bevy_ecs::prelude::*;
+
 use super::{Mistake, Trial, toy, trial};
-use crate::checkpoint::restore;
-use crate::schedule::{self, Evaluate, take_failure};
+use crate::checkpoint::{ResumeFrom, persists};
+use crate::schedule::{self, Evaluate, take_failure, written_in_steps};
 
 impl Trial {
     /// `Validate` and `Evaluate` leave networks, optimizers, counters and random streams as they are, and the policy, where one
@@ -60,34 +64,58 @@ impl Trial {
     /// itself and loading are exact, too.
     ///
     /// # Errors
-    /// What differs.
+    /// What differs, and which resources of the plugin's own its steps change and nobody persists.
     pub fn resumes_exactly(&self) -> Result<(), Mistake> {
         let mut whole = self.start(|_| ())?;
+        let started = whole.world().read_change_tick();
         trial::steps(&mut whole, 3)?;
-        let saved = trial::state(whole.world())?;
-        let clock = whole.world().resource::<crate::schedule::Clock>().clone();
+        let saved = trial::saved(whole.world())?;
         trial::steps(&mut whole, 4)?;
 
-        let mut resumed = self.start(|_| ())?;
-        // A trial without reports' plugin in its checkpoints has no metrics to restore.
-        let mut snapshot = saved.clone();
-        let fresh = crate::checkpoint::gather(resumed.world(), 0);
-        let fresh = fresh.map_err(|error| Mistake::NotSaved(error.to_string()))?;
-        if let Some(metrics) = fresh.state.get("metrics") {
-            snapshot.state.insert("metrics".to_owned(), metrics.clone());
+        let from = saved.clone();
+        let resumed = self.start(move |app| {
+            app.insert_resource(ResumeFrom(from.clone()));
+        });
+        let mut resumed = resumed.map_err(|mistake| match mistake {
+            // The first app started: what fails here is restoring.
+            Mistake::Startup(why) => Mistake::NotSaved(why),
+            other => other,
+        })?;
+        let before = trial::without_metrics(saved);
+        let mut differs = trial::difference(&before, &trial::state(resumed.world())?);
+        if differs.is_none() {
+            trial::steps(&mut resumed, 4)?;
+            let (one, other) = (trial::state(whole.world())?, trial::state(resumed.world())?);
+            differs = trial::difference(&one, &other);
         }
-        restore(resumed.world_mut(), &snapshot)
-            .map_err(|error| Mistake::NotSaved(error.to_string()))?;
-        let mut at = resumed.world_mut().resource_mut::<crate::schedule::Clock>();
-        (at.step, at.gradient_steps) = (clock.step, clock.gradient_steps);
-        if let Some(differs) = trial::difference(&saved, &trial::state(resumed.world())?) {
-            return Err(Mistake::NotResumed(differs));
-        }
-        trial::steps(&mut resumed, 4)?;
-        let (whole, resumed) = (trial::state(whole.world())?, trial::state(resumed.world())?);
-        match trial::difference(&whole, &resumed) {
-            None => Ok(()),
-            Some(differs) => Err(Mistake::NotResumed(differs)),
-        }
+        let Some(differs) = differs else {
+            return Ok(());
+        };
+        let resources = unsaved(&whole, started);
+        Err(match resources.is_empty() {
+            true => Mistake::NotResumed(differs),
+            false => Mistake::ResourceNotSaved { resources, differs },
+        })
     }
+}
+
+/// The resources of the plugin's own that steps changed since then, and that no checkpoint holds.
+fn unsaved(app: &App, since: Tick) -> Vec<String> {
+    let world = app.world();
+    let is_unsaved = |id: &bevy_ecs::component::ComponentId| {
+        let name = world.components().get_name(*id)?.to_string();
+        let is_ours = name.starts_with("yarak::") || name.starts_with("bevy_");
+        if is_ours || persists(world, &name) {
+            return None;
+        }
+        let entity = world.resource_entities().get(*id)?;
+        let ticks = world.entity(entity).get_change_ticks_by_id(*id)?;
+        let changed = ticks.changed.is_newer_than(since, world.read_change_tick());
+        changed.then(|| disqualified::ShortName(&name).to_string())
+    };
+    let written = written_in_steps(world);
+    let mut names: Vec<String> = written.iter().filter_map(is_unsaved).collect();
+    names.sort();
+    names.dedup();
+    names
 }

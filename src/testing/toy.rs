@@ -1,5 +1,6 @@
 //! Data for trials: small, made up, and with a known answer.
 
+use super::trial::Source;
 use super::{Mistake, Trial};
 use crate::data::{ActionScale, Column, Data, Episode, EpisodeEnd, Parts, Preprocessing};
 use crate::data::{ScaleError, Split, Transitions};
@@ -201,7 +202,7 @@ impl Trial {
         steps: u64,
         threshold: impl Fn(f64) -> f64,
     ) -> Result<(), Mistake> {
-        let mut app = self.start_on(data, |_| ())?;
+        let mut app = self.start_in(|| Source::Data(data.clone()), |_| ())?;
         let before = error(&app)?;
         super::trial::steps(&mut app, steps)?;
         let (after, enough) = (error(&app)?, threshold(before));

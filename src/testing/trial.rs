@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 
-use super::Mistake;
 use super::toy::{self, Actions};
-use crate::checkpoint::{HostTensor, Snapshot, gather};
-use crate::data::{Batch, Data, Normalizer, Preprocessing, Spaces};
+use super::{Mistake, acting};
+use crate::checkpoint::{HostTensor, RestorePlugin, Snapshot, gather};
+use crate::data::{Batch, Data, Normalizer, Preprocessing, Replay, Spaces};
 use crate::env::Space;
 use crate::learner::{ComputeDevice, Seed};
 use crate::report::{Reported, Reports};
 use crate::schedule::{
-    AppScheduleExt, Cadence, Clock, FacilitatorPlugin, Learn, LearnSystems, Outcome, Prepare,
-    Report, ScheduleErrors, SchedulePlugin, Training, learn_steps, take_failure,
+    AppScheduleExt, Cadence, Clock, Collect, EndNow, FacilitatorPlugin, Learn, LearnSystems,
+    LearningStarts, Outcome, Prepare, Report, ScheduleErrors, SchedulePlugin, StepsPerCollect,
+    Training, learn_steps, take_failure,
 };
 
 /// A plugin on trial. Its checks are this type's methods.
@@ -38,7 +39,22 @@ use crate::schedule::{
 pub struct Trial {
     build: Vec<Build>,
     pub(super) actions: Actions,
+    in_environments: bool,
 }
+
+/// What a trial's app learns from.
+pub(super) enum Source {
+    /// Rows that are made up.
+    Data(Data),
+    /// Environments whose episodes are so many actions long.
+    Environments {
+        /// Actions in an episode.
+        length: u64,
+    },
+}
+
+/// Steps that are kept of the toy's environments.
+const CAPACITY: usize = 4_096;
 
 /// Adds something to an app of the trial.
 type Build = Box<dyn Fn(&mut App)>;
@@ -51,6 +67,7 @@ impl Trial {
                 app.add_plugins(plugin.clone());
             })],
             actions: Actions::Continuous,
+            in_environments: false,
         }
     }
 
@@ -78,6 +95,40 @@ impl Trial {
         self
     }
 
+    /// Puts a world in the place of the data, for a plugin that needs one: 32 environments with episodes of eight actions, which earn the
+    /// more the nearer they are to the right one, and a replay buffer. A check's steps then are those of a run: the environments take
+    /// theirs, first up to `learning_starts`, and the policy is evaluated in the same world.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    /// use yarak::testing::{Mistake, Trial};
+    ///
+    /// /// Learns from the newest rows of the replay buffer.
+    /// fn draw_the_newest(mut replayed: data::Replayed) -> Result {
+    ///     let mut rows: Vec<usize> = replayed.buffer.rows().collect();
+    ///     let rows = rows.split_off(rows.len().saturating_sub(replayed.batch_size()));
+    ///     let gathered = replayed.gather(&rows);
+    ///     Ok(replayed.learn_from(gathered)?)
+    /// }
+    ///
+    /// let mut sac = Sac { minibatch: MinibatchSettings::of(16), ..default() };
+    /// sac.off_policy.learning_starts = 64;
+    /// # sac.actor.encoder.set_hidden_sizes(&[8]);
+    /// # sac.critic.encoder.set_hidden_sizes(&[8]);
+    /// let trial = Trial::of(sac).in_environments().with(|app| {
+    ///     app.replace(Learn, LearnSystems::Sample, draw_the_newest);
+    /// });
+    /// trial.losses_are_finite()?;
+    /// trial.looking_changes_nothing()?;
+    /// trial.resumes_exactly()?;
+    /// # Ok::<(), Mistake>(())
+    /// ```
+    #[must_use]
+    pub fn in_environments(mut self) -> Self {
+        self.in_environments = true;
+        self
+    }
+
     /// Adds to every app of the trial: other plugins, steps that are replaced.
     #[must_use]
     pub fn with(mut self, edit: impl Fn(&mut App) + 'static) -> Self {
@@ -86,16 +137,16 @@ impl Trial {
     }
 
     /// A finished app, before its first update.
-    pub(super) fn app(&self, data: Data, edit: impl Fn(&mut App)) -> Result<App, Mistake> {
+    pub(super) fn app(&self, source: Source, edit: impl Fn(&mut App)) -> Result<App, Mistake> {
         let scale = self.actions.scale();
         let scale = scale.map_err(|error| Mistake::Startup(error.to_string()))?;
         let mut app = App::new();
-        app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
+        app.add_plugins((SchedulePlugin, FacilitatorPlugin, RestorePlugin))
+            .add_plugins(Reports::default())
             .insert_resource(Seed(1))
             .insert_resource(ComputeDevice::cpu())
             .insert_resource(Preprocessing::new(Normalizer::identity(2), scale))
-            .insert_resource(self.actions)
-            .insert_resource(data);
+            .insert_resource(self.actions);
         // The rows themselves do not say that they are discrete: then algorithms would refuse them that learn from discrete actions as well.
         if let Actions::Discrete(_) = self.actions {
             app.insert_resource(Spaces {
@@ -104,38 +155,60 @@ impl Trial {
                 action: self.actions.space(),
             });
         }
+        let is_a_world = matches!(source, Source::Environments { .. });
+        match source {
+            Source::Data(data) => {
+                app.insert_resource(data);
+            }
+            Source::Environments { length } => {
+                acting::add_world(&mut app, self.actions, length);
+                app.insert_resource(Replay { capacity: CAPACITY });
+            }
+        }
         for build in &self.build {
             build(&mut app);
+        }
+        if is_a_world {
+            acting::evaluate(&mut app);
         }
         edit(&mut app);
         app.finish();
         app.cleanup();
         let errors = &app.world().resource::<ScheduleErrors>().0;
-        if !errors.is_empty() {
-            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            return Err(Mistake::Schedule(lines.join("\n")));
+        match errors.is_empty() {
+            true => Ok(app),
+            false => Err(Mistake::of_schedules(errors)),
         }
-        Ok(app)
     }
 
     /// A started app: its networks are built, and no step is taken.
     pub(super) fn start(&self, edit: impl Fn(&mut App)) -> Result<App, Mistake> {
-        self.start_on(toy::imitation(self.actions), edit)
+        let source = || match self.in_environments {
+            true => Source::Environments { length: 8 },
+            false => Source::Data(toy::imitation(self.actions)),
+        };
+        self.start_in(source, edit)
     }
 
-    /// The same on other data.
-    pub(super) fn start_on(&self, data: Data, edit: impl Fn(&mut App)) -> Result<App, Mistake> {
+    /// The same with something else to learn from.
+    pub(super) fn start_in(
+        &self,
+        source: impl Fn() -> Source,
+        edit: impl Fn(&mut App),
+    ) -> Result<App, Mistake> {
         // Whatever this thread has failed at before is another trial's.
         let _ = take_failure();
-        let looked_at = self.app(data.clone(), |_| ())?;
+        let looked_at = self.app(source(), |_| ())?;
         let outside = learn_steps(looked_at.world())
             .into_iter()
             .find(|step| step.slot.is_none());
         if let Some(step) = outside {
             return Err(Mistake::InNoSlot(step.system));
         }
-        let mut app = self.app(data, edit)?;
-        // No steps are due, so the facilitator ends the run at once, unless `Startup` failed.
+        let mut app = self.app(source(), edit)?;
+        // The facilitator ends the run at once, unless `Startup` failed: the trial takes the steps itself.
+        app.world_mut().resource_mut::<Clock>().steps = STEPS;
+        app.world_mut().resource_mut::<EndNow>().0 = Some("the trial says so".to_owned());
         app.update();
         match app.world().resource::<Training>().outcome.clone() {
             Some(Outcome::Failed(failure)) => Err(Mistake::Startup(failure.message)),
@@ -144,18 +217,45 @@ impl Trial {
     }
 }
 
-/// Takes one gradient step, as the facilitator does: a round begins with `Prepare`.
+/// How long a trial's run would be: longer than any check's.
+const STEPS: u64 = 1_000_000_000;
+
+/// Takes one gradient step, as the facilitator does: a round begins with `Collect`, where there are environments, and `Prepare`.
 pub(super) fn step(app: &mut App) -> Result<(), Mistake> {
-    let of_a_round = app.world().resource::<Cadence>().learn.max(1);
+    let cadence = *app.world().resource::<Cadence>();
     let taken = app.world().resource::<Clock>().gradient_steps;
-    if taken.is_multiple_of(of_a_round) {
-        app.world_mut().run_schedule(Prepare);
+    if taken.is_multiple_of(cadence.learn.max(1)) {
+        begin_round(app, cadence.collect)?;
     }
     let mut clock = app.world_mut().resource_mut::<Clock>();
     clock.gradient_steps += 1;
-    clock.step += 1;
-    let step = clock.step;
+    if cadence.collect == 0 {
+        clock.step += 1;
+    }
     app.world_mut().run_schedule(Learn);
+    check_step(app)
+}
+
+/// What comes before a round's gradient steps; the rounds before anything is learned as well.
+fn begin_round(app: &mut App, collect: u64) -> Result<(), Mistake> {
+    loop {
+        for _ in 0..collect {
+            let steps = app.world().resource::<StepsPerCollect>().0;
+            app.world_mut().resource_mut::<Clock>().step += steps;
+            app.world_mut().run_schedule(Collect);
+            check_step(app)?;
+        }
+        app.world_mut().run_schedule(Prepare);
+        check_step(app)?;
+        let world = app.world();
+        if collect == 0 || world.resource::<Clock>().step > world.resource::<LearningStarts>().0 {
+            return Ok(());
+        }
+    }
+}
+
+fn check_step(app: &App) -> Result<(), Mistake> {
+    let step = app.world().resource::<Clock>().step;
     match take_failure() {
         Some(failure) => Err(Mistake::Step {
             step,
@@ -180,9 +280,18 @@ pub(super) fn report(app: &mut App) -> Vec<(String, f64)> {
 
 /// Everything that a checkpoint would hold, but for the metrics.
 pub(super) fn state(world: &World) -> Result<Snapshot, Mistake> {
-    let mut snapshot = gather(world, 0).map_err(|error| Mistake::NotSaved(error.to_string()))?;
+    Ok(without_metrics(saved(world)?))
+}
+
+/// Everything that a checkpoint would hold.
+pub(super) fn saved(world: &World) -> Result<Snapshot, Mistake> {
+    gather(world, 0).map_err(|error| Mistake::NotSaved(error.to_string()))
+}
+
+/// The same without the metrics, which differ where a report was made.
+pub(super) fn without_metrics(mut snapshot: Snapshot) -> Snapshot {
     snapshot.state.remove("metrics");
-    Ok(snapshot)
+    snapshot
 }
 
 /// What two states differ in, such as `actor` or `random/noise`; `None` where nothing does.

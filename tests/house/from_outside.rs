@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use yarak::prelude::*;
 
@@ -79,6 +81,94 @@ fn examples_import_nothing_but_yarak() {
             assert!(imports.is_empty(), "{}: {imports:?}", path.display());
         }
     }
+}
+
+/// The examples that are written from the guide with the prelude alone.
+const FROM_THE_PRELUDE: [&str; 9] = [
+    "awac",
+    "custom_encoder",
+    "custom_parts",
+    "hindsight",
+    "prioritized_replay",
+    "rebrac",
+    "redq",
+    "residual",
+    "warm_restarts",
+];
+
+#[test]
+fn algorithms_of_papers_reach_past_the_prelude_nowhere() {
+    for name in FROM_THE_PRELUDE {
+        let source = read(&format!("examples/{name}.rs"));
+        // Comments may name anything; `main` is the program.
+        let code = source
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        let reaches: Vec<&str> = code
+            .filter(|line| line.contains("yarak::"))
+            .filter(|line| {
+                !["use yarak::prelude::*;", "    yarak::cli::run(|app| {"].contains(line)
+            })
+            .collect();
+        assert!(reaches.is_empty(), "{name}: {reaches:?}");
+    }
+}
+
+#[test]
+fn the_scenes_of_the_examples_are_good() {
+    let mut checked = 0;
+    for name in FROM_THE_PRELUDE {
+        let scene = format!("examples/{name}.ron");
+        if !root().join(&scene).exists() {
+            continue;
+        }
+        let said = example(name).args(["scene", "check", &scene]).output();
+        let said = said.unwrap();
+        assert!(said.status.success(), "{scene}: {}", text(&said.stderr));
+        checked += 1;
+    }
+    assert!(checked >= 7, "{checked}");
+}
+
+#[test]
+fn ctrl_c_saves_an_app_and_the_same_command_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let learn = |steps: &str| {
+        let mut command = example("learn_in_bevy");
+        command.arg(&run).arg(steps);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let mut child = learn("1000000");
+    let metrics = run.join("metrics.jsonl");
+    let begun = || fs::metadata(&metrics).is_ok_and(|file| file.len() > 0);
+    let since = Instant::now();
+    while !begun() {
+        assert!(since.elapsed() < Duration::from_secs(60), "no report came");
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let signal = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(signal.unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let said = text(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    let (_, step) = said
+        .split_once("interrupted and saved at step ")
+        .unwrap_or_else(|| panic!("{said}"));
+    let step: u64 = step.split_whitespace().next().unwrap().parse().unwrap();
+
+    let ended = learn(&(step + 32).to_string()).wait_with_output().unwrap();
+    let said = text(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+    assert!(said.contains(&format!("step_{step:09}")), "{said}");
+    assert!(
+        said.contains(&format!("finished after {} steps", step + 32)),
+        "{said}"
+    );
 }
 
 /// The mean rewards of the minibatches that were learned from.

@@ -7,6 +7,7 @@ mod offline_family;
 mod on_policy;
 mod order;
 mod parity;
+mod programs;
 mod replay_examples;
 mod row_weights;
 mod small_run;

@@ -5,8 +5,8 @@ use std::path::Path;
 use yarak::plugins::bc;
 use yarak::prelude::*;
 use yarak::schedule::{
-    EvaluateSystems, LearnOrder, NamedChange, NamedEdit, NewStep, ScheduleErrors, SchedulePlugin,
-    Side, TickPlugin, TrainingSchedule, between,
+    EpochWindow, EvaluateSystems, LearnOrder, NamedChange, NamedEdit, NewStep, ScheduleErrors,
+    SchedulePlugin, Side, TickPlugin, TrainingSchedule, between,
 };
 use yarak::schedule::{GraphFormat, draw};
 
@@ -426,11 +426,9 @@ fn unordered_systems_that_conflict_in_learn_are_an_error_with_both_names() {
     let errors = errors(&mut app);
     assert_eq!(errors.len(), 1, "{errors:#?}");
     for word in [
-        "`Learn` cannot be built",
-        "debit",
-        "credit",
-        "Ledger",
-        "help:",
+        "`order::credit` and `order::debit` are both in slot `Measure` of `Learn`",
+        "share `Ledger`",
+        "put one of them into another slot",
     ] {
         assert!(errors[0].contains(word), "no {word} in: {}", errors[0]);
     }
@@ -439,7 +437,10 @@ fn unordered_systems_that_conflict_in_learn_are_an_error_with_both_names() {
     let mut app = three_steps();
     app.init_resource::<Ledger>()
         .add_systems(Learn, (debit.in_set(LearnSystems::Measure), credit));
-    assert_eq!(self::errors(&mut app).len(), 1);
+    let errors = self::errors(&mut app);
+    assert_eq!(errors.len(), 1, "{errors:#?}");
+    let said = "`order::credit` is in `Learn` in no slot";
+    assert!(errors[0].contains(said), "{}", errors[0]);
 
     // Ordered, in one slot or by their slots, they are welcome.
     let mut app = three_steps();

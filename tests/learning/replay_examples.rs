@@ -2,7 +2,6 @@
 
 use yarak::checkpoint::{ResumeFrom, gather};
 use yarak::data::{ReplayBuffer, RowWeights};
-use yarak::plugins::dqn;
 use yarak::prelude::*;
 
 #[allow(dead_code)] // Its `main` is the example's.
@@ -122,7 +121,7 @@ fn rows_have_the_priority_that_the_critics_error_gives_them() {
     // The last update was the network's: ask again what it is wrong by.
     let target = world.resource::<Target<Critic>>();
     let critic = world.resource::<Net<Critic>>();
-    let y = dqn::q_target(true, batch, critic, target);
+    let y = Dqn::default().q_target(batch, critic, target);
     let q = critic.q1(batch.observation.clone(), batch.action.clone());
     let errors = (y - q).abs().into_data().into_vec::<f32>().unwrap();
     for (row, error) in batch.row_ids.iter().zip(errors) {

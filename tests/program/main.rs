@@ -1,5 +1,6 @@
 //! What the whole promises, held against the program as a user runs it.
 
+mod bevy_app;
 mod collect;
 mod command_line;
 mod determinism;

@@ -28,6 +28,7 @@ use crate::observation::EncoderInput;
 pub use cnn::{Cnn, Convolutions};
 pub use combined::{Combined, PartEncoder};
 pub use module::EncoderModule;
+pub(crate) use module::seeded_module;
 pub use settings::EncoderSettings;
 pub use table::{AppEncoderExt, register_encoder};
 

@@ -27,6 +27,29 @@ fn seeded<T>(device: &Device, seed: u64, run: impl FnOnce() -> T) -> T {
     run()
 }
 
+/// A module of Burn's layers with initial weights from the run's stream, on a tracked device. `make` is given the device on which it
+/// makes them.
+pub(crate) fn seeded_module<M: AutodiffModule>(
+    device: &Device,
+    init: &mut Random<Init>,
+    make: impl FnOnce(&Device) -> M,
+) -> M {
+    let seed = init.generator().next_u64();
+    // On the processor and tracked: so the weights are the same on every device, and the parameters know that they are trained.
+    let tracked = Device::flex().autodiff();
+    let made = seeded(&Device::flex(), seed, || {
+        let made = make(&tracked);
+        // Burn draws a parameter's values when they are first looked at.
+        made.num_params();
+        made
+    });
+    if *device == tracked {
+        made
+    } else {
+        made.fork(device)
+    }
+}
+
 /// The module of an encoder, whatever its type.
 #[derive(Module, Debug)]
 pub struct EncoderModule {

@@ -1,10 +1,11 @@
 //! Deliberate mistakes in a plugin, each of which a check of `yarak::testing` catches, with a message that names it.
 
 mod discrete_actions;
+mod environments;
 mod rounds;
 
 use bevy_ecs::system::ScheduleSystem;
-use yarak::plugins::bc;
+use yarak::plugins::{bc, td3_bc};
 use yarak::prelude::*;
 use yarak::testing::{Mistake, Trial};
 
@@ -51,6 +52,27 @@ fn caught(found: Result<(), Mistake>, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "`{word}` is missing in: {said}");
     }
+}
+
+/// The check finds the mistake, and says this.
+#[track_caller]
+fn says(found: Result<(), Mistake>, words: &str) {
+    let said = found.expect_err("the check must find the mistake");
+    assert_eq!(said.to_string(), words);
+}
+
+/// The check finds that a run differs where it goes on, and says which resource is not saved, and what to do.
+#[track_caller]
+fn names_the_unsaved(found: Result<(), Mistake>, resource: &str) {
+    let said = found.expect_err("the check must find the mistake");
+    let said = said.to_string();
+    let begins = format!(
+        "resource `{resource}` is changed by a step and nobody persists it: a run that was saved and resumed differs in `actor`, "
+    );
+    let ends = format!(
+        ". Register it with `app.persist_serde::<{resource}>()`, or implement `Persist` for it and register it with `app.persist::<{resource}>()`"
+    );
+    assert!(said.starts_with(&begins) && said.ends_with(&ends), "{said}");
 }
 
 /// r + γ Q'(s', π'(s')) with the target networks.
@@ -144,6 +166,30 @@ fn a_step_in_no_slot_is_caught() {
 }
 
 #[test]
+fn a_step_in_no_slot_that_trains_a_network_is_called_that() {
+    // It conflicts with nearly every other step.
+    let trial = with(|app| {
+        app.add_systems(Learn, bc::clone_behavior);
+    });
+    says(
+        trial.changes(SLOTS),
+        "`bc::clone_behavior` is in `Learn` in no slot, so nothing says when it runs: add it with `.in_set(LearnSystems::..)`",
+    );
+}
+
+#[test]
+fn a_step_in_the_slot_of_another_network_is_called_that() {
+    let trial = with(|app| {
+        app.remove(Learn, LearnSystems::Actor)
+            .add_systems(Learn, td3_bc::update_actor.in_set(LearnSystems::Critic));
+    });
+    says(
+        trial.changes(SLOTS),
+        "`td3::update_critic` and `td3_bc::update_actor` are both in slot `Critic` of `Learn` and share `Net<Critic>`, and nothing says which runs first: put one of them into another slot, or order the two with `.after(..)`. Is one of them in the wrong slot?",
+    );
+}
+
+#[test]
 fn two_writers_of_one_network_are_caught() {
     let trial = with(|app| {
         app.add_systems(Learn, bc::clone_behavior.in_set(LearnSystems::Measure));
@@ -163,9 +209,9 @@ fn two_writers_in_one_slot_are_caught() {
     let trial = with(|app| {
         app.add_systems(Learn, bc::clone_behavior.in_set(LearnSystems::Actor));
     });
-    caught(
+    says(
         trial.one_writer_for_each_network(),
-        &["clone_behavior", "update_actor", "different slots"],
+        "`bc::clone_behavior` in slot `Actor` and `td3_bc::update_actor` in slot `Actor` write `Net<Actor>`: one step trains a network, and the second undoes the first or doubles its rate. Keep one, or `replace` it",
     );
 }
 
@@ -365,7 +411,54 @@ fn a_state_that_is_not_saved_is_caught() {
     let trial = actor(forgets).with(|app| {
         app.init_resource::<Weight>();
     });
-    caught(trial.resumes_exactly(), &["`actor`", "`Persist`"]);
+    names_the_unsaved(trial.resumes_exactly(), "Weight");
+}
+
+#[test]
+fn a_state_that_a_step_keeps_to_itself_is_caught_without_a_name() {
+    let forgets =
+        |batch: Res<Batch>, mut weight: Local<f32>, mut actor: Learning<Actor>| -> Result {
+            *weight += 1.0;
+            let loss = losses::mse(actor.act(batch.observation.clone()), batch.action.clone());
+            actor.descend(loss.square() * *weight)?;
+            Ok(())
+        };
+    caught(
+        actor(forgets).resumes_exactly(),
+        &[
+            "differs in `actor`",
+            "something that its steps need is not saved",
+        ],
+    );
+}
+
+#[test]
+fn a_resource_that_is_saved_or_filled_anew_in_each_step_is_no_mistake() -> Result<(), Mistake> {
+    /// A running weight of the imitation term.
+    #[derive(Resource, Default, serde::Serialize, serde::Deserialize)]
+    #[serde(crate = "yarak::prelude::serde")]
+    struct Weight(f32);
+    /// The loss of this step.
+    #[derive(Resource, Default)]
+    struct Last(Option<Tensor<1>>);
+
+    let keeps = |batch: Res<Batch>,
+                 mut weight: ResMut<Weight>,
+                 mut last: ResMut<Last>,
+                 mut actor: Learning<Actor>|
+     -> Result {
+        weight.0 += 1.0;
+        let loss = losses::mse(actor.act(batch.observation.clone()), batch.action.clone());
+        last.0 = Some(loss.clone().no_grad());
+        actor.descend(loss * weight.0)?;
+        Ok(())
+    };
+    let trial = actor(keeps).with(|app| {
+        app.init_resource::<Last>()
+            .init_resource::<Weight>()
+            .persist_serde::<Weight>();
+    });
+    trial.resumes_exactly()
 }
 
 #[test]
