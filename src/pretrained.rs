@@ -110,7 +110,7 @@ pub enum PretrainedError {
         /// The checkpoint.
         place: String,
         /// What does not fit.
-        source: CheckpointError,
+        source: Box<CheckpointError>,
     },
     /// Environments with another task.
     #[error(
@@ -266,7 +266,7 @@ fn take_networks(world: &mut World, source: &Source) -> Result<String, Pretraine
         (entry.begin_as)(world, &source.snapshot).map_err(|error| PretrainedError::OtherForm {
             name: entry.name.to_owned(),
             place: source.place.clone(),
-            source: error,
+            source: Box::new(error),
         })?;
     }
     Ok(said)

@@ -54,14 +54,14 @@ mod tests {
     fn a_pass_goes_over_each_row_once() {
         assert_eq!(all_parts(10, 4, None), [0..4, 4..8, 8..10]);
         assert_eq!(all_parts(8, 4, None), [0..4, 4..8]);
-        assert_eq!(all_parts(3, 256, None), [0..3]);
-        assert_eq!(all_parts(0, 4, None), [0..0]);
+        assert_eq!(all_parts(3, 256, None), vec![0..3]);
+        assert_eq!(all_parts(0, 4, None), vec![0..0]);
     }
 
     #[test]
     fn fewer_parts_are_spread_over_the_rows_and_more_are_all() {
         assert_eq!(all_parts(40, 4, Some(3)), [0..4, 12..16, 24..28]);
         assert_eq!(all_parts(10, 4, Some(9)), [0..4, 4..8, 8..10]);
-        assert_eq!(all_parts(10, 4, Some(1)), [0..4]);
+        assert_eq!(all_parts(10, 4, Some(1)), vec![0..4]);
     }
 }
