@@ -140,7 +140,7 @@ fn a_module_that_a_scene_names_is_refused_at_its_line_until_it_is_allowed() {
     let also = scene("Pendulum-v1", "Pendulum-v1")
         .replace("episodes: 1", "also: [\"gymnasium:evil:Env-v0\"]");
     watched.0.write("also.ron", &also);
-    let words = ["also.ron:8:", "Evaluation.also: ", "--allow-module evil"];
+    let words = ["also.ron:7:", "Evaluation.also: ", "--allow-module evil"];
     watched
         .yarak(&["train", "also.ron", "--run", "run"])
         .refuses(&words);
