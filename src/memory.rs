@@ -45,7 +45,7 @@ pub(crate) fn available() -> Option<u64> {
     let read = |path: &str| fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| machine(&text));
     let shell = read("/proc/self/limits").and_then(|text| shell(&text));
-    let group = read("/proc/self/cgroup").and_then(|text| group(&text));
+    let group = read("/proc/self/cgroup").and_then(|text| group(&text, Path::new(GROUPS)));
     [machine, shell, group].into_iter().flatten().min()
 }
 
@@ -66,14 +66,28 @@ fn shell(text: &str) -> Option<u64> {
     limits.min()
 }
 
-/// What the control groups allow that the process is in, of `/proc/self/cgroup`.
-fn group(text: &str) -> Option<u64> {
-    let own = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let root = Path::new("/sys/fs/cgroup");
-    let groups = Path::new(own).ancestors().map(|group| root.join(group));
-    let limits = groups.filter_map(|group| {
-        let text = fs::read_to_string(group.join("memory.max")).ok()?;
-        text.trim().parse().ok()
+/// Where control groups are mounted.
+const GROUPS: &str = "/sys/fs/cgroup";
+
+/// What the control groups allow that the process is in, of `/proc/self/cgroup` and the files below `root`: of the unified hierarchy,
+/// and of the older one with a hierarchy for memory. A group without a limit says `max`, or a number beyond any machine.
+fn group(text: &str, root: &Path) -> Option<u64> {
+    let limits = text.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':');
+        let (id, controllers, own) = (parts.next()?, parts.next()?, parts.next()?);
+        let of_memory = controllers.split(',').any(|it| it == "memory");
+        let (root, file) = match (id, of_memory) {
+            ("0", _) => (root.to_path_buf(), "memory.max"),
+            (_, true) => (root.join("memory"), "memory.limit_in_bytes"),
+            _ => return None,
+        };
+        // The process counts towards each group around its own, too.
+        let own = Path::new(own.trim_start_matches('/'));
+        let limits = own.ancestors().filter_map(|group| {
+            let text = fs::read_to_string(root.join(group).join(file)).ok()?;
+            text.trim().parse::<u64>().ok()
+        });
+        limits.min()
     });
     limits.min()
 }
@@ -107,6 +121,31 @@ mod tests {
             None
         );
         assert!(available().is_none_or(|bytes| bytes > 1_000_000));
+    }
+
+    #[test]
+    fn the_limits_of_both_kinds_of_control_groups_count_those_around_the_own_included() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let of = |text: &str| group(text, root.path());
+        let unified = "0::/user.slice/job\n";
+        assert_eq!(of(unified), None);
+        write("user.slice/job/memory.max", "max\n");
+        assert_eq!(of(unified), None);
+        write("user.slice/memory.max", "3000000000\n");
+        assert_eq!(of(unified), Some(3_000_000_000));
+        let older = "5:cpu,cpuacct:/job\n4:memory:/docker/abc\n";
+        assert_eq!(of(older), None);
+        // As a container sees its own group, at the root of what is mounted for it.
+        write("memory/memory.limit_in_bytes", "2000000000\n");
+        assert_eq!(of(older), Some(2_000_000_000));
+        write("memory/docker/abc/memory.limit_in_bytes", "1000000000\n");
+        assert_eq!(of(older), Some(1_000_000_000));
+        assert_eq!(of(&format!("{older}{unified}")), Some(1_000_000_000));
     }
 
     #[test]

@@ -5,13 +5,13 @@
 //! (a hard link), so that each folder is whole by itself, old ones are removed as ever, and what a save costs is what is new.
 
 use std::fmt;
-use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::CheckpointError;
 use super::digest::Sum;
+use super::plain_file::open_plain;
 
 /// How a blob's bytes are made.
 type Make = dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync;
@@ -97,7 +97,7 @@ impl Blob {
             Source::Made(make) => make(&mut bytes)
                 .map_err(CheckpointError::io("make the bytes", Path::new("memory")))?,
             Source::File(path) => {
-                bytes = fs::read(path).map_err(CheckpointError::io("read the file", path))?;
+                bytes = read_plain(path).map_err(CheckpointError::io("read the file", path))?;
             }
         }
         Ok(bytes)
@@ -114,7 +114,7 @@ impl Blob {
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         match &self.source {
             Source::Made(make) => make(out),
-            Source::File(path) => out.write_all(&fs::read(path)?),
+            Source::File(path) => out.write_all(&read_plain(path)?),
         }
     }
 
@@ -130,6 +130,12 @@ impl Blob {
     fn place(&self) -> std::sync::MutexGuard<'_, Option<Stored>> {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_plain(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 impl fmt::Debug for Blob {
@@ -155,6 +161,7 @@ mod tests {
     use super::super::step_folder::{step_folder_name, write_checkpoint};
     use super::super::{Snapshot, load};
     use super::*;
+    use std::fs;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn counted() -> (Blob, Arc<AtomicUsize>) {
@@ -170,8 +177,8 @@ mod tests {
     fn save(folder: &Path, step: u64, blob: &Blob, keep: usize) {
         let mut snapshot = Snapshot::new(step);
         snapshot.put_blob("replay.0", blob.clone()).unwrap();
-        write_checkpoint(&mut RealDisk, folder, &snapshot, false).unwrap();
-        prune(&mut RealDisk, folder, step, keep).unwrap();
+        write_checkpoint(&mut RealDisk, folder, &snapshot, false, &|| Ok(())).unwrap();
+        prune(&mut RealDisk, folder, step, keep, None).unwrap();
     }
 
     #[test]

@@ -65,7 +65,12 @@ impl<W: Write> Write for Summing<W> {
 ///
 /// Of a file that grows or has no end no more than `limit` bytes are read, which then shows in the sum's length.
 pub(super) fn sum_of_file(path: &Path, limit: u64) -> io::Result<Sum> {
-    let mut file = open_regular(path)?.take(limit);
+    sum_of(open_regular(path)?, limit)
+}
+
+/// The same of an opened one.
+pub(super) fn sum_of(file: File, limit: u64) -> io::Result<Sum> {
+    let mut file = file.take(limit);
     let mut summing = Summing::new(io::sink());
     let mut buffer = vec![0_u8; 1 << 16];
     loop {
@@ -78,7 +83,8 @@ pub(super) fn sum_of_file(path: &Path, limit: u64) -> io::Result<Sum> {
     }
 }
 
-/// Opens a file that has an end: a named pipe would wait for ever, and a device could give bytes for ever.
+/// Opens a file that has an end: a named pipe would wait for ever, and a device could give bytes for ever. Links are followed: for
+/// files of the user's own choosing.
 pub(super) fn open_regular(path: &Path) -> io::Result<File> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(

@@ -14,7 +14,7 @@ pub(super) type Fill<'a> = dyn FnMut(&mut dyn Write) -> io::Result<()> + 'a;
 pub(super) trait Disk {
     /// Makes one folder, whose parent exists.
     fn create_folder(&mut self, path: &Path) -> io::Result<()>;
-    /// Writes a whole file; its contents, not yet its name, are safe from a power cut when this returns.
+    /// Writes a whole file where there is none; its contents, not yet its name, are safe from a power cut when this returns.
     fn write_file(&mut self, path: &Path, fill: &mut Fill<'_>) -> io::Result<()>;
     /// Makes the names in a folder safe from a power cut.
     fn sync_folder(&mut self, path: &Path) -> io::Result<()>;
@@ -35,7 +35,7 @@ impl Disk for RealDisk {
     }
 
     fn write_file(&mut self, path: &Path, fill: &mut Fill<'_>) -> io::Result<()> {
-        let mut buffered = BufWriter::with_capacity(1 << 18, File::create(path)?);
+        let mut buffered = BufWriter::with_capacity(1 << 18, File::create_new(path)?);
         fill(&mut buffered)?;
         buffered
             .into_inner()
@@ -82,6 +82,13 @@ pub(super) fn draft_of(name: &str) -> String {
     format!("{WRITING}{}-{name}", std::process::id())
 }
 
+/// Whether a name is such a draft's, of one of the names that `is_ours` knows.
+pub(super) fn is_draft(name: &str, is_ours: impl Fn(&str) -> bool) -> bool {
+    let rest = name.strip_prefix(WRITING);
+    let parts = rest.and_then(|rest| rest.split_once('-'));
+    parts.is_some_and(|(process, of)| process.parse::<u32>().is_ok() && is_ours(of))
+}
+
 /// Puts a small file in place of the one called `name`: a reader finds the old or the new, never a part.
 pub(super) fn replace_file(
     disk: &mut dyn Disk,
@@ -90,6 +97,10 @@ pub(super) fn replace_file(
     contents: &[u8],
 ) -> io::Result<()> {
     let draft = folder.join(draft_of(name));
+    if draft.symlink_metadata().is_ok() {
+        // Of a dead process with this one's number, or a link of somebody's.
+        disk.remove(&draft)?;
+    }
     let replaced = disk
         .write_file(&draft, &mut |out| out.write_all(contents))
         .and_then(|()| disk.rename(&draft, &folder.join(name)))

@@ -60,6 +60,39 @@ pub enum CheckpointError {
         /// The tensor or key.
         what: String,
     },
+    /// What was gathered has a value that is not finite: the run has diverged, and the checkpoints before it are better.
+    #[error(
+        "{checkpoint}: tensor `{tensor}` of `{file}` holds {value} at {index}: training has diverged, and this is not saved; the checkpoints before it are kept. Lower the learning rate, set `max_gradient_norm` or `value_bounds`, or look at the data with `yarak data check`{}",
+        suspects.as_ref().map_or(String::new(), |it| format!("\n{it}"))
+    )]
+    NotFinite {
+        /// The snapshot that was being gathered.
+        checkpoint: String,
+        /// The tensor file: the network.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Which of its values, row-major.
+        index: usize,
+        /// The value.
+        value: f32,
+        /// What in the last batch may be the cause, where that shows.
+        suspects: Option<String>,
+    },
+    /// Somebody has deleted the folder, or the lock in it, while the run was going on.
+    #[error("{}: this was deleted while the run went on, which has ended with that; what was in memory is saved there again, so see that it is not deleted a second time, and go on with `--resume auto`", folder.display())]
+    Gone {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Somebody else has taken the folder over, on a file system that has no locks.
+    #[error("{}: {holder} has begun to write here, on a file system without locks; this run has ended and has written nothing since: stop one of the two, or choose another folder with --run", folder.display())]
+    TakenOver {
+        /// The folder.
+        folder: PathBuf,
+        /// The other process, as far as it is known.
+        holder: String,
+    },
     /// A tensor file holds more, or more tensors, than a reader would accept.
     #[error(
         "{checkpoint}: {what} takes {bytes} bytes, and at most {limit} are read back; split it over several files"
@@ -261,6 +294,9 @@ impl CheckpointError {
             | Self::PutTwice { .. }
             | Self::TooLarge { .. }
             | Self::UnwritableState { .. }
+            | Self::NotFinite { .. }
+            | Self::Gone { .. }
+            | Self::TakenOver { .. }
             | Self::WriterDied { .. } => false,
         }
     }

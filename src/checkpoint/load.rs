@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::digest::{open_regular, sum_of_file};
+use super::digest::sum_of;
+use super::plain_file::{LINK, is_link, open_plain};
 use super::snapshot::check_file_name;
 use super::step_folder::{
     BLOB, CHECKSUMS, CHECKSUMS_LIMIT, Checksums, FORMAT, STATE, STATE_LIMIT, StateFile, TENSORS,
@@ -19,9 +20,21 @@ use super::{Blob, CheckpointError, Snapshot, tensor_file};
 ///
 /// # Errors
 /// [`CheckpointError::NotACheckpoint`] where there is none, [`CheckpointError::Damaged`] with the file and what is wrong
-/// with it, [`CheckpointError::NewerFormat`], and [`CheckpointError::Io`].
+/// with it (a tensor with a value that is not finite is as good as damaged), [`CheckpointError::NewerFormat`], and [`CheckpointError::Io`].
 pub fn load(folder: impl AsRef<Path>) -> Result<Snapshot, CheckpointError> {
-    load_some(folder.as_ref(), |_| true)
+    let folder = folder.as_ref();
+    let snapshot = load_some(folder, |_| true)?;
+    match snapshot.not_finite() {
+        None => Ok(snapshot),
+        Some(it) => Err(CheckpointError::damaged(
+            folder,
+            &format!("{}{TENSORS}", it.file),
+            format!(
+                "tensor `{}` holds {}, so the run had diverged",
+                it.tensor, it.value
+            ),
+        )),
+    }
 }
 
 /// The same of the state, and of those tensors and blobs whose name is `wanted`: the others may be missing.
@@ -58,9 +71,12 @@ pub(crate) fn load_some(
         }
         let path = folder.join(file);
         // One byte more than listed shows that a file has grown, however long it is.
-        let found = match sum_of_file(&path, listed.bytes + 1) {
+        let found = match open_plain(&path).and_then(|opened| sum_of(opened, listed.bytes + 1)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(CheckpointError::damaged(folder, file, "it is missing"));
+            }
+            Err(error) if is_link(&error) => {
+                return Err(CheckpointError::damaged(folder, file, LINK));
             }
             found => found.map_err(CheckpointError::io("read the file", &path))?,
         };
@@ -126,13 +142,14 @@ fn read_checksums(folder: &Path) -> Result<Checksums, CheckpointError> {
 fn read_text(folder: &Path, file: &str, limit: u64) -> Result<String, CheckpointError> {
     let path = folder.join(file);
     let mut text = String::new();
-    match open_regular(&path).and_then(|opened| opened.take(limit + 1).read_to_string(&mut text)) {
+    match open_plain(&path).and_then(|opened| opened.take(limit + 1).read_to_string(&mut text)) {
         Ok(length) if length as u64 <= limit => Ok(text),
         Ok(_) => Err(CheckpointError::damaged(
             folder,
             file,
             format!("it is longer than {limit} bytes"),
         )),
+        Err(error) if is_link(&error) => Err(CheckpointError::damaged(folder, file, LINK)),
         Err(error) => Err(match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                 CheckpointError::NotACheckpoint {
@@ -147,7 +164,7 @@ fn read_text(folder: &Path, file: &str, limit: u64) -> Result<String, Checkpoint
 
 #[cfg(test)]
 mod tests {
-    use super::super::digest::Sum;
+    use super::super::digest::{Sum, sum_of_file};
     use super::super::disk::RealDisk;
     use super::super::step_folder::{step_folder_name, write_checkpoint};
     use super::*;
@@ -160,7 +177,7 @@ mod tests {
                 "actor",
                 "weight",
                 &[2, 2],
-                vec![1.0, -0.0, f32::from_bits(0x7f80_0001), 4.0],
+                vec![1.0, -0.0, f32::from_bits(0x0000_0001), 4.0],
             )
             .unwrap();
         snapshot
@@ -176,7 +193,8 @@ mod tests {
     fn saved(steps: &[u64]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for &step in steps {
-            write_checkpoint(&mut RealDisk, folder.path(), &snapshot(step), false).unwrap();
+            let may = &|| Ok(());
+            write_checkpoint(&mut RealDisk, folder.path(), &snapshot(step), false, may).unwrap();
         }
         folder
     }

@@ -1,21 +1,32 @@
 //! A file that one process at a time holds.
 //!
-//! The operating system lets go of it when the process ends, however it ends, so no lock is ever stale.
+//! The operating system lets go of it when the process ends, however it ends, so no lock is ever stale. Some file systems have no
+//! locks, or grant every one: so whoever takes it also writes a random word into it, its token, and looks before each write whether
+//! that is still there. Of two that both believe to hold it, the later one's token is there, and the earlier one ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::origin;
+use super::plain_file::{open_plain, open_plain_with};
 
 /// The lock's file name, in the folder that it guards.
 pub(super) const LOCK: &str = ".lock";
+
+/// The most that is read of it, in bytes.
+const LIMIT: u64 = 400;
 
 /// Held until dropped.
 #[derive(Debug)]
 pub(super) struct FolderLock {
     /// Keeps the lock; nothing where the file system knows no locks.
     held: Option<File>,
+    /// The folder that it guards.
+    folder: PathBuf,
+    /// What was written into the file: who holds it, and the token.
+    owner: String,
 }
 
 /// Why a lock was not had.
@@ -26,44 +37,82 @@ pub(super) enum NotLocked {
     Io(io::Error),
 }
 
+/// What became of a lock that was had.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// Its file is gone, or the folder with it.
+    Gone,
+    /// Another has written itself into it; the words say who.
+    TakenOver(String),
+}
+
 impl FolderLock {
     /// Takes the lock of `folder`, which must exist.
     pub fn take(folder: &Path) -> Result<Self, NotLocked> {
         let mut options = OpenOptions::new();
         // Not truncated: whoever holds it has written there who it is.
-        let mut file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(folder.join(LOCK))
-            .map_err(NotLocked::Io)?;
-        match file.try_lock() {
-            Ok(()) => {}
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = open_plain_with(&mut options, &folder.join(LOCK)).map_err(NotLocked::Io)?;
+        let locked = match file.try_lock() {
+            Ok(()) => true,
             Err(TryLockError::WouldBlock) => return Err(NotLocked::Held(holder(&mut file))),
             // Some clusters' file systems are mounted without locks. Training there is the user's to order.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                return Ok(Self { held: None });
-            }
+            Err(TryLockError::Error(error)) if knows_no_locks(&error) => false,
             Err(TryLockError::Error(error)) => return Err(NotLocked::Io(error)),
-        }
-        let who = format!(
-            "process {} on {}, since {}\n",
+        };
+        let owner = format!(
+            "process {} on {}, since {}\n{:016x}\n",
             std::process::id(),
             origin::host(),
-            origin::now()
+            origin::now(),
+            // A hasher of the standard library's begins at a random number.
+            RandomState::new().build_hasher().finish()
         );
-        // Who holds it is a courtesy to the reader of a message; the lock holds without it.
-        let _ = file
-            .set_len(0)
-            .and_then(|()| file.write_all(who.as_bytes()));
-        Ok(Self { held: Some(file) })
+        file.set_len(0)
+            .and_then(|()| file.write_all(owner.as_bytes()))
+            .map_err(NotLocked::Io)?;
+        Ok(Self {
+            held: locked.then_some(file),
+            folder: folder.to_path_buf(),
+            owner,
+        })
     }
 
     /// Whether nobody else can be in the folder.
     pub fn is_certain(&self) -> bool {
         self.held.is_some()
     }
+
+    /// Whether the folder is still this process's: its token is where it was written.
+    pub fn check(&self) -> Result<(), Lost> {
+        let mut file = match open_plain(&self.folder.join(LOCK)) {
+            Ok(file) => file,
+            Err(error) => {
+                return match error.kind() {
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Err(Lost::Gone),
+                    // A disk that does not answer is met by whoever writes to it.
+                    _ => Ok(()),
+                };
+            }
+        };
+        let mut there = String::new();
+        match (&mut file).take(LIMIT).read_to_string(&mut there) {
+            Ok(_) if there != self.owner => Err(Lost::TakenOver(holder(&mut file))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the file system has no locks, rather than refusing this one.
+fn knows_no_locks(error: &io::Error) -> bool {
+    #[cfg(target_os = "linux")]
+    if [libc::ENOLCK, libc::ENOSYS, libc::EOPNOTSUPP]
+        .map(Some)
+        .contains(&error.raw_os_error())
+    {
+        return true;
+    }
+    error.kind() == io::ErrorKind::Unsupported
 }
 
 impl Drop for FolderLock {
@@ -80,16 +129,13 @@ fn holder(file: &mut File) -> String {
     let mut text = String::new();
     let read = file
         .rewind()
-        .and_then(|()| file.take(200).read_to_string(&mut text));
-    let text: String = text
-        .trim()
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .collect();
-    if read.is_err() || text.is_empty() {
+        .and_then(|()| file.take(LIMIT).read_to_string(&mut text));
+    let line = text.lines().next().unwrap_or_default().trim();
+    let who: String = line.chars().filter(|letter| !letter.is_control()).collect();
+    if read.is_err() || who.is_empty() {
         "another process".to_owned()
     } else {
-        text
+        who
     }
 }
 
@@ -126,5 +172,51 @@ mod tests {
         assert!(FolderLock::take(folder.path()).is_ok());
         let text = std::fs::read_to_string(folder.path().join(LOCK)).unwrap();
         assert!(!text.contains("tail"), "{text}");
+    }
+
+    #[test]
+    fn of_two_that_hold_it_where_nothing_is_locked_the_earlier_one_finds_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = FolderLock::take(folder.path()).unwrap_or_else(|_| panic!("not locked"));
+        assert_eq!(first.check(), Ok(()));
+        // As on a file system that has no locks, or grants every one.
+        first.held = None;
+        let second = FolderLock::take(folder.path()).unwrap_or_else(|_| panic!("not locked"));
+        assert_eq!(second.check(), Ok(()));
+        let Err(Lost::TakenOver(by)) = first.check() else {
+            panic!("both go on")
+        };
+        assert!(by.starts_with(&format!("process {} on ", std::process::id())));
+        std::fs::remove_file(folder.path().join(LOCK)).unwrap();
+        assert_eq!(second.check(), Err(Lost::Gone));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_system_without_locks_is_known_by_its_answer() {
+        for (answer, without) in [
+            (libc::ENOLCK, true),
+            (libc::EOPNOTSUPP, true),
+            (libc::EIO, false),
+        ] {
+            assert_eq!(
+                knows_no_locks(&io::Error::from_raw_os_error(answer)),
+                without
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_its_place_is_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let precious = folder.path().join("precious");
+        std::fs::write(&precious, "mine").unwrap();
+        std::os::unix::fs::symlink(&precious, folder.path().join(LOCK)).unwrap();
+        assert!(matches!(
+            FolderLock::take(folder.path()),
+            Err(NotLocked::Io(_))
+        ));
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
     }
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use ron::ser::PrettyConfig;
 use serde::{Deserialize, Serialize};
 
-use super::digest::{open_regular, sum_of_file};
-use super::disk::{RealDisk, replace_file};
+use super::digest::sum_of_file;
 use super::origin;
+use super::plain_file::open_plain;
+use super::whole_file::replace_whole;
 
 /// The versions of what a run is computed by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct Versions {
 /// A dataset by its contents: paths change their meaning, sums do not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetRecord {
-    /// Where it was read.
+    /// Where it was read, as an absolute path.
     pub path: PathBuf,
     /// The file's SHA-256 in lower-case hexadecimal.
     pub sha256: String,
@@ -42,7 +43,8 @@ impl DatasetRecord {
         let sum =
             sum_of_file(path, u64::MAX).map_err(ManifestError::io("read the dataset", path))?;
         Ok(Self {
-            path: path.to_path_buf(),
+            // Whoever repeats the run may be somewhere else.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
             sha256: sum.sha256,
         })
     }
@@ -70,6 +72,9 @@ pub struct Manifest {
     pub device: String,
     /// The host's processor and how many of its threads the process may use.
     pub cpu: String,
+    /// What the processor has of the instructions that networks are computed with, such as `avx2`.
+    #[serde(default)]
+    pub features: Vec<String>,
     /// The dataset, if there is one.
     pub dataset: Option<DatasetRecord>,
     /// The Git commit around the working directory, if there is one.
@@ -94,6 +99,7 @@ impl Manifest {
             versions,
             device: device.to_owned(),
             cpu: origin::cpu(),
+            features: origin::features(),
             dataset,
             git: std::env::current_dir()
                 .ok()
@@ -107,6 +113,47 @@ impl Manifest {
         }
     }
 
+    /// What of versions, processor and device is different in `other`, a line each. Bits depend on nothing else but the scene and the
+    /// data.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        // The number of threads is of no matter.
+        let model = |cpu: &str| {
+            cpu.rsplit_once(", ")
+                .map_or(cpu, |(model, _)| model)
+                .to_owned()
+        };
+        let of = |it: &Self| {
+            [
+                ("yarak", it.versions.yarak.clone()),
+                ("Burn", it.versions.burn.clone()),
+                ("Bevy", it.versions.bevy.clone()),
+                ("libraries", it.versions.libraries.join(", ")),
+                ("device", it.device.clone()),
+                ("processor", model(&it.cpu)),
+                ("instructions", it.features.join(" ")),
+                ("Git commit", it.git.clone().unwrap_or_default()),
+            ]
+        };
+        let named = |text: &str| {
+            if text.is_empty() {
+                "none".to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
+        let pairs = of(self).into_iter().zip(of(other));
+        let different = pairs.filter(|((_, here), (_, there))| here != there);
+        different
+            .map(|((what, before), (_, now))| {
+                format!(
+                    "{what}: the run had {}, and this is {}",
+                    named(&before),
+                    named(&now)
+                )
+            })
+            .collect()
+    }
+
     /// Puts it in place of the file at `path`, whole or not at all.
     ///
     /// # Errors
@@ -118,21 +165,7 @@ impl Manifest {
                 what: error.to_string(),
             }
         })?;
-        let written = match (
-            path.parent(),
-            path.file_name().and_then(|name| name.to_str()),
-        ) {
-            (Some(folder), Some(name)) => {
-                let folder = if folder.as_os_str().is_empty() {
-                    Path::new(".")
-                } else {
-                    folder
-                };
-                replace_file(&mut RealDisk, folder, name, text.as_bytes())
-            }
-            _ => Err(io::ErrorKind::InvalidFilename.into()),
-        };
-        written.map_err(ManifestError::io("write the manifest", path))
+        replace_whole(path, text.as_bytes()).map_err(ManifestError::io("write the manifest", path))
     }
 
     /// Reads what [`write`](Self::write) wrote. Fields that a later version added are passed over.
@@ -142,7 +175,7 @@ impl Manifest {
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
         const LIMIT: u64 = 1 << 20;
         let mut bytes = Vec::new();
-        open_regular(path)
+        open_plain(path)
             .and_then(|file| file.take(LIMIT).read_to_end(&mut bytes))
             .map_err(ManifestError::io("read the manifest", path))?;
         ron::de::from_bytes(&bytes).map_err(|error| ManifestError::NotRon {

@@ -5,14 +5,17 @@
 //! thread writes it, so that learning does not wait for the disk; a crash at any instant leaves a checkpoint that loads.
 
 mod blob;
+mod difference;
 mod digest;
 mod disk;
 mod error;
 mod exact_ron;
+mod leftovers;
 mod load;
 mod lock;
 mod manifest;
 mod origin;
+mod plain_file;
 mod plugin;
 mod prune;
 mod run_error;
@@ -25,20 +28,25 @@ mod whole_file;
 mod writer;
 
 pub use blob::Blob;
+pub(crate) use difference::difference;
 pub use error::CheckpointError;
 pub use load::load;
 pub(crate) use load::load_some;
 pub use manifest::{DatasetRecord, Manifest, ManifestError, Versions};
 pub use origin::git_revision;
+pub(crate) use plain_file::{is_plain_file, is_plain_folder, open_plain, open_plain_with};
 pub use plugin::{
     Best, Checkpoints, RestorePlugin, RestoreSystems, ResumeFrom, Writer, finish_writing,
 };
+pub(crate) use plugin::{Suspects, watch_folder};
 pub use run_error::RunFolderError;
-pub use run_folder::{Opened, ParseResumeError, Resume, RunFolder, Start, default_run_folder};
-pub(crate) use search::resolve;
+pub use run_folder::{
+    FolderGuard, Opened, ParseResumeError, Resume, RunFolder, Start, default_run_folder,
+};
 pub use search::{LatestGood, Skipped, follow, latest_good};
+pub(crate) use search::{mend_best, no_link, resolve, saved_steps};
 pub use snapshot::{HostTensor, Snapshot};
-pub(crate) use whole_file::write_whole;
+pub(crate) use whole_file::{replace_whole, write_whole};
 pub use writer::CheckpointWriter;
 
 use bevy_app::App;

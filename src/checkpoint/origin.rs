@@ -60,6 +60,26 @@ pub(super) fn cpu() -> String {
     )
 }
 
+/// What the processor has of the instructions that kernels are chosen by.
+pub(super) fn features() -> Vec<String> {
+    let mut found = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    for (name, there) in [
+        ("avx", is_x86_feature_detected!("avx")),
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512bw", is_x86_feature_detected!("avx512bw")),
+        ("avx512dq", is_x86_feature_detected!("avx512dq")),
+        ("avx512vl", is_x86_feature_detected!("avx512vl")),
+    ] {
+        found.extend(there.then(|| name.to_owned()));
+    }
+    #[cfg(target_arch = "aarch64")]
+    found.push("neon".to_owned());
+    found
+}
+
 /// The commit that is checked out in the Git repository around `folder`, in hexadecimal; nothing outside of one, before
 /// its first commit, or where its references are kept in a form other than files.
 ///

@@ -5,11 +5,14 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
-use super::{AppPersistExt, CheckpointError, CheckpointWriter, Persist, Snapshot, gather, restore};
+use super::{
+    AppPersistExt, CheckpointError, CheckpointWriter, FolderGuard, Persist, RunFolderError,
+    Snapshot, gather, restore,
+};
 use crate::scene::{Bounds, FieldProblems, Settings, check_metric};
 use crate::schedule::{
-    AppCadenceExt, AppMetricsExt, Clock, InputError, Period, Report, ReportSystems, RoundPosition,
-    RunError, Save, SaveNow, SaveSystems,
+    AppCadenceExt, AppMetricsExt, Clock, FailSaved, Failure, InputError, Period, Report,
+    ReportSystems, RoundPosition, RunError, Save, SaveNow, SaveSystems, with_causes,
 };
 use crate::schedule::{Goal, Reported, RunDirectory};
 
@@ -155,9 +158,43 @@ fn watch_best(
     }
 }
 
+/// What in the world may be the cause of numbers that are not finite, in words: whoever makes batches inserts it.
+#[derive(Resource, Clone, Copy)]
+pub(crate) struct Suspects(pub fn(&World) -> Option<String>);
+
+/// Looks whether the folder is still the run's, before anything is written there. One that was deleted ends the run once it is saved,
+/// as nothing in memory is wrong.
+///
+/// # Errors
+/// Another process has taken the folder over: nothing more may be written.
+pub(crate) fn watch_folder(
+    guard: &FolderGuard,
+    fail: Option<&mut FailSaved>,
+) -> Result<(), RunFolderError> {
+    match (guard.check(), fail) {
+        (Err(error @ RunFolderError::Gone { .. }), Some(fail)) => {
+            fail.0.get_or_insert(Failure {
+                message: with_causes(&error),
+                input: false,
+            });
+            Ok(())
+        }
+        (checked, _) => checked,
+    }
+}
+
 fn gather_snapshot(world: &mut World) -> Result<(), BevyError> {
+    if let Some(guard) = world.get_resource::<FolderGuard>().cloned() {
+        let mut fail = world.get_resource_mut::<FailSaved>();
+        watch_folder(&guard, fail.as_deref_mut()).map_err(RunError::new)?;
+    }
     let step = world.resource::<Clock>().step;
     let snapshot = gather(world, step).map_err(failure)?;
+    if snapshot.not_finite().is_some() {
+        let suspects = world.get_resource::<Suspects>().copied();
+        let suspects = suspects.and_then(|suspects| (suspects.0)(world));
+        snapshot.refuse_not_finite(suspects).map_err(failure)?;
+    }
     world.resource_mut::<Gathered>().0 = Some(snapshot);
     Ok(())
 }
@@ -302,6 +339,36 @@ mod tests {
         assert_eq!(see(2, 3.0), (Some(2.0), 1, false));
         assert_eq!(see(3, f64::NEG_INFINITY), (Some(2.0), 1, false));
         assert_eq!(see(4, 1.0), (Some(1.0), 4, true));
+    }
+
+    #[test]
+    fn a_network_that_is_not_finite_is_not_saved_and_what_may_be_the_cause_is_said() {
+        #[derive(Resource)]
+        struct Weights(Vec<f32>);
+        impl Persist for Weights {
+            fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+                snapshot.put_tensor("actor", "weight", &[2], self.0.clone())
+            }
+            fn load(&mut self, _: &Snapshot, _: &World) -> Result<(), CheckpointError> {
+                Ok(())
+            }
+        }
+        let mut app = App::new();
+        app.init_resource::<Clock>()
+            .init_resource::<Gathered>()
+            .insert_resource(Suspects(|_| Some("row 3".to_owned())))
+            .insert_resource(Weights(vec![1.0, f32::NAN]))
+            .persist::<Weights>();
+        app.world_mut().resource_mut::<Clock>().step = 7;
+        let error = gather_snapshot(app.world_mut()).unwrap_err().to_string();
+        for part in [
+            "snapshot of step 7",
+            "`weight` of `actor` holds NaN at 1",
+            "row 3",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(app.world().resource::<Gathered>().0.is_none());
     }
 
     #[test]

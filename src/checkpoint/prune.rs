@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::CheckpointError;
-use super::disk::{Disk, WRITING};
-use super::step_folder::{BEST, LATEST, REPLACED, names_in, pointed, step_folder_name, steps_in};
+use super::disk::{Disk, is_draft};
+use super::step_folder::{BEST, LATEST, REPLACED, names_in, step_folder_name, step_of, steps_in};
 
 const PRUNED: &str = ".pruned-";
 
-/// After `step` was saved: removes all but the last `keep` and those that `latest` and `best` name.
+/// After `step` was saved: removes all but the last `keep`, and the best where there is one. The best is kept whatever has become of
+/// the file that names it.
 ///
 /// Steps after `step` go too. A run's steps rise, so they are from a course that the run has left by being taken back.
 pub(super) fn prune(
@@ -16,60 +17,75 @@ pub(super) fn prune(
     checkpoints: &Path,
     step: u64,
     keep: usize,
+    best: Option<u64>,
 ) -> Result<(), CheckpointError> {
-    let named = [pointed(checkpoints, LATEST)?, pointed(checkpoints, BEST)?];
     let steps = steps_in(checkpoints)?;
     let left_behind = steps.iter().filter(|&&other| other > step);
     let old = steps.iter().filter(|&&other| other <= step).skip(keep);
     for &other in left_behind.chain(old) {
-        let name = step_folder_name(other);
-        if named.iter().flatten().any(|kept| *kept == name) {
+        if best == Some(other) {
             continue;
         }
+        let name = step_folder_name(other);
         // Renamed first, so that half a checkpoint never is under a checkpoint's name.
         let (folder, going) = (
             checkpoints.join(&name),
             checkpoints.join(format!("{PRUNED}{name}")),
         );
-        disk.rename(&folder, &going)
+        disk.remove(&going)
+            .and_then(|()| disk.rename(&folder, &going))
             .and_then(|()| disk.remove(&going))
             .map_err(CheckpointError::io("remove the old checkpoint", &folder))?;
     }
     Ok(())
 }
 
-/// Clears what processes that died have left. Only for whoever holds the folder's lock.
+/// Clears what processes that died have left, and nothing else. Only for whoever holds the folder's lock.
 pub(super) fn tidy(disk: &mut dyn Disk, checkpoints: &Path) -> Result<(), CheckpointError> {
     for name in names_in(checkpoints)? {
         let path = checkpoints.join(&name);
-        let tidied = match name.strip_prefix(REPLACED) {
-            Some(step_folder) if !checkpoints.join(step_folder).exists() => {
-                disk.rename(&path, &checkpoints.join(step_folder))
+        let of_a_step = |prefix: &str| {
+            let step_folder = name.strip_prefix(prefix)?;
+            step_of(step_folder).map(|_| checkpoints.join(step_folder))
+        };
+        let tidied = if let Some(step_folder) = of_a_step(REPLACED) {
+            match step_folder.symlink_metadata() {
+                Ok(_) => disk.remove(&path),
+                Err(_) => disk.rename(&path, &step_folder),
             }
-            Some(_) => disk.remove(&path),
-            None if name.starts_with(WRITING) || name.starts_with(PRUNED) => disk.remove(&path),
-            None => continue,
+        } else if of_a_step(PRUNED).is_some() || is_draft(&name, is_ours) {
+            disk.remove(&path)
+        } else {
+            continue;
         };
         tidied.map_err(CheckpointError::io("clear what a dead process left", &path))?;
     }
     Ok(())
 }
 
+/// What a save prepares under another name.
+fn is_ours(name: &str) -> bool {
+    [LATEST, BEST].contains(&name) || step_of(name).is_some()
+}
+
 #[cfg(test)]
 #[path = "crash_tests.rs"]
-mod crash_tests;
+pub(super) mod crash_tests;
 
 #[cfg(test)]
 mod tests {
     use super::super::Snapshot;
     use super::super::disk::RealDisk;
-    use super::super::step_folder::write_checkpoint;
+    use super::super::step_folder::{pointed, write_checkpoint};
     use super::*;
     use std::fs;
 
     fn save(folder: &Path, step: u64, is_best: bool, keep: usize) {
-        write_checkpoint(&mut RealDisk, folder, &Snapshot::new(step), is_best).unwrap();
-        prune(&mut RealDisk, folder, step, keep).unwrap();
+        let may = &|| Ok(());
+        write_checkpoint(&mut RealDisk, folder, &Snapshot::new(step), is_best, may).unwrap();
+        let best = pointed(folder, BEST).unwrap();
+        let best = best.and_then(|name| step_of(&name));
+        prune(&mut RealDisk, folder, step, keep, best).unwrap();
     }
 
     #[test]
@@ -117,9 +133,22 @@ mod tests {
             folder.path().join(".replaced-step_000000001"),
         )
         .unwrap();
+        // The user's own, whatever they are called.
+        let mine = [
+            ".pruned-by-hand",
+            ".replaced-later",
+            ".writing-a-thesis",
+            ".writing-1-thesis",
+            "notes",
+        ];
+        for name in mine {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
         tidy(&mut RealDisk, folder.path()).unwrap();
         let mut names = names_in(folder.path()).unwrap();
         names.sort();
-        assert_eq!(names, ["latest", "step_000000001", "step_000000002"]);
+        let mut expected = [&mine[..], &["latest", "step_000000001", "step_000000002"]].concat();
+        expected.sort_unstable();
+        assert_eq!(names, expected);
     }
 }

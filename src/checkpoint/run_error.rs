@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::CheckpointError;
+use super::plain_file::LINK;
+use super::{CheckpointError, Skipped};
 
 /// Why a run's folder was not opened. Nothing in it was overwritten.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,50 @@ pub enum RunFolderError {
         /// The checkpoint.
         checkpoint: PathBuf,
     },
+    /// The run has had checkpoints, and none of them loads.
+    #[error("{}: none of the run's checkpoints loads, so it cannot go on, and starting over would leave behind {}{}\nput the files back from a copy, or say `--resume restart` to start over: what is there is then set aside and not deleted", path.display(), what_there_is(*reported), why(skipped))]
+    NothingLoads {
+        /// The folder.
+        path: PathBuf,
+        /// The step of the last line in its `metrics.jsonl`, where it has one.
+        reported: Option<u64>,
+        /// Each checkpoint with what is wrong with it.
+        skipped: Vec<Skipped>,
+    },
+    /// `--resume restart` where a checkpoint loads.
+    #[error("{}: the run can go on from {checkpoint}: say `--resume auto`; to start over, choose another folder with `--run DIR`", path.display())]
+    StillLoads {
+        /// The folder.
+        path: PathBuf,
+        /// The checkpoint's name.
+        checkpoint: String,
+    },
+    /// The settings that the run was started with are lost.
+    #[error("{}: there is a run in this folder, and its scene.ron is gone, so nobody knows whether it was started with these settings; put scene.ron back, or start another run with `--run DIR`", path.display())]
+    SceneMissing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A link in place of one of the run's own files.
+    #[error("{}: {LINK}: neither to read nor to write; put what it names in its place, or remove it", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
+    /// The folder was deleted under the run.
+    #[error("{}: this run's folder, or the lock in it, was deleted while the run was training, which has ended with that", path.display())]
+    Gone {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process trains there as well, on a file system without locks.
+    #[error("{}: {holder} has begun to train into this folder, on a file system without locks; this run has ended and has written nothing since: stop one of the two, or choose another folder with `--run DIR`", path.display())]
+    TakenOver {
+        /// The folder.
+        path: PathBuf,
+        /// The other process, as far as it is known.
+        holder: String,
+    },
     /// The checkpoint does not load.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -91,7 +136,7 @@ impl RunFolderError {
     pub fn is_users_mistake(&self) -> bool {
         match self {
             Self::Checkpoint(error) => error.is_users_mistake(),
-            Self::Io { .. } => false,
+            Self::Io { .. } | Self::Gone { .. } | Self::TakenOver { .. } => false,
             _ => true,
         }
     }
@@ -104,6 +149,24 @@ impl RunFolderError {
             source,
         }
     }
+}
+
+/// What a restart would not go on from.
+fn what_there_is(reported: Option<u64>) -> String {
+    match reported {
+        Some(step) => format!("the {step} steps that metrics.jsonl reports"),
+        None => "all that it has learned".to_owned(),
+    }
+}
+
+fn why(skipped: &[Skipped]) -> String {
+    if skipped.is_empty() {
+        return ": there are none any more, or its scene has no `Checkpoints`".to_owned();
+    }
+    let lines = skipped
+        .iter()
+        .map(|it| format!("\n  {}: {}", it.path.display(), it.reason));
+    lines.collect()
 }
 
 fn offer(available: &[String]) -> String {

@@ -6,14 +6,21 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
-use super::digest::open_regular;
-use super::disk::{RealDisk, WRITING, create_folders, replace_file};
-use super::lock::{FolderLock, LOCK, NotLocked};
-use super::step_folder::{LATEST, point, step_folder_name, step_of, steps_in};
+use bevy_ecs::prelude::Resource;
+
+use super::disk::{Disk, RealDisk, WRITING, create_folders, replace_file};
+use super::leftovers::sweep;
+use super::lock::{FolderLock, LOCK, Lost, NotLocked};
+use super::plain_file::{link_is_at, open_plain};
+use super::step_folder::{LATEST, SAVED, point, step_folder_name, step_of, steps_in};
 use super::{CheckpointError, RunFolderError, Skipped, Snapshot, follow, latest_good, load};
 
 const SCENE: &str = "scene.ron";
+const MANIFEST: &str = "manifest.ron";
+const METRICS: &str = "metrics.jsonl";
+const LOG: &str = "log.txt";
 const CHECKPOINTS: &str = "checkpoints";
 
 /// From where a run starts: the value of `--resume`.
@@ -30,10 +37,12 @@ pub enum Resume {
     /// From the beginning, in a folder that is new or empty, or whose run ended before its first report and its first checkpoint.
     #[default]
     Never,
-    /// From the latest good checkpoint, or from the beginning where there is none.
+    /// From the latest good checkpoint, or from the beginning where there never was one.
     Auto,
+    /// From the beginning, in the folder of a run none of whose checkpoints loads any more. What is there is set aside.
+    Restart,
     /// From this checkpoint: a step folder's path, or a name in the run's `checkpoints/` (`step_000020000`, `latest`,
-    /// `best`). A folder called `auto` or `never` is named as `./auto`.
+    /// `best`). A folder called `auto`, `never` or `restart` is named as `./auto`.
     From(PathBuf),
 }
 
@@ -45,6 +54,7 @@ impl FromStr for Resume {
             "" => Err(ParseResumeError),
             "never" => Ok(Self::Never),
             "auto" => Ok(Self::Auto),
+            "restart" => Ok(Self::Restart),
             checkpoint => Ok(Self::From(checkpoint.into())),
         }
     }
@@ -52,7 +62,7 @@ impl FromStr for Resume {
 
 /// The value of `--resume` is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--resume needs `auto`, `never`, or a checkpoint such as step_000020000")]
+#[error("--resume needs `auto`, `never`, `restart`, or a checkpoint such as step_000020000")]
 pub struct ParseResumeError;
 
 /// Where a run goes when nothing else is said: `runs/`, and the scene's file name without its ending.
@@ -71,7 +81,34 @@ pub fn default_run_folder(scene: &Path) -> PathBuf {
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    _lock: FolderLock,
+    lock: Arc<FolderLock>,
+    /// The resolved settings, for the file that keeps them.
+    resolved_scene: Option<String>,
+}
+
+/// Whether a run's folder is still its own: for whoever writes into it while the run goes on.
+#[derive(Resource, Clone, Debug)]
+pub struct FolderGuard {
+    path: PathBuf,
+    lock: Arc<FolderLock>,
+}
+
+impl FolderGuard {
+    /// Whether the lock is still there, and still this process's.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Gone`] and [`RunFolderError::TakenOver`].
+    pub fn check(&self) -> Result<(), RunFolderError> {
+        self.lock.check().map_err(|lost| match lost {
+            Lost::Gone => RunFolderError::Gone {
+                path: self.path.clone(),
+            },
+            Lost::TakenOver(holder) => RunFolderError::TakenOver {
+                path: self.path.clone(),
+                holder,
+            },
+        })
+    }
 }
 
 /// A run's folder that was opened, and from where the run starts.
@@ -83,6 +120,8 @@ pub struct Opened {
     pub start: Start,
     /// Newer checkpoints that do not load, for the user to be warned of.
     pub skipped: Vec<Skipped>,
+    /// Where what an earlier start left is now, of a run that starts over.
+    pub set_aside: Vec<PathBuf>,
 }
 
 /// From where a run starts.
@@ -100,7 +139,8 @@ pub enum Start {
 }
 
 impl RunFolder {
-    /// Opens or makes the folder of a run with the settings `resolved_scene`, and writes these into its `scene.ron`.
+    /// Opens or makes the folder of a run with the settings `resolved_scene`, which a run that begins finds in its `scene.ron`. One
+    /// that goes on keeps the file as it is until [`keep_scene`](Self::keep_scene).
     ///
     /// `differences` compares the settings that the run was started with to the present ones, and gives a line for each
     /// that differs and that a resumed run may not change, or says why the former cannot be read.
@@ -140,12 +180,9 @@ impl RunFolder {
         resolved_scene: &str,
         differences: impl Fn(&str) -> Result<Vec<String>, String>,
     ) -> Result<Opened, RunFolderError> {
-        let path = path.as_ref();
-        let compare = |scene: &Path| compare_scenes(scene, resolved_scene, &differences);
-        let opened = Self::start(path, resume, &compare)?;
-        replace_file(&mut RealDisk, path, SCENE, resolved_scene.as_bytes())
-            .map_err(RunFolderError::io("write scene.ron", path))?;
-        Ok(opened)
+        let compare = |run: &Path| compare_scenes(run, resolved_scene, &differences);
+        let scene = Some(resolved_scene.to_owned());
+        Self::open_on(&mut RealDisk, path.as_ref(), resume, scene, &compare)
     }
 
     /// Opens or makes the folder of a run that has no scene, because an app is what it does: from its latest good checkpoint where it
@@ -161,46 +198,73 @@ impl RunFolder {
             true => Resume::Auto,
             false => Resume::Never,
         };
-        Self::start(path.as_ref(), &resume, &|_| Ok(()))
+        Self::open_on(&mut RealDisk, path.as_ref(), &resume, None, &|_| Ok(()))
     }
 
-    fn start(
+    /// The same on a disk that may fail.
+    fn open_on(
+        disk: &mut dyn Disk,
         path: &Path,
         resume: &Resume,
+        resolved_scene: Option<String>,
         compare: &dyn Fn(&Path) -> Result<(), RunFolderError>,
     ) -> Result<Opened, RunFolderError> {
-        let (lock, start, skipped) = match resume {
+        refuse_links(path)?;
+        let checkpoints = path.join(CHECKPOINTS);
+        let mut skipped = Vec::new();
+        let mut set_aside = Vec::new();
+        let (lock, start) = match resume {
             Resume::Never => {
                 refuse_unless_empty(path)?;
-                let lock = claim(path)?;
+                let lock = claim(disk, path)?;
                 refuse_unless_empty(path)?;
-                (lock, Start::Fresh, Vec::new())
+                (lock, Start::Fresh)
             }
             Resume::Auto => {
                 refuse_strangers(path)?;
-                let lock = claim(path)?;
-                compare(&path.join(SCENE))?;
-                let (start, skipped) = latest_or_fresh(&path.join(CHECKPOINTS))?;
-                (lock, start, skipped)
+                let lock = claim(disk, path)?;
+                compare(path)?;
+                let start = latest_or_fresh(path, &mut skipped)?;
+                if matches!(start, Start::Fresh) {
+                    set_aside.extend(aside(disk, path, METRICS)?);
+                }
+                (lock, start)
+            }
+            Resume::Restart => {
+                refuse_strangers(path)?;
+                let lock = claim(disk, path)?;
+                compare(path)?;
+                if let Some((checkpoint, _)) = latest_good(&checkpoints)?.found {
+                    let name = checkpoint.file_name().unwrap_or_default();
+                    return Err(RunFolderError::StillLoads {
+                        path: path.to_path_buf(),
+                        checkpoint: name.to_string_lossy().into_owned(),
+                    });
+                }
+                // The checkpoints last: until they are aside, the run is one that has lost them.
+                for name in [METRICS, CHECKPOINTS] {
+                    set_aside.extend(aside(disk, path, name)?);
+                }
+                (lock, Start::Fresh)
             }
             Resume::From(asked) => {
                 refuse_strangers(path)?;
                 let checkpoint = locate(path, asked)?;
                 let (lock, snapshot) = match own_name(path, &checkpoint) {
                     Some(name) => {
-                        let lock = claim(path)?;
-                        compare(&path.join(SCENE))?;
+                        let lock = claim(disk, path)?;
+                        compare(path)?;
                         let snapshot = load(&checkpoint)?;
-                        point(&mut RealDisk, &path.join(CHECKPOINTS), LATEST, &name)?;
+                        point(disk, &checkpoints, LATEST, &name)?;
                         (lock, snapshot)
                     }
                     None => {
                         refuse_another_run(path, &checkpoint)?;
-                        if let Some(run) = checkpoint.parent().and_then(Path::parent) {
-                            compare(&run.join(SCENE))?;
+                        if let Some(run) = run_of(&checkpoint) {
+                            compare(run)?;
                         }
                         let snapshot = load(&checkpoint)?;
-                        let lock = claim(path)?;
+                        let lock = claim(disk, path)?;
                         refuse_another_run(path, &checkpoint)?;
                         (lock, snapshot)
                     }
@@ -211,18 +275,58 @@ impl RunFolder {
                         checkpoint,
                         snapshot,
                     },
-                    Vec::new(),
                 )
             }
         };
+        if lock.is_certain() {
+            sweep(disk, path)
+                .map_err(RunFolderError::io("clear what a dead process left", path))?;
+        }
+        let folder = RunFolder {
+            path: path.to_path_buf(),
+            lock: Arc::new(lock),
+            resolved_scene,
+        };
+        let begins = matches!(start, Start::Fresh);
+        if begins || fs::symlink_metadata(folder.scene()).is_err() {
+            folder.keep_scene_on(disk)?;
+        }
         Ok(Opened {
-            folder: RunFolder {
-                path: path.to_path_buf(),
-                _lock: lock,
-            },
+            folder,
             start,
             skipped,
+            set_aside,
         })
+    }
+
+    /// Writes the resolved settings into `scene.ron`: for a run that goes on, once it is known that it does.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the former one is then as it was.
+    pub fn keep_scene(&self) -> Result<(), RunFolderError> {
+        self.keep_scene_on(&mut RealDisk)
+    }
+
+    fn keep_scene_on(&self, disk: &mut dyn Disk) -> Result<(), RunFolderError> {
+        let Some(scene) = &self.resolved_scene else {
+            return Ok(());
+        };
+        let scene = scene.as_bytes();
+        let mut there = Vec::new();
+        let read = open_plain(&self.scene()).and_then(|mut file| file.read_to_end(&mut there));
+        if read.is_ok() && there == scene {
+            return Ok(());
+        }
+        replace_file(disk, &self.path, SCENE, scene)
+            .map_err(RunFolderError::io("write scene.ron", &self.path))
+    }
+
+    /// Looks after the folder while the run goes on.
+    pub fn guard(&self) -> FolderGuard {
+        FolderGuard {
+            path: self.path.clone(),
+            lock: self.lock.clone(),
+        }
     }
 
     /// The folder itself.
@@ -237,17 +341,17 @@ impl RunFolder {
 
     /// `manifest.ron`: see [`Manifest`](super::Manifest).
     pub fn manifest(&self) -> PathBuf {
-        self.path.join("manifest.ron")
+        self.path.join(MANIFEST)
     }
 
     /// `metrics.jsonl`: an object for each report.
     pub fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+        self.path.join(METRICS)
     }
 
     /// `log.txt`: what the run showed on the terminal.
     pub fn log(&self) -> PathBuf {
-        self.path.join("log.txt")
+        self.path.join(LOG)
     }
 
     /// `checkpoints/`: for [`CheckpointWriter::start`](super::CheckpointWriter::start).
@@ -283,7 +387,7 @@ fn contents(path: &Path) -> Result<Vec<String>, RunFolderError> {
 
 /// What a run writes, so that a folder with this alone is a run's even if its scene was lost.
 fn is_ours(name: &str) -> bool {
-    ["scene.ron", "manifest.ron", "checkpoints", "scores.json"].contains(&name)
+    [SCENE, MANIFEST, CHECKPOINTS, LOG, "scores.json"].contains(&name)
         || ["metrics.", "report.", "events.out.tfevents", "seed_"]
             .iter()
             .any(|prefix| name.starts_with(prefix))
@@ -303,16 +407,10 @@ fn refuse_unless_empty(path: &Path) -> Result<(), RunFolderError> {
 /// Whether all there is was written by a run that ended before its first report and its first checkpoint, such as one whose
 /// input was wrong: nothing is lost where the next one begins.
 fn reached_nothing(path: &Path, names: &[String]) -> bool {
-    let begun = [
-        "scene.ron",
-        "manifest.ron",
-        "checkpoints",
-        "metrics.jsonl",
-        "log.txt",
-    ];
+    let begun = [SCENE, MANIFEST, CHECKPOINTS, METRICS, LOG];
     let of_a_beginning =
         |name: &String| begun.contains(&&**name) || name.starts_with("events.out.tfevents");
-    let no_report = fs::metadata(path.join("metrics.jsonl")).map_or(true, |file| file.len() == 0);
+    let no_report = !has_reports(path);
     // The lock of a writer that never wrote is no checkpoint.
     let no_checkpoint = contents(&path.join(CHECKPOINTS)).is_ok_and(|names| names.is_empty());
     names.iter().any(|name| name == SCENE)
@@ -321,10 +419,73 @@ fn reached_nothing(path: &Path, names: &[String]) -> bool {
         && no_checkpoint
 }
 
+/// Whether there is a line in its file of metrics.
+fn has_reports(path: &Path) -> bool {
+    fs::symlink_metadata(path.join(METRICS)).is_ok_and(|file| file.len() > 0)
+}
+
+/// Refuses links in place of what a run reads or writes by its name.
+fn refuse_links(path: &Path) -> Result<(), RunFolderError> {
+    let names = [
+        LOCK,
+        SCENE,
+        MANIFEST,
+        METRICS,
+        LOG,
+        CHECKPOINTS,
+        "scores.json",
+    ];
+    let mut paths = names.iter().map(|name| path.join(name));
+    match paths.find(|path| link_is_at(path)) {
+        Some(path) => Err(RunFolderError::Link { path }),
+        None => Ok(()),
+    }
+}
+
+/// Gives what an earlier start left another name, with a number, in the same folder; the new path, where there was anything in it.
+fn aside(
+    disk: &mut dyn Disk,
+    folder: &Path,
+    name: &str,
+) -> Result<Option<PathBuf>, RunFolderError> {
+    let path = folder.join(name);
+    let is_something = match name {
+        METRICS => has_reports(folder),
+        _ => !contents(&path)?.is_empty(),
+    };
+    if !is_something {
+        return Ok(None);
+    }
+    let (stem, ending) = name
+        .split_once('.')
+        .map_or((name, String::new()), |(stem, ending)| {
+            (stem, format!(".{ending}"))
+        });
+    let mut places = (1_u64..).map(|number| folder.join(format!("{stem}.{number}{ending}")));
+    let Some(place) = places.find(|place| fs::symlink_metadata(place).is_err()) else {
+        return Ok(None);
+    };
+    disk.rename(&path, &place)
+        .and_then(|()| disk.sync_folder(folder))
+        .map_err(RunFolderError::io(
+            "set aside what an earlier start left",
+            &path,
+        ))?;
+    Ok(Some(place))
+}
+
 fn refuse_strangers(path: &Path) -> Result<(), RunFolderError> {
     let names = contents(path)?;
     if names.iter().any(|name| name == SCENE) {
         return Ok(());
+    }
+    // Its settings are lost, unless it never had anything to show for them.
+    let has_checkpoints = contents(&path.join(CHECKPOINTS)).is_ok_and(|names| !names.is_empty());
+    let is_a_run = names.iter().all(|name| is_ours(name)) && (has_checkpoints || has_reports(path));
+    if is_a_run {
+        return Err(RunFolderError::SceneMissing {
+            path: path.to_path_buf(),
+        });
     }
     match names.into_iter().find(|name| !is_ours(name)) {
         Some(stranger) => Err(RunFolderError::NotARun {
@@ -345,8 +506,8 @@ fn refuse_another_run(path: &Path, checkpoint: &Path) -> Result<(), RunFolderErr
     })
 }
 
-fn claim(path: &Path) -> Result<FolderLock, RunFolderError> {
-    create_folders(&mut RealDisk, path).map_err(|error| match error.kind() {
+fn claim(disk: &mut dyn Disk, path: &Path) -> Result<FolderLock, RunFolderError> {
+    create_folders(disk, path).map_err(|error| match error.kind() {
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => RunFolderError::NotAFolder {
             path: path.to_path_buf(),
         },
@@ -361,19 +522,30 @@ fn claim(path: &Path) -> Result<FolderLock, RunFolderError> {
     })
 }
 
+/// The run's folder around a checkpoint that lies in one.
+fn run_of(checkpoint: &Path) -> Option<&Path> {
+    let checkpoints = checkpoint.parent()?;
+    let run = checkpoints.parent()?;
+    (checkpoints.ends_with(CHECKPOINTS) || run.join(SCENE).exists()).then_some(run)
+}
+
+/// Refuses settings that differ from those of the run in `run`. A folder without any is refused before, unless it holds no run yet.
 fn compare_scenes(
-    path: &Path,
+    run: &Path,
     resolved_scene: &str,
     differences: &impl Fn(&str) -> Result<Vec<String>, String>,
 ) -> Result<(), RunFolderError> {
     const LIMIT: u64 = 16 << 20;
+    let path = &run.join(SCENE);
     let unreadable = |why: String| RunFolderError::SceneUnreadable {
-        path: path.to_path_buf(),
+        path: path.clone(),
         why,
     };
     let mut former = String::new();
-    match open_regular(path).and_then(|file| file.take(LIMIT).read_to_string(&mut former)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+    match open_plain(path).and_then(|file| file.take(LIMIT).read_to_string(&mut former)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return refuse_strangers(run);
+        }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             return Err(unreadable("it is not text".to_owned()));
         }
@@ -387,31 +559,52 @@ fn compare_scenes(
         return Ok(());
     }
     Err(RunFolderError::SceneChanged {
-        path: path.to_path_buf(),
+        path: path.clone(),
         differences,
     })
 }
 
-fn latest_or_fresh(checkpoints: &Path) -> Result<(Start, Vec<Skipped>), RunFolderError> {
-    let mut latest = latest_good(checkpoints)?;
+/// The latest checkpoint that loads, or the beginning for a run that never had one. A run that has lost all of them does not silently
+/// start over.
+fn latest_or_fresh(path: &Path, skipped: &mut Vec<Skipped>) -> Result<Start, RunFolderError> {
+    let checkpoints = path.join(CHECKPOINTS);
+    let mut latest = latest_good(&checkpoints)?;
     if let Some((checkpoint, snapshot)) = latest.found {
-        return Ok((
-            Start::Resumed {
-                checkpoint,
-                snapshot,
-            },
-            latest.skipped,
-        ));
+        skipped.append(&mut latest.skipped);
+        return Ok(Start::Resumed {
+            checkpoint,
+            snapshot,
+        });
     }
-    // A disk that does not answer now may have a good checkpoint: starting over would throw it away.
-    match latest
-        .skipped
-        .iter()
-        .position(|skipped| matches!(skipped.reason, CheckpointError::Io { .. }))
-    {
-        Some(unreachable) => Err(latest.skipped.swap_remove(unreachable).reason.into()),
-        None => Ok((Start::Fresh, latest.skipped)),
+    // A disk that does not answer now may have a good checkpoint.
+    let unreachable = |skipped: &Skipped| matches!(skipped.reason, CheckpointError::Io { .. });
+    if let Some(at) = latest.skipped.iter().position(unreachable) {
+        return Err(latest.skipped.swap_remove(at).reason.into());
     }
+    let had_some = fs::symlink_metadata(checkpoints.join(SAVED)).is_ok();
+    // The folder is made before the first report, and a run without it has none to lose.
+    let folder_is_gone = has_reports(path) && fs::symlink_metadata(&checkpoints).is_err();
+    if !latest.skipped.is_empty() || had_some || folder_is_gone {
+        return Err(RunFolderError::NothingLoads {
+            path: path.to_path_buf(),
+            reported: last_reported(path),
+            skipped: latest.skipped,
+        });
+    }
+    Ok(Start::Fresh)
+}
+
+/// The step of the last whole line of metrics.
+fn last_reported(path: &Path) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        step: u64,
+    }
+    let mut text = String::new();
+    let mut file = open_plain(&path.join(METRICS)).ok()?;
+    file.read_to_string(&mut text).ok()?;
+    let mut lines = text.lines().rev();
+    lines.find_map(|line| Some(serde_json::from_str::<Line>(line).ok()?.step))
 }
 
 /// The step folder that was asked for: a name in the run's own `checkpoints/`, or else a path.

@@ -3,7 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::step_folder::{BEST, CHECKSUMS, LATEST, REPLACED, names_in, pointed, step_of};
+use super::disk::{Disk, RealDisk};
+use super::plain_file::{LINK, is_plain_file, is_plain_folder, link_is_at};
+use super::step_folder::{
+    BEST, CHECKSUMS, LATEST, REPLACED, names_in, point, pointed, step_folder_name, step_of,
+    steps_in,
+};
 use super::{CheckpointError, Snapshot, load};
 
 /// The newest checkpoint that loads, and what was passed over to find it.
@@ -85,7 +90,7 @@ pub fn latest_good(checkpoints: impl AsRef<Path>) -> Result<LatestGood, Checkpoi
 
     for name in latest.iter().cloned().chain(others) {
         let folder = checkpoints.join(name);
-        match load(&folder) {
+        match no_link(checkpoints, &folder).and_then(|()| load(&folder)) {
             Ok(snapshot) => {
                 return Ok(LatestGood {
                     found: Some((folder, snapshot)),
@@ -115,22 +120,78 @@ pub fn follow(path: impl AsRef<Path>) -> Result<PathBuf, CheckpointError> {
         .and_then(|name| name.to_str())
         .filter(|name| [LATEST, BEST].contains(name));
     let named = match (pointer, path.parent()) {
-        (Some(pointer), Some(checkpoints)) if path.is_file() => {
+        (Some(pointer), Some(checkpoints)) if !is_plain_folder(path) => {
             pointed(checkpoints, pointer)?.map(|name| checkpoints.join(name))
         }
         _ => None,
     };
+    if let (Some(folder), Some(checkpoints)) = (&named, path.parent()) {
+        no_link(checkpoints, folder)?;
+    }
     let folder = named.unwrap_or_else(|| path.to_path_buf());
-    if folder.join(CHECKSUMS).is_file() {
+    if is_plain_file(&folder.join(CHECKSUMS)) {
         Ok(folder)
     } else {
         Err(CheckpointError::NotACheckpoint { folder })
     }
 }
 
+/// The steps that a run has kept checkpoints of, newest first.
+pub(crate) fn saved_steps(checkpoints: &Path) -> Result<Vec<u64>, CheckpointError> {
+    steps_in(checkpoints)
+}
+
+/// Lets `best` name the first of these steps whose checkpoint loads, where it names none that is there. What was done, in words;
+/// nothing where nothing was amiss.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn mend_best(
+    checkpoints: impl AsRef<Path>,
+    ranked: impl IntoIterator<Item = u64>,
+) -> Result<Option<String>, CheckpointError> {
+    let checkpoints = checkpoints.as_ref();
+    let path = checkpoints.join(BEST);
+    if follow(&path).is_ok() {
+        return Ok(None);
+    }
+    let names = ranked.into_iter().map(step_folder_name);
+    let loads = |name: &String| {
+        let folder = checkpoints.join(name);
+        is_plain_folder(&folder) && load(&folder).is_ok()
+    };
+    if let Some(name) = names.into_iter().find(loads) {
+        point(&mut RealDisk, checkpoints, BEST, &name)?;
+        let path = path.display();
+        return Ok(Some(format!(
+            "warning: {path} was missing or damaged, and names {name} again, the best that there is"
+        )));
+    }
+    // A name of nothing would be followed into nothing.
+    if is_plain_file(&path) {
+        RealDisk
+            .remove(&path)
+            .map_err(CheckpointError::io("remove the damaged file", &path))?;
+    }
+    Ok(Some(format!(
+        "warning: the run's best checkpoint is lost, and none that is left has been scored; {} will name the next one",
+        path.display()
+    )))
+}
+
+/// Refuses a link in place of one of a run's own folders; `inside` is the folder that it would lead out of.
+pub(crate) fn no_link(inside: &Path, folder: &Path) -> Result<(), CheckpointError> {
+    if !link_is_at(folder) {
+        return Ok(());
+    }
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    Err(CheckpointError::damaged(inside, &name, LINK))
+}
+
 /// The step folder that a run's folder or a path in it means: of a run the best if one is named so, else the latest.
 pub(crate) fn resolve(path: &Path) -> Result<PathBuf, CheckpointError> {
     let checkpoints = path.join("checkpoints");
+    no_link(path, &checkpoints)?;
     if !checkpoints.is_dir() {
         return follow(path);
     }
@@ -153,7 +214,8 @@ mod tests {
             snapshot
                 .put_tensor("actor", "weight", &[1], vec![step as f32])
                 .unwrap();
-            write_checkpoint(&mut RealDisk, folder.path(), &snapshot, false).unwrap();
+            let may = &|| Ok(());
+            write_checkpoint(&mut RealDisk, folder.path(), &snapshot, false, may).unwrap();
         }
         folder
     }
@@ -197,6 +259,68 @@ mod tests {
             let LatestGood { found, skipped } = latest_good(path).unwrap();
             assert!(found.is_none() && skipped.is_empty());
         }
+    }
+
+    #[test]
+    fn a_checkpoint_of_a_run_that_had_diverged_is_passed_over() {
+        let folder = saved(&[1]);
+        let mut snapshot = Snapshot::new(2);
+        let values = vec![1.0, f32::NAN];
+        snapshot
+            .put_tensor("actor", "weight", &[2], values)
+            .unwrap();
+        let may = &|| Ok(());
+        write_checkpoint(&mut RealDisk, folder.path(), &snapshot, false, may).unwrap();
+        let LatestGood { found, skipped } = latest_good(folder.path()).unwrap();
+        assert_eq!(found.unwrap().1.step, 1);
+        let said = skipped[0].to_string();
+        assert!(
+            said.contains("`weight` holds NaN, so the run had diverged"),
+            "{said}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_no_checkpoint_and_no_pointer() {
+        use std::os::unix::fs::symlink;
+        let (folder, other) = (saved(&[1]), saved(&[7]));
+        let at = |name: &str| folder.path().join(name);
+        symlink(other.path().join("step_000000007"), at("step_000000007")).unwrap();
+        let LatestGood { found, skipped } = latest_good(folder.path()).unwrap();
+        assert_eq!(found.unwrap().1.step, 1);
+        assert!(skipped.is_empty(), "`latest` goes first");
+        fs::write(at(LATEST), "step_000000007\n").unwrap();
+        let LatestGood { found, skipped } = latest_good(folder.path()).unwrap();
+        assert_eq!(found.unwrap().1.step, 1);
+        assert!(
+            skipped[0].to_string().contains("is a link"),
+            "{}",
+            skipped[0]
+        );
+        assert!(matches!(
+            follow(at(LATEST)),
+            Err(CheckpointError::Damaged { .. })
+        ));
+        fs::remove_file(at(LATEST)).unwrap();
+        symlink(other.path().join(LATEST), at(LATEST)).unwrap();
+        assert!(matches!(
+            follow(at(LATEST)),
+            Err(CheckpointError::Damaged { .. })
+        ));
+        // And what a checkpoint consists of.
+        let weights = at("step_000000001/actor.safetensors");
+        fs::remove_file(&weights).unwrap();
+        symlink(
+            other.path().join("step_000000007/actor.safetensors"),
+            &weights,
+        )
+        .unwrap();
+        let error = load(at("step_000000001")).unwrap_err().to_string();
+        assert!(
+            error.contains("`actor.safetensors` is damaged: it is a link"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -240,6 +240,49 @@ impl Snapshot {
             })
     }
 
+    /// The first value that is not finite, of networks before targets before optimizers.
+    ///
+    /// None has a meaning in a checkpoint: a network that holds one acts on nothing, and an optimizer whose moments do never moves its
+    /// network again.
+    pub(crate) fn not_finite(&self) -> Option<NotFinite> {
+        let place = |file: &&String| {
+            let of = |what: &str| file.starts_with(what);
+            u8::from(of("target_")) + 2 * u8::from(of("optimizer_"))
+        };
+        let mut files: Vec<&String> = self.files.keys().collect();
+        files.sort_by_key(place);
+        files.into_iter().find_map(|file| {
+            let tensors = self.files[file].iter();
+            tensors.into_iter().find_map(|(tensor, values)| {
+                let index = first_not_finite(&values.values)?;
+                Some(NotFinite {
+                    file: file.clone(),
+                    tensor: tensor.clone(),
+                    index,
+                    value: values.values[index],
+                })
+            })
+        })
+    }
+
+    /// Refuses values that are not finite; `suspects` says what may be the cause, where that is known.
+    pub(super) fn refuse_not_finite(
+        &self,
+        suspects: Option<String>,
+    ) -> Result<(), CheckpointError> {
+        match self.not_finite() {
+            None => Ok(()),
+            Some(it) => Err(CheckpointError::NotFinite {
+                checkpoint: self.origin.clone(),
+                file: it.file,
+                tensor: it.tensor,
+                index: it.index,
+                value: it.value,
+                suspects,
+            }),
+        }
+    }
+
     /// What messages call this snapshot.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
@@ -283,6 +326,31 @@ impl Snapshot {
         }
         Ok(())
     }
+}
+
+/// A value that is not finite, and where it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NotFinite {
+    /// The tensor file.
+    pub file: String,
+    pub tensor: String,
+    /// In the tensor's values, row-major.
+    pub index: usize,
+    pub value: f32,
+}
+
+/// Looks at pieces without a branch for each value, so that the processor takes many at a time.
+fn first_not_finite(values: &[f32]) -> Option<usize> {
+    const PIECE: usize = 4096;
+    /// The exponent, all of whose bits are set in NaN and the infinities alone.
+    const EXPONENT: u32 = 0x7f80_0000;
+    let is_odd = |value: &f32| value.to_bits() & EXPONENT == EXPONENT;
+    let mut pieces = values.chunks(PIECE).enumerate();
+    pieces.find_map(|(number, piece)| {
+        let any = piece.iter().fold(false, |any, value| any | is_odd(value));
+        let place = any.then(|| piece.iter().position(is_odd))??;
+        Some(number * PIECE + place)
+    })
 }
 
 /// Refuses what would leave the folder, hide in it, or not exist on some disks.
@@ -408,6 +476,27 @@ mod tests {
             message.contains("`tick/actor`") && message.contains("Vec"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn the_first_value_that_is_not_finite_is_found_in_networks_before_optimizers() {
+        let mut snapshot = Snapshot::new(1);
+        let mut put = |file: &str, at: Option<(usize, f32)>| {
+            let mut values = vec![f32::MAX; 10_000];
+            at.into_iter()
+                .for_each(|(index, value)| values[index] = value);
+            snapshot
+                .put_tensor(file, "weight", &[10_000], values)
+                .unwrap();
+            snapshot.not_finite().map(|it| (it.file, it.index))
+        };
+        assert_eq!(put("a", None), None);
+        let found = put("optimizer_a", Some((9_999, f32::NAN)));
+        assert_eq!(found, Some(("optimizer_a".to_owned(), 9_999)));
+        let found = put("target_a", Some((4_096, f32::INFINITY)));
+        assert_eq!(found, Some(("target_a".to_owned(), 4_096)));
+        let found = put("value", Some((0, f32::NEG_INFINITY)));
+        assert_eq!(found, Some(("value".to_owned(), 0)));
     }
 
     #[test]

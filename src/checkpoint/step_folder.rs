@@ -8,6 +8,7 @@
 //!     replay.000000000.blob, ... bytes that several checkpoints hold: one file with a name in each of their folders
 //!     state.ron                  the step and the small state
 //!     checksums.ron              length and SHA-256 of the others, written last
+//!   .saved                       there since the first checkpoint
 //!   .writing-PID-step_000040000  being written; means nothing until it is renamed
 //!   .replaced-step_000020000     the former checkpoint of a step that was saved again
 //!   .pruned-step_000010000       being removed
@@ -25,8 +26,9 @@ use ron::value::RawValue;
 use serde::{Deserialize, Serialize};
 
 use super::blob::Stored;
-use super::digest::{Sum, Summing, open_regular};
+use super::digest::{Sum, Summing};
 use super::disk::{Disk, draft_of, replace_file};
+use super::plain_file::{LINK, is_link, open_plain};
 use super::tensor_file::TensorFile;
 use super::{CheckpointError, Snapshot};
 
@@ -36,6 +38,8 @@ pub(super) const CHECKSUMS: &str = "checksums.ron";
 pub(super) const STATE: &str = "state.ron";
 pub(super) const TENSORS: &str = ".safetensors";
 pub(super) const BLOB: &str = ".blob";
+/// There once it was saved, whatever becomes of the checkpoints.
+pub(super) const SAVED: &str = ".saved";
 pub(super) const REPLACED: &str = ".replaced-";
 
 /// The format that this program writes, and the newest that it reads.
@@ -99,13 +103,14 @@ pub(super) fn names_in(checkpoints: &Path) -> Result<Vec<String>, CheckpointErro
     }
 }
 
-/// Writes `snapshot` into its step folder and lets `latest`, and `best` if it is that, name it. Returns once all of it is
-/// safe from a power cut.
+/// Writes `snapshot` into its step folder and lets `latest`, and `best` if it is that, name it, unless `may_go_on` refuses when all
+/// else is done. Returns once all of it is safe from a power cut.
 pub(super) fn write_checkpoint(
     disk: &mut dyn Disk,
     checkpoints: &Path,
     snapshot: &Snapshot,
     is_best: bool,
+    may_go_on: &dyn Fn() -> Result<(), CheckpointError>,
 ) -> Result<(), CheckpointError> {
     snapshot.check()?;
     let name = step_folder_name(snapshot.step);
@@ -126,6 +131,7 @@ pub(super) fn write_checkpoint(
             });
         }
     }
+    may_go_on()?;
     // `best` first: a run that stops in between goes on from the former `latest` and comes by here again. The other way
     // round it would go on from this one, and nobody would remember that it was the best.
     if is_best {
@@ -261,7 +267,7 @@ fn place(
 ) -> Result<(), CheckpointError> {
     let folder = checkpoints.join(name);
     let aside = checkpoints.join(format!("{REPLACED}{name}"));
-    let moved = folder.exists();
+    let moved = folder.symlink_metadata().is_ok();
     if moved {
         disk.remove(&aside).map_err(CheckpointError::io(
             "remove the replaced checkpoint",
@@ -283,6 +289,20 @@ fn place(
         .map_err(CheckpointError::io("flush the folder", checkpoints))
 }
 
+/// Leaves word that there has been a checkpoint, so that a folder which has lost all of them is not taken for one that never had any.
+pub(super) fn mark_as_saved(
+    disk: &mut dyn Disk,
+    checkpoints: &Path,
+) -> Result<(), CheckpointError> {
+    let mark = checkpoints.join(SAVED);
+    if mark.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let text = b"this run has saved a checkpoint\n";
+    disk.write_file(&mark, &mut |out| out.write_all(text))
+        .map_err(CheckpointError::io("write the file", &mark))
+}
+
 /// Lets `latest` or `best` name a step folder.
 pub(super) fn point(
     disk: &mut dyn Disk,
@@ -302,7 +322,7 @@ pub(super) fn pointed(
 ) -> Result<Option<String>, CheckpointError> {
     const LIMIT: u64 = 256;
     let path = checkpoints.join(pointer);
-    let read = open_regular(&path).and_then(|file| {
+    let read = open_plain(&path).and_then(|file| {
         let mut text = String::new();
         file.take(LIMIT).read_to_string(&mut text).map(|_| text)
     });
@@ -319,6 +339,7 @@ pub(super) fn pointed(
             pointer,
             "it is not text",
         )),
+        Err(error) if is_link(&error) => Err(CheckpointError::damaged(checkpoints, pointer, LINK)),
         Err(error) => Err(CheckpointError::io("read the file", &path)(error)),
     }
 }
@@ -329,7 +350,7 @@ mod tests {
     use super::*;
 
     fn save(folder: &Path, snapshot: &Snapshot) {
-        write_checkpoint(&mut RealDisk, folder, snapshot, true).unwrap();
+        write_checkpoint(&mut RealDisk, folder, snapshot, true, &|| Ok(())).unwrap();
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
-use super::digest::open_regular;
+use super::plain_file::open_plain;
 use super::{CheckpointError, HostTensor};
 
 /// The largest header that is written or read: some forty thousand tensors.
@@ -94,7 +94,7 @@ pub(super) fn read(
     let damaged = |what: String| CheckpointError::damaged(folder, file, what);
     let reading = || CheckpointError::io("read the tensors", &path);
 
-    let opened = open_regular(&path).map_err(reading())?;
+    let opened = open_plain(&path).map_err(reading())?;
     let length = opened.metadata().map_err(reading())?.len();
     let mut input = BufReader::with_capacity(1 << 18, opened);
 

@@ -4,6 +4,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use super::disk::{RealDisk, replace_file};
+
+/// What the name of an unfinished one begins with.
+pub(super) const DRAFT: &str = ".yarak-writing-";
+
 /// Writes next to `path` first and moves it there when it is safe on disk. What is there stays unless `force` is given: then it
 /// is an error of the kind [`io::ErrorKind::AlreadyExists`].
 pub(crate) fn write_whole(
@@ -15,9 +20,7 @@ pub(crate) fn write_whole(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut draft = tempfile::Builder::new()
-        .prefix(".yarak-writing-")
-        .tempfile_in(folder)?;
+    let mut draft = tempfile::Builder::new().prefix(DRAFT).tempfile_in(folder)?;
     write(draft.as_file_mut())?;
     draft.as_file().sync_all()?;
     // As any other new file, and not for its owner alone.
@@ -32,6 +35,25 @@ pub(crate) fn write_whole(
         draft.persist_noclobber(path)
     };
     placed.map(|_| ()).map_err(|error| error.error)
+}
+
+/// Puts `contents` in place of one of a run's own files, whole or not at all. Its draft is cleared when the run goes on.
+pub(crate) fn replace_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|it| it.to_str()))
+    else {
+        return Err(io::ErrorKind::InvalidFilename.into());
+    };
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let permissions = fs::symlink_metadata(path).map(|former| former.permissions());
+    replace_file(&mut RealDisk, folder, name, contents)?;
+    match permissions {
+        Ok(permissions) => fs::set_permissions(path, permissions),
+        Err(_) => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! A thread that writes checkpoints while training goes on.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Sender, bounded};
 
 use super::disk::{RealDisk, create_folders};
-use super::lock::{FolderLock, NotLocked};
+use super::lock::{FolderLock, Lost, NotLocked};
+use super::plain_file::is_plain_folder;
 use super::prune::{prune, tidy};
-use super::step_folder::write_checkpoint;
+use super::step_folder::{
+    BEST, mark_as_saved, point, pointed, step_folder_name, step_of, write_checkpoint,
+};
 use super::{CheckpointError, Snapshot};
 
 /// Writes snapshots into a run's `checkpoints/` from a thread of its own.
@@ -43,7 +46,7 @@ pub struct CheckpointWriter {
     thread: Option<JoinHandle<()>>,
     failure: Failure,
     /// Held to the end of the thread's work.
-    _lock: FolderLock,
+    lock: Arc<FolderLock>,
 }
 
 #[derive(Debug)]
@@ -79,13 +82,26 @@ impl CheckpointWriter {
         if lock.is_certain() {
             tidy(&mut RealDisk, &folder)?;
         }
+        let lock = Arc::new(lock);
         let (jobs, queue) = bounded(1);
         let failure = Failure::default();
         let thread = Builder::new()
             .name("checkpoint writer".to_owned())
             .spawn({
-                let (folder, failure) = (folder.clone(), failure.clone());
-                move || write_all(&queue, &folder, keep, &failure)
+                let mut thread = Thread {
+                    best: best_of(&folder),
+                    folder: folder.clone(),
+                    keep,
+                    lock: lock.clone(),
+                };
+                let failure = failure.clone();
+                move || {
+                    for job in queue {
+                        if let Err(error) = thread.write(&job) {
+                            first(&failure).get_or_insert(error);
+                        }
+                    }
+                }
             })
             .map_err(CheckpointError::io(
                 "start the thread that writes into it",
@@ -96,7 +112,7 @@ impl CheckpointWriter {
             jobs: Some(jobs),
             thread: Some(thread),
             failure,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -105,18 +121,34 @@ impl CheckpointWriter {
     ///
     /// # Errors
     /// The failure of an earlier save (a full disk, ...), each reported once; `snapshot` is then not written. The checkpoints
-    /// before it are kept, and a later save tries again.
+    /// before it are kept, and a later save tries again. [`CheckpointError::NotFinite`] where a tensor holds a value that is not finite,
+    /// and [`CheckpointError::TakenOver`] where another process has begun to write here, without writing either.
+    /// [`CheckpointError::Gone`] where the folder was deleted: `snapshot` is written all the same.
     pub fn save(&self, snapshot: Snapshot, is_best: bool) -> Result<(), CheckpointError> {
-        self.report()?;
+        let gone = match self.lock.check() {
+            // What failed in a folder that is gone is written again with this.
+            Err(Lost::Gone) => {
+                first(&self.failure).take();
+                Err(CheckpointError::Gone {
+                    folder: self.folder.clone(),
+                })
+            }
+            Err(Lost::TakenOver(holder)) => return Err(taken_over(&self.folder, holder)),
+            Ok(()) => {
+                self.report()?;
+                Ok(())
+            }
+        };
         // Seen here, a mistake in what was gathered stops the run at the save that it belongs to.
         snapshot.check()?;
+        snapshot.refuse_not_finite(None)?;
         let job = Job { snapshot, is_best };
         let sent = self
             .jobs
             .as_ref()
             .is_some_and(|jobs| jobs.send(job).is_ok());
         if sent {
-            Ok(())
+            gone
         } else {
             Err(CheckpointError::WriterDied {
                 folder: self.folder.clone(),
@@ -133,11 +165,7 @@ impl CheckpointWriter {
     }
 
     fn report(&self) -> Result<(), CheckpointError> {
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-            .map_or(Ok(()), Err)
+        first(&self.failure).take().map_or(Ok(()), Err)
     }
 
     fn join(&mut self) -> Result<(), CheckpointError> {
@@ -164,16 +192,69 @@ impl Drop for CheckpointWriter {
     }
 }
 
-fn write_all(queue: &Receiver<Job>, folder: &Path, keep: usize, failure: &Failure) {
-    for Job { snapshot, is_best } in queue {
-        let written = write_checkpoint(&mut RealDisk, folder, &snapshot, is_best)
-            .and_then(|()| prune(&mut RealDisk, folder, snapshot.step, keep));
-        if let Err(error) = written {
-            failure
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get_or_insert(error);
+fn first(failure: &Failure) -> MutexGuard<'_, Option<CheckpointError>> {
+    failure.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn taken_over(folder: &Path, holder: String) -> CheckpointError {
+    CheckpointError::TakenOver {
+        folder: folder.to_path_buf(),
+        holder,
+    }
+}
+
+/// The step that `best` names; `None` where it names none, or is damaged.
+fn best_of(folder: &Path) -> Option<u64> {
+    let best = pointed(folder, BEST).ok().flatten();
+    best.and_then(|name| step_of(&name))
+}
+
+/// What the thread knows.
+struct Thread {
+    folder: PathBuf,
+    keep: usize,
+    /// Which step is the best, whatever becomes of the file that says so.
+    best: Option<u64>,
+    lock: Arc<FolderLock>,
+}
+
+impl Thread {
+    fn write(&mut self, job: &Job) -> Result<(), CheckpointError> {
+        match self.write_once(job) {
+            // Deleted in the middle of it.
+            Err(_) if self.lock.check() == Err(Lost::Gone) => self.write_once(job),
+            written => written,
         }
+    }
+
+    fn write_once(&mut self, job: &Job) -> Result<(), CheckpointError> {
+        let (folder, step) = (&self.folder, job.snapshot.step);
+        // It may have been deleted since the start.
+        create_folders(&mut RealDisk, folder)
+            .map_err(CheckpointError::io("create the folder", folder))?;
+        let still_ours = || match self.lock.check() {
+            Err(Lost::TakenOver(holder)) => Err(taken_over(folder, holder)),
+            Ok(()) | Err(Lost::Gone) => Ok(()),
+        };
+        still_ours()?;
+        write_checkpoint(
+            &mut RealDisk,
+            folder,
+            &job.snapshot,
+            job.is_best,
+            &still_ours,
+        )?;
+        mark_as_saved(&mut RealDisk, folder)?;
+        if job.is_best {
+            self.best = Some(step);
+        }
+        if let Some(best) = self.best.filter(|best| best_of(folder) != Some(*best)) {
+            let name = step_folder_name(best);
+            if is_plain_folder(&folder.join(&name)) {
+                point(&mut RealDisk, folder, BEST, &name)?;
+            }
+        }
+        prune(&mut RealDisk, folder, step, self.keep, self.best)
     }
 }
 

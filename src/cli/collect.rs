@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::building::{For, Program, failure, folders_of};
 use super::error::CliError;
-use super::eval::find;
+use super::eval::{check_that_it_is_plain, find};
 use super::modules::Modules;
 use super::print;
 use crate::checkpoint::without_persisting;
@@ -133,6 +133,7 @@ impl Collect {
         let (checkpoint, snapshot) = find(&self.source)?;
         let run = checkpoint.parent().and_then(Path::parent);
         let scene_file = run.unwrap_or(Path::new(".")).join("scene.ron");
+        check_that_it_is_plain(&scene_file)?;
         let mut scene = program.read_scene(&scene_file, &["device=cpu".to_owned()])?;
         scene.steps = snapshot.step;
         let online = scene.settings::<Environments>().cloned();

@@ -13,7 +13,9 @@ use super::playing::{app_of, first_seed};
 use super::print;
 use super::scores::counted;
 use super::values::Values;
-use crate::checkpoint::{CheckpointError, Snapshot, follow, latest_good, load};
+use crate::checkpoint::{
+    CheckpointError, Snapshot, follow, latest_good, load, no_link, open_plain,
+};
 use crate::env::{Environment, registry};
 use crate::evaluate::video::{Video, VideoError};
 use crate::evaluate::{Episodes, Evaluation, reference_scores, watch};
@@ -232,6 +234,7 @@ fn check_film(path: &Path, force: bool, env: &str, seed: u64) -> Result<(), CliE
 impl Eval {
     /// The scene of the run, on a device that this machine has: policies travel from the machine that trained them.
     fn read_scene(&self, program: &Program, file: &Path) -> Result<Scene, CliError> {
+        check_that_it_is_plain(file)?;
         if let Some(device) = &self.device {
             device.parse::<ComputeDevice>().map_err(CliError::input)?;
             return program.read_scene(file, &[format!("device={device}")]);
@@ -244,9 +247,21 @@ impl Eval {
     }
 }
 
+/// Refuses a scene in a run's folder that is a link or anything else that is no file.
+pub(super) fn check_that_it_is_plain(scene: &Path) -> Result<(), CliError> {
+    match open_plain(scene) {
+        // What is not there is said by whoever reads it.
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+            Err(CliError::input(format!("{}: {error}", scene.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The checkpoint that a path means.
 pub(super) fn find(source: &Path) -> Result<(PathBuf, Snapshot), CliError> {
     let checkpoints = source.join("checkpoints");
+    no_link(source, &checkpoints)?;
     if !checkpoints.is_dir() {
         if !source.exists() {
             return Err(CliError::input(format!(
@@ -269,11 +284,12 @@ pub(super) fn find(source: &Path) -> Result<(PathBuf, Snapshot), CliError> {
         let snapshot = load(&folder)?;
         return Ok((folder, snapshot));
     }
-    if let Ok(best) = follow(checkpoints.join("best")) {
-        match load(&best) {
-            Ok(snapshot) => return Ok((best, snapshot)),
-            Err(error) => message(&format!("warning: {} was skipped: {error}", best.display())),
-        }
+    let best = checkpoints.join("best");
+    match follow(&best).and_then(|best| load(&best).map(|snapshot| (best, snapshot))) {
+        Ok(found) => return Ok(found),
+        // A run need not have a best one.
+        Err(CheckpointError::NotACheckpoint { folder }) if folder == best => {}
+        Err(error) => message(&format!("warning: {} was skipped: {error}", best.display())),
     }
     let latest = latest_good(&checkpoints)?;
     for skipped in &latest.skipped {

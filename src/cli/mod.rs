@@ -13,6 +13,7 @@
 //! ```
 
 mod bench;
+mod best_again;
 mod building;
 mod collect;
 mod data;
@@ -29,6 +30,7 @@ mod order;
 mod playing;
 mod printing;
 mod ready;
+mod replay;
 mod report;
 mod scene;
 mod scores;
@@ -87,6 +89,7 @@ enum Command {
     #[command(subcommand)]
     Data(data::DataCommand),
     Report(report::Report),
+    Replay(replay::Replay),
     /// Measure what this machine reaches
     Bench(bench::Bench),
 }
@@ -122,6 +125,7 @@ pub fn run_with(
         Command::List(list) => list.run(&program),
         Command::Data(data) => data.run(),
         Command::Report(report) => report.run(&program),
+        Command::Replay(replay) => replay.run(&program),
         Command::Bench(bench) => bench.run(),
     };
     // A panic is a bug, and still ends with an exit status that scripts know.

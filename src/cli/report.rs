@@ -1,7 +1,7 @@
 //! `yarak report`.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use clap::Args;
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
 use super::print;
-use crate::checkpoint::write_whole;
+use crate::checkpoint::{is_plain_file, is_plain_folder, open_plain, write_whole};
 use crate::evaluate::{Evaluation, reference_scores};
 use crate::report::curves::{Curve, Picture, Reference};
 use crate::report::json_lines;
@@ -152,7 +152,7 @@ fn taken(out: &Path) -> CliError {
 /// The first bytes of a file; none of one that cannot be read.
 fn beginning(path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(BEGINNING).read_to_end(&mut bytes));
+    let read = open_plain(path).and_then(|file| file.take(BEGINNING).read_to_end(&mut bytes));
     if read.is_err() {
         bytes.clear();
     }
@@ -266,9 +266,12 @@ fn no_metric(metric: &str, runs: &[Run]) -> CliError {
 }
 
 fn read(folder: &Path, out: &Path) -> Result<Run, CliError> {
-    let rows = json_lines::read(folder.join("metrics.jsonl")).map_err(CliError::input)?;
+    let rows = json_lines::read(folder.join("metrics.jsonl"))
+        .map_err(|error| CliError::of(true, &error))?;
     let scene_file = folder.join("scene.ron");
-    let scene = fs::read_to_string(&scene_file)
+    let mut scene = String::new();
+    open_plain(&scene_file)
+        .and_then(|mut file| file.read_to_string(&mut scene))
         .map_err(|error| CliError::input(format!("{}: {error}", scene_file.display())))?;
     Ok(Run {
         name: folder.display().to_string(),
@@ -306,7 +309,11 @@ fn videos(folder: &Path, out: &Path) -> Result<Vec<Video>, CliError> {
             .map_err(|error| failed(&path, error))?
             .len();
         let content = if size <= EMBEDDED {
-            VideoContent::Gif(fs::read(&path).map_err(|error| failed(&path, error))?)
+            let mut bytes = Vec::new();
+            open_plain(&path)
+                .and_then(|mut file| file.read_to_end(&mut bytes))
+                .map_err(|error| failed(&path, error))?;
+            VideoContent::Gif(bytes)
         } else {
             VideoContent::File(from_page(&path, out).map_err(|error| failed(&path, error))?)
         };
@@ -338,7 +345,8 @@ fn seed_of(folder: &Path) -> Option<u64> {
 
 /// The folder itself, or the folders of the seeds in it.
 fn learners(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
-    if folder.join("metrics.jsonl").is_file() {
+    // A link in its place is refused where it is read.
+    if fs::symlink_metadata(folder.join("metrics.jsonl")).is_ok() {
         return Ok(vec![folder.to_path_buf()]);
     }
     let entries = fs::read_dir(folder).map_err(|error| {
@@ -351,7 +359,8 @@ fn learners(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
         .filter_map(|entry| {
             let path = entry.ok()?.path();
             let seed = seed_of(&path)?;
-            path.join("metrics.jsonl").is_file().then_some((seed, path))
+            let is_run = is_plain_folder(&path) && is_plain_file(&path.join("metrics.jsonl"));
+            is_run.then_some((seed, path))
         })
         .collect();
     seeds.sort();

@@ -9,6 +9,7 @@ use std::thread;
 use bevy_app::{App, AppExit};
 use clap::Args;
 
+use super::best_again::find_best_again;
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
 use super::modules::Modules;
@@ -21,8 +22,8 @@ use super::scores::{Scores, over_seeds};
 use super::{INTERRUPTED, hang_up, print, words_of};
 use crate::app::warn_of_metrics_that_never_came;
 use crate::checkpoint::{
-    Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, Start, Versions,
-    default_run_folder, finish_writing,
+    Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, RunFolderError,
+    Start, Versions, default_run_folder, finish_writing, open_plain_with,
 };
 use crate::data::{Dataset, SharedDataset, preload};
 use crate::env::registry;
@@ -51,8 +52,13 @@ pub struct Train {
     /// The run's folder; runs/<the name of the scene's file> if not given
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// Where to go on from: `never` refuses a folder that is not empty, `auto` takes the latest good checkpoint
-    #[arg(long, value_name = "auto|never|CHECKPOINT", default_value = "never")]
+    /// Where to go on from: `never` refuses a folder that is not empty, `auto` takes the latest good checkpoint, `restart` sets aside
+    /// what a run has left whose checkpoints are all lost
+    #[arg(
+        long,
+        value_name = "auto|never|restart|CHECKPOINT",
+        default_value = "never"
+    )]
     resume: Resume,
     /// Where to compute
     #[arg(long, value_name = "cpu|cuda[:N]|auto")]
@@ -81,7 +87,7 @@ pub struct Train {
 }
 
 /// Makes Ctrl-C finish the step and save. A second signal ends the process at once: the last checkpoint is kept.
-fn stop_on_signals() -> Result<(), CliError> {
+pub(super) fn stop_on_signals() -> Result<(), CliError> {
     /// One handler serves every run of the process, and a second cannot be set.
     static SET: Mutex<bool> = Mutex::new(false);
     let mut set = locked(&SET);
@@ -248,7 +254,9 @@ impl Train {
         let console = &console.of_learner();
         let learner = self.prepare(program, scene, folder, console, name);
         let ended = learner.and_then(TrainingRun::train);
-        let mut ended = ended.inspect_err(|error| console.log(&format!("error: {error}")))?;
+        // The folder is held until its scores are in it.
+        let (mut ended, _held) =
+            ended.inspect_err(|error| console.log(&format!("error: {error}")))?;
         if ended.outcome == Outcome::Finished && ended.scores.last.is_some() {
             let folders = folders_of(&self.scene);
             // What was learned is saved, whatever becomes of this.
@@ -301,6 +309,12 @@ impl Train {
             let (path, reason) = (skipped.path.display(), &skipped.reason);
             console.message(&format!("warning: {path} was skipped: {reason}"));
         }
+        for place in &opened.set_aside {
+            console.message(&format!(
+                "warning: the run starts over, as it has no checkpoint to go on from; what an earlier start left is kept in {}",
+                place.display()
+            ));
+        }
         let (mut resumed_from, mut finished) = (0, false);
         if let Start::Resumed {
             checkpoint,
@@ -313,6 +327,12 @@ impl Train {
             if !finished {
                 keep_log(console, &opened.folder);
                 console.message(&format!("resuming from {}", checkpoint.display()));
+                let name = checkpoint.file_name().unwrap_or_default();
+                if opened.folder.checkpoints().join(name).is_dir()
+                    && let Some(said) = find_best_again(&opened.folder, scene, &resume.0)?
+                {
+                    console.message(&said);
+                }
             } else {
                 console.message(&format!(
                     "{} is finished: it has taken {resumed_from} of {} steps",
@@ -331,7 +351,8 @@ impl Train {
         app.insert_resource(RunDirectory {
             path: folder.to_path_buf(),
             resumed_from,
-        });
+        })
+        .insert_resource(opened.folder.guard());
         let evaluation = scene.settings::<Evaluation>();
         let first_seed = evaluation.map_or(0, |it| first_seed(scene, it, it.episodes));
         Ok(TrainingRun {
@@ -370,7 +391,7 @@ impl Train {
 /// Keeps what a learner shows from now on in its run's folder.
 fn keep_log(console: &Console, folder: &RunFolder) {
     let mut log = OpenOptions::new();
-    match log.create(true).append(true).open(folder.log()) {
+    match open_plain_with(log.create(true).append(true), &folder.log()) {
         Ok(log) => console.log_to(log),
         Err(error) => console.message(&format!("warning: there will be no log.txt: {error}")),
     }
@@ -429,19 +450,31 @@ struct TrainingRun {
 }
 
 impl TrainingRun {
-    fn train(mut self) -> Result<Ended, CliError> {
+    fn train(mut self) -> Result<(Ended, RunFolder), CliError> {
         if self.finished {
-            return Ok(Ended {
+            let ended = Ended {
                 outcome: Outcome::Finished,
                 folder: self.folder.path().to_path_buf(),
                 is_saved: true,
                 scores: Scores::default(),
-            });
+            };
+            return Ok((ended, self.folder));
         }
         let app = &mut self.app;
+        let folder = &self.folder;
+        let mut kept = Ok(());
         let updates = || {
+            let mut has_started = false;
             while app.should_exit().is_none() {
                 app.update();
+                let failed = matches!(
+                    app.world().resource::<Training>().outcome,
+                    Some(Outcome::Failed(_))
+                );
+                // A scene that does not start leaves the one that did.
+                if !failed && !std::mem::replace(&mut has_started, true) {
+                    kept = folder.keep_scene();
+                }
             }
         };
         // A panic is a bug, of ours or of a plugin; the checkpoints are still good and the other learners go on.
@@ -452,7 +485,18 @@ impl TrainingRun {
                 self.folder.checkpoints().display()
             )));
         }
+        kept?;
         drop(self.dataset.take());
+        // Somebody may have deleted the folder under the run, which was then saved there again.
+        if self
+            .folder
+            .guard()
+            .check()
+            .is_err_and(|lost| matches!(lost, RunFolderError::Gone { .. }))
+            && self.folder.path().is_dir()
+        {
+            self.folder.keep_scene()?;
+        }
         let world = self.app.world_mut();
         finish_writing(world)?;
         let outcome = world.resource::<Training>().outcome.clone();
@@ -501,12 +545,13 @@ impl TrainingRun {
             best: world.get_resource::<Best>().copied().unwrap_or_default(),
             fresh: None,
         };
-        Ok(Ended {
+        let ended = Ended {
             outcome,
             folder,
             is_saved: world.contains_resource::<Checkpoints>(),
             scores,
-        })
+        };
+        Ok((ended, self.folder))
     }
 }
 
@@ -516,25 +561,29 @@ fn write_manifest(
     scene: &Scene,
     dataset: Option<&SharedDataset>,
 ) -> Result<(), CliError> {
-    let mut libraries: Vec<String> = environments_of(scene)
-        .filter_map(|(_, env)| registry::library_of(env))
-        .collect();
-    libraries.dedup();
-    let versions = Versions {
-        yarak: env!("CARGO_PKG_VERSION").to_owned(),
-        burn: BURN.to_owned(),
-        bevy: BEVY.to_owned(),
-        libraries,
-    };
     let record = match dataset {
         Some(dataset) => {
             Some(DatasetRecord::of(dataset.file()).map_err(|error| CliError::of(false, &error))?)
         }
         None => None,
     };
-    Manifest::of_this_process(versions, device, vec![scene.seed], record)
+    Manifest::of_this_process(versions_of(scene), device, vec![scene.seed], record)
         .write(&folder.manifest())
         .map_err(|error| CliError::of(false, &error))
+}
+
+/// The versions of what computes a scene in this process.
+pub(super) fn versions_of(scene: &Scene) -> Versions {
+    let mut libraries: Vec<String> = environments_of(scene)
+        .filter_map(|(_, env)| registry::library_of(env))
+        .collect();
+    libraries.dedup();
+    Versions {
+        yarak: env!("CARGO_PKG_VERSION").to_owned(),
+        burn: BURN.to_owned(),
+        bevy: BEVY.to_owned(),
+        libraries,
+    }
 }
 
 /// As pinned in `Cargo.toml`; a test compares them.

@@ -10,6 +10,7 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
+use super::check::numbers::first_large;
 use super::hdf5::{FILTER_KEY, FileError, VALIDATION_FILTER_KEY};
 use super::learns_from::{Lacking, Needs};
 use super::split::{held_out_by, split};
@@ -24,6 +25,7 @@ use crate::data::StepResults;
 use crate::env::Space;
 use crate::observation::{EncoderInput, ObservationParts};
 use crate::random::Seed;
+use crate::report::console::Console;
 use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::InputError;
 use crate::terminal::message;
@@ -269,6 +271,19 @@ impl Preprocessing {
 
 impl Persist for Preprocessing {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
+        let Normalizer { mean, std } = &self.observation;
+        for (tensor, values) in [("mean", mean), ("std", std)] {
+            if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+                return Err(CheckpointError::NotFinite {
+                    checkpoint: format!("snapshot of step {}", snapshot.step),
+                    file: "preprocessing of observations".to_owned(),
+                    tensor: tensor.to_owned(),
+                    index,
+                    value: values[index],
+                    suspects: None,
+                });
+            }
+        }
         snapshot.put_state("preprocessing", self)
     }
 
@@ -428,7 +443,7 @@ pub(crate) fn load_dataset(
     spaces: Option<Res<Spaces>>,
     (learns_from, algorithm): (Option<Res<LearnsFrom>>, Option<Res<AlgorithmName>>),
     goals: Option<Res<Goals>>,
-    online: Option<Res<StepResults>>,
+    (online, console): (Option<Res<StepResults>>, Option<Res<Console>>),
     (acting, given): (Option<Res<Preprocessing>>, Option<Res<GivenPreprocessing>>),
     mut commands: Commands,
 ) -> Result<(), BevyError> {
@@ -450,6 +465,9 @@ pub(crate) fn load_dataset(
     let needs = Needs::of(learns_from.as_deref(), algorithm.as_deref());
     let loaded = shared(&dataset, &file, spaces.as_deref(), &needs, given.as_ref())
         .map_err(InputError::new)?;
+    if let (Some(warning), Some(console)) = (&loaded.warning, console) {
+        console.message(warning);
+    }
     let mut preprocessing = loaded.preprocessing.clone();
     // What networks see is the frames and the goal, one after the other.
     let frames = dataset.frame_stack.max(1);
@@ -532,6 +550,8 @@ struct Loaded {
     layout: Layout,
     data: Data,
     preprocessing: Preprocessing,
+    /// What a run is to be warned of.
+    warning: Option<String>,
 }
 
 /// What makes two datasets the same: file and everything that is done to it.
@@ -662,9 +682,15 @@ fn prepare(
                 parts,
                 ..Preprocessing::new(observation, action)
             },
+            warning: None,
         });
     }
     let mut transitions = dataset_file.read()?;
+    let warning = first_large(transitions.observation()).map(|(row, element, value)| {
+        format!(
+            "warning: {name}: the observation of row {row} has {value:e} in element {element}, which is more than learning in float32 can compute with; `yarak data check` lists all such places"
+        )
+    });
     let observation = if let Some(given) = given {
         given.of_one_observation()
     } else if dataset.normalize {
@@ -683,6 +709,7 @@ fn prepare(
             parts,
             ..Preprocessing::new(observation, action)
         },
+        warning,
     })
 }
 

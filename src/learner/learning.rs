@@ -2,12 +2,12 @@
 
 use std::ops::Deref;
 
-use bevy_app::App;
+use bevy_app::{App, Startup};
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use burn::tensor::Tensor;
 
-use super::rate::{add_rule, move_rate};
+use super::rate::{add_rule, move_rate, warn_of_a_large_rate};
 use super::roles::check_targets;
 use super::{
     AppRandomExt, DropoutDraws, Init, Net, Optim, OptimizerSettings, Rate, Role, Roles, parameters,
@@ -198,6 +198,7 @@ impl AppLearnerExt for App {
         training::add_dropout(self);
         step_memory::weigh_network::<R>(self);
         self.add_random::<Init>()
+            .add_systems(Startup, warn_of_a_large_rate::<R>)
             .add_systems(
                 Learn,
                 (record_rate::<R>, move_rate::<R>)

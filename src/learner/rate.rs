@@ -8,6 +8,7 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::system::PipeSystem;
 
 use super::{LearnerError, Optim, Role, Schedule};
+use crate::report::console::Console;
 use crate::schedule::{
     AppScheduleExt, Clock, EpochWindow, InputError, Learn, LearnSystems, ScheduleError,
     ScheduleErrors, Tick,
@@ -45,6 +46,26 @@ impl<R: Role> Rate<R> {
         let before = window.start_epoch.unwrap_or(1).saturating_sub(1);
         let epoch = epoch.saturating_sub(before).max(1);
         self.current = self.schedule.at(updates, epoch);
+    }
+}
+
+/// From here on no rule of ours learns anything: each step is longer than any weight that a network begins with.
+const LARGE: f64 = 1.0;
+
+/// What is to be said of a rate that is so large that training diverges.
+fn warning(role: &str, schedule: &Schedule) -> Option<String> {
+    let greatest = schedule.greatest();
+    (greatest > LARGE).then(|| {
+        format!(
+            "warning: the learning rate of `{role}` is {greatest:e} at its greatest: a step is then longer than the weights are, and training diverges; rates are mostly from 1e-5 to 1e-2"
+        )
+    })
+}
+
+/// Warns of a learning rate that no network survives.
+pub(super) fn warn_of_a_large_rate<R: Role>(rate: Res<Rate<R>>, console: Option<Res<Console>>) {
+    if let (Some(warning), Some(console)) = (warning(R::NAME, &rate.schedule), console) {
+        console.message(&warning);
     }
 }
 
@@ -121,6 +142,28 @@ fn set_rate<R: Role>(In(value): In<f64>, mut rate: ResMut<Rate<R>>) -> Result<()
 mod tests {
     use super::*;
     use crate::learner::Critic;
+
+    #[test]
+    fn a_rate_beyond_one_is_warned_of_with_its_role_and_a_usual_one_is_not() {
+        let over = crate::learner::Span::Steps(9);
+        for (schedule, warns) in [
+            (Schedule::Constant(3e-4), false),
+            (Schedule::Constant(1e10), true),
+            (
+                Schedule::Linear {
+                    initial: 1e-3,
+                    end: 2.0,
+                    over,
+                },
+                true,
+            ),
+            (Schedule::WarmUp { initial: 1.0, over }, false),
+        ] {
+            let said = warning("critic", &schedule);
+            assert_eq!(said.is_some(), warns, "{schedule:?}");
+            assert!(said.is_none_or(|it| it.contains("`critic`")));
+        }
+    }
 
     #[test]
     fn epochs_count_from_the_first_in_which_the_network_is_trained() {

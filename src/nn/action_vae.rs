@@ -97,6 +97,10 @@ impl ActionVae {
 }
 
 impl Network for ActionVae {
+    fn values_per_row(&self) -> usize {
+        self.encoder.values_per_row() + self.decoder.values_per_row()
+    }
+
     fn pieces(&self, path: &str) -> Vec<Piece> {
         let (half, trunk, path) = match path.split_once('.') {
             Some(("encoder", path)) => ("encoder", &self.encoder, path),

@@ -190,7 +190,7 @@ impl ActorNetwork {
 
 impl Network for ActorNetwork {
     fn values_per_row(&self) -> usize {
-        self.trunk.layers().shape().values_per_row()
+        self.trunk.values_per_row()
     }
 
     fn pieces(&self, path: &str) -> Vec<Piece> {

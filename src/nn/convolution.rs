@@ -29,6 +29,13 @@ impl Convolution {
         }
     }
 
+    /// How many numbers a pass keeps for each row: what it makes, and the fields that it looks at, which count half, because those of
+    /// the picture itself have no gradient.
+    pub fn values_per_row(&self) -> usize {
+        let fields: usize = self.fields.count().iter().product();
+        fields * (self.filters.shape().outputs() + self.fields.size() / 2)
+    }
+
     /// The features `[batch, down * across * filters]` of rows of pictures, again pixel by pixel.
     pub fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
         if plain_device(&rows.device()) != Device::flex() {
@@ -71,14 +78,19 @@ impl Convolution {
     }
 }
 
-/// A layer with a rectifier. Weights and biases are uniform in ±1/√in, from Burn's generator.
-pub(crate) fn rectified(inputs: usize, outputs: usize, device: &Device) -> Mlp {
-    let shape = MlpShape {
+/// The shape of a layer with a rectifier.
+pub(crate) fn of_one_layer(inputs: usize, outputs: usize) -> MlpShape {
+    MlpShape {
         members: 1,
         sizes: vec![inputs, outputs],
         output: Activation::Relu,
         ..MlpShape::default()
-    };
+    }
+}
+
+/// A layer with a rectifier. Weights and biases are uniform in ±1/√in, from Burn's generator.
+pub(crate) fn rectified(inputs: usize, outputs: usize, device: &Device) -> Mlp {
+    let shape = of_one_layer(inputs, outputs);
     let bound = 1.0 / (inputs.max(1) as f64).sqrt();
     let uniform = burn::tensor::Distribution::Uniform(-bound, bound);
     let parameters = [1, shape.parameters()];

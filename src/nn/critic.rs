@@ -282,7 +282,7 @@ impl Network for CriticNetwork {
     }
 
     fn values_per_row(&self) -> usize {
-        self.trunk.layers().shape().values_per_row()
+        self.trunk.values_per_row()
     }
 
     fn pieces(&self, path: &str) -> Vec<Piece> {

@@ -168,6 +168,10 @@ impl Network for Mlp {
         self.shape.members
     }
 
+    fn values_per_row(&self) -> usize {
+        self.shape.values_per_row()
+    }
+
     /// `0/0.weight` is `[in, out]`: the first number is the member (left out where there is one), the second the layer.
     fn pieces(&self, path: &str) -> Vec<Piece> {
         let prefix = path.strip_suffix("parameters").unwrap_or(path);

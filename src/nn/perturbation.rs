@@ -76,6 +76,10 @@ fn moved(action: Tensor<2>, out: Tensor<2>, limit: f32) -> Tensor<2> {
 }
 
 impl Network for Perturbation {
+    fn values_per_row(&self) -> usize {
+        self.trunk.values_per_row()
+    }
+
     fn pieces(&self, path: &str) -> Vec<Piece> {
         match path.strip_prefix("trunk.") {
             Some(path) => self.trunk.pieces(path),

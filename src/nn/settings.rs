@@ -121,6 +121,11 @@ impl Encoder for MlpSettings {
     fn init(&self, input: &EncoderInput, device: &Device) -> Result<HiddenLayers> {
         no_pictures(input)?;
         let sizes = [&[input.width()][..], &self.hidden_sizes].concat();
+        let shape = MlpShape {
+            sizes: sizes.clone(),
+            ..MlpShape::default()
+        };
+        shape.fits_the_machine()?;
         let linear = sizes.windows(2);
         let linear = linear.map(|pair| LinearConfig::new(pair[0], pair[1]).init(device));
         let norm = self.hidden_sizes.iter().filter(|_| self.layer_norm);
@@ -143,5 +148,10 @@ impl Encoder for MlpSettings {
             x = apply(module.activation, x);
         }
         x
+    }
+
+    fn values_per_row(module: &HiddenLayers) -> usize {
+        let widths = module.linear.iter().map(|linear| linear.weight.dims()[1]);
+        widths.sum()
     }
 }

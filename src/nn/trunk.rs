@@ -180,6 +180,12 @@ impl Trunk {
         self.encoders.is_empty()
     }
 
+    /// How many numbers a pass keeps for each row.
+    pub(super) fn values_per_row(&self) -> usize {
+        let encoders = self.encoders.iter().map(EncoderModule::values_per_row);
+        self.layers.shape().values_per_row() + encoders.sum::<usize>()
+    }
+
     pub(super) fn members(&self) -> usize {
         self.layers.shape().members
     }

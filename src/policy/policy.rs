@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::architecture::{ActionRule, KEY, Saved};
 use super::values::{ValueParts, Values};
 use super::{Architecture, PolicyError};
-use crate::checkpoint::{Snapshot, load_some, resolve};
+use crate::checkpoint::{CheckpointError, Snapshot, load_some, resolve};
 use crate::data::{ActionScale, Normalizer, Preprocessing};
 use crate::nn::cpu::Single;
 use crate::nn::{EncoderModule, Mlp};
@@ -457,7 +457,9 @@ impl Parts {
         let folder = match resolve(path) {
             Ok(folder) => folder,
             // Neither a folder nor a file that names one.
-            Err(_) if path.is_file() => return super::file::read(path),
+            Err(CheckpointError::NotACheckpoint { .. }) if path.is_file() => {
+                return super::file::read(path);
+            }
             Err(error) => return Err(error.into()),
         };
         // The state says which tensors the policy consists of.

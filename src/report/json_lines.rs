@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
+use super::in_place::is_in_place;
+use crate::checkpoint::{open_plain, open_plain_with, replace_whole};
+
 /// The file's own key, which no metric may take.
 const STEP: &str = "step";
 
@@ -55,6 +58,22 @@ pub enum JsonLinesError {
     HalfWritten {
         /// The file.
         path: PathBuf,
+    },
+    /// Somebody has deleted the file, or put another in its place, while it was being written.
+    #[error(
+        "{}: this file was deleted or replaced while the run went on, which has ended with that; {}",
+        path.display(),
+        match put_back {
+            Some(place) if place == path => "its lines are there again".to_owned(),
+            Some(place) => format!("its lines are in {}", place.display()),
+            None => "its lines are lost, as nothing can be written there".to_owned(),
+        }
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// Where its lines are now.
+        put_back: Option<PathBuf>,
     },
     /// A metric has the name that the file uses for itself.
     #[error("{}: a metric cannot be named `step`, each line has one already; rename the metric", path.display())]
@@ -160,11 +179,9 @@ impl JsonLines {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, JsonLinesError> {
         let path = path.as_ref().to_path_buf();
         let open = || {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .append(true)
-                .create(true)
-                .open(&path)?;
+            let mut options = OpenOptions::new();
+            options.read(true).append(true).create(true);
+            let mut file = open_plain_with(&mut options, &path)?;
             let length = file.seek(SeekFrom::End(0))?;
             let mut last = [b'\n'];
             if length > 0 {
@@ -190,7 +207,8 @@ impl JsonLines {
     /// lacks, as `null`. The line is handed to the operating system before this returns.
     ///
     /// # Errors
-    /// A metric is named `step`, or the file cannot be written; the file then has the lines that it had before.
+    /// A metric is named `step`, or the file cannot be written; the file then has the lines that it had before. [`JsonLinesError::Gone`]
+    /// where the file is no longer where it was: all its lines, this one included, are then written anew.
     pub fn append<N: AsRef<str>>(
         &mut self,
         step: u64,
@@ -220,7 +238,39 @@ impl JsonLines {
             });
         }
         self.length += line.len() as u64;
-        Ok(())
+        if is_in_place(&self.file, &self.path) {
+            return Ok(());
+        }
+        Err(JsonLinesError::Gone {
+            path: self.path.clone(),
+            put_back: self.put_back().ok(),
+        })
+    }
+
+    /// Writes what the deleted file has, which nobody else can reach any more, into a new one.
+    fn put_back(&mut self) -> io::Result<PathBuf> {
+        let mut bytes = Vec::new();
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.read_to_end(&mut bytes)?;
+        let folder = self.path.parent();
+        if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder)?;
+        }
+        let mut place = self.path.clone();
+        for number in 1.. {
+            match File::create_new(&place) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    place = self.path.with_extension(format!("{number}.jsonl"));
+                }
+                created => {
+                    let mut file = created?;
+                    file.write_all(&bytes)?;
+                    file.sync_all()?;
+                    break;
+                }
+            }
+        }
+        Ok(place)
     }
 }
 
@@ -261,7 +311,7 @@ pub fn cut_back(path: impl AsRef<Path>, step: u64) -> Result<(), JsonLinesError>
     if kept == bytes {
         return Ok(());
     }
-    replace(path, &kept).map_err(|source| JsonLinesError::Io {
+    replace_whole(path, &kept).map_err(|source| JsonLinesError::Io {
         path: path.into(),
         action: "cut back",
         source,
@@ -269,7 +319,12 @@ pub fn cut_back(path: impl AsRef<Path>, step: u64) -> Result<(), JsonLinesError>
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, JsonLinesError> {
-    fs::read(path).map_err(|source| JsonLinesError::Io {
+    let read = || {
+        let mut bytes = Vec::new();
+        open_plain(path)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|source| JsonLinesError::Io {
         path: path.into(),
         action: "read",
         source,
@@ -296,22 +351,6 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Row)>, JsonL
             }),
         })
         .collect()
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".tmp");
-    let temporary = path.with_file_name(name);
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.set_permissions(fs::metadata(path)?.permissions())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    // The rename itself is on the disk only once the folder is; `parent` of a bare file name is the empty path.
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]
@@ -376,6 +415,56 @@ mod tests {
         let row = &read(&path).unwrap()[0];
         assert!(row.get("a").unwrap().is_nan() && row.get("b").unwrap().is_nan());
         assert_eq!(row.get("c"), Some(1.5));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_deleted_under_the_run_is_missed_at_once_and_put_back() {
+        let (folder, path) = file_with("");
+        let mut metrics = JsonLines::open(&path).unwrap();
+        metrics.append(1, &[("a", 1.0)]).unwrap();
+        fs::remove_file(&path).unwrap();
+        let error = metrics.append(2, &[("a", 2.0)]).unwrap_err();
+        assert!(
+            error.to_string().contains("its lines are there again"),
+            "{error}"
+        );
+        assert_eq!(read(&path).unwrap().len(), 2);
+        // Another file in its place is left alone.
+        let mut metrics = JsonLines::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "mine").unwrap();
+        let error = metrics.append(3, &[("a", 3.0)]).unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        let put_back = path.with_extension("1.jsonl");
+        assert!(error.to_string().contains("metrics.1.jsonl"), "{error}");
+        assert_eq!(read(&put_back).unwrap().len(), 3);
+        // And so is the whole folder.
+        let run = folder.path().join("run");
+        fs::create_dir(&run).unwrap();
+        let mut metrics = JsonLines::open(run.join("metrics.jsonl")).unwrap();
+        fs::remove_dir_all(&run).unwrap();
+        metrics.append(1, &[("a", 1.0)]).unwrap_err();
+        assert_eq!(read(run.join("metrics.jsonl")).unwrap().len(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_neither_read_nor_written_through() {
+        let (folder, path) = file_with("{\"step\": 1}\n");
+        let link = folder.path().join("link.jsonl");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        for error in [
+            read(&link).unwrap_err(),
+            cut_back(&link, 0).unwrap_err(),
+            JsonLines::open(&link).unwrap_err(),
+        ] {
+            assert!(
+                crate::schedule::with_causes(&error).contains("it is a link"),
+                "{error}"
+            );
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\": 1}\n");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod curves;
 mod early_stopping;
 mod frame;
 pub(crate) mod histogram;
+mod in_place;
 pub mod json_lines;
 mod lines;
 mod metrics;

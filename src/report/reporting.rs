@@ -63,7 +63,7 @@ struct SinceLastReport {
 /// A loss, or the norm of a gradient, that is no number any more.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
-    "`{name}` is {value} at step {step}: training has diverged. Lower the learning rate, set `max_gradient_norm` or `value_bounds`, or look at the data with `yarak data info`. The last checkpoint is from before this report and may have diverged already"
+    "`{name}` is {value} at step {step}: training has diverged. Lower the learning rate, set `max_gradient_norm` or `value_bounds`, or look at the data with `yarak data check`. The last checkpoint is from before this report, and all of its numbers are finite"
 )]
 pub struct NotFinite {
     /// The metric.

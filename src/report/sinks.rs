@@ -7,11 +7,13 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 
 use super::console::{Console, Progress};
-use super::json_lines::{JsonLines, cut_back};
-use super::tensorboard::EventFile;
+use super::json_lines::{JsonLines, JsonLinesError, cut_back};
+use super::tensorboard::{self, EventFile};
+use crate::checkpoint::{FolderGuard, watch_folder};
 use crate::scene::Settings;
 use crate::schedule::{
-    Cadence, Clock, LearningStarts, Report, ReportSystems, Reported, RunDirectory, RunError,
+    Cadence, Clock, FailSaved, Failure, LearningStarts, Report, ReportSystems, Reported,
+    RunDirectory, RunError, with_causes,
 };
 
 /// Writes `metrics.jsonl`, one object a report, into the [`RunDirectory`].
@@ -33,7 +35,7 @@ fn open_json_lines(
 ) -> Result<(), BevyError> {
     if let Some(directory) = directory {
         let path = directory.path.join("metrics.jsonl");
-        if path.exists() {
+        if std::fs::symlink_metadata(&path).is_ok() {
             cut_back(&path, directory.resumed_from).map_err(RunError::new)?;
         }
         commands.insert_resource(JsonLinesSink(
@@ -46,13 +48,31 @@ fn open_json_lines(
 fn write_json_line(
     reported: Res<Reported>,
     sink: Option<ResMut<JsonLinesSink>>,
+    guard: Option<Res<FolderGuard>>,
+    mut fail: Option<ResMut<FailSaved>>,
 ) -> Result<(), BevyError> {
-    if let Some(mut sink) = sink {
-        sink.0
-            .append(reported.step, &reported.values)
-            .map_err(RunError::new)?;
+    let Some(mut sink) = sink else {
+        return Ok(());
+    };
+    if let Some(guard) = guard {
+        watch_folder(&guard, fail.as_deref_mut()).map_err(RunError::new)?;
     }
-    Ok(())
+    match (sink.0.append(reported.step, &reported.values), fail) {
+        // Its lines are written anew, and nothing is wrong with what was learned: it is saved before the run ends.
+        (Err(error @ JsonLinesError::Gone { .. }), Some(mut fail)) => {
+            end_saved(&mut fail, &error);
+            Ok(())
+        }
+        (appended, _) => Ok(appended.map_err(RunError::new)?),
+    }
+}
+
+/// Ends the run once it is saved. The first reason is the one to report.
+fn end_saved(fail: &mut FailSaved, error: &dyn std::error::Error) {
+    fail.0.get_or_insert_with(|| Failure {
+        message: with_causes(error),
+        input: false,
+    });
 }
 
 /// Writes TensorBoard's event files into the run's folder.
@@ -83,6 +103,7 @@ fn open_event_file(
     mut commands: Commands,
 ) -> Result<(), BevyError> {
     if let Some(directory) = directory {
+        tensorboard::cut_back(&directory.path, directory.resumed_from).map_err(RunError::new)?;
         let file = match directory.resumed_from {
             0 => EventFile::create(&directory.path, unix_seconds()),
             step => EventFile::resume(&directory.path, unix_seconds(), step),
@@ -96,13 +117,25 @@ fn open_event_file(
 fn write_event(
     reported: Res<Reported>,
     sink: Option<ResMut<TensorBoardSink>>,
+    mut commands: Commands,
 ) -> Result<(), BevyError> {
-    if let Some(mut sink) = sink {
-        sink.0
-            .append(reported.step, unix_seconds(), &reported.values)
-            .map_err(RunError::new)?;
+    let Some(mut sink) = sink else {
+        return Ok(());
+    };
+    let appended = sink
+        .0
+        .append(reported.step, unix_seconds(), &reported.values);
+    match appended {
+        Err(error) if error.action == "find" => {
+            commands.queue(move |world: &mut World| {
+                if let Some(mut fail) = world.get_resource_mut::<FailSaved>() {
+                    end_saved(&mut fail, &error);
+                }
+            });
+            Ok(())
+        }
+        appended => Ok(appended.map_err(RunError::new)?),
     }
-    Ok(())
 }
 
 /// Shows progress on the terminal, or writes a line a report where there is none.

@@ -6,10 +6,16 @@
 //! Format: <https://github.com/tensorflow/tensorboard/blob/master/tensorboard/compat/proto/event.proto>.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
+
+use super::in_place::is_in_place;
+use crate::checkpoint::{is_plain_file, open_plain, replace_whole};
+
+/// What the name of every event file begins with.
+const PREFIX: &str = "events.out.tfevents.";
 
 /// What can go wrong with an event file.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +26,7 @@ use prost::Message;
 pub struct EventFileError {
     /// The file, or its folder where the file has no name yet.
     pub path: PathBuf,
-    /// What was being done: "create" or "write to".
+    /// What was being done: "create", "write to", ...
     pub action: &'static str,
     /// Why it failed.
     pub source: io::Error,
@@ -112,7 +118,7 @@ impl EventFile {
     /// The record is handed to the operating system before this returns.
     ///
     /// # Errors
-    /// The file cannot be written; it then has the records that it had before.
+    /// The file cannot be written, and has the records that it had before; or it is no longer where it was, and its records are lost.
     pub fn append<N: AsRef<str>>(
         &mut self,
         step: u64,
@@ -146,8 +152,97 @@ impl EventFile {
             });
         }
         self.length += record.len() as u64;
-        Ok(())
+        if is_in_place(&self.file, &self.path) {
+            return Ok(());
+        }
+        Err(EventFileError {
+            path: self.path.clone(),
+            action: "find",
+            source: io::Error::other("it was deleted or replaced while the run went on"),
+        })
     }
+}
+
+/// Drops from the event files in `directory` every point with a greater step than `step`, and a last record that is half written, as a
+/// run that goes on from there takes these steps again. [`EventFile::resume`] says the same to TensorBoard, which may have read the
+/// points already; other readers of the files know nothing of that.
+///
+/// A file with anything in it that is not written here is somebody else's and stays as it is. Each file is changed whole or not at all.
+///
+/// ```
+/// use yarak::report::tensorboard::{EventFile, cut_back};
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// let mut events = EventFile::create(folder, 0.0)?;
+/// events.append(1000, 1.0, &[("critic/loss", 0.5)])?;
+/// let length = std::fs::metadata(events.path())?.len();
+/// events.append(2000, 2.0, &[("critic/loss", 0.25)])?;
+/// cut_back(folder, 1000)?;
+/// assert_eq!(std::fs::metadata(events.path())?.len(), length);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// The folder or a file cannot be read, or a file cannot be replaced.
+pub fn cut_back(directory: impl AsRef<Path>, step: u64) -> Result<(), EventFileError> {
+    let directory = directory.as_ref();
+    let failed = |path: &Path, action| {
+        let path = path.to_path_buf();
+        move |source| EventFileError {
+            path,
+            action,
+            source,
+        }
+    };
+    for entry in fs::read_dir(directory).map_err(failed(directory, "list"))? {
+        let entry = entry.map_err(failed(directory, "list"))?;
+        let path = entry.path();
+        let named = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        if !named || !is_plain_file(&path) {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        open_plain(&path)
+            .and_then(|mut file| file.read_to_end(&mut bytes))
+            .map_err(failed(&path, "read"))?;
+        if let Some(kept) = up_to(&bytes, step).filter(|kept| *kept != bytes) {
+            replace_whole(&path, &kept).map_err(failed(&path, "cut back"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The whole records of these bytes without the points beyond `step`; `None` where something in them is not ours.
+fn up_to(bytes: &[u8], step: u64) -> Option<Vec<u8>> {
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(message) = first_record(rest) {
+        let event = proto::Event::decode(message).ok()?;
+        let is_point = match event.what? {
+            proto::What::Summary(summary) => {
+                let all_scalars = summary.value.iter().all(|it| it.simple_value.is_some());
+                all_scalars.then_some(true)?
+            }
+            proto::What::FileVersion(_) | proto::What::SessionLog(_) => false,
+        };
+        let (record, after) = rest.split_at(message.len() + FRAME);
+        if !is_point || event.step <= signed(step) {
+            kept.extend_from_slice(record);
+        }
+        rest = after;
+    }
+    Some(kept)
+}
+
+/// Bytes of a record around its message.
+const FRAME: usize = 16;
+
+/// The message of the first record; `None` where no whole one is left.
+fn first_record(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, _) = bytes.split_first_chunk::<8>()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let message = bytes.get(12..length.checked_add(12)?)?;
+    (bytes.get(..message.len() + FRAME)? == record(message)).then_some(message)
 }
 
 /// TensorBoard's steps are signed.
@@ -176,7 +271,6 @@ fn masked_checksum(bytes: &[u8]) -> u32 {
 /// Creates a file whose name sorts behind those of all event files in the folder: TensorBoard reads them in the order
 /// of their names and never goes back, so that two starts within a second, or a clock set back, would hide a file.
 fn create_last(directory: &Path, unix_seconds: f64) -> io::Result<(PathBuf, File)> {
-    const PREFIX: &str = "events.out.tfevents.";
     let mut seconds = unix_seconds as u64;
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
@@ -273,14 +367,76 @@ mod tests {
         let bytes = fs::read(path).unwrap();
         let mut rest = &bytes[..];
         let mut events = Vec::new();
-        while !rest.is_empty() {
-            let length = u64::from_le_bytes(rest[..8].try_into().unwrap()) as usize;
-            let message = &rest[12..12 + length];
-            assert_eq!(&rest[..16 + length], record(message));
+        while let Some(message) = first_record(rest) {
             events.push(proto::Event::decode(message).unwrap());
-            rest = &rest[16 + length..];
+            rest = &rest[FRAME + message.len()..];
         }
+        assert!(rest.is_empty(), "a record is damaged");
         events
+    }
+
+    /// The steps of the points in all files of a folder.
+    fn steps(folder: &Path) -> Vec<i64> {
+        let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        paths.sort();
+        let events = paths.iter().flat_map(|path| events(path));
+        let points = events.filter(|it| matches!(it.what, Some(proto::What::Summary(_))));
+        points.map(|it| it.step).collect()
+    }
+
+    #[test]
+    fn a_resumed_run_leaves_no_step_twice_in_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = EventFile::create(folder.path(), 1.0).unwrap();
+        for step in [1000, 2000, 3000] {
+            file.append(step, 1.0, &[("loss", 1.0)]).unwrap();
+        }
+        // A kill in the middle of a record.
+        let bytes = fs::read(file.path()).unwrap();
+        fs::write(file.path(), &bytes[..bytes.len() - 3]).unwrap();
+        for step in [2000, 1000] {
+            cut_back(folder.path(), step).unwrap();
+            let mut file = EventFile::resume(folder.path(), 2.0, step).unwrap();
+            for after in [step + 500, step + 1000] {
+                file.append(after, 2.0, &[("loss", 2.0)]).unwrap();
+            }
+        }
+        assert_eq!(steps(folder.path()), [1000, 1500, 2000]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_file_of_somebody_elses_is_not_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.out.tfevents.5.theirs");
+        let point = proto::Event {
+            wall_time: 0.0,
+            step: 9,
+            what: Some(proto::What::Summary(proto::Summary {
+                value: vec![proto::Value {
+                    tag: "histogram".to_owned(),
+                    simple_value: None,
+                }],
+            })),
+        };
+        let bytes = record(&point.encode_to_vec());
+        fs::write(&path, &bytes).unwrap();
+        cut_back(folder.path(), 1).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_deleted_under_the_run_is_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = EventFile::create(folder.path(), 1.0).unwrap();
+        file.append(1, 1.0, &[("loss", 1.0)]).unwrap();
+        fs::remove_file(file.path()).unwrap();
+        let error = file.append(2, 1.0, &[("loss", 1.0)]).unwrap_err();
+        assert_eq!(error.action, "find");
     }
 
     /// Against the bytes of TensorBoard's own writer (`tensorboard.summary.writer`, 2.21).
@@ -386,47 +542,53 @@ mod tests {
             eprintln!("skipped: {python:?} (YARAK_PYTHON) does not import `tensorboard`");
             return;
         }
-        let folder = tempfile::tempdir().unwrap();
-        let mut file = EventFile::create(folder.path(), 1e9).unwrap();
-        for step in 0..=5_u64 {
+        for is_cut in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut file = EventFile::create(folder.path(), 1e9).unwrap();
+            for step in 0..=5_u64 {
+                file.append(
+                    step * 1000,
+                    1e9 + step as f64,
+                    &[("critic/loss", 1.0 / (step + 3) as f64)],
+                )
+                .unwrap();
+            }
+            // It honors the start of a session, where it may have read the points already, and files that lost them.
+            if is_cut {
+                cut_back(folder.path(), 3000).unwrap();
+            }
+            let mut file = EventFile::resume(folder.path(), 1e9, 3000).unwrap();
             file.append(
-                step * 1000,
-                1e9 + step as f64,
-                &[("critic/loss", 1.0 / (step + 3) as f64)],
+                4000,
+                1e9 + 60.25,
+                &[("critic/loss", -0.1), ("evaluate/return", -512.3)],
             )
             .unwrap();
-        }
-        let mut file = EventFile::resume(folder.path(), 1e9, 3000).unwrap();
-        file.append(
-            4000,
-            1e9 + 60.25,
-            &[("critic/loss", -0.1), ("evaluate/return", -512.3)],
-        )
-        .unwrap();
 
-        let script = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/python/read_tensorboard.py"
-        );
-        let done = Command::new(&python)
-            .arg(script)
-            .arg(folder.path())
-            .output()
-            .unwrap();
-        assert!(
-            done.status.success(),
-            "{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-        let seen: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
-        let points = |tag: &str| -> Vec<(u64, f64, f32)> {
-            serde_json::from_value(seen[tag].clone()).unwrap()
-        };
-        let mut expected: Vec<_> = (0..=3_u64)
-            .map(|step| (step * 1000, 1e9 + step as f64, 1.0 / (step + 3) as f32))
-            .collect();
-        expected.push((4000, 1e9 + 60.25, -0.1));
-        assert_eq!(points("critic/loss"), expected);
-        assert_eq!(points("evaluate/return"), [(4000, 1e9 + 60.25, -512.3)]);
+            let script = concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/python/read_tensorboard.py"
+            );
+            let done = Command::new(&python)
+                .arg(script)
+                .arg(folder.path())
+                .output()
+                .unwrap();
+            assert!(
+                done.status.success(),
+                "{}",
+                String::from_utf8_lossy(&done.stderr)
+            );
+            let seen: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+            let points = |tag: &str| -> Vec<(u64, f64, f32)> {
+                serde_json::from_value(seen[tag].clone()).unwrap()
+            };
+            let mut expected: Vec<_> = (0..=3_u64)
+                .map(|step| (step * 1000, 1e9 + step as f64, 1.0 / (step + 3) as f32))
+                .collect();
+            expected.push((4000, 1e9 + 60.25, -0.1));
+            assert_eq!(points("critic/loss"), expected);
+            assert_eq!(points("evaluate/return"), [(4000, 1e9 + 60.25, -512.3)]);
+        }
     }
 }

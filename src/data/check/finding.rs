@@ -39,6 +39,8 @@ pub enum Kind {
     NotANumber,
     /// An infinity.
     Infinite,
+    /// Numbers whose squares float32 cannot add up.
+    TooLarge,
     /// Actions beyond the bounds.
     OutOfBounds,
     /// Actions that lie exactly at a bound, many of them.

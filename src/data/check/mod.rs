@@ -8,7 +8,7 @@ mod actions;
 mod declared;
 mod episodes;
 mod finding;
-mod numbers;
+pub(in crate::data) mod numbers;
 pub(in crate::data) mod precision;
 mod repetition;
 
@@ -101,6 +101,7 @@ impl Check {
         self.findings.extend(precision.findings());
         self.findings
             .extend(numbers::look_for_constants(&transitions, &precision));
+        self.findings.extend(numbers::look_for_large(&transitions));
         Ok(())
     }
 

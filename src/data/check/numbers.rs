@@ -70,6 +70,58 @@ fn not_finite(
     Ok(())
 }
 
+/// From here on float32 cannot add up the squares of a batch, as losses, norms and optimizers do.
+pub(in crate::data) const LARGE: f32 = 1e18;
+
+/// Numbers in observations and rewards that learning cannot compute with, though they are finite.
+pub(super) fn look_for_large(transitions: &Transitions) -> Vec<Finding> {
+    let reward = Column {
+        values: transitions.reward().to_vec(),
+        width: 1,
+    };
+    let mut findings = Vec::new();
+    for (name, column) in [
+        ("observation", transitions.observation()),
+        ("reward", &reward),
+    ] {
+        let Some((_, _, value)) = first_large(column) else {
+            continue;
+        };
+        let what = format!(
+            "values such as {value:e} in the {name}: float32 cannot add up squares beyond {LARGE:e}, so training diverges, or sees nothing of the other rows where it is normalized; drop or repair these rows"
+        );
+        let mut finding = Finding::new(Severity::Warning, Kind::TooLarge, what);
+        for (at, _) in column
+            .values
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| it.abs() > LARGE)
+        {
+            finding.at(|| Place {
+                row: Some(at / column.width),
+                element: (column.width > 1).then_some(at % column.width),
+                ..Place::default()
+            });
+        }
+        findings.push(finding);
+    }
+    findings
+}
+
+/// Row, element and value of the first number that is too large.
+pub(in crate::data) fn first_large(column: &Column) -> Option<(usize, usize, f32)> {
+    // Without a branch for each value, as nearly all data have none.
+    let greatest = column
+        .values
+        .iter()
+        .fold(0.0_f32, |most, it| most.max(it.abs()));
+    if greatest <= LARGE {
+        return None;
+    }
+    let at = column.values.iter().position(|it| it.abs() > LARGE)?;
+    Some((at / column.width, at % column.width, column.values[at]))
+}
+
 /// Elements that have the same value in every row.
 pub(super) fn look_for_constants(transitions: &Transitions, precision: &Precision) -> Vec<Finding> {
     if transitions.len() < 2 {
@@ -169,5 +221,45 @@ pub(super) fn listed(elements: &[usize]) -> String {
             format!("elements {} and {last}", before.join(", "))
         }
         (several, more) => format!("elements {} and {more} more", several.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Episode, EpisodeEnd, Parts};
+
+    #[test]
+    fn numbers_whose_squares_float32_cannot_add_up_are_a_warning_with_their_places() {
+        let column = |values: Vec<f32>, width| Column { values, width };
+        let of = |observation: [f32; 6], reward: [f32; 3]| {
+            Transitions::new(Parts {
+                observation: column(observation.to_vec(), 2),
+                action: column(vec![0.0; 3], 1),
+                reward: reward.to_vec(),
+                next_observation: column(observation.to_vec(), 2),
+                terminated: vec![false; 3],
+                episodes: vec![Episode {
+                    rows: 0..3,
+                    end: EpisodeEnd::Truncated,
+                }],
+            })
+            .unwrap()
+        };
+        let fine = of([0.0, 1e18, -1e18, 1.0, 2.0, 3.0], [1.0, 2.0, 3.0]);
+        assert_eq!(look_for_large(&fine), []);
+        assert_eq!(first_large(fine.observation()), None);
+        let odd = of([0.0, 1.0, 2.0, -1e38, 1.0, 2.0], [1.0, 2.0, 1e20]);
+        assert_eq!(first_large(odd.observation()), Some((1, 1, -1e38)));
+        let [observation, reward] = &look_for_large(&odd)[..] else {
+            panic!("not two findings")
+        };
+        assert!(observation.message.contains("-1e38 in the observation"));
+        let place = &observation.places[0];
+        assert_eq!((place.row, place.element), (Some(1), Some(1)));
+        assert_eq!(
+            (reward.kind, reward.places[0].row),
+            (Kind::TooLarge, Some(2))
+        );
     }
 }

@@ -7,8 +7,10 @@ use bevy_ecs::prelude::*;
 
 use super::Minibatches;
 use super::drawing::as_rows;
+use crate::checkpoint::Suspects;
 use crate::data::dataset::load_dataset;
 use crate::data::held_out::{Pass, ValidatedParts};
+use crate::data::pipeline::suspicious_rows;
 use crate::data::replay::LOWER_BATCH;
 use crate::data::{Batch, Data, DiscreteActionsOnly, Folding, Goals, Preprocessing};
 use crate::memory::{self, RowsOfStep, TooLarge};
@@ -101,6 +103,7 @@ impl Plugin for MinibatchPlugin {
             Ok(())
         };
         written_before_read::<Batch>(app);
+        app.insert_resource(Suspects(suspicious_rows));
         app.add_random::<Sampling>()
             .add_systems(PreStartup, find_data.after(load_dataset))
             .add_systems(Startup, build)

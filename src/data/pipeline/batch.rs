@@ -3,6 +3,8 @@
 use bevy_ecs::prelude::*;
 use burn::tensor::{Device, Tensor};
 
+use crate::data::check::numbers::LARGE;
+
 /// The minibatch that the steps of [`Learn`](crate::schedule::Learn) read. Its tensors are plain: nothing is tracked.
 ///
 /// Observations are normalized where the dataset says so, actions are scaled to [-1, 1], and rewards are folded over
@@ -57,5 +59,70 @@ impl Batch {
     /// How many rows.
     pub fn rows(&self) -> usize {
         self.observation.dims()[0]
+    }
+}
+
+/// The rows of the last batch that learning cannot compute with, in words; nothing where there are none.
+pub(in crate::data) fn suspicious_rows(world: &World) -> Option<String> {
+    const SHOWN: usize = 3;
+    let batch = world.get_resource::<Batch>()?;
+    let column = |values: &Tensor<1>| values.clone().unsqueeze_dim::<2>(1);
+    let mut rows: Vec<String> = Vec::new();
+    for row in 0..batch.rows() {
+        let of_row = |name: &str, values: Tensor<2>| {
+            let values = values
+                .narrow(0, row, 1)
+                .into_data()
+                .into_vec::<f32>()
+                .ok()?;
+            let value = values
+                .into_iter()
+                .find(|it| it.is_nan() || it.abs() > LARGE)?;
+            let of = batch
+                .row_ids
+                .get(row)
+                .map_or(String::new(), |id| format!(", {id} of the data,"));
+            Some(format!(
+                "row {row} of the last batch{of} has {value:e} in its {name}"
+            ))
+        };
+        let odd = of_row("observation", batch.observation.clone())
+            .or_else(|| of_row("action", batch.action.clone()))
+            .or_else(|| of_row("reward", column(&batch.reward)))
+            .or_else(|| of_row("next observation", batch.next_observation.clone()));
+        rows.extend(odd);
+    }
+    let more = rows.len().saturating_sub(SHOWN);
+    rows.truncate(SHOWN);
+    let more = if more > 0 {
+        format!("\nand {more} more rows")
+    } else {
+        String::new()
+    };
+    (!rows.is_empty()).then(|| rows.join("\n") + &more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rows_that_learning_cannot_compute_with_are_named() {
+        let device = Device::flex();
+        let mut batch = Batch::empty(2, 1, &device);
+        let mut world = World::new();
+        batch.row_ids = vec![40, 41, 42];
+        batch.observation = Tensor::from_floats([[0.0, 1.0], [0.0, 1e38], [1.0, 1.0]], &device);
+        batch.action = Tensor::zeros([3, 1], &device);
+        batch.reward = Tensor::from_floats([0.0, 0.0, f32::NAN], &device);
+        batch.next_observation = Tensor::zeros([3, 2], &device);
+        world.insert_resource(batch);
+        assert_eq!(
+            suspicious_rows(&world).unwrap(),
+            "row 1 of the last batch, 41 of the data, has 1e38 in its observation\nrow 2 of the last batch, 42 of the data, has NaN in its reward"
+        );
+        world.resource_mut::<Batch>().observation = Tensor::zeros([3, 2], &device);
+        world.resource_mut::<Batch>().reward = Tensor::zeros([3], &device);
+        assert_eq!(suspicious_rows(&world), None);
     }
 }

@@ -32,5 +32,6 @@ pub use windows::{Window, Windows};
 
 pub(crate) use sight::{Sight, View};
 
+pub(in crate::data) use batch::suspicious_rows;
 pub(in crate::data) use gathering::{Needed, Numbers, Pipeline};
 pub(in crate::data) use order::{InMemory, Order, ends, row_after, row_before};

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::Encoder;
 use crate::nn::Mlp;
-use crate::nn::convolution::{Convolution, rectified};
+use crate::nn::convolution::{Convolution, of_one_layer, rectified};
 use crate::nn::patches::Fields;
 use crate::observation::{EncoderInput, Picture};
 use crate::scene::Bounds;
@@ -151,9 +151,11 @@ impl Encoder for Cnn {
             [height, width] = fields.count();
             (pictures, channels) = (1, *filters);
         }
+        let seen = height * width * channels;
+        of_one_layer(seen, self.features).fits_the_machine()?;
         Ok(CnnModule {
             convolutions,
-            last: rectified(height * width * channels, self.features, device),
+            last: rectified(seen, self.features, device),
         })
     }
 
@@ -162,6 +164,12 @@ impl Encoder for Cnn {
         let layers = module.convolutions.iter();
         let seen = layers.fold(pixels, |pixels, layer| layer.forward(pixels));
         module.last.forward_member(0, seen)
+    }
+
+    fn values_per_row(module: &CnnModule) -> usize {
+        let convolutions = module.convolutions.iter();
+        let of_convolutions: usize = convolutions.map(Convolution::values_per_row).sum();
+        of_convolutions + module.last.shape().outputs()
     }
 }
 

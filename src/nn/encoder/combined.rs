@@ -105,6 +105,11 @@ impl Encoder for Combined {
         }
         Tensor::cat(features, 1)
     }
+
+    fn values_per_row(module: &CombinedModule) -> usize {
+        let encoders = module.encoders.iter();
+        encoders.map(|encoder| encoder.0.values_per_row()).sum()
+    }
 }
 
 /// These columns side by side.
@@ -207,11 +212,32 @@ mod tests {
         );
         let said = refused(named("camera", EncoderSettings::default()));
         assert!(said.contains("write `encoder: Cnn()`"), "{said}");
+        let said = refused(named("state", EncoderSettings::from(&[1 << 20, 1 << 20])));
+        assert!(
+            said.contains("would take") && said.contains("lower `hidden_sizes`"),
+            "{said}"
+        );
         let mut twice = force();
         twice.encoders.push(twice.encoders[0].clone());
         assert!(refused(twice).contains("`force` has two encoders"));
         let said = actor(Combined::default(), &input(1)).unwrap();
         assert_eq!(said.trunk().encoder().name(), "Combined");
+    }
+
+    #[test]
+    fn what_encoders_keep_of_a_row_counts_towards_its_memory() {
+        use crate::nn::Network;
+        let force = Combined {
+            encoders: vec![PartEncoder {
+                part: "force".into(),
+                encoder: EncoderSettings::from(&[5, 7]),
+            }],
+        };
+        let head = 256;
+        // The camera's two convolutions: 4x4 fields of 192 numbers to 16, one of 256 to 32, and the last layer.
+        let camera = 16 * (16 + 192 / 2) + (32 + 256 / 2) + 256;
+        let actor = actor(force, &input(1)).unwrap();
+        assert_eq!(actor.values_per_row(), head + 5 + 7 + camera);
     }
 
     #[test]

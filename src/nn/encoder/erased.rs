@@ -102,6 +102,8 @@ impl Slot {
 pub(super) trait Erased: Send + Sync + fmt::Debug {
     /// The features `[batch, width]` of observations `[batch, observation]`; both sides are tracked or both plain.
     fn forward(&self, observation: Tensor<2>) -> Tensor<2>;
+    /// How many numbers a pass keeps for each row, as far as is known.
+    fn values_per_row(&self) -> usize;
     /// Its parameters, in order.
     fn slots(&self) -> Vec<Slot>;
     /// Takes its parameters out, so that they are nobody else's, and leaves empty ones.
@@ -150,6 +152,10 @@ pub(super) fn erase<E: Encoder>(module: E::Module) -> Result<Box<dyn Erased>, In
 impl<E: Encoder> Erased for Of<E> {
     fn forward(&self, observation: Tensor<2>) -> Tensor<2> {
         E::forward(&self.0, observation)
+    }
+
+    fn values_per_row(&self) -> usize {
+        E::values_per_row(&self.0)
     }
 
     fn slots(&self) -> Vec<Slot> {

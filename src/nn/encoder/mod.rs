@@ -112,6 +112,13 @@ pub trait Encoder:
 
     /// Features `[batch, width]` of rows `[batch, input]`, in which the parts lie as the input says. A row's features must not depend on the other rows.
     fn forward(module: &Self::Module, observation: Tensor<2>) -> Tensor<2>;
+
+    /// How many numbers a pass keeps for each row, until the gradient is known; 0 where nobody knows. A batch for which there is no
+    /// memory is refused by it, so it may be too low and never too high.
+    fn values_per_row(module: &Self::Module) -> usize {
+        let _ = module;
+        0
+    }
 }
 
 /// Why an encoder cannot be made.

@@ -147,6 +147,11 @@ impl EncoderModule {
         named.collect()
     }
 
+    /// How many numbers a pass keeps for each row, as far as is known.
+    pub(crate) fn values_per_row(&self) -> usize {
+        self.module.0.values_per_row()
+    }
+
     /// The width of its features.
     pub fn width(&self) -> usize {
         self.width
