@@ -60,8 +60,7 @@ fn damage_all(room: &Room) {
 }
 
 #[test]
-fn a_run_that_has_lost_its_checkpoints_is_refused_with_what_would_be_lost_until_a_restart_is_said()
-{
+fn a_run_that_lost_its_checkpoints_is_refused_until_a_restart_is_said() {
     let room = Room::new();
     let train = "train tiny.ron --run run --steps 60 --resume";
     for damage in ["damaged", "gone"] {
