@@ -2,7 +2,9 @@
 //!
 //! Tarasov, Kurenkov, Nikulin & Kolesnikov 2023, "Revisiting the Minimalist Approach to Offline Reinforcement Learning",
 //! <https://arxiv.org/abs/2305.09836>, on TD3 (Fujimoto et al. 2018, <https://arxiv.org/abs/1802.09477>). Networks, targets and the
-//! actor's delay are TD3's; what the paper adds are the critics' step and the actor's, which are this file.
+//! actor's delay are TD3's; what the paper adds are the critics' step and the actor's, which are this file. Of the authors' networks some
+//! things differ: here a layer is normalized in front of its activation and there behind it, initial weights are TD3's and there those of
+//! the last layers are tiny, and the scene normalizes observations, which the authors do not.
 //!
 //! `cargo run --release --example rebrac -- train examples/rebrac.ron`
 

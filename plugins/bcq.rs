@@ -338,7 +338,7 @@ fn validate(
     critic: Res<Net<Critic>>,
     mut metrics: ResMut<Metrics>,
 ) {
-    let mut noise = Random::<Noise>::forked(Seed(0), 1);
+    let mut noise = batch.stream::<Noise>();
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let code = vae.encode(s.clone(), a.clone());
     let error = losses::mse(vae.decode(s, code.sample(&mut noise)), a);

@@ -326,8 +326,8 @@ fn validate(
     weights: Weights,
     mut metrics: ResMut<Metrics>,
 ) {
-    let mut noise = Random::<Noise>::forked(Seed(0), 1);
-    let mut uniform = Random::<Uniform>::forked(Seed(0), 1);
+    let mut noise = batch.stream::<Noise>();
+    let mut uniform = batch.stream::<Uniform>();
     let here = actor.distribution(batch.observation.clone());
     let there = actor.distribution(batch.next_observation.clone());
     let alpha = weights.of_target(&cql);

@@ -301,7 +301,7 @@ fn validate(
     temperature: Res<Net<Temperature>>,
     mut metrics: ResMut<Metrics>,
 ) {
-    let mut noise = Random::<Noise>::forked(Seed(0), 1);
+    let mut noise = batch.stream::<Noise>();
     let alpha = temperature.value().exp();
     let next = actor.distribution(batch.next_observation.clone());
     let soft = Some(alpha.clone());

@@ -290,7 +290,7 @@ fn validate(
     critic: Res<Net<Critic>>,
     mut metrics: ResMut<Metrics>,
 ) {
-    let mut noise = Random::<Noise>::forked(Seed(0), 1);
+    let mut noise = batch.stream::<Noise>();
     let y = q_target(&td3, &batch, &target_actor, &target_critic, &mut noise);
     let s = batch.observation.clone();
     let q = critic.q(s.clone(), batch.action.clone());

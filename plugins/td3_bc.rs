@@ -131,7 +131,7 @@ fn validate(
     critic: Res<Net<Critic>>,
     mut metrics: ResMut<Metrics>,
 ) {
-    let mut noise = Random::<Noise>::forked(Seed(0), 1);
+    let mut noise = batch.stream::<Noise>();
     let y = td3::q_target(&td3, &batch, &target_actor, &target_critic, &mut noise);
     let q = critic.q(batch.observation.clone(), batch.action.clone());
     metrics.record(

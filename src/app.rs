@@ -209,6 +209,12 @@ impl Plugin for RunPlugin {
                     let (path, reason) = (skipped.path.display(), &skipped.reason);
                     say(format!("warning: {path} was skipped: {reason}"));
                 }
+                for place in &opened.set_aside {
+                    say(format!(
+                        "warning: the run starts over, as it has no checkpoint to go on from; what an earlier start left is kept in {}",
+                        place.display()
+                    ));
+                }
                 let mut resumed_from = 0;
                 if let Start::Resumed {
                     checkpoint,
@@ -223,6 +229,7 @@ impl Plugin for RunPlugin {
                     path: folder.clone(),
                     resumed_from,
                 });
+                commands.insert_resource(opened.folder.guard());
                 commands.insert_resource(HeldFolder(opened.folder));
                 Ok::<(), BevyError>(())
             };

@@ -210,7 +210,9 @@ impl Networks<'_, '_> {
     ///
     /// /// A model of what an action leads to.
     /// #[derive(Module, Debug)]
-    /// struct Model(Linear);
+    /// struct Model {
+    ///     layer: Linear,
+    /// }
     ///
     /// impl Network for Model {}
     ///
@@ -221,7 +223,9 @@ impl Networks<'_, '_> {
     ///
     /// fn build_model(mut networks: Networks) {
     ///     let (s, a) = (networks.input().width(), networks.action());
-    ///     let model = networks.module(|device| Model(LinearConfig::new(s + a, s).init(device)));
+    ///     let model = networks.module(|device| Model {
+    ///         layer: LinearConfig::new(s + a, s).init(device),
+    ///     });
     ///     networks.insert::<Model>(model);
     /// }
     /// ```

@@ -102,7 +102,7 @@ pub enum PretrainedError {
     },
     /// A network of another form.
     #[error(
-        "`Pretrained`: `{name}` of {place} is another network: {source}; give it the same `encoder` and `head_sizes`, or leave it out with `networks: [..]`"
+        "`Pretrained`: `{name}` of {place} is another network: give it the same `encoder` and `head_sizes`, and what it sees the same `frame_stack` and `goal_mode`, or leave it out with `networks: [..]`"
     )]
     OtherForm {
         /// The network.

@@ -210,6 +210,7 @@ impl RunFolder {
         compare: &dyn Fn(&Path) -> Result<(), RunFolderError>,
     ) -> Result<Opened, RunFolderError> {
         refuse_links(path)?;
+        let has_scene = resolved_scene.is_some();
         let checkpoints = path.join(CHECKPOINTS);
         let mut skipped = Vec::new();
         let mut set_aside = Vec::new();
@@ -221,7 +222,7 @@ impl RunFolder {
                 (lock, Start::Fresh)
             }
             Resume::Auto => {
-                refuse_strangers(path)?;
+                refuse_strangers(path, has_scene)?;
                 let lock = claim(disk, path)?;
                 compare(path)?;
                 let start = latest_or_fresh(path, &mut skipped)?;
@@ -231,7 +232,7 @@ impl RunFolder {
                 (lock, start)
             }
             Resume::Restart => {
-                refuse_strangers(path)?;
+                refuse_strangers(path, has_scene)?;
                 let lock = claim(disk, path)?;
                 compare(path)?;
                 if let Some((checkpoint, _)) = latest_good(&checkpoints)?.found {
@@ -248,7 +249,7 @@ impl RunFolder {
                 (lock, Start::Fresh)
             }
             Resume::From(asked) => {
-                refuse_strangers(path)?;
+                refuse_strangers(path, has_scene)?;
                 let checkpoint = locate(path, asked)?;
                 let (lock, snapshot) = match own_name(path, &checkpoint) {
                     Some(name) => {
@@ -474,7 +475,7 @@ fn aside(
     Ok(Some(place))
 }
 
-fn refuse_strangers(path: &Path) -> Result<(), RunFolderError> {
+fn refuse_strangers(path: &Path, has_scene: bool) -> Result<(), RunFolderError> {
     let names = contents(path)?;
     if names.iter().any(|name| name == SCENE) {
         return Ok(());
@@ -482,7 +483,7 @@ fn refuse_strangers(path: &Path) -> Result<(), RunFolderError> {
     // Its settings are lost, unless it never had anything to show for them.
     let has_checkpoints = contents(&path.join(CHECKPOINTS)).is_ok_and(|names| !names.is_empty());
     let is_a_run = names.iter().all(|name| is_ours(name)) && (has_checkpoints || has_reports(path));
-    if is_a_run {
+    if is_a_run && has_scene {
         return Err(RunFolderError::SceneMissing {
             path: path.to_path_buf(),
         });
@@ -544,7 +545,7 @@ fn compare_scenes(
     let mut former = String::new();
     match open_plain(path).and_then(|file| file.take(LIMIT).read_to_string(&mut former)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return refuse_strangers(run);
+            return refuse_strangers(run, true);
         }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             return Err(unreadable("it is not text".to_owned()));

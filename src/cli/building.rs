@@ -10,11 +10,15 @@ use super::{modules, order};
 use crate::app::{ConcludePlugin, StopPlugin, YarakPlugins};
 use crate::checkpoint::{Checkpoints, ResumeFrom, Snapshot};
 use crate::collect::{ActRandomly, Environments, NormalizeObservations, NormalizeReturns};
-use crate::data::{AlgorithmName, Dataset, HeldOutGoals, Preprocessing, Replay, SearchFolders};
+use crate::data::{
+    AlgorithmName, Dataset, HeldOutGoals, Preprocessing, Replay, SearchFolders, Spaces,
+};
+use crate::env::Space;
 use crate::evaluate::{EVALUATION_METRICS, Evaluation, NO_DATA_HELD_OUT, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::networks::TrainsOn;
 use crate::plugins;
+use crate::policy::saved_discrete_actions;
 use crate::pretrained::Pretrained;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
 use crate::scene::{
@@ -213,6 +217,7 @@ impl Program {
             app.insert_resource(AlgorithmName(algorithm.to_owned()));
         }
         let mut acts_only = false;
+        let mut chooses = None;
         let mut prepare_with: Option<&dyn Fn(&mut App)> = None;
         match purpose {
             For::Looking => {}
@@ -221,11 +226,13 @@ impl Program {
             }
             For::Evaluation(snapshot) => {
                 acts_only = true;
+                chooses = saved_discrete_actions(snapshot);
                 act_with(&mut app, snapshot)?;
             }
             For::Collecting { policy, prepare } => {
                 if let Some(snapshot) = policy {
                     acts_only = true;
+                    chooses = saved_discrete_actions(snapshot);
                     act_with(&mut app, snapshot)?;
                 }
                 prepare_with = Some(prepare);
@@ -236,6 +243,16 @@ impl Program {
             if !(acts_only && (**plugin).downcast::<Dataset>().is_some()) {
                 (**plugin).add_to(&mut app).map_err(CliError::input)?;
             }
+        }
+        if let (Some(n), false) = (chooses, app.world().contains_resource::<Spaces>()) {
+            // The data said so, which what only acts has not.
+            let preprocessing = app.world().resource::<Preprocessing>();
+            let observation = vec![(f32::MIN, f32::MAX); preprocessing.parts.width()];
+            app.insert_resource(Spaces {
+                environment: "the run's data".to_owned(),
+                observation: Space::from_bounds(&observation),
+                action: Space::Discrete { n },
+            });
         }
         if let Some(prepare) = prepare_with {
             prepare(&mut app);

@@ -83,6 +83,10 @@ impl Eval {
                 force: self.force,
                 json: self.json,
             };
+            // Nothing is played.
+            scene
+                .plugins
+                .retain(|plugin| (**plugin).downcast::<Evaluation>().is_none());
             let app = || app_of(program, &scene, folders, &snapshot);
             return values.of(app, &scene, &checkpoint, snapshot.step);
         }

@@ -28,14 +28,19 @@ impl Modules {
 /// # Errors
 /// Every other module that the scene names, at its place.
 pub fn check(scene: &Scene, given: &[String]) -> Result<ForeignCode, CliError> {
-    let mut allowed = given.to_vec();
+    let named = || {
+        scene.plugins.iter().flat_map(|plugin| {
+            let modules = plugin.imported_modules().into_iter();
+            modules.map(|(field, module)| (format!("{}.{field}", plugin.scene_name()), module))
+        })
+    };
+    let asked = named().filter(|(setting, _)| scene.is_overridden(setting));
+    let asked = asked.map(|(_, module)| module);
+    let allowed: Vec<String> = given.iter().cloned().chain(asked).collect();
     let mut problems = Problems::default();
-    for plugin in &scene.plugins {
-        for (field, module) in plugin.imported_modules() {
-            let setting = format!("{}.{field}", plugin.scene_name());
-            if scene.is_overridden(&setting) {
-                allowed.push(module);
-            } else if !given.contains(&module) {
+    {
+        for (setting, module) in named() {
+            if !allowed.contains(&module) {
                 let message = format!(
                     "this imports the Python module `{module}`, whose code could do whatever you can"
                 );

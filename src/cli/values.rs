@@ -61,6 +61,15 @@ impl Values<'_> {
         {
             return Err(taken(out));
         }
+        if let Some(out) = self.out
+            && let (Ok(out), Ok(data)) = (out.canonicalize(), self.data.canonicalize())
+            && out == data
+        {
+            return Err(CliError::input(format!(
+                "--out {}: these are the data; name another file",
+                out.display()
+            )));
+        }
         let app = app()?;
         let world = app.world();
         let Some(actions) = valued_actions(world) else {

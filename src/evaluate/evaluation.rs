@@ -47,7 +47,8 @@ pub struct Evaluation {
     pub success: Option<Success>,
     /// Whether an episode ends as soon as it has succeeded.
     pub end_at_success: bool,
-    /// Steps or epochs before the first evaluation. None: the first comes after `every`.
+    /// Steps or epochs before the first evaluation; the end of `steps` or `epochs` is evaluated in any case. None: the first comes after
+    /// `every`.
     pub warm_start: Option<Period>,
     /// Other environments of the same observations and actions that are played as well, whose scores have the environment's name in
     /// them: `evaluate/Hopper-v5/return`.
@@ -83,17 +84,17 @@ pub enum Success {
     ReturnAtLeast(f64),
     /// The task ended the episode, as in `MountainCar-v0`, where reaching the goal does.
     Terminated,
-    /// The episode came to its time limit, as in `CartPole-v1`, where falling ends it.
+    /// The episode came to a time limit, its environment's or `time_limit`, as in `CartPole-v1`, where falling ends it.
     Truncated,
 }
 
 impl Success {
-    /// Whether an episode has succeeded that has the given return after a step with this result.
-    fn is_met(self, total_reward: f64, result: &StepResult) -> bool {
+    /// Whether an episode has succeeded that has the given return after a step with this result, where it may be cut.
+    fn is_met(self, total_reward: f64, result: &StepResult, is_cut: bool) -> bool {
         match self {
-            Success::ReturnAtLeast(least) => result.ended() && total_reward >= least,
+            Success::ReturnAtLeast(least) => (result.ended() || is_cut) && total_reward >= least,
             Success::Terminated => result.terminated,
-            Success::Truncated => result.truncated,
+            Success::Truncated => result.truncated || is_cut,
         }
     }
 }
@@ -114,6 +115,26 @@ impl Settings for Evaluation {
             problems.refuse(
                 "end_at_success",
                 "a return is known when the episode is over: give another `success`, or leave this out",
+            );
+        }
+        for (index, name) in self.also.iter().enumerate() {
+            let known = [&self.env, name].map(|name| registry::specification(name).ok());
+            if let [Some(own), Some(other)] = known
+                && (own.observation_space != other.observation_space
+                    || own.action_space != other.action_space)
+            {
+                let message = format!("has other observations or actions than {}", self.env);
+                problems.refuse(format!("also[{index}]"), message);
+            }
+        }
+        if self.end_at_success && self.success.is_none() && gymnasium::name_of(&self.env).is_none()
+        {
+            problems.refuse(
+                "end_at_success",
+                format!(
+                    "{} does not say what success is: give `success: Terminated`, say",
+                    self.env
+                ),
             );
         }
         if let Some(kwargs) = &self.kwargs {
@@ -355,6 +376,19 @@ pub enum EvaluationError {
     },
 }
 
+impl EvaluationError {
+    /// Whether the run was asked to stop, and nothing is wrong.
+    fn is_stopped(&self) -> bool {
+        matches!(
+            self,
+            EvaluationError::Stopped
+                | EvaluationError::Environment(EnvironmentError::Bridge(
+                    BridgeError::Stopped { .. }
+                ))
+        )
+    }
+}
+
 /// Before the first step: an algorithm says which network acts when it is added.
 pub(crate) fn check_acting(acting: Option<Res<Acting>>) -> Result<(), BevyError> {
     match acting {
@@ -442,20 +476,10 @@ fn play_episodes(world: &mut World) -> Result<(), BevyError> {
         settings.first_seed(seed, settings.episodes, training),
     );
     let games = settings.games(world, &settings.env, episodes, first);
-    let mut others = Vec::new();
-    let played = play(world, &games).and_then(|scores| {
-        for env in &settings.also {
-            let games = settings.games(world, env, episodes, first);
-            others.push((env.clone(), Episodes(play(world, &games)?)));
-        }
-        Ok(scores)
-    });
+    let played = play(world, &games);
     let scores = match played {
         // The facilitator saves the run, which plays them when it goes on.
-        Err(
-            EvaluationError::Stopped
-            | EvaluationError::Environment(EnvironmentError::Bridge(BridgeError::Stopped { .. })),
-        ) => {
+        Err(error) if error.is_stopped() => {
             world.resource_mut::<Episodes>().0.clear();
             world.resource_mut::<DueLeft>().0 = true;
             if let Some(console) = world.get_resource::<Console>() {
@@ -485,12 +509,43 @@ fn play_episodes(world: &mut World) -> Result<(), BevyError> {
         console.message(&warning);
     }
     world.resource_mut::<Episodes>().0 = scores;
-    let mut metrics = world.resource_mut::<Metrics>();
-    for (env, episodes) in others {
+    play_also(world, &settings, episodes, first)
+}
+
+/// Plays the other environments. What is wrong with one of them has done no harm to what was learned.
+fn play_also(
+    world: &mut World,
+    settings: &Evaluation,
+    episodes: usize,
+    first: u64,
+) -> Result<(), BevyError> {
+    for env in &settings.also {
+        let games = settings.games(world, env, episodes, first);
+        let scores = match play(world, &games) {
+            Ok(scores) => scores,
+            Err(error) if error.is_stopped() => {
+                world.resource_mut::<Episodes>().0.clear();
+                world.resource_mut::<DueLeft>().0 = true;
+                return Ok(());
+            }
+            Err(error) => {
+                let message = format!("`Evaluation.also`: {}", with_causes(&error));
+                let input = true;
+                world.resource_mut::<FailSaved>().0 = Some(Failure { message, input });
+                return Ok(());
+            }
+        };
+        if let (Some(warning), Some(console)) = (
+            games.warn_of_cuts(&scores, ""),
+            world.get_resource::<Console>(),
+        ) {
+            console.message(&warning);
+        }
+        let mut metrics = world.resource_mut::<Metrics>();
         record(
             &format!("{EVALUATE}{env}/"),
-            Some(&env),
-            &episodes,
+            Some(env),
+            &Episodes(scores),
             &mut metrics,
         );
     }
@@ -619,14 +674,15 @@ pub fn watch(
             score.total_reward += outcome.reward;
             score.length += 1;
             look(index, &*environments[index]);
-            let is_met = |rule: &Success| rule.is_met(score.total_reward, &outcome);
+            let is_cut = !outcome.ended() && score.length >= *time_limit;
+            let is_met = |rule: &Success| rule.is_met(score.total_reward, &outcome, is_cut);
             let succeeds = success.as_ref().map(is_met);
             let succeeds = succeeds.or_else(|| environments[index].is_success());
             if score.success != Some(true) {
                 score.success = succeeds.or(score.success);
             }
             let is_over = outcome.ended() || (*end_at_success && score.success == Some(true));
-            score.is_cut = !is_over && score.length >= *time_limit;
+            score.is_cut = is_cut && !is_over;
             playing[index] = !is_over && !score.is_cut;
         }
     }

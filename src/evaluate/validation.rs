@@ -18,11 +18,14 @@ use crate::schedule::{
 /// Computes the losses on held-out rows (`Dataset(validation: ..)`) every so many steps, with nothing updated.
 ///
 /// It goes over all held-out rows, a minibatch at a time, and reports the means over the rows: the algorithm's losses as
-/// `validate/actor/loss`, `validate/critic/loss` and so on, `validate/reward`, and of the policy
+/// `validate/actor/loss`, `validate/critic/loss` and so on, `validate/reward` (folded over `n_step` steps, where rows are), and of the
+/// policy
 ///
 /// - `validate/action_error`, the mean squared difference of its actions and the data's, both from −1 to 1, or for discrete actions
 ///   `validate/action_agreement`, the share of rows in which it chooses what the data have;
 /// - `validate/log_probability` of the data's actions and `validate/entropy`, where its actor has a density.
+///
+/// What an algorithm normalizes within a minibatch, TD3+BC's λ or advantages, it normalizes within each of these minibatches.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Validation {
     /// Steps or epochs between two validations.
@@ -90,7 +93,10 @@ fn measure_policy(world: &mut World) {
         });
     }
     if let Some(actor) = world.get_resource::<Net<Actor>>() {
-        measured.extend(of_density(actor, observation, action));
+        let first_row = world.get_resource::<Batch>();
+        let first_row = first_row.and_then(|batch| batch.row_ids.first().copied());
+        let first_row = first_row.unwrap_or_default() as u64;
+        measured.extend(of_density(actor, observation, action, first_row));
     }
     let mut metrics = world.resource_mut::<Metrics>();
     for (name, value) in measured {
@@ -116,13 +122,14 @@ fn of_density(
     actor: &ActorNetwork,
     observation: Tensor<2>,
     action: Tensor<2>,
+    first_row: u64,
 ) -> Vec<(&'static str, Tensor<1>)> {
     let policy = actor.distribution(observation);
     let entropy = match &policy {
         ActionDistribution::Deterministic(_) => return Vec::new(),
         ActionDistribution::Gaussian(_) | ActionDistribution::Categorical(_) => policy.entropy(),
         ActionDistribution::Mixture(_) | ActionDistribution::SquashedGaussian(_) => {
-            let mut noise = Random::<Noise>::forked(Seed(0), ENTROPY_STREAM);
+            let mut noise = Random::<Noise>::forked(Seed(first_row), ENTROPY_STREAM);
             policy.draw(&mut noise).log_probability.neg()
         }
     };

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Snapshot;
 use crate::nn::{Activation, EncoderModule, EncoderSettings, MlpShape, Trunk};
 use crate::observation::EncoderInput;
 
@@ -38,6 +39,21 @@ pub struct Architecture {
     pub layer_norm: Option<f32>,
     /// How outputs become an action.
     pub rule: ActionRule,
+}
+
+/// Among how many discrete actions a checkpoint's policy chooses; `None` where it does not.
+pub(crate) fn saved_discrete_actions(snapshot: &Snapshot) -> Option<usize> {
+    match snapshot.state(KEY).ok()? {
+        Saved::Network {
+            architecture:
+                Architecture {
+                    rule: ActionRule::Greatest { discrete_actions },
+                    ..
+                },
+            ..
+        } => Some(discrete_actions),
+        _ => None,
+    }
 }
 
 /// An encoder of a [`Architecture`].

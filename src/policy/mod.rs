@@ -45,7 +45,7 @@ mod policy;
 mod values;
 
 pub use architecture::{ActionRule, Architecture, EncoderForm};
-pub(crate) use architecture::{KEY, Saved};
+pub(crate) use architecture::{KEY, Saved, saved_discrete_actions};
 pub use error::PolicyError;
 pub use policy::Policy;
 pub(crate) use values::{SavedValues, VALUES};

@@ -142,8 +142,8 @@ fn td3_bcs_losses_are_those_worked_out_by_hand() {
     let q = |file: &str, s: f64, a: f64| {
         [0, 1].map(|member| perceptron(&files[file], &format!("{member}."), &[s, a])[0])
     };
-    // A stream of its own, so that training's is not touched.
-    let noise = Random::<Noise>::forked(Seed(0), 1).normals(rows.len());
+    // A stream of its own, so that training's is not touched; the first row is the tenth.
+    let noise = Random::<Noise>::forked(Seed(10), 1).normals(rows.len());
     let y: Vec<f64> = rows
         .iter()
         .zip(noise)
@@ -253,6 +253,53 @@ fn all_held_out_rows_are_gone_over_and_count_alike() {
     // Two batches of three: the first and the second.
     let two = losses(4, Some(2))["validate/reward"];
     assert_close(two, mean(rewards[..8].iter().copied()), 1e-6);
+}
+
+/// A run that is asked to stop in a validation, or in an evaluation behind it, validates once more when it goes on.
+#[test]
+fn a_validation_that_is_played_again_after_a_resume_says_the_same() {
+    fn check<P: Plugin + Clone>(algorithm: P) {
+        let app_of = || learning((algorithm.clone(), Validation::default()), held_out_data());
+        let mut app = app_of();
+        prepare(&mut app);
+        // All that the round has to give.
+        step(&mut app);
+        let first = validate(&mut app);
+        assert_ne!(first["validate/critic/loss"], 0.0);
+        let saved = snapshot(&app);
+        let mut again = app_of();
+        yarak::checkpoint::restore(again.world_mut(), &saved).unwrap();
+        assert_eq!(validate(&mut again), first);
+    }
+    check(A2c::default());
+    check(Ppo {
+        epochs: 1,
+        minibatches: 1,
+        ..default()
+    });
+}
+
+/// A soft policy draws: with one draw for each row, and not the same few again, it makes no difference how rows are cut.
+#[test]
+fn draws_of_a_validation_differ_from_part_to_part() {
+    let rewards = vec![0.0; 500];
+    let transitions = episodes(&[
+        (&rewards, EpisodeEnd::Truncated),
+        (&rewards, EpisodeEnd::Truncated),
+    ]);
+    let held_out: Vec<u32> = (500..1_000).collect();
+    let entropy = |batch_size: usize| {
+        let mut sac = Sac::default();
+        sac.minibatch = MinibatchSettings::of(batch_size);
+        sac.actor.encoder.set_hidden_sizes(&[8]);
+        sac.critic.encoder.set_hidden_sizes(&[8]);
+        let plugins = (sac, Validation::default());
+        let mut app = learning(plugins, data(transitions.clone(), &held_out));
+        validate(&mut app)["validate/entropy"]
+    };
+    // A Gaussian's -ln p has a deviation of 0.7, so a mean over 500 rows is known to 0.03; over the same two draws it would be off by 0.5.
+    let (parts, whole) = (entropy(2), entropy(500));
+    assert_close(parts, whole, 0.15);
 }
 
 #[test]

@@ -31,6 +31,13 @@ fn success_is_what_the_scene_says_and_chooses_the_best() {
         ("holds", "Truncated", 0.0),
         ("any", "ReturnAtLeast(1.0)", 1.0),
         ("none", "ReturnAtLeast(501.0)", 0.0),
+        // One that is cut is over, and has come to a time limit.
+        (
+            "cut",
+            "ReturnAtLeast(3.0) --set Evaluation.time_limit=3",
+            1.0,
+        ),
+        ("limit", "Truncated --set Evaluation.time_limit=3", 1.0),
     ] {
         let train = format!("train scene.ron --run {name} --set Evaluation.success={rule}");
         let said = room.yarak(&train);
@@ -70,6 +77,8 @@ fn an_episode_ends_at_success_where_that_is_asked_for() {
     .ends_with(0);
     assert_eq!(metric(&room.path("car"), "evaluate/success_rate")[0].1, 0.0);
     assert_eq!(metric(&room.path("car"), "evaluate/length")[0].1, 20.0);
+    room.yarak("train scene.ron --run no --set Evaluation.end_at_success=true")
+        .refuses(&["end_at_success", "does not say what success is"]);
     let refused = room.yarak(
         "train scene.ron --run no --set Evaluation.success=ReturnAtLeast(9.0) --set Evaluation.end_at_success=true",
     );
@@ -114,6 +123,7 @@ fn environments_that_are_played_as_well_are_other_ones_that_exist() {
     for (names, words) in [
         (r#"["CartPole-v1"]"#, "is played already"),
         (r#"["CartPole-v9"]"#, "CartPole-v9"),
+        (r#"["Pendulum-v1"]"#, "other observations or actions"),
     ] {
         let set = format!("Evaluation.also={names}");
         let arguments = ["train", "scene.ron", "--run", "no", "--set", &set];

@@ -461,3 +461,43 @@ fn states_discrete_actions_and_proposed_actions_are_valued_as_well() {
     room.yarak(&format!("eval dqn --values {data}"))
         .refuses(&["an observation has", "learned from"]);
 }
+
+/// The data said how many actions there are, and what only acts or values has no data.
+#[test]
+fn a_run_of_discrete_actions_on_data_is_played_and_valued_without_an_evaluation_in_its_scene() {
+    let room = Room::new();
+    room.write(
+        "collect.ron",
+        "Scene(steps: 200, plugins: [Environments(env: \"CartPole-v1\"), ActRandomly()])",
+    );
+    room.yarak("collect collect.ron --out data.hdf5")
+        .ends_with(0);
+    let small = "(encoder: Mlp(hidden_sizes: [8]))";
+    for (name, algorithm) in [
+        (
+            "dqn",
+            format!("Dqn(minibatch: (batch_size: 16), critic: {small})"),
+        ),
+        (
+            "ppo",
+            format!("Ppo(minibatches: 1, actor: {small}, critic: {small})"),
+        ),
+    ] {
+        let scene = format!(
+            "Scene(steps: 20, plugins: [Dataset(path: \"data.hdf5\"), {algorithm}, Checkpoints(every: 20, best: None)])"
+        );
+        room.write("scene.ron", &scene);
+        room.yarak(&format!("train scene.ron --run {name}"))
+            .ends_with(0);
+        let played = room.yarak(&format!("eval {name} --env CartPole-v1 --episodes 2"));
+        assert!(played.result().contains("over 2 episodes"));
+        let values = room.yarak(&format!("eval {name} --values data.hdf5 --json"));
+        let values: Json = serde_json::from_str(values.result()).unwrap();
+        assert_eq!(values["rows"], 200, "{values}");
+    }
+    // The data are never replaced by what is said of them.
+    let before = fs::read(room.path("data.hdf5")).unwrap();
+    room.yarak("eval dqn --values data.hdf5 --out data.hdf5 --force")
+        .refuses(&["these are the data"]);
+    assert!(fs::read(room.path("data.hdf5")).unwrap() == before);
+}

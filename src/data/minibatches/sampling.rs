@@ -109,6 +109,7 @@ impl Plugin for MinibatchPlugin {
             .add_systems(Startup, build)
             .add_systems(Learn, draw_minibatch.in_set(LearnSystems::Sample))
             .init_resource::<ValidatedParts>()
+            .init_resource::<Metrics>()
             .add_systems(Validate, take_held_out.in_set(ValidateSystems::Sample));
     }
 }

@@ -4,6 +4,7 @@ use bevy_ecs::prelude::*;
 use burn::tensor::{Device, Tensor};
 
 use crate::data::check::numbers::LARGE;
+use crate::random::{Purpose, Random, Seed};
 
 /// The minibatch that the steps of [`Learn`](crate::schedule::Learn) read. Its tensors are plain: nothing is tracked.
 ///
@@ -38,6 +39,13 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// A random stream for looking at these rows, in validation: the same every time that they come, another one for other rows, and
+    /// none of training's.
+    pub fn stream<P: Purpose>(&self) -> Random<P> {
+        let first = self.row_ids.first().copied().unwrap_or_default();
+        Random::forked(Seed(first as u64), VALIDATION_STREAM)
+    }
+
     /// A batch of no rows, before the first is drawn.
     pub fn empty(observation: usize, action: usize, device: &Device) -> Self {
         let matrix = |width| Tensor::empty([0, width], device);
@@ -61,6 +69,9 @@ impl Batch {
         self.observation.dims()[0]
     }
 }
+
+/// Training's streams have other numbers.
+const VALIDATION_STREAM: u64 = 1;
 
 /// The rows of the last batch that learning cannot compute with, in words; nothing where there are none.
 pub(in crate::data) fn suspicious_rows(world: &World) -> Option<String> {

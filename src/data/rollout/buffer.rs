@@ -67,6 +67,8 @@ pub struct RolloutBuffer {
     pub(super) minibatches: usize,
     /// Minibatches that were taken in this round.
     pub(super) at: usize,
+    /// Whether some rows are held out, and looked at when all others were learned from.
+    pub(super) has_held_out: bool,
 }
 
 /// What came with the rows of a rollout, and is not computed when the round is prepared.
@@ -105,6 +107,7 @@ impl RolloutBuffer {
             order: Vec::new(),
             minibatches: 1,
             at: 0,
+            has_held_out: false,
         }
     }
 

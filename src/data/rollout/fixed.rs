@@ -348,6 +348,7 @@ impl RolloutBuffer {
         };
         let mut rollout = RolloutBuffer::new(rows, 1, frames * observation.width, action.width);
         rollout.taken = rows;
+        rollout.has_held_out = !split.held_out.is_empty();
         rollout.observation.values = pipeline.seen_at(&order, &order, 0..rows);
         rollout.action.values.clone_from(&action.values);
         rollout.reward.copy_from_slice(transitions.reward());

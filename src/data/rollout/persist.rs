@@ -34,10 +34,12 @@ struct Rows {
 }
 
 impl RolloutBuffer {
-    /// Whether all minibatches of a full rollout were taken: the next thing that happens to it is that it is overwritten.
+    /// Whether all minibatches of a full rollout were taken, and none of its rows are held out: the next thing that happens to it is
+    /// that it is overwritten. A validation that was left, or an evaluation behind it, plays all of it again.
     fn is_over(&self) -> bool {
         let epochs = self.order.len().checked_div(self.valid_rows()).unwrap_or(0);
-        self.taken == self.steps && self.at >= epochs * self.minibatches
+        let taken = self.taken == self.steps && self.at >= epochs * self.minibatches;
+        taken && !self.has_held_out
     }
 
     fn columns(&mut self) -> [(&'static str, &mut Column); 3] {

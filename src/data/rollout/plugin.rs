@@ -60,6 +60,7 @@ impl Plugin for RolloutPlugin {
             .add_systems(Collect, record_rollout.in_set(CollectSystems::Record))
             .add_systems(Prepare, shuffle_rollout.in_set(PrepareSystems::Shuffle))
             .init_resource::<ValidatedParts>()
+            .init_resource::<Metrics>()
             .add_systems(Learn, draw_from_rollout.in_set(LearnSystems::Sample))
             .add_systems(Validate, take_held_out.in_set(ValidateSystems::Sample));
     }
