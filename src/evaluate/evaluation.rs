@@ -127,16 +127,6 @@ impl Settings for Evaluation {
                 problems.refuse(format!("also[{index}]"), message);
             }
         }
-        if self.end_at_success && self.success.is_none() && gymnasium::name_of(&self.env).is_none()
-        {
-            problems.refuse(
-                "end_at_success",
-                format!(
-                    "{} does not say what success is: give `success: Terminated`, say",
-                    self.env
-                ),
-            );
-        }
         if let Some(kwargs) = &self.kwargs {
             check_keywords(&self.env, kwargs, problems);
         }
@@ -197,7 +187,12 @@ impl Plugin for Evaluation {
             .makes_metrics(EVALUATE)
             .add_systems(
                 PreStartup,
-                (check_acting, check_goal.after(load_dataset), report_seeds),
+                (
+                    check_acting,
+                    check_goal.after(load_dataset),
+                    report_seeds,
+                    report_success,
+                ),
             )
             .add_systems(
                 Evaluate,
@@ -431,6 +426,17 @@ fn check_goal(
         _ => {}
     }
     Ok(())
+}
+
+/// Says where nothing will ever say what success is. A world in Python may.
+fn report_success(evaluation: Res<Evaluation>, console: Option<Res<Console>>) {
+    let is_known = evaluation.success.is_some() || gymnasium::name_of(&evaluation.env).is_some();
+    if let (true, false, Some(console)) = (evaluation.end_at_success, is_known, console) {
+        console.message(&format!(
+            "warning: `end_at_success` does nothing: {} does not say what success is; give `success: Terminated`, say",
+            evaluation.env
+        ));
+    }
 }
 
 /// Says where evaluation does not play the seeds that it was asked for.

@@ -289,8 +289,10 @@ fn draws_of_a_validation_differ_from_part_to_part() {
     ]);
     let held_out: Vec<u32> = (500..1_000).collect();
     let entropy = |batch_size: usize| {
-        let mut sac = Sac::default();
-        sac.minibatch = MinibatchSettings::of(batch_size);
+        let mut sac = Sac {
+            minibatch: MinibatchSettings::of(batch_size),
+            ..default()
+        };
         sac.actor.encoder.set_hidden_sizes(&[8]);
         sac.critic.encoder.set_hidden_sizes(&[8]);
         let plugins = (sac, Validation::default());

@@ -63,7 +63,7 @@ fn an_imported_scene_trains_on_robomimics_data_and_is_scored() {
 fn a_file_that_is_no_configuration_is_refused() {
     let room = Room::new();
     for (text, said) in [
-        ("{\"algo_name\": \"bc\"", "this is not JSON"),
+        ("{\"algo_name\": \"bc\"", "this cannot be read as JSON"),
         ("[1, 2]", "there is no `algo_name`"),
         (
             "{\"algo_name\": \"diffusion_policy\"}",

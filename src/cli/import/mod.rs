@@ -10,6 +10,7 @@ mod density;
 mod iql;
 mod robomimic;
 mod scene_text;
+mod strict_json;
 mod table;
 mod td3_bc;
 
@@ -24,6 +25,7 @@ use super::error::CliError;
 use crate::env::registry;
 pub use robomimic::Instead;
 use robomimic::{ALGORITHMS, Algorithm};
+use strict_json::Strict;
 use table::{Translated, Translation};
 
 /// Bytes of a configuration that are read at most.
@@ -65,7 +67,10 @@ fn read(file: &Path, name: &str) -> Result<Value, CliError> {
     if bytes.len() as u64 > LARGEST {
         return Err(refuse("this is larger than a configuration".to_owned()));
     }
-    serde_json::from_slice(&bytes).map_err(|error| refuse(format!("this is not JSON: {error}")))
+    // The mark that some editors on Windows put in front.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let read = serde_json::from_slice(text).map(|Strict(value)| value);
+    read.map_err(|error| refuse(format!("this cannot be read as JSON: {error}")))
 }
 
 fn algorithm_of(config: &Value, name: &str) -> Result<&'static Algorithm, CliError> {
@@ -584,14 +589,14 @@ mod tests {
             ("experiment.rollout.terminate_on_success", json!(false)),
             (
                 "experiment.additional_envs",
-                json!(["MountainCarContinuous-v0"]),
+                json!(["gymnasium:Pendulum-v1"]),
             ),
         ];
         let scene = translated(&changed("bc", &later)).unwrap().scene;
         for setting in [
             "warm_start: Epochs(11)",
             "end_at_success: false",
-            "also: [\"MountainCarContinuous-v0\"]",
+            "also: [\"gymnasium:Pendulum-v1\"]",
             "best: \"evaluate/success_rate\"",
         ] {
             assert!(scene.contains(setting), "{setting}\n{scene}");
