@@ -36,7 +36,7 @@ use crate::terminal::message;
 ///
 /// 1. [`SchedulePlugin`]: `Learn` and the other schedules, with their slots.
 /// 2. [`FacilitatorPlugin`]: runs them from `Update`.
-/// 3. [`RestorePlugin`]: goes on from a [`ResumeFrom`](crate::checkpoint::ResumeFrom), where there is one.
+/// 3. [`RestorePlugin`]: goes on from a [`ResumeFrom`], where there is one.
 /// 4. [`RunPlugin`]: how many steps, from which seed, on which device, into which folder.
 /// 5. [`Reports`]: reads metrics back, every 1,000 steps.
 /// 6. [`ConsolePlugin`]: progress on standard error.
