@@ -14,6 +14,7 @@ use super::disk::{Disk, RealDisk, WRITING, create_folders, replace_file};
 use super::leftovers::sweep;
 use super::lock::{FolderLock, LOCK, Lost, NotLocked};
 use super::plain_file::{link_is_at, open_plain};
+use super::prune::tidy;
 use super::step_folder::{LATEST, SAVED, point, step_folder_name, step_of, steps_in};
 use super::{CheckpointError, RunFolderError, Skipped, Snapshot, follow, latest_good, load};
 
@@ -282,6 +283,8 @@ impl RunFolder {
         if lock.is_certain() {
             sweep(disk, path)
                 .map_err(RunFolderError::io("clear what a dead process left", path))?;
+            // A run that has taken all of its steps writes no checkpoint more, which would clear them.
+            tidy(disk, &checkpoints)?;
         }
         let folder = RunFolder {
             path: path.to_path_buf(),

@@ -680,3 +680,15 @@ fn a_disk_that_does_not_answer_is_not_taken_for_an_empty_one() {
     );
     assert!(!error.is_users_mistake());
 }
+
+#[test]
+fn what_a_killed_prune_left_goes_also_where_nothing_is_left_to_do() {
+    let root = tempfile::tempdir().unwrap();
+    let run = root.path().join("runs/run");
+    ended_run(&run, &[10, 20]);
+    let left = run.join("checkpoints/.pruned-step_000000005");
+    fs::create_dir(&left).unwrap();
+    let opened = RunFolder::open(&run, &Resume::Auto, SCENE_TEXT, differences).unwrap();
+    assert!(matches!(opened.start, Start::Resumed { .. }));
+    assert!(!left.exists());
+}
