@@ -280,7 +280,27 @@ pub fn track_targets(
     critic.follow(update.tau);
 }
 
-/// The same losses on held-out rows, with noise of its own.
+/// The critics' losses on held-out rows, with noise of their own, as TD3 and its descendants have them.
+pub fn validate_critics(
+    td3: &TwinDelayed,
+    batch: &Batch,
+    critic: &CriticNetwork,
+    (target_actor, target_critic): (&Target<Actor>, &Target<Critic>),
+    metrics: &mut Metrics,
+) {
+    let mut noise = batch.stream::<Noise>();
+    let y = q_target(td3, batch, target_actor, target_critic, &mut noise);
+    let q = critic.q(batch.observation.clone(), batch.action.clone());
+    metrics.record(
+        "validate/critic/td_error",
+        measures::td_error(q.clone(), y.clone()),
+    );
+    let losses = td3.critic.losses(q, y, batch.weight.clone());
+    metrics.record_each("validate/critic", "loss", losses.clone());
+    metrics.record("validate/critic/loss", losses.sum());
+}
+
+/// The same losses on held-out rows.
 fn validate(
     td3: Res<TwinDelayed>,
     batch: Res<Batch>,
@@ -290,17 +310,9 @@ fn validate(
     critic: Res<Net<Critic>>,
     mut metrics: ResMut<Metrics>,
 ) {
-    let mut noise = batch.stream::<Noise>();
-    let y = q_target(&td3, &batch, &target_actor, &target_critic, &mut noise);
+    let targets = (&*target_actor, &*target_critic);
+    validate_critics(&td3, &batch, &critic, targets, &mut metrics);
     let s = batch.observation.clone();
-    let q = critic.q(s.clone(), batch.action.clone());
-    metrics.record(
-        "validate/critic/td_error",
-        measures::td_error(q.clone(), y.clone()),
-    );
-    let losses = td3.critic.losses(q, y, batch.weight.clone());
-    metrics.record_each("validate/critic", "loss", losses.clone());
-    metrics.record("validate/critic/loss", losses.sum());
     let q1 = critic.q1(s.clone(), actor.act(s));
     metrics.record("validate/actor/loss", q1.mean().neg());
 }

@@ -131,17 +131,8 @@ fn validate(
     critic: Res<Net<Critic>>,
     mut metrics: ResMut<Metrics>,
 ) {
-    let mut noise = batch.stream::<Noise>();
-    let y = td3::q_target(&td3, &batch, &target_actor, &target_critic, &mut noise);
-    let q = critic.q(batch.observation.clone(), batch.action.clone());
-    metrics.record(
-        "validate/critic/td_error",
-        measures::td_error(q.clone(), y.clone()),
-    );
-    let losses = td3.critic.losses(q, y, batch.weight.clone());
-    metrics.record_each("validate/critic", "loss", losses.clone());
-    metrics.record("validate/critic/loss", losses.sum());
-
+    let targets = (&*target_actor, &*target_critic);
+    td3::validate_critics(&td3, &batch, &critic, targets, &mut metrics);
     let loss = actor_loss(settings.alpha, &actor, &critic, &batch);
     metrics.record("validate/actor/loss", loss);
 }

@@ -205,16 +205,7 @@ impl Plugin for RunPlugin {
                         console.message(&text);
                     }
                 };
-                for skipped in &opened.skipped {
-                    let (path, reason) = (skipped.path.display(), &skipped.reason);
-                    say(format!("warning: {path} was skipped: {reason}"));
-                }
-                for place in &opened.set_aside {
-                    say(format!(
-                        "warning: the run starts over, as it has no checkpoint to go on from; what an earlier start left is kept in {}",
-                        place.display()
-                    ));
-                }
+                opened.warnings().for_each(say);
                 let mut resumed_from = 0;
                 if let Start::Resumed {
                     checkpoint,

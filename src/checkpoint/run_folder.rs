@@ -125,6 +125,23 @@ pub struct Opened {
     pub set_aside: Vec<PathBuf>,
 }
 
+impl Opened {
+    /// What there is to warn of, a line each.
+    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
+        let skipped = self.skipped.iter().map(|skipped| {
+            let (path, reason) = (skipped.path.display(), &skipped.reason);
+            format!("warning: {path} was skipped: {reason}")
+        });
+        let set_aside = self.set_aside.iter().map(|place| {
+            format!(
+                "warning: the run starts over, as it has no checkpoint to go on from; what an earlier start left is kept in {}",
+                place.display()
+            )
+        });
+        skipped.chain(set_aside)
+    }
+}
+
 /// From where a run starts.
 #[derive(Debug)]
 pub enum Start {

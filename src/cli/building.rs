@@ -13,7 +13,6 @@ use crate::collect::{ActRandomly, Environments, NormalizeObservations, Normalize
 use crate::data::{
     AlgorithmName, Dataset, HeldOutGoals, Preprocessing, Replay, SearchFolders, Spaces,
 };
-use crate::env::Space;
 use crate::evaluate::{EVALUATION_METRICS, Evaluation, NO_DATA_HELD_OUT, Validation};
 use crate::learner::{ComputeDevice, Seed};
 use crate::networks::TrainsOn;
@@ -247,12 +246,8 @@ impl Program {
         if let (Some(n), false) = (chooses, app.world().contains_resource::<Spaces>()) {
             // The data said so, which what only acts has not.
             let preprocessing = app.world().resource::<Preprocessing>();
-            let observation = vec![(f32::MIN, f32::MAX); preprocessing.parts.width()];
-            app.insert_resource(Spaces {
-                environment: "the run's data".to_owned(),
-                observation: Space::from_bounds(&observation),
-                action: Space::Discrete { n },
-            });
+            let width = preprocessing.parts.width();
+            app.insert_resource(Spaces::of_choices("the run's data", width, n));
         }
         if let Some(prepare) = prepare_with {
             prepare(&mut app);

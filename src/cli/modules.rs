@@ -38,18 +38,14 @@ pub fn check(scene: &Scene, given: &[String]) -> Result<ForeignCode, CliError> {
     let asked = asked.map(|(_, module)| module);
     let allowed: Vec<String> = given.iter().cloned().chain(asked).collect();
     let mut problems = Problems::default();
-    {
-        for (setting, module) in named() {
-            if !allowed.contains(&module) {
-                let message = format!(
-                    "this imports the Python module `{module}`, whose code could do whatever you can"
-                );
-                let help = format!(
-                    "where you know that module, add `--allow-module {module}` to this command, each time that it is run or resumed"
-                );
-                problems.push(scene.problem(&setting, message, Some(help)));
-            }
-        }
+    for (setting, module) in named().filter(|(_, module)| !allowed.contains(module)) {
+        let message = format!(
+            "this imports the Python module `{module}`, whose code could do whatever you can"
+        );
+        let help = format!(
+            "where you know that module, add `--allow-module {module}` to this command, each time that it is run or resumed"
+        );
+        problems.push(scene.problem(&setting, message, Some(help)));
     }
     problems.into_result()?;
     Ok(ForeignCode::Modules(allowed))

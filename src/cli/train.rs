@@ -305,15 +305,8 @@ impl Train {
             Ok(old.differences(scene))
         };
         let opened = RunFolder::open(folder, &self.resume, &resolved, differences)?;
-        for skipped in &opened.skipped {
-            let (path, reason) = (skipped.path.display(), &skipped.reason);
-            console.message(&format!("warning: {path} was skipped: {reason}"));
-        }
-        for place in &opened.set_aside {
-            console.message(&format!(
-                "warning: the run starts over, as it has no checkpoint to go on from; what an earlier start left is kept in {}",
-                place.display()
-            ));
+        for warning in opened.warnings() {
+            console.message(&warning);
         }
         let (mut resumed_from, mut finished) = (0, false);
         if let Start::Resumed {

@@ -164,6 +164,17 @@ pub struct Spaces {
     pub action: Space,
 }
 
+impl Spaces {
+    /// Those of `n` discrete actions, where of observations their width alone is known: of data, or of a policy.
+    pub(crate) fn of_choices(whose: impl ToString, width: usize, n: usize) -> Self {
+        Spaces {
+            environment: whose.to_string(),
+            observation: Space::from_bounds(&vec![(f32::MIN, f32::MAX); width]),
+            action: Space::Discrete { n },
+        }
+    }
+}
+
 /// That the algorithm learns which of a few discrete actions to take: data whose actions are discrete are its own, and are refused by an
 /// algorithm that does not say so.
 #[derive(Resource, Clone, Copy, Debug, Default)]
@@ -476,14 +487,8 @@ pub(crate) fn load_dataset(
         .observation
         .repeated(frames + usize::from(goals.is_some()));
     if let (Some(n), None) = (loaded.data.discrete_actions(), &spaces) {
-        commands.insert_resource(Spaces {
-            environment: loaded.data.file.display().to_string(),
-            observation: Space::from_bounds(&vec![
-                (f32::MIN, f32::MAX);
-                loaded.preprocessing.observation.mean.len()
-            ]),
-            action: Space::Discrete { n },
-        });
+        let width = loaded.preprocessing.observation.mean.len();
+        commands.insert_resource(Spaces::of_choices(loaded.data.file.display(), width, n));
     }
     commands.insert_resource(preprocessing);
     commands.insert_resource(loaded.data.clone());
@@ -512,11 +517,11 @@ pub fn preload(world: &World) -> Result<Option<SharedDataset>, DatasetError> {
     let Some(dataset) = world.get_resource::<Dataset>() else {
         return Ok(None);
     };
-    if let Some(missing) = missing_file(world) {
-        return Err(missing);
-    }
     let file = file_of(dataset, world);
     if world.contains_resource::<GivenPreprocessing>() {
+        if let Some(missing) = missing_file(world) {
+            return Err(missing);
+        }
         return Ok(Some(SharedDataset {
             file,
             _loaded: None,

@@ -99,6 +99,17 @@ impl Success {
     }
 }
 
+/// Whether two environments are known to have other observations or actions. What worlds in Python have, they say when they are made.
+fn is_another_task(one: &str, other: &str) -> bool {
+    match [one, other].map(registry::specification) {
+        [Ok(one), Ok(other)] => {
+            one.observation_space != other.observation_space
+                || one.action_space != other.action_space
+        }
+        _ => false,
+    }
+}
+
 impl Settings for Evaluation {
     fn check(&self, problems: &mut crate::scene::FieldProblems) {
         if let Err(error) = registry::check_name(&self.env) {
@@ -109,6 +120,9 @@ impl Settings for Evaluation {
                 problems.refuse(format!("also[{index}]"), error.to_string());
             } else if name == &self.env || self.also[..index].contains(name) {
                 problems.refuse(format!("also[{index}]"), "is played already");
+            } else if is_another_task(&self.env, name) {
+                let message = format!("has other observations or actions than {}", self.env);
+                problems.refuse(format!("also[{index}]"), message);
             }
         }
         if self.end_at_success && matches!(self.success, Some(Success::ReturnAtLeast(_))) {
@@ -116,16 +130,6 @@ impl Settings for Evaluation {
                 "end_at_success",
                 "a return is known when the episode is over: give another `success`, or leave this out",
             );
-        }
-        for (index, name) in self.also.iter().enumerate() {
-            let known = [&self.env, name].map(|name| registry::specification(name).ok());
-            if let [Some(own), Some(other)] = known
-                && (own.observation_space != other.observation_space
-                    || own.action_space != other.action_space)
-            {
-                let message = format!("has other observations or actions than {}", self.env);
-                problems.refuse(format!("also[{index}]"), message);
-            }
         }
         if let Some(kwargs) = &self.kwargs {
             check_keywords(&self.env, kwargs, problems);

@@ -78,7 +78,7 @@ const NOTHING_HELD_OUT: &str = "there are no rows to validate on: hold some epis
 
 /// How the policy acts on the rows.
 fn measure_policy(world: &mut World) {
-    let Some((observation, action)) = rows(world) else {
+    let Some((observation, action, first_row)) = rows(world) else {
         return;
     };
     let mut measured = Vec::new();
@@ -93,9 +93,6 @@ fn measure_policy(world: &mut World) {
         });
     }
     if let Some(actor) = world.get_resource::<Net<Actor>>() {
-        let first_row = world.get_resource::<Batch>();
-        let first_row = first_row.and_then(|batch| batch.row_ids.first().copied());
-        let first_row = first_row.unwrap_or_default() as u64;
         measured.extend(of_density(actor, observation, action, first_row));
     }
     let mut metrics = world.resource_mut::<Metrics>();
@@ -104,17 +101,21 @@ fn measure_policy(world: &mut World) {
     }
 }
 
-/// What networks saw and what was done, of whatever batch there is; `None` before one is.
-fn rows(world: &World) -> Option<(Tensor<2>, Tensor<2>)> {
-    let of_data = world.get_resource::<Batch>();
-    let (observation, action) = match of_data {
-        Some(batch) => (batch.observation.clone(), batch.action.clone()),
+/// What networks saw and what was done, of whatever batch there is, and the number of its first row, 0 of a rollout; `None` before one
+/// is.
+fn rows(world: &World) -> Option<(Tensor<2>, Tensor<2>, u64)> {
+    let (observation, action, first_row) = match world.get_resource::<Batch>() {
+        Some(batch) => {
+            let first_row = batch.row_ids.first().copied().unwrap_or_default();
+            (&batch.observation, &batch.action, first_row)
+        }
         None => {
             let batch = world.get_resource::<RolloutBatch>()?;
-            (batch.observation.clone(), batch.action.clone())
+            (&batch.observation, &batch.action, 0)
         }
     };
-    (observation.dims()[0] > 0).then_some((observation, action))
+    let is_there = observation.dims()[0] > 0;
+    is_there.then(|| (observation.clone(), action.clone(), first_row as u64))
 }
 
 /// The likelihood of the data's actions, and the policy's entropy: from draws of a stream of its own where it has no closed form.

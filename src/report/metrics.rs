@@ -298,6 +298,17 @@ impl Persist for Metrics {
 mod tests {
     use super::*;
 
+    /// What a resumed run has of them.
+    fn restored(metrics: &Metrics) -> Metrics {
+        let mut snapshot = Snapshot::new(0);
+        metrics.save(&mut snapshot).unwrap();
+        let mut world = World::new();
+        world.insert_resource(ComputeDevice::cpu());
+        let mut restored = Metrics::default();
+        restored.load(&snapshot, &world).unwrap();
+        restored
+    }
+
     #[test]
     fn a_latest_value_is_the_number_itself_and_equal_numbers_are_not_rounded() {
         let mut metrics = Metrics::default();
@@ -316,12 +327,7 @@ mod tests {
         metrics.weigh_validation(3);
         metrics.record_number("validate/reward", 1.0);
         metrics.record_number("critic/loss", 2.0);
-        let mut snapshot = Snapshot::new(0);
-        metrics.save(&mut snapshot).unwrap();
-        let mut world = World::new();
-        world.insert_resource(ComputeDevice::cpu());
-        let mut restored = Metrics::default();
-        restored.load(&snapshot, &world).unwrap();
+        let mut restored = restored(&metrics);
         assert_eq!(restored.read(), [("critic/loss".to_owned(), 2.0)]);
     }
 
@@ -347,12 +353,7 @@ mod tests {
         let mut metrics = Metrics::default();
         metrics.record_latest("rate", 1.0);
         metrics.record_number("mean", 1.0);
-        let mut snapshot = Snapshot::new(0);
-        metrics.save(&mut snapshot).unwrap();
-        let mut world = World::new();
-        world.insert_resource(ComputeDevice::cpu());
-        let mut restored = Metrics::default();
-        restored.load(&snapshot, &world).unwrap();
+        let mut restored = restored(&metrics);
         restored.record_latest("rate", 0.5);
         restored.record_number("mean", 0.0);
         let expected = [("mean".to_owned(), 0.5), ("rate".to_owned(), 0.5)];
