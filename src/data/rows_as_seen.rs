@@ -126,6 +126,7 @@ impl RowsAsSeen {
             },
             frames: preprocessing.frames,
             goals,
+            chunk: 1,
         };
         Ok(RowsAsSeen {
             rows: InMemory::new(Arc::new(transitions), None),
