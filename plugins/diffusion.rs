@@ -77,7 +77,10 @@ impl Settings for Diffusion {
             );
         }
         if !self.time_features.is_multiple_of(2) {
-            problems.refuse("time_features", "are sines and cosines: give an even number");
+            problems.refuse(
+                "time_features",
+                "are sines and cosines: give an even number",
+            );
         }
         self.action_chunk.check("action_chunk", problems);
         self.actor.check("actor", problems);

@@ -57,7 +57,10 @@ impl Default for FlowBc {
 impl Settings for FlowBc {
     fn check(&self, problems: &mut FieldProblems) {
         if !self.time_features.is_multiple_of(2) {
-            problems.refuse("time_features", "are sines and cosines: give an even number");
+            problems.refuse(
+                "time_features",
+                "are sines and cosines: give an even number",
+            );
         }
         self.action_chunk.check("action_chunk", problems);
         self.actor.check("actor", problems);

@@ -184,11 +184,7 @@ impl Networks<'_, '_> {
     ///
     /// # Errors
     /// When the encoder does not fit the observations, the body the chunk, or the actions are discrete.
-    pub fn denoiser(
-        &mut self,
-        layers: impl Into<Layers>,
-        form: DenoiserForm,
-    ) -> Result<Denoiser> {
+    pub fn denoiser(&mut self, layers: impl Into<Layers>, form: DenoiserForm) -> Result<Denoiser> {
         self.fitting("the actor", false)?;
         let (input, device) = (self.input(), self.device());
         let denoiser = Denoiser::new(layers, form, input, &device, &mut self.init);

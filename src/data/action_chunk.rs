@@ -148,10 +148,7 @@ impl ActionChunks {
     ///
     /// # Errors
     /// What `predict` fails with; then nothing has changed.
-    pub fn act<E>(
-        &mut self,
-        predict: impl FnOnce() -> Result<Vec<f32>, E>,
-    ) -> Result<Vec<f32>, E> {
+    pub fn act<E>(&mut self, predict: impl FnOnce() -> Result<Vec<f32>, E>) -> Result<Vec<f32>, E> {
         let executed = self.chunk.executed();
         let is_due = |row: &Vec<Predicted>| row.last().is_none_or(|last| last.age >= executed);
         if self.rows.iter().any(is_due) {

@@ -7,8 +7,8 @@ use burn::tensor::Tensor;
 use crate::checkpoint::{AppPersistExt, Snapshot};
 use crate::data::ActionChunk;
 use crate::learner::{Critic, Net, Role, Target, Value, target_file};
-use crate::nn::{ActorHead, ActorNetwork, CriticHead, CriticNetwork};
 use crate::nn::denoising::Denoiser;
+use crate::nn::{ActorHead, ActorNetwork, CriticHead, CriticNetwork};
 use crate::policy::{ActionRule, Architecture, KEY, Saved, SavedValues, VALUES, sampled};
 use crate::schedule::{ScheduleError, ScheduleErrors};
 

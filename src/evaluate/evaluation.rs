@@ -9,8 +9,8 @@ use super::{Acting, MadeWith, TrainingSeeds, check_keywords};
 use crate::checkpoint::{AppPersistExt, RestoreSystems};
 use crate::data::pipeline::{Sight, View, find_held_out_goals};
 use crate::data::{
-    ActionChunk, ActionChunks, Data, EpisodeGoal, Goals, HeldOutGoals, Preprocessing, ScaleError, Spaces, ViewError,
-    load_dataset,
+    ActionChunk, ActionChunks, Data, EpisodeGoal, Goals, HeldOutGoals, Preprocessing, ScaleError,
+    Spaces, ViewError, load_dataset,
 };
 use crate::env::gymnasium::{self, BridgeError};
 use crate::env::registry::{self, ReferenceScores};

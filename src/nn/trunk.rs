@@ -170,7 +170,8 @@ impl Trunk {
 
     /// The outputs `[batch, outputs]` of the only member for its [`features`](Self::features) and what is next to them.
     pub(super) fn behind(&self, features: Tensor<2>, beside: Tensor<2>) -> Tensor<2> {
-        self.layers.forward_member(0, side_by_side(features, beside))
+        self.layers
+            .forward_member(0, side_by_side(features, beside))
     }
 
     /// A trunk of one member, made of parts that fit each other; without an encoder the layers are an `Mlp`.

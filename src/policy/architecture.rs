@@ -3,9 +3,9 @@
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use super::policy::Broken;
 use crate::checkpoint::Snapshot;
 use crate::data::ActionChunk;
-use super::policy::Broken;
 use crate::nn::denoising::{Denoiser, DenoiserForm};
 use crate::nn::{Activation, EncoderModule, EncoderSettings, Mlp, MlpShape, Trunk};
 use crate::observation::EncoderInput;
@@ -156,7 +156,9 @@ impl Architecture {
         let misfit = || Broken::Layers(MISFIT.to_owned());
         let shape = self.shape();
         let count = |pieces: &[(String, Vec<usize>)]| -> usize {
-            let shapes = pieces.iter().map(|(_, shape)| shape.iter().product::<usize>());
+            let shapes = pieces
+                .iter()
+                .map(|(_, shape)| shape.iter().product::<usize>());
             shapes.sum()
         };
         let encoder = self.encoder_pieces().map_err(Broken::Encoder)?;

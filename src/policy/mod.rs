@@ -45,10 +45,10 @@ mod policy;
 mod sampled;
 mod values;
 
+pub use crate::nn::denoising;
 pub use architecture::{ActionRule, Architecture, EncoderForm};
 pub(crate) use architecture::{KEY, Saved, saved_discrete_actions};
 pub use error::PolicyError;
-pub use crate::nn::denoising;
 pub use policy::Policy;
 pub(crate) use sampled::sampled;
 pub(crate) use values::{SavedValues, VALUES};

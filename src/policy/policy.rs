@@ -601,10 +601,7 @@ impl Parts {
                 },
                 Broken::Layers(what) => misfit(what),
             })?;
-        let (inputs, outputs) = (
-            architecture.observation(),
-            architecture.outputs(),
-        );
+        let (inputs, outputs) = (architecture.observation(), architecture.outputs());
         let rule = architecture.rule;
         let action = rule.width(outputs);
         let cannot_be_read = || {

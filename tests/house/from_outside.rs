@@ -362,10 +362,7 @@ fn readme_and_manual_name_every_setting() {
             &yarak::plugins::Diffusion::default(),
             &["docs/diffusion.md"],
         ),
-        (
-            &yarak::plugins::FlowBc::default(),
-            &["docs/flow_bc.md"],
-        ),
+        (&yarak::plugins::FlowBc::default(), &["docs/flow_bc.md"]),
         (&Iql::default(), &["docs/iql.md"]),
         (&Environments::default(), &["docs/environments.md"]),
         (&CriticSettings::default(), &["docs/settings.md"]),

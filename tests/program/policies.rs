@@ -540,7 +540,9 @@ fn an_exported_denoising_policy_is_the_average_of_the_weights() {
     assert_acts_as(&app, Policy::load(&file).unwrap());
     // Nobody needs the weights that are trained to act.
     let checkpoints = fs::read_dir(run.join("checkpoints")).unwrap();
-    let checkpoint = checkpoints.map(|it| it.unwrap().path()).find(|it| it.is_dir());
+    let checkpoint = checkpoints
+        .map(|it| it.unwrap().path())
+        .find(|it| it.is_dir());
     let checkpoint = checkpoint.unwrap();
     fs::remove_file(checkpoint.join("actor.safetensors")).unwrap();
     assert!(Policy::load(&checkpoint).is_ok());

@@ -11,7 +11,9 @@ use super::time_features::sinusoids;
 use super::unet::Unet;
 use crate::nn::sides::{plain_device, side_by_side};
 use crate::nn::trunk::Sizes;
-use crate::nn::{Activation, EncoderModule, EncoderSettings, InitError, Layers, Network, Piece, Trunk};
+use crate::nn::{
+    Activation, EncoderModule, EncoderSettings, InitError, Layers, Network, Piece, Trunk,
+};
 use crate::observation::EncoderInput;
 use crate::random::{Init, Random};
 use crate::scene::Bounds;
@@ -91,7 +93,8 @@ impl DenoiserForm {
     /// Whether its numbers can be, of a file that anybody may have written.
     pub(crate) fn is_possible(&self) -> bool {
         const MOST: usize = 1 << 24;
-        let time = (2..=65_536).contains(&self.time_features) && self.time_features.is_multiple_of(2);
+        let time =
+            (2..=65_536).contains(&self.time_features) && self.time_features.is_multiple_of(2);
         time && (1..=MOST).contains(&self.width()) && self.process.is_possible()
     }
 

@@ -129,7 +129,10 @@ mod tests {
         let found: Vec<f32> = found.into_data().into_vec().unwrap();
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(expected) {
-            assert!((f64::from(*found) - expected).abs() < 2e-6, "{found} {expected}");
+            assert!(
+                (f64::from(*found) - expected).abs() < 2e-6,
+                "{found} {expected}"
+            );
         }
     }
 
@@ -161,15 +164,29 @@ mod tests {
         for (steps, expected) in [
             (
                 (60, Some(50)),
-                [0.336_122_371_543_677_3, -1.197_185_555_121_731, 0.561_089_797_462_310_8],
+                [
+                    0.336_122_371_543_677_3,
+                    -1.197_185_555_121_731,
+                    0.561_089_797_462_310_8,
+                ],
             ),
             (
                 (60, Some(59)),
-                [0.303_955_344_667_751_2, -1.152_122_809_139_984_2, 0.776_889_662_809_098_1],
+                [
+                    0.303_955_344_667_751_2,
+                    -1.152_122_809_139_984_2,
+                    0.776_889_662_809_098_1,
+                ],
             ),
-            ((10, None), [0.286_565_569_094_096_1, -1.0, 0.535_328_487_412_702_3]),
+            (
+                (10, None),
+                [0.286_565_569_094_096_1, -1.0, 0.535_328_487_412_702_3],
+            ),
         ] {
-            close(schedule.ddim_step(steps, row(&NOISY), row(&ESTIMATE)), &expected);
+            close(
+                schedule.ddim_step(steps, row(&NOISY), row(&ESTIMATE)),
+                &expected,
+            );
         }
     }
 
@@ -179,16 +196,30 @@ mod tests {
         for (steps, expected) in [
             (
                 (60, Some(50)),
-                [0.117_857_960_997_379_36, -0.646_996_752_062_580_2, 0.364_105_808_504_731_5],
+                [
+                    0.117_857_960_997_379_36,
+                    -0.646_996_752_062_580_2,
+                    0.364_105_808_504_731_5,
+                ],
             ),
             (
                 (60, Some(59)),
-                [0.219_167_928_201_913_58, -1.000_769_618_927_268_8, 0.778_359_117_319_529_4],
+                [
+                    0.219_167_928_201_913_58,
+                    -1.000_769_618_927_268_8,
+                    0.778_359_117_319_529_4,
+                ],
             ),
-            ((10, None), [0.286_565_569_094_096_1, -1.0, 0.535_328_487_412_702_3]),
+            (
+                (10, None),
+                [0.286_565_569_094_096_1, -1.0, 0.535_328_487_412_702_3],
+            ),
         ] {
             let fresh = || row(&FRESH);
-            close(schedule.ddpm_step(steps, row(&NOISY), row(&ESTIMATE), fresh), &expected);
+            close(
+                schedule.ddpm_step(steps, row(&NOISY), row(&ESTIMATE), fresh),
+                &expected,
+            );
         }
     }
 
@@ -200,6 +231,9 @@ mod tests {
         let noise = Tensor::from_floats([[0.5], [0.5]], &device);
         let noisy = schedule.add_noise(actions, noise, &[0, 75]);
         let of = |kept: f64| kept.sqrt() + 0.5 * (1.0 - kept).sqrt();
-        close(noisy, &[of(0.999_368_718_401_658_3), of(0.133_494_810_380_018_8)]);
+        close(
+            noisy,
+            &[of(0.999_368_718_401_658_3), of(0.133_494_810_380_018_8)],
+        );
     }
 }

@@ -93,7 +93,10 @@ impl Process {
                 diffusion_steps,
                 sampling_steps,
                 ..
-            } => (1..=MOST_STEPS).contains(&diffusion_steps) && (1..=diffusion_steps).contains(&sampling_steps),
+            } => {
+                (1..=MOST_STEPS).contains(&diffusion_steps)
+                    && (1..=diffusion_steps).contains(&sampling_steps)
+            }
             Process::Flow { flow_steps } => (1..=MOST_STEPS).contains(&flow_steps),
         }
     }
@@ -132,13 +135,19 @@ mod tests {
             };
             let actions = process.run(noise(), knowing(0.4, &schedule), noise);
             let actions: Vec<f32> = actions.into_data().into_vec().unwrap();
-            assert!(actions.iter().all(|it| (it - 0.4).abs() < 1e-4), "{actions:?}");
+            assert!(
+                actions.iter().all(|it| (it - 0.4).abs() < 1e-4),
+                "{actions:?}"
+            );
         }
         let flow = Process::Flow { flow_steps: 10 };
         let velocity = |noisy: Tensor<2>, time: f32| (noisy.neg() + 0.4) / (1.0 - time / 100.0);
         let actions = flow.run(noise(), velocity, noise);
         let actions: Vec<f32> = actions.into_data().into_vec().unwrap();
-        assert!(actions.iter().all(|it| (it - 0.4).abs() < 1e-5), "{actions:?}");
+        assert!(
+            actions.iter().all(|it| (it - 0.4).abs() < 1e-5),
+            "{actions:?}"
+        );
     }
 
     #[test]

@@ -42,7 +42,9 @@ enum UnetError {
         times: usize,
         multiple: usize,
     },
-    #[error("{channels} channels cannot be cut into {groups} groups: give `groups` that divide each of `channels`")]
+    #[error(
+        "{channels} channels cannot be cut into {groups} groups: give `groups` that divide each of `channels`"
+    )]
     Groups { channels: usize, groups: usize },
     #[error("a convolution of {0} steps has no middle: give an odd `kernel_size`")]
     EvenKernel(usize),
@@ -99,7 +101,12 @@ impl Residual {
         let out = self.first.forward(x.clone());
         let channels = out.dims()[1];
         let modulation = self.modulation.forward(condition.clone());
-        let part = |from| modulation.clone().narrow(1, from, channels).unsqueeze_dim::<3>(2);
+        let part = |from| {
+            modulation
+                .clone()
+                .narrow(1, from, channels)
+                .unsqueeze_dim::<3>(2)
+        };
         let out = self.second.forward(out * part(0) + part(channels));
         out + match &self.shortcut {
             Some(shortcut) => shortcut.forward(x),
@@ -163,7 +170,9 @@ impl Encoder for Unet {
         let deeper = &self.channels[..self.channels.len() - 1];
         let halve = deeper.iter().map(|channels| {
             let halve = Conv1dConfig::new(*channels, *channels, 3).with_stride(2);
-            halve.with_padding(PaddingConfig1d::Explicit(1, 1)).init(device)
+            halve
+                .with_padding(PaddingConfig1d::Explicit(1, 1))
+                .init(device)
         });
         let (first, deepest) = (self.channels[0], self.channels[self.channels.len() - 1]);
         let back = pairs[1..].iter().rev();
@@ -245,7 +254,10 @@ impl Unet {
             });
         }
         let groups = self.groups;
-        let uneven = self.channels.iter().find(|it| !it.is_multiple_of(groups.max(1)));
+        let uneven = self
+            .channels
+            .iter()
+            .find(|it| !it.is_multiple_of(groups.max(1)));
         match (groups, uneven) {
             (0, _) => Err(UnetError::Groups {
                 channels: self.channels[0],
