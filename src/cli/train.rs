@@ -384,8 +384,8 @@ impl Train {
 /// Keeps what a learner shows from now on in its run's folder.
 fn keep_log(console: &Console, folder: &RunFolder) {
     let mut log = OpenOptions::new();
-    match open_plain_with(log.create(true).append(true), &folder.log()) {
-        Ok(log) => console.log_to(log),
+    match open_plain_with(log.read(true).create(true).append(true), &folder.log()) {
+        Ok(log) => console.log_to(log, folder.log()),
         Err(error) => console.message(&format!("warning: there will be no log.txt: {error}")),
     }
 }
