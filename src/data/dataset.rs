@@ -10,11 +10,11 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
-use super::check::numbers::first_large;
+use super::check::numbers::{Large, first_large};
 use super::hdf5::{FILTER_KEY, FileError, VALIDATION_FILTER_KEY};
 use super::learns_from::{Lacking, Needs};
 use super::split::{held_out_by, split};
-use super::streaming::Stored;
+use super::streaming::{Stored, Swept};
 use super::{
     ActionScale, AlgorithmName, Bytes, Column, Data, DataRows, DatasetFile, Dones, Goals, Layout,
     LearnsFrom, LoadError, Normalizer, Reading, Recorded, Rule, ScaleError, Split, SplitError,
@@ -651,6 +651,15 @@ fn prepare(
         return Err(SplitError::Nothing { what: "held out" }.into());
     }
     let place = dataset_file.file().path().to_path_buf();
+    let too_large = |Large {
+                         row,
+                         element,
+                         value,
+                     }| {
+        format!(
+            "warning: {name}: the observation of row {row} has {value:e} in element {element}, which is more than learning in float32 can compute with; `yarak data check` lists all such places"
+        )
+    };
     let needed = dataset_file.memory_needed();
     let budget = dataset
         .memory
@@ -660,8 +669,12 @@ fn prepare(
             "{name}: {needed} of transitions are more than the {budget} that they may take: batches are read from the file, \
              ahead of the learner"
         ));
-        let (mut stored, observation, extremes) =
-            Stored::sweep(dataset_file, budget, &split, dataset.normalize)?;
+        let Swept {
+            mut stored,
+            observation,
+            extremes,
+            large,
+        } = Stored::sweep(dataset_file, budget, &split, dataset.normalize)?;
         let observation = match given {
             Some(given) => given.of_one_observation(),
             None => observation.leaving_bytes(&parts),
@@ -687,15 +700,11 @@ fn prepare(
                 parts,
                 ..Preprocessing::new(observation, action)
             },
-            warning: None,
+            warning: large.map(too_large),
         });
     }
     let mut transitions = dataset_file.read()?;
-    let warning = first_large(transitions.observation()).map(|(row, element, value)| {
-        format!(
-            "warning: {name}: the observation of row {row} has {value:e} in element {element}, which is more than learning in float32 can compute with; `yarak data check` lists all such places"
-        )
-    });
+    let warning = first_large(transitions.observation()).map(too_large);
     let observation = if let Some(given) = given {
         given.of_one_observation()
     } else if dataset.normalize {

@@ -13,6 +13,7 @@ use yarak::data::convert::{self, Target};
 use yarak::data::{LoadError, Minibatches};
 use yarak::learner::Sampling;
 use yarak::prelude::*;
+use yarak::report::console::Console;
 use yarak::schedule::{FacilitatorPlugin, SchedulePlugin, take_failure};
 
 const ROWS: usize = 6_000;
@@ -107,7 +108,26 @@ fn app_with(
     mode: Option<GoalMode>,
     frames: usize,
 ) -> App {
+    app_shown(
+        file,
+        memory,
+        n_step,
+        mode,
+        frames,
+        Console::plain(std::io::sink()),
+    )
+}
+
+fn app_shown(
+    file: &Path,
+    memory: Option<f32>,
+    n_step: usize,
+    mode: Option<GoalMode>,
+    frames: usize,
+    console: Console,
+) -> App {
     let mut app = App::new();
+    app.insert_resource(console);
     app.add_plugins((SchedulePlugin, FacilitatorPlugin))
         .insert_resource(Seed(7))
         .insert_resource(ComputeDevice::cpu())
@@ -163,6 +183,36 @@ fn draw(app: &App, random: &mut Random<Sampling>) -> Result<Vec<u32>, LoadError>
     let minibatches = app.world().resource::<Minibatches>();
     let batch = minibatches.draw(random.generator(), &ComputeDevice::cpu().plain())?;
     Ok(bits(&batch))
+}
+
+#[test]
+fn a_number_that_learning_cannot_compute_with_is_warned_of_wherever_the_data_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large.hdf5");
+    let architecture = forms()[0];
+    write(&file, architecture);
+    // Element 3 of row 5,432, known by the row's numbers.
+    let at = 5_432 * 7 + 3;
+    let row: Vec<u8> = numbers(ROWS * 7, 1)[at..at + 4]
+        .iter()
+        .flat_map(|it| it.to_le_bytes())
+        .collect();
+    let mut bytes = fs::read(&file).unwrap();
+    let place = bytes.windows(16).position(|it| it == row).unwrap();
+    bytes[place..place + 4].copy_from_slice(&(-1e30_f32).to_le_bytes());
+    fs::write(&file, bytes).unwrap();
+    let said = |memory| {
+        let said = folder.path().join("said");
+        let console = Console::plain(fs::File::create(&said).unwrap());
+        app_shown(&file, memory, 1, None, 1, console);
+        fs::read_to_string(said).unwrap()
+    };
+    let stored = said(LITTLE);
+    assert!(
+        stored.contains("the observation of row 5432 has -1e30 in element 3"),
+        "{stored}"
+    );
+    assert_eq!(stored, said(None));
 }
 
 #[test]

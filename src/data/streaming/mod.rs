@@ -19,3 +19,4 @@ pub use stored::Stored;
 
 pub(in crate::data) use plan::Drawing;
 pub(in crate::data) use read_ahead::ReadAhead;
+pub(in crate::data) use stored::Swept;

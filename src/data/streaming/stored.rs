@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::plan::{Job, Plan, Sweep, Values};
 use super::statistics::{self, Statistics};
+use crate::data::check::numbers::Large;
 use crate::data::hdf5::File;
 use crate::data::pipeline::{Order, Pipeline, ends, row_after, row_before};
 use crate::data::{
@@ -25,6 +26,17 @@ pub struct Stored {
     ends: Vec<Option<EpisodeEnd>>,
     /// Applied to what is read, once they are known.
     scales: Option<(Normalizer, ActionScale)>,
+}
+
+/// What a sweep through a file gives.
+pub(in crate::data) struct Swept {
+    pub stored: Stored,
+    /// Of the observations that are trained on.
+    pub observation: Normalizer,
+    /// Two rows: the least and the greatest actions.
+    pub extremes: Column,
+    /// The first number in an observation that learning cannot compute with.
+    pub large: Option<Large>,
 }
 
 /// How much is read at once. It changes how fast rows come, and nothing in what they are.
@@ -62,7 +74,7 @@ impl Stored {
         memory: Bytes,
         split: &Split,
         normalize: bool,
-    ) -> Result<(Self, Normalizer, Column), LoadError> {
+    ) -> Result<Swept, LoadError> {
         let stamp = Stamp::of(&dataset_file)?;
         let file = dataset_file.file_for_thread()?;
         let reading = Reading::within(memory, &dataset_file)?;
@@ -70,6 +82,7 @@ impl Stored {
             reward,
             observation,
             extremes,
+            large,
         } = statistics::of(&dataset_file, &file, reading.span, split, normalize)?;
         let stored = Self {
             ends: ends(dataset_file.episodes()),
@@ -80,7 +93,12 @@ impl Stored {
             reward,
             scales: None,
         };
-        Ok((stored, observation, extremes))
+        Ok(Swept {
+            stored,
+            observation,
+            extremes,
+            large,
+        })
     }
 
     /// The number of transitions, at least 1.
