@@ -204,7 +204,7 @@ fn a_number_that_learning_cannot_compute_with_is_warned_of_wherever_the_data_are
     let said = |memory| {
         let said = folder.path().join("said");
         let console = Console::plain(fs::File::create(&said).unwrap());
-        app_shown(&file, memory, 1, None, 1, console);
+        drop(app_shown(&file, memory, 1, None, 1, console));
         fs::read_to_string(said).unwrap()
     };
     let stored = said(LITTLE);
