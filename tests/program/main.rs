@@ -7,6 +7,9 @@ mod determinism;
 mod discrete_actions;
 mod evaluations;
 mod frames;
+mod fuzz;
+#[path = "../../src/fuzzing_tests.rs"]
+mod fuzzing;
 mod importing;
 mod layouts;
 mod memory;
