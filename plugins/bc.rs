@@ -22,12 +22,23 @@ pub struct Bc {
     pub gaussian: GaussianSettings,
     /// The mixture's components, for `head: Mixture`.
     pub mixture: MixtureSettings,
+    /// Whether the loss is that of every step that a policy with memory is shown, of which it acts on the last.
+    pub supervise_all_steps: bool,
 }
 
 impl Settings for Bc {
     fn check(&self, problems: &mut FieldProblems) {
         if self.gaussian.min_std > self.gaussian.max_std {
             problems.refuse("gaussian.min_std", "must not be above `max_std`");
+        }
+        if self.supervise_all_steps && !self.actor.encoder.has_memory() {
+            problems.refuse(
+                "supervise_all_steps",
+                format!(
+                    "needs a policy that knows a step from those before it, and `{}` sees all steps at once: take `encoder: Lstm()`, `Gru()` or `Transformer()`",
+                    self.actor.encoder.name()
+                ),
+            );
         }
         self.actor.check("actor", problems);
     }
@@ -36,7 +47,10 @@ impl Settings for Bc {
 impl Plugin for Bc {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
-            .add_plugins(self.minibatch.plugin(0.0, 1, false))
+            .add_plugins(MinibatchPlugin {
+                past_actions: self.supervise_all_steps,
+                ..self.minibatch.plugin(0.0, 1, false)
+            })
             .add_plugins(GoalPlugin {
                 mode: self.goal_mode,
             })
@@ -61,22 +75,37 @@ fn build_policy(bc: Res<Bc>, mut networks: Networks) -> Result {
 }
 
 /// How far the policy is from the data's actions, `[1]`: mean((π(s) − a)²) over the batch and the action's elements, or where the policy
-/// has a density −mean ln π(a | s) over the batch.
-pub fn imitation_loss(actor: &ActorNetwork, batch: &Batch) -> Tensor<1> {
-    let action = batch.action.clone();
-    match actor.distribution(batch.observation.clone()) {
+/// has a density −mean ln π(a | s) over the batch. With `supervise_all_steps`, over all steps that are shown of each row.
+pub fn imitation_loss(bc: &Bc, actor: &ActorNetwork, batch: &Batch) -> Tensor<1> {
+    let (policy, action) = supervised(bc, actor, batch);
+    match policy {
         ActionDistribution::Deterministic(chosen) => losses::mse(chosen, action),
         density => density.log_probability(action).mean().neg(),
     }
 }
 
+/// The policy at the steps that count, and what was done there.
+fn supervised(bc: &Bc, actor: &ActorNetwork, batch: &Batch) -> (ActionDistribution, Tensor<2>) {
+    let observation = batch.observation.clone();
+    if bc.supervise_all_steps
+        && let Some(done) = &batch.past_action
+        && let Some(policy) = actor.distribution_at_each_step(observation.clone())
+    {
+        let ([rows, all], [_, action]) = (done.dims(), batch.action.dims());
+        let steps = rows * all / action;
+        return (policy, done.clone().reshape([steps, action]));
+    }
+    (actor.distribution(observation), batch.action.clone())
+}
+
 /// One step of the actor towards the data's actions.
 pub fn clone_behavior(
+    bc: Res<Bc>,
     batch: Res<Batch>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let loss = imitation_loss(&actor, &batch);
+    let loss = imitation_loss(&bc, &actor, &batch);
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
@@ -84,8 +113,9 @@ pub fn clone_behavior(
 }
 
 /// The same loss on held-out rows.
-fn validate(batch: Res<Batch>, actor: Res<Net<Actor>>, mut metrics: ResMut<Metrics>) {
-    metrics.record("validate/actor/loss", imitation_loss(&actor, &batch));
+fn validate(bc: Res<Bc>, batch: Res<Batch>, actor: Res<Net<Actor>>, mut metrics: ResMut<Metrics>) {
+    let loss = imitation_loss(&bc, &actor, &batch);
+    metrics.record("validate/actor/loss", loss);
 }
 
 #[cfg(test)]

@@ -126,6 +126,7 @@ impl RowsAsSeen {
             },
             frames: preprocessing.frames,
             goals,
+            past_actions: false,
         };
         Ok(RowsAsSeen {
             rows: InMemory::new(Arc::new(transitions), None),

@@ -160,6 +160,15 @@ impl Trunk {
         self.layers.forward_member(member, joined(features, beside))
     }
 
+    /// The outputs `[batch * steps, outputs]` of the first member at each step of the rows; `None` where its encoder has no memory.
+    pub(super) fn forward_each(&self, observation: Tensor<2>) -> Option<Tensor<2>> {
+        let encoder = self.encoders.first()?;
+        self.encoder.has_memory().then(|| {
+            let features = encoder.forward_each(observation);
+            self.layers.forward_member(0, features)
+        })
+    }
+
     /// What an observation is.
     pub fn input(&self) -> &EncoderInput {
         &self.input

@@ -48,6 +48,7 @@ impl Rows {
             next_action: matrix(&vec![0.0; rows * action], rows),
             has_next_action: vector(&vec![0.0; rows]),
             weight: self.weight.as_deref().map(vector),
+            past_action: None,
         }
     }
 }

@@ -64,6 +64,7 @@ impl Minibatches {
             folding,
             frames,
             goals,
+            past_actions: settings.past_actions,
         };
         let batch = settings.batch_size.max(1);
         let source = match &data.rows {

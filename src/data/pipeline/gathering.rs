@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::frames::frames_of;
 use super::n_step::{FoldedRow, Folding};
 use super::{Gathered, Goals, Order};
-use crate::data::EpisodeEnd;
+use crate::data::{Column, EpisodeEnd};
 
 /// Where the numbers of rows are.
 pub(in crate::data) trait Numbers {
@@ -28,6 +28,8 @@ pub(in crate::data) struct Pipeline {
     pub frames: usize,
     /// The goals behind them.
     pub goals: Option<Goals>,
+    /// Whether what was done at each of the observations is known as well.
+    pub past_actions: bool,
 }
 
 /// The rows that a drawn row is made of.
@@ -61,7 +63,7 @@ impl Pipeline {
     pub fn most_needed(&self) -> [usize; 3] {
         [
             2 * self.frames - 1,
-            2,
+            2 + if self.past_actions { self.frames } else { 0 },
             1 + usize::from(self.goals.is_some()),
         ]
     }
@@ -85,6 +87,11 @@ impl Pipeline {
         needed.observation.extend(seen.map(|row| *row as u32));
         let acted = std::iter::once(row).chain(sources.next);
         needed.action.extend(acted.map(|row| row as u32));
+        if self.past_actions {
+            needed
+                .action
+                .extend(sources.seen.iter().map(|row| *row as u32));
+        }
         let after = std::iter::once(sources.folded.last).chain(sources.goal);
         needed.next_observation.extend(after.map(|row| row as u32));
     }
@@ -99,6 +106,10 @@ impl Pipeline {
     ) -> Gathered {
         let widths = [self.side_by_side() * observation, action];
         let mut gathered = Gathered::with_capacity(widths, rows.len());
+        let mut past = self.past_actions.then(|| Column {
+            values: Vec::with_capacity(rows.len() * self.frames * action),
+            width: self.frames * action,
+        });
         let all = &mut gathered;
         for row in rows {
             let sources = self.sources(order, *row);
@@ -113,6 +124,9 @@ impl Pipeline {
             );
             for row in sources.seen {
                 seen.extend_from_slice(numbers.observation(row));
+                if let Some(past) = &mut past {
+                    past.values.extend_from_slice(numbers.action(row));
+                }
             }
             for row in sources.seen_after {
                 after.extend_from_slice(numbers.observation(row));
@@ -136,6 +150,7 @@ impl Pipeline {
                 .push(order.end(last) == Some(EpisodeEnd::Terminated));
         }
         gathered.row_ids.extend_from_slice(rows);
+        gathered.past_action = past;
         gathered
     }
 
@@ -201,6 +216,7 @@ mod tests {
             },
             frames,
             goals: None,
+            past_actions: false,
         }
     }
 
@@ -238,6 +254,22 @@ mod tests {
     }
 
     #[test]
+    fn past_actions_are_those_of_the_frames() {
+        let order = order();
+        let asked = Pipeline {
+            past_actions: true,
+            ..pipeline(3, 1)
+        };
+        let gathered = asked.gather(&order, &order, [1, 1], &[0, 2, 3]);
+        let past = gathered.past_action.unwrap();
+        assert_eq!(past.width, 3);
+        // Where a frame stands for those before the episode, its action does as well.
+        let expected = [0.0, 0.0, 0.0, 0.0, -1.0, -2.0, -3.0, -3.0, -3.0];
+        assert_eq!(past.values, expected);
+        assert_eq!(gathered.action.values, [0.0, -2.0, -3.0]);
+    }
+
+    #[test]
     fn what_is_needed_is_all_that_is_taken() {
         /// Numbers of the rows that were asked for alone.
         struct Only<'a>(&'a InMemory, Needed);
@@ -256,7 +288,13 @@ mod tests {
             }
         }
         let order = order();
-        for (frames, n_step) in [(1, 1), (1, 3), (3, 1), (3, 2)] {
+        for (frames, n_step, past_actions) in [
+            (1, 1, false),
+            (1, 3, true),
+            (3, 1, false),
+            (3, 1, true),
+            (3, 2, false),
+        ] {
             for goals in [
                 None,
                 Some(Goals {
@@ -265,6 +303,7 @@ mod tests {
             ] {
                 let pipeline = Pipeline {
                     goals,
+                    past_actions,
                     ..pipeline(frames, n_step)
                 };
                 for row in 0..4 {
