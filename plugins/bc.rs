@@ -75,9 +75,9 @@ fn build_policy(bc: Res<Bc>, mut networks: Networks) -> Result {
 }
 
 /// How far the policy is from the data's actions, `[1]`: mean((π(s) − a)²) over the batch and the action's elements, or where the policy
-/// has a density −mean ln π(a | s) over the batch. With `supervise_all_steps`, over all steps that are shown of each row.
-pub fn imitation_loss(bc: &Bc, actor: &ActorNetwork, batch: &Batch) -> Tensor<1> {
-    let (policy, action) = supervised(bc, actor, batch);
+/// has a density −mean ln π(a | s) over the batch. Where the batch has past actions, over all steps that are shown of each row.
+pub fn imitation_loss(actor: &ActorNetwork, batch: &Batch) -> Tensor<1> {
+    let (policy, action) = supervised(actor, batch);
     match policy {
         ActionDistribution::Deterministic(chosen) => losses::mse(chosen, action),
         density => density.log_probability(action).mean().neg(),
@@ -85,10 +85,9 @@ pub fn imitation_loss(bc: &Bc, actor: &ActorNetwork, batch: &Batch) -> Tensor<1>
 }
 
 /// The policy at the steps that count, and what was done there.
-fn supervised(bc: &Bc, actor: &ActorNetwork, batch: &Batch) -> (ActionDistribution, Tensor<2>) {
+fn supervised(actor: &ActorNetwork, batch: &Batch) -> (ActionDistribution, Tensor<2>) {
     let observation = batch.observation.clone();
-    if bc.supervise_all_steps
-        && let Some(done) = &batch.past_action
+    if let Some(done) = &batch.past_action
         && let Some(policy) = actor.distribution_at_each_step(observation.clone())
     {
         let ([rows, all], [_, action]) = (done.dims(), batch.action.dims());
@@ -100,12 +99,11 @@ fn supervised(bc: &Bc, actor: &ActorNetwork, batch: &Batch) -> (ActionDistributi
 
 /// One step of the actor towards the data's actions.
 pub fn clone_behavior(
-    bc: Res<Bc>,
     batch: Res<Batch>,
     mut actor: Learning<Actor>,
     mut metrics: ResMut<Metrics>,
 ) -> Result {
-    let loss = imitation_loss(&bc, &actor, &batch);
+    let loss = imitation_loss(&actor, &batch);
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);
@@ -113,9 +111,8 @@ pub fn clone_behavior(
 }
 
 /// The same loss on held-out rows.
-fn validate(bc: Res<Bc>, batch: Res<Batch>, actor: Res<Net<Actor>>, mut metrics: ResMut<Metrics>) {
-    let loss = imitation_loss(&bc, &actor, &batch);
-    metrics.record("validate/actor/loss", loss);
+fn validate(batch: Res<Batch>, actor: Res<Net<Actor>>, mut metrics: ResMut<Metrics>) {
+    metrics.record("validate/actor/loss", imitation_loss(&actor, &batch));
 }
 
 #[cfg(test)]
