@@ -14,6 +14,8 @@ pub struct Bc {
     pub minibatch: MinibatchSettings,
     /// Where the goal comes from that is appended to every observation. None: no goal.
     pub goal_mode: Option<GoalMode>,
+    /// How many actions the policy predicts at once, and how they are executed.
+    pub action_chunk: data::ActionChunk,
     /// The policy.
     pub actor: NetworkSettings,
     /// The density that the policy has. None: it is deterministic and regresses onto the actions.
@@ -40,6 +42,13 @@ impl Settings for Bc {
                 ),
             );
         }
+        if self.supervise_all_steps && self.action_chunk.prediction_horizon > 1 {
+            problems.refuse(
+                "supervise_all_steps",
+                "is of policies that predict one action a step: leave it out, or `action_chunk`",
+            );
+        }
+        self.action_chunk.check("action_chunk", problems);
         self.actor.check("actor", problems);
     }
 }
@@ -49,6 +58,7 @@ impl Plugin for Bc {
         app.insert_resource(self.clone())
             .add_plugins(MinibatchPlugin {
                 past_actions: self.supervise_all_steps,
+                chunk: self.action_chunk,
                 ..self.minibatch.plugin(0.0, 1, false)
             })
             .add_plugins(GoalPlugin {
@@ -131,6 +141,17 @@ mod tests {
         Trial::of(bc)
     }
 
+    fn chunked(action_chunk: data::ActionChunk) -> Trial {
+        let mut bc = Bc {
+            minibatch: MinibatchSettings::of(64),
+            action_chunk,
+            ..default()
+        };
+        bc.actor.encoder.set_hidden_sizes(&[32]);
+        bc.actor.optimizer.learning_rate = Schedule::Constant(3e-3);
+        Trial::of(bc)
+    }
+
     fn plain() -> Trial {
         small(|_| ())
     }
@@ -158,6 +179,27 @@ mod tests {
             with().resumes_exactly()?;
         }
         Ok(())
+    }
+
+    #[test]
+    fn chunks_repeat_resume_and_imitate() -> Result<(), Mistake> {
+        for execution in [
+            data::ChunkExecution::Whole,
+            data::ChunkExecution::First(2),
+            data::ChunkExecution::Averaged(0.01),
+        ] {
+            let with = || {
+                let action_chunk = data::ActionChunk {
+                    execution,
+                    ..data::ActionChunk::of(3)
+                };
+                chunked(action_chunk)
+            };
+            with().looking_changes_nothing()?;
+            with().same_seed_same_bits()?;
+            with().resumes_exactly()?;
+        }
+        chunked(data::ActionChunk::of(3)).learns_to_imitate(1_000)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use bevy_reflect::Reflect;
 
-use super::{ExperiencePlugin, MinibatchPlugin};
+use super::{ActionChunk, ExperiencePlugin, MinibatchPlugin};
 use crate::scene::Bounds;
 
 /// Minibatches: the `minibatch` of every algorithm that draws rows.
@@ -47,6 +47,7 @@ impl MinibatchSettings {
             n_step,
             infinite_horizon,
             past_actions: false,
+            chunk: ActionChunk::default(),
         }
     }
 }

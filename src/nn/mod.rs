@@ -11,6 +11,7 @@ mod categorical;
 mod convolution;
 pub mod cpu;
 mod critic;
+pub mod denoising;
 mod device;
 mod distribution;
 mod dropout;

@@ -14,4 +14,5 @@ mod row_weights;
 mod small_run;
 mod td3_bc_settings;
 mod trials;
+mod two_modes;
 mod validation;

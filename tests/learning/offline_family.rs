@@ -1,7 +1,7 @@
-//! IQL, BCQ, CQL and behavior cloning by likelihood against float64 references, for five steps through the real systems of the
-//! real `Learn` schedule.
+//! IQL, BCQ, CQL, behavior cloning by likelihood, diffusion and flow matching against float64 references, for five or ten steps
+//! through the real systems of the real `Learn` schedule.
 //!
-//! `fixtures/offline_family/make.py` wrote the references from the papers' equations. Initial weights, batches and draws are theirs.
+//! `make.py` and `make_denoising.py` in `fixtures/offline_family` wrote the references from the papers' equations. Initial weights, batches and draws are theirs.
 //! Metrics are compared at every step by |ours − theirs| / max(|theirs|, 0.1), to 1e-4; tensors after the last step by
 //! ‖ours − theirs‖ / ‖theirs‖, to 1e-4, and what moved by the same ratio of the movement, to 1e-2: a wrong sign or a forgotten
 //! term in any gradient moves a weight to another place. What does not move must keep its bits.
@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
+use yarak::data::ActionChunk;
 use yarak::evaluate::Acting;
+use yarak::plugins::{Diffusion, FlowBc};
 use yarak::prelude::*;
 
 use crate::small_run::{
@@ -61,7 +63,13 @@ impl Reference {
                 weight: None,
             }
         };
-        (1..=STEPS).map(rows).collect()
+        (1..=self.steps()).map(rows).collect()
+    }
+
+    /// How many steps the reference took.
+    fn steps(&self) -> usize {
+        let is_there = |t: &usize| self.0.contains_key(&format!("batch{t}/observation"));
+        (1..).take_while(is_there).count()
     }
 
     /// The names under `prefix`, cut into file and tensor, with their values.
@@ -82,7 +90,7 @@ impl Reference {
         });
         set(&mut app, init);
         let mut compared = 0;
-        for t in 1..=STEPS {
+        for t in 1..=self.steps() {
             prepare(&mut app, t);
             step(&mut app);
             let ours = metrics(&mut app);
@@ -94,7 +102,7 @@ impl Reference {
                 compared += 1;
             }
         }
-        assert!(compared >= STEPS);
+        assert!(compared >= STEPS && self.steps() >= STEPS);
         let files = snapshot(&app).files;
         for (file, tensor, theirs) in self.under("end/") {
             let place = format!("{file}/{tensor}");
@@ -404,4 +412,57 @@ fn iql_and_cloning_act_with_the_mean_or_that_of_the_weightiest_component() {
         };
         assert_eq!(host(acts(&app, observation.clone())), expected);
     }
+}
+
+/// The draws of diffusion steps or times.
+fn give_uniforms(reference: &Reference, app: &mut App, t: usize) {
+    let uniforms = reference.f32(&format!("batch{t}/uniforms"));
+    let mut noise = app.world_mut().resource_mut::<Random<Noise>>();
+    noise.give_uniforms(uniforms);
+}
+
+fn denoiser(activation: Activation, optimizer: OptimizerSettings) -> NetworkSettings {
+    let encoder = MlpSettings {
+        hidden_sizes: vec![16, 16],
+        activation,
+        ..default()
+    };
+    NetworkSettings {
+        encoder: EncoderSettings::new(encoder),
+        optimizer,
+        ..default()
+    }
+}
+
+#[test]
+fn diffusion_agrees_with_the_reference_for_ten_steps() {
+    let reference = Reference::read("ref_diffusion.safetensors");
+    assert_eq!(reference.steps(), 10);
+    let optimizer = OptimizerSettings {
+        rule: Optimizer::AdamW {
+            betas: Some((0.95, 0.999)),
+            epsilon: None,
+        },
+        weight_decay: 1e-2,
+        ..OptimizerSettings::at(1e-3)
+    };
+    let diffusion = Diffusion {
+        action_chunk: ActionChunk::default(),
+        time_features: 8,
+        actor: denoiser(Activation::Relu, optimizer),
+        ..default()
+    };
+    reference.agrees_with(diffusion, |app, t| give_uniforms(&reference, app, t));
+}
+
+#[test]
+fn flow_matching_agrees_with_the_reference_for_ten_steps() {
+    let reference = Reference::read("ref_flow_bc.safetensors");
+    assert_eq!(reference.steps(), 10);
+    let flow = FlowBc {
+        time_features: 8,
+        actor: denoiser(Activation::Gelu, OptimizerSettings::at(3e-3)),
+        ..default()
+    };
+    reference.agrees_with(flow, |app, t| give_uniforms(&reference, app, t));
 }

@@ -17,7 +17,8 @@ pub struct Batch {
     pub row_ids: Vec<usize>,
     /// s, `[batch, observation]`.
     pub observation: Tensor<2>,
-    /// a in [-1, 1], `[batch, action]`.
+    /// a in [-1, 1], `[batch, action]`. Where the policy predicts chunks ([`ActionChunk`](crate::data::ActionChunk)), a and the actions
+    /// after it, `[batch, prediction_horizon * action]`; past the episode's end the last one is repeated.
     pub action: Tensor<2>,
     /// Σ γᵏ r over the steps that were folded, `[batch]`.
     pub reward: Tensor<1>,

@@ -34,7 +34,7 @@ pub struct Gathered {
     /// What networks see at each row, `[batch, observation]`: its frames, oldest first, and behind them the goal where there are
     /// goals. Raw where it comes from environments, already normalized where it comes from a dataset.
     pub observation: Column,
-    /// `[batch, action]`, in [-1, 1].
+    /// `[batch, action]`, in [-1, 1]; all actions of a chunk where the policy predicts chunks.
     pub action: Column,
     /// Σ γᵏ r over the steps that were folded, `[batch]`.
     pub reward: Vec<f32>,

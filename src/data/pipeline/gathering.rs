@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::chunks::chunk_of;
 use super::frames::frames_of;
 use super::n_step::{FoldedRow, Folding};
 use super::{Gathered, Goals, Order};
@@ -30,12 +31,16 @@ pub(in crate::data) struct Pipeline {
     pub goals: Option<Goals>,
     /// Whether what was done at each of the observations is known as well.
     pub past_actions: bool,
+    /// The actions of a row, its own and those after it: at least 1.
+    pub chunk: usize,
 }
 
 /// The rows that a drawn row is made of.
 struct Sources {
     /// Whose observations are seen, oldest first.
     seen: SmallVec<[usize; 4]>,
+    /// Whose actions are the row's chunk, its own first.
+    acted: SmallVec<[usize; 4]>,
     folded: FoldedRow,
     /// Whose observations are seen after the folded steps, in front of the last one's next observation.
     seen_after: SmallVec<[usize; 4]>,
@@ -63,7 +68,7 @@ impl Pipeline {
     pub fn most_needed(&self) -> [usize; 3] {
         [
             2 * self.frames - 1,
-            2 + if self.past_actions { self.frames } else { 0 },
+            1 + self.chunk + if self.past_actions { self.frames } else { 0 },
             1 + usize::from(self.goals.is_some()),
         ]
     }
@@ -72,6 +77,7 @@ impl Pipeline {
         let folded = order.fold(row, &self.folding);
         Sources {
             seen: frames_of(order, row, self.frames),
+            acted: chunk_of(order, row, self.chunk),
             seen_after: frames_of(order, folded.last, self.frames - 1),
             goal: self.goals.map(|goals| goals.row(order, row)),
             next: order.after(folded.last),
@@ -85,7 +91,7 @@ impl Pipeline {
         // Rows are at most `u32::MAX`, or nothing would have been drawn from them.
         let seen = sources.seen.iter().chain(&sources.seen_after);
         needed.observation.extend(seen.map(|row| *row as u32));
-        let acted = std::iter::once(row).chain(sources.next);
+        let acted = sources.acted.into_iter().chain(sources.next);
         needed.action.extend(acted.map(|row| row as u32));
         if self.past_actions {
             needed
@@ -111,6 +117,7 @@ impl Pipeline {
             width: self.frames * action,
         });
         let all = &mut gathered;
+        all.action.width = self.chunk * action;
         for row in rows {
             let sources = self.sources(order, *row);
             let FoldedRow {
@@ -137,7 +144,9 @@ impl Pipeline {
                 seen.extend_from_slice(goal);
                 after.extend_from_slice(goal);
             }
-            all.action.values.extend_from_slice(numbers.action(*row));
+            for row in sources.acted {
+                all.action.values.extend_from_slice(numbers.action(row));
+            }
             let next = &mut all.next_action.values;
             match sources.next {
                 Some(row) => next.extend_from_slice(numbers.action(row)),
@@ -217,6 +226,7 @@ mod tests {
             frames,
             goals: None,
             past_actions: false,
+            chunk: 1,
         }
     }
 
@@ -270,6 +280,21 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_is_the_actions_from_the_row_on_and_the_last_stands_for_those_after_it() {
+        let order = order();
+        let pipeline = Pipeline {
+            chunk: 3,
+            ..pipeline(1, 1)
+        };
+        let gathered = pipeline.gather(&order, &order, [1, 1], &[0, 1, 2, 3]);
+        let (first, second) = ([-0.0, -1.0, -2.0], [-1.0, -2.0, -2.0]);
+        let expected = [first, second, [-2.0; 3], [-3.0; 3]];
+        assert_eq!(gathered.action.values, expected.concat());
+        assert_eq!((gathered.action.width, gathered.next_action.width), (3, 1));
+        assert_eq!(gathered.next_action.values, [-1.0, -2.0, 0.0, 0.0]);
+    }
+
+    #[test]
     fn what_is_needed_is_all_that_is_taken() {
         /// Numbers of the rows that were asked for alone.
         struct Only<'a>(&'a InMemory, Needed);
@@ -288,12 +313,12 @@ mod tests {
             }
         }
         let order = order();
-        for (frames, n_step, past_actions) in [
-            (1, 1, false),
-            (1, 3, true),
-            (3, 1, false),
-            (3, 1, true),
-            (3, 2, false),
+        for (frames, n_step, chunk, past_actions) in [
+            (1, 1, 1, false),
+            (1, 3, 3, true),
+            (3, 1, 2, false),
+            (3, 1, 1, true),
+            (3, 2, 1, false),
         ] {
             for goals in [
                 None,
@@ -304,6 +329,7 @@ mod tests {
                 let pipeline = Pipeline {
                     goals,
                     past_actions,
+                    chunk,
                     ..pipeline(frames, n_step)
                 };
                 for row in 0..4 {

@@ -234,6 +234,7 @@ impl Replayed<'_> {
             frames: self.preprocessing.frames,
             goals: self.goals.as_deref().copied(),
             past_actions: self.experience.0.minibatch.past_actions,
+            chunk: self.experience.0.minibatch.chunk.prediction_horizon,
         };
         let buffer = &*self.buffer;
         pipeline.gather(buffer, buffer, buffer.widths(), rows)
