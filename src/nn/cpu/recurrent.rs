@@ -80,8 +80,14 @@ pub(crate) struct SequenceGradients<'a> {
     pub(crate) bias: Option<&'a mut [f32]>,
 }
 
-/// Rows of the batch in a task, and rows of a weight whose gradient is a task's: part of the shape of the work.
-const ROWS: usize = 32;
+/// The most rows of the batch in a task: part of the shape of the work, never of the number of threads.
+const ROWS: usize = 64;
+
+/// Rows of a weight whose gradient is a task's.
+const WEIGHT_ROWS: usize = 128;
+
+/// The length of the sums that a product forms at once: the right factor of a longer one falls out of the nearest cache.
+const INNER: usize = 400;
 
 impl Sequences {
     /// Numbers in the gates of a row.
@@ -113,12 +119,45 @@ impl Sequences {
 
     /// The rows of a task, of all steps, and what it is to the task.
     fn part(&self, task: usize) -> (Range<usize>, Self) {
-        let rows = task * ROWS..((task + 1) * ROWS).min(self.batch);
+        let each = self.batch.div_ceil(self.tasks());
+        let rows = (task * each).min(self.batch)..((task + 1) * each).min(self.batch);
         let part = Sequences {
             batch: rows.len(),
             ..*self
         };
         (rows.start * self.steps..rows.end * self.steps, part)
+    }
+}
+
+/// A product whose sums may be long. `out` gives the place of the result, the same each time.
+struct Long<'a> {
+    a: &'a [f32],
+    a_row: usize,
+    a_step: usize,
+    inner: usize,
+    b: &'a [f32],
+    columns: usize,
+    /// What happens to the first part of the sums; the others go on from there.
+    epilogue: Epilogue<'a>,
+}
+
+impl Long<'_> {
+    fn run<'b>(self, instructions: InstructionSet, mut out: impl FnMut() -> Strip<'b>) {
+        for first in (0..self.inner).step_by(INNER) {
+            instructions.run(Product {
+                a: &self.a[first * self.a_step..],
+                a_row: self.a_row,
+                a_step: self.a_step,
+                inner: INNER.min(self.inner - first),
+                b: &self.b[first * self.columns..],
+                b_stride: self.columns,
+                out: out(),
+                epilogue: match first {
+                    0 => self.epilogue,
+                    _ => Epilogue::Add,
+                },
+            });
+        }
     }
 }
 
@@ -233,15 +272,19 @@ impl Kernels {
             };
             pass.run();
             if let (Some(d_x), Some(weight)) = (d_x, &input_turned) {
-                instructions.run(Product {
+                let d_x = Disjoint::new(d_x);
+                let product = Long {
                     a: pass.of_inputs,
                     a_row: gates,
                     a_step: 1,
                     inner: gates,
                     b: weight,
-                    b_stride: inputs,
-                    out: Strip::of(d_x, inputs),
+                    columns: inputs,
                     epilogue: Epilogue::Write,
+                };
+                // SAFETY: one strip at a time, of a buffer that is the task's.
+                product.run(instructions, || unsafe {
+                    d_x.strip(0, rows.len(), inputs, inputs)
                 });
             }
         };
@@ -256,21 +299,23 @@ impl Kernels {
             let Some(wanted) = wanted else { continue };
             let to = Disjoint::new(wanted);
             let task = |task: usize, _worker: usize| {
-                let first = task * ROWS;
-                // SAFETY: rows of the weight belong to one task.
-                let out = unsafe { to.strip(first * gates, ROWS.min(width - first), gates, gates) };
-                instructions.run(Product {
+                let first = task * WEIGHT_ROWS;
+                let count = WEIGHT_ROWS.min(width - first);
+                let product = Long {
                     a: &left[first..],
                     a_row: 1,
                     a_step: width,
                     inner: rows,
                     b: right,
-                    b_stride: gates,
-                    out,
+                    columns: gates,
                     epilogue: Epilogue::Write,
+                };
+                // SAFETY: rows of the weight belong to one task, which has one strip at a time.
+                product.run(instructions, || unsafe {
+                    to.strip(first * gates, count, gates, gates)
                 });
             };
-            share(&mut self.workers, width.div_ceil(ROWS), work, task);
+            share(&mut self.workers, width.div_ceil(WEIGHT_ROWS), work, task);
         }
         if let Some(bias) = wanted.bias {
             let (of_gates, of_d) = bias.split_at_mut(gates);
@@ -315,15 +360,19 @@ impl Forward<'_> {
         } = self.sequences;
         let width = self.sequences.gates();
         let (gates_bias, d) = self.weights.bias.split_at(width);
-        self.instructions.run(Product {
+        let product = Long {
             a: self.x,
             a_row: inputs,
             a_step: 1,
             inner: inputs,
             b: self.weights.input,
-            b_stride: width,
-            out: Strip::of(self.gates, width),
+            columns: width,
             epilogue: Epilogue::Bias(gates_bias),
+        };
+        let gates = Disjoint::new(self.gates);
+        // SAFETY: one strip at a time, of a buffer that is the task's.
+        product.run(self.instructions, || unsafe {
+            gates.strip(0, batch * steps, width, width)
         });
         // Of a GRU: what the states add to the gates.
         let mut of_states = vec![0.0; if cell == Cell::Gru { batch * width } else { 0 }];
@@ -338,17 +387,19 @@ impl Forward<'_> {
                     Cell::Lstm => (&mut *self.gates, steps * width, step * width, Epilogue::Add),
                     Cell::Gru => (&mut of_states[..], width, 0, Epilogue::Write),
                 };
-                // SAFETY: the rows are this task's, which uses them for nothing else meanwhile.
-                let out = unsafe { Disjoint::new(to).strip(start, batch, width, stride) };
-                self.instructions.run(Product {
+                let to = Disjoint::new(to);
+                let product = Long {
                     a: &self.before[step * hidden..],
                     a_row: steps * hidden,
                     a_step: 1,
                     inner: hidden,
                     b: self.weights.hidden,
-                    b_stride: width,
-                    out,
+                    columns: width,
                     epilogue,
+                };
+                // SAFETY: the rows are this task's, which has one strip at a time.
+                product.run(self.instructions, || unsafe {
+                    to.strip(start, batch, width, stride)
                 });
             }
             for row in 0..batch {
@@ -442,15 +493,19 @@ impl Backward<'_> {
                     // The state itself passes a share on.
                     Cell::Gru => (&*self.of_states, Epilogue::Add),
                 };
-                self.instructions.run(Product {
+                let product = Long {
                     a: &from[step * width..],
                     a_row: steps * width,
                     a_step: 1,
                     inner: width,
                     b: self.hidden_turned,
-                    b_stride: hidden,
-                    out: Strip::of(&mut d_state, hidden),
+                    columns: hidden,
                     epilogue,
+                };
+                let to = Disjoint::new(&mut d_state);
+                // SAFETY: one strip at a time, of a buffer that is the task's.
+                product.run(self.instructions, || unsafe {
+                    to.strip(0, batch, hidden, hidden)
                 });
             }
         }
