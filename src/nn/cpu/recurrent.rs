@@ -229,18 +229,18 @@ impl Kernels {
     ) {
         let (inputs, hidden, gates) = (sequences.inputs, sequences.hidden, sequences.gates());
         let instructions = self.instructions;
-        let turned = |weight: &[f32], rows: usize| {
-            let mut turned = vec![0.0; weight.len()];
+        let turned = |from: &[f32], columns: usize| {
+            let (mut turned, rows) = (vec![0.0; from.len()], from.len() / columns);
             instructions.run(Transpose {
-                from: weight,
+                from,
                 rows,
-                columns: gates,
+                columns,
                 to: Strip::of(&mut turned, rows),
             });
             turned
         };
-        let hidden_turned = turned(weights.hidden, hidden);
-        let input_turned = wanted.x.is_some().then(|| turned(weights.input, inputs));
+        let hidden_turned = turned(weights.hidden, gates);
+        let input_turned = wanted.x.is_some().then(|| turned(weights.input, gates));
         let mut of_inputs = vec![0.0; sequences.rows() * gates];
         // An LSTM's inputs and states meet in one sum, so that the gradients are the same.
         let own = sequences.cell == Cell::Gru;
@@ -298,13 +298,15 @@ impl Kernels {
         ] {
             let Some(wanted) = wanted else { continue };
             let to = Disjoint::new(wanted);
+            // Where it lies, a step of the sums would touch another page each time.
+            let left = turned(left, width);
             let task = |task: usize, _worker: usize| {
                 let first = task * WEIGHT_ROWS;
                 let count = WEIGHT_ROWS.min(width - first);
                 let product = Long {
-                    a: &left[first..],
-                    a_row: 1,
-                    a_step: width,
+                    a: &left[first * rows..],
+                    a_row: rows,
+                    a_step: 1,
                     inner: rows,
                     b: right,
                     columns: gates,
