@@ -14,6 +14,8 @@ pub struct Bc {
     pub minibatch: MinibatchSettings,
     /// Where the goal comes from that is appended to every observation. None: no goal.
     pub goal_mode: Option<GoalMode>,
+    /// How many actions the policy predicts at once, and how they are executed.
+    pub action_chunk: data::ActionChunk,
     /// The policy.
     pub actor: NetworkSettings,
     /// The density that the policy has. None: it is deterministic and regresses onto the actions.
@@ -22,6 +24,8 @@ pub struct Bc {
     pub gaussian: GaussianSettings,
     /// The mixture's components, for `head: Mixture`.
     pub mixture: MixtureSettings,
+    /// Whether the loss is that of every step that a policy with memory is shown, of which it acts on the last.
+    pub supervise_all_steps: bool,
 }
 
 impl Settings for Bc {
@@ -29,6 +33,22 @@ impl Settings for Bc {
         if self.gaussian.min_std > self.gaussian.max_std {
             problems.refuse("gaussian.min_std", "must not be above `max_std`");
         }
+        if self.supervise_all_steps && !self.actor.encoder.has_memory() {
+            problems.refuse(
+                "supervise_all_steps",
+                format!(
+                    "needs a policy that knows a step from those before it, and `{}` sees all steps at once: take `encoder: Lstm()`, `Gru()` or `Transformer()`",
+                    self.actor.encoder.name()
+                ),
+            );
+        }
+        if self.supervise_all_steps && self.action_chunk.prediction_horizon > 1 {
+            problems.refuse(
+                "supervise_all_steps",
+                "is of policies that predict one action a step: leave it out, or `action_chunk`",
+            );
+        }
+        self.action_chunk.check("action_chunk", problems);
         self.actor.check("actor", problems);
     }
 }
@@ -36,7 +56,11 @@ impl Settings for Bc {
 impl Plugin for Bc {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
-            .add_plugins(self.minibatch.plugin(0.0, 1, false))
+            .add_plugins(MinibatchPlugin {
+                past_actions: self.supervise_all_steps,
+                chunk: self.action_chunk,
+                ..self.minibatch.plugin(0.0, 1, false)
+            })
             .add_plugins(GoalPlugin {
                 mode: self.goal_mode,
             })
@@ -61,13 +85,26 @@ fn build_policy(bc: Res<Bc>, mut networks: Networks) -> Result {
 }
 
 /// How far the policy is from the data's actions, `[1]`: mean((π(s) − a)²) over the batch and the action's elements, or where the policy
-/// has a density −mean ln π(a | s) over the batch.
+/// has a density −mean ln π(a | s) over the batch. Where the batch has past actions, over all steps that are shown of each row.
 pub fn imitation_loss(actor: &ActorNetwork, batch: &Batch) -> Tensor<1> {
-    let action = batch.action.clone();
-    match actor.distribution(batch.observation.clone()) {
+    let (policy, action) = supervised(actor, batch);
+    match policy {
         ActionDistribution::Deterministic(chosen) => losses::mse(chosen, action),
         density => density.log_probability(action).mean().neg(),
     }
+}
+
+/// The policy at the steps that count, and what was done there.
+fn supervised(actor: &ActorNetwork, batch: &Batch) -> (ActionDistribution, Tensor<2>) {
+    let observation = batch.observation.clone();
+    if let Some(done) = &batch.past_action
+        && let Some(policy) = actor.distribution_at_each_step(observation.clone())
+    {
+        let ([rows, all], [_, action]) = (done.dims(), batch.action.dims());
+        let steps = rows * all / action;
+        return (policy, done.clone().reshape([steps, action]));
+    }
+    (actor.distribution(observation), batch.action.clone())
 }
 
 /// One step of the actor towards the data's actions.
@@ -104,6 +141,17 @@ mod tests {
         Trial::of(bc)
     }
 
+    fn chunked(action_chunk: data::ActionChunk) -> Trial {
+        let mut bc = Bc {
+            minibatch: MinibatchSettings::of(64),
+            action_chunk,
+            ..default()
+        };
+        bc.actor.encoder.set_hidden_sizes(&[32]);
+        bc.actor.optimizer.learning_rate = Schedule::Constant(3e-3);
+        Trial::of(bc)
+    }
+
     fn plain() -> Trial {
         small(|_| ())
     }
@@ -131,6 +179,27 @@ mod tests {
             with().resumes_exactly()?;
         }
         Ok(())
+    }
+
+    #[test]
+    fn chunks_repeat_resume_and_imitate() -> Result<(), Mistake> {
+        for execution in [
+            data::ChunkExecution::Whole,
+            data::ChunkExecution::First(2),
+            data::ChunkExecution::Averaged(0.01),
+        ] {
+            let with = || {
+                let action_chunk = data::ActionChunk {
+                    execution,
+                    ..data::ActionChunk::of(3)
+                };
+                chunked(action_chunk)
+            };
+            with().looking_changes_nothing()?;
+            with().same_seed_same_bits()?;
+            with().resumes_exactly()?;
+        }
+        chunked(data::ActionChunk::of(3)).learns_to_imitate(1_000)
     }
 
     #[test]

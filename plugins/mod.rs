@@ -5,7 +5,9 @@ pub mod bc;
 pub mod bcq;
 pub mod cql;
 pub mod ddpg;
+pub mod diffusion;
 pub mod dqn;
+pub mod flow_bc;
 pub mod iql;
 pub mod on_policy;
 pub mod ppo;
@@ -19,7 +21,9 @@ pub use bc::Bc;
 pub use bcq::Bcq;
 pub use cql::Cql;
 pub use ddpg::Ddpg;
+pub use diffusion::Diffusion;
 pub use dqn::Dqn;
+pub use flow_bc::FlowBc;
 pub use iql::Iql;
 pub use ppo::Ppo;
 pub use reinforce::Reinforce;
@@ -36,7 +40,9 @@ pub fn register(app: &mut App) {
         .register_for_scenes::<Bcq>()
         .register_for_scenes::<Cql>()
         .register_for_scenes::<Ddpg>()
+        .register_for_scenes::<Diffusion>()
         .register_for_scenes::<Dqn>()
+        .register_for_scenes::<FlowBc>()
         .register_for_scenes::<Iql>()
         .register_for_scenes::<Ppo>()
         .register_for_scenes::<Reinforce>()
@@ -57,8 +63,12 @@ pub fn register(app: &mut App) {
         .register_step("ddpg::track_targets", ddpg::track_targets)
         .register_step("ddpg::update_actor", ddpg::update_actor)
         .register_step("ddpg::update_critic", ddpg::update_critic)
+        .register_step("diffusion::average_weights", diffusion::average_weights)
+        .register_step("diffusion::denoise", diffusion::denoise)
         .register_step("dqn::track_target", dqn::track_target)
         .register_step("dqn::update_critic", dqn::update_critic)
+        .register_step("flow_bc::average_weights", flow_bc::average_weights)
+        .register_step("flow_bc::match_flow", flow_bc::match_flow)
         .register_step("iql::track_targets", iql::track_targets)
         .register_step("iql::update_actor", iql::update_actor)
         .register_step("iql::update_critic", iql::update_critic)

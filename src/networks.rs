@@ -8,9 +8,10 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use burn::tensor::Device;
 
-use crate::data::{DiscreteActionsOnly, Preprocessing, Spaces};
+use crate::data::{ActionChunk, DiscreteActionsOnly, Preprocessing, Spaces};
 use crate::env::Space;
 use crate::learner::{ComputeDevice, CriticSettings, Init, Net, Random, Role, Target};
+use crate::nn::denoising::{Denoiser, DenoiserForm};
 use crate::nn::{
     ActorHead, ActorNetwork, CriticHead, CriticNetwork, InitError, Layers, Network, seeded_module,
 };
@@ -130,6 +131,7 @@ impl AppTrainsOnExt for App {
 pub struct Networks<'w, 's> {
     preprocessing: Res<'w, Preprocessing>,
     spaces: Option<Res<'w, Spaces>>,
+    chunk: Option<Res<'w, ActionChunk>>,
     device: Res<'w, ComputeDevice>,
     /// The stream of initial weights.
     pub init: ResMut<'w, Random<Init>>,
@@ -160,16 +162,33 @@ impl Networks<'_, '_> {
         self.device.autodiff()
     }
 
-    /// An actor for these observations and actions.
+    /// How many actions the policy predicts at once: 1, or what the algorithm's minibatches were asked for.
+    pub fn prediction_horizon(&self) -> usize {
+        let chunk = self.chunk.as_deref();
+        chunk.map_or(1, |chunk| chunk.prediction_horizon)
+    }
+
+    /// An actor for these observations and actions, all actions of a chunk where it predicts chunks.
     ///
     /// # Errors
     /// When the encoder does not fit the observations, or the head the actions.
     pub fn actor(&mut self, layers: impl Into<Layers>, head: ActorHead) -> Result<ActorNetwork> {
         let discrete = head == ActorHead::Categorical;
-        let action = self.fitting("the actor", discrete)?;
+        let action = self.fitting("the actor", discrete)? * self.prediction_horizon();
         let (input, device) = (self.input(), self.device());
         let actor = ActorNetwork::new(layers, head, input, action, &device, &mut self.init);
         Ok(actor.map_err(InputError::new)?)
+    }
+
+    /// A network that makes actions out of noise, for these observations and actions.
+    ///
+    /// # Errors
+    /// When the encoder does not fit the observations, the body the chunk, or the actions are discrete.
+    pub fn denoiser(&mut self, layers: impl Into<Layers>, form: DenoiserForm) -> Result<Denoiser> {
+        self.fitting("the actor", false)?;
+        let (input, device) = (self.input(), self.device());
+        let denoiser = Denoiser::new(layers, form, input, &device, &mut self.init);
+        Ok(denoiser.map_err(InputError::new)?)
     }
 
     /// An ensemble of `members` critics for these observations.

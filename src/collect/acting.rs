@@ -3,12 +3,13 @@
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
+use burn::tensor::Tensor;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::rows::preprocessed;
 use super::{Actions, Observations, Seen};
-use crate::data::{Preprocessing, Spaces};
+use crate::data::{ActionChunks, Preprocessing, Spaces, StepResults};
 use crate::env::Space;
 use crate::evaluate::{Acting, EvaluationError};
 use crate::learner::{AppRandomExt, ComputeDevice, Random};
@@ -60,6 +61,35 @@ fn draw(space: &Space, generator: &mut ChaCha8Rng, actions: &mut [f32]) {
 
 /// [`Actions`] of the network that acts at evaluation, without exploration.
 pub fn act_deterministically(world: &mut World) -> Result<(), BevyError> {
+    let Some(mut chunks) = world.remove_resource::<ActionChunks>() else {
+        let actions = predict(world)?;
+        world.resource_mut::<Actions>().take(actions);
+        return Ok(());
+    };
+    let steps = world.resource::<StepResults>();
+    let rows = steps.rows();
+    if chunks.rows() != rows {
+        chunks = chunks.anew(rows);
+    }
+    for row in 0..rows {
+        if !steps.valid[row] || steps.ended(row) {
+            chunks.begin(row);
+        }
+    }
+    let actions = chunks.act(|| {
+        let predicted = predict(world)?.into_data().into_vec();
+        Ok::<Vec<f32>, BevyError>(predicted.expect("yarak's tensors are of f32"))
+    });
+    world.insert_resource(chunks);
+    let actions = actions?;
+    let mut taken = world.resource_mut::<Actions>();
+    taken.width = actions.len() / rows.max(1);
+    taken.values = actions;
+    Ok(())
+}
+
+/// What the network that acts says of what it sees now, `[environments, action]`, or whole chunks.
+fn predict(world: &World) -> Result<Tensor<2>, BevyError> {
     let acting = *world
         .get_resource::<Acting>()
         .ok_or(RunError::new(EvaluationError::NoPolicy))?;
@@ -72,9 +102,6 @@ pub fn act_deterministically(world: &mut World) -> Result<(), BevyError> {
         None => &**world.resource::<Observations>(),
     };
     let observation = preprocessed(rows, preprocessing, &device).map_err(RunError::new)?;
-    let actions = acting
-        .act(world, observation)
-        .ok_or(RunError::new(EvaluationError::NoPolicy))?;
-    world.resource_mut::<Actions>().take(actions);
-    Ok(())
+    let predicted = acting.predict(world, observation);
+    Ok(predicted.ok_or(RunError::new(EvaluationError::NoPolicy))?)
 }

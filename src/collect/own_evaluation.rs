@@ -11,6 +11,7 @@ use super::acting::act_deterministically;
 use super::entity::{EnvironmentRow, EpisodeStatistics, StepCount};
 use super::plugin::{EnvironmentSystems, FinishedEpisodes, RowsThere};
 use super::{Actions, Observations, Seen, StepResults};
+use crate::data::ActionChunks;
 use crate::evaluate::{Episodes, Score, check_acting, record_returns};
 use crate::random::Seed;
 use crate::report::Metrics;
@@ -127,6 +128,7 @@ struct Training {
     finished: FinishedEpisodes,
     there: RowsThere,
     seen: Option<Seen>,
+    chunks: Option<ActionChunks>,
 }
 
 impl Training {
@@ -144,6 +146,11 @@ impl Training {
         }
         let observation = world.resource::<Observations>().width;
         let action = world.resource::<Actions>().width;
+        let chunks = world.get_resource_mut::<ActionChunks>();
+        let chunks = chunks.map(|mut chunks| {
+            let of_episodes = chunks.anew(rows);
+            std::mem::replace(&mut *chunks, of_episodes)
+        });
         let seen = world.remove_resource::<Seen>();
         if let Some(seen) = &seen {
             world.insert_resource(seen.anew(rows));
@@ -156,6 +163,7 @@ impl Training {
             finished: swap(world, FinishedEpisodes::default()),
             there: swap(world, RowsThere::default()),
             seen,
+            chunks,
         }
     }
 
@@ -176,6 +184,9 @@ impl Training {
         swap(world, self.steps);
         swap(world, self.finished);
         swap(world, self.there);
+        if let Some(chunks) = self.chunks {
+            swap(world, chunks);
+        }
         match self.seen {
             Some(seen) => world.insert_resource(seen),
             None => drop(world.remove_resource::<Seen>()),

@@ -255,7 +255,8 @@ impl Preprocessing {
 
     /// What networks are given of an observation.
     pub fn input(&self) -> EncoderInput {
-        EncoderInput::new(self.parts.clone(), self.side_by_side().unwrap_or(1))
+        let side_by_side = self.side_by_side().unwrap_or(1);
+        EncoderInput::new(self.parts.clone(), side_by_side).with_goal(side_by_side > self.frames)
     }
 
     /// How many observations lie side by side in what networks are given: the frames, and one more where there is a goal, which is as

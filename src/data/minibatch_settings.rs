@@ -2,7 +2,7 @@
 
 use bevy_reflect::Reflect;
 
-use super::{ExperiencePlugin, MinibatchPlugin};
+use super::{ActionChunk, ExperiencePlugin, MinibatchPlugin};
 use crate::scene::Bounds;
 
 /// Minibatches: the `minibatch` of every algorithm that draws rows.
@@ -46,6 +46,8 @@ impl MinibatchSettings {
             discount,
             n_step,
             infinite_horizon,
+            past_actions: false,
+            chunk: ActionChunk::default(),
         }
     }
 }

@@ -17,6 +17,7 @@
 //! Nothing here knows an algorithm or a tensor, and nothing is guessed: a file that leaves a question open is refused with
 //! the place and what was expected there.
 
+mod action_chunk;
 mod action_scale;
 pub mod check;
 pub mod convert;
@@ -45,6 +46,7 @@ mod table;
 mod transitions;
 mod transitions_error;
 
+pub use action_chunk::{ActionChunk, ActionChunks, ChunkExecution};
 pub use action_scale::{ActionScale, ScaleError};
 pub use dataset::{
     Dataset, DatasetError, DiscreteActionsOnly, Preprocessing, SearchFolders, SharedDataset,

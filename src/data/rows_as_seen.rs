@@ -126,6 +126,8 @@ impl RowsAsSeen {
             },
             frames: preprocessing.frames,
             goals,
+            past_actions: false,
+            chunk: 1,
         };
         Ok(RowsAsSeen {
             rows: InMemory::new(Arc::new(transitions), None),

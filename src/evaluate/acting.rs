@@ -5,14 +5,17 @@ use bevy_ecs::prelude::*;
 use burn::tensor::Tensor;
 
 use crate::checkpoint::{AppPersistExt, Snapshot};
-use crate::learner::{Critic, Net, Role, Value};
+use crate::data::ActionChunk;
+use crate::learner::{Critic, Net, Role, Target, Value, target_file};
+use crate::nn::denoising::Denoiser;
 use crate::nn::{ActorHead, ActorNetwork, CriticHead, CriticNetwork};
-use crate::policy::{ActionRule, Architecture, KEY, Saved, SavedValues, VALUES};
+use crate::policy::{ActionRule, Architecture, KEY, Saved, SavedValues, VALUES, sampled};
 use crate::schedule::{ScheduleError, ScheduleErrors};
 
 /// A network that chooses actions.
 pub trait Act {
-    /// The deterministic actions `[batch, action]`, in [-1, 1] for a box and indices for a discrete space, for preprocessed observations `[batch, observation]`.
+    /// The deterministic actions `[batch, action]`, in [-1, 1] for a box and indices for a discrete space, for preprocessed observations
+    /// `[batch, observation]`. A policy that predicts chunks gives all actions of each, `[batch, prediction_horizon * action]`.
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2>;
 
     /// What a [`policy::Policy`](crate::policy::Policy) has to know to act as this network does, without its algorithm: written
@@ -47,6 +50,21 @@ impl Act for ActorNetwork {
     }
 }
 
+/// Actions that are sampled, from noise that is a function of the observation
+/// ([`ObservationNoise`](crate::nn::denoising::ObservationNoise)).
+impl Act for Denoiser {
+    fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
+        sampled(self, observation)
+    }
+
+    fn architecture(&self) -> Option<Architecture> {
+        Some(Architecture {
+            denoiser: Some(self.form().clone()),
+            ..Architecture::of(self.trunk(), ActionRule::Outputs)
+        })
+    }
+}
+
 /// The discrete actions of the greatest values, as indices `[batch, 1]`.
 impl Act for CriticNetwork {
     fn act_deterministically(&self, observation: Tensor<2>) -> Tensor<2> {
@@ -77,8 +95,22 @@ pub struct Acting {
 }
 
 impl Acting {
-    /// The deterministic actions, as [`Act::act_deterministically`]; `None` before the network was built.
+    /// The deterministic actions of these observations, `[batch, action]`: of a chunk, the first. `None` before the network was built.
     pub fn act(&self, world: &World, observation: Tensor<2>) -> Option<Tensor<2>> {
+        let chunk = self.predict(world, observation)?;
+        Some(match world.get_resource::<ActionChunk>() {
+            None => chunk,
+            Some(ActionChunk {
+                prediction_horizon, ..
+            }) => {
+                let width = chunk.dims()[1] / prediction_horizon;
+                chunk.narrow(1, 0, width)
+            }
+        })
+    }
+
+    /// All that the policy says, as [`Act::act_deterministically`]: whole chunks, where it predicts them.
+    pub fn predict(&self, world: &World, observation: Tensor<2>) -> Option<Tensor<2>> {
         (self.act)(world, observation)
     }
 }
@@ -87,6 +119,10 @@ impl Acting {
 pub trait AppActingExt {
     /// Role `R`'s network acts at evaluation.
     fn acts_with<R: Role<Network: Act>>(&mut self) -> &mut Self;
+
+    /// Role `R`'s target acts at evaluation, where it is an average of the network's weights over time: it is what a checkpoint's policy
+    /// is, too.
+    fn acts_with_target<R: Role<Network: Act>>(&mut self) -> &mut Self;
 
     /// The function acts at evaluation, where it takes more than one network to choose an action: from the world and
     /// preprocessed observations `[batch, observation]` to actions `[batch, action]` in [-1, 1], or `None` before the networks
@@ -118,16 +154,20 @@ impl AppActingExt for App {
             },
             describe: |world| {
                 let net = world.get_resource::<Net<R>>()?;
-                Some(match net.architecture() {
-                    Some(architecture) => Saved::Network {
-                        file: R::NAME.to_owned(),
-                        architecture,
-                    },
-                    None => own(&format!(
-                        "its policy `{}` does not say its `Act::architecture`",
-                        disqualified::ShortName::of::<R::Network>()
-                    )),
-                })
+                Some(saved(world, &**net, R::NAME))
+            },
+        })
+    }
+
+    fn acts_with_target<R: Role<Network: Act>>(&mut self) -> &mut Self {
+        self.acts_as(Acting {
+            act: |world, observation| {
+                let target = world.get_resource::<Target<R>>()?;
+                Some(target.act_deterministically(observation))
+            },
+            describe: |world| {
+                let target = world.get_resource::<Target<R>>()?;
+                Some(saved(world, &**target, &target_file::<R>()))
             },
         })
     }
@@ -154,6 +194,23 @@ fn values_of(world: &World) -> SavedValues {
         values.add(Value::NAME, value);
     }
     values
+}
+
+/// What a checkpoint says of a network that acts and lies in `file`.
+fn saved<N: Act>(world: &World, network: &N, file: &str) -> Saved {
+    match network.architecture() {
+        Some(architecture) => Saved::Network {
+            file: file.to_owned(),
+            architecture: Architecture {
+                chunk: world.get_resource::<ActionChunk>().copied(),
+                ..architecture
+            },
+        },
+        None => own(&format!(
+            "its policy `{}` does not say its `Act::architecture`",
+            disqualified::ShortName::of::<N>()
+        )),
+    }
 }
 
 fn own(why: &str) -> Saved {

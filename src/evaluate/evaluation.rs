@@ -9,8 +9,8 @@ use super::{Acting, MadeWith, TrainingSeeds, check_keywords};
 use crate::checkpoint::{AppPersistExt, RestoreSystems};
 use crate::data::pipeline::{Sight, View, find_held_out_goals};
 use crate::data::{
-    Data, EpisodeGoal, Goals, HeldOutGoals, Preprocessing, ScaleError, Spaces, ViewError,
-    load_dataset,
+    ActionChunk, ActionChunks, Data, EpisodeGoal, Goals, HeldOutGoals, Preprocessing, ScaleError,
+    Spaces, ViewError, load_dataset,
 };
 use crate::env::gymnasium::{self, BridgeError};
 use crate::env::registry::{self, ReferenceScores};
@@ -642,23 +642,25 @@ pub fn watch(
         episodes
     ];
     let mut playing = vec![true; episodes];
+    let chunk = world.get_resource::<ActionChunk>().copied();
+    let mut chunks = ActionChunks::new(chunk.unwrap_or_default(), episodes);
     while playing.contains(&true) {
         // Episodes that are over stay in the batch, so that an action never depends on how many others still play.
-        let mut rows: Vec<f32> = sights.iter().flat_map(Sight::values).collect();
-        preprocessing
-            .observation
-            .apply_to_row(&mut rows)
-            .map_err(scale_error)?;
-        let shape = [episodes, rows.len() / episodes];
-        let observation = Tensor::from_data(TensorData::new(rows, shape), &device);
-        let actions = acting
-            .act(world, observation)
-            .ok_or(EvaluationError::NoPolicy)?;
-        let width = actions.dims()[1];
-        let mut actions: Vec<f32> = actions
-            .into_data()
-            .into_vec()
-            .expect("yarak's tensors are of f32");
+        let mut actions = chunks.act(|| {
+            let mut rows: Vec<f32> = sights.iter().flat_map(Sight::values).collect();
+            preprocessing
+                .observation
+                .apply_to_row(&mut rows)
+                .map_err(scale_error)?;
+            let shape = [episodes, rows.len() / episodes];
+            let observation = Tensor::from_data(TensorData::new(rows, shape), &device);
+            let predicted = acting
+                .predict(world, observation)
+                .ok_or(EvaluationError::NoPolicy)?;
+            let predicted = predicted.into_data().into_vec();
+            Ok::<Vec<f32>, EvaluationError>(predicted.expect("yarak's tensors are of f32"))
+        })?;
+        let width = actions.len() / episodes;
         preprocessing
             .action
             .from_unit(&mut actions)

@@ -83,7 +83,7 @@ fn measure_policy(world: &mut World) {
     };
     let mut measured = Vec::new();
     let acting = world.get_resource::<Acting>().copied();
-    if let Some(chosen) = acting.and_then(|acting| acting.act(world, observation.clone())) {
+    if let Some(chosen) = acting.and_then(|acting| acting.predict(world, observation.clone())) {
         let discrete = world.resource::<Data>().discrete_actions().is_some();
         measured.push(if discrete {
             let agrees = chosen.equal(action.clone()).float().mean();

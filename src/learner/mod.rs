@@ -39,6 +39,7 @@ pub use net::{Net, Target};
 pub use network_settings::NetworkSettings;
 pub use optimizer::{Optim, Optimizer};
 pub use optimizer_settings::OptimizerSettings;
+pub(crate) use persist::target_file;
 pub use rate::Rate;
 pub(crate) use rate::warnings_of_rates;
 pub use role::{Actor, Critic, Role, Value};

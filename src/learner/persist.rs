@@ -33,7 +33,8 @@ impl<R: Role> Persist for Target<R> {
     }
 }
 
-fn target_file<R: Role>() -> String {
+/// The tensor file of role `R`'s target.
+pub(crate) fn target_file<R: Role>() -> String {
     format!("target_{}", R::NAME)
 }
 

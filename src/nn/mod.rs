@@ -11,6 +11,7 @@ mod categorical;
 mod convolution;
 pub mod cpu;
 mod critic;
+pub mod denoising;
 mod device;
 mod distribution;
 mod dropout;
@@ -26,6 +27,7 @@ mod network;
 mod orthogonal;
 mod patches;
 mod perturbation;
+mod recurrence;
 mod reference;
 mod rows;
 mod scalar;
@@ -45,8 +47,8 @@ pub use device::{ComputeDevice, DeviceError};
 pub use distribution::{ActionDistribution, SampledAction};
 pub(crate) use encoder::seeded_module;
 pub use encoder::{
-    AppEncoderExt, Cnn, Combined, Convolutions, Encoder, EncoderModule, EncoderSettings, InitError,
-    PartEncoder, register_encoder,
+    AppEncoderExt, Cnn, Combined, Convolutions, Encoder, EncoderModule, EncoderSettings, Gru,
+    InitError, Lstm, PartEncoder, Positions, Transformer, register_encoder,
 };
 pub use gaussian::DiagonalGaussian;
 pub use gaussian_mixture::{GaussianMixture, log_sum_exp};

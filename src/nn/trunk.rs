@@ -160,6 +160,44 @@ impl Trunk {
         self.layers.forward_member(member, joined(features, beside))
     }
 
+    /// The outputs `[batch * steps, outputs]` of the first member at each step of the rows; `None` where its encoder has no memory.
+    pub(super) fn forward_each(&self, observation: Tensor<2>) -> Option<Tensor<2>> {
+        let encoder = self.encoders.first()?;
+        self.encoder.has_memory().then(|| {
+            let features = encoder.forward_each(observation);
+            self.layers.forward_member(0, features)
+        })
+    }
+
+    /// What the layers of the only member see of observations, `[batch, features]`: all of it, where the encoder is an `Mlp`.
+    pub(super) fn features(&self, observation: Tensor<2>) -> Tensor<2> {
+        match self.encoders.first() {
+            Some(encoder) => encoder.forward(observation),
+            None => observation,
+        }
+    }
+
+    /// The outputs `[batch, outputs]` of the only member for its [`features`](Self::features) and what is next to them.
+    pub(super) fn behind(&self, features: Tensor<2>, beside: Tensor<2>) -> Tensor<2> {
+        self.layers
+            .forward_member(0, side_by_side(features, beside))
+    }
+
+    /// A trunk of one member, made of parts that fit each other; without an encoder the layers are an `Mlp`.
+    pub(crate) fn of_parts(
+        encoder: Option<(EncoderSettings, EncoderModule)>,
+        input: EncoderInput,
+        layers: Mlp,
+    ) -> Self {
+        let (encoder, module) = encoder.unzip();
+        Trunk {
+            encoders: module.into_iter().collect(),
+            layers,
+            encoder: encoder.unwrap_or_default(),
+            input: Arc::new(input),
+        }
+    }
+
     /// What an observation is.
     pub fn input(&self) -> &EncoderInput {
         &self.input

@@ -1,9 +1,13 @@
 //! What a checkpoint says of the network that acts: enough to act with it, without the algorithm that trained it.
 
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use super::policy::Broken;
 use crate::checkpoint::Snapshot;
-use crate::nn::{Activation, EncoderModule, EncoderSettings, MlpShape, Trunk};
+use crate::data::ActionChunk;
+use crate::nn::denoising::{Denoiser, DenoiserForm};
+use crate::nn::{Activation, EncoderModule, EncoderSettings, Mlp, MlpShape, Trunk};
 use crate::observation::EncoderInput;
 
 /// The key of a checkpoint's state under which it is.
@@ -37,8 +41,14 @@ pub struct Architecture {
     pub output: Activation,
     /// What is added to the variance where hidden layers are normalized.
     pub layer_norm: Option<f32>,
-    /// How outputs become an action.
+    /// How outputs become an action, or a whole chunk of them.
     pub rule: ActionRule,
+    /// How many actions the outputs are, and how they are executed. `None`: one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<ActionChunk>,
+    /// What the network is made for, if it makes actions out of noise; then `rule` is about what it makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denoiser: Option<DenoiserForm>,
 }
 
 /// Among how many discrete actions a checkpoint's policy chooses; `None` where it does not.
@@ -110,6 +120,8 @@ impl Architecture {
             output: shape.output,
             layer_norm: shape.layer_norm,
             rule,
+            chunk: None,
+            denoiser: None,
         }
     }
 
@@ -117,22 +129,80 @@ impl Architecture {
     pub(super) fn observation(&self) -> usize {
         match &self.encoder {
             Some(encoder) => encoder.input.width(),
-            None => self.sizes.first().copied().unwrap_or_default(),
+            None => {
+                let inputs = self.sizes.first().copied().unwrap_or_default();
+                let beside = self.denoiser.as_ref().map_or(0, DenoiserForm::beside);
+                inputs.saturating_sub(beside)
+            }
         }
     }
 
+    /// Numbers that the network says of an observation.
+    pub(super) fn outputs(&self) -> usize {
+        let last = self.sizes.last().copied().unwrap_or_default();
+        self.denoiser.as_ref().map_or(last, DenoiserForm::width)
+    }
+
+    /// The network that makes actions out of noise, with these parameters.
+    ///
+    /// # Errors
+    /// When they do not fit, or a part cannot be made.
+    pub(super) fn denoiser(
+        &self,
+        form: &DenoiserForm,
+        parameters: &[f32],
+    ) -> Result<Denoiser, Broken> {
+        const MISFIT: &str = "its parts are not those of one denoising network";
+        let misfit = || Broken::Layers(MISFIT.to_owned());
+        let shape = self.shape();
+        let count = |pieces: &[(String, Vec<usize>)]| -> usize {
+            let shapes = pieces
+                .iter()
+                .map(|(_, shape)| shape.iter().product::<usize>());
+            shapes.sum()
+        };
+        let encoder = self.encoder_pieces().map_err(Broken::Encoder)?;
+        let encoder = count(&encoder);
+        let fits = form.is_possible()
+            && shape.sizes.last() == Some(&form.layers_outputs())
+            && parameters.len() >= encoder + shape.parameters();
+        if !fits {
+            return Err(misfit());
+        }
+        let (encoder, rest) = parameters.split_at(encoder);
+        let (layers, unet) = rest.split_at(shape.parameters());
+        let input = match &self.encoder {
+            Some(encoder) => encoder.input.clone(),
+            None => self.observation().into(),
+        };
+        let encoder = match &self.encoder {
+            None => None,
+            Some(form) => {
+                let settings = EncoderSettings::read(&form.name, &form.settings);
+                let module = form.module(encoder).map_err(Broken::Encoder)?;
+                Some((settings.map_err(Broken::Encoder)?, module))
+            }
+        };
+        let features = encoder.as_ref().map(|(_, module)| module.width());
+        let features = features.unwrap_or(input.width());
+        if features + form.beside() != shape.inputs() {
+            return Err(misfit());
+        }
+        let layers = Mlp::from_values(shape, layers.to_vec(), &Device::flex());
+        let trunk = Trunk::of_parts(encoder, input, layers);
+        let unet = form.unet_with(unet);
+        let unet = unet.map_err(|error| Broken::Encoder(error.to_string()))?;
+        Ok(Denoiser::of_parts(trunk, unet, form.clone()))
+    }
+
     /// The names and shapes of the network's tensors, in order: the encoder's, then those of the perceptron as they lie in its
-    /// parameters.
+    /// parameters, then a U-Net's.
     ///
     /// # Errors
     /// In words, when the encoder is not known or cannot be made.
     pub(super) fn pieces(&self) -> Result<Vec<(String, Vec<usize>)>, String> {
         let layers = self.sizes.len().saturating_sub(1);
-        let mut pieces = Vec::new();
-        if let Some(encoder) = &self.encoder {
-            let module = encoder.module(&[])?.pieces().into_iter();
-            pieces.extend(module.map(|(_, piece)| (piece.name, piece.shape)));
-        }
+        let mut pieces = self.encoder_pieces()?;
         for (layer, pair) in self.sizes.windows(2).enumerate() {
             let mut vectors = vec!["bias"];
             if self.layer_norm.is_some() && layer + 1 < layers {
@@ -142,7 +212,24 @@ impl Architecture {
             let vectors = vectors.into_iter();
             pieces.extend(vectors.map(|name| (format!("{layer}.{name}"), vec![pair[1]])));
         }
+        if let Some(form) = &self.denoiser {
+            if !form.is_possible() {
+                return Err(format!("its denoising network cannot be: {form:?}"));
+            }
+            let unet = form.unet_with(&[]).map_err(|error| error.to_string())?;
+            let unet = unet.iter().flat_map(DenoiserForm::unet_pieces);
+            pieces.extend(unet.map(|(_, piece)| (piece.name, piece.shape)));
+        }
         Ok(pieces)
+    }
+
+    /// The same of the encoder alone.
+    fn encoder_pieces(&self) -> Result<Vec<(String, Vec<usize>)>, String> {
+        let Some(encoder) = &self.encoder else {
+            return Ok(Vec::new());
+        };
+        let pieces = encoder.module(&[])?.pieces().into_iter();
+        Ok(pieces.map(|(_, piece)| (piece.name, piece.shape)).collect())
     }
 
     /// The perceptron's shape.

@@ -217,6 +217,8 @@ mod tests {
             output: Activation::Tanh,
             layer_norm: Some(1e-5),
             rule: ActionRule::Outputs,
+            chunk: None,
+            denoiser: None,
         };
         let count = architecture
             .pieces()

@@ -42,10 +42,13 @@ mod error;
 mod file;
 #[expect(clippy::module_inception, reason = "it is what the folder is for")]
 mod policy;
+mod sampled;
 mod values;
 
+pub use crate::nn::denoising;
 pub use architecture::{ActionRule, Architecture, EncoderForm};
 pub(crate) use architecture::{KEY, Saved, saved_discrete_actions};
 pub use error::PolicyError;
 pub use policy::Policy;
+pub(crate) use sampled::sampled;
 pub(crate) use values::{SavedValues, VALUES};

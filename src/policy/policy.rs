@@ -8,10 +8,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::architecture::{ActionRule, KEY, Saved};
 use super::values::{ValueParts, Values};
-use super::{Architecture, PolicyError};
+use super::{Architecture, PolicyError, sampled};
 use crate::checkpoint::{CheckpointError, Snapshot, load_some, resolve};
-use crate::data::{ActionScale, Normalizer, Preprocessing};
+use crate::data::{ActionChunk, ActionChunks, ActionScale, FrameStack, Normalizer, Preprocessing};
 use crate::nn::cpu::Single;
+use crate::nn::denoising::Denoiser;
 use crate::nn::{EncoderModule, Mlp};
 use crate::observation::ObservationParts;
 use crate::subnormals::FlushSubnormals;
@@ -31,13 +32,22 @@ pub struct Policy {
     scale: ActionScale,
     /// A preprocessed observation.
     input: Vec<f32>,
+    /// What the network says: an action, or a chunk of them.
+    predicted: Vec<f32>,
     action: Vec<f32>,
+    /// The chunk that is being executed, where it predicts chunks.
+    chunks: Option<ActionChunks>,
+    chunk: Option<ActionChunk>,
     /// What one observation consists of.
     parts: ObservationParts,
     /// How many observations it sees side by side, which divides the observation's length.
     frames: usize,
     /// Whether a goal comes behind them.
     takes_goal: bool,
+    /// What was seen in the episode that [`next_action`](Self::next_action) plays.
+    stack: FrameStack,
+    /// The same with the goal behind it.
+    joined: Vec<f32>,
     /// The networks next to it.
     values: Values,
     step: u64,
@@ -97,10 +107,105 @@ impl Policy {
     /// first (a [`FrameStack`](crate::data::FrameStack) keeps them), and behind them the goal if it [takes one](Self::takes_goal): `[action]` in the environment's own unit, or the index of the choice as
     /// one number.
     ///
+    /// A policy that [predicts chunks](Self::chunk) is asked once a step of one environment: it executes a chunk before it looks again,
+    /// and [`begin`](Self::begin) says where an episode begins.
+    ///
     /// # Errors
     /// An observation of another length, or one that is not finite; then nothing has changed.
     pub fn act(&mut self, observation: &[f32]) -> Result<&[f32], PolicyError> {
         self.check(observation)?;
+        let Some(mut chunks) = self.chunks.take() else {
+            self.predict(observation)?;
+            return Ok(self.first());
+        };
+        let acted = chunks.act(|| {
+            self.predict(observation)?;
+            Ok::<_, PolicyError>(self.predicted.clone())
+        });
+        self.chunks = Some(chunks);
+        self.predicted[..self.action.len()].copy_from_slice(&acted?);
+        Ok(self.first())
+    }
+
+    /// An episode begins: what was seen in the last one is forgotten, and what is left of its chunk is not executed.
+    pub fn begin(&mut self) {
+        self.stack = FrameStack::new(self.frames);
+        if let Some(chunks) = &mut self.chunks {
+            chunks.begin(0);
+        }
+    }
+
+    /// The action after one more observation of the episode, raw, `[observation]`, and behind it the goal if the policy
+    /// [takes one](Self::takes_goal): it keeps the [frames](Self::frames) itself, which is what a policy with memory remembers. An
+    /// episode begins with [`begin`](Self::begin). Each of several episodes at once has a clone of its own, which shares the weights.
+    ///
+    /// ```
+    /// use yarak::checkpoint::gather;
+    /// use yarak::nn::Gru;
+    /// use yarak::policy::Policy;
+    /// use yarak::prelude::*;
+    ///
+    /// let mut bc = Bc { minibatch: MinibatchSettings::of(8), ..default() };
+    /// bc.actor.encoder = Gru { hidden_size: 8, layers: 1, ..default() }.into();
+    /// let mut app = App::new();
+    /// app.add_plugins((
+    ///     YarakPlugins
+    ///         .set(RunPlugin { steps: 2, ..default() })
+    ///         .disable::<ScheduleRunnerPlugin>(),
+    ///     Dataset { path: "assets/pendulum-medium-expert.hdf5".into(), frame_stack: 3, ..default() },
+    ///     bc,
+    /// ));
+    /// app.finish();
+    /// app.cleanup();
+    /// while app.should_exit().is_none() {
+    ///     app.update();
+    /// }
+    /// let mut policy = Policy::of(&gather(app.world(), 2)?)?;
+    /// let still = [-1.0, 0.0, 0.0];
+    /// let first = policy.next_action(&still)?.to_vec();
+    /// policy.next_action(&[-0.9, 0.4, 2.0])?;
+    /// // It remembers, until it is told that another episode begins.
+    /// assert_ne!(policy.next_action(&still)?, first);
+    /// policy.begin();
+    /// assert_eq!(policy.next_action(&still)?, first);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An observation of another length, or one that is not finite; then nothing has changed.
+    pub fn next_action(&mut self, observation: &[f32]) -> Result<&[f32], PolicyError> {
+        let width = self.parts.width();
+        let expected = width * (1 + usize::from(self.takes_goal));
+        if observation.len() != expected {
+            let found = observation.len();
+            return Err(PolicyError::ObservationLength { expected, found });
+        }
+        finite(observation)?;
+        let (seen, goal) = observation.split_at(width);
+        self.stack.push(seen);
+        let mut joined = std::mem::take(&mut self.joined);
+        joined.clear();
+        joined.extend_from_slice(self.stack.values());
+        joined.extend_from_slice(goal);
+        let acted = self.act(&joined).map(|_| ());
+        self.joined = joined;
+        acted.map(|()| &self.action[..])
+    }
+
+    /// The first of the actions that were predicted, in the environment's own unit.
+    fn first(&mut self) -> &[f32] {
+        let action = &mut self.action;
+        let width = action.len();
+        action.copy_from_slice(&self.predicted[..width]);
+        if !matches!(self.rule, ActionRule::Greatest { .. }) {
+            // The widths are equal, as was checked when it was built.
+            let _ = self.scale.from_unit(action);
+        }
+        action
+    }
+
+    /// What the network says of a raw observation that was checked, into `predicted`: in [-1, 1], or the index of a choice.
+    fn predict(&mut self, observation: &[f32]) -> Result<(), PolicyError> {
         // As it was trained.
         let _flushed = FlushSubnormals::enter();
         self.preprocess(observation);
@@ -108,7 +213,7 @@ impl Policy {
         let Some(outputs) = self.network.forward(&self.input) else {
             return Err(self.wrong_length(observation.len()));
         };
-        let action = &mut self.action;
+        let action = &mut self.predicted;
         match self.rule {
             ActionRule::Outputs => action.copy_from_slice(outputs),
             ActionRule::Clipped => {
@@ -133,12 +238,9 @@ impl Policy {
                     values => place_of_greatest(values.iter().copied()),
                 };
                 action[0] = best as f32;
-                return Ok(action);
             }
         }
-        // The widths are equal, as was checked when it was built.
-        let _ = self.scale.from_unit(action);
-        Ok(action)
+        Ok(())
     }
 
     fn wrong_length(&self, found: usize) -> PolicyError {
@@ -150,13 +252,7 @@ impl Policy {
         if observation.len() != self.mean.len() {
             return Err(self.wrong_length(observation.len()));
         }
-        match observation.iter().position(|value| !value.is_finite()) {
-            Some(index) => Err(PolicyError::ObservationNotFinite {
-                index,
-                value: observation[index],
-            }),
-            None => Ok(()),
-        }
+        finite(observation)
     }
 
     /// Puts a raw observation into `input` as networks see it.
@@ -261,7 +357,8 @@ impl Policy {
         Ok(self.act(observation)?[0] as usize)
     }
 
-    /// The actions `[rows, action]` for raw observations `[rows, observation]`, a row after the other.
+    /// The actions `[rows, action]` for raw observations `[rows, observation]`, a row after the other. The rows have nothing to do with
+    /// each other: of a chunk each has the first action.
     ///
     /// # Errors
     /// As [`act`](Self::act), and [`PolicyError::ActionLength`]; rows before the one at fault are written.
@@ -287,7 +384,9 @@ impl Policy {
         }
         let rows = observations.chunks_exact(width);
         for (observation, action) in rows.zip(actions.chunks_exact_mut(out)) {
-            action.copy_from_slice(self.act(observation)?);
+            self.check(observation)?;
+            self.predict(observation)?;
+            action.copy_from_slice(self.first());
         }
         Ok(())
     }
@@ -295,6 +394,11 @@ impl Policy {
     /// How many observations of its episode it sees side by side: 1, or what [`Dataset::frame_stack`](crate::data::Dataset::frame_stack) was.
     pub fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// How many actions it predicts at once, and how they are executed; `None` where it predicts one.
+    pub fn chunk(&self) -> Option<ActionChunk> {
+        self.chunk
     }
 
     /// Whether it acts towards a goal, which is as wide as one observation and comes behind the last of them.
@@ -338,6 +442,16 @@ impl Policy {
     }
 }
 
+fn finite(observation: &[f32]) -> Result<(), PolicyError> {
+    match observation.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(PolicyError::ObservationNotFinite {
+            index,
+            value: observation[index],
+        }),
+        None => Ok(()),
+    }
+}
+
 /// What computes outputs from an observation.
 #[derive(Clone, Debug)]
 pub(super) enum Network {
@@ -347,6 +461,11 @@ pub(super) enum Network {
     Encoded {
         encoder: EncoderModule,
         layers: Mlp,
+        outputs: Vec<f32>,
+    },
+    /// What makes actions out of noise, in Burn's operations.
+    Sampled {
+        denoiser: Box<Denoiser>,
         outputs: Vec<f32>,
     },
 }
@@ -369,6 +488,12 @@ impl Network {
         parameters: &[f32],
         beside: usize,
     ) -> Result<Self, Broken> {
+        if let Some(form) = &architecture.denoiser {
+            return Ok(Network::Sampled {
+                denoiser: Box::new(architecture.denoiser(form, parameters)?),
+                outputs: Vec::new(),
+            });
+        }
         let shape = architecture.shape();
         let Some(encoder) = &architecture.encoder else {
             let single = Single::new(&shape, parameters);
@@ -408,6 +533,7 @@ impl Network {
                 *outputs = layers.forward(joined).into_data().into_vec().ok()?;
                 Some(outputs)
             }
+            Network::Sampled { .. } => None,
         }
     }
 
@@ -422,6 +548,11 @@ impl Network {
             } => {
                 let features = encoder.forward(row_of(input));
                 *outputs = layers.forward(features).into_data().into_vec().ok()?;
+                Some(outputs)
+            }
+            Network::Sampled { denoiser, outputs } => {
+                let chunk = sampled(denoiser, row_of(input));
+                *outputs = chunk.into_data().into_vec().ok()?;
                 Some(outputs)
             }
         }
@@ -536,17 +667,20 @@ impl Parts {
                 },
                 Broken::Layers(what) => misfit(what),
             })?;
-        let (inputs, outputs) = (
-            architecture.observation(),
-            architecture.sizes.last().copied().unwrap_or_default(),
-        );
+        let (inputs, outputs) = (architecture.observation(), architecture.outputs());
         let rule = architecture.rule;
         let action = rule.width(outputs);
-        let action = action.ok_or_else(|| {
+        let cannot_be_read = || {
             misfit(format!(
                 "{outputs} outputs of the policy's network cannot be read as {rule:?}"
             ))
-        })?;
+        };
+        let predicted = action.ok_or_else(cannot_be_read)?;
+        let chunk = architecture.chunk;
+        let horizon = chunk.map_or(1, |chunk| chunk.prediction_horizon);
+        let is_whole = horizon > 0 && predicted.is_multiple_of(horizon);
+        let action = is_whole.then(|| predicted / horizon);
+        let action = action.ok_or_else(cannot_be_read)?;
         let [observation_known, action_known] = preprocessing.widths();
         for (what, network, known) in [
             ("observations", inputs, observation_known),
@@ -578,11 +712,16 @@ impl Parts {
             divisor: std.iter().map(|std| std + Normalizer::EPSILON).collect(),
             frames,
             takes_goal: side_by_side > frames,
+            stack: FrameStack::new(frames),
+            joined: Vec::new(),
             parts: preprocessing.parts,
             scale: preprocessing.action,
             values: values.build(inputs, action),
             input: vec![0.0; inputs],
+            predicted: vec![0.0; predicted],
             action: vec![0.0; action],
+            chunks: chunk.map(|chunk| ActionChunks::new(chunk, 1)),
+            chunk,
             step,
         })
     }
@@ -627,6 +766,8 @@ mod tests {
             output: Activation::Identity,
             layer_norm: None,
             rule,
+            chunk: None,
+            denoiser: None,
         }
     }
 

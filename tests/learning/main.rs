@@ -2,6 +2,7 @@
 
 mod encoders;
 mod hidden_layers;
+mod memory;
 mod mistakes;
 mod offline_family;
 mod on_policy;
@@ -13,4 +14,5 @@ mod row_weights;
 mod small_run;
 mod td3_bc_settings;
 mod trials;
+mod two_modes;
 mod validation;

@@ -4,8 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use yarak::checkpoint::{gather, load};
+use yarak::data::{ActionChunk, ChunkExecution, FrameStack};
 use yarak::env::registry;
-use yarak::evaluate::Acting;
+use yarak::evaluate::{Acting, Games, watch};
+use yarak::nn::{Gru, Lstm, Transformer};
+use yarak::plugins::{Diffusion, FlowBc};
+use yarak::policy::denoising::DenoiserBody;
 use yarak::policy::{Policy, PolicyError};
 use yarak::prelude::{
     Activation, App, AppExit, Bc, Bcq, Checkpoints, ComputeDevice, Cql, Dataset, Ddpg, Dqn,
@@ -101,6 +105,51 @@ fn assert_acts_as(app: &App, mut policy: Policy) {
     );
 }
 
+fn with_memory() -> [EncoderSettings; 3] {
+    [
+        Lstm {
+            hidden_size: 20,
+            ..default()
+        }
+        .into(),
+        Gru {
+            hidden_size: 20,
+            layers: 1,
+            ..default()
+        }
+        .into(),
+        Transformer {
+            embedding: 12,
+            layers: 2,
+            heads: 3,
+            ..default()
+        }
+        .into(),
+    ]
+}
+
+/// One observation at a time, a policy acts as on the frames of the episode that evaluation shows.
+#[track_caller]
+fn assert_remembers(app: &App) {
+    let mut policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();
+    let mut other = policy.clone();
+    let width = policy.observation_parts().width();
+    let raw = Random::<Noise>::new(Seed(2)).normals(9 * width);
+    for episode in [&raw[..], &raw[2 * width..]] {
+        policy.begin();
+        let mut frames = FrameStack::new(policy.frames());
+        for observation in episode.chunks_exact(width) {
+            frames.push(observation);
+            let expected = other.act(frames.values()).unwrap();
+            assert_eq!(policy.next_action(observation).unwrap(), expected);
+            let refused = policy.next_action(&[f32::NAN].repeat(width)).unwrap_err();
+            assert!(matches!(refused, PolicyError::ObservationNotFinite { .. }));
+        }
+    }
+    let refused = policy.next_action(&raw[..width - 1]).unwrap_err();
+    assert!(matches!(refused, PolicyError::ObservationLength { .. }));
+}
+
 #[test]
 fn every_policy_that_learns_from_data_acts_alike_when_it_travels() {
     let mut td3_bc = Td3Bc {
@@ -123,6 +172,27 @@ fn every_policy_that_learns_from_data_acts_alike_when_it_travels() {
         minibatch: MinibatchSettings::of(8),
         ..default()
     }));
+    for encoder in with_memory() {
+        let mut bc = Bc {
+            minibatch: MinibatchSettings::of(8),
+            supervise_all_steps: true,
+            head: Some(PolicyHead::Mixture),
+            ..default()
+        };
+        bc.actor.encoder = encoder;
+        let remembering = |app: &mut App| {
+            app.add_plugins((
+                Dataset {
+                    frame_stack: 4,
+                    ..data()
+                },
+                bc,
+            ));
+        };
+        let app = trained(remembering, None);
+        assert_acts_alike(&app);
+        assert_remembers(&app);
+    }
     assert_acts_alike(&offline(Cql {
         minibatch: MinibatchSettings::of(8),
         ..default()
@@ -431,4 +501,118 @@ fn episodes_of_a_loaded_policy_return_what_eval_says() {
         }
         assert_eq!(said["returns"][episode as usize], total);
     }
+}
+
+/// A policy that travels plays an episode as an evaluation does, step by step.
+#[track_caller]
+fn assert_plays_alike(app: &App) {
+    let games = Games::of("Pendulum-v1", 3, 40);
+    let mut watched = vec![Vec::new(); 3];
+    watch(app.world(), &games, |episode, environment| {
+        watched[episode].push(environment.snapshot());
+    })
+    .unwrap();
+    let mut policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();
+    let frames = policy.frames();
+    for (episode, states) in watched.iter().enumerate() {
+        let mut environment = registry::make("Pendulum-v1").unwrap();
+        let mut observation = vec![0.0; 3];
+        let seed = 40 + episode as u64;
+        environment.reset(Some(seed), &mut observation).unwrap();
+        let mut seen = FrameStack::new(frames);
+        seen.begin(&observation);
+        policy.begin();
+        for (step, expected) in states.iter().enumerate().skip(1) {
+            let action = policy.act(seen.values()).unwrap().to_vec();
+            environment.step(&action, &mut observation).unwrap();
+            seen.push(&observation);
+            assert_eq!(environment.snapshot(), *expected, "step {step}");
+        }
+    }
+}
+
+#[test]
+fn policies_that_predict_chunks_act_and_play_alike_when_they_travel() {
+    let minibatch = MinibatchSettings::of(8);
+    let whole = ActionChunk::of(4);
+    for execution in [
+        ChunkExecution::Whole,
+        ChunkExecution::First(3),
+        ChunkExecution::Averaged(0.01),
+    ] {
+        let app = offline(Bc {
+            minibatch,
+            action_chunk: ActionChunk { execution, ..whole },
+            head: Some(PolicyHead::Mixture),
+            ..default()
+        });
+        assert_acts_alike(&app);
+        assert_plays_alike(&app);
+    }
+    let small = || NetworkSettings {
+        encoder: EncoderSettings::from(&[33, 17]),
+        ..default()
+    };
+    for body in [
+        DenoiserBody::Mlp,
+        DenoiserBody::Unet {
+            channels: vec![8, 16],
+            kernel_size: 5,
+            groups: 4,
+        },
+    ] {
+        let app = offline(Diffusion {
+            minibatch,
+            action_chunk: whole,
+            sampling_steps: 3,
+            body: body.clone(),
+            actor: small(),
+            ..default()
+        });
+        assert_acts_alike(&app);
+        assert_plays_alike(&app);
+        let app = offline(FlowBc {
+            minibatch,
+            action_chunk: whole,
+            flow_steps: 3,
+            body,
+            actor: small(),
+            ..default()
+        });
+        assert_acts_alike(&app);
+    }
+}
+
+#[test]
+fn an_exported_denoising_policy_is_the_average_of_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let diffusion = Diffusion {
+        minibatch: MinibatchSettings::of(8),
+        action_chunk: ActionChunk::of(4),
+        sampling_steps: 3,
+        body: DenoiserBody::Unet {
+            channels: vec![8],
+            kernel_size: 3,
+            groups: 2,
+        },
+        ..default()
+    };
+    let plugins = |app: &mut App| {
+        app.add_plugins((data(), Checkpoints::default(), diffusion));
+    };
+    let app = trained(plugins, Some(run.clone()));
+    let file = folder.path().join("policy.safetensors");
+    Policy::export(&run, &file, false).unwrap();
+    assert_acts_as(&app, Policy::load(&file).unwrap());
+    // Nobody needs the weights that are trained to act.
+    let checkpoints = fs::read_dir(run.join("checkpoints")).unwrap();
+    let checkpoint = checkpoints
+        .map(|it| it.unwrap().path())
+        .find(|it| it.is_dir());
+    let checkpoint = checkpoint.unwrap();
+    fs::remove_file(checkpoint.join("actor.safetensors")).unwrap();
+    assert!(Policy::load(&checkpoint).is_ok());
+    fs::remove_file(checkpoint.join("target_actor.safetensors")).unwrap();
+    assert!(Policy::load(&checkpoint).is_err());
 }

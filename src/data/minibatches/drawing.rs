@@ -64,6 +64,8 @@ impl Minibatches {
             folding,
             frames,
             goals,
+            past_actions: settings.past_actions,
+            chunk: settings.chunk.prediction_horizon.max(1),
         };
         let batch = settings.batch_size.max(1);
         let source = match &data.rows {
@@ -135,10 +137,11 @@ impl Minibatches {
         (&self.data.split.held_out, self.batch)
     }
 
-    /// The widths of what networks see and of actions.
+    /// The widths of what networks see and of what they are to do, all actions of a chunk.
     pub(super) fn widths(&self) -> [usize; 2] {
         let [observation, action] = self.data.widths();
-        [self.pipeline.side_by_side() * observation, action]
+        let seen = self.pipeline.side_by_side() * observation;
+        [seen, self.pipeline.chunk * action]
     }
 
     /// How many rows are trained on.

@@ -7,12 +7,14 @@ use bevy_ecs::prelude::*;
 
 use super::Minibatches;
 use super::drawing::as_rows;
-use crate::checkpoint::Suspects;
+use crate::checkpoint::{AppPersistExt, Suspects};
 use crate::data::dataset::load_dataset;
 use crate::data::held_out::{Pass, ValidatedParts};
 use crate::data::pipeline::suspicious_rows;
 use crate::data::replay::LOWER_BATCH;
-use crate::data::{Batch, Data, DiscreteActionsOnly, Folding, Goals, Preprocessing};
+use crate::data::{
+    ActionChunk, ActionChunks, Batch, Data, DiscreteActionsOnly, Folding, Goals, Preprocessing,
+};
 use crate::memory::{self, RowsOfStep, TooLarge};
 use crate::nn::ComputeDevice;
 use crate::random::{AppRandomExt, Random, Sampling};
@@ -35,6 +37,10 @@ pub struct MinibatchPlugin {
     pub n_step: usize,
     /// Whether a terminal step's reward counts as earned forever after: times 1 / (1 − γ).
     pub infinite_horizon: bool,
+    /// Whether what was done at each of the observations side by side is asked for: [`Batch::past_action`].
+    pub past_actions: bool,
+    /// How many actions the policy predicts at once, and how they are executed.
+    pub chunk: ActionChunk,
 }
 
 impl Default for MinibatchPlugin {
@@ -46,11 +52,20 @@ impl Default for MinibatchPlugin {
             discount: 0.0,
             n_step: 1,
             infinite_horizon: false,
+            past_actions: false,
+            chunk: ActionChunk::default(),
         }
     }
 }
 
 impl MinibatchPlugin {
+    /// The same for a policy that predicts so many actions at once: [`Batch::action`] has all of them, and
+    /// [`Networks::actor`](crate::networks::Networks::actor), evaluation and checkpoints know of it.
+    #[must_use]
+    pub fn in_chunks(self, chunk: ActionChunk) -> Self {
+        MinibatchPlugin { chunk, ..self }
+    }
+
     /// How its rewards are folded.
     pub fn folding(&self) -> Folding {
         Folding {
@@ -64,6 +79,11 @@ impl MinibatchPlugin {
 impl Plugin for MinibatchPlugin {
     fn build(&self, app: &mut App) {
         let settings = self.clone();
+        if !self.chunk.is_single() {
+            app.insert_resource(self.chunk)
+                .insert_resource(ActionChunks::new(self.chunk, 0))
+                .persist::<ActionChunks>();
+        }
         let build = move |data: Option<Res<Data>>,
                           device: Res<ComputeDevice>,
                           goals: Option<Res<Goals>>,

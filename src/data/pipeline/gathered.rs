@@ -34,7 +34,7 @@ pub struct Gathered {
     /// What networks see at each row, `[batch, observation]`: its frames, oldest first, and behind them the goal where there are
     /// goals. Raw where it comes from environments, already normalized where it comes from a dataset.
     pub observation: Column,
-    /// `[batch, action]`, in [-1, 1].
+    /// `[batch, action]`, in [-1, 1]; all actions of a chunk where the policy predicts chunks.
     pub action: Column,
     /// Σ γᵏ r over the steps that were folded, `[batch]`.
     pub reward: Vec<f32>,
@@ -50,6 +50,8 @@ pub struct Gathered {
     pub has_next_action: Vec<bool>,
     /// What each row counts in a loss, `[batch]`; `None`: all the same.
     pub weight: Option<Vec<f32>>,
+    /// What was done at each of the frames, `[batch, frames * action]`; `None`: nobody asked.
+    pub past_action: Option<Column>,
 }
 
 impl Gathered {
@@ -75,6 +77,7 @@ impl Gathered {
             next_action: column(action),
             has_next_action: Vec::with_capacity(rows),
             weight: None,
+            past_action: None,
         }
     }
 
@@ -116,6 +119,7 @@ impl Gathered {
             next_action: matrix(self.next_action),
             has_next_action: vector(flags(self.has_next_action).collect()),
             weight: self.weight.map(vector),
+            past_action: self.past_action.map(matrix),
             row_ids: self.row_ids,
         }
     }

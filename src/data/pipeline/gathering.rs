@@ -2,10 +2,11 @@
 
 use smallvec::SmallVec;
 
+use super::chunks::chunk_of;
 use super::frames::frames_of;
 use super::n_step::{FoldedRow, Folding};
 use super::{Gathered, Goals, Order};
-use crate::data::EpisodeEnd;
+use crate::data::{Column, EpisodeEnd};
 
 /// Where the numbers of rows are.
 pub(in crate::data) trait Numbers {
@@ -28,12 +29,18 @@ pub(in crate::data) struct Pipeline {
     pub frames: usize,
     /// The goals behind them.
     pub goals: Option<Goals>,
+    /// Whether what was done at each of the observations is known as well.
+    pub past_actions: bool,
+    /// The actions of a row, its own and those after it: at least 1.
+    pub chunk: usize,
 }
 
 /// The rows that a drawn row is made of.
 struct Sources {
     /// Whose observations are seen, oldest first.
     seen: SmallVec<[usize; 4]>,
+    /// Whose actions are the row's chunk, its own first.
+    acted: SmallVec<[usize; 4]>,
     folded: FoldedRow,
     /// Whose observations are seen after the folded steps, in front of the last one's next observation.
     seen_after: SmallVec<[usize; 4]>,
@@ -61,7 +68,7 @@ impl Pipeline {
     pub fn most_needed(&self) -> [usize; 3] {
         [
             2 * self.frames - 1,
-            2,
+            1 + self.chunk + if self.past_actions { self.frames } else { 0 },
             1 + usize::from(self.goals.is_some()),
         ]
     }
@@ -70,6 +77,7 @@ impl Pipeline {
         let folded = order.fold(row, &self.folding);
         Sources {
             seen: frames_of(order, row, self.frames),
+            acted: chunk_of(order, row, self.chunk),
             seen_after: frames_of(order, folded.last, self.frames - 1),
             goal: self.goals.map(|goals| goals.row(order, row)),
             next: order.after(folded.last),
@@ -83,8 +91,13 @@ impl Pipeline {
         // Rows are at most `u32::MAX`, or nothing would have been drawn from them.
         let seen = sources.seen.iter().chain(&sources.seen_after);
         needed.observation.extend(seen.map(|row| *row as u32));
-        let acted = std::iter::once(row).chain(sources.next);
+        let acted = sources.acted.into_iter().chain(sources.next);
         needed.action.extend(acted.map(|row| row as u32));
+        if self.past_actions {
+            needed
+                .action
+                .extend(sources.seen.iter().map(|row| *row as u32));
+        }
         let after = std::iter::once(sources.folded.last).chain(sources.goal);
         needed.next_observation.extend(after.map(|row| row as u32));
     }
@@ -99,7 +112,12 @@ impl Pipeline {
     ) -> Gathered {
         let widths = [self.side_by_side() * observation, action];
         let mut gathered = Gathered::with_capacity(widths, rows.len());
+        let mut past = self.past_actions.then(|| Column {
+            values: Vec::with_capacity(rows.len() * self.frames * action),
+            width: self.frames * action,
+        });
         let all = &mut gathered;
+        all.action.width = self.chunk * action;
         for row in rows {
             let sources = self.sources(order, *row);
             let FoldedRow {
@@ -113,6 +131,9 @@ impl Pipeline {
             );
             for row in sources.seen {
                 seen.extend_from_slice(numbers.observation(row));
+                if let Some(past) = &mut past {
+                    past.values.extend_from_slice(numbers.action(row));
+                }
             }
             for row in sources.seen_after {
                 after.extend_from_slice(numbers.observation(row));
@@ -123,7 +144,9 @@ impl Pipeline {
                 seen.extend_from_slice(goal);
                 after.extend_from_slice(goal);
             }
-            all.action.values.extend_from_slice(numbers.action(*row));
+            for row in sources.acted {
+                all.action.values.extend_from_slice(numbers.action(row));
+            }
             let next = &mut all.next_action.values;
             match sources.next {
                 Some(row) => next.extend_from_slice(numbers.action(row)),
@@ -136,6 +159,7 @@ impl Pipeline {
                 .push(order.end(last) == Some(EpisodeEnd::Terminated));
         }
         gathered.row_ids.extend_from_slice(rows);
+        gathered.past_action = past;
         gathered
     }
 
@@ -201,6 +225,8 @@ mod tests {
             },
             frames,
             goals: None,
+            past_actions: false,
+            chunk: 1,
         }
     }
 
@@ -238,6 +264,37 @@ mod tests {
     }
 
     #[test]
+    fn past_actions_are_those_of_the_frames() {
+        let order = order();
+        let asked = Pipeline {
+            past_actions: true,
+            ..pipeline(3, 1)
+        };
+        let gathered = asked.gather(&order, &order, [1, 1], &[0, 2, 3]);
+        let past = gathered.past_action.unwrap();
+        assert_eq!(past.width, 3);
+        // Where a frame stands for those before the episode, its action does as well.
+        let expected = [0.0, 0.0, 0.0, 0.0, -1.0, -2.0, -3.0, -3.0, -3.0];
+        assert_eq!(past.values, expected);
+        assert_eq!(gathered.action.values, [0.0, -2.0, -3.0]);
+    }
+
+    #[test]
+    fn a_chunk_is_the_actions_from_the_row_on_and_the_last_stands_for_those_after_it() {
+        let order = order();
+        let pipeline = Pipeline {
+            chunk: 3,
+            ..pipeline(1, 1)
+        };
+        let gathered = pipeline.gather(&order, &order, [1, 1], &[0, 1, 2, 3]);
+        let (first, second) = ([-0.0, -1.0, -2.0], [-1.0, -2.0, -2.0]);
+        let expected = [first, second, [-2.0; 3], [-3.0; 3]];
+        assert_eq!(gathered.action.values, expected.concat());
+        assert_eq!((gathered.action.width, gathered.next_action.width), (3, 1));
+        assert_eq!(gathered.next_action.values, [-1.0, -2.0, 0.0, 0.0]);
+    }
+
+    #[test]
     fn what_is_needed_is_all_that_is_taken() {
         /// Numbers of the rows that were asked for alone.
         struct Only<'a>(&'a InMemory, Needed);
@@ -256,7 +313,13 @@ mod tests {
             }
         }
         let order = order();
-        for (frames, n_step) in [(1, 1), (1, 3), (3, 1), (3, 2)] {
+        for (frames, n_step, chunk, past_actions) in [
+            (1, 1, 1, false),
+            (1, 3, 3, true),
+            (3, 1, 2, false),
+            (3, 1, 1, true),
+            (3, 2, 1, false),
+        ] {
             for goals in [
                 None,
                 Some(Goals {
@@ -265,6 +328,8 @@ mod tests {
             ] {
                 let pipeline = Pipeline {
                     goals,
+                    past_actions,
+                    chunk,
                     ..pipeline(frames, n_step)
                 };
                 for row in 0..4 {

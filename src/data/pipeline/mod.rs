@@ -6,10 +6,12 @@
 //!
 //! - [`Order`], [`fold`]: episodes, and multi-step returns that stop at their ends.
 //! - [`FrameStack`], [`Windows`]: the last observations of an episode, and sequences of it.
+//! - `chunks`: the actions that a row has where a policy predicts several.
 //! - [`Goals`]: what an episode came to, given to the networks beforehand.
 //! - [`Gathered`]: the numbers of drawn rows, which a step of your own may change; [`Batch`]: the same as tensors.
 
 mod batch;
+mod chunks;
 mod frames;
 mod gathered;
 mod gathering;

@@ -9,7 +9,7 @@ use bevy_app::App;
 use bevy_reflect::{Reflect, TypeInfo, TypeRegistry};
 
 use super::settings::AnyEncoder;
-use super::{Cnn, Combined, Encoder, EncoderSettings};
+use super::{Cnn, Combined, Encoder, EncoderSettings, Gru, Lstm, Transformer};
 use crate::nn::MlpSettings;
 use crate::scene::{Choice, RegistryError, SceneRegistry, one_line, read_settings};
 
@@ -33,6 +33,9 @@ fn table() -> MutexGuard<'static, Vec<Entry>> {
             entry::<MlpSettings>(),
             entry::<Cnn>(),
             entry::<Combined>(),
+            entry::<Lstm>(),
+            entry::<Gru>(),
+            entry::<Transformer>(),
         ])
     });
     table.lock().unwrap_or_else(PoisonError::into_inner)
