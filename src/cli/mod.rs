@@ -20,6 +20,7 @@ mod data;
 mod error;
 mod eval;
 mod export;
+mod fork;
 mod graph;
 mod hang_up;
 mod import;

@@ -6,6 +6,7 @@ mod command_line;
 mod determinism;
 mod discrete_actions;
 mod evaluations;
+mod fork;
 mod frames;
 mod importing;
 mod layouts;
