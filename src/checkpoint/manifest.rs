@@ -194,6 +194,18 @@ impl Manifest {
             .collect()
     }
 
+    /// What is to be said where a run goes on on a processor with other instructions than before.
+    pub(crate) fn other_processor(&self, now: &Self) -> Option<String> {
+        let is_known = !self.features.is_empty();
+        (is_known && self.features != now.features).then(|| {
+            format!(
+                "warning: the run was on a processor with {} and goes on on one with {}: from here on its bits may be others than they would have been there",
+                self.features.join(" "),
+                now.features.join(" ")
+            )
+        })
+    }
+
     /// Puts it in place of the file at `path`, whole or not at all.
     ///
     /// # Errors

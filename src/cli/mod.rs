@@ -29,12 +29,14 @@ mod modules;
 mod new;
 mod order;
 mod playing;
+mod pool;
 mod printing;
 mod ready;
 mod replay;
 mod report;
 mod scene;
 mod scores;
+mod sweep;
 mod template;
 mod train;
 mod values;
@@ -90,6 +92,8 @@ enum Command {
     #[command(subcommand)]
     Data(data::DataCommand),
     Report(report::Report),
+    #[command(subcommand)]
+    Sweep(sweep::SweepCommand),
     Replay(replay::Replay),
     /// Measure what this machine reaches
     Bench(bench::Bench),
@@ -126,6 +130,7 @@ pub fn run_with(
         Command::List(list) => list.run(&program),
         Command::Data(data) => data.run(),
         Command::Report(report) => report.run(&program),
+        Command::Sweep(sweep) => sweep.run(&program),
         Command::Replay(replay) => replay.run(&program),
         Command::Bench(bench) => bench.run(),
     };

@@ -15,6 +15,7 @@ use super::error::CliError;
 use super::fork::{Fork, Parent};
 use super::modules::Modules;
 use super::playing::{Played, best_on_fresh_episodes, first_seed};
+use super::pool::pin;
 use super::ready::{
     WHERE_FILES_ARE, check_that_environments_are_there, check_that_evaluation_starts,
     check_that_it_learns, environments_of,
@@ -93,6 +94,9 @@ pub struct Train {
     /// Threads to compute with; all cores if not given. Results do not depend on it, bit for bit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
+    /// Run on these processor cores alone, where the system knows how
+    #[arg(long, value_name = "0,1", value_delimiter = ',')]
+    cores: Vec<usize>,
     #[command(flatten)]
     modules: Modules,
 }
@@ -138,8 +142,51 @@ struct Ended {
 }
 
 impl Train {
+    /// One run of a sweep's trial, from where it is, or from the checkpoint of another.
+    pub(super) fn of_trial(
+        scene: PathBuf,
+        overrides: Vec<String>,
+        run: PathBuf,
+        fork: Option<PathBuf>,
+    ) -> Self {
+        Train {
+            scene: Some(scene),
+            overrides,
+            run: Some(run),
+            resume: Resume::Auto,
+            fork,
+            device: None,
+            dataset: None,
+            name: None,
+            debug: false,
+            steps: None,
+            seeds: Vec::new(),
+            threads: None,
+            cores: Vec::new(),
+            modules: Modules::default(),
+        }
+    }
+
+    /// Trains one learner, and plays nothing more at its end. What its scene may import is the program's to know.
+    pub(super) fn train_alone(
+        &self,
+        program: &Program,
+        console: &Console,
+    ) -> Result<Outcome, CliError> {
+        let source = self.source()?;
+        let scene = self.read_scene(program, &source)?;
+        program.check_modules(&scene)?;
+        let folder = self.run.clone().unwrap_or_default();
+        let console = &console.of_learner();
+        let learner = self.prepare(program, &source, &scene, &folder, console, "")?;
+        let (ended, _held) = learner.train()?;
+        Ok(ended.outcome)
+    }
+
     /// Trains.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        // Before threads are started, which take it over.
+        pin(&self.cores);
         let program = &program.allowing(self.modules.with_env(None));
         let source = self.source()?;
         let scene = self.read_scene(program, &source)?;
@@ -372,7 +419,7 @@ impl Train {
         let (mut resumed_from, mut finished) = (0, false);
         // What the run began with is known from then on.
         let former = Manifest::read(&opened.folder.manifest()).ok();
-        let mut forked_from = former.and_then(|manifest| manifest.forked_from);
+        let mut forked_from = former.as_ref().and_then(|it| it.forked_from.clone());
         if let Start::Resumed {
             checkpoint,
             snapshot,
@@ -431,6 +478,11 @@ impl Train {
             let mut manifest =
                 Manifest::of_this_process(versions_of(scene), &device, vec![scene.seed], record);
             manifest.forked_from = forked_from;
+            // The manifest that is written now says so from then on.
+            let moved = former.filter(|_| resumed_from > 0);
+            if let Some(warning) = moved.and_then(|former| former.other_processor(&manifest)) {
+                console.message(&warning);
+            }
             let written = manifest.write(&opened.folder.manifest());
             written.map_err(|error| CliError::of(false, &error))?;
         }
