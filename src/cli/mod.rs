@@ -36,6 +36,7 @@ mod replay;
 mod report;
 mod scene;
 mod scores;
+mod suite;
 mod sweep;
 mod template;
 mod train;
@@ -94,6 +95,7 @@ enum Command {
     Report(report::Report),
     #[command(subcommand)]
     Sweep(sweep::SweepCommand),
+    Suite(suite::Suite),
     Replay(replay::Replay),
     /// Measure what this machine reaches
     Bench(bench::Bench),
@@ -130,6 +132,7 @@ pub fn run_with(
         Command::List(list) => list.run(&program),
         Command::Data(data) => data.run(),
         Command::Report(report) => report.run(&program),
+        Command::Suite(suite) => suite.run(&program),
         Command::Sweep(sweep) => sweep.run(&program),
         Command::Replay(replay) => replay.run(&program),
         Command::Bench(bench) => bench.run(),

@@ -5,6 +5,8 @@
 //! and a decision is a function of whole rounds alone: whoever asks, and whenever, finds the same one. So nobody has to drive a sweep,
 //! and one that was killed anywhere ends with the same `table`.
 //!
+//! `suite` is the other question, several scenes as they are on several datasets and seeds, and one table.
+//!
 //! What starts processes is `yarak sweep run`, or an engine that exists, for which `engines` writes the files. Nothing here trains.
 
 mod decide;
@@ -19,6 +21,7 @@ mod plan;
 mod progress;
 mod space;
 mod state;
+mod suite;
 mod table;
 
 pub(crate) use engines::{Cluster, commands, kubernetes, quoted, slurm};
@@ -29,4 +32,5 @@ pub(crate) use plan::Plan;
 pub(crate) use progress::{Failed, Reached};
 pub(crate) use space::{Dimension, Setting};
 pub(crate) use state::{Lineage, Standing, State};
+pub(crate) use suite::SuiteFile;
 pub(crate) use table::Table;

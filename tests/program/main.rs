@@ -24,6 +24,7 @@ mod resume;
 mod right_or_refused;
 mod room;
 mod scenes;
+mod suites;
 mod sweeps;
 mod templates;
 mod trainer;
