@@ -24,6 +24,9 @@ pub fn make(program: &Program, path: &Path, dir: Option<&Path>) -> Result<AppExi
     let scene = program.read_scene(&file, &base)?;
     program.check_modules(&scene)?;
     check_scene(&sweep, &scene)?;
+    // What is wrong with every trial is said once, in the scene.
+    let app = program.app(&scene, scene.seed, folders_of(&file), For::Looking)?;
+    ready::check(&app, &scene)?;
     let check = Check {
         program,
         sweep: &sweep,
