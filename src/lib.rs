@@ -216,6 +216,7 @@ pub mod report;
 pub mod scene;
 pub mod schedule;
 pub mod subnormals;
+mod sweep;
 mod terminal;
 pub mod testing;
 #[cfg(test)]

@@ -33,7 +33,8 @@ pub(crate) use difference::difference;
 pub use error::CheckpointError;
 pub use load::load;
 pub(crate) use load::load_some;
-pub use manifest::{DatasetRecord, Manifest, ManifestError, Versions};
+pub(crate) use lock::{FolderLock, NotLocked};
+pub use manifest::{DatasetRecord, ForkRecord, Manifest, ManifestError, Versions};
 pub use origin::git_revision;
 pub(crate) use plain_file::{is_plain_file, is_plain_folder, open_plain, open_plain_with};
 pub use plugin::{

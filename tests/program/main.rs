@@ -6,6 +6,7 @@ mod command_line;
 mod determinism;
 mod discrete_actions;
 mod evaluations;
+mod fork;
 mod frames;
 mod fuzz;
 #[path = "../../src/fuzzing_tests.rs"]
@@ -26,6 +27,8 @@ mod resume;
 mod right_or_refused;
 mod room;
 mod scenes;
+mod suites;
+mod sweeps;
 mod templates;
 mod trainer;
 mod trust_closed;
