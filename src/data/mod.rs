@@ -7,6 +7,7 @@
 //!   and the episodes with how each of them ended. Terminal and truncated are different [`EpisodeEnd`]s.
 //! - [`fold`] folds multi-step returns, [`split_episodes`] and [`split_by`] hold out whole episodes, [`Windows`] cuts padded
 //!   sequences, [`FrameStack`] is an episode's last observations, [`Goals`] are what an episode came to, [`Normalizer`] and [`ActionScale`] rescale.
+//! - [`ActionChunk`] is how many actions a policy predicts at once, [`ActionChunks`] are those that it is executing.
 //! - [`check`] looks a file over, and says what is odd in it, with the places.
 //! - [`convert`] writes transitions in other layouts.
 //! - [`streaming`] leaves data in their file that are larger than memory.

@@ -358,6 +358,11 @@ fn readme_and_manual_name_every_setting() {
         (&Bc::default(), &["docs/bc.md"]),
         (&Bcq::default(), &["docs/bcq.md"]),
         (&Cql::default(), &["docs/cql.md"]),
+        (
+            &yarak::plugins::Diffusion::default(),
+            &["docs/diffusion.md"],
+        ),
+        (&yarak::plugins::FlowBc::default(), &["docs/flow_bc.md"]),
         (&Iql::default(), &["docs/iql.md"]),
         (&Environments::default(), &["docs/environments.md"]),
         (&CriticSettings::default(), &["docs/settings.md"]),
