@@ -109,7 +109,7 @@ impl Settings for Dataset {
             );
         }
         if self.path.as_os_str().is_empty() {
-            problems.refuse("path", "names no file: give the HDF5 file's path");
+            problems.refuse("path", "names no file: give the path of the HDF5 file, or of the `.npz`");
         }
         if self.validation > 0.0 && self.validation_filter.is_some() {
             problems.refuse(
