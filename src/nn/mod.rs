@@ -46,7 +46,7 @@ pub use distribution::{ActionDistribution, SampledAction};
 pub(crate) use encoder::seeded_module;
 pub use encoder::{
     AppEncoderExt, Cnn, Combined, Convolutions, Encoder, EncoderModule, EncoderSettings, InitError,
-    PartEncoder, register_encoder,
+    PartEncoder, Pooling, ResNet18, Transform, register_encoder,
 };
 pub use gaussian::DiagonalGaussian;
 pub use gaussian_mixture::{GaussianMixture, log_sum_exp};
