@@ -133,7 +133,7 @@ pub enum LoadError {
         folder: PathBuf,
     },
     /// A format that is not read at all.
-    #[error("{}: the data are stored as {format}, which is not read; write them as HDF5, in Minari with `data_format=\"hdf5\"`", .path.display())]
+    #[error("{}: the data are stored as {format}, which is not read; write them as HDF5, in Minari with `data_format=\"hdf5\"`, or as an `.npz` of `observations`, `actions` and `terminals`", .path.display())]
     Storage {
         /// The file or folder.
         path: PathBuf,
