@@ -190,7 +190,7 @@ fn from_cameras(steps: usize, every: usize, agentview: &str) -> String {
         ),
         Validation(every: {every}),
         Reports(every: {every}),
-        Checkpoints(every: {every}, keep: 100, best: "validate/actor/loss"),
+        Checkpoints(every: {every}, keep: 100, best: "validate/actor/loss", goal: Smallest),
     ],
 )
 "#

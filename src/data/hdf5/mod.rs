@@ -163,7 +163,7 @@ impl Layout {
             Self::Minari => ["rewards", "terminations"],
             Self::Robomimic => ["rewards", "dones"],
             Self::D3rlpy => ["rewards_N", "terminated_N"],
-            Self::Ogbench => ["rewards", "timeouts"],
+            Self::Ogbench => ["rewards", "masks"],
         }
     }
 
