@@ -215,8 +215,8 @@ fn cameras_and_a_robots_state_train_with_transforms_and_are_killed_and_resumed_b
 fn a_residual_network_sees_a_camera_and_resumes_exactly() {
     let room = Room::new();
     let agentview = "ResNet18(features: 8, transforms: [Crop(height: 34, width: 33)])";
-    room.write("resnet.ron", &from_cameras(4, 2, agentview));
-    let run = resumes_exactly(&room, "resnet", "2");
+    room.write("resnet.ron", &from_cameras(2, 1, agentview));
+    let run = resumes_exactly(&room, "resnet", "1");
     let mut policy = Policy::load(room.path(&run)).unwrap();
     // It acts the same on what it has seen before: nothing is drawn.
     let shown: Vec<f32> = (0..policy.observation_size())
@@ -234,7 +234,7 @@ fn a_residual_network_sees_a_camera_and_resumes_exactly() {
             ["one place", "take `Average` or `Flatten`"],
         ),
     ] {
-        room.write("refused.ron", &from_cameras(4, 2, agentview));
+        room.write("refused.ron", &from_cameras(2, 1, agentview));
         room.yarak("train refused.ron").refuses(&said);
     }
 }
