@@ -30,7 +30,7 @@ use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::InputError;
 use crate::terminal::message;
 
-/// Loads a dataset of demonstrations into memory: HDF5 in the layout of D4RL, Minari, robomimic or d3rlpy.
+/// Loads a dataset of demonstrations into memory: HDF5 in the layout of D4RL, Minari, robomimic or d3rlpy, or an `.npz` of OGBench's.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Dataset {
     /// The file, or Minari's folder, relative to the working directory or to the scene's folder.
@@ -109,7 +109,10 @@ impl Settings for Dataset {
             );
         }
         if self.path.as_os_str().is_empty() {
-            problems.refuse("path", "names no file: give the HDF5 file's path");
+            problems.refuse(
+                "path",
+                "names no file: give the path of the HDF5 file, or of the `.npz`",
+            );
         }
         if self.validation > 0.0 && self.validation_filter.is_some() {
             problems.refuse(

@@ -48,7 +48,8 @@ pub use distribution::{ActionDistribution, SampledAction};
 pub(crate) use encoder::seeded_module;
 pub use encoder::{
     AppEncoderExt, Cnn, Combined, Convolutions, Encoder, EncoderModule, EncoderSettings, Gru,
-    InitError, Lstm, PartEncoder, Positions, Transformer, register_encoder,
+    InitError, Lstm, PartEncoder, Pooling, Positions, ResNet18, Transform, Transformer,
+    register_encoder,
 };
 pub use gaussian::DiagonalGaussian;
 pub use gaussian_mixture::{GaussianMixture, log_sum_exp};

@@ -8,9 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use rust_hdf5::H5File;
-use yarak::data::Data;
 use yarak::data::convert::{self, Target};
-use yarak::data::{LoadError, Minibatches};
+use yarak::data::{Data, LearnsFrom, LoadError, Minibatches};
 use yarak::learner::Sampling;
 use yarak::prelude::*;
 use yarak::report::console::Console;
@@ -98,7 +97,7 @@ fn forms() -> Vec<Architecture> {
 
 /// An app whose data are loaded, in GB of memory.
 fn app(file: &Path, memory: Option<f32>, n_step: usize) -> App {
-    app_with(file, memory, n_step, None, 1)
+    app_with(file, memory, n_step, None, 1, 64)
 }
 
 fn app_with(
@@ -107,6 +106,7 @@ fn app_with(
     n_step: usize,
     mode: Option<GoalMode>,
     frames: usize,
+    batch_size: usize,
 ) -> App {
     app_shown(
         file,
@@ -130,6 +130,7 @@ fn app_shown(
     app.insert_resource(console);
     app.add_plugins((SchedulePlugin, FacilitatorPlugin))
         .insert_resource(Seed(7))
+        .insert_resource(LearnsFrom::Actions)
         .insert_resource(ComputeDevice::cpu())
         .add_plugins((
             GoalPlugin { mode },
@@ -142,7 +143,7 @@ fn app_shown(
                 ..default()
             },
             MinibatchPlugin {
-                batch_size: 64,
+                batch_size,
                 discount: 0.9,
                 n_step,
                 ..default()
@@ -265,8 +266,8 @@ fn every_layout_stays_in_its_file_with_goals_and_frames_too() {
         convert::write(&transitions, &file, target, None, false).unwrap();
         let mode = Some(GoalMode::Last);
         let (small, whole) = (
-            app_with(&file, LITTLE, 2, mode, 3),
-            app_with(&file, None, 2, mode, 3),
+            app_with(&file, LITTLE, 2, mode, 3, 64),
+            app_with(&file, None, 2, mode, 3, 64),
         );
         let minibatches = small.world().resource::<Minibatches>();
         let batch = minibatches.gather(&[0], &ComputeDevice::cpu().plain());
@@ -277,6 +278,28 @@ fn every_layout_stays_in_its_file_with_goals_and_frames_too() {
                 draw(&small, &mut a).unwrap(),
                 draw(&whole, &mut b).unwrap(),
                 "{target}, step {step}"
+            );
+        }
+    }
+}
+
+#[test]
+fn pictures_that_wait_as_bytes_and_archives_have_the_bits_that_they_have_in_memory() {
+    let layouts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/layouts");
+    // Two frames of two cameras and a state; and vectors out of an archive, which wait as they are.
+    for (file, memory) in [
+        ("robomimic/images.hdf5", 0.001_3),
+        ("archives/long.npz", 0.000_1),
+    ] {
+        let file = layouts.join(file);
+        let small = app_with(&file, Some(memory), 1, None, 2, 3);
+        let whole = app_with(&file, None, 1, None, 2, 3);
+        let (mut a, mut b) = (Random::new(Seed(1)), Random::new(Seed(1)));
+        for step in 0..40 {
+            assert_eq!(
+                draw(&small, &mut a).unwrap(),
+                draw(&whole, &mut b).unwrap(),
+                "{file:?}, step {step}"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Files of every layout, read to the last bit as the tools that wrote them read them (tests/fixtures/layouts/make.py), and
+//! Files of every layout, read to the last bit as the tools that wrote them read them (make.py and archives.py in tests/fixtures/layouts), and
 //! hostile ones, which give an error and never a panic.
 
 use std::fs;
@@ -18,14 +18,13 @@ fn folder() -> PathBuf {
 }
 
 fn expected(section: &str) -> Vec<(String, Value)> {
-    let text = fs::read_to_string(folder().join("expected.json")).unwrap();
-    let mut all: Value = serde_json::from_str(&text).unwrap();
-    all[section]
-        .as_object_mut()
-        .unwrap()
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    let of_file = |file: &str| {
+        let text = fs::read_to_string(folder().join(file)).unwrap();
+        let all: Value = serde_json::from_str(&text).unwrap();
+        all[section].as_object().unwrap().clone()
+    };
+    let files = ["expected.json", "archives.json"];
+    files.into_iter().flat_map(of_file).collect()
 }
 
 fn reading(asked: &Value) -> Reading {
@@ -196,6 +195,7 @@ fn pictures_are_bytes_of_their_shape() {
     for (file, part) in [
         ("robomimic/pictures.hdf5", "`camera` u8 [4, 4, 3]"),
         ("d3rlpy/pictures.h5", "u8 [1, 4, 4]"),
+        ("archives/pictures.npz", "`observations` u8 [20, 20, 3]"),
     ] {
         let dataset_file = DatasetFile::open(folder().join(file), &Reading::default()).unwrap();
         let parts = dataset_file.parts();
@@ -467,6 +467,34 @@ fn mutated_files_of_pictures_give_an_error_or_a_result_in_bounded_memory() {
     fuzz("robomimic/pictures.hdf5", &Reading::default());
     fuzz("d3rlpy/pictures.h5", &Reading::default());
     fuzz("minari/pictures/main_data.hdf5", &Reading::default());
+}
+
+#[test]
+fn mutated_archives_give_an_error_or_a_result_in_bounded_memory() {
+    fuzz("archives/vectors.npz", &Reading::default());
+    fuzz("archives/stored.npz", &Reading::default());
+}
+
+#[test]
+fn an_archive_that_declares_what_it_cannot_hold_is_refused_before_anything_is_unpacked() {
+    let room = tempfile::tempdir().unwrap();
+    let huge = room.path().join("huge.npz");
+    for (name, from, to, word) in [
+        // Lengths in the list of members, and shapes in the arrays' own headers.
+        ("vectors.npz", &b"PK\x01\x02"[..], 24, "bytes of `"),
+        ("stored.npz", b"(14, 3)", 1, "declares the shape"),
+    ] {
+        let mut bytes = fs::read(folder().join("archives").join(name)).unwrap();
+        let found = bytes.windows(from.len()).position(|window| window == from);
+        let at = found.unwrap() + to;
+        match name {
+            "vectors.npz" => bytes[at..at + 4].copy_from_slice(&0xffff_fff0u32.to_le_bytes()),
+            _ => bytes[at] = b'9',
+        }
+        fs::write(&huge, &bytes).unwrap();
+        let error = File::open(&huge).err().unwrap().to_string();
+        assert!(error.contains(word), "{error}");
+    }
 }
 
 #[test]

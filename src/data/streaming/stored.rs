@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use super::packing::Packing;
 use super::plan::{Job, Plan, Sweep, Values};
 use super::statistics::{self, Statistics};
 use crate::data::check::numbers::Large;
@@ -21,6 +22,7 @@ pub struct Stored {
     /// What the file was when it was opened.
     stamp: Stamp,
     reading: Reading,
+    packing: Packing,
     reward: Vec<f32>,
     /// How the episode ends at each row.
     ends: Vec<Option<EpisodeEnd>>,
@@ -86,6 +88,7 @@ impl Stored {
         } = statistics::of(&dataset_file, &file, reading.span, split, normalize)?;
         let stored = Self {
             ends: ends(dataset_file.episodes()),
+            packing: Packing::of(&dataset_file.parts()),
             dataset_file,
             file: Mutex::new(file),
             stamp,
@@ -136,6 +139,11 @@ impl Stored {
         self.scales = Some((observation, action));
     }
 
+    /// How observations wait for their batch.
+    pub(super) fn packing(&self) -> &Packing {
+        &self.packing
+    }
+
     pub(super) fn reading(&self) -> Reading {
         self.reading
     }
@@ -163,10 +171,10 @@ impl Stored {
         let batch = rows.iter().map(|row| *row as u32).collect();
         let plan = Plan::of(self, vec![batch], pipeline);
         let widths = self.dataset_file.widths();
-        let mut values = Values::of(&plan, widths);
+        let mut values = Values::of(&plan, &self.packing, widths[1]);
         for job in plan.jobs(self.reading.span) {
             let read = self.fetch(&file, &plan, &job)?;
-            values.put(&job, &read, widths);
+            values.put(&job, &read, &self.packing, widths[1]);
         }
         let mut window = Sweep {
             plan,
@@ -189,7 +197,7 @@ impl Stored {
         rows.sort_unstable();
         let unit = self.reading.unit;
         let neighbors = |a: &u32, b: &u32| *b as usize / unit - *a as usize / unit <= 1;
-        let mut values = Values::default();
+        let mut values = Values::none(&self.packing);
         for rows in rows.chunk_by(neighbors) {
             let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
                 continue;
@@ -202,7 +210,7 @@ impl Stored {
                 *list = rest;
                 taken
             });
-            values.take(&read, start, taken);
+            values.take(&read, start, taken, &self.packing);
         }
         Ok(values)
     }

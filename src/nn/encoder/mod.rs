@@ -4,7 +4,8 @@
 //! [`MlpSettings`](super::MlpSettings) is the first of them, and is one fused operation together with the head's layers. Any other is a
 //! module of Burn's layers: implement [`Encoder`] for its settings and register it, and every algorithm's scenes can name it.
 //!
-//! - `cnn` sees pictures, `combined` gives each part of an observation an encoder of its own;
+//! - `cnn` and `resnet` see pictures, which `transforms` changes in training; `pooling` is what becomes of what they find; `combined`
+//!   gives each part of an observation an encoder of its own;
 //! - `recurrent` and `transformer` remember: they read the steps that `frame_stack` lays side by side, which `steps` takes apart;
 //! - `erased` makes one type of all modules; `module` is that module in a network, with its random numbers;
 //! - `settings` is the choice in a scene, `table` what can be chosen.
@@ -13,11 +14,14 @@ mod cnn;
 mod combined;
 mod erased;
 mod module;
+mod pooling;
 mod recurrent;
+mod resnet;
 mod settings;
 mod steps;
 mod table;
 mod transformer;
+mod transforms;
 
 use std::fmt::Debug;
 
@@ -33,10 +37,13 @@ pub use cnn::{Cnn, Convolutions};
 pub use combined::{Combined, PartEncoder};
 pub use module::EncoderModule;
 pub(crate) use module::seeded_module;
+pub use pooling::Pooling;
 pub use recurrent::{Gru, Lstm};
+pub use resnet::ResNet18;
 pub use settings::EncoderSettings;
 pub use table::{AppEncoderExt, register_encoder};
 pub use transformer::{Positions, Transformer};
+pub use transforms::Transform;
 
 /// An encoder of your own: its settings, and the module of Burn's layers that they make.
 ///
