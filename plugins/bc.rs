@@ -24,12 +24,29 @@ pub struct Bc {
     pub gaussian: GaussianSettings,
     /// The mixture's components, for `head: Mixture`.
     pub mixture: MixtureSettings,
+    /// Whether the loss is that of every step that a policy with memory is shown, of which it acts on the last.
+    pub supervise_all_steps: bool,
 }
 
 impl Settings for Bc {
     fn check(&self, problems: &mut FieldProblems) {
         if self.gaussian.min_std > self.gaussian.max_std {
             problems.refuse("gaussian.min_std", "must not be above `max_std`");
+        }
+        if self.supervise_all_steps && !self.actor.encoder.has_memory() {
+            problems.refuse(
+                "supervise_all_steps",
+                format!(
+                    "needs a policy that knows a step from those before it, and `{}` sees all steps at once: take `encoder: Lstm()`, `Gru()` or `Transformer()`",
+                    self.actor.encoder.name()
+                ),
+            );
+        }
+        if self.supervise_all_steps && self.action_chunk.prediction_horizon > 1 {
+            problems.refuse(
+                "supervise_all_steps",
+                "is of policies that predict one action a step: leave it out, or `action_chunk`",
+            );
         }
         self.action_chunk.check("action_chunk", problems);
         self.actor.check("actor", problems);
@@ -39,11 +56,11 @@ impl Settings for Bc {
 impl Plugin for Bc {
     fn build(&self, app: &mut App) {
         app.insert_resource(self.clone())
-            .add_plugins(
-                self.minibatch
-                    .plugin(0.0, 1, false)
-                    .in_chunks(self.action_chunk),
-            )
+            .add_plugins(MinibatchPlugin {
+                past_actions: self.supervise_all_steps,
+                chunk: self.action_chunk,
+                ..self.minibatch.plugin(0.0, 1, false)
+            })
             .add_plugins(GoalPlugin {
                 mode: self.goal_mode,
             })
@@ -68,13 +85,26 @@ fn build_policy(bc: Res<Bc>, mut networks: Networks) -> Result {
 }
 
 /// How far the policy is from the data's actions, `[1]`: mean((π(s) − a)²) over the batch and the action's elements, or where the policy
-/// has a density −mean ln π(a | s) over the batch.
+/// has a density −mean ln π(a | s) over the batch. Where the batch has past actions, over all steps that are shown of each row.
 pub fn imitation_loss(actor: &ActorNetwork, batch: &Batch) -> Tensor<1> {
-    let action = batch.action.clone();
-    match actor.distribution(batch.observation.clone()) {
+    let (policy, action) = supervised(actor, batch);
+    match policy {
         ActionDistribution::Deterministic(chosen) => losses::mse(chosen, action),
         density => density.log_probability(action).mean().neg(),
     }
+}
+
+/// The policy at the steps that count, and what was done there.
+fn supervised(actor: &ActorNetwork, batch: &Batch) -> (ActionDistribution, Tensor<2>) {
+    let observation = batch.observation.clone();
+    if let Some(done) = &batch.past_action
+        && let Some(policy) = actor.distribution_at_each_step(observation.clone())
+    {
+        let ([rows, all], [_, action]) = (done.dims(), batch.action.dims());
+        let steps = rows * all / action;
+        return (policy, done.clone().reshape([steps, action]));
+    }
+    (actor.distribution(observation), batch.action.clone())
 }
 
 /// One step of the actor towards the data's actions.

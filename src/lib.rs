@@ -197,6 +197,9 @@ pub mod collect;
 pub mod data;
 pub mod env;
 pub mod evaluate;
+#[cfg(test)]
+#[path = "fuzzing_tests.rs"]
+mod fuzzing;
 pub mod learner;
 mod memory;
 pub mod networks;
@@ -213,6 +216,7 @@ pub mod report;
 pub mod scene;
 pub mod schedule;
 pub mod subnormals;
+mod sweep;
 mod terminal;
 pub mod testing;
 #[cfg(test)]

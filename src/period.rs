@@ -1,8 +1,9 @@
-//! How often something is done in a run.
+//! How often something is done in a run, or when.
 
 use bevy_reflect::Reflect;
 
-/// Steps or epochs between two times that something is done: in a scene `every: 5_000`, or `every: Epochs(50)`. At least 1.
+/// Steps or epochs between two times that something is done: in a scene `every: 5_000`, or `every: Epochs(50)`. At least 1. In a list
+/// of times it is those from the beginning of the run.
 ///
 /// ```
 /// use yarak::prelude::*;

@@ -161,6 +161,7 @@ mod tests {
     use super::super::step_folder::{step_folder_name, write_checkpoint};
     use super::super::{Snapshot, load};
     use super::*;
+    use std::collections::BTreeSet;
     use std::fs;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -178,7 +179,7 @@ mod tests {
         let mut snapshot = Snapshot::new(step);
         snapshot.put_blob("replay.0", blob.clone()).unwrap();
         write_checkpoint(&mut RealDisk, folder, &snapshot, false, &|| Ok(())).unwrap();
-        prune(&mut RealDisk, folder, step, keep, None).unwrap();
+        prune(&mut RealDisk, folder, step, keep, &BTreeSet::new()).unwrap();
     }
 
     #[test]

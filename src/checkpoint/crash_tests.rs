@@ -71,7 +71,7 @@ fn run(disk: &mut dyn Disk, folder: &Path, first: usize) -> usize {
 fn clear(disk: &mut dyn Disk, folder: &Path, step: u64) -> Result<(), CheckpointError> {
     mark_as_saved(disk, folder)?;
     let best = pointed(folder, BEST)?.and_then(|name| step_of(&name));
-    prune(disk, folder, step, 2, best)
+    prune(disk, folder, step, 2, &best.into_iter().collect())
 }
 
 /// The save that loads from `folder`, which must be one of the last done and the one under way.
@@ -520,4 +520,94 @@ fn a_disk_that_fails_at_any_operation_leaves_a_good_latest_a_typed_error_and_the
     }
     println!("{failures} failing operations were tried");
     assert!(failures > 250, "only {failures} operations were tried");
+}
+
+/// A disk on which one operation fails, and under which the program is killed at a later one.
+struct FailingThenStoppingDisk {
+    failing: FailingDisk,
+    /// How many operations there are before the program is killed.
+    left: usize,
+}
+
+impl FailingThenStoppingDisk {
+    fn spend(&mut self) -> io::Result<&mut FailingDisk> {
+        self.left = self
+            .left
+            .checked_sub(1)
+            .ok_or_else(|| io::Error::other("killed"))?;
+        Ok(&mut self.failing)
+    }
+}
+
+impl Disk for FailingThenStoppingDisk {
+    fn create_folder(&mut self, path: &Path) -> io::Result<()> {
+        self.spend()?.create_folder(path)
+    }
+    fn write_file(&mut self, path: &Path, fill: &mut Fill<'_>) -> io::Result<()> {
+        self.spend()?.write_file(path, fill)
+    }
+    fn sync_folder(&mut self, path: &Path) -> io::Result<()> {
+        self.spend()?.sync_folder(path)
+    }
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.spend()?.rename(from, to)
+    }
+    fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.spend()?.link(from, to)
+    }
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        self.spend()?.remove(path)
+    }
+}
+
+/// Every 23rd kill after each failure; all of them with `YARAK_FUZZ_SECONDS` in the environment.
+#[test]
+fn a_program_killed_after_a_disk_failed_leaves_a_checkpoint_and_goes_on_from_it() {
+    let apart = match std::env::var_os("YARAK_FUZZ_SECONDS") {
+        Some(_) => 1,
+        None => 23,
+    };
+    let answer = io::ErrorKind::StorageFull;
+    let mut tried = 0;
+    for before in 0.. {
+        let mut has_failed = false;
+        for later in (1 + before % apart..).step_by(apart) {
+            let folder = tempfile::tempdir().unwrap();
+            let folder = folder.path();
+            let mut disk = FailingThenStoppingDisk {
+                failing: FailingDisk::new(before, answer),
+                left: before + later,
+            };
+            let results = run_through(&mut disk, folder);
+            has_failed = disk.failing.failed.is_some();
+            // The first result is the tidying's.
+            let saved = results[1..].iter().rposition(Result::is_ok);
+            let when = format!("operation {before} failed, killed {later} later");
+            let found = latest_good(folder).unwrap();
+            match (saved, found.found) {
+                (None, None) => {}
+                (Some(last), None) => panic!("{when}: save {last} is lost"),
+                (saved, Some((_, snapshot))) => {
+                    let save: usize = snapshot.state("save").unwrap();
+                    assert_eq!(snapshot, saves()[save].0, "{when}");
+                    assert!(Some(save) >= saved, "{when}: {save} in place of {saved:?}");
+                }
+            }
+            let after = run_through(&mut FailingDisk::new(usize::MAX, answer), folder);
+            assert!(after.iter().all(Result::is_ok), "{when}: {after:?}");
+            let mut names = names_in(folder).unwrap();
+            names.sort();
+            let kept = [step_folder_name(30), step_folder_name(40)];
+            assert_eq!(names, [SAVED, BEST, LATEST, &kept[0], &kept[1]], "{when}");
+            if disk.left > 0 {
+                break;
+            }
+            tried += 1;
+        }
+        if !has_failed {
+            break;
+        }
+    }
+    println!("{tried} kills after a failure were tried");
+    assert!(tried > 100, "only {tried} kills were tried");
 }

@@ -2,8 +2,9 @@
 
 use super::{HostTensor, Snapshot};
 
-/// What is about reports and scores, which a run that was stopped and resumed, or asked for other periods, has others of.
-const OF_REPORTS: [&str; 3] = ["metrics", "best", "early_stopping"];
+/// What is about reports, scores and which checkpoints stay, which a run that was stopped and resumed, or asked for other periods, has
+/// others of.
+const OF_REPORTS: [&str; 4] = ["metrics", "best", "early_stopping", "kept"];
 
 /// The first difference in what was learned, in words: tensors first, then counters and random streams, then replayed rows. `None`
 /// where all of them are the same to the last bit.

@@ -163,6 +163,10 @@ fn read_text(folder: &Path, file: &str, limit: u64) -> Result<String, Checkpoint
 }
 
 #[cfg(test)]
+#[path = "fuzz_tests.rs"]
+mod fuzz_tests;
+
+#[cfg(test)]
 mod tests {
     use super::super::digest::{Sum, sum_of_file};
     use super::super::disk::RealDisk;

@@ -20,7 +20,7 @@ const LIMIT: u64 = 400;
 
 /// Held until dropped.
 #[derive(Debug)]
-pub(super) struct FolderLock {
+pub(crate) struct FolderLock {
     /// Keeps the lock; nothing where the file system knows no locks.
     held: Option<File>,
     /// The folder that it guards.
@@ -30,7 +30,7 @@ pub(super) struct FolderLock {
 }
 
 /// Why a lock was not had.
-pub(super) enum NotLocked {
+pub(crate) enum NotLocked {
     /// Another has it; the words say who, as far as is known.
     Held(String),
     /// The operating system refused.
@@ -39,7 +39,7 @@ pub(super) enum NotLocked {
 
 /// What became of a lock that was had.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Lost {
+pub(crate) enum Lost {
     /// Its file is gone, or the folder with it.
     Gone,
     /// Another has written itself into it; the words say who.

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use ron::ser::PrettyConfig;
 use serde::{Deserialize, Serialize};
 
+use super::CheckpointError;
 use super::digest::sum_of_file;
 use super::origin;
 use super::plain_file::open_plain;
+use super::step_folder::{CHECKSUMS, CHECKSUMS_LIMIT};
 use super::whole_file::replace_whole;
 
 /// The versions of what a run is computed by.
@@ -50,6 +52,40 @@ impl DatasetRecord {
     }
 }
 
+/// The checkpoint that a run was forked from, and what was changed: see `yarak train --fork`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkRecord {
+    /// The parent's step folder, as an absolute path.
+    pub checkpoint: PathBuf,
+    /// Its step.
+    pub step: u64,
+    /// The SHA-256 of its `checksums.ron`, which has the sums of all of its files.
+    pub sha256: String,
+    /// The settings that are not the parent's, a line each: `Td3Bc.alpha: 2.5 -> 1.0`.
+    pub changed: Vec<String>,
+}
+
+impl ForkRecord {
+    /// The sum by which a checkpoint is known, wherever it lies.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Io`] where it cannot be read.
+    pub(crate) fn sum_of(checkpoint: &Path) -> Result<String, CheckpointError> {
+        let path = checkpoint.join(CHECKSUMS);
+        let sum = sum_of_file(&path, CHECKSUMS_LIMIT);
+        let sum = sum.map_err(CheckpointError::io("read the file", &path))?;
+        Ok(sum.sha256)
+    }
+
+    /// What was changed, as the end of a sentence.
+    pub(crate) fn in_words(&self) -> String {
+        match self.changed.as_slice() {
+            [] => String::new(),
+            changed => format!(", with {}", changed.join(", ")),
+        }
+    }
+}
+
 /// What a run was made with, kept in its folder as `manifest.ron`.
 ///
 /// ```
@@ -85,6 +121,9 @@ pub struct Manifest {
     pub started: String,
     /// The command line, the program's own name first.
     pub command: Vec<String>,
+    /// The checkpoint of another run with which this one began, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkRecord>,
 }
 
 impl Manifest {
@@ -110,6 +149,7 @@ impl Manifest {
             command: std::env::args_os()
                 .map(|argument| argument.to_string_lossy().into_owned())
                 .collect(),
+            forked_from: None,
         }
     }
 
@@ -152,6 +192,18 @@ impl Manifest {
                 )
             })
             .collect()
+    }
+
+    /// What is to be said where a run goes on on a processor with other instructions than before.
+    pub(crate) fn other_processor(&self, now: &Self) -> Option<String> {
+        let is_known = !self.features.is_empty();
+        (is_known && self.features != now.features).then(|| {
+            format!(
+                "warning: the run was on a processor with {} and goes on on one with {}: from here on its bits may be others than they would have been there",
+                self.features.join(" "),
+                now.features.join(" ")
+            )
+        })
     }
 
     /// Puts it in place of the file at `path`, whole or not at all.

@@ -10,6 +10,7 @@ mod digest;
 mod disk;
 mod error;
 mod exact_ron;
+mod kept;
 mod leftovers;
 mod load;
 mod lock;
@@ -32,7 +33,8 @@ pub(crate) use difference::difference;
 pub use error::CheckpointError;
 pub use load::load;
 pub(crate) use load::load_some;
-pub use manifest::{DatasetRecord, Manifest, ManifestError, Versions};
+pub(crate) use lock::{FolderLock, NotLocked};
+pub use manifest::{DatasetRecord, ForkRecord, Manifest, ManifestError, Versions};
 pub use origin::git_revision;
 pub(crate) use plain_file::{is_plain_file, is_plain_folder, open_plain, open_plain_with};
 pub use plugin::{
@@ -50,9 +52,12 @@ pub(crate) use whole_file::{replace_whole, write_whole};
 pub use writer::CheckpointWriter;
 
 use bevy_app::App;
+use bevy_ecs::component::ComponentId;
 use bevy_ecs::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::schedule::written_in_steps;
 
 /// A resource that is saved with the run and restored from it.
 ///
@@ -112,10 +117,27 @@ struct Entry {
 #[derive(Resource, Default)]
 struct Persisted(Vec<Entry>);
 
-/// Whether the resource of a type with that name persists.
-pub(crate) fn persists(world: &World, type_name: &str) -> bool {
-    let persisted = world.get_resource::<Persisted>();
-    persisted.is_some_and(|it| it.0.iter().any(|entry| entry.name == type_name))
+/// The resources of plugins' own that a run's steps may write and that no checkpoint holds, with the short names of their types: where a
+/// run goes on they begin anew.
+pub(crate) fn unsaved(world: &World) -> Vec<(ComponentId, String)> {
+    let persists = |type_name: &str| {
+        let persisted = world.get_resource::<Persisted>();
+        persisted.is_some_and(|it| it.0.iter().any(|entry| entry.name == type_name))
+    };
+    let named = |id: ComponentId| {
+        let name = world.components().get_name(id)?.to_string();
+        let is_ours = name.starts_with("yarak::") || name.starts_with("bevy_");
+        let is_there = world.resource_entities().get(id).is_some();
+        (!is_ours && is_there && !persists(&name))
+            .then(|| (id, disqualified::ShortName(&name).to_string()))
+    };
+    let mut found: Vec<_> = written_in_steps(world)
+        .into_iter()
+        .filter_map(named)
+        .collect();
+    found.sort_by(|one, other| one.1.cmp(&other.1));
+    found.dedup();
+    found
 }
 
 /// Adds something of which a checkpoint knows nothing: none of it is asked for when one is restored.
@@ -225,8 +247,10 @@ pub fn gather(world: &World, step: u64) -> Result<Snapshot, CheckpointError> {
 /// Restores everything that persists, in the order of registration.
 ///
 /// # Errors
-/// The first that a resource reports. The world is then half restored and must not be used.
+/// A snapshot that is not whole, with nothing restored. The first that a resource reports: the world is then half restored and must not
+/// be used.
 pub fn restore(world: &mut World, snapshot: &Snapshot) -> Result<(), CheckpointError> {
+    snapshot.check()?;
     let entries: Vec<_> = world
         .get_resource::<Persisted>()
         .map(|persisted| persisted.0.iter().map(|entry| entry.load).collect())

@@ -1,10 +1,13 @@
 //! Checkpoints in a run: when they are made, and how a run is restored from one.
 
+use std::time::Duration;
+
 use bevy_app::{App, Plugin, PostStartup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
+use super::kept::Kept;
 use super::{
     AppPersistExt, CheckpointError, CheckpointWriter, FolderGuard, Persist, RunFolderError,
     Snapshot, gather, restore,
@@ -12,16 +15,21 @@ use super::{
 use crate::scene::{Bounds, FieldProblems, Settings, check_metric};
 use crate::schedule::{
     AppCadenceExt, AppMetricsExt, Clock, FailSaved, Failure, InputError, Period, Report,
-    ReportSystems, RoundPosition, RunError, Save, SaveNow, SaveSystems, with_causes,
+    ReportSystems, RoundPosition, RunError, Save, SaveNow, SaveSystems, SaveTimes, with_causes,
 };
 use crate::schedule::{Goal, Reported, RunDirectory};
 
-/// Saves everything that the run needs to go on, every so many steps and at its end.
+/// Saves everything that the run needs to go on, every so many steps, at other times that are asked for, and at its end.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Checkpoints {
     /// Steps or epochs between two checkpoints.
     pub every: Period,
-    /// How many of the last ones are kept, besides the best.
+    /// Seconds, by the clock on the wall, after which one is saved if none was, at the end of a step. None: never.
+    #[reflect(@Bounds::above(0.0))]
+    pub every_seconds: Option<f64>,
+    /// Steps and epochs after which one is saved as well, and kept for good: `[20_000, Epochs(50)]`.
+    pub also_at: Vec<Period>,
+    /// How many of the last ones are kept, besides the best and those of `also_at`.
     #[reflect(@Bounds::at_least(1.0))]
     pub keep: usize,
     /// The metric whose best value makes the best checkpoint, saved when it is reported. None: no best is kept.
@@ -34,6 +42,8 @@ impl Default for Checkpoints {
     fn default() -> Self {
         Checkpoints {
             every: Period::Steps(5_000),
+            every_seconds: None,
+            also_at: Vec::new(),
             keep: 3,
             best: Some("evaluate/return".to_owned()),
             goal: Goal::Largest,
@@ -71,10 +81,17 @@ impl Plugin for Checkpoints {
         if let Some(best) = self.wanted_best() {
             app.names_metric("Checkpoints.best", best);
         }
+        // A time that no clock reaches is none.
+        let seconds = self
+            .every_seconds
+            .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
         app.insert_resource(self.clone())
+            .insert_resource(SaveTimes::new(self.also_at.clone(), seconds))
             .init_resource::<Best>()
+            .init_resource::<Kept>()
             .init_resource::<Gathered>()
             .persist::<Best>()
+            .persist::<Kept>()
             .run_every(Save, self.every)
             .add_systems(PostStartup, start_writer)
             .add_systems(Report, watch_best.in_set(ReportSystems::Write))
@@ -189,6 +206,10 @@ fn gather_snapshot(world: &mut World) -> Result<(), BevyError> {
         watch_folder(&guard, fail.as_deref_mut()).map_err(RunError::new)?;
     }
     let step = world.resource::<Clock>().step;
+    let times = world.get_resource::<SaveTimes>();
+    if times.is_some_and(SaveTimes::is_listed) {
+        world.resource_mut::<Kept>().keep(step);
+    }
     let snapshot = gather(world, step).map_err(failure)?;
     if snapshot.not_finite().is_some() {
         let suspects = world.get_resource::<Suspects>().copied();

@@ -1,5 +1,6 @@
 //! What goes from a run's checkpoints: the old ones, and what processes that died have left.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::CheckpointError;
@@ -8,8 +9,8 @@ use super::step_folder::{BEST, LATEST, REPLACED, names_in, step_folder_name, ste
 
 const PRUNED: &str = ".pruned-";
 
-/// After `step` was saved: removes all but the last `keep`, and the best where there is one. The best is kept whatever has become of
-/// the file that names it.
+/// After `step` was saved: removes all but the last `keep` and those of the steps in `stays`: the best, whatever has become of the file
+/// that names it, and those that are kept for good.
 ///
 /// Steps after `step` go too. A run's steps rise, so they are from a course that the run has left by being taken back.
 pub(super) fn prune(
@@ -17,13 +18,13 @@ pub(super) fn prune(
     checkpoints: &Path,
     step: u64,
     keep: usize,
-    best: Option<u64>,
+    stays: &BTreeSet<u64>,
 ) -> Result<(), CheckpointError> {
     let steps = steps_in(checkpoints)?;
     let left_behind = steps.iter().filter(|&&other| other > step);
     let old = steps.iter().filter(|&&other| other <= step).skip(keep);
     for &other in left_behind.chain(old) {
-        if best == Some(other) {
+        if stays.contains(&other) {
             continue;
         }
         let name = step_folder_name(other);
@@ -85,7 +86,14 @@ mod tests {
         write_checkpoint(&mut RealDisk, folder, &Snapshot::new(step), is_best, may).unwrap();
         let best = pointed(folder, BEST).unwrap();
         let best = best.and_then(|name| step_of(&name));
-        prune(&mut RealDisk, folder, step, keep, best).unwrap();
+        prune(
+            &mut RealDisk,
+            folder,
+            step,
+            keep,
+            &best.into_iter().collect(),
+        )
+        .unwrap();
     }
 
     #[test]

@@ -288,7 +288,7 @@ impl Snapshot {
         &self.origin
     }
 
-    /// The fields are public, so what [`Snapshot::put_tensor`] promised is looked at again before writing.
+    /// The fields are public, so what [`Snapshot::put_tensor`] promised is looked at again before writing and restoring.
     pub(super) fn check(&self) -> Result<(), CheckpointError> {
         for (file, tensors) in &self.files {
             check_file_name(file)?;

@@ -7,6 +7,7 @@ use std::thread::{Builder, JoinHandle};
 use crossbeam::channel::{Sender, bounded};
 
 use super::disk::{RealDisk, create_folders};
+use super::kept::Kept;
 use super::lock::{FolderLock, Lost, NotLocked};
 use super::plain_file::is_plain_folder;
 use super::prune::{prune, tidy};
@@ -254,14 +255,16 @@ impl Thread {
                 point(&mut RealDisk, folder, BEST, &name)?;
             }
         }
-        prune(&mut RealDisk, folder, step, self.keep, self.best)
+        let mut stays = Kept::of(&job.snapshot)?;
+        stays.extend(self.best);
+        prune(&mut RealDisk, folder, step, self.keep, &stays)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::latest_good;
     use super::super::step_folder::{names_in, steps_in};
+    use super::super::{Persist, latest_good};
     use super::*;
     use std::fs;
 
@@ -284,6 +287,31 @@ mod tests {
         writer.finish().unwrap();
         assert_eq!(steps_in(&folder).unwrap(), [20, 19, 18, 4]);
         assert_eq!(latest_good(&folder).unwrap().found.unwrap().1, snapshot(20));
+    }
+
+    #[test]
+    fn what_a_snapshot_knows_to_be_kept_for_good_stays_and_counts_among_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut kept = Kept::default();
+        let save = |writer: &CheckpointWriter, step, kept: &Kept| {
+            let mut snapshot = snapshot(step);
+            kept.save(&mut snapshot).unwrap();
+            writer.save(snapshot, step == 1).unwrap();
+        };
+        let writer = CheckpointWriter::start(folder.path(), 2).unwrap();
+        for step in 1..=6 {
+            if [2, 5].contains(&step) {
+                kept.keep(step);
+            }
+            save(&writer, step, &kept);
+        }
+        writer.finish().unwrap();
+        assert_eq!(steps_in(folder.path()).unwrap(), [6, 5, 2, 1]);
+        // Another process that goes on, with a `keep` of its own.
+        let writer = CheckpointWriter::start(folder.path(), 1).unwrap();
+        save(&writer, 7, &kept);
+        writer.finish().unwrap();
+        assert_eq!(steps_in(folder.path()).unwrap(), [7, 5, 2, 1]);
     }
 
     #[test]

@@ -398,3 +398,7 @@ fn check_actions(app: &App, scene: &Scene) -> Result<(), CliError> {
     }
     Ok(problems.into_result()?)
 }
+
+#[cfg(test)]
+#[path = "fuzz_tests.rs"]
+mod fuzz_tests;

@@ -131,7 +131,7 @@ fn environment(known: &environments::Specification) -> String {
     // A list starts no Python to see whether that has the library: only one that is named is looked at.
     let is_named = std::env::var_os("MUJOCO_LIB").is_some_and(|named| !named.is_empty());
     let library = match known.engine {
-        environments::Engine::BuiltIn | environments::Engine::Pixels => return about.to_owned(),
+        environments::Engine::BuiltIn | environments::Engine::Shown => return about.to_owned(),
         environments::Engine::Mujoco if !is_named => {
             return format!(
                 "{about}; needs MuJoCo's library: `pip install mujoco`, or name its file in MUJOCO_LIB"

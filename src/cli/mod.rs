@@ -20,6 +20,7 @@ mod data;
 mod error;
 mod eval;
 mod export;
+mod fork;
 mod graph;
 mod hang_up;
 mod import;
@@ -28,12 +29,15 @@ mod modules;
 mod new;
 mod order;
 mod playing;
+mod pool;
 mod printing;
 mod ready;
 mod replay;
 mod report;
 mod scene;
 mod scores;
+mod suite;
+mod sweep;
 mod template;
 mod train;
 mod values;
@@ -89,6 +93,9 @@ enum Command {
     #[command(subcommand)]
     Data(data::DataCommand),
     Report(report::Report),
+    #[command(subcommand)]
+    Sweep(sweep::SweepCommand),
+    Suite(suite::Suite),
     Replay(replay::Replay),
     /// Measure what this machine reaches
     Bench(bench::Bench),
@@ -125,6 +132,8 @@ pub fn run_with(
         Command::List(list) => list.run(&program),
         Command::Data(data) => data.run(),
         Command::Report(report) => report.run(&program),
+        Command::Suite(suite) => suite.run(&program),
+        Command::Sweep(sweep) => sweep.run(&program),
         Command::Replay(replay) => replay.run(&program),
         Command::Bench(bench) => bench.run(),
     };

@@ -7,7 +7,7 @@ use crate::env::gymnasium::module_of;
 use crate::scene::{ForeignCode, Problems, Scene};
 
 /// Leave to run other people's code.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct Modules {
     /// Let environments in Python import this module, which the scene names, as in gymnasium:NAME:Env-v0; once for each, and again
     /// where a run is resumed. It runs with all that you may do, so allow what you know

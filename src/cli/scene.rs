@@ -9,6 +9,7 @@ use super::building::{For, Program, folders_of, whole_registry};
 use super::error::CliError;
 use super::import::{Instead, import};
 use super::{print, ready, template};
+use crate::learner::warnings_of_rates;
 use crate::terminal::message;
 
 /// Check scenes, or print templates for them.
@@ -71,6 +72,9 @@ impl SceneCommand {
                         let folders = folders_of(path);
                         let app = program.app(&scene, scene.seed, folders, For::Looking)?;
                         ready::check(&app, &scene)?;
+                        for warning in warnings_of_rates(app.world()) {
+                            message(&format!("{}: {warning}", path.display()));
+                        }
                         Ok(ready::not_looked_at(&scene))
                     });
                     match checked {

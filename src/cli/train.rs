@@ -12,8 +12,10 @@ use clap::Args;
 use super::best_again::find_best_again;
 use super::building::{For, Program, folders_of};
 use super::error::CliError;
+use super::fork::{Fork, Parent};
 use super::modules::Modules;
 use super::playing::{Played, best_on_fresh_episodes, first_seed};
+use super::pool::pin;
 use super::ready::{
     WHERE_FILES_ARE, check_that_environments_are_there, check_that_evaluation_starts,
     check_that_it_learns, environments_of,
@@ -44,8 +46,9 @@ use crate::terminal::message;
 /// step, saves, and says how to resume. Returns are means, ± their standard errors.
 #[derive(Args)]
 pub struct Train {
-    /// The scene's RON file
-    scene: PathBuf,
+    /// The scene's RON file; with --fork, the settings of the checkpoint's run if not given
+    #[arg(required_unless_present = "fork")]
+    scene: Option<PathBuf>,
     /// Override any value, as in `--set Td3Bc.alpha=1.0 --set seed=3`
     #[arg(long = "set", value_name = "PATH=VALUE")]
     overrides: Vec<String>,
@@ -60,6 +63,15 @@ pub struct Train {
         default_value = "never"
     )]
     resume: Resume,
+    /// Begin a new run with another's checkpoint and other settings, as in `--fork runs/a/checkpoints/latest --set Td3Bc.alpha=1.0`
+    ///
+    /// Everything that a resumed run has is carried on: networks, targets, optimizers, counters, random streams, buffers. With no setting
+    /// changed the fork goes on bit for bit as its parent would. The best score so far and the patience of early stopping begin anew
+    /// where the evaluation is another. A setting of how something begins, such as an initial temperature, has had its effect. What the
+    /// checkpoint could not be read with is refused: another seed, other data or environments, another algorithm, networks of another
+    /// shape. The manifest names the parent and what was changed.
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["debug", "seeds"])]
+    fork: Option<PathBuf>,
     /// Where to compute
     #[arg(long, value_name = "cpu|cuda[:N]|auto")]
     device: Option<String>,
@@ -82,6 +94,9 @@ pub struct Train {
     /// Threads to compute with; all cores if not given. Results do not depend on it, bit for bit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
+    /// Run on these processor cores alone, where the system knows how
+    #[arg(long, value_name = "0,1", value_delimiter = ',')]
+    cores: Vec<usize>,
     #[command(flatten)]
     modules: Modules,
 }
@@ -109,6 +124,14 @@ pub(super) fn stop_on_signals() -> Result<(), CliError> {
     Ok(())
 }
 
+/// Where a run's settings come from.
+struct Source {
+    /// The scene's file.
+    scene: PathBuf,
+    /// The checkpoint that the run begins with.
+    parent: Option<Parent>,
+}
+
 /// How one learner's run ended.
 struct Ended {
     outcome: Outcome,
@@ -119,32 +142,99 @@ struct Ended {
 }
 
 impl Train {
+    /// One run of a sweep's trial, from where it is, or from the checkpoint of another.
+    pub(super) fn of_trial(
+        scene: PathBuf,
+        overrides: Vec<String>,
+        run: PathBuf,
+        fork: Option<PathBuf>,
+    ) -> Self {
+        Train {
+            scene: Some(scene),
+            overrides,
+            run: Some(run),
+            resume: Resume::Auto,
+            fork,
+            device: None,
+            dataset: None,
+            name: None,
+            debug: false,
+            steps: None,
+            seeds: Vec::new(),
+            threads: None,
+            cores: Vec::new(),
+            modules: Modules::default(),
+        }
+    }
+
+    /// Trains one learner, and plays nothing more at its end. What its scene may import is the program's to know.
+    pub(super) fn train_alone(
+        &self,
+        program: &Program,
+        console: &Console,
+    ) -> Result<Outcome, CliError> {
+        let source = self.source()?;
+        let scene = self.read_scene(program, &source)?;
+        program.check_modules(&scene)?;
+        let folder = self.run.clone().unwrap_or_default();
+        let console = &console.of_learner();
+        let learner = self.prepare(program, &source, &scene, &folder, console, "")?;
+        let (ended, _held) = learner.train()?;
+        Ok(ended.outcome)
+    }
+
     /// Trains.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        // Before threads are started, which take it over.
+        pin(&self.cores);
         let program = &program.allowing(self.modules.with_env(None));
-        let scene = self.read_scene(program)?;
+        let source = self.source()?;
+        let scene = self.read_scene(program, &source)?;
         program.check_modules(&scene)?;
         let folder = match (&self.run, &self.name) {
             _ if self.debug => temporary_folder()?,
             (Some(folder), _) => folder.clone(),
             (None, Some(name)) => folder_of_name(name)?,
-            (None, None) => default_run_folder(&self.scene),
+            (None, None) if source.parent.is_some() => {
+                return Err(CliError::input(
+                    "--fork: the new run needs a folder of its own; give it with --run DIR or --name NAME",
+                ));
+            }
+            (None, None) => default_run_folder(&source.scene),
         };
+        if source.parent.is_some() && matches!(self.resume, Resume::From(_)) {
+            return Err(CliError::input(
+                "--fork and --resume CHECKPOINT both say where the run begins; keep one of them",
+            ));
+        }
         stop_on_signals()?;
         let console = Console::stderr();
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
         let threads = self.threads.map_or(cores, |threads| threads as usize);
         let ended = if scene.seeds.is_empty() {
             set_threads(threads);
-            vec![self.train_one(program, &scene, &folder, &console, "")?]
+            vec![self.train_one(program, &source, &scene, &folder, &console, "")?]
+        } else if source.parent.is_some() {
+            return Err(CliError::input(
+                "--fork: a checkpoint has the state of one learner; take `seeds` out of the scene",
+            ));
         } else {
-            self.train_seeds(program, &scene, &folder, &console, threads)?
+            self.train_seeds(program, &source, &scene, &folder, &console, threads)?
         };
         self.conclude(&ended)
     }
 
+    /// Where the settings come from.
+    fn source(&self) -> Result<Source, CliError> {
+        let parent = self.fork.as_deref().map(Parent::find).transpose()?;
+        let of_parent = || parent.as_ref().map(|it| it.scene_file().to_path_buf());
+        let scene = self.scene.clone().or_else(of_parent).unwrap_or_default();
+        Ok(Source { scene, parent })
+    }
+
     /// The scene with what the command line changes in it.
-    fn read_scene(&self, program: &Program) -> Result<Scene, CliError> {
+    fn read_scene(&self, program: &Program, source: &Source) -> Result<Scene, CliError> {
+        let file = &source.scene;
         if let Some(device) = &self.device {
             device.parse::<ComputeDevice>().map_err(CliError::input)?;
         }
@@ -153,14 +243,21 @@ impl Train {
         overrides.extend(self.device.iter().map(|device| format!("device={device}")));
         if self.dataset.is_some()
             && program
-                .read_scene(&self.scene, &[])?
+                .read_scene(file, &[])?
                 .settings::<Dataset>()
                 .is_none()
         {
             return Err(CliError::input(format!(
                 "--dataset: {} has no `Dataset`; add Dataset(path: \"FILE\") to its plugins",
-                self.scene.display()
+                file.display()
             )));
+        }
+        if let (None, None, Some(parent)) = (&self.scene, &self.dataset, &source.parent)
+            && let Some(data) = parent.dataset()
+        {
+            // The parent may have been started in another folder.
+            let data = quoted(&data.display().to_string());
+            overrides.insert(0, format!("Dataset.path={data}"));
         }
         let dataset = self.dataset.as_ref().map(|file| quoted(file));
         overrides.extend(dataset.map(|file| format!("Dataset.path={file}")));
@@ -169,7 +266,7 @@ impl Train {
         if !self.seeds.is_empty() {
             overrides.push(format!("seeds={:?}", self.seeds));
         }
-        let scene = program.read_scene(&self.scene, &overrides)?;
+        let scene = program.read_scene(file, &overrides)?;
         if !self.debug {
             return Ok(scene);
         }
@@ -184,18 +281,19 @@ impl Train {
                 let mut more = vec![format!("{algorithm}.{setting}")];
                 more.extend(debug.iter().cloned());
                 // Not every algorithm has both.
-                if program.read_scene(&self.scene, &more).is_ok() {
+                if program.read_scene(file, &more).is_ok() {
                     debug = more;
                 }
             }
         }
-        program.read_scene(&self.scene, &debug)
+        program.read_scene(file, &debug)
     }
 
     /// One learner for each seed, as many at a time as there are threads.
     fn train_seeds(
         &self,
         program: &Program,
+        source: &Source,
         scene: &Scene,
         folder: &Path,
         console: &Console,
@@ -215,7 +313,7 @@ impl Train {
         }
         // Everything that can be wrong is found before the first learner starts.
         for (_, scene) in &alone {
-            let _ = program.app(scene, scene.seed, folders_of(&self.scene), For::Looking)?;
+            let _ = program.app(scene, scene.seed, folders_of(&source.scene), For::Looking)?;
         }
         let queue = Mutex::new(alone.iter());
         let results = Mutex::new(Vec::new());
@@ -229,7 +327,7 @@ impl Train {
                             return;
                         };
                         let folder = folder.join(name);
-                        let ended = self.train_one(program, scene, &folder, console, name);
+                        let ended = self.train_one(program, source, scene, &folder, console, name);
                         locked(&results).push((scene.seed, ended));
                     }
                 });
@@ -246,19 +344,20 @@ impl Train {
     fn train_one(
         &self,
         program: &Program,
+        source: &Source,
         scene: &Scene,
         folder: &Path,
         console: &Console,
         name: &str,
     ) -> Result<Ended, CliError> {
         let console = &console.of_learner();
-        let learner = self.prepare(program, scene, folder, console, name);
+        let learner = self.prepare(program, source, scene, folder, console, name);
         let ended = learner.and_then(TrainingRun::train);
         // The folder is held until its scores are in it.
         let (mut ended, _held) =
             ended.inspect_err(|error| console.log(&format!("error: {error}")))?;
         if ended.outcome == Outcome::Finished && ended.scores.last.is_some() {
-            let folders = folders_of(&self.scene);
+            let folders = folders_of(&source.scene);
             // What was learned is saved, whatever becomes of this.
             match best_on_fresh_episodes(program, scene, folders, folder) {
                 Ok(fresh) => ended.scores.fresh = fresh,
@@ -278,6 +377,7 @@ impl Train {
     fn prepare(
         &self,
         program: &Program,
+        source: &Source,
         scene: &Scene,
         folder: &Path,
         console: &Console,
@@ -287,7 +387,7 @@ impl Train {
             console: console.clone(),
             name: name.to_owned(),
         };
-        let folders = folders_of(&self.scene);
+        let folders = folders_of(&source.scene);
         let mut app = program.app(scene, scene.seed, folders, For::Training(progress))?;
         // Before the folder is made: a file that cannot be read leaves nothing behind.
         let dataset = preload(app.world()).map_err(|error| {
@@ -304,16 +404,30 @@ impl Train {
                 .map_err(|error| error.to_string())?;
             Ok(old.differences(scene))
         };
+        let record = match (&source.parent, &dataset) {
+            (Some(_), Some(dataset)) => Some(record_of(dataset)?),
+            _ => None,
+        };
+        let fork = match &source.parent {
+            Some(parent) => Some(parent.fork(program, scene, record.as_ref())?),
+            None => None,
+        };
         let opened = RunFolder::open(folder, &self.resume, &resolved, differences)?;
         for warning in opened.warnings() {
             console.message(&warning);
         }
         let (mut resumed_from, mut finished) = (0, false);
+        // What the run began with is known from then on.
+        let former = Manifest::read(&opened.folder.manifest()).ok();
+        let mut forked_from = former.as_ref().and_then(|it| it.forked_from.clone());
         if let Start::Resumed {
             checkpoint,
             snapshot,
         } = opened.start
         {
+            if let Some(parent) = &source.parent {
+                parent.check_that_it_is(forked_from.as_ref())?;
+            }
             resumed_from = snapshot.step;
             let resume = ResumeFrom(snapshot);
             finished = resume.is_over(scene.steps);
@@ -321,7 +435,10 @@ impl Train {
                 keep_log(console, &opened.folder);
                 console.message(&format!("resuming from {}", checkpoint.display()));
                 let name = checkpoint.file_name().unwrap_or_default();
+                let best = resume.0.state::<Best>("best").unwrap_or_default();
+                let is_parents = forked_from.as_ref().is_some_and(|it| best.step <= it.step);
                 if opened.folder.checkpoints().join(name).is_dir()
+                    && !is_parents
                     && let Some(said) = find_best_again(&opened.folder, scene, &resume.0)?
                 {
                     console.message(&said);
@@ -336,10 +453,38 @@ impl Train {
             app.insert_resource(resume);
         } else {
             keep_log(console, &opened.folder);
+            forked_from = None;
+            if let Some(Fork { snapshot, record }) = fork {
+                resumed_from = snapshot.step;
+                console.message(&format!(
+                    "beginning with {}, of step {resumed_from}{}",
+                    record.checkpoint.display(),
+                    record.in_words()
+                ));
+                forked_from = Some(record);
+                app.insert_resource(ResumeFrom(snapshot));
+            }
         }
+        let changed = match &forked_from {
+            Some(record) if source.parent.is_some() => record.in_words(),
+            _ => String::new(),
+        };
         if !finished {
             let device = app.world().resource::<ComputeDevice>().to_string();
-            write_manifest(&opened.folder, &device, scene, dataset.as_ref())?;
+            let record = match (record, &dataset) {
+                (None, Some(dataset)) => Some(record_of(dataset)?),
+                (record, _) => record,
+            };
+            let mut manifest =
+                Manifest::of_this_process(versions_of(scene), &device, vec![scene.seed], record);
+            manifest.forked_from = forked_from;
+            // The manifest that is written now says so from then on.
+            let moved = former.filter(|_| resumed_from > 0);
+            if let Some(warning) = moved.and_then(|former| former.other_processor(&manifest)) {
+                console.message(&warning);
+            }
+            let written = manifest.write(&opened.folder.manifest());
+            written.map_err(|error| CliError::of(false, &error))?;
         }
         app.insert_resource(RunDirectory {
             path: folder.to_path_buf(),
@@ -354,6 +499,7 @@ impl Train {
             dataset,
             finished,
             first_seed,
+            changed,
         })
     }
 
@@ -384,8 +530,8 @@ impl Train {
 /// Keeps what a learner shows from now on in its run's folder.
 fn keep_log(console: &Console, folder: &RunFolder) {
     let mut log = OpenOptions::new();
-    match open_plain_with(log.create(true).append(true), &folder.log()) {
-        Ok(log) => console.log_to(log),
+    match open_plain_with(log.read(true).create(true).append(true), &folder.log()) {
+        Ok(log) => console.log_to(log, folder.log()),
         Err(error) => console.message(&format!("warning: there will be no log.txt: {error}")),
     }
 }
@@ -440,6 +586,8 @@ struct TrainingRun {
     finished: bool,
     /// The seed of the first episode of each evaluation.
     first_seed: u64,
+    /// What a fork has changed, in words; nothing of another run.
+    changed: String,
 }
 
 impl TrainingRun {
@@ -518,7 +666,13 @@ impl TrainingRun {
         };
         finish_progress(world, &said);
         if let Outcome::Failed(failure) = outcome {
-            return Err(failure.into());
+            let changed = &self.changed;
+            return Err(match failure.exit_status() {
+                2 if !changed.is_empty() => CliError::input(format!(
+                    "{failure}\nThe run is a fork{changed}: what the checkpoint is read with has to be as it was"
+                )),
+                _ => failure.into(),
+            });
         }
         if outcome == Outcome::Finished {
             warn_of_metrics_that_never_came(world);
@@ -548,21 +702,9 @@ impl TrainingRun {
     }
 }
 
-fn write_manifest(
-    folder: &RunFolder,
-    device: &str,
-    scene: &Scene,
-    dataset: Option<&SharedDataset>,
-) -> Result<(), CliError> {
-    let record = match dataset {
-        Some(dataset) => {
-            Some(DatasetRecord::of(dataset.file()).map_err(|error| CliError::of(false, &error))?)
-        }
-        None => None,
-    };
-    Manifest::of_this_process(versions_of(scene), device, vec![scene.seed], record)
-        .write(&folder.manifest())
-        .map_err(|error| CliError::of(false, &error))
+/// The dataset by its contents.
+fn record_of(dataset: &SharedDataset) -> Result<DatasetRecord, CliError> {
+    DatasetRecord::of(dataset.file()).map_err(|error| CliError::of(false, &error))
 }
 
 /// The versions of what computes a scene in this process.

@@ -213,11 +213,6 @@ fn play_episodes(world: &mut World) -> Result<(), BevyError> {
     let console = world.get_resource::<Console>();
     if scores.is_empty() {
         // The facilitator saves the run, which plays them when it goes on.
-        if let Some(console) = console {
-            console.message(&format!(
-                "the evaluation at step {step} was left, as the run was asked to stop"
-            ));
-        }
         world.resource_mut::<DueLeft>().0 = true;
     } else if let (1.., Some(console)) = (cut, console) {
         console.message(&format!(

@@ -10,11 +10,11 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
-use super::check::numbers::first_large;
+use super::check::numbers::{Large, first_large};
 use super::hdf5::{FILTER_KEY, FileError, VALIDATION_FILTER_KEY};
 use super::learns_from::{Lacking, Needs};
 use super::split::{held_out_by, split};
-use super::streaming::Stored;
+use super::streaming::{Stored, Swept};
 use super::{
     ActionScale, AlgorithmName, Bytes, Column, Data, DataRows, DatasetFile, Dones, Goals, Layout,
     LearnsFrom, LoadError, Normalizer, Reading, Recorded, Rule, ScaleError, Split, SplitError,
@@ -30,7 +30,7 @@ use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::InputError;
 use crate::terminal::message;
 
-/// Loads a dataset of demonstrations into memory: HDF5 in the layout of D4RL, Minari, robomimic or d3rlpy.
+/// Loads a dataset of demonstrations into memory: HDF5 in the layout of D4RL, Minari, robomimic or d3rlpy, or an `.npz` of OGBench's.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Dataset {
     /// The file, or Minari's folder, relative to the working directory or to the scene's folder.
@@ -109,7 +109,10 @@ impl Settings for Dataset {
             );
         }
         if self.path.as_os_str().is_empty() {
-            problems.refuse("path", "names no file: give the HDF5 file's path");
+            problems.refuse(
+                "path",
+                "names no file: give the path of the HDF5 file, or of the `.npz`",
+            );
         }
         if self.validation > 0.0 && self.validation_filter.is_some() {
             problems.refuse(
@@ -255,7 +258,8 @@ impl Preprocessing {
 
     /// What networks are given of an observation.
     pub fn input(&self) -> EncoderInput {
-        EncoderInput::new(self.parts.clone(), self.side_by_side().unwrap_or(1))
+        let side_by_side = self.side_by_side().unwrap_or(1);
+        EncoderInput::new(self.parts.clone(), side_by_side).with_goal(side_by_side > self.frames)
     }
 
     /// How many observations lie side by side in what networks are given: the frames, and one more where there is a goal, which is as
@@ -651,6 +655,15 @@ fn prepare(
         return Err(SplitError::Nothing { what: "held out" }.into());
     }
     let place = dataset_file.file().path().to_path_buf();
+    let too_large = |Large {
+                         row,
+                         element,
+                         value,
+                     }| {
+        format!(
+            "warning: {name}: the observation of row {row} has {value:e} in element {element}, which is more than learning in float32 can compute with; `yarak data check` lists all such places"
+        )
+    };
     let needed = dataset_file.memory_needed();
     let budget = dataset
         .memory
@@ -660,8 +673,12 @@ fn prepare(
             "{name}: {needed} of transitions are more than the {budget} that they may take: batches are read from the file, \
              ahead of the learner"
         ));
-        let (mut stored, observation, extremes) =
-            Stored::sweep(dataset_file, budget, &split, dataset.normalize)?;
+        let Swept {
+            mut stored,
+            observation,
+            extremes,
+            large,
+        } = Stored::sweep(dataset_file, budget, &split, dataset.normalize)?;
         let observation = match given {
             Some(given) => given.of_one_observation(),
             None => observation.leaving_bytes(&parts),
@@ -687,15 +704,11 @@ fn prepare(
                 parts,
                 ..Preprocessing::new(observation, action)
             },
-            warning: None,
+            warning: large.map(too_large),
         });
     }
     let mut transitions = dataset_file.read()?;
-    let warning = first_large(transitions.observation()).map(|(row, element, value)| {
-        format!(
-            "warning: {name}: the observation of row {row} has {value:e} in element {element}, which is more than learning in float32 can compute with; `yarak data check` lists all such places"
-        )
-    });
+    let warning = first_large(transitions.observation()).map(too_large);
     let observation = if let Some(given) = given {
         given.of_one_observation()
     } else if dataset.normalize {

@@ -80,6 +80,9 @@ impl Needs {
             }
         };
         let write = match (recorded.rewards, recorded.ends) {
+            _ if layout == Layout::Ogbench => {
+                "write D4RL's columns: `rewards`, `terminals` where the task is over, and `timeouts` in the place of OGBench's `terminals`".to_owned()
+            }
             (false, false) => format!("write `{rewards}` and `{ends}` into the file"),
             (false, true) => format!("write `{rewards}` into the file"),
             _ => format!("write `{ends}` into the file, false where nothing terminates"),

@@ -46,6 +46,7 @@ impl MinibatchSettings {
             discount,
             n_step,
             infinite_horizon,
+            past_actions: false,
             chunk: ActionChunk::default(),
         }
     }

@@ -126,6 +126,7 @@ impl RowsAsSeen {
             },
             frames: preprocessing.frames,
             goals,
+            past_actions: false,
             chunk: 1,
         };
         Ok(RowsAsSeen {

@@ -94,6 +94,15 @@ pub enum EnvironmentError {
         environment: String,
     },
 
+    /// Names for elements of an observation that do not make it up.
+    #[error(
+        "{environment}: its parts are not all that is observed, one behind the other in the alphabetical order of their names"
+    )]
+    BadParts {
+        /// The environment's name.
+        environment: String,
+    },
+
     /// Stepped before the first reset.
     #[error("{environment}: no episode was started; call reset before step")]
     NotReset {

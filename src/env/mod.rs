@@ -15,12 +15,14 @@
 //! |---|---|---|---|---|
 //! | `Acrobot-v1` | 6 | one of 3 | the tip swings above the bar | 500 |
 //! | `CartPole-v1` | 4 | one of 2 | the pole or the cart leaves its range | 500 |
+//! | `CartPoleNamed-v1` | 4, in named parts | one of 2 | as `CartPole-v1` | 500 |
 //! | `CartPolePixels-v1` | 32 x 32 gray pixels | one of 2 | as `CartPole-v1` | 500 |
 //! | `HalfCheetah-v5` | 17 | 6 | never | 1000 |
 //! | `Hopper-v5` | 11 | 3 | it falls | 1000 |
 //! | `MountainCar-v0` | 2 | one of 3 | the flag is reached | 200 |
 //! | `MountainCarContinuous-v0` | 2 | 1 | the flag is reached | 999 |
 //! | `Pendulum-v1` | 3 | 1 | never | 200 |
+//! | `PendulumNamed-v1` | 3, in named parts | 1 | never | 200 |
 //! | `PendulumPixels-v1` | 32 x 32 gray pixels | 1 | never | 200 |
 //! | `Walker2d-v5` | 17 | 6 | it falls | 1000 |
 //!
@@ -56,7 +58,8 @@
 //! - [`mujoco`]: where MuJoCo's library is looked for.
 //! - [`gymnasium`]: whatever Python's Gymnasium can make, by the name `gymnasium:NAME`.
 //! - [`Dynamics`] and [`Simulation`]: write the equations of a task, get an environment.
-//! - [`Drawing`]: what it looks like, for videos of episodes; [`Pixels`]: an environment whose observation is that.
+//! - [`Drawing`]: what it looks like, for videos of episodes; [`Pixels`]: an environment whose observation is that;
+//!   [`Named`]: one whose observation has named parts.
 //! - [`Snapshot`]: the exact state of an environment, to stop a run and go on later.
 
 mod acrobot;
@@ -69,6 +72,7 @@ mod mountain_car;
 mod mountain_car_continuous;
 #[cfg(feature = "mujoco")]
 pub mod mujoco;
+mod named;
 mod numpy_normal;
 mod numpy_normal_tables;
 mod numpy_power;
@@ -91,6 +95,7 @@ pub use environment::{Environment, StepResult};
 pub use error::EnvironmentError;
 pub use mountain_car::MountainCar;
 pub use mountain_car_continuous::MountainCarContinuous;
+pub use named::Named;
 pub use numpy_random::NumpyRandom;
 pub use pendulum::Pendulum;
 pub use pixels::Pixels;

@@ -1,12 +1,13 @@
 //! Environments by name, as Gymnasium registers them.
 
 use std::num::NonZeroU64;
+use std::ops::Range;
 
 #[cfg(feature = "mujoco")]
 use super::mujoco;
 use super::{
     Acrobot, CartPole, Dynamics, Environment, EnvironmentError, MountainCar, MountainCarContinuous,
-    Pendulum, Pixels, Simulation, Space, TimeLimit, gymnasium,
+    Named, Pendulum, Pixels, Simulation, Space, TimeLimit, gymnasium,
 };
 use crate::scene::Keywords;
 
@@ -36,8 +37,8 @@ pub struct Specification {
 pub enum Engine {
     /// Equations that are part of yarak: it runs everywhere.
     BuiltIn,
-    /// Pictures of such equations: it runs everywhere, and nobody else has it.
-    Pixels,
+    /// Such equations, shown in pictures or by parts: it runs everywhere, and nobody else has it.
+    Shown,
     /// MuJoCo's library, which has to be on the machine: [`check`] says whether it is.
     Mujoco,
 }
@@ -105,6 +106,15 @@ fn pixels(
     Ok(limited(Pixels::new(name, environment, PIXELS)?, limit))
 }
 
+fn named<const N: usize>(
+    name: &'static str,
+    environment: impl Environment + 'static,
+    parts: [(&str, Range<usize>); N],
+    limit: NonZeroU64,
+) -> Result<Box<dyn Environment>, EnvironmentError> {
+    Ok(limited(Named::new(name, environment, parts)?, limit))
+}
+
 const PENDULUM: ReferenceScores = ReferenceScores {
     random: -1297.0,
     expert: -160.0,
@@ -149,12 +159,29 @@ static ENTRIES: &[Entry] = &[
         make: simulation::<CartPole>,
     },
     Entry {
+        name: "CartPoleNamed-v1",
+        description: "CartPole-v1, whose observation has named parts: cart_position, cart_velocity, pole_angle, pole_velocity",
+        time_limit: limit(500),
+        reward_threshold: Some(475.0),
+        reference: None,
+        engine: Engine::Shown,
+        make: |limit| {
+            let parts = [
+                ("cart_position", 0..1),
+                ("cart_velocity", 1..2),
+                ("pole_angle", 2..3),
+                ("pole_velocity", 3..4),
+            ];
+            named("CartPoleNamed-v1", Simulation::new(CartPole), parts, limit)
+        },
+    },
+    Entry {
         name: "CartPolePixels-v1",
         description: "CartPole-v1 in gray pictures of 32 by 32 pixels",
         time_limit: limit(500),
         reward_threshold: Some(475.0),
         reference: None,
-        engine: Engine::Pixels,
+        engine: Engine::Shown,
         make: |limit| pixels("CartPolePixels-v1", Simulation::new(CartPole), limit),
     },
     #[cfg(feature = "mujoco")]
@@ -205,12 +232,24 @@ static ENTRIES: &[Entry] = &[
         make: simulation::<Pendulum>,
     },
     Entry {
+        name: "PendulumNamed-v1",
+        description: "Pendulum-v1, whose observation has named parts: angle, velocity",
+        time_limit: limit(200),
+        reward_threshold: None,
+        reference: Some(PENDULUM),
+        engine: Engine::Shown,
+        make: |limit| {
+            let parts = [("angle", 0..2), ("velocity", 2..3)];
+            named("PendulumNamed-v1", Simulation::new(Pendulum), parts, limit)
+        },
+    },
+    Entry {
         name: "PendulumPixels-v1",
         description: "Pendulum-v1 in gray pictures of 32 by 32 pixels",
         time_limit: limit(200),
         reward_threshold: None,
         reference: Some(PENDULUM),
-        engine: Engine::Pixels,
+        engine: Engine::Shown,
         make: |limit| pixels("PendulumPixels-v1", Simulation::new(Pendulum), limit),
     },
     #[cfg(feature = "mujoco")]
@@ -315,7 +354,7 @@ pub fn check(name: &str) -> Result<(), EnvironmentError> {
 #[must_use]
 pub fn library_of(name: &str) -> Option<String> {
     match entry(name).ok()?.engine {
-        Engine::BuiltIn | Engine::Pixels => None,
+        Engine::BuiltIn | Engine::Shown => None,
         #[cfg(feature = "mujoco")]
         Engine::Mujoco => Some(format!("MuJoCo {}", mujoco::version().ok()?)),
         #[cfg(not(feature = "mujoco"))]

@@ -492,12 +492,6 @@ fn play_episodes(world: &mut World) -> Result<(), BevyError> {
         Err(error) if error.is_stopped() => {
             world.resource_mut::<Episodes>().0.clear();
             world.resource_mut::<DueLeft>().0 = true;
-            if let Some(console) = world.get_resource::<Console>() {
-                let step = world.resource::<Clock>().step;
-                console.message(&format!(
-                    "the evaluation at step {step} was left, as the run was asked to stop"
-                ));
-            }
             return Ok(());
         }
         // What was learned has taken no harm.

@@ -2,12 +2,12 @@
 
 use std::ops::Deref;
 
-use bevy_app::{App, Startup};
+use bevy_app::App;
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use burn::tensor::Tensor;
 
-use super::rate::{add_rule, move_rate, warn_of_a_large_rate};
+use super::rate::{add_rule, look_at, move_rate};
 use super::roles::check_targets;
 use super::{
     AppRandomExt, DropoutDraws, Init, Net, Optim, OptimizerSettings, Rate, Role, Roles, parameters,
@@ -187,6 +187,7 @@ impl AppLearnerExt for App {
     fn add_learner<R: Role>(&mut self, optimizer: OptimizerSettings) -> &mut Self {
         let mut roles = self.world_mut().get_resource_or_init::<Roles>();
         roles.declare::<R>();
+        look_at::<R>(self, &optimizer.learning_rate);
         self.add_plugins(TickPlugin::<R>::new(optimizer.window()))
             .insert_resource(Optim::<R>::new(
                 optimizer.rule,
@@ -198,7 +199,6 @@ impl AppLearnerExt for App {
         training::add_dropout(self);
         step_memory::weigh_network::<R>(self);
         self.add_random::<Init>()
-            .add_systems(Startup, warn_of_a_large_rate::<R>)
             .add_systems(
                 Learn,
                 (record_rate::<R>, move_rate::<R>)

@@ -41,6 +41,7 @@ pub use optimizer::{Optim, Optimizer};
 pub use optimizer_settings::OptimizerSettings;
 pub(crate) use persist::target_file;
 pub use rate::Rate;
+pub(crate) use rate::warnings_of_rates;
 pub use role::{Actor, Critic, Role, Value};
 pub(crate) use roles::{RoleEntry, Roles};
 pub use schedule::{Schedule, Span};

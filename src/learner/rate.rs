@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use bevy_app::{App, PostStartup};
+use bevy_app::{App, PostStartup, Startup};
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::PipeSystem;
 
@@ -62,11 +62,32 @@ fn warning(role: &str, schedule: &Schedule) -> Option<String> {
     })
 }
 
-/// Warns of a learning rate that no network survives.
-pub(super) fn warn_of_a_large_rate<R: Role>(rate: Res<Rate<R>>, console: Option<Res<Console>>) {
-    if let (Some(warning), Some(console)) = (warning(R::NAME, &rate.schedule), console) {
-        console.message(&warning);
+/// What is to be said of learning rates that no network survives, a line each.
+#[derive(Resource, Default)]
+struct LargeRates(Vec<String>);
+
+/// Warns of the learning rate of `role`, where it is one that no network survives, when the run begins.
+pub(super) fn look_at<R: Role>(app: &mut App, schedule: &Schedule) {
+    let Some(warning) = warning(R::NAME, schedule) else {
+        return;
+    };
+    if !app.world().contains_resource::<LargeRates>() {
+        app.init_resource::<LargeRates>()
+            .add_systems(Startup, warn_of_large_rates);
     }
+    app.world_mut().resource_mut::<LargeRates>().0.push(warning);
+}
+
+fn warn_of_large_rates(rates: Res<LargeRates>, console: Option<Res<Console>>) {
+    if let Some(console) = console {
+        rates.0.iter().for_each(|warning| console.message(warning));
+    }
+}
+
+/// What a run will warn of when it begins, for whoever looks at it and does not run it.
+pub(crate) fn warnings_of_rates(world: &World) -> &[String] {
+    let rates = world.get_resource::<LargeRates>();
+    rates.map_or(&[], |rates| &rates.0)
 }
 
 /// Moves a learning rate on, after the step. It is a function of the counters alone, so nothing of it is saved.

@@ -84,7 +84,17 @@ impl ActorNetwork {
 
     /// The distributions over actions for observations `[batch, observation]`.
     pub fn distribution(&self, observation: Tensor<2>) -> ActionDistribution {
-        let out = self.outputs(observation);
+        self.distribution_of(self.outputs(observation))
+    }
+
+    /// The distributions over actions at each step of observations side by side, `[batch * steps]` of them, a row's steps one after the
+    /// other: at a step the policy knows that step and those before it alone. `None` where the encoder has no memory.
+    pub fn distribution_at_each_step(&self, observation: Tensor<2>) -> Option<ActionDistribution> {
+        let out = self.trunk.forward_each(observation)?;
+        Some(self.distribution_of(out))
+    }
+
+    fn distribution_of(&self, out: Tensor<2>) -> ActionDistribution {
         match &self.head {
             ActorHead::Deterministic => ActionDistribution::Deterministic(out),
             ActorHead::Gaussian(settings) => {

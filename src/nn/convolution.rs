@@ -90,7 +90,20 @@ pub(crate) fn of_one_layer(inputs: usize, outputs: usize) -> MlpShape {
 
 /// A layer with a rectifier. Weights and biases are uniform in ±1/√in, from Burn's generator.
 pub(crate) fn rectified(inputs: usize, outputs: usize, device: &Device) -> Mlp {
-    let shape = of_one_layer(inputs, outputs);
+    uniform_layer(of_one_layer(inputs, outputs), device)
+}
+
+/// A layer without an activation, with the same initial weights.
+pub(crate) fn linear(inputs: usize, outputs: usize, device: &Device) -> Mlp {
+    let shape = MlpShape {
+        output: Activation::Identity,
+        ..of_one_layer(inputs, outputs)
+    };
+    uniform_layer(shape, device)
+}
+
+fn uniform_layer(shape: MlpShape, device: &Device) -> Mlp {
+    let inputs = shape.sizes[0];
     let bound = 1.0 / (inputs.max(1) as f64).sqrt();
     let uniform = burn::tensor::Distribution::Uniform(-bound, bound);
     let parameters = [1, shape.parameters()];

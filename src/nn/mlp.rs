@@ -69,7 +69,7 @@ impl Mlp {
     }
 
     /// The same of plain parameters `[members, parameters]`.
-    pub(super) fn from_parameters(shape: MlpShape, parameters: Tensor<2>, device: &Device) -> Self {
+    pub(crate) fn from_parameters(shape: MlpShape, parameters: Tensor<2>, device: &Device) -> Self {
         // Built where gradients are tracked and taken back: so the parameter knows that it is to be trained.
         let parameters = Param::from_tensor(Tensor::from_inner(parameters));
         let mlp = Mlp {

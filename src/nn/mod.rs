@@ -27,6 +27,7 @@ mod network;
 mod orthogonal;
 mod patches;
 mod perturbation;
+mod recurrence;
 mod reference;
 mod rows;
 mod scalar;
@@ -46,8 +47,9 @@ pub use device::{ComputeDevice, DeviceError};
 pub use distribution::{ActionDistribution, SampledAction};
 pub(crate) use encoder::seeded_module;
 pub use encoder::{
-    AppEncoderExt, Cnn, Combined, Convolutions, Encoder, EncoderModule, EncoderSettings, InitError,
-    PartEncoder, register_encoder,
+    AppEncoderExt, Cnn, Combined, Convolutions, Encoder, EncoderModule, EncoderSettings, Gru,
+    InitError, Lstm, PartEncoder, Pooling, Positions, ResNet18, Transform, Transformer,
+    register_encoder,
 };
 pub use gaussian::DiagonalGaussian;
 pub use gaussian_mixture::{GaussianMixture, log_sum_exp};

@@ -160,6 +160,15 @@ impl Trunk {
         self.layers.forward_member(member, joined(features, beside))
     }
 
+    /// The outputs `[batch * steps, outputs]` of the first member at each step of the rows; `None` where its encoder has no memory.
+    pub(super) fn forward_each(&self, observation: Tensor<2>) -> Option<Tensor<2>> {
+        let encoder = self.encoders.first()?;
+        self.encoder.has_memory().then(|| {
+            let features = encoder.forward_each(observation);
+            self.layers.forward_member(0, features)
+        })
+    }
+
     /// What the layers of the only member see of observations, `[batch, features]`: all of it, where the encoder is an `Mlp`.
     pub(super) fn features(&self, observation: Tensor<2>) -> Tensor<2> {
         match self.encoders.first() {

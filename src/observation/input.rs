@@ -31,12 +31,25 @@ use super::{ObservationParts, Picture};
 pub struct EncoderInput {
     parts: ObservationParts,
     frames: usize,
+    /// Whether the last of them is a goal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    has_goal: bool,
 }
 
 impl EncoderInput {
     /// `frames` observations of these parts side by side, oldest first. A goal counts as one more, behind them.
     pub fn new(parts: ObservationParts, frames: usize) -> Self {
-        EncoderInput { parts, frames }
+        EncoderInput {
+            parts,
+            frames,
+            has_goal: false,
+        }
+    }
+
+    /// The same where the last of the observations side by side is a goal.
+    #[must_use]
+    pub fn with_goal(self, has_goal: bool) -> Self {
+        EncoderInput { has_goal, ..self }
     }
 
     /// The parts of one of the observations.
@@ -47,6 +60,25 @@ impl EncoderInput {
     /// How many observations lie side by side, a goal among them.
     pub fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// Whether the last of them is a goal.
+    pub fn has_goal(&self) -> bool {
+        self.has_goal
+    }
+
+    /// How many steps of an episode are seen: the observations side by side without the goal.
+    pub fn steps(&self) -> usize {
+        self.frames.saturating_sub(usize::from(self.has_goal))
+    }
+
+    /// What is seen at one of those steps: its observation, and the goal behind it where there is one.
+    #[must_use]
+    pub fn of_one_step(&self) -> Self {
+        EncoderInput {
+            frames: 1 + usize::from(self.has_goal),
+            ..self.clone()
+        }
     }
 
     /// Numbers in a row.
@@ -61,7 +93,7 @@ impl EncoderInput {
         let parts = self.parts.iter().filter(|part| is_named(&part.name));
         EncoderInput {
             parts: ObservationParts::new(parts.cloned().collect()),
-            frames: self.frames,
+            ..self.clone()
         }
     }
 

@@ -205,6 +205,7 @@ fn sum<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzzing::{hold, mutant, mutant_of_text};
     use crate::nn::Activation;
     use crate::policy::ActionRule;
 
@@ -255,6 +256,32 @@ mod tests {
             "the same policy, the same bytes"
         );
         assert!(back.build().is_ok());
+    }
+
+    #[test]
+    fn no_mutant_of_an_exported_policy_panics() {
+        let good = parts().to_bytes().unwrap();
+        let length = u64::from_le_bytes(*good.first_chunk().unwrap()) as usize;
+        let (header, data) = good[8..].split_at(length);
+        let header = std::str::from_utf8(header).unwrap();
+        hold("exported policies", 2_000, |numbers| {
+            let bytes = match numbers.below(3) {
+                0 => mutant(&good, 1_024, numbers),
+                _ => {
+                    let header = mutant_of_text(header, numbers);
+                    let length = (header.len() as u64).to_le_bytes();
+                    [&length[..], header.as_bytes(), data].concat()
+                }
+            };
+            let Ok(Ok(mut policy)) = Parts::from_bytes(&bytes).map(Parts::build) else {
+                return;
+            };
+            let seen = vec![0.5; policy.observation_size()];
+            let width = policy.action_size();
+            if let Ok(action) = policy.act(&seen) {
+                assert_eq!(action.len(), width);
+            }
+        });
     }
 
     #[test]

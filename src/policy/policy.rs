@@ -10,7 +10,7 @@ use super::architecture::{ActionRule, KEY, Saved};
 use super::values::{ValueParts, Values};
 use super::{Architecture, PolicyError, sampled};
 use crate::checkpoint::{CheckpointError, Snapshot, load_some, resolve};
-use crate::data::{ActionChunk, ActionChunks, ActionScale, Normalizer, Preprocessing};
+use crate::data::{ActionChunk, ActionChunks, ActionScale, FrameStack, Normalizer, Preprocessing};
 use crate::nn::cpu::Single;
 use crate::nn::denoising::Denoiser;
 use crate::nn::{EncoderModule, Mlp};
@@ -44,6 +44,10 @@ pub struct Policy {
     frames: usize,
     /// Whether a goal comes behind them.
     takes_goal: bool,
+    /// What was seen in the episode that [`next_action`](Self::next_action) plays.
+    stack: FrameStack,
+    /// The same with the goal behind it.
+    joined: Vec<f32>,
     /// The networks next to it.
     values: Values,
     step: u64,
@@ -123,11 +127,69 @@ impl Policy {
         Ok(self.first())
     }
 
-    /// An episode begins: what is left of the last one's chunk is not executed. Without chunks there is nothing to forget.
+    /// An episode begins: what was seen in the last one is forgotten, and what is left of its chunk is not executed.
     pub fn begin(&mut self) {
+        self.stack = FrameStack::new(self.frames);
         if let Some(chunks) = &mut self.chunks {
             chunks.begin(0);
         }
+    }
+
+    /// The action after one more observation of the episode, raw, `[observation]`, and behind it the goal if the policy
+    /// [takes one](Self::takes_goal): it keeps the [frames](Self::frames) itself, which is what a policy with memory remembers. An
+    /// episode begins with [`begin`](Self::begin). Each of several episodes at once has a clone of its own, which shares the weights.
+    ///
+    /// ```
+    /// use yarak::checkpoint::gather;
+    /// use yarak::nn::Gru;
+    /// use yarak::policy::Policy;
+    /// use yarak::prelude::*;
+    ///
+    /// let mut bc = Bc { minibatch: MinibatchSettings::of(8), ..default() };
+    /// bc.actor.encoder = Gru { hidden_size: 8, layers: 1, ..default() }.into();
+    /// let mut app = App::new();
+    /// app.add_plugins((
+    ///     YarakPlugins
+    ///         .set(RunPlugin { steps: 2, ..default() })
+    ///         .disable::<ScheduleRunnerPlugin>(),
+    ///     Dataset { path: "assets/pendulum-medium-expert.hdf5".into(), frame_stack: 3, ..default() },
+    ///     bc,
+    /// ));
+    /// app.finish();
+    /// app.cleanup();
+    /// while app.should_exit().is_none() {
+    ///     app.update();
+    /// }
+    /// let mut policy = Policy::of(&gather(app.world(), 2)?)?;
+    /// let still = [-1.0, 0.0, 0.0];
+    /// let first = policy.next_action(&still)?.to_vec();
+    /// policy.next_action(&[-0.9, 0.4, 2.0])?;
+    /// // It remembers, until it is told that another episode begins.
+    /// assert_ne!(policy.next_action(&still)?, first);
+    /// policy.begin();
+    /// assert_eq!(policy.next_action(&still)?, first);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An observation of another length, or one that is not finite; then nothing has changed.
+    pub fn next_action(&mut self, observation: &[f32]) -> Result<&[f32], PolicyError> {
+        let width = self.parts.width();
+        let expected = width * (1 + usize::from(self.takes_goal));
+        if observation.len() != expected {
+            let found = observation.len();
+            return Err(PolicyError::ObservationLength { expected, found });
+        }
+        finite(observation)?;
+        let (seen, goal) = observation.split_at(width);
+        self.stack.push(seen);
+        let mut joined = std::mem::take(&mut self.joined);
+        joined.clear();
+        joined.extend_from_slice(self.stack.values());
+        joined.extend_from_slice(goal);
+        let acted = self.act(&joined).map(|_| ());
+        self.joined = joined;
+        acted.map(|()| &self.action[..])
     }
 
     /// The first of the actions that were predicted, in the environment's own unit.
@@ -190,13 +252,7 @@ impl Policy {
         if observation.len() != self.mean.len() {
             return Err(self.wrong_length(observation.len()));
         }
-        match observation.iter().position(|value| !value.is_finite()) {
-            Some(index) => Err(PolicyError::ObservationNotFinite {
-                index,
-                value: observation[index],
-            }),
-            None => Ok(()),
-        }
+        finite(observation)
     }
 
     /// Puts a raw observation into `input` as networks see it.
@@ -383,6 +439,16 @@ impl Policy {
     /// The step of training at which it was saved.
     pub fn step(&self) -> u64 {
         self.step
+    }
+}
+
+fn finite(observation: &[f32]) -> Result<(), PolicyError> {
+    match observation.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(PolicyError::ObservationNotFinite {
+            index,
+            value: observation[index],
+        }),
+        None => Ok(()),
     }
 }
 
@@ -646,6 +712,8 @@ impl Parts {
             divisor: std.iter().map(|std| std + Normalizer::EPSILON).collect(),
             frames,
             takes_goal: side_by_side > frames,
+            stack: FrameStack::new(frames),
+            joined: Vec::new(),
             parts: preprocessing.parts,
             scale: preprocessing.action,
             values: values.build(inputs, action),

@@ -14,6 +14,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -21,6 +22,7 @@ use bevy_ecs::prelude::Resource;
 use console::{Term, measure_text_width};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
+use super::in_place::{Gone, look_after};
 use super::progress_line::{ProgressLine, clock, is_shown, one_line};
 use crate::terminal::shown;
 
@@ -32,8 +34,8 @@ const REDRAWS: u8 = 10;
 pub struct Console {
     output: Output,
     learners: Arc<Mutex<Learners>>,
-    /// The file of one learner's run, which gets the same in plain lines.
-    log: Arc<Mutex<Option<File>>>,
+    /// The file of one learner's run, and where it is, which gets the same in plain lines.
+    log: Arc<Mutex<Option<(File, PathBuf)>>>,
 }
 
 #[derive(Clone)]
@@ -97,16 +99,26 @@ impl Console {
         }
     }
 
-    /// From now on, what this console and its clones show is written to `log`, too, a plain line each. Errors of the file are
-    /// ignored: a run does not end because its log cannot be written.
-    pub fn log_to(&self, log: File) {
-        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
+    /// From now on, what this console and its clones show is written to `log`, too, a plain line each. It was opened at `path` for
+    /// reading and appending. Errors of the file are ignored: a run does not end because its log cannot be written.
+    pub fn log_to(&self, log: File, path: PathBuf) {
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = Some((log, path));
+    }
+
+    /// Looks whether the log is still where it was.
+    ///
+    /// # Errors
+    /// Somebody has deleted it. What was in it is then written anew, and goes on there.
+    pub(super) fn look_after_log(&self) -> Result<(), Gone> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.as_mut()
+            .map_or(Ok(()), |(file, path)| look_after(file, path))
     }
 
     /// Writes to the log alone what is shown in another way.
     pub fn log(&self, text: &str) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(log) = log.as_mut() {
+        if let Some((log, _)) = log.as_mut() {
             let _ = log.write_all(format!("{}\n", shown(text)).as_bytes());
         }
     }
@@ -299,7 +311,7 @@ mod tests {
             let path = folder.path().join("log.txt");
             let (mine, other) = (console.of_learner(), console.of_learner());
             let mut progress = Progress::new(&mine, "", 20, 0);
-            mine.log_to(File::create(&path).unwrap());
+            mine.log_to(File::create(&path).unwrap(), path.clone());
             other.message("of another learner");
             mine.message("warning: mine");
             progress.report(10, 5.0, &[("loss", 0.5)]);

@@ -8,13 +8,13 @@
 //! and removed by [`cut_back`], which a resumed run calls before it opens the file again.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
-use super::in_place::is_in_place;
+use super::in_place::{Gone, look_after};
 use crate::checkpoint::{open_plain, open_plain_with, replace_whole};
 
 /// The file's own key, which no metric may take.
@@ -60,21 +60,8 @@ pub enum JsonLinesError {
         path: PathBuf,
     },
     /// Somebody has deleted the file, or put another in its place, while it was being written.
-    #[error(
-        "{}: this file was deleted or replaced while the run went on, which has ended with that; {}",
-        path.display(),
-        match put_back {
-            Some(place) if place == path => "its lines are there again".to_owned(),
-            Some(place) => format!("its lines are in {}", place.display()),
-            None => "its lines are lost, as nothing can be written there".to_owned(),
-        }
-    )]
-    Gone {
-        /// The file.
-        path: PathBuf,
-        /// Where its lines are now.
-        put_back: Option<PathBuf>,
-    },
+    #[error(transparent)]
+    Gone(#[from] Gone),
     /// A metric has the name that the file uses for itself.
     #[error("{}: a metric cannot be named `step`, each line has one already; rename the metric", path.display())]
     ReservedName {
@@ -238,39 +225,7 @@ impl JsonLines {
             });
         }
         self.length += line.len() as u64;
-        if is_in_place(&self.file, &self.path) {
-            return Ok(());
-        }
-        Err(JsonLinesError::Gone {
-            path: self.path.clone(),
-            put_back: self.put_back().ok(),
-        })
-    }
-
-    /// Writes what the deleted file has, which nobody else can reach any more, into a new one.
-    fn put_back(&mut self) -> io::Result<PathBuf> {
-        let mut bytes = Vec::new();
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.read_to_end(&mut bytes)?;
-        let folder = self.path.parent();
-        if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder)?;
-        }
-        let mut place = self.path.clone();
-        for number in 1.. {
-            match File::create_new(&place) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    place = self.path.with_extension(format!("{number}.jsonl"));
-                }
-                created => {
-                    let mut file = created?;
-                    file.write_all(&bytes)?;
-                    file.sync_all()?;
-                    break;
-                }
-            }
-        }
-        Ok(place)
+        Ok(look_after(&mut self.file, &self.path)?)
     }
 }
 
@@ -356,6 +311,7 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Row)>, JsonL
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn file_with(text: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();

@@ -23,6 +23,7 @@ pub mod tensorboard;
 
 pub use crate::schedule::{Goal, Reported, RunDirectory};
 pub use early_stopping::{EarlyStopping, Waiting};
+pub use in_place::Gone;
 pub use metrics::Metrics;
 pub use reporting::{NotFinite, Reports};
 pub use sinks::{ConsolePlugin, JsonLinesPlugin, TensorBoard, finish_progress, nothing_learned};

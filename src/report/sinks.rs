@@ -9,10 +9,10 @@ use bevy_reflect::Reflect;
 use super::console::{Console, Progress};
 use super::json_lines::{JsonLines, JsonLinesError, cut_back};
 use super::tensorboard::{self, EventFile};
-use crate::checkpoint::{FolderGuard, watch_folder};
+use crate::checkpoint::{FolderGuard, unsaved, watch_folder};
 use crate::scene::Settings;
 use crate::schedule::{
-    Cadence, Clock, FailSaved, Failure, LearningStarts, Report, ReportSystems, Reported,
+    Cadence, Clock, FailSaved, Failure, LearningStarts, Left, Report, ReportSystems, Reported,
     RunDirectory, RunError, with_causes,
 };
 
@@ -59,7 +59,7 @@ fn write_json_line(
     }
     match (sink.0.append(reported.step, &reported.values), fail) {
         // Its lines are written anew, and nothing is wrong with what was learned: it is saved before the run ends.
-        (Err(error @ JsonLinesError::Gone { .. }), Some(mut fail)) => {
+        (Err(error @ JsonLinesError::Gone(_)), Some(mut fail)) => {
             end_saved(&mut fail, &error);
             Ok(())
         }
@@ -169,10 +169,20 @@ impl Plugin for ConsolePlugin {
         app.insert_resource(self.console.clone())
             .add_systems(
                 PostStartup,
-                (open, warn_of_no_learning).after(crate::checkpoint::RestoreSystems),
+                (open, warn_of_no_learning, say_what_begins_anew)
+                    .after(crate::checkpoint::RestoreSystems),
             )
-            .add_systems(Report, show_progress.in_set(ReportSystems::Write));
+            .add_systems(Report, show_progress.in_set(ReportSystems::Write))
+            .add_observer(say_what_was_left);
     }
+}
+
+/// Says that an evaluation or a validation is not over yet. A run that goes on begins it anew.
+fn say_what_was_left(left: On<Left>, clock: Res<Clock>, console: Res<Console>) {
+    console.message(&format!(
+        "the {} at step {} was left, as the run was asked to stop",
+        left.what, clock.step
+    ));
 }
 
 /// A run that ends before its learning starts says so before its first step.
@@ -193,6 +203,20 @@ fn warn_of_no_learning(
     }
 }
 
+/// Names what a run that goes on has lost, as no checkpoint holds it: it may be of no matter, and nobody else would notice.
+fn say_what_begins_anew(world: &mut World) {
+    let directory = world.get_resource::<RunDirectory>();
+    if directory.is_none_or(|directory| directory.resumed_from == 0) {
+        return;
+    }
+    let console = world.resource::<Console>();
+    for (_, name) in unsaved(world) {
+        console.message(&format!(
+            "note: `{name}` begins anew: the run's steps write it, and no checkpoint holds it; `app.persist_serde::<{name}>()` lets it go on"
+        ));
+    }
+}
+
 /// What is to be said at the end of a run that took no gradient step; nothing of others.
 pub fn nothing_learned(world: &World) -> Option<&'static str> {
     let clock = world.get_resource::<Clock>()?;
@@ -204,14 +228,65 @@ pub fn nothing_learned(world: &World) -> Option<&'static str> {
     )
 }
 
-fn show_progress(reported: Res<Reported>, mut sink: ResMut<ConsoleSink>) {
+fn show_progress(
+    reported: Res<Reported>,
+    console: Res<Console>,
+    mut sink: ResMut<ConsoleSink>,
+    fail: Option<ResMut<FailSaved>>,
+) {
     sink.0
         .report(reported.step, reported.steps_per_second, &reported.values);
+    if let (Err(gone), Some(mut fail)) = (console.look_after_log(), fail) {
+        end_saved(&mut fail, &gone);
+    }
 }
 
 /// Ends the run's line with a last word. Nothing happens where no progress is shown.
 pub fn finish_progress(world: &mut World, text: &str) {
     if let Some(ConsoleSink(progress)) = world.remove_resource() {
         progress.finish(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Shown(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Shown {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_validation_that_was_left_is_said_as_an_evaluation_is() {
+        let shown = Shown::default();
+        let mut app = App::new();
+        app.add_plugins(ConsolePlugin {
+            console: Console::plain(shown.clone()),
+            name: String::new(),
+        });
+        app.insert_resource(Clock {
+            step: 7,
+            ..Clock::default()
+        });
+        for what in ["validation", "evaluation"] {
+            app.world_mut().trigger(Left { what });
+        }
+        let said = String::from_utf8(shown.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(
+            said,
+            "the validation at step 7 was left, as the run was asked to stop\n\
+             the evaluation at step 7 was left, as the run was asked to stop\n"
+        );
     }
 }

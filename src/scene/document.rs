@@ -210,7 +210,7 @@ impl Scene {
     }
 
     /// What `other` changed, setting by setting (`Td3Bc.alpha: 2.5 -> 1.0`), but for what a resumed run may change, as it learns the same:
-    /// `steps` and `epochs`, and without `EarlyStopping` how often it is evaluated, validated, reported and saved, and how many
+    /// `steps` and `epochs`, and without `EarlyStopping` how often it is evaluated, validated, reported and saved, and which
     /// checkpoints it keeps.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut differences = Self::compare(&[self, other]);
@@ -236,7 +236,7 @@ impl Scene {
 }
 
 /// The settings that change nothing of what a run learns; the first two are how long it is.
-const MAY_CHANGE: [&str; 8] = [
+const MAY_CHANGE: [&str; 10] = [
     "steps",
     "epochs",
     "Evaluation.every",
@@ -244,6 +244,8 @@ const MAY_CHANGE: [&str; 8] = [
     "Reports",
     "Reports.every",
     "Checkpoints.every",
+    "Checkpoints.every_seconds",
+    "Checkpoints.also_at",
     "Checkpoints.keep",
 ];
 

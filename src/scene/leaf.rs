@@ -168,7 +168,7 @@ impl Leaf {
                 self.bare(&value)
             }
             Self::Keywords => match node.shape {
-                Shape::Map => Keywords::read(text).map(|read| Box::new(read) as _),
+                Shape::Map(_) => Keywords::read(text).map(|read| Box::new(read) as _),
                 _ => None,
             },
             Self::Period => Period::read(text).map(|read| Box::new(read) as _),

@@ -426,9 +426,10 @@ impl<'s> Splitter<'s> {
 
     fn map(&mut self) -> Split<Shape<'s>> {
         let open = self.descend()?;
+        let mut entries = Vec::new();
         let mut done = self.closed(open, '}')?;
         while !done {
-            self.value()?;
+            let key = self.value()?;
             self.skip_space()?;
             if self.peek() != Some(':') {
                 let message = "expected `:` and a value";
@@ -436,9 +437,11 @@ impl<'s> Splitter<'s> {
             }
             self.at += 1;
             let value = self.value()?;
-            done = self.separator(open, '}', &value.range)?;
+            let range = value.range.clone();
+            entries.push((key, value));
+            done = self.separator(open, '}', &range)?;
         }
-        Ok(Shape::Map)
+        Ok(Shape::Map(entries))
     }
 }
 

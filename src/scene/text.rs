@@ -94,8 +94,8 @@ pub(crate) enum Shape<'s> {
     },
     /// `[…]`.
     List(Vec<Node<'s>>),
-    /// `{…}`, which keyword arguments alone are.
-    Map,
+    /// `{…}`: keyword arguments, and the space of a sweep.
+    Map(Vec<(Node<'s>, Node<'s>)>),
     /// A number.
     Number,
     /// A string, raw or not.

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::period::Period;
 
 use super::{
-    Clock, Collect, Evaluate, Failure, Learn, Prepare, Report, Save, ScheduleErrors,
-    StepsPerCollect, Validate, take_failure, validate,
+    Clock, Collect, Evaluate, Failure, Learn, Prepare, Report, Save, SaveTimes, ScheduleErrors,
+    StepsPerCollect, Validate, save_times::Passed, take_failure, validate,
 };
 
 /// How far the running round is: a run that is asked to stop in the middle of one goes on from there.
@@ -139,6 +139,13 @@ pub struct FailSaved(pub Option<Failure>);
 /// That an evaluation or a validation was left before its end, as the run was asked to stop: it is due again when the run goes on.
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub struct DueLeft(pub bool);
+
+/// Triggered where [`DueLeft`] is found, for whoever tells the user.
+#[derive(Event, Clone, Copy, Debug)]
+pub struct Left {
+    /// "evaluation" or "validation".
+    pub what: &'static str,
+}
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -410,23 +417,16 @@ fn run_due(
     finished: bool,
 ) -> Result<Due, Failure> {
     let due = |world: &World, label: InternedScheduleLabel| {
-        let (before, now, every) = match world.resource::<Periods>().of(label) {
-            None => return false,
-            Some(Period::Steps(steps)) => (round.before, clock.step, steps),
-            Some(Period::Epochs(epochs)) => (
-                round.gradient_steps_before,
-                clock.gradient_steps,
-                epochs.saturating_mul(clock.steps_per_epoch),
-            ),
-        };
-        let every = every.max(1);
-        finished || now / every > before / every
+        world.resource::<Periods>().of(label).is_some_and(|period| {
+            let passed = Passed::in_a_round(period, round, clock);
+            finished || passed.now / passed.length > passed.before / passed.length
+        })
     };
     let mut scored = false;
     if due(world, Validate.intern()) {
         validate(world)?;
         scored = true;
-        if std::mem::take(&mut world.resource_mut::<DueLeft>().0) {
+        if was_left(world, "validation") {
             return Ok(Due::Stopped);
         }
     }
@@ -434,7 +434,7 @@ fn run_due(
         world.run_schedule(Evaluate);
         take_failure().map_or(Ok(()), Err)?;
         scored = true;
-        if std::mem::take(&mut world.resource_mut::<DueLeft>().0) {
+        if was_left(world, "evaluation") {
             return Ok(Due::Stopped);
         }
     }
@@ -446,11 +446,25 @@ fn run_due(
     let saves = world.resource::<Periods>().of(Save.intern()).is_some();
     let asked = std::mem::take(&mut world.resource_mut::<SaveNow>().0);
     let broken = world.resource::<FailSaved>().0.is_some();
-    if due(world, Save.intern()) || (saves && (asked || broken)) {
+    let times = world.get_resource_mut::<SaveTimes>();
+    let also = times.is_some_and(|mut times| times.are_due(round, clock));
+    if due(world, Save.intern()) || (saves && (asked || broken || also)) {
         world.run_schedule(Save);
         take_failure().map_or(Ok(()), Err)?;
+        if let Some(mut times) = world.get_resource_mut::<SaveTimes>() {
+            times.has_saved();
+        }
     }
     Ok(Due::Done)
+}
+
+/// Whether what has just run was left before its end, which is then told.
+fn was_left(world: &mut World, what: &'static str) -> bool {
+    let left = std::mem::take(&mut world.resource_mut::<DueLeft>().0);
+    if left {
+        world.trigger(Left { what });
+    }
+    left
 }
 
 fn end(world: &mut World, outcome: Outcome) {
@@ -544,6 +558,24 @@ mod tests {
         // After 6, 12, 15 and 18 gradient steps, which is the end; saved after 12 and there.
         assert_eq!(of("evaluate"), [8, 16, 20, 24]);
         assert_eq!(of("save"), [16, 24]);
+    }
+
+    #[test]
+    fn a_run_is_saved_at_listed_times_and_after_some_time_as_well() {
+        let saved = |times: SaveTimes| -> Vec<u64> {
+            let mut app = app(5);
+            app.insert_resource(times);
+            assert_eq!(run(&mut app), Outcome::Finished);
+            let log = &app.world().resource::<Log>().0;
+            let saves = log.iter().filter(|(name, _)| *name == "save");
+            saves.map(|(_, step)| *step).collect()
+        };
+        let listed = vec![Period::Steps(2), Period::Steps(3), Period::Steps(9)];
+        assert_eq!(saved(SaveTimes::new(listed, None)), [2, 3, 5]);
+        let at_once = SaveTimes::new(Vec::new(), Some(Duration::ZERO));
+        assert_eq!(saved(at_once), [1, 2, 3, 4, 5]);
+        let never = SaveTimes::new(Vec::new(), Some(Duration::MAX));
+        assert_eq!(saved(never), [3, 5]);
     }
 
     #[test]

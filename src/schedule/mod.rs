@@ -12,7 +12,7 @@
 //! 7. [`Validate`]: every N steps: the losses on held-out rows, nothing updated.
 //! 8. [`Evaluate`]: every N steps: episodes with the deterministic policy.
 //! 9. [`Report`]: every N steps, and after each of the two above: metrics are read back and written.
-//! 10. [`Save`]: every N steps: a checkpoint.
+//! 10. [`Save`]: every N steps, and at other [times](SaveTimes): a checkpoint.
 //!
 //! No schedule is nested in another, so that every slot of every algorithm is replaced in the same way
 //! ([`AppScheduleExt`]). This module knows no tensors.
@@ -33,6 +33,7 @@ mod needs;
 mod order;
 mod reported;
 mod run_directory;
+mod save_times;
 mod schedule_error;
 mod step_registry;
 mod training_schedule;
@@ -46,7 +47,8 @@ pub(crate) use edit::after_every_slot;
 pub(crate) use facilitate::interrupt;
 pub use facilitate::{
     AppCadenceExt, Cadence, DueLeft, EndNow, Epochs, FacilitatorPlugin, FailSaved, LearningStarts,
-    Outcome, RoundPosition, SaveNow, Stopwatch, TimeBudget, Training, request_stop, stop_requested,
+    Left, Outcome, RoundPosition, SaveNow, Stopwatch, TimeBudget, Training, request_stop,
+    stop_requested,
 };
 pub(crate) use failure::with_causes;
 pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};
@@ -63,6 +65,7 @@ pub(crate) use needs::written_before_read;
 pub use order::{LearnOrder, Slot, SlotOrder};
 pub use reported::Reported;
 pub use run_directory::RunDirectory;
+pub use save_times::SaveTimes;
 pub use schedule_error::{ScheduleError, ScheduleErrors, Unordered};
 pub use step_registry::{AppStepExt, StepAccess, StepRegistry};
 pub use training_schedule::TrainingSchedule;

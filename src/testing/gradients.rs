@@ -323,6 +323,7 @@ fn row(actions: Actions, [seed, next]: [u64; 2], reward: f32, bootstrap: f32) ->
         next_action: matrix(vec![actions.nearest(0.9 * wave(next, 2.3))]),
         has_next_action: vector(f32::from(u8::from(bootstrap != 0.0))),
         weight: None,
+        past_action: None,
     }
 }
 

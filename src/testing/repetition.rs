@@ -5,8 +5,8 @@ use bevy_ecs::change_detection::Tick;
 use bevy_ecs::prelude::*;
 
 use super::{Mistake, Trial, toy, trial};
-use crate::checkpoint::{ResumeFrom, persists};
-use crate::schedule::{self, Evaluate, take_failure, written_in_steps};
+use crate::checkpoint::{ResumeFrom, unsaved};
+use crate::schedule::{self, Evaluate, take_failure};
 
 impl Trial {
     /// `Validate` and `Evaluate` leave networks, optimizers, counters and random streams as they are, and the policy, where one
@@ -91,7 +91,7 @@ impl Trial {
         let Some(differs) = differs else {
             return Ok(());
         };
-        let resources = unsaved(&whole, started);
+        let resources = unsaved_since(&whole, started);
         Err(match resources.is_empty() {
             true => Mistake::NotResumed(differs),
             false => Mistake::ResourceNotSaved { resources, differs },
@@ -100,22 +100,13 @@ impl Trial {
 }
 
 /// The resources of the plugin's own that steps changed since then, and that no checkpoint holds.
-fn unsaved(app: &App, since: Tick) -> Vec<String> {
+fn unsaved_since(app: &App, since: Tick) -> Vec<String> {
     let world = app.world();
-    let is_unsaved = |id: &bevy_ecs::component::ComponentId| {
-        let name = world.components().get_name(*id)?.to_string();
-        let is_ours = name.starts_with("yarak::") || name.starts_with("bevy_");
-        if is_ours || persists(world, &name) {
-            return None;
-        }
-        let entity = world.resource_entities().get(*id)?;
-        let ticks = world.entity(entity).get_change_ticks_by_id(*id)?;
+    let has_changed = |(id, name)| {
+        let entity = world.resource_entities().get(id)?;
+        let ticks = world.entity(entity).get_change_ticks_by_id(id)?;
         let changed = ticks.changed.is_newer_than(since, world.read_change_tick());
-        changed.then(|| disqualified::ShortName(&name).to_string())
+        changed.then_some(name)
     };
-    let written = written_in_steps(world);
-    let mut names: Vec<String> = written.iter().filter_map(is_unsaved).collect();
-    names.sort();
-    names.dedup();
-    names
+    unsaved(world).into_iter().filter_map(has_changed).collect()
 }

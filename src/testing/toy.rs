@@ -155,8 +155,15 @@ pub(super) fn act(app: &App) -> Result<Vec<f32>, Mistake> {
     let world = app.world();
     let acting = world.get_resource::<Acting>().ok_or(Mistake::NothingActs)?;
     let device = world.resource::<ComputeDevice>().plain();
-    let seen = TensorData::new(observations()[..2 * ROWS].to_vec(), [ROWS, 2]);
-    let [_, width] = world.resource::<Preprocessing>().widths();
+    let preprocessing = world.resource::<Preprocessing>();
+    let (frames, [_, width]) = (preprocessing.frames, preprocessing.widths());
+    let all = observations();
+    let rows =
+        (0..ROWS).flat_map(|row| (0..frames).rev().map(move |back| row.saturating_sub(back)));
+    let seen: Vec<f32> = rows
+        .flat_map(|row| all[2 * row..2 * row + 2].to_vec())
+        .collect();
+    let seen = TensorData::new(seen, [ROWS, 2 * frames]);
     let actions = acting
         .act(world, Tensor::from_data(seen, &device))
         .ok_or(Mistake::NothingActs)?;

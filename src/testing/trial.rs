@@ -40,6 +40,7 @@ pub struct Trial {
     build: Vec<Build>,
     pub(super) actions: Actions,
     in_environments: bool,
+    frames: usize,
 }
 
 /// What a trial's app learns from.
@@ -68,6 +69,7 @@ impl Trial {
             })],
             actions: Actions::Continuous,
             in_environments: false,
+            frames: 1,
         }
     }
 
@@ -129,6 +131,27 @@ impl Trial {
         self
     }
 
+    /// Shows networks the last `frames` observations of the episode side by side, at least 1, as `frame_stack` does: what an encoder with
+    /// memory reads. The tasks stay what they are: the right action is known by the last of them.
+    ///
+    /// ```
+    /// use yarak::nn::Gru;
+    /// use yarak::prelude::*;
+    /// use yarak::testing::{Mistake, Trial};
+    ///
+    /// let mut bc = Bc { minibatch: MinibatchSettings::of(16), supervise_all_steps: true, ..default() };
+    /// bc.actor.encoder = Gru { hidden_size: 8, layers: 1, ..default() }.into();
+    /// let trial = Trial::of(bc).with_frame_stack(4);
+    /// trial.losses_are_finite()?;
+    /// trial.resumes_exactly()?;
+    /// # Ok::<(), Mistake>(())
+    /// ```
+    #[must_use]
+    pub fn with_frame_stack(mut self, frames: usize) -> Self {
+        self.frames = frames.max(1);
+        self
+    }
+
     /// Adds to every app of the trial: other plugins, steps that are replaced.
     #[must_use]
     pub fn with(mut self, edit: impl Fn(&mut App) + 'static) -> Self {
@@ -145,7 +168,11 @@ impl Trial {
             .add_plugins(Reports::default())
             .insert_resource(Seed(1))
             .insert_resource(ComputeDevice::cpu())
-            .insert_resource(Preprocessing::new(Normalizer::identity(2), scale))
+            .insert_resource(Preprocessing {
+                observation: Normalizer::identity(2 * self.frames),
+                frames: self.frames,
+                ..Preprocessing::new(Normalizer::identity(2), scale)
+            })
             .insert_resource(self.actions);
         // The rows themselves do not say that they are discrete: then algorithms would refuse them that learn from discrete actions as well.
         if let Actions::Discrete(_) = self.actions {
@@ -320,8 +347,12 @@ pub(super) fn values<'a>(
 #[derive(Resource)]
 struct Feed(Batch);
 
-/// Makes every step learn from the given rows.
-pub(super) fn feed(app: &mut App, batch: Batch) {
+/// Makes every step learn from the given rows, in which every frame shows the same.
+pub(super) fn feed(app: &mut App, mut batch: Batch) {
+    let frames = app.world().resource::<Preprocessing>().frames;
+    for seen in [&mut batch.observation, &mut batch.next_observation] {
+        *seen = seen.clone().repeat_dim(1, frames);
+    }
     fn put(feed: Res<Feed>, mut batch: ResMut<Batch>) {
         *batch = feed.0.clone();
     }

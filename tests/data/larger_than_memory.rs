@@ -8,11 +8,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use rust_hdf5::H5File;
-use yarak::data::Data;
 use yarak::data::convert::{self, Target};
-use yarak::data::{LoadError, Minibatches};
+use yarak::data::{Data, LearnsFrom, LoadError, Minibatches};
 use yarak::learner::Sampling;
 use yarak::prelude::*;
+use yarak::report::console::Console;
 use yarak::schedule::{FacilitatorPlugin, SchedulePlugin, take_failure};
 
 const ROWS: usize = 6_000;
@@ -97,7 +97,7 @@ fn forms() -> Vec<Architecture> {
 
 /// An app whose data are loaded, in GB of memory.
 fn app(file: &Path, memory: Option<f32>, n_step: usize) -> App {
-    app_with(file, memory, n_step, None, 1)
+    app_with(file, memory, n_step, None, 1, 64)
 }
 
 fn app_with(
@@ -106,10 +106,31 @@ fn app_with(
     n_step: usize,
     mode: Option<GoalMode>,
     frames: usize,
+    batch_size: usize,
+) -> App {
+    app_shown(
+        file,
+        memory,
+        n_step,
+        mode,
+        frames,
+        Console::plain(std::io::sink()),
+    )
+}
+
+fn app_shown(
+    file: &Path,
+    memory: Option<f32>,
+    n_step: usize,
+    mode: Option<GoalMode>,
+    frames: usize,
+    console: Console,
 ) -> App {
     let mut app = App::new();
+    app.insert_resource(console);
     app.add_plugins((SchedulePlugin, FacilitatorPlugin))
         .insert_resource(Seed(7))
+        .insert_resource(LearnsFrom::Actions)
         .insert_resource(ComputeDevice::cpu())
         .add_plugins((
             GoalPlugin { mode },
@@ -122,7 +143,7 @@ fn app_with(
                 ..default()
             },
             MinibatchPlugin {
-                batch_size: 64,
+                batch_size,
                 discount: 0.9,
                 n_step,
                 ..default()
@@ -163,6 +184,36 @@ fn draw(app: &App, random: &mut Random<Sampling>) -> Result<Vec<u32>, LoadError>
     let minibatches = app.world().resource::<Minibatches>();
     let batch = minibatches.draw(random.generator(), &ComputeDevice::cpu().plain())?;
     Ok(bits(&batch))
+}
+
+#[test]
+fn a_number_that_learning_cannot_compute_with_is_warned_of_wherever_the_data_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large.hdf5");
+    let architecture = forms()[0];
+    write(&file, architecture);
+    // Element 3 of row 5,432, known by the row's numbers.
+    let at = 5_432 * 7 + 3;
+    let row: Vec<u8> = numbers(ROWS * 7, 1)[at..at + 4]
+        .iter()
+        .flat_map(|it| it.to_le_bytes())
+        .collect();
+    let mut bytes = fs::read(&file).unwrap();
+    let place = bytes.windows(16).position(|it| it == row).unwrap();
+    bytes[place..place + 4].copy_from_slice(&(-1e30_f32).to_le_bytes());
+    fs::write(&file, bytes).unwrap();
+    let said = |memory| {
+        let said = folder.path().join("said");
+        let console = Console::plain(fs::File::create(&said).unwrap());
+        drop(app_shown(&file, memory, 1, None, 1, console));
+        fs::read_to_string(said).unwrap()
+    };
+    let stored = said(LITTLE);
+    assert!(
+        stored.contains("the observation of row 5432 has -1e30 in element 3"),
+        "{stored}"
+    );
+    assert_eq!(stored, said(None));
 }
 
 #[test]
@@ -215,8 +266,8 @@ fn every_layout_stays_in_its_file_with_goals_and_frames_too() {
         convert::write(&transitions, &file, target, None, false).unwrap();
         let mode = Some(GoalMode::Last);
         let (small, whole) = (
-            app_with(&file, LITTLE, 2, mode, 3),
-            app_with(&file, None, 2, mode, 3),
+            app_with(&file, LITTLE, 2, mode, 3, 64),
+            app_with(&file, None, 2, mode, 3, 64),
         );
         let minibatches = small.world().resource::<Minibatches>();
         let batch = minibatches.gather(&[0], &ComputeDevice::cpu().plain());
@@ -227,6 +278,28 @@ fn every_layout_stays_in_its_file_with_goals_and_frames_too() {
                 draw(&small, &mut a).unwrap(),
                 draw(&whole, &mut b).unwrap(),
                 "{target}, step {step}"
+            );
+        }
+    }
+}
+
+#[test]
+fn pictures_that_wait_as_bytes_and_archives_have_the_bits_that_they_have_in_memory() {
+    let layouts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/layouts");
+    // Two frames of two cameras and a state; and vectors out of an archive, which wait as they are.
+    for (file, memory) in [
+        ("robomimic/images.hdf5", 0.001_3),
+        ("archives/long.npz", 0.000_1),
+    ] {
+        let file = layouts.join(file);
+        let small = app_with(&file, Some(memory), 1, None, 2, 3);
+        let whole = app_with(&file, None, 1, None, 2, 3);
+        let (mut a, mut b) = (Random::new(Seed(1)), Random::new(Seed(1)));
+        for step in 0..40 {
+            assert_eq!(
+                draw(&small, &mut a).unwrap(),
+                draw(&whole, &mut b).unwrap(),
+                "{file:?}, step {step}"
             );
         }
     }

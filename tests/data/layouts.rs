@@ -1,4 +1,4 @@
-//! Files of every layout, read to the last bit as the tools that wrote them read them (tests/fixtures/layouts/make.py), and
+//! Files of every layout, read to the last bit as the tools that wrote them read them (make.py and archives.py in tests/fixtures/layouts), and
 //! hostile ones, which give an error and never a panic.
 
 use std::fs;
@@ -10,21 +10,21 @@ use yarak::data::{
     DatasetFile, Dones, GoalMode, Goals, LoadError, Reading, Rule, Transitions, Windows,
 };
 
-use crate::hostile::{assert_bounded_memory, splitmix};
+use crate::fuzzing::{hold, mutant};
+use crate::hostile::assert_bounded_memory;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/layouts")
 }
 
 fn expected(section: &str) -> Vec<(String, Value)> {
-    let text = fs::read_to_string(folder().join("expected.json")).unwrap();
-    let mut all: Value = serde_json::from_str(&text).unwrap();
-    all[section]
-        .as_object_mut()
-        .unwrap()
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    let of_file = |file: &str| {
+        let text = fs::read_to_string(folder().join(file)).unwrap();
+        let all: Value = serde_json::from_str(&text).unwrap();
+        all[section].as_object().unwrap().clone()
+    };
+    let files = ["expected.json", "archives.json"];
+    files.into_iter().flat_map(of_file).collect()
 }
 
 fn reading(asked: &Value) -> Reading {
@@ -195,6 +195,7 @@ fn pictures_are_bytes_of_their_shape() {
     for (file, part) in [
         ("robomimic/pictures.hdf5", "`camera` u8 [4, 4, 3]"),
         ("d3rlpy/pictures.h5", "u8 [1, 4, 4]"),
+        ("archives/pictures.npz", "`observations` u8 [20, 20, 3]"),
     ] {
         let dataset_file = DatasetFile::open(folder().join(file), &Reading::default()).unwrap();
         let parts = dataset_file.parts();
@@ -345,70 +346,32 @@ fn windows_and_goals_are_robomimics_to_the_last_bit() {
     }
 }
 
-/// Inputs for each layout: `YARAK_FUZZ=100000 cargo test --release --test data layouts::mutated` runs for longer.
-fn rounds() -> u64 {
-    std::env::var("YARAK_FUZZ")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(400)
-}
-
 /// Reads mutants of one file by every way in; a result or an error is well, and a result must be whole.
 fn fuzz(name: &str, asked: &Reading) {
     let folder = tempfile::tempdir().unwrap();
-    let mutant = folder.path().join("main_data.hdf5");
+    let mutated = folder.path().join("main_data.hdf5");
     let source = self::folder().join(name);
     let original = fs::read(&source).unwrap();
     let metadata = fs::read(source.with_file_name("metadata.json")).ok();
-    let mut random = 7;
-    for round in 0..rounds() {
-        let mut bytes = original.clone();
-        match splitmix(&mut random) % 8 {
-            0 => bytes.truncate(splitmix(&mut random) as usize % original.len()),
-            1 => {
-                // A piece of the file over another: links and addresses that are sound and lead elsewhere.
-                let length = 1 + splitmix(&mut random) as usize % 64;
-                let from = splitmix(&mut random) as usize % (original.len() - length);
-                let to = splitmix(&mut random) as usize % (original.len() - length);
-                bytes.copy_within(from..from + length, to);
-            }
-            kind => {
-                for _ in 0..1 + splitmix(&mut random) % 4 {
-                    // Structure is at the front, so half of the flips go there.
-                    let reach = if kind % 2 == 0 {
-                        bytes.len()
-                    } else {
-                        bytes.len().min(8192)
-                    };
-                    let at = splitmix(&mut random) as usize % reach;
-                    bytes[at] = match splitmix(&mut random) % 4 {
-                        0 => 0,
-                        1 => 0xff,
-                        2 => bytes[at] ^ (1 << (splitmix(&mut random) % 8)),
-                        _ => splitmix(&mut random) as u8,
-                    };
-                }
-            }
-        }
-        fs::write(&mutant, &bytes).unwrap();
+    hold(name, 400, |numbers| {
+        fs::write(&mutated, mutant(&original, 8192, numbers)).unwrap();
         if let Some(metadata) = &metadata {
-            let mut metadata = metadata.clone();
-            if round % 4 == 0 {
-                let at = splitmix(&mut random) as usize % metadata.len();
-                metadata[at] = splitmix(&mut random) as u8;
-            }
-            fs::write(mutant.with_file_name("metadata.json"), metadata).unwrap();
+            let metadata = match numbers.below(4) {
+                0 => mutant(metadata, metadata.len(), numbers),
+                _ => metadata.clone(),
+            };
+            fs::write(mutated.with_file_name("metadata.json"), metadata).unwrap();
         }
-        let Ok(dataset_file) = DatasetFile::open(&mutant, asked) else {
-            continue;
+        let Ok(dataset_file) = DatasetFile::open(&mutated, asked) else {
+            return;
         };
         if let Ok(transitions) = dataset_file.read() {
-            assert_eq!(transitions.len(), dataset_file.len(), "{name} {round}");
+            assert_eq!(transitions.len(), dataset_file.len());
         }
         let _ = dataset_file.read_rows(1..3);
         let _ = dataset_file.read_column("infos/speed");
         let _ = dataset_file.read_column("rewards");
-    }
+    });
     assert_bounded_memory(name);
 }
 
@@ -497,6 +460,41 @@ fn mutated_d4rl_files_give_an_error_or_a_result_in_bounded_memory() {
         ..Reading::default()
     };
     fuzz("../d4rl/without_next.hdf5", &rule);
+}
+
+#[test]
+fn mutated_files_of_pictures_give_an_error_or_a_result_in_bounded_memory() {
+    fuzz("robomimic/pictures.hdf5", &Reading::default());
+    fuzz("d3rlpy/pictures.h5", &Reading::default());
+    fuzz("minari/pictures/main_data.hdf5", &Reading::default());
+}
+
+#[test]
+fn mutated_archives_give_an_error_or_a_result_in_bounded_memory() {
+    fuzz("archives/vectors.npz", &Reading::default());
+    fuzz("archives/stored.npz", &Reading::default());
+}
+
+#[test]
+fn an_archive_that_declares_what_it_cannot_hold_is_refused_before_anything_is_unpacked() {
+    let room = tempfile::tempdir().unwrap();
+    let huge = room.path().join("huge.npz");
+    for (name, from, to, word) in [
+        // Lengths in the list of members, and shapes in the arrays' own headers.
+        ("vectors.npz", &b"PK\x01\x02"[..], 24, "bytes of `"),
+        ("stored.npz", b"(14, 3)", 1, "declares the shape"),
+    ] {
+        let mut bytes = fs::read(folder().join("archives").join(name)).unwrap();
+        let found = bytes.windows(from.len()).position(|window| window == from);
+        let at = found.unwrap() + to;
+        match name {
+            "vectors.npz" => bytes[at..at + 4].copy_from_slice(&0xffff_fff0u32.to_le_bytes()),
+            _ => bytes[at] = b'9',
+        }
+        fs::write(&huge, &bytes).unwrap();
+        let error = File::open(&huge).err().unwrap().to_string();
+        assert!(error.contains(word), "{error}");
+    }
 }
 
 #[test]

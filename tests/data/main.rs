@@ -7,6 +7,8 @@ mod d4rl;
 mod data_tools;
 mod episode_names;
 mod findings;
+#[path = "../../src/fuzzing_tests.rs"]
+mod fuzzing;
 mod hostile;
 mod larger_than_memory;
 mod layouts;

@@ -26,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "report",
         &["terminal", "scene", "schedule", "checkpoint", "nn"],
     ),
+    ("sweep", &["scene", "schedule", "checkpoint", "report"]),
     (
         "learner",
         &[
@@ -157,6 +158,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "nn",
             "env",
             "report",
+            "sweep",
             "learner",
             "data",
             "policy",

@@ -2,6 +2,7 @@
 
 mod encoders;
 mod hidden_layers;
+mod memory;
 mod mistakes;
 mod offline_family;
 mod on_policy;

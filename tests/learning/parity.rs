@@ -92,7 +92,7 @@ impl Reference {
                 // Our critics' step, which looks at s', draws before the actor's.
                 noise: [column("eps"), column("eps_next"), column("eps_pi")].concat(),
                 observation,
-                weight: None,
+                ..Rows::default()
             }
         };
         (1..=STEPS).map(rows).collect()

@@ -30,6 +30,8 @@ pub struct Rows {
     pub noise: Vec<f32>,
     /// What each row counts in a critic's loss.
     pub weight: Option<Vec<f32>>,
+    /// What was done at each of the observations side by side; empty: nobody asks.
+    pub past_action: Vec<f32>,
 }
 
 impl Rows {
@@ -48,6 +50,7 @@ impl Rows {
             next_action: matrix(&vec![0.0; rows * action], rows),
             has_next_action: vector(&vec![0.0; rows]),
             weight: self.weight.as_deref().map(vector),
+            past_action: (!self.past_action.is_empty()).then(|| matrix(&self.past_action, rows)),
         }
     }
 }
@@ -96,11 +99,19 @@ pub fn bare(widths: [usize; 2]) -> App {
 
 /// A started app with the algorithm, which learns from the given rows instead of a dataset.
 pub fn fed(algorithm: impl Plugin, rows: Vec<Rows>) -> App {
+    fed_frames(algorithm, rows, 1)
+}
+
+/// The same, of rows that are so many observations side by side.
+pub fn fed_frames(algorithm: impl Plugin, rows: Vec<Rows>, frames: usize) -> App {
     let widths = [
         rows[0].observation.len() / rows[0].reward.len(),
         rows[0].action.len() / rows[0].reward.len(),
     ];
-    let mut app = bare(widths);
+    let mut app = bare([widths[0] / frames, widths[1]]);
+    let mut preprocessing = app.world_mut().resource_mut::<Preprocessing>();
+    preprocessing.observation = Normalizer::identity(widths[0]);
+    preprocessing.frames = frames;
     app.insert_resource(Batch::empty(
         widths[0],
         widths[1],
@@ -127,8 +138,7 @@ pub fn some_rows(rows: usize, widths: [usize; 2]) -> Rows {
         next_observation: wave(rows * widths[0], 1.7),
         bootstrap: vec![0.99; rows],
         terminated: vec![0.0; rows],
-        noise: Vec::new(),
-        weight: None,
+        ..Rows::default()
     }
 }
 

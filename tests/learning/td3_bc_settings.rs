@@ -71,7 +71,7 @@ fn rows(rows: &[[f32; 5]]) -> Rows {
         bootstrap: column(4),
         terminated: vec![0.0; rows.len()],
         noise: Vec::new(),
-        weight: None,
+        ..Rows::default()
     }
 }
 

@@ -1,16 +1,47 @@
 //! A run inside somebody's app: entities that learn, are evaluated, are saved, and go on.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use yarak::checkpoint::{Snapshot, latest_good};
 use yarak::prelude::*;
-use yarak::report::Reported;
+use yarak::report::console::Console;
+use yarak::report::{ConsolePlugin, Reported};
 use yarak::schedule::{AppCadenceExt, Evaluate, TimeBudget};
 
 #[allow(dead_code)] // Its `main` is the example's.
 #[path = "../../examples/learn_in_bevy.rs"]
 mod rabbits;
+
+/// What an app has shown.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn console(&self) -> ConsolePlugin {
+        ConsolePlugin {
+            console: Console::plain(self.clone()),
+            name: String::new(),
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 /// Runs to the end.
 fn run(app: &mut App) {
@@ -135,23 +166,7 @@ fn an_app_that_is_closed_and_opened_again_ends_like_one_that_was_not() {
 
 #[test]
 fn episodes_that_the_apps_world_does_not_end_are_cut_and_said() {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
     use yarak::evaluate::Episodes;
-    use yarak::report::ConsolePlugin;
-    use yarak::report::console::Console;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// A frog that never arrives, and earns a hop's length.
     #[derive(Component, Default)]
@@ -179,10 +194,7 @@ fn episodes_that_the_apps_world_does_not_end_are_cut_and_said() {
         }
     }
     let lines = Lines::default();
-    let console = ConsolePlugin {
-        console: Console::plain(lines.clone()),
-        name: String::new(),
-    };
+    let console = lines.console();
     let mut app = App::new();
     app.add_plugins((
         YarakPlugins
@@ -216,9 +228,74 @@ fn episodes_that_the_apps_world_does_not_end_are_cut_and_said() {
         assert_eq!((episode.total_reward, episode.length), (7.0, 7));
         assert!(episode.is_cut);
     }
-    let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let said = lines.text();
     assert!(
         said.contains("3 of 3 episodes of the evaluation at step 8 were cut after 7 steps"),
         "{said}"
+    );
+}
+
+/// How often a step of the app's own ran.
+#[derive(Resource, Default, serde::Serialize, serde::Deserialize)]
+struct Lessons(u64);
+
+/// What is lost, and does not matter.
+#[derive(Resource, Default)]
+struct Scratch(u64);
+
+#[test]
+fn what_no_checkpoint_holds_is_named_where_a_run_goes_on() {
+    let teach = |mut lessons: ResMut<Lessons>, mut scratch: ResMut<Scratch>| {
+        lessons.0 += 1;
+        scratch.0 += 1;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let said = |steps: u64| {
+        let lines = Lines::default();
+        let run_plugin = RunPlugin {
+            steps,
+            folder: Some(folder.path().to_path_buf()),
+            resume: true,
+            ..default()
+        };
+        let console = lines.console();
+        let mut app = App::new();
+        let bc = Bc {
+            minibatch: MinibatchSettings::of(8),
+            ..default()
+        };
+        app.add_plugins((
+            YarakPlugins.set(run_plugin).set(console),
+            crate::policies::data(),
+            bc,
+            Checkpoints::default(),
+        ))
+        .init_resource::<Lessons>()
+        .init_resource::<Scratch>()
+        .persist_serde::<Lessons>()
+        .add_systems(Learn, teach.in_set(LearnSystems::Last));
+        run(&mut app);
+        let counts = [
+            app.world().resource::<Lessons>().0,
+            app.world().resource::<Scratch>().0,
+        ];
+        (counts, lines.text())
+    };
+    let (counts, begun) = said(5);
+    assert_eq!(counts, [5, 5]);
+    assert!(!begun.contains("begins anew"), "{begun}");
+    let (counts, gone_on) = said(8);
+    assert_eq!(counts, [8, 3]);
+    let notes: Vec<&str> = gone_on
+        .lines()
+        .filter(|it| it.contains("begins anew"))
+        .collect();
+    let [note] = &notes[..] else {
+        panic!("not one note: {gone_on}");
+    };
+    assert!(
+        note.starts_with("note: `Scratch` begins anew: ")
+            && note.contains("app.persist_serde::<Scratch>()"),
+        "{note}"
     );
 }

@@ -468,6 +468,16 @@ fn a_run_that_diverges_ends_with_exit_status_one_and_advice() {
     }
     assert_eq!(told.stdout, "");
     assert_eq!(checkpoints(&room.path("run")), [""; 0], "it is not saved");
+    // A look at the scene warns of it, too.
+    let scene = std::fs::read_to_string(room.path("tiny.ron")).unwrap();
+    assert!(!room.yarak("scene check tiny.ron").stderr.contains("rate"));
+    room.write("fast.ron", &scene.replace("initial: 3e-3", "initial: 1e10"));
+    let checked = room.yarak("scene check fast.ron");
+    assert_eq!(checked.result(), "fast.ron: good\n");
+    for role in ["critic", "actor"] {
+        let warning = format!("fast.ron: warning: the learning rate of `{role}` is 1e10 at its");
+        assert!(checked.stderr.contains(&warning), "{}", checked.stderr);
+    }
 }
 
 #[test]

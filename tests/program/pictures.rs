@@ -6,6 +6,7 @@ use yarak::data::{FrameStack, load};
 use yarak::env::registry;
 use yarak::policy::Policy;
 
+use crate::resume::kill_again_and_again;
 use crate::room::{Room, checkpoints, files};
 
 /// SAC on pictures, in networks that are small enough for a test.
@@ -161,6 +162,81 @@ fn what_acts_in_a_world_of_pictures_resumes_exactly_and_sees_its_frames() {
     let mut stack = FrameStack::new(policy.frames());
     stack.begin(&shown);
     assert!(policy.act(stack.values()).unwrap()[0].abs() <= 2.0);
+}
+
+/// Behavior cloning of robomimic's demonstrations from two cameras and the hand's place, with `agentview` as that camera's encoder.
+fn from_cameras(steps: usize, every: usize, agentview: &str) -> String {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/layouts/robomimic/images.hdf5");
+    let file = file.display();
+    format!(
+        r#"Scene(
+    steps: {steps},
+    plugins: [
+        Dataset(path: "{file}", validation: 0.4, memory: 0.0012),
+        Bc(
+            minibatch: (batch_size: 4),
+            actor: (
+                encoder: Combined(encoders: [
+                    (part: "agentview_image", encoder: {agentview}),
+                    (part: "robot0_eye_in_hand_image", encoder: Cnn(
+                        pooling: SpatialSoftmax(keypoints: 4),
+                        features: 96,
+                        transforms: [Noise(std: 0.02), Crop(height: 29, width: 30)],
+                    )),
+                ]),
+                head_sizes: Some([96, 96]),
+            ),
+        ),
+        Validation(every: {every}),
+        Reports(every: {every}),
+        Checkpoints(every: {every}, keep: 100, best: "validate/actor/loss", goal: Smallest),
+    ],
+)
+"#
+    )
+}
+
+#[test]
+fn cameras_and_a_robots_state_train_with_transforms_and_are_killed_and_resumed_bit_for_bit() {
+    let room = Room::new();
+    let agentview = "Cnn(
+        features: 96,
+        transforms: [
+            Crop(height: 20, width: 20),
+            ColorJitter(brightness: 0.3, contrast: 0.3, saturation: 0.3),
+        ],
+    )";
+    room.write("tiny.ron", &from_cameras(36, 6, agentview));
+    kill_again_and_again(&room);
+}
+
+#[test]
+fn a_residual_network_sees_a_camera_and_resumes_exactly() {
+    let room = Room::new();
+    let agentview = "ResNet18(features: 8, transforms: [Crop(height: 34, width: 33)])";
+    room.write("resnet.ron", &from_cameras(2, 1, agentview));
+    let run = resumes_exactly(&room, "resnet", "1");
+    let mut policy = Policy::load(room.path(&run)).unwrap();
+    // It acts the same on what it has seen before: nothing is drawn.
+    let shown: Vec<f32> = (0..policy.observation_size())
+        .map(|it| (it % 256) as f32)
+        .collect();
+    let first = policy.act(&shown).unwrap().to_vec();
+    assert_eq!(first, policy.act(&shown).unwrap());
+    for (agentview, said) in [
+        (
+            "Cnn(transforms: [Crop(height: 37, width: 20)])",
+            ["`Crop(height: 37, width: 20)` does not fit", "36x36 pixels"],
+        ),
+        (
+            "ResNet18(transforms: [Crop(height: 32, width: 32)])",
+            ["one place", "take `Average` or `Flatten`"],
+        ),
+    ] {
+        room.write("refused.ron", &from_cameras(2, 1, agentview));
+        room.yarak("train refused.ron").refuses(&said);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use yarak::checkpoint::{gather, load};
 use yarak::data::{ActionChunk, ChunkExecution, FrameStack};
 use yarak::env::registry;
 use yarak::evaluate::{Acting, Games, watch};
+use yarak::nn::{Gru, Lstm, Transformer};
 use yarak::plugins::{Diffusion, FlowBc};
 use yarak::policy::denoising::DenoiserBody;
 use yarak::policy::{Policy, PolicyError};
@@ -104,6 +105,51 @@ fn assert_acts_as(app: &App, mut policy: Policy) {
     );
 }
 
+fn with_memory() -> [EncoderSettings; 3] {
+    [
+        Lstm {
+            hidden_size: 20,
+            ..default()
+        }
+        .into(),
+        Gru {
+            hidden_size: 20,
+            layers: 1,
+            ..default()
+        }
+        .into(),
+        Transformer {
+            embedding: 12,
+            layers: 2,
+            heads: 3,
+            ..default()
+        }
+        .into(),
+    ]
+}
+
+/// One observation at a time, a policy acts as on the frames of the episode that evaluation shows.
+#[track_caller]
+fn assert_remembers(app: &App) {
+    let mut policy = Policy::of(&gather(app.world(), 7).unwrap()).unwrap();
+    let mut other = policy.clone();
+    let width = policy.observation_parts().width();
+    let raw = Random::<Noise>::new(Seed(2)).normals(9 * width);
+    for episode in [&raw[..], &raw[2 * width..]] {
+        policy.begin();
+        let mut frames = FrameStack::new(policy.frames());
+        for observation in episode.chunks_exact(width) {
+            frames.push(observation);
+            let expected = other.act(frames.values()).unwrap();
+            assert_eq!(policy.next_action(observation).unwrap(), expected);
+            let refused = policy.next_action(&[f32::NAN].repeat(width)).unwrap_err();
+            assert!(matches!(refused, PolicyError::ObservationNotFinite { .. }));
+        }
+    }
+    let refused = policy.next_action(&raw[..width - 1]).unwrap_err();
+    assert!(matches!(refused, PolicyError::ObservationLength { .. }));
+}
+
 #[test]
 fn every_policy_that_learns_from_data_acts_alike_when_it_travels() {
     let mut td3_bc = Td3Bc {
@@ -126,6 +172,27 @@ fn every_policy_that_learns_from_data_acts_alike_when_it_travels() {
         minibatch: MinibatchSettings::of(8),
         ..default()
     }));
+    for encoder in with_memory() {
+        let mut bc = Bc {
+            minibatch: MinibatchSettings::of(8),
+            supervise_all_steps: true,
+            head: Some(PolicyHead::Mixture),
+            ..default()
+        };
+        bc.actor.encoder = encoder;
+        let remembering = |app: &mut App| {
+            app.add_plugins((
+                Dataset {
+                    frame_stack: 4,
+                    ..data()
+                },
+                bc,
+            ));
+        };
+        let app = trained(remembering, None);
+        assert_acts_alike(&app);
+        assert_remembers(&app);
+    }
     assert_acts_alike(&offline(Cql {
         minibatch: MinibatchSettings::of(8),
         ..default()

@@ -98,3 +98,42 @@ fn a_scene_is_tried_out_on_other_data_under_another_name() {
     room.yarak("train scene.ron --name ../mine")
         .refuses(&["a run's folder cannot be called this", "--run DIR"]);
 }
+
+#[test]
+fn the_tutorials_closing_commands_train_on_robomimics_layout_and_play_the_checkpoint() {
+    let room = Room::new();
+    let made = room.yarak(&format!(
+        "data convert {} demonstrations.hdf5 --to robomimic --env Pendulum-v1",
+        dataset().display()
+    ));
+    made.ends_with(0);
+    // `generate_config_templates.py`
+    let scene = room.yarak("scene template Td3Bc --dataset demonstrations.hdf5 --env Pendulum-v1");
+    room.write("td3_bc.ron", scene.result());
+
+    // `train.py --config td3_bc.json --dataset FILE --debug`
+    let tried = room.yarak("train td3_bc.ron --dataset demonstrations.hdf5 --debug");
+    let folder = tried.result().split(':').next().unwrap();
+    assert_eq!(metric(Path::new(folder), "critic/loss").len(), 2);
+    let played = room.yarak(&format!("eval {folder} --episodes 1"));
+    assert!(
+        played.result().contains("over 1 episode"),
+        "{}",
+        played.stdout
+    );
+    fs::remove_dir_all(folder).unwrap();
+
+    // `train.py --config td3_bc.json --dataset FILE --name NAME`, and `run_trained_agent.py --agent CHECKPOINT`
+    let train = "train td3_bc.ron --dataset demonstrations.hdf5 --name closing --steps 5 --set Evaluation.episodes=2";
+    room.yarak(train).ends_with(0);
+    let run = room.path("runs/closing");
+    let logged = metric(&run, "evaluate/return");
+    assert_eq!(logged.len(), 1);
+    for checkpoint in ["runs/closing", "runs/closing/checkpoints/step_000000005"] {
+        let played = room.yarak(&format!("eval {checkpoint} --json"));
+        let played: serde_json::Value = serde_json::from_str(played.result()).unwrap();
+        assert_eq!(played["return"].as_f64(), Some(logged[0].1));
+    }
+    let info = room.yarak("data info demonstrations.hdf5");
+    assert!(info.result().contains("robomimic"), "{}", info.stdout);
+}

@@ -1,6 +1,6 @@
 //! How long a run is and what it keeps: epochs, early stopping, the best checkpoint by a metric.
 
-use crate::room::{Room, checkpoint, checkpoints, metric, named, reports, with_dataset};
+use crate::room::{Room, checkpoint, checkpoints, learned, metric, named, reports, with_dataset};
 
 const SCENE: &str = r#"Scene(
     epochs: 4,
@@ -128,4 +128,80 @@ fn periods_in_epochs_give_exactly_so_many_evaluations_and_checkpoints_and_may_ch
     // What is no period is told as one.
     room.yarak("train scene.ron --run other --set Evaluation.every=Epochs(0)")
         .refuses(&["a whole number of steps at least 1, or Epochs(..)"]);
+}
+
+/// A run of seven epochs of three steps, which keeps two of its last checkpoints.
+fn seven_epochs() -> Room {
+    let room = Room::new();
+    let small = "(encoder: Mlp(hidden_sizes: [8]))";
+    let scene = format!(
+        "Scene(
+    epochs: 7,
+    plugins: [
+        Dataset(path: \"DATASET\"),
+        Td3Bc(minibatch: (batch_size: 16, steps_per_epoch: 3), critic: {small}, actor: {small}),
+        Checkpoints(every: 5, keep: 2, best: None),
+    ],
+)
+"
+    );
+    room.write("scene.ron", &with_dataset(&scene));
+    room
+}
+
+#[test]
+fn listed_checkpoints_are_kept_for_good_and_a_resumed_run_knows_them() {
+    let room = seven_epochs();
+    let listed = "train scene.ron --set Checkpoints.also_at=[Epochs(1),7,Epochs(90)]";
+    room.yarak(&format!("{listed} --run whole")).ends_with(0);
+    let whole = room.path("whole");
+    let named = |steps: &[u64]| -> Vec<String> {
+        let names = steps.iter().map(|step| format!("step_{step:09}"));
+        names.collect()
+    };
+    assert_eq!(checkpoints(&whole), named(&[3, 7, 20, 21]));
+    // Cut right before a listed time, and after both.
+    for cut in [6, 12] {
+        let name = format!("cut_{cut}");
+        let run = format!("{listed} --run {name}");
+        room.yarak(&format!("{run} --steps {cut}")).ends_with(0);
+        room.yarak(&format!("{run} --resume auto")).ends_with(0);
+        let cut = room.path(&name);
+        assert_eq!(checkpoints(&cut), checkpoints(&whole));
+        for step in checkpoints(&whole) {
+            // What was reported since differs, as a run that ends reports.
+            assert!(
+                learned(&cut, &step) == learned(&whole, &step),
+                "{name}, {step}"
+            );
+        }
+    }
+    // A resumed run may list others, and lets none of the former go.
+    room.yarak(
+        "train scene.ron --run whole --resume auto --set epochs=9 --set Checkpoints.also_at=[23]",
+    )
+    .ends_with(0);
+    assert_eq!(checkpoints(&whole), named(&[3, 7, 23, 25, 27]));
+    room.yarak("train scene.ron --run other --set Checkpoints.also_at=[Epochs(0)]")
+        .refuses(&["a whole number of steps at least 1, or Epochs(..)"]);
+}
+
+#[test]
+fn checkpoints_by_the_clock_change_nothing_of_what_is_learned() {
+    let room = seven_epochs();
+    room.yarak("train scene.ron --run without").ends_with(0);
+    room.yarak("train scene.ron --run often --set Checkpoints.every_seconds=1e-9 --set Checkpoints.keep=99")
+        .ends_with(0);
+    let (without, often) = (room.path("without"), room.path("often"));
+    assert_eq!(checkpoints(&often).len(), 21, "one after each step");
+    for step in checkpoints(&without) {
+        assert!(checkpoint(&often, &step) == checkpoint(&without, &step));
+    }
+    // From one that only the clock asked for.
+    room.yarak("train scene.ron --run again --resume often/checkpoints/step_000000013")
+        .ends_with(0);
+    let last = "step_000000021";
+    assert!(checkpoint(&room.path("again"), last) == checkpoint(&without, last));
+    room.yarak("train scene.ron --run other --set Checkpoints.every_seconds=0")
+        .refuses(&["Checkpoints.every_seconds", "None or a number above 0"]);
 }

@@ -176,7 +176,7 @@ fn assert_same_learned(room: &Room, one: &str, other: &str) {
 
 #[test]
 fn what_is_deleted_under_a_run_is_missed_and_what_was_in_memory_is_saved() {
-    for deleted in ["metrics.jsonl", ".lock", "checkpoints", ""] {
+    for deleted in ["metrics.jsonl", "log.txt", ".lock", "checkpoints", ""] {
         let room = Room::new();
         let run = room.path("run");
         let scene = fs::read_to_string(room.path("tiny.ron")).unwrap();
@@ -208,6 +208,10 @@ fn what_is_deleted_under_a_run_is_missed_and_what_was_in_memory_is_saved() {
         assert_eq!(output.status.code(), Some(1), "{deleted}: {said}");
         assert!(said.contains("was deleted"), "{deleted}: {said}");
         assert!(!said.contains("panicked"), "{said}");
+
+        let log = fs::read_to_string(run.join("log.txt")).unwrap();
+        assert!(log.contains("failed: "), "{deleted}: {log}");
+        assert_eq!(log.matches(" 30/1000000").count(), 1, "{deleted}: {log}");
 
         let step: u64 = named(&run, "latest")["step_".len()..].parse().unwrap();
         let end = step + 50;

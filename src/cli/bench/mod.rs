@@ -19,6 +19,7 @@ use super::error::CliError;
 use super::print;
 use crate::env::registry;
 use crate::nn::set_threads;
+use crate::plugins::Td3Bc;
 use crate::terminal::message;
 
 /// Measure what this machine reaches.
@@ -55,6 +56,12 @@ pub struct Bench {
 enum Name {
     /// One TD3+BC learner: gradient steps a second (1M transitions, 11 observations, 3 actions, batch 256, 256-256)
     Td3Bc,
+    /// Behavior cloning with an LSTM and a mixture, robomimic's BC-RNN-GMM: gradient steps a second (100 windows of 10 steps, two layers of
+    /// 400, 5 modes, every step supervised)
+    BcRnn,
+    /// Behavior cloning with a transformer: gradient steps a second (100 windows of 10 steps, four blocks of 8 heads, 256 wide, a tenth
+    /// dropped, every step supervised)
+    BcTransformer,
     /// TD3 on Pendulum-v1: one environment step and one gradient step, a second (batch 256, 256-256)
     Td3Pendulum,
     /// SAC on Pendulum-v1: one environment step and one gradient step, a second (batch 256, 256-256)
@@ -124,6 +131,8 @@ impl Bench {
             Name::Policy,
             Name::Td3Bc,
             Name::Td3BcFourSeeds,
+            Name::BcRnn,
+            Name::BcTransformer,
             Name::Td3Pendulum,
             Name::SacPendulum,
             Name::CartpolePpo,
@@ -258,8 +267,18 @@ impl Bench {
             }
             Name::Td3Bc => {
                 self.say_age("td3_bc");
-                let values = offline::one_learner(threads, self.age, windows)?;
+                let values = offline::one_learner(Td3Bc::default(), 1, threads, self.age, windows)?;
                 figure("td3_bc", "steps/s", threads, values)
+            }
+            Name::BcRnn => {
+                let values =
+                    offline::one_learner(offline::bc_rnn(), MEMORY, threads, OF_MEMORY, windows)?;
+                figure("bc_rnn", "steps/s", threads, values)
+            }
+            Name::BcTransformer => {
+                let bc = offline::bc_transformer();
+                let values = offline::one_learner(bc, MEMORY, threads, OF_MEMORY, windows)?;
+                figure("bc_transformer", "steps/s", threads, values)
             }
             Name::Td3BcFourSeeds => {
                 self.say_age("td3_bc_four_seeds");
@@ -312,6 +331,12 @@ impl Bench {
         }
     }
 }
+
+/// Steps that a learner with memory is shown.
+const MEMORY: usize = 10;
+
+/// Their age: they take too long to grow old.
+const OF_MEMORY: u64 = 10;
 
 /// The product that the roof is measured with.
 const ROOF: gemm::Shape = [256, 256, 256];

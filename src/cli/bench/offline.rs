@@ -1,10 +1,10 @@
-//! TD3+BC on random data: the workload that its peers are measured with.
+//! Learners on random data: the workloads that their peers are measured with.
 
 use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use bevy_app::{App, Startup};
+use bevy_app::{App, Plugin, Startup};
 use bevy_ecs::prelude::*;
 
 use super::Aged;
@@ -12,12 +12,12 @@ use super::windows::{Windows, ages, check, grow};
 use crate::checkpoint::{AppPersistExt, RestorePlugin, gather};
 use crate::cli::error::CliError;
 use crate::data::{
-    ActionScale, Column, Data, Episode, EpisodeEnd, Normalizer, Parts, Preprocessing, Transitions,
-    split_episodes,
+    ActionScale, Column, Data, Episode, EpisodeEnd, MinibatchSettings, Normalizer, Parts,
+    Preprocessing, Transitions, split_episodes,
 };
-use crate::learner::{ComputeDevice, Noise, Random, Seed};
-use crate::nn::set_threads;
-use crate::plugins::Td3Bc;
+use crate::learner::{ComputeDevice, NetworkSettings, Noise, Random, Seed};
+use crate::nn::{EncoderSettings, Lstm, PolicyHead, Transformer, set_threads};
+use crate::plugins::{Bc, Td3Bc};
 use crate::policy::Policy;
 use crate::report::Reports;
 use crate::schedule::{Clock, FacilitatorPlugin, Learn, SchedulePlugin};
@@ -44,15 +44,19 @@ pub(super) fn flops_of_a_step() -> f64 {
     critic_step + (trained(actor, obs) + through_critic) / 2.0
 }
 
-/// Gradient steps a second of one learner on all threads, at each age.
+/// Gradient steps a second of one learner on all threads, at each age. It is shown so many observations side by side.
 pub(super) fn one_learner(
+    algorithm: impl Plugin,
+    frames: usize,
     threads: usize,
     age: u64,
     windows: Windows,
 ) -> Result<Vec<Aged>, CliError> {
     set_threads(threads);
-    let mut app = learner(&random_data()?, 0)?;
-    let take = |world: &mut World| take_steps(world, 20);
+    let mut app = learner(&random_data()?, 0, algorithm, frames)?;
+    // A turn is short next to a window, whatever a step costs.
+    let turn = if frames == 1 { 20 } else { 1 };
+    let take = |world: &mut World| take_steps(world, turn);
     let mut aged = Vec::new();
     for age in ages(age) {
         grow(&mut app, age, take)?;
@@ -68,7 +72,7 @@ pub(super) fn one_learner(
 /// Microseconds of a policy's call in each window; no two observations in a row are the same.
 pub(super) fn calls_of_a_policy(windows: Windows) -> Result<Vec<f64>, CliError> {
     const DRAWN: usize = 1_000;
-    let mut app = learner(&random_data()?, 0)?;
+    let mut app = learner(&random_data()?, 0, Td3Bc::default(), 1)?;
     app.persist::<Preprocessing>();
     let snapshot = gather(app.world(), 0)?;
     let mut policy = Policy::of(&snapshot).map_err(CliError::failed)?;
@@ -100,7 +104,8 @@ pub(super) fn four_seeds(
     let take_share = |thread: usize| {
         set_threads(1);
         let mine = (0..LEARNERS).filter(|seed| *seed as usize % threads == thread);
-        let apps: Result<Vec<App>, CliError> = mine.map(|seed| learner(&data, seed)).collect();
+        let apps = mine.map(|seed| learner(&data, seed, Td3Bc::default(), 1));
+        let apps: Result<Vec<App>, CliError> = apps.collect();
         let mut apps = apps.unwrap_or_else(|error| {
             *lock(&failed) = Some(error);
             Vec::new()
@@ -201,8 +206,39 @@ pub(super) fn random_data() -> Result<Data, CliError> {
     Ok(Data::in_memory(transitions, split, "random"))
 }
 
-/// A TD3+BC learner before its first step.
-fn learner(data: &Data, seed: u64) -> Result<App, CliError> {
+/// robomimic's BC-RNN-GMM on low-dimensional observations: two layers of 400, windows of ten steps, a hundred of them.
+pub(super) fn bc_rnn() -> Bc {
+    let lstm = Lstm::default();
+    Bc {
+        head: Some(PolicyHead::Mixture),
+        ..with_memory(lstm)
+    }
+}
+
+/// Behavior cloning with a transformer, by regression: four blocks of eight heads, 256 wide, windows of ten steps, a hundred of them.
+pub(super) fn bc_transformer() -> Bc {
+    with_memory(Transformer {
+        embedding: 256,
+        layers: 4,
+        ..Transformer::default()
+    })
+}
+
+fn with_memory(encoder: impl Into<EncoderSettings>) -> Bc {
+    Bc {
+        minibatch: MinibatchSettings::of(100),
+        actor: NetworkSettings {
+            encoder: encoder.into(),
+            head_sizes: Some(Vec::new()),
+            ..NetworkSettings::default()
+        },
+        supervise_all_steps: true,
+        ..Bc::default()
+    }
+}
+
+/// A learner before its first step.
+fn learner(data: &Data, seed: u64, algorithm: impl Plugin, frames: usize) -> Result<App, CliError> {
     let mut app = App::new();
     let scale = ActionScale::from_bounds(vec![-1.0; ACTION], vec![1.0; ACTION]);
     app.add_plugins((
@@ -214,11 +250,15 @@ fn learner(data: &Data, seed: u64) -> Result<App, CliError> {
     .insert_resource(Seed(seed))
     .insert_resource(ComputeDevice::cpu())
     .insert_resource(data.clone())
-    .insert_resource(Preprocessing::new(
-        Normalizer::identity(OBSERVATION),
-        scale.map_err(CliError::failed)?,
-    ))
-    .add_plugins(Td3Bc::default());
+    .insert_resource(Preprocessing {
+        observation: Normalizer::identity(frames * OBSERVATION),
+        frames,
+        ..Preprocessing::new(
+            Normalizer::identity(OBSERVATION),
+            scale.map_err(CliError::failed)?,
+        )
+    })
+    .add_plugins(algorithm);
     app.finish();
     app.cleanup();
     app.world_mut().run_schedule(Startup);

@@ -611,4 +611,31 @@ mod tests {
                 .any(|line| line.starts_with("experiment.env = \"Lift\": "))
         );
     }
+
+    #[test]
+    fn when_it_is_saved_is_translated_and_an_epoch_that_never_is_refused() {
+        let times = |epochs| {
+            changed(
+                "td3_bc",
+                &[
+                    ("experiment.save.every_n_seconds", json!(600)),
+                    ("experiment.save.epochs", epochs),
+                ],
+            )
+        };
+        let scene = translated(&times(json!([5, 70]))).unwrap().scene;
+        for setting in [
+            "every: Epochs(20)",
+            "every_seconds: 600",
+            "also_at: [Epochs(5), Epochs(70)]",
+        ] {
+            assert!(scene.contains(setting), "{setting}\n{scene}");
+        }
+        let refused = translated(&times(json!([0]))).err().unwrap();
+        assert!(
+            refused.starts_with("a.json: error: experiment.save.epochs: ")
+                && refused.contains("a list of epochs, from 1"),
+            "{refused}"
+        );
+    }
 }

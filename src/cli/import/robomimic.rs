@@ -515,13 +515,12 @@ fn saving(translation: &mut Translation, algorithm: &Algorithm) {
         let all = all.unwrap_or(1).div_ceil(period).max(1);
         translation.set("Checkpoints.keep", all.to_string(), &[]);
     }
-    if !translation.value(&seconds).is_null() {
-        translation.list(&seconds, "periods are in steps or epochs");
+    translation.write("Checkpoints.every_seconds", Form::Same, &seconds);
+    match translation.value(&epochs) == json!([]) {
+        true => translation.use_up(&[&epochs]),
+        false => translation.write("Checkpoints.also_at", Form::Epochs, &epochs),
     }
-    if translation.value(&epochs) != json!([]) {
-        translation.list(&epochs, "checkpoints are saved every so many epochs");
-    }
-    translation.use_up(&[&seconds, &epochs, validation, returns, success]);
+    translation.use_up(&[validation, returns, success]);
     let evaluated = translation.has("Evaluation");
     let by_return = translation.flag(returns);
     let by_success = translation.flag(success);

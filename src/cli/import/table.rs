@@ -45,6 +45,8 @@ pub enum Form {
     Range,
     /// An epoch, where −1 is none.
     Epoch,
+    /// Some epochs, from 1.
+    Epochs,
     /// Some texts, at least one.
     Names,
 }
@@ -352,6 +354,14 @@ impl Form {
                 Some(epoch) => Ok(epoch.to_string()),
                 None => Err("a whole number of epochs, or -1"),
             },
+            (Form::Epochs, value) => {
+                let epoch = |it: &Value| it.as_u64().filter(|epoch| *epoch > 0);
+                let epochs = value.as_array().map(|them| them.iter().map(epoch));
+                let epochs: Option<Vec<u64>> = epochs.and_then(Iterator::collect);
+                let epochs = epochs.ok_or("a list of epochs, from 1")?;
+                let written = epochs.iter().map(|epoch| format!("Epochs({epoch})"));
+                Ok(format!("[{}]", written.collect::<Vec<_>>().join(", ")))
+            }
             (Form::Names, value) => match texts(value) {
                 Some(names) if !names.is_empty() => Ok(quoted_list(&names)),
                 _ => Err("a list of at least one name"),

@@ -84,7 +84,7 @@ pub(super) fn look_for_large(transitions: &Transitions) -> Vec<Finding> {
         ("observation", transitions.observation()),
         ("reward", &reward),
     ] {
-        let Some((_, _, value)) = first_large(column) else {
+        let Some(Large { value, .. }) = first_large(column) else {
             continue;
         };
         let what = format!(
@@ -108,8 +108,26 @@ pub(super) fn look_for_large(transitions: &Transitions) -> Vec<Finding> {
     findings
 }
 
-/// Row, element and value of the first number that is too large.
-pub(in crate::data) fn first_large(column: &Column) -> Option<(usize, usize, f32)> {
+/// A number that is too large, and its place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::data) struct Large {
+    pub row: usize,
+    pub element: usize,
+    pub value: f32,
+}
+
+impl Large {
+    /// The same, of rows that lie behind so many others.
+    pub fn after(self, rows: usize) -> Self {
+        Large {
+            row: rows + self.row,
+            ..self
+        }
+    }
+}
+
+/// The first number that is too large.
+pub(in crate::data) fn first_large(column: &Column) -> Option<Large> {
     // Without a branch for each value, as nearly all data have none.
     let greatest = column
         .values
@@ -119,7 +137,11 @@ pub(in crate::data) fn first_large(column: &Column) -> Option<(usize, usize, f32
         return None;
     }
     let at = column.values.iter().position(|it| it.abs() > LARGE)?;
-    Some((at / column.width, at % column.width, column.values[at]))
+    Some(Large {
+        row: at / column.width,
+        element: at % column.width,
+        value: column.values[at],
+    })
 }
 
 /// Elements that have the same value in every row.
@@ -250,7 +272,12 @@ mod tests {
         assert_eq!(look_for_large(&fine), []);
         assert_eq!(first_large(fine.observation()), None);
         let odd = of([0.0, 1.0, 2.0, -1e38, 1.0, 2.0], [1.0, 2.0, 1e20]);
-        assert_eq!(first_large(odd.observation()), Some((1, 1, -1e38)));
+        let large = Large {
+            row: 1,
+            element: 1,
+            value: -1e38,
+        };
+        assert_eq!(first_large(odd.observation()), Some(large));
         let [observation, reward] = &look_for_large(&odd)[..] else {
             panic!("not two findings")
         };

@@ -177,7 +177,7 @@ fn places(dataset_file: &DatasetFile) -> BTreeMap<String, (&'static str, usize)>
 /// For each row of long columns whether an episode begins there; empty for layouts that keep each episode in datasets of its own.
 fn episode_breaks(dataset_file: &DatasetFile) -> Result<Vec<bool>, FileError> {
     let file = dataset_file.file();
-    if dataset_file.layout() != Layout::D4rl {
+    if !dataset_file.layout().has_long_columns() {
         return Ok(Vec::new());
     }
     let mut breaks = vec![false; dataset_file.recorded_steps()];

@@ -66,7 +66,7 @@ fn objects(datasets: &[DatasetInfo]) -> BTreeSet<&str> {
 /// A path with `N` for the episode's number, so that what is the same in many episodes is reported once.
 fn without_number(layout: Layout, path: &str) -> String {
     let prefix = match layout {
-        Layout::D4rl => return path.to_owned(),
+        Layout::D4rl | Layout::Ogbench => return path.to_owned(),
         Layout::Minari => "episode_",
         Layout::Robomimic => "data/demo_",
         Layout::D3rlpy => path.find('_').map_or(path, |at| &path[..=at]),

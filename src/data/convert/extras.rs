@@ -60,7 +60,7 @@ impl<'a> Extras<'a> {
     ) -> Result<Self, LoadError> {
         let (file, layout) = (dataset_file.file(), dataset_file.layout());
         let rows = match layout {
-            Layout::D4rl => file.dataset("observations")?.rows(),
+            layout if layout.has_long_columns() => file.dataset("observations")?.rows(),
             _ => 0,
         };
         let mut steps = BTreeSet::new();
@@ -72,7 +72,7 @@ impl<'a> Extras<'a> {
             let is_column = !info.shape.is_empty() && info.rows() == rows;
             match layout.step_name(&info.path) {
                 Some(name) => drop(steps.insert(name)),
-                None if layout == Layout::D4rl
+                None if layout.has_long_columns()
                     && is_column
                     && !info.path.starts_with("metadata/") =>
                 {

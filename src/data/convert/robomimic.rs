@@ -122,7 +122,9 @@ fn keys(job: &Job<'_>) -> Vec<ObservationPart> {
     }
     let width = job.transitions.observation().width;
     let parts: &[Key] = match job.extras.map(|extras| extras.dataset_file) {
-        Some(dataset_file) if dataset_file.layout() != Layout::D4rl => dataset_file.observation(),
+        Some(dataset_file) if !dataset_file.layout().has_long_columns() => {
+            dataset_file.observation()
+        }
         _ => &[],
     };
     let is_named = !matches!(parts, [one] if one.name == "observations") && !parts.is_empty();

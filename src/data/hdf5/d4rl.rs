@@ -55,7 +55,7 @@ pub const COLUMNS: [&str; 7] = [
 const MATRIX: &str =
     "numbers of shape [N, columns], or [N] for one column, with at least one row and one column";
 const VECTOR: &str = "numbers of shape [N] or [N, 1]";
-const FLAGS: &str = "bool, or 0 and 1 of any number type, of shape [N] or [N, 1]";
+pub(super) const FLAGS: &str = "bool, or 0 and 1 of any number type, of shape [N] or [N, 1]";
 
 /// Whether at least two of the layout's four required names are at the top level.
 pub(super) fn is_it(file: &File) -> bool {
@@ -101,18 +101,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     }
     let rows = file.dataset("observations")?.rows();
     for dataset in COLUMNS {
-        if let Ok(info) = file.dataset(dataset)
-            && info.rows() != rows
-        {
-            return Err(LoadError::Rows {
-                file: file.path().to_owned(),
-                dataset: dataset.to_owned(),
-                found: info.rows(),
-                of: "observations".to_owned(),
-                expected: rows,
-                after: false,
-            });
-        }
+        same_rows(file, dataset, rows)?;
     }
     let terminals: Vec<bool> = match has_terminals {
         true => file.read("terminals", ..)?,
@@ -144,18 +133,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
             (kept, NextRule::Following)
         }
     };
-    let mut first = 0;
-    let transitions = kept
-        .iter()
-        .map(|episode| {
-            let rows = first..first + episode.rows.len();
-            first = rows.end;
-            Episode {
-                rows,
-                end: episode.end,
-            }
-        })
-        .collect::<Vec<_>>();
+    let transitions = one_after_the_other(&kept);
     let key = |name: &str, width: usize| {
         let info = file.dataset(name)?;
         Ok::<_, LoadError>(vec![Key {
@@ -191,16 +169,30 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     })
 }
 
+/// Episodes of so many rows each, in transitions' rows.
+pub(super) fn one_after_the_other(kept: &[Episode]) -> Vec<Episode> {
+    let mut first = 0;
+    let moved = kept.iter().map(|episode| {
+        let rows = first..first + episode.rows.len();
+        first = rows.end;
+        Episode {
+            rows,
+            end: episode.end,
+        }
+    });
+    moved.collect()
+}
+
 /// Where the values of every transition are.
 pub(super) struct D4rlRows {
     /// The file's rows of each episode's transitions.
     pub(super) kept: Vec<Range<usize>>,
     pub(super) next: NextRule,
     /// Columns of the observations.
-    width: usize,
+    pub(super) width: usize,
     /// Columns of the actions.
-    action: usize,
-    has_rewards: bool,
+    pub(super) action: usize,
+    pub(super) has_rewards: bool,
     /// Rows of the file.
     pub(super) rows: usize,
 }
@@ -319,6 +311,21 @@ impl D4rlRows {
     }
 }
 
+/// Holds a dataset's rows, where it is there, against those of the observations.
+pub(super) fn same_rows(file: &File, dataset: &str, rows: usize) -> Result<(), LoadError> {
+    match file.dataset(dataset) {
+        Ok(info) if info.rows() != rows => Err(LoadError::Rows {
+            file: file.path().to_owned(),
+            dataset: dataset.to_owned(),
+            found: info.rows(),
+            of: "observations".to_owned(),
+            expected: rows,
+            after: false,
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Whether an optional dataset is there. One that is and cannot be reached is an error, never an absence.
 fn is_there(file: &File, dataset: &str) -> Result<bool, LoadError> {
     match file.dataset(dataset) {
@@ -339,7 +346,7 @@ fn matrix_width(file: &File, dataset: &'static str) -> Result<usize, LoadError> 
 }
 
 /// What actions choose from, where they are one whole number a row.
-fn discrete_actions(file: &File) -> Result<Option<DiscreteActions>, LoadError> {
+pub(super) fn discrete_actions(file: &File) -> Result<Option<DiscreteActions>, LoadError> {
     let Ok(info) = file.dataset("actions") else {
         return Ok(None);
     };
@@ -357,7 +364,11 @@ fn discrete_actions(file: &File) -> Result<Option<DiscreteActions>, LoadError> {
 }
 
 /// Checks a dataset of shape `[N]` or `[N, 1]`.
-fn vector(file: &File, dataset: &'static str, expected: &'static str) -> Result<(), LoadError> {
+pub(super) fn vector(
+    file: &File,
+    dataset: &'static str,
+    expected: &'static str,
+) -> Result<(), LoadError> {
     form(file, dataset, expected, |shape| {
         matches!(shape, [_] | [_, 1])
     })

@@ -385,6 +385,9 @@ fn data_file(path: &Path) -> Result<PathBuf, LoadError> {
             return Err(stored_as(format));
         }
     }
+    if path.join("meta/info.json").is_file() {
+        return Err(stored_as("LeRobot's Parquet".to_owned()));
+    }
     Err(LoadError::Folder {
         folder: path.to_owned(),
     })

@@ -37,7 +37,7 @@ pub enum FileError {
         source: std::io::Error,
     },
     /// Something else than HDF5.
-    #[error("{}: this is not an HDF5 file (its signature is missing); was it unpacked, or is it an error page saved by a download?", .file.display())]
+    #[error("{}: this is not an HDF5 file (its signature is missing), nor an archive of NumPy's (`.npz`); was it unpacked, or is it an error page saved by a download?", .file.display())]
     NotHdf5 {
         /// The file.
         file: PathBuf,
@@ -77,6 +77,18 @@ pub enum FileError {
         file: PathBuf,
         /// A deleted name, or where the gap is.
         trace: String,
+    },
+    /// An archive of NumPy's that is none of arrays of numbers, or damaged.
+    #[error(
+        "{}: the archive {cause}; write it again with `np.savez` or `np.savez_compressed`, arrays of numbers and truth values alone, \
+         or copy it again",
+        .file.display()
+    )]
+    Archive {
+        /// The file.
+        file: PathBuf,
+        /// What it has, in words.
+        cause: String,
     },
     /// Structure that makes no sense.
     #[error("{}: {place} cannot be read: {cause}; the file is damaged, or written in a way that `h5repack` would make readable", .file.display())]

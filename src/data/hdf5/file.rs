@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use rust_hdf5::{H5Dataset, H5File, Hdf5Error, LinkClass};
+use tempfile::TempPath;
 
 use super::element::Element;
 use super::error::FileError;
 use super::listing::{DatasetInfo, describe_all};
+use super::npz;
 use super::selection::Selection;
 #[cfg(feature = "libhdf5")]
 use super::selection::unknown_filter;
@@ -58,8 +60,10 @@ pub struct File {
 #[derive(Clone)]
 enum Place {
     TheFile,
+    /// What an archive of NumPy's was unpacked to.
+    Unpacked(Arc<TempPath>),
     #[cfg(feature = "libhdf5")]
-    Copy(Arc<tempfile::TempPath>),
+    Copy(Arc<TempPath>),
 }
 
 /// Files from this size on get a second handle at once: opening walks over every group, and two threads walk at the same time.
@@ -70,6 +74,7 @@ impl Place {
     fn of<'a>(&'a self, path: &'a Path) -> &'a Path {
         match self {
             Place::TheFile => path,
+            Place::Unpacked(copy) => copy,
             #[cfg(feature = "libhdf5")]
             Place::Copy(copy) => copy,
         }
@@ -77,13 +82,17 @@ impl Place {
 }
 
 impl File {
-    /// Opens a file and lists its datasets.
+    /// Opens a file and lists its datasets. An archive of NumPy's, `.npz`, is unpacked into a temporary file first.
     ///
     /// # Errors
     ///
     /// What is missing, no regular file, no HDF5, truncated or damaged, and files that hold a virtual dataset.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
+        if npz::is_it(path) {
+            let copy = npz::plain_copy(path)?;
+            return Self::open_at(path, Place::Unpacked(Arc::new(copy)));
+        }
         #[cfg(feature = "libhdf5")]
         return match Self::open_at(path, Place::TheFile) {
             Ok(file) if file.has_unknown_filter() => Self::open_copy(path),
@@ -178,6 +187,11 @@ impl File {
         let done = work(&other);
         spares().push(other.handle);
         Ok(done)
+    }
+
+    /// Whether it is an archive of NumPy's.
+    pub fn is_archive(&self) -> bool {
+        matches!(self.place, Place::Unpacked(_))
     }
 
     /// The path that it was opened with.

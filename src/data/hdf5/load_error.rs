@@ -16,7 +16,7 @@ pub enum LoadError {
     /// No known layout.
     #[error(
         "{}: no known layout. D4RL has `observations`, `actions`, `rewards` and `terminals` at the top level, Minari `episode_0/`, \
-         robomimic `data/demo_0/`, d3rlpy `observations_0` and `num_episodes`; this file has {found}",
+         robomimic `data/demo_0/`, d3rlpy `observations_0` and `num_episodes`, OGBench's archives `observations`, `actions` and `terminals`; this file has {found}",
         .file.display()
     )]
     UnknownLayout {
@@ -133,7 +133,7 @@ pub enum LoadError {
         folder: PathBuf,
     },
     /// A format that is not read at all.
-    #[error("{}: the data are stored as {format}, which is not read; write them as HDF5, in Minari with `data_format=\"hdf5\"`", .path.display())]
+    #[error("{}: the data are stored as {format}, which is not read; write them as HDF5, in Minari with `data_format=\"hdf5\"`, or as an `.npz` of `observations`, `actions` and `terminals`", .path.display())]
     Storage {
         /// The file or folder.
         path: PathBuf,

@@ -1,10 +1,11 @@
-//! HDF5 files of demonstrations, and the layouts that the field writes into them.
+//! HDF5 files of demonstrations, NumPy's archives as such, and the layouts that the field writes into them.
 //!
 //! [`File`] is the only code that touches an HDF5 library; a layout is a file next to it that says which datasets mean what.
 //! [`DatasetFile`] is an open file whose columns and episodes are known; [`Reading`] answers what a layout leaves open.
 //! To add a layout: a module with an `is_it` and an `index` function, and a variant of [`Layout`].
 
 mod bounds;
+mod copies;
 pub mod d3rlpy;
 pub mod d4rl;
 mod d4rl_rules;
@@ -20,6 +21,8 @@ mod listing;
 mod load_error;
 pub mod minari;
 mod names;
+mod npz;
+pub mod ogbench;
 mod raw;
 mod reading;
 pub mod robomimic;
@@ -84,6 +87,8 @@ pub enum Layout {
     Robomimic,
     /// Numbered datasets at the top level; see [`d3rlpy`].
     D3rlpy,
+    /// An archive of NumPy's with long columns; see [`ogbench`].
+    Ogbench,
 }
 
 impl Layout {
@@ -93,11 +98,12 @@ impl Layout {
     ///
     /// [`LoadError::UnknownLayout`], which lists what is at the top level.
     pub fn detect(file: &File) -> Result<Self, LoadError> {
-        // d3rlpy before D4RL: the names of one are the beginnings of the other's.
+        // d3rlpy and OGBench before D4RL: the names of one are the beginnings of the other's, or some of them.
         for (layout, is_it) in [
             (Self::D3rlpy, d3rlpy::is_it as fn(&File) -> bool),
             (Self::Robomimic, robomimic::is_it),
             (Self::Minari, minari::is_it),
+            (Self::Ogbench, ogbench::is_it),
             (Self::D4rl, d4rl::is_it),
         ] {
             if is_it(file) {
@@ -116,6 +122,7 @@ impl Layout {
             Self::Minari => minari::index(file, reading),
             Self::Robomimic => robomimic::index(file, reading),
             Self::D3rlpy => d3rlpy::index(file, reading),
+            Self::Ogbench => ogbench::index(file),
         }
     }
 
@@ -124,6 +131,7 @@ impl Layout {
     pub fn reads(self, path: &str) -> bool {
         match self {
             Self::D4rl => d4rl::COLUMNS.contains(&path),
+            Self::Ogbench => ogbench::COLUMNS.contains(&path),
             Self::Minari => self.step_name(path).is_some_and(|name| {
                 let part = name.split('/').next().unwrap_or_default();
                 [
@@ -143,6 +151,11 @@ impl Layout {
         }
     }
 
+    /// Whether it keeps all steps one after the other in columns, and not each episode in datasets of its own.
+    pub(in crate::data) fn has_long_columns(self) -> bool {
+        matches!(self, Self::D4rl | Self::Ogbench)
+    }
+
     /// What rewards and terminal steps are called in an episode.
     pub(in crate::data) fn columns_of_rewards_and_ends(self) -> [&'static str; 2] {
         match self {
@@ -150,6 +163,7 @@ impl Layout {
             Self::Minari => ["rewards", "terminations"],
             Self::Robomimic => ["rewards", "dones"],
             Self::D3rlpy => ["rewards_N", "terminated_N"],
+            Self::Ogbench => ["rewards", "masks"],
         }
     }
 
@@ -157,7 +171,7 @@ impl Layout {
     /// what belongs to no episode.
     pub fn step_name(self, path: &str) -> Option<String> {
         match self {
-            Self::D4rl => None,
+            Self::D4rl | Self::Ogbench => None,
             Self::Minari => {
                 let (group, name) = path.split_once('/')?;
                 names::episode(group, "episode_").map(|_| name.to_owned())
@@ -187,7 +201,7 @@ impl Layout {
     /// group, or for d3rlpy its number.
     fn column_path(self, episode: &str, name: &str) -> String {
         match self {
-            Self::D4rl => name.to_owned(),
+            Self::D4rl | Self::Ogbench => name.to_owned(),
             Self::Minari => format!("{episode}/{name}"),
             Self::Robomimic => format!("data/{episode}/{name}"),
             Self::D3rlpy => match name.split_once("/_index_") {
@@ -205,6 +219,7 @@ impl fmt::Display for Layout {
             Self::Minari => "Minari",
             Self::Robomimic => "robomimic",
             Self::D3rlpy => "d3rlpy",
+            Self::Ogbench => "OGBench",
         })
     }
 }

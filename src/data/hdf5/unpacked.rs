@@ -15,6 +15,7 @@ use hdf5_metno::{
 use tempfile::TempPath;
 
 use super::FileError;
+use super::copies::{temporary, unwritable};
 use super::selection::MAX_COMPRESSION;
 use crate::memory;
 
@@ -28,21 +29,12 @@ const DEEPEST: usize = 32;
 /// # Errors
 /// [`FileError::Damaged`], [`FileError::Unwritable`], with what the library says.
 pub(super) fn plain_copy(path: &Path) -> Result<TempPath, FileError> {
-    let unwritable = |cause: String| FileError::Unwritable {
-        file: std::env::temp_dir(),
-        place: format!("a copy of {}", path.display()),
-        cause,
-    };
-    let copy = tempfile::Builder::new()
-        .prefix("yarak_")
-        .suffix(".hdf5")
-        .tempfile()
-        .map_err(|error| unwritable(error.to_string()))?
-        .into_temp_path();
+    let copy = temporary(path)?;
     let from = File::open(path).map_err(|error| damaged(path, "the file's structure", &error))?;
-    let to = File::create(&copy).map_err(|error| unwritable(error.to_string()))?;
+    let to = File::create(&copy).map_err(|error| unwritable(path, error.to_string()))?;
     copy_group(path, &from, &to, 0)?;
-    to.close().map_err(|error| unwritable(error.to_string()))?;
+    to.close()
+        .map_err(|error| unwritable(path, error.to_string()))?;
     Ok(copy)
 }
 

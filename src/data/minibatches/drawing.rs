@@ -64,6 +64,7 @@ impl Minibatches {
             folding,
             frames,
             goals,
+            past_actions: settings.past_actions,
             chunk: settings.chunk.prediction_horizon.max(1),
         };
         let batch = settings.batch_size.max(1);

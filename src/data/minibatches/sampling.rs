@@ -37,6 +37,8 @@ pub struct MinibatchPlugin {
     pub n_step: usize,
     /// Whether a terminal step's reward counts as earned forever after: times 1 / (1 − γ).
     pub infinite_horizon: bool,
+    /// Whether what was done at each of the observations side by side is asked for: [`Batch::past_action`].
+    pub past_actions: bool,
     /// How many actions the policy predicts at once, and how they are executed.
     pub chunk: ActionChunk,
 }
@@ -50,6 +52,7 @@ impl Default for MinibatchPlugin {
             discount: 0.0,
             n_step: 1,
             infinite_horizon: false,
+            past_actions: false,
             chunk: ActionChunk::default(),
         }
     }

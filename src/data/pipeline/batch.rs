@@ -37,6 +37,10 @@ pub struct Batch {
     /// mean of a loss ℓ is that of `weight * ℓ` (Schaul et al. 2016, <https://arxiv.org/abs/1511.05952>). Every shipped critic heeds it;
     /// actors and state values do not, as in the paper. `None`: all count the same.
     pub weight: Option<Tensor<1>>,
+    /// What was done at each of the observations side by side, in [-1, 1], `[batch, frames * action]`, the oldest first: the last is
+    /// [`action`](Self::action), and where the episode's first observation stands for those before it, its action does as well. `None`
+    /// where [`MinibatchPlugin::past_actions`](crate::data::MinibatchPlugin::past_actions) does not ask for it.
+    pub past_action: Option<Tensor<2>>,
 }
 
 impl Batch {
@@ -62,6 +66,7 @@ impl Batch {
             next_action: matrix(action),
             has_next_action: vector(),
             weight: None,
+            past_action: None,
         }
     }
 

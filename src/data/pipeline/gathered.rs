@@ -50,6 +50,8 @@ pub struct Gathered {
     pub has_next_action: Vec<bool>,
     /// What each row counts in a loss, `[batch]`; `None`: all the same.
     pub weight: Option<Vec<f32>>,
+    /// What was done at each of the frames, `[batch, frames * action]`; `None`: nobody asked.
+    pub past_action: Option<Column>,
 }
 
 impl Gathered {
@@ -75,6 +77,7 @@ impl Gathered {
             next_action: column(action),
             has_next_action: Vec::with_capacity(rows),
             weight: None,
+            past_action: None,
         }
     }
 
@@ -116,6 +119,7 @@ impl Gathered {
             next_action: matrix(self.next_action),
             has_next_action: vector(flags(self.has_next_action).collect()),
             weight: self.weight.map(vector),
+            past_action: self.past_action.map(matrix),
             row_ids: self.row_ids,
         }
     }

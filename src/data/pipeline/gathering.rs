@@ -6,7 +6,7 @@ use super::chunks::chunk_of;
 use super::frames::frames_of;
 use super::n_step::{FoldedRow, Folding};
 use super::{Gathered, Goals, Order};
-use crate::data::EpisodeEnd;
+use crate::data::{Column, EpisodeEnd};
 
 /// Where the numbers of rows are.
 pub(in crate::data) trait Numbers {
@@ -29,6 +29,8 @@ pub(in crate::data) struct Pipeline {
     pub frames: usize,
     /// The goals behind them.
     pub goals: Option<Goals>,
+    /// Whether what was done at each of the observations is known as well.
+    pub past_actions: bool,
     /// The actions of a row, its own and those after it: at least 1.
     pub chunk: usize,
 }
@@ -66,7 +68,7 @@ impl Pipeline {
     pub fn most_needed(&self) -> [usize; 3] {
         [
             2 * self.frames - 1,
-            1 + self.chunk,
+            1 + self.chunk + if self.past_actions { self.frames } else { 0 },
             1 + usize::from(self.goals.is_some()),
         ]
     }
@@ -91,6 +93,11 @@ impl Pipeline {
         needed.observation.extend(seen.map(|row| *row as u32));
         let acted = sources.acted.into_iter().chain(sources.next);
         needed.action.extend(acted.map(|row| row as u32));
+        if self.past_actions {
+            needed
+                .action
+                .extend(sources.seen.iter().map(|row| *row as u32));
+        }
         let after = std::iter::once(sources.folded.last).chain(sources.goal);
         needed.next_observation.extend(after.map(|row| row as u32));
     }
@@ -105,6 +112,10 @@ impl Pipeline {
     ) -> Gathered {
         let widths = [self.side_by_side() * observation, action];
         let mut gathered = Gathered::with_capacity(widths, rows.len());
+        let mut past = self.past_actions.then(|| Column {
+            values: Vec::with_capacity(rows.len() * self.frames * action),
+            width: self.frames * action,
+        });
         let all = &mut gathered;
         all.action.width = self.chunk * action;
         for row in rows {
@@ -120,6 +131,9 @@ impl Pipeline {
             );
             for row in sources.seen {
                 seen.extend_from_slice(numbers.observation(row));
+                if let Some(past) = &mut past {
+                    past.values.extend_from_slice(numbers.action(row));
+                }
             }
             for row in sources.seen_after {
                 after.extend_from_slice(numbers.observation(row));
@@ -145,6 +159,7 @@ impl Pipeline {
                 .push(order.end(last) == Some(EpisodeEnd::Terminated));
         }
         gathered.row_ids.extend_from_slice(rows);
+        gathered.past_action = past;
         gathered
     }
 
@@ -210,6 +225,7 @@ mod tests {
             },
             frames,
             goals: None,
+            past_actions: false,
             chunk: 1,
         }
     }
@@ -248,6 +264,22 @@ mod tests {
     }
 
     #[test]
+    fn past_actions_are_those_of_the_frames() {
+        let order = order();
+        let asked = Pipeline {
+            past_actions: true,
+            ..pipeline(3, 1)
+        };
+        let gathered = asked.gather(&order, &order, [1, 1], &[0, 2, 3]);
+        let past = gathered.past_action.unwrap();
+        assert_eq!(past.width, 3);
+        // Where a frame stands for those before the episode, its action does as well.
+        let expected = [0.0, 0.0, 0.0, 0.0, -1.0, -2.0, -3.0, -3.0, -3.0];
+        assert_eq!(past.values, expected);
+        assert_eq!(gathered.action.values, [0.0, -2.0, -3.0]);
+    }
+
+    #[test]
     fn a_chunk_is_the_actions_from_the_row_on_and_the_last_stands_for_those_after_it() {
         let order = order();
         let pipeline = Pipeline {
@@ -281,7 +313,13 @@ mod tests {
             }
         }
         let order = order();
-        for (frames, n_step, chunk) in [(1, 1, 1), (1, 3, 3), (3, 1, 2), (3, 2, 1)] {
+        for (frames, n_step, chunk, past_actions) in [
+            (1, 1, 1, false),
+            (1, 3, 3, true),
+            (3, 1, 2, false),
+            (3, 1, 1, true),
+            (3, 2, 1, false),
+        ] {
             for goals in [
                 None,
                 Some(Goals {
@@ -290,6 +328,7 @@ mod tests {
             ] {
                 let pipeline = Pipeline {
                     goals,
+                    past_actions,
                     chunk,
                     ..pipeline(frames, n_step)
                 };

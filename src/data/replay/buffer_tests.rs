@@ -36,6 +36,7 @@ fn fold(n_step: usize) -> Pipeline {
         },
         frames: 1,
         goals: None,
+        past_actions: false,
         chunk: 1,
     }
 }

@@ -233,6 +233,7 @@ impl Replayed<'_> {
             folding: self.experience.0.minibatch.folding(),
             frames: self.preprocessing.frames,
             goals: self.goals.as_deref().copied(),
+            past_actions: self.experience.0.minibatch.past_actions,
             chunk: self.experience.0.minibatch.chunk.prediction_horizon,
         };
         let buffer = &*self.buffer;

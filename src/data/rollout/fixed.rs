@@ -345,6 +345,7 @@ impl RolloutBuffer {
             },
             frames,
             goals: None,
+            past_actions: false,
             chunk: 1,
         };
         let mut rollout = RolloutBuffer::new(rows, 1, frames * observation.width, action.width);

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 
+use super::packing::{Packing, Rows};
 use super::stored::Stored;
 use crate::data::minibatches::draw_rows;
 use crate::data::pipeline::{Needed, Numbers, Pipeline};
@@ -103,47 +104,60 @@ impl Plan {
 }
 
 /// The numbers of needed rows, in the order of [`Needed`].
-#[derive(Default)]
 pub(super) struct Values {
-    pub(super) observation: Vec<f32>,
+    pub(super) observation: Rows,
     pub(super) action: Vec<f32>,
-    pub(super) next_observation: Vec<f32>,
+    pub(super) next_observation: Rows,
 }
 
 impl Values {
-    /// Room for all that a plan needs.
-    pub(super) fn of(plan: &Plan, [observation, action]: [usize; 2]) -> Self {
+    /// No rows.
+    pub(super) fn none(packing: &Packing) -> Self {
+        Values {
+            observation: packing.none(),
+            action: Vec::new(),
+            next_observation: packing.none(),
+        }
+    }
+
+    /// Room for all that a plan needs, with actions of such a width.
+    pub(super) fn of(plan: &Plan, packing: &Packing, action: usize) -> Self {
         let needed = &plan.needed;
         Values {
-            observation: vec![0.0; needed.observation.len() * observation],
+            observation: packing.room(needed.observation.len()),
             action: vec![0.0; needed.action.len() * action],
-            next_observation: vec![0.0; needed.next_observation.len() * observation],
+            next_observation: packing.room(needed.next_observation.len()),
         }
     }
 
     /// Puts in what a job has read.
-    pub(super) fn put(&mut self, job: &Job, read: &Values, [observation, action]: [usize; 2]) {
-        let put = |to: &mut [f32], places: &Range<usize>, width, from: &[f32]| {
-            to[places.start * width..places.end * width].copy_from_slice(from);
-        };
-        let (to, from) = (&mut self.observation, &read.observation);
-        put(to, &job.observation, observation, from);
-        put(&mut self.action, &job.action, action, &read.action);
-        let (to, from) = (&mut self.next_observation, &read.next_observation);
-        put(to, &job.next_observation, observation, from);
+    pub(super) fn put(&mut self, job: &Job, read: &Values, packing: &Packing, action: usize) {
+        packing.put(&mut self.observation, &job.observation, &read.observation);
+        let places = job.action.start * action..job.action.end * action;
+        self.action[places].copy_from_slice(&read.action);
+        let places = &job.next_observation;
+        packing.put(&mut self.next_observation, places, &read.next_observation);
     }
 
     /// Takes the given rows of a stretch that was read.
-    pub(super) fn take(&mut self, read: &Transitions, start: usize, rows: [&[u32]; 3]) {
-        let columns = [
-            (&mut self.observation, read.observation()),
-            (&mut self.action, read.action()),
-            (&mut self.next_observation, read.next_observation()),
-        ];
-        for ((values, column), rows) in columns.into_iter().zip(rows) {
-            for row in rows {
-                values.extend_from_slice(column.row(*row as usize - start));
-            }
+    pub(super) fn take(
+        &mut self,
+        read: &Transitions,
+        start: usize,
+        rows: [&[u32]; 3],
+        packing: &Packing,
+    ) {
+        let [observation, action, next_observation] = rows;
+        let at = |row: &u32| *row as usize - start;
+        for row in observation {
+            packing.push(&mut self.observation, read.observation().row(at(row)));
+        }
+        for row in action {
+            self.action.extend_from_slice(read.action().row(at(row)));
+        }
+        for row in next_observation {
+            let next = read.next_observation();
+            packing.push(&mut self.next_observation, next.row(at(row)));
         }
     }
 }
@@ -169,28 +183,65 @@ impl Sweep {
         stored: &Stored,
         pipeline: &Pipeline,
     ) -> Result<Gathered, LoadError> {
-        let rows = self.rows().unwrap_or_default();
-        let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
-        let gathered = pipeline.gather(stored, &*self, self.widths, &rows);
+        let batch = self.rows().unwrap_or_default().to_vec();
+        let rows: Vec<usize> = batch.iter().map(|row| *row as usize).collect();
+        let (needed, values, action) = (&self.plan.needed, &self.values, &self.values.action);
+        let gather =
+            |unpacked: &Unpacked<'_>| pipeline.gather(stored, unpacked, self.widths, &rows);
+        let gathered = match (&values.observation, &values.next_observation) {
+            (Rows::Numbers(observation), Rows::Numbers(next_observation)) => gather(&Unpacked {
+                needed: [
+                    &needed.observation,
+                    &needed.action,
+                    &needed.next_observation,
+                ],
+                numbers: [observation, action, next_observation],
+                widths: self.widths,
+            }),
+            _ => {
+                let own = Plan::of(stored, vec![batch], pipeline).needed;
+                let packing = stored.packing();
+                let unpack = |own: &[u32], needed: &[u32], rows: &Rows| {
+                    let mut numbers = Vec::with_capacity(own.len() * self.widths[0]);
+                    for place in own.iter().filter_map(|row| needed.binary_search(row).ok()) {
+                        packing.unpack(rows, place, &mut numbers);
+                    }
+                    numbers
+                };
+                let observation =
+                    unpack(&own.observation, &needed.observation, &values.observation);
+                let (rows, all) = (&own.next_observation, &needed.next_observation);
+                let next_observation = unpack(rows, all, &values.next_observation);
+                gather(&Unpacked {
+                    needed: [&own.observation, &needed.action, &own.next_observation],
+                    numbers: [&observation, action, &next_observation],
+                    widths: self.widths,
+                })
+            }
+        };
         self.next += 1;
         stored.rescaled(gathered)
     }
 }
 
-impl Numbers for Sweep {
+/// Numbers of needed rows: of observations, actions and next observations.
+struct Unpacked<'a> {
+    needed: [&'a [u32]; 3],
+    numbers: [&'a [f32]; 3],
+    widths: [usize; 2],
+}
+
+impl Numbers for Unpacked<'_> {
     fn observation(&self, row: usize) -> &[f32] {
-        let needed = &self.plan.needed.observation;
-        numbers(needed, &self.values.observation, self.widths[0], row)
+        numbers(self.needed[0], self.numbers[0], self.widths[0], row)
     }
 
     fn action(&self, row: usize) -> &[f32] {
-        let needed = &self.plan.needed.action;
-        numbers(needed, &self.values.action, self.widths[1], row)
+        numbers(self.needed[1], self.numbers[1], self.widths[1], row)
     }
 
     fn next_observation(&self, row: usize) -> &[f32] {
-        let needed = &self.plan.needed.next_observation;
-        numbers(needed, &self.values.next_observation, self.widths[0], row)
+        numbers(self.needed[2], self.numbers[2], self.widths[0], row)
     }
 }
 

@@ -55,13 +55,20 @@ impl ReadAhead {
         let [observation, action] = stored.dataset_file().widths();
         let [seen, acted, after] = drawing.pipeline.most_needed();
         // The numbers, which rows they are of, and which were drawn.
-        let numbers = (seen + after) * observation + acted * action;
-        let row = 4 * (numbers + seen + acted + after + 1) as u64;
+        let waiting = (seen + after) * stored.packing().row_bytes();
+        let row = (waiting + 4 * (acted * action + seen + acted + after + 1)) as u64;
         let each = row.saturating_mul(drawing.batch as u64);
+        // The batch at hand, where its rows are unpacked first.
+        let unpacked = match stored.packing().is_packed() {
+            true => 4 * ((seen + after) * observation * drawing.batch) as u64,
+            false => 0,
+        };
         // What a worker reads at once, and what waits in the channels.
         let span = 4 * (2 * observation + action + 1) as u64 * stored.reading().span as u64;
-        let fixed =
-            stored.resident().0 + 4 * split.training.len() as u64 + 4 * WORKERS as u64 * span;
+        let fixed = stored.resident().0
+            + 4 * split.training.len() as u64
+            + 4 * WORKERS as u64 * span
+            + unpacked;
         // The sweep that is taken from and the one that is under way.
         let most = memory.0.saturating_sub(fixed) / (2 * each);
         if most == 0 {
@@ -237,7 +244,8 @@ impl Planner {
         stopped: &Receiver<()>,
     ) -> Option<Result<Sweep, LoadError>> {
         let widths = self.stored.dataset_file().widths();
-        let mut values = Values::of(&plan, widths);
+        let packing = self.stored.packing();
+        let mut values = Values::of(&plan, packing, widths[1]);
         let mut jobs = plan.jobs(self.stored.reading().span).into_iter().peekable();
         let plan = Arc::new(plan);
         let (mut under_way, mut failure) = (0, None);
@@ -265,7 +273,7 @@ impl Planner {
             };
             under_way -= 1;
             match read {
-                Ok(read) => values.put(&job, &read, widths),
+                Ok(read) => values.put(&job, &read, packing, widths[1]),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }

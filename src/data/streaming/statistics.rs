@@ -1,6 +1,7 @@
 //! Rewards, means, deviations and extremes of data that are swept through and never held, with the bits that they have when
 //! they are.
 
+use crate::data::check::numbers::{Large, first_large};
 use crate::data::hdf5::File;
 use crate::data::{Column, DatasetFile, LoadError, Normalizer, Split, Transitions};
 
@@ -11,6 +12,8 @@ pub(super) struct Statistics {
     pub(super) observation: Normalizer,
     /// Two rows: the least and the greatest actions.
     pub(super) extremes: Column,
+    /// The first number in an observation that learning cannot compute with.
+    pub(super) large: Option<Large>,
 }
 
 /// Sweeps once, and once more for the deviation where observations are normalized. Reading looks at every number.
@@ -25,8 +28,13 @@ pub(super) fn of(
     let mut reward = Vec::with_capacity(dataset_file.len());
     let mut low = vec![f32::INFINITY; action];
     let mut high = vec![f32::NEG_INFINITY; action];
-    let mut first = |block: &Transitions| {
+    let mut large = None;
+    let mut first = |start: usize, block: &Transitions| {
         reward.extend_from_slice(block.reward());
+        if large.is_none() {
+            let found = first_large(block.observation());
+            large = found.map(|found| found.after(start));
+        }
         for row in block.action().values.chunks_exact(action.max(1)) {
             for (element, &value) in row.iter().enumerate() {
                 low[element] = low[element].min(value);
@@ -41,7 +49,7 @@ pub(super) fn of(
             let mut training = split.training.as_slice();
             each(dataset_file, file, span, |start, block| {
                 if sweeps == 1 {
-                    first(block);
+                    first(start, block);
                 }
                 let count = training.partition_point(|row| (*row as usize) < start + block.len());
                 let (here, rest) = training.split_at(count);
@@ -52,7 +60,7 @@ pub(super) fn of(
             })
         })?
     } else {
-        each(dataset_file, file, span, |_, block| first(block))?;
+        each(dataset_file, file, span, first)?;
         Normalizer::identity(observation)
     };
     Ok(Statistics {
@@ -62,6 +70,7 @@ pub(super) fn of(
             values: [low, high].concat(),
             width: action,
         },
+        large,
     })
 }
 

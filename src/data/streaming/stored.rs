@@ -3,8 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use super::packing::Packing;
 use super::plan::{Job, Plan, Sweep, Values};
 use super::statistics::{self, Statistics};
+use crate::data::check::numbers::Large;
 use crate::data::hdf5::File;
 use crate::data::pipeline::{Order, Pipeline, ends, row_after, row_before};
 use crate::data::{
@@ -20,11 +22,23 @@ pub struct Stored {
     /// What the file was when it was opened.
     stamp: Stamp,
     reading: Reading,
+    packing: Packing,
     reward: Vec<f32>,
     /// How the episode ends at each row.
     ends: Vec<Option<EpisodeEnd>>,
     /// Applied to what is read, once they are known.
     scales: Option<(Normalizer, ActionScale)>,
+}
+
+/// What a sweep through a file gives.
+pub(in crate::data) struct Swept {
+    pub stored: Stored,
+    /// Of the observations that are trained on.
+    pub observation: Normalizer,
+    /// Two rows: the least and the greatest actions.
+    pub extremes: Column,
+    /// The first number in an observation that learning cannot compute with.
+    pub large: Option<Large>,
 }
 
 /// How much is read at once. It changes how fast rows come, and nothing in what they are.
@@ -62,7 +76,7 @@ impl Stored {
         memory: Bytes,
         split: &Split,
         normalize: bool,
-    ) -> Result<(Self, Normalizer, Column), LoadError> {
+    ) -> Result<Swept, LoadError> {
         let stamp = Stamp::of(&dataset_file)?;
         let file = dataset_file.file_for_thread()?;
         let reading = Reading::within(memory, &dataset_file)?;
@@ -70,9 +84,11 @@ impl Stored {
             reward,
             observation,
             extremes,
+            large,
         } = statistics::of(&dataset_file, &file, reading.span, split, normalize)?;
         let stored = Self {
             ends: ends(dataset_file.episodes()),
+            packing: Packing::of(&dataset_file.parts()),
             dataset_file,
             file: Mutex::new(file),
             stamp,
@@ -80,7 +96,12 @@ impl Stored {
             reward,
             scales: None,
         };
-        Ok((stored, observation, extremes))
+        Ok(Swept {
+            stored,
+            observation,
+            extremes,
+            large,
+        })
     }
 
     /// The number of transitions, at least 1.
@@ -118,6 +139,11 @@ impl Stored {
         self.scales = Some((observation, action));
     }
 
+    /// How observations wait for their batch.
+    pub(super) fn packing(&self) -> &Packing {
+        &self.packing
+    }
+
     pub(super) fn reading(&self) -> Reading {
         self.reading
     }
@@ -145,10 +171,10 @@ impl Stored {
         let batch = rows.iter().map(|row| *row as u32).collect();
         let plan = Plan::of(self, vec![batch], pipeline);
         let widths = self.dataset_file.widths();
-        let mut values = Values::of(&plan, widths);
+        let mut values = Values::of(&plan, &self.packing, widths[1]);
         for job in plan.jobs(self.reading.span) {
             let read = self.fetch(&file, &plan, &job)?;
-            values.put(&job, &read, widths);
+            values.put(&job, &read, &self.packing, widths[1]);
         }
         let mut window = Sweep {
             plan,
@@ -171,7 +197,7 @@ impl Stored {
         rows.sort_unstable();
         let unit = self.reading.unit;
         let neighbors = |a: &u32, b: &u32| *b as usize / unit - *a as usize / unit <= 1;
-        let mut values = Values::default();
+        let mut values = Values::none(&self.packing);
         for rows in rows.chunk_by(neighbors) {
             let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
                 continue;
@@ -184,7 +210,7 @@ impl Stored {
                 *list = rest;
                 taken
             });
-            values.take(&read, start, taken);
+            values.take(&read, start, taken, &self.packing);
         }
         Ok(values)
     }

@@ -27,6 +27,9 @@ const GRACE: Duration = Duration::from_millis(800);
 /// Frames are believed up to this length.
 const LONGEST: usize = 1 << 30;
 
+/// How many bytes of a frame there is room for before more of them come.
+const PIECE: usize = 1 << 20;
+
 /// The head of an answer's row: reward, terminated, truncated, success.
 const HEAD: usize = 11;
 
@@ -274,15 +277,7 @@ impl Started {
         };
         worker.wait_in_slices()?;
         let left = deadline.saturating_duration_since(Instant::now());
-        let letter = worker.read_frame(left.as_secs_f64())?;
-        let announced: Announced = match letter {
-            b'S' => serde_json::from_slice(&worker.frame)
-                .map_err(|error| worker.answered(error.to_string()))?,
-            letter => return Err(worker.other(letter)),
-        };
-        let spaces = announced.spaces();
-        worker.spaces = spaces.map_err(|what| worker.answered(what))?;
-        worker.row = vec![0.0; worker.spaces.observation.size()];
+        worker.learn_spaces(left.as_secs_f64())?;
         Ok(worker)
     }
 }
@@ -421,6 +416,19 @@ impl Worker {
         Ok(())
     }
 
+    /// Takes what the process says first.
+    fn learn_spaces(&mut self, seconds: f64) -> Result<(), BridgeError> {
+        let announced: Announced = match self.read_frame(seconds)? {
+            b'S' => serde_json::from_slice(&self.frame)
+                .map_err(|error| self.answered(error.to_string()))?,
+            letter => return Err(self.other(letter)),
+        };
+        let spaces = announced.spaces();
+        self.spaces = spaces.map_err(|what| self.answered(what))?;
+        self.row = vec![0.0; self.spaces.observation.size()];
+        Ok(())
+    }
+
     fn begin(&mut self, letter: u8, doing: &'static str) {
         self.asked.clear();
         self.doing = doing;
@@ -484,8 +492,14 @@ impl Worker {
             return Err(self.answered(format!("a frame of {length} bytes")));
         }
         let mut frame = std::mem::take(&mut self.frame);
-        frame.resize(length - 1, 0);
-        let read = self.read_all(&mut frame, &mut patience);
+        frame.clear();
+        let mut read = Ok(());
+        // Room is made as bytes come: a length that is only declared takes none.
+        while read.is_ok() && frame.len() < length - 1 {
+            let from = frame.len();
+            frame.resize((from + PIECE).min(length - 1), 0);
+            read = self.read_all(&mut frame[from..], &mut patience);
+        }
         self.frame = frame;
         read.map_err(|error| self.lost(&error, seconds))?;
         Ok(letter)
@@ -566,6 +580,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::fuzzing::{hold, mutant, mutant_of_text};
 
     /// A program in place of Python.
     fn program(folder: &std::path::Path, text: &str) -> String {
@@ -594,6 +609,81 @@ mod tests {
             assert!(!std::path::Path::new(&format!("/proc/{process}")).exists());
         }
         assert!(began.elapsed() < Duration::from_secs(3));
+    }
+
+    /// A worker whose process has ended, and the other end of its socket.
+    fn worker() -> (Worker, UnixStream) {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let (stream, other) = UnixStream::pair().unwrap();
+        let space = Space::from_bounds(&[(-1.0, 1.0); 2]);
+        let mut worker = Worker {
+            settings: WorkerSettings::new("Mutant-v0", 2),
+            child,
+            stream,
+            spaces: WorkerSpaces {
+                observation: space.clone(),
+                action: space,
+                integer_actions: false,
+                first_action: 0,
+            },
+            asked: Vec::new(),
+            doing: "in step",
+            frame: Vec::new(),
+            row: vec![0.0; 2],
+            sound: true,
+            until: None,
+        };
+        worker.wait_in_slices().unwrap();
+        (worker, other)
+    }
+
+    /// A frame as the process sends it.
+    fn frame(letter: u8, content: &[u8]) -> Vec<u8> {
+        let length = (content.len() as u32 + 1).to_le_bytes();
+        [&length[..], &[letter], content].concat()
+    }
+
+    #[test]
+    fn no_mutant_of_what_python_says_panics() {
+        let spaces = [
+            r#"{"observation": {"type": "Box", "low": [null, 0.1], "high": [1.0, null], "shape": [1, 2]}, "action": {"type": "Discrete", "n": 2, "start": -1}}"#,
+            r#"{"observation": {"type": "Dict", "parts": [["a", {"type": "Discrete", "n": 3}], ["b", {"type": "Box", "low": [0], "high": [1], "shape": [1]}]]}, "action": {"type": "Box", "low": [-1], "high": [1], "shape": [1], "integer": true}}"#,
+        ];
+        // Two rows: reward, terminated, truncated, success, two numbers.
+        let row = [&1.5_f64.to_le_bytes()[..], &[0, 1, 2], &[0; 8]].concat();
+        let answer = frame(b'R', &[&row[..], &row].concat());
+        let raised = frame(b'E', "in step\nTraceback".as_bytes());
+        hold("what Python says", 2_000, |numbers| {
+            let (mut worker, mut other) = worker();
+            let bytes = match numbers.below(4) {
+                0 => frame(
+                    b'S',
+                    mutant_of_text(numbers.of(&spaces), numbers).as_bytes(),
+                ),
+                1 => mutant(&frame(b'S', spaces[0].as_bytes()), 8, numbers),
+                2 => mutant(&raised, 8, numbers),
+                _ => mutant(&answer, 16, numbers),
+            };
+            other.write_all(&bytes).unwrap();
+            other.shutdown(std::net::Shutdown::Write).unwrap();
+            match numbers.below(2) {
+                0 => {
+                    if worker.learn_spaces(1.0).is_ok() {
+                        assert_eq!(worker.row.len(), worker.spaces.observation.size());
+                    }
+                }
+                _ => {
+                    worker.asked = vec![0, 1];
+                    let each = |_: usize, answer: Answer<'_>| {
+                        assert!(answer.observation.iter().all(|it| it.is_finite()));
+                        assert!((answer.reward as f32).is_finite());
+                    };
+                    let heard = worker.receive(each);
+                    assert_eq!(heard.is_ok(), worker.sound);
+                }
+            }
+        });
     }
 
     #[test]

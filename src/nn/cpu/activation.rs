@@ -168,9 +168,16 @@ fn exp_minus_one<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
     lanes.mul_add(scale, less_one, lanes.sub(scale, lanes.splat(1.0)))
 }
 
+/// `1 / (1 + exp(-x))`.
+#[inline(always)]
+pub(crate) fn sigmoid<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
+    let half = lanes.splat(0.5);
+    lanes.mul_add(tanh(lanes, lanes.mul(x, half)), half, half)
+}
+
 /// The hyperbolic tangent as a ratio of two polynomials (Eigen's `ptanh`).
 #[inline(always)]
-fn tanh<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
+pub(crate) fn tanh<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
     const END: f32 = 7.905_311;
     let x = lanes.max(lanes.splat(-END), lanes.min(lanes.splat(END), x));
     let square = lanes.mul(x, x);

@@ -85,6 +85,9 @@ impl Kernel for Product<'_> {
 /// the caches.
 const PACKED: usize = 512;
 
+/// Values of a right factor that stay in the second cache: one that is larger is packed on every processor.
+const NEAR: usize = 1 << 17;
+
 /// Tiles below which packing costs more than it saves.
 const TILES_WORTH_PACKING: usize = 3;
 
@@ -99,6 +102,17 @@ struct Right {
     stride: usize,
 }
 
+/// Where a tile is, and the stretch of the sums that is added to it.
+#[derive(Clone, Copy)]
+struct Place {
+    row: usize,
+    column: usize,
+    /// The stretch's first inner place; the result holds the sums of those before it.
+    first: usize,
+    /// Inner places in the stretch.
+    inner: usize,
+}
+
 /// Some rows of the product, by every value of the left factor.
 ///
 /// # Safety
@@ -110,33 +124,45 @@ pub(crate) unsafe fn dense<L: Lanes>(lanes: L, product: &mut Product<'_>, rows: 
     // Tiles of nearly equal height: 14 rows in tiles of at most 8 are 7 and 7, not 8 and 6.
     let tiles = rows.len().div_ceil(tiling.rows);
     let tile_rows = rows.len().div_ceil(tiles);
-    let packs = tiling.packs && tiles >= TILES_WORTH_PACKING && product.inner <= PACKED;
+    let packs =
+        (tiling.packs || product.inner * product.b_stride > NEAR) && tiles >= TILES_WORTH_PACKING;
     let mut panel = Panel(MaybeUninit::uninit());
     for column in (0..columns).step_by(2 * L::WIDTH) {
         let width = columns - column;
         let full = width >= 2 * L::WIDTH;
-        // SAFETY: the column is one of the right factor's; a panel has room for `PACKED` rows of two full registers.
-        let right = unsafe {
-            let right = Right {
-                start: product.b.as_ptr().add(column),
-                stride: product.b_stride,
-            };
-            if packs && full {
-                pack(lanes, right, product.inner, panel.0.as_mut_ptr().cast())
-            } else {
-                right
-            }
-        };
-        for row in rows.clone().step_by(tile_rows) {
-            let height = tile_rows.min(rows.end - row);
-            // SAFETY: the tile starts inside of the result and is cut to `height` rows and `width` columns of it.
-            unsafe {
-                if full {
-                    tile_of_height::<L, 2, true>(lanes, product, right, row, column, height);
-                } else if width > L::WIDTH {
-                    tile_of_height::<L, 2, false>(lanes, product, right, row, column, height);
+        // What does not fit the panel comes in stretches, and the sums rest in the result between them, which costs no bit.
+        let stretch = if packs && full { PACKED } else { product.inner };
+        for first in (0..product.inner).step_by(stretch) {
+            let inner = first..(first + stretch).min(product.inner);
+            // SAFETY: row and column are ones of the right factor; a panel has room for `PACKED` rows of two full registers.
+            let right = unsafe {
+                let right = Right {
+                    start: product.b.as_ptr().add(first * product.b_stride + column),
+                    stride: product.b_stride,
+                };
+                if packs && full {
+                    pack(lanes, right, inner.len(), panel.0.as_mut_ptr().cast())
                 } else {
-                    tile_of_height::<L, 1, false>(lanes, product, right, row, column, height);
+                    right
+                }
+            };
+            for row in rows.clone().step_by(tile_rows) {
+                let height = tile_rows.min(rows.end - row);
+                let place = Place {
+                    row,
+                    column,
+                    first,
+                    inner: inner.len(),
+                };
+                // SAFETY: the tile starts inside of the result and is cut to `height` rows and `width` columns of it.
+                unsafe {
+                    if full {
+                        tile_of_height::<L, 2, true>(lanes, product, right, place, height);
+                    } else if width > L::WIDTH {
+                        tile_of_height::<L, 2, false>(lanes, product, right, place, height);
+                    } else {
+                        tile_of_height::<L, 1, false>(lanes, product, right, place, height);
+                    }
                 }
             }
         }
@@ -170,14 +196,13 @@ unsafe fn tile_of_height<L: Lanes, const V: usize, const FULL: bool>(
     lanes: L,
     product: &mut Product<'_>,
     right: Right,
-    row: usize,
-    column: usize,
+    place: Place,
     height: usize,
 ) {
     macro_rules! tiles {
         ($($rows:literal)*) => {
             match height {
-                $($rows if L::ROWS >= $rows => tile::<L, $rows, V, FULL>(lanes, product, right, row, column),)*
+                $($rows if L::ROWS >= $rows => tile::<L, $rows, V, FULL>(lanes, product, right, place),)*
                 _ => unreachable!("a tile of {height} rows, of at most {}", L::ROWS),
             }
         };
@@ -193,7 +218,7 @@ unsafe fn tile_of_height<L: Lanes, const V: usize, const FULL: bool>(
 ///
 /// # Safety
 /// `row + R <= rows` and `column < columns`; with `FULL` also `column + V * WIDTH <= columns`, without it more than
-/// `V - 1` registers of columns are left. `right` has `inner` rows of as many columns. The product's factors are as long as
+/// `V - 1` registers of columns are left. The stretch is within the product's inner places, and `right` has as many rows as it. The product's factors are as long as
 /// [`Product::run`] asserts.
 #[expect(
     clippy::needless_range_loop,
@@ -204,9 +229,14 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize, const FULL: bool>(
     lanes: L,
     product: &mut Product<'_>,
     right: Right,
-    row: usize,
-    column: usize,
+    place: Place,
 ) {
+    let Place {
+        row,
+        column,
+        first,
+        inner,
+    } = place;
     // Columns in the last register.
     let count = if FULL {
         L::WIDTH
@@ -218,7 +248,7 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize, const FULL: bool>(
     // SAFETY: rows below R and columns below the tile's width exist in both factors, the result, the bias and the activations, by
     // the caller's promise; the last register is cut to `count` unless the tile is full.
     unsafe {
-        if let Epilogue::Add = product.epilogue {
+        if first > 0 || matches!(product.epilogue, Epilogue::Add) {
             for r in 0..R {
                 let from = product.out.at(row + r, column);
                 for v in 0..V {
@@ -226,8 +256,8 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize, const FULL: bool>(
                 }
             }
         }
-        let a = product.a.as_ptr().add(row * a_row);
-        for i in 0..product.inner {
+        let a = product.a.as_ptr().add(row * a_row + first * a_step);
+        for i in 0..inner {
             let (a, b) = (a.add(i * a_step), right.start.add(i * right.stride));
             let mut factors = [lanes.splat(0.0); V];
             for v in 0..V {
@@ -240,8 +270,10 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize, const FULL: bool>(
                 }
             }
         }
+        let ends = first + inner == product.inner;
         match product.epilogue {
             Epilogue::Write | Epilogue::Add => {}
+            _ if !ends => {}
             Epilogue::Bias(bias) => {
                 add_bias::<L, R, V, FULL>(lanes, &mut sums, &bias[column..], count)
             }
@@ -472,5 +504,14 @@ mod tests {
         check(256, 256, 256, true);
         check(256, 14, 256, false);
         check(14, 256, 256, true);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore)]
+    fn sums_that_are_longer_than_a_panel_go_on_from_stretch_to_stretch() {
+        for transposed in [false, true] {
+            check(41, 2 * PACKED + 77, 130, transposed);
+            check(24, PACKED, 257, transposed);
+        }
     }
 }

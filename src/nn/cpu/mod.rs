@@ -1,6 +1,6 @@
 //! Fused kernels for small networks on the CPU.
 //!
-//! An ensemble of multilayer perceptrons forwards and backwards, Adam, clipping's norm and target tracking, over flat
+//! An ensemble of multilayer perceptrons forwards and backwards, recurrent layers, Adam, clipping's norm and target tracking, over flat
 //! buffers of `f32`. This is what runs under `Mlp` on the CPU; nothing here knows tensors, gradients' graphs or
 //! algorithms. For anything but chains of linear layers, use Burn's own layers.
 //!
@@ -73,6 +73,7 @@ mod kernels;
 mod lanes;
 mod norm;
 mod portable;
+mod recurrent;
 #[cfg(test)]
 #[path = "reference_tests.rs"]
 mod reference;
@@ -93,6 +94,7 @@ pub use descent::{RmsProp, Sgd};
 pub use error::KernelError;
 pub use kernels::{Gradients, Input, Kernels};
 pub use lanes::InstructionSet;
+pub(crate) use recurrent::{Cell, Kept, SequenceGradients, Sequences, Weights as RecurrentWeights};
 pub use saved::Saved;
 pub use shape::MlpShape;
 pub(crate) use single::Single;

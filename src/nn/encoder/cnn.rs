@@ -7,13 +7,15 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::Encoder;
+use super::pooling::{Pool, Pooling};
+use super::transforms::{Transform, Transforms};
 use crate::nn::Mlp;
 use crate::nn::convolution::{Convolution, of_one_layer, rectified};
 use crate::nn::patches::Fields;
 use crate::observation::{EncoderInput, Picture};
 use crate::scene::Bounds;
 
-/// A convolutional network, for an observation that is a picture: convolutions with rectifiers, then one layer.
+/// A convolutional network, for an observation that is a picture: convolutions with rectifiers, a pooling, then one layer.
 ///
 /// Bytes from 0 to 255 are divided by 255 first. Frames side by side are channels more. Where there is more than the picture, take
 /// [`Combined`](super::Combined).
@@ -35,9 +37,13 @@ use crate::scene::Bounds;
 pub struct Cnn {
     /// The convolutions.
     pub convolutions: Convolutions,
+    /// What becomes of the features of all places.
+    pub pooling: Pooling,
     /// Features, which the last layer makes.
     #[reflect(@Bounds::within(1.0, 65_536.0))]
     pub features: usize,
+    /// What is done to pictures in training, in this order.
+    pub transforms: Vec<Transform>,
 }
 
 /// The convolutions of a [`Cnn`], none of them padded.
@@ -73,20 +79,37 @@ impl Default for Cnn {
     fn default() -> Self {
         Cnn {
             convolutions: Convolutions::Small,
+            pooling: Pooling::Flatten,
             features: 256,
+            transforms: Vec::new(),
         }
     }
 }
 
-/// Why a `Cnn` cannot be made.
+/// Why an observation is not one picture.
 #[derive(Debug, thiserror::Error)]
-enum CnnError {
+pub(super) enum PictureError {
     #[error(
         "it sees one picture, and the observation is {0}: take `Combined()`, which has an encoder for each picture, or choose the picture among the observations"
     )]
     More(String),
     #[error("it sees a picture, and the observation is {0}, which is none: take `Mlp()`")]
     NoPicture(String),
+}
+
+/// The picture that an observation is.
+pub(super) fn the_picture(input: &EncoderInput) -> Result<Picture, PictureError> {
+    input
+        .picture()
+        .ok_or_else(|| match input.pictures().is_empty() {
+            true => PictureError::NoPicture(input.to_string()),
+            false => PictureError::More(input.to_string()),
+        })
+}
+
+/// Why a `Cnn` cannot be made.
+#[derive(Debug, thiserror::Error)]
+enum CnnError {
     #[error(
         "a picture of {height}x{width} pixels is too small for the convolutions `{convolutions:?}`: they take {least}x{least} or more{}",
         match convolutions {
@@ -106,20 +129,18 @@ enum CnnError {
 #[derive(Module, Debug)]
 pub struct CnnModule {
     convolutions: Vec<Convolution>,
+    pool: Pool,
     last: Mlp,
+    #[module(skip)]
+    transforms: Transforms,
 }
 
 impl Encoder for Cnn {
     type Module = CnnModule;
 
     fn init(&self, input: &EncoderInput, device: &Device) -> Result<CnnModule> {
-        let Some(picture) = input.picture() else {
-            return Err(match input.pictures().is_empty() {
-                true => CnnError::NoPicture(input.to_string()),
-                false => CnnError::More(input.to_string()),
-            }
-            .into());
-        };
+        let transforms = Transforms::new(&self.transforms, the_picture(input)?)?;
+        let picture = transforms.picture();
         let Picture { height, width, .. } = picture;
         let least = self.convolutions.least();
         if height.min(width) < least {
@@ -151,25 +172,29 @@ impl Encoder for Cnn {
             [height, width] = fields.count();
             (pictures, channels) = (1, *filters);
         }
-        let seen = height * width * channels;
+        let pool = Pool::new(self.pooling, [height, width], channels, device)?;
+        let seen = pool.outputs();
         of_one_layer(seen, self.features).fits_the_machine()?;
         Ok(CnnModule {
             convolutions,
+            pool,
             last: rectified(seen, self.features, device),
+            transforms,
         })
     }
 
     fn forward(module: &CnnModule, observation: Tensor<2>) -> Tensor<2> {
-        let pixels = observation / Picture::WHITE;
+        let in_training = module.last.parameters().is_require_grad();
+        let pixels = module.transforms.apply(observation, in_training) / Picture::WHITE;
         let layers = module.convolutions.iter();
         let seen = layers.fold(pixels, |pixels, layer| layer.forward(pixels));
-        module.last.forward_member(0, seen)
+        module.last.forward_member(0, module.pool.forward(seen))
     }
 
     fn values_per_row(module: &CnnModule) -> usize {
         let convolutions = module.convolutions.iter();
         let of_convolutions: usize = convolutions.map(Convolution::values_per_row).sum();
-        of_convolutions + module.last.shape().outputs()
+        of_convolutions + module.pool.values_per_row() + module.last.shape().outputs()
     }
 }
 

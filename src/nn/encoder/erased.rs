@@ -102,6 +102,8 @@ impl Slot {
 pub(super) trait Erased: Send + Sync + fmt::Debug {
     /// The features `[batch, width]` of observations `[batch, observation]`; both sides are tracked or both plain.
     fn forward(&self, observation: Tensor<2>) -> Tensor<2>;
+    /// The features `[batch * steps, width]` at each step of the rows, where it has memory.
+    fn forward_each(&self, observation: Tensor<2>) -> Tensor<2>;
     /// How many numbers a pass keeps for each row, as far as is known.
     fn values_per_row(&self) -> usize;
     /// Its parameters, in order.
@@ -152,6 +154,10 @@ pub(super) fn erase<E: Encoder>(module: E::Module) -> Result<Box<dyn Erased>, In
 impl<E: Encoder> Erased for Of<E> {
     fn forward(&self, observation: Tensor<2>) -> Tensor<2> {
         E::forward(&self.0, observation)
+    }
+
+    fn forward_each(&self, observation: Tensor<2>) -> Tensor<2> {
+        E::forward_each(&self.0, observation)
     }
 
     fn values_per_row(&self) -> usize {

@@ -4,7 +4,9 @@
 //! [`MlpSettings`](super::MlpSettings) is the first of them, and is one fused operation together with the head's layers. Any other is a
 //! module of Burn's layers: implement [`Encoder`] for its settings and register it, and every algorithm's scenes can name it.
 //!
-//! - `cnn` sees pictures, `combined` gives each part of an observation an encoder of its own;
+//! - `cnn` and `resnet` see pictures, which `transforms` changes in training; `pooling` is what becomes of what they find; `combined`
+//!   gives each part of an observation an encoder of its own;
+//! - `recurrent` and `transformer` remember: they read the steps that `frame_stack` lays side by side, which `steps` takes apart;
 //! - `erased` makes one type of all modules; `module` is that module in a network, with its random numbers;
 //! - `settings` is the choice in a scene, `table` what can be chosen.
 
@@ -12,8 +14,14 @@ mod cnn;
 mod combined;
 mod erased;
 mod module;
+mod pooling;
+mod recurrent;
+mod resnet;
 mod settings;
+mod steps;
 mod table;
+mod transformer;
+mod transforms;
 
 use std::fmt::Debug;
 
@@ -29,8 +37,13 @@ pub use cnn::{Cnn, Convolutions};
 pub use combined::{Combined, PartEncoder};
 pub use module::EncoderModule;
 pub(crate) use module::seeded_module;
+pub use pooling::Pooling;
+pub use recurrent::{Gru, Lstm};
+pub use resnet::ResNet18;
 pub use settings::EncoderSettings;
 pub use table::{AppEncoderExt, register_encoder};
+pub use transformer::{Positions, Transformer};
+pub use transforms::Transform;
 
 /// An encoder of your own: its settings, and the module of Burn's layers that they make.
 ///
@@ -112,6 +125,15 @@ pub trait Encoder:
 
     /// Features `[batch, width]` of rows `[batch, input]`, in which the parts lie as the input says. A row's features must not depend on the other rows.
     fn forward(module: &Self::Module, observation: Tensor<2>) -> Tensor<2>;
+
+    /// Whether it reads the observations side by side one after the other, and so has features at each of them.
+    const HAS_MEMORY: bool = false;
+
+    /// Features `[batch * steps, width]` at each step of the rows, a row's steps one after the other: at a step it knows that step and
+    /// those before it alone. The features of the last one are those of [`forward`](Self::forward). Asked for where it has memory.
+    fn forward_each(module: &Self::Module, observation: Tensor<2>) -> Tensor<2> {
+        Self::forward(module, observation)
+    }
 
     /// How many numbers a pass keeps for each row, until the gradient is known; 0 where nobody knows. A batch for which there is no
     /// memory is refused by it, so it may be too low and never too high.

@@ -6,7 +6,7 @@ use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng as _;
 
-use super::erased::ErasedModule;
+use super::erased::{Erased, ErasedModule};
 use super::settings::AnyEncoder;
 use super::{EncoderSettings, InitError};
 use crate::nn::Piece;
@@ -160,7 +160,24 @@ impl EncoderModule {
     /// The features `[batch, width]` of observations `[batch, observation]`. A tracked module takes a plain observation as a constant;
     /// a plain one is a constant for a tracked observation.
     pub fn forward(&self, observation: Tensor<2>) -> Tensor<2> {
-        let module = &self.module.0;
+        self.pass(observation, |module, observation| {
+            module.forward(observation)
+        })
+    }
+
+    /// The features `[batch * steps, width]` at each step of the rows, where the encoder has memory.
+    pub(crate) fn forward_each(&self, observation: Tensor<2>) -> Tensor<2> {
+        self.pass(observation, |module, observation| {
+            module.forward_each(observation)
+        })
+    }
+
+    fn pass(
+        &self,
+        observation: Tensor<2>,
+        forward: impl FnOnce(&dyn Erased, Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<2> {
+        let module = &*self.module.0;
         let given_tracked = observation.device().is_autodiff();
         if module.in_training() {
             let observation = if given_tracked {
@@ -172,9 +189,9 @@ impl EncoderModule {
             return match seed {
                 Some(seed) => {
                     let device = plain_device(&observation.device());
-                    seeded(&device, seed, || module.forward(observation))
+                    seeded(&device, seed, || forward(module, observation))
                 }
-                None => module.forward(observation),
+                None => forward(module, observation),
             };
         }
         let is_plain = !self.devices().iter().any(Device::is_autodiff);
@@ -184,12 +201,12 @@ impl EncoderModule {
             } else {
                 self.module.clone()
             };
-            return module.0.forward(observation);
+            return forward(&*module.0, observation);
         }
         // Plain, so that layers which look at that are as they are at inference.
         if is_plain {
-            return module.forward(observation);
+            return forward(module, observation);
         }
-        Tensor::from_inner(module.valid().forward(observation))
+        Tensor::from_inner(forward(&*module.valid(), observation))
     }
 }

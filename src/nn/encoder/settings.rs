@@ -66,6 +66,11 @@ impl EncoderSettings {
         self.chosen.name()
     }
 
+    /// Whether it reads the observations side by side one after the other: [`Encoder::HAS_MEMORY`].
+    pub fn has_memory(&self) -> bool {
+        self.chosen.has_memory()
+    }
+
     /// The settings of a multi-layer perceptron; `None` where it is another encoder.
     pub fn as_mlp(&self) -> Option<&MlpSettings> {
         self.chosen.reflected().downcast_ref()
@@ -165,6 +170,7 @@ impl<const N: usize> From<&[usize; N]> for EncoderSettings {
 /// An encoder's settings of any type; implemented for every [`Encoder`].
 pub(super) trait AnyEncoder: Send + Sync + fmt::Debug {
     fn name(&self) -> &'static str;
+    fn has_memory(&self) -> bool;
     fn reflected(&self) -> &dyn Reflect;
     fn reflected_mut(&mut self) -> &mut dyn Reflect;
     fn boxed_clone(&self) -> Box<dyn AnyEncoder>;
@@ -175,6 +181,10 @@ pub(super) trait AnyEncoder: Send + Sync + fmt::Debug {
 impl<E: Encoder> AnyEncoder for E {
     fn name(&self) -> &'static str {
         table::name_of::<E>()
+    }
+
+    fn has_memory(&self) -> bool {
+        E::HAS_MEMORY
     }
 
     fn reflected(&self) -> &dyn Reflect {

@@ -9,7 +9,7 @@ use bevy_app::App;
 use bevy_reflect::{Reflect, TypeInfo, TypeRegistry};
 
 use super::settings::AnyEncoder;
-use super::{Cnn, Combined, Encoder, EncoderSettings};
+use super::{Cnn, Combined, Encoder, EncoderSettings, Gru, Lstm, ResNet18, Transformer};
 use crate::nn::MlpSettings;
 use crate::scene::{Choice, RegistryError, SceneRegistry, one_line, read_settings};
 
@@ -32,7 +32,11 @@ fn table() -> MutexGuard<'static, Vec<Entry>> {
         Mutex::new(vec![
             entry::<MlpSettings>(),
             entry::<Cnn>(),
+            entry::<ResNet18>(),
             entry::<Combined>(),
+            entry::<Lstm>(),
+            entry::<Gru>(),
+            entry::<Transformer>(),
         ])
     });
     table.lock().unwrap_or_else(PoisonError::into_inner)

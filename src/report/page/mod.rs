@@ -27,10 +27,13 @@ use scores::Scores;
 /// What says that a page is one of these. No scene or run can write it: their texts are escaped.
 const GENERATOR: &str = "<meta name=\"generator\" content=\"yarak report\">";
 
+/// The same of a page about a sweep.
+pub(crate) const HEAD_OF_SWEEP: &str = "<meta name=\"generator\" content=\"yarak sweep report\">";
+
 /// Bytes at the beginning of a page that have the generator in them.
 const HEAD: usize = 512;
 
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("values.js");
 
 /// Whether a file that begins with these bytes is such a page, which may be made anew.

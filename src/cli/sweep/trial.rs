@@ -1,0 +1,195 @@
+//! `yarak sweep trial`: one trial, to the end of its next round.
+
+use std::path::{Path, PathBuf};
+
+use bevy_app::AppExit;
+use clap::Args;
+
+use super::super::building::Program;
+use super::super::error::CliError;
+use super::super::modules::Modules;
+use super::super::pool::pin;
+use super::super::train::{Train, stop_on_signals};
+use super::super::{INTERRUPTED, print};
+use super::open;
+use crate::checkpoint::saved_steps;
+use crate::nn::set_threads;
+use crate::report::console::Console;
+use crate::report::json_lines;
+use crate::schedule::{Outcome, stop_requested};
+use crate::sweep::{Failed, Reached, Scheduler, Standing, State, SweepError, SweepFolder};
+use crate::terminal::message;
+
+/// Exit status where another process is at the trial: `EX_TEMPFAIL` of sysexits.h, try again later.
+pub const BUSY: u8 = 75;
+
+#[derive(Args)]
+pub struct TrialArguments {
+    /// The sweep's folder
+    dir: PathBuf,
+    /// The trial's number, from 0
+    trial: usize,
+    /// Go on through all rounds that are decided and end at this step or before it
+    #[arg(long, value_name = "STEP")]
+    until: Option<u64>,
+    /// Threads to compute with; all cores if not given. Results do not depend on it, bit for bit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+    /// Run on these processor cores alone, where the system knows how
+    #[arg(long, value_name = "0,1", value_delimiter = ',')]
+    cores: Vec<usize>,
+    /// Print the trial's state as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    modules: Modules,
+}
+
+impl TrialArguments {
+    /// Trains, where there is something to train.
+    pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        let program = &program.allowing(self.modules.with_env(None));
+        // Before threads are started, which take it over.
+        pin(&self.cores);
+        let (folder, state) = open(program, &self.dir)?;
+        if self.trial >= state.progress.len() {
+            return Err(CliError::input(format!(
+                "{}: there is no trial {}; the last is {}",
+                self.dir.display(),
+                self.trial,
+                state.progress.len().saturating_sub(1)
+            )));
+        }
+        let _held = match folder.hold_trial(self.trial) {
+            Err(error @ SweepError::InUse { .. }) => {
+                message(&format!("error: {error}"));
+                return Ok(AppExit::from_code(BUSY));
+            }
+            held => held?,
+        };
+        stop_on_signals()?;
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        set_threads(self.threads.map_or(cores, |threads| threads as usize));
+        let mut is_first = true;
+        let state = loop {
+            // Another process may have brought it further before this one held it.
+            let (_, state) = open(program, &self.dir)?;
+            let Standing::Ready(round) = state.standing(self.trial) else {
+                break state;
+            };
+            let is_asked = match self.until {
+                Some(until) => state.plan.rounds[round] <= until,
+                None => is_first,
+            };
+            if !is_asked {
+                break state;
+            }
+            is_first = false;
+            if self.train(program, &folder, state, round)? == Outcome::Interrupted {
+                return Ok(AppExit::from_code(INTERRUPTED));
+            }
+        };
+        print(&match self.json {
+            true => state.trial_json(self.trial).to_string(),
+            false => format!(
+                "trial {}: {}, at step {}",
+                self.trial,
+                state.standing(self.trial).word(),
+                state.progress[self.trial]
+                    .reached
+                    .last()
+                    .map_or(0, |it| it.step)
+            ),
+        })?;
+        match state.standing(self.trial) {
+            Standing::Failed => Err(CliError::input(format!(
+                "trial {} has failed as often as it may: {}",
+                self.trial,
+                state.progress[self.trial]
+                    .failures
+                    .last()
+                    .map_or("", |it| &it.message)
+            ))),
+            _ => Ok(AppExit::Success),
+        }
+    }
+
+    /// Brings every seed to the end of the round, and keeps what came of it.
+    fn train(
+        &self,
+        program: &Program,
+        folder: &SweepFolder,
+        state: State,
+        round: usize,
+    ) -> Result<Outcome, CliError> {
+        let mut progress = state.progress[self.trial].clone();
+        let step = state.plan.rounds[round];
+        let mut values = Vec::new();
+        for seed in &state.settings.seeds {
+            if stop_requested() {
+                return Ok(Outcome::Interrupted);
+            }
+            let run = folder.path().join(&state.lineages[self.trial].folder);
+            let run = run.join(format!("seed_{seed}"));
+            let trained = train_seed(program, folder, &state, self.trial, *seed, &run, step);
+            match trained {
+                Ok(Outcome::Interrupted) => return Ok(Outcome::Interrupted),
+                Ok(_) => {}
+                Err(error) => {
+                    progress.failures.push(Failed {
+                        message: error.to_string(),
+                        is_final: error.status() == 2,
+                    });
+                    folder.keep(self.trial, &progress)?;
+                    return Err(error);
+                }
+            }
+            let rows = json_lines::read(run.join("metrics.jsonl"))
+                .map_err(|error| CliError::of(false, &error))?;
+            values.push(state.settings.objective.of_run(&rows, step));
+        }
+        progress.reached.push(Reached {
+            step,
+            value: state.settings.objective.over_seeds(&values),
+            seeds: values,
+        });
+        folder.keep(self.trial, &progress)?;
+        Ok(Outcome::Finished)
+    }
+}
+
+/// One run of a trial, to a step.
+fn train_seed(
+    program: &Program,
+    folder: &SweepFolder,
+    state: &State,
+    trial: usize,
+    seed: u64,
+    run: &Path,
+    step: u64,
+) -> Result<Outcome, CliError> {
+    let lineage = &state.lineages[trial];
+    let mut overrides = vec![format!("seed={seed}"), format!("steps={step}")];
+    if matches!(state.settings.scheduler, Scheduler::Pbt { .. }) {
+        // Another trial may be forked from the end of any round.
+        overrides.push("Checkpoints.keep=1_000_000".to_owned());
+    }
+    overrides.extend(lineage.settings.iter().flat_map(|it| it.overrides()));
+    let fork = match &lineage.parent {
+        None => None,
+        Some((parent, step)) => {
+            let checkpoints = folder
+                .path()
+                .join(parent)
+                .join(format!("seed_{seed}/checkpoints"));
+            // With several environments a round ends a little behind its step.
+            let end = saved_steps(&checkpoints)?
+                .into_iter()
+                .filter(|saved| saved >= step);
+            let end = end.min().unwrap_or(*step);
+            Some(checkpoints.join(format!("step_{end:09}")))
+        }
+    };
+    let train = Train::of_trial(folder.scene(), overrides, run.to_path_buf(), fork);
+    train.train_alone(program, &Console::stderr())
+}

@@ -1,0 +1,101 @@
+//! The steps of an episode that an encoder with memory reads one after the other.
+
+use bevy_ecs::prelude::Result;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::EncoderSettings;
+use super::erased::ErasedModule;
+use crate::nn::MlpSettings;
+use crate::observation::EncoderInput;
+
+/// Takes the observations apart that lie side by side, and encodes each of them.
+///
+/// A goal, which lies behind them, is seen at every step.
+#[derive(Module, Debug)]
+pub(super) struct Steps {
+    each: ErasedModule,
+    /// How many there are.
+    #[module(skip)]
+    count: usize,
+    /// Numbers in one observation.
+    #[module(skip)]
+    width: usize,
+}
+
+/// Why an encoder cannot remember.
+#[derive(Debug, thiserror::Error)]
+enum StepsError {
+    #[error(
+        "it reads the last steps of an episode, and is shown one: give `Dataset(frame_stack: 10)`, `Environments(frame_stack: 10)` or both the steps that it is to look back"
+    )]
+    One,
+}
+
+/// The encoder of a step that leaves its numbers as they are.
+pub(super) fn as_it_is() -> EncoderSettings {
+    EncoderSettings::new(MlpSettings::from(&[]))
+}
+
+impl Steps {
+    /// The steps of such an input, each encoded by `each`, and how many features a step then has.
+    pub fn new(
+        each: &EncoderSettings,
+        input: &EncoderInput,
+        device: &Device,
+    ) -> Result<(Self, usize)> {
+        if input.steps() < 2 {
+            return Err(StepsError::One.into());
+        }
+        let of_one = input.of_one_step();
+        let module = ErasedModule(each.erased(&of_one, device)?);
+        let one = Tensor::zeros([1, of_one.width()], &Device::flex());
+        let [_, features] = module.0.valid().forward(one).dims();
+        let steps = Steps {
+            each: module,
+            count: input.steps(),
+            width: input.parts().width(),
+        };
+        Ok((steps, features))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The features `[batch, steps, features]` of rows `[batch, input]`.
+    pub fn features(&self, observation: Tensor<2>) -> Tensor<3> {
+        let [batch, input] = observation.dims();
+        let (count, width) = (self.count, self.width);
+        let seen = count * width;
+        let steps = observation.clone().narrow(1, 0, seen);
+        let mut steps = steps.reshape([batch, count, width]);
+        if input > seen {
+            let goal = observation.narrow(1, seen, input - seen);
+            let goal = goal.unsqueeze_dim::<3>(1).repeat_dim(1, count);
+            steps = Tensor::cat(vec![steps, goal], 2);
+        }
+        let [_, _, each] = steps.dims();
+        let features = self.each.0.forward(steps.reshape([batch * count, each]));
+        let [_, width] = features.dims();
+        features.reshape([batch, count, width])
+    }
+
+    /// How many numbers a pass keeps for each row, as far as is known.
+    pub fn values_per_row(&self) -> usize {
+        self.count * self.each.0.values_per_row()
+    }
+}
+
+/// What is known at the last step: `[batch, width]` of `[batch, steps, width]`.
+pub(super) fn last(known: Tensor<3>) -> Tensor<2> {
+    let [batch, steps, width] = known.dims();
+    known.narrow(1, steps - 1, 1).reshape([batch, width])
+}
+
+/// What is known at each step, `[batch * steps, width]`.
+pub(super) fn each(known: Tensor<3>) -> Tensor<2> {
+    let [batch, steps, width] = known.dims();
+    known.reshape([batch * steps, width])
+}

@@ -1,0 +1,313 @@
+//! Where a sweep is: which trials are in which round, what they are, and what each may do now.
+
+use std::path::PathBuf;
+
+use super::decide::{decide, ranked, stream};
+use super::draw::{draw, perturbed};
+use super::file::{Scheduler, SweepFile, SweepSettings};
+use super::folder::{SweepError, SweepFolder};
+use super::plan::Plan;
+use super::progress::Progress;
+use super::space::{Dimension, Setting};
+
+/// A sweep as its folder has it.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub settings: SweepSettings,
+    pub plan: Plan,
+    pub progress: Vec<Progress>,
+    /// What each trial is in its last round.
+    pub lineages: Vec<Lineage>,
+    /// The last round that each has entered.
+    rounds: Vec<usize>,
+    /// How many rounds have begun.
+    begun: usize,
+}
+
+/// What a trial trains.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Lineage {
+    /// Where its runs are, in the sweep's folder: one for each seed.
+    pub folder: PathBuf,
+    pub settings: Vec<Setting>,
+    /// The runs whose checkpoints it was forked from, and their step.
+    pub parent: Option<(PathBuf, u64)>,
+}
+
+/// What a trial may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Go on to the end of this round.
+    Ready(usize),
+    /// It has ended a round that is not decided yet.
+    Waiting,
+    /// It was decided against.
+    Stopped,
+    /// It has taken all steps.
+    Done,
+    /// It went wrong, as often as it was tried.
+    Failed,
+}
+
+impl Standing {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Standing::Ready(_) => "ready",
+            Standing::Waiting => "waiting",
+            Standing::Stopped => "stopped",
+            Standing::Done => "done",
+            Standing::Failed => "failed",
+        }
+    }
+}
+
+impl SweepFile {
+    /// The settings of each trial.
+    pub fn draw(&self) -> Vec<Vec<Setting>> {
+        draw(&self.space, &self.settings)
+    }
+}
+
+impl State {
+    /// Reads a sweep's folder, whose scene has so many steps.
+    ///
+    /// # Errors
+    /// A file of it cannot be read.
+    pub fn read(folder: &SweepFolder, steps: u64) -> Result<Self, SweepError> {
+        let SweepFile {
+            settings, space, ..
+        } = folder.sweep()?;
+        let trials = folder.trials()?;
+        let progress = (0..trials.len()).map(|trial| folder.progress(trial));
+        let progress = progress.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::of(settings, &space, trials, progress, steps))
+    }
+
+    /// The same of what is in it.
+    fn of(
+        settings: SweepSettings,
+        space: &[Dimension],
+        trials: Vec<Vec<Setting>>,
+        progress: Vec<Progress>,
+        steps: u64,
+    ) -> Self {
+        let plan = Plan::of(&settings, trials.len(), steps);
+        let mut state = State {
+            rounds: vec![0; trials.len()],
+            begun: 1,
+            lineages: trials
+                .into_iter()
+                .enumerate()
+                .map(|(trial, settings)| Lineage {
+                    folder: SweepFolder::name_of(trial),
+                    settings,
+                    parent: None,
+                })
+                .collect(),
+            settings,
+            plan,
+            progress,
+        };
+        let mut entrants: Vec<usize> = (0..state.progress.len()).collect();
+        for round in 0..state.plan.rounds.len() - 1 {
+            let Some(ended) = state.ended(round, &entrants) else {
+                break;
+            };
+            let decision = decide(&state.settings, round, entrants.len(), &ended);
+            let before = state.lineages.clone();
+            for (child, parent) in decision.forks {
+                state.lineages[child] = state.fork(space, round, child, &before[parent]);
+            }
+            entrants = decision.go_on;
+            entrants
+                .iter()
+                .for_each(|trial| state.rounds[*trial] = round + 1);
+            state.begun = round + 2;
+        }
+        state
+    }
+
+    /// What the trials of a round came to, once all of them have ended it. One that failed in it is not among them.
+    fn ended(&self, round: usize, entrants: &[usize]) -> Option<Vec<(usize, Option<f64>)>> {
+        let mut ended = Vec::new();
+        for trial in entrants {
+            let progress = &self.progress[*trial];
+            match progress.reached.get(round) {
+                Some(reached) => ended.push((*trial, reached.value)),
+                None if progress.has_failed(self.settings.retries) => {}
+                None => return None,
+            }
+        }
+        Some(ended)
+    }
+
+    /// What a trial goes on as that is replaced at the end of a round.
+    fn fork(&self, space: &[Dimension], round: usize, child: usize, parent: &Lineage) -> Lineage {
+        let mut random = stream(self.settings.seed, round, child);
+        // The first draw has chosen the parent.
+        random.set_word_pos(64);
+        let factor = match self.settings.scheduler {
+            Scheduler::Pbt { perturb, .. } => perturb,
+            _ => 1.0,
+        };
+        let settings = space
+            .iter()
+            .zip(&parent.settings)
+            .map(|(dimension, setting)| {
+                dimension.setting(perturbed(dimension, &setting.value, factor, &mut random))
+            });
+        Lineage {
+            folder: SweepFolder::name_of(child).join(format!("fork_{}", round + 1)),
+            settings: settings.collect(),
+            parent: Some((parent.folder.clone(), self.plan.rounds[round])),
+        }
+    }
+
+    /// What a trial may do now.
+    pub fn standing(&self, trial: usize) -> Standing {
+        let (progress, round) = (&self.progress[trial], self.rounds[trial]);
+        if progress.reached.len() > round {
+            return match round {
+                round if round + 1 == self.plan.rounds.len() => Standing::Done,
+                round if round + 1 < self.begun => Standing::Stopped,
+                _ => Standing::Waiting,
+            };
+        }
+        match progress.has_failed(self.settings.retries) {
+            true => Standing::Failed,
+            false => Standing::Ready(round),
+        }
+    }
+
+    /// The trials that may go on now, in order.
+    pub fn ready(&self) -> Vec<usize> {
+        let trials = 0..self.progress.len();
+        trials
+            .filter(|trial| matches!(self.standing(*trial), Standing::Ready(_)))
+            .collect()
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_over(&self) -> bool {
+        // While one waits, another is ready.
+        self.ready().is_empty()
+    }
+
+    /// The steps that were taken, of all trials and seeds together. Those of a fork's parent are the parent's.
+    pub fn steps_taken(&self) -> u64 {
+        let seeds = self.settings.seeds.len() as u64;
+        let ends = self.progress.iter().filter_map(|it| it.reached.last());
+        ends.map(|reached| reached.step.saturating_mul(seeds)).sum()
+    }
+
+    /// The best trial of those that came furthest.
+    pub fn best(&self) -> Option<usize> {
+        let furthest = self.progress.iter().map(|it| it.reached.len()).max()?;
+        let last = |trial: usize| self.progress[trial].reached.get(furthest.checked_sub(1)?);
+        let entrants: Vec<(usize, Option<f64>)> = (0..self.progress.len())
+            .filter_map(|trial| Some((trial, last(trial)?.value)))
+            .filter(|(_, value)| value.is_some())
+            .collect();
+        ranked(&entrants, self.settings.objective.goal)
+            .first()
+            .copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::progress::{Failed, Reached};
+    use super::*;
+
+    const ASHA: &str = "scheduler: Asha(first: 10, factor: 2), retries: 0,";
+    const PBT: &str = "scheduler: Pbt(every: 10, quantile: 0.25, perturb: 2),";
+
+    fn state(scheduler: &str, values: &[&[f64]]) -> State {
+        let text = format!(
+            "Sweep(scene: \"a\", {scheduler} samples: {}, space: {{ \"A.a\": LogUniform(1, 1000) }})",
+            values.len()
+        );
+        let file = SweepFile::parse("a.ron", &text).unwrap();
+        let progress = values.iter().map(|values| Progress {
+            reached: values
+                .iter()
+                .enumerate()
+                .map(|(round, value)| Reached {
+                    step: 10 << round,
+                    value: Some(*value),
+                    seeds: vec![Some(*value)],
+                })
+                .collect(),
+            failures: Vec::new(),
+        });
+        let trials = file.draw();
+        State::of(
+            file.settings.clone(),
+            &file.space,
+            trials,
+            progress.collect(),
+            40,
+        )
+    }
+
+    fn words(state: &State) -> Vec<&'static str> {
+        let trials = 0..state.progress.len();
+        trials.map(|trial| state.standing(trial).word()).collect()
+    }
+
+    #[test]
+    fn a_round_is_decided_when_all_of_its_trials_have_ended_it() {
+        let mut sweep = state(ASHA, &[&[1.0], &[2.0], &[3.0], &[]]);
+        assert_eq!(words(&sweep), ["waiting", "waiting", "waiting", "ready"]);
+        sweep = state(ASHA, &[&[1.0], &[2.0], &[3.0], &[0.0]]);
+        assert_eq!(words(&sweep), ["stopped", "ready", "ready", "stopped"]);
+        sweep = state(ASHA, &[&[1.0], &[2.0, 5.0], &[3.0, 4.0], &[0.0]]);
+        assert_eq!(words(&sweep), ["stopped", "ready", "stopped", "stopped"]);
+        assert_eq!((sweep.best(), sweep.ready()), (Some(1), vec![1]));
+        sweep = state(ASHA, &[&[1.0], &[2.0, 5.0, 6.0], &[3.0, 4.0], &[0.0]]);
+        assert_eq!(words(&sweep), ["stopped", "done", "stopped", "stopped"]);
+        assert!(sweep.is_over());
+        assert_eq!(sweep.steps_taken(), 10 + 40 + 20 + 10);
+    }
+
+    #[test]
+    fn a_trial_that_failed_is_waited_for_no_more_and_what_was_decided_stays() {
+        let file = |values: &[&[f64]], failed: usize| {
+            let mut sweep = state(ASHA, values);
+            sweep.progress[failed].failures.push(Failed {
+                message: "it diverged".to_owned(),
+                is_final: false,
+            });
+            let trials = sweep
+                .lineages
+                .iter()
+                .map(|it| it.settings.clone())
+                .collect();
+            State::of(sweep.settings, &[], trials, sweep.progress, 40)
+        };
+        let sweep = file(&[&[1.0], &[2.0], &[3.0], &[]], 3);
+        assert_eq!(words(&sweep), ["stopped", "ready", "ready", "failed"]);
+        // It was among the best of the first round, and still is.
+        let sweep = file(&[&[1.0], &[2.0], &[3.0, 9.0], &[0.0]], 1);
+        assert_eq!(words(&sweep), ["stopped", "failed", "ready", "stopped"]);
+    }
+
+    #[test]
+    fn a_replaced_trial_goes_on_from_the_best_with_other_settings() {
+        let sweep = state(PBT, &[&[1.0], &[2.0], &[3.0], &[0.0]]);
+        assert_eq!(words(&sweep), ["ready"; 4]);
+        let [_, _, best, worst] = &sweep.lineages[..] else {
+            panic!("four trials");
+        };
+        assert_eq!(best.parent, None);
+        assert_eq!(worst.parent, Some((best.folder.clone(), 10)));
+        assert!(worst.folder.ends_with("003/fork_1"), "{worst:?}");
+        let [one, other] = [best, worst].map(|it| it.settings[0].value.parse::<f64>().unwrap());
+        let ratio = other / one;
+        assert!(
+            (ratio - 2.0).abs() < 1e-4 || (ratio - 0.5).abs() < 1e-4,
+            "{ratio}"
+        );
+    }
+}

@@ -1,0 +1,208 @@
+//! Encoders with memory are in every algorithm: they train, repeat and resume bit for bit, know what was seen steps ago, and never what
+//! is to come.
+
+use yarak::nn::{Gru, Lstm, Positions, Transformer};
+use yarak::observation::{EncoderInput, ObservationParts};
+use yarak::prelude::*;
+use yarak::testing::{Mistake, Trial};
+
+const STEPS: usize = 4;
+
+fn encoders() -> [EncoderSettings; 4] {
+    let transformer = |positions| Transformer {
+        embedding: 8,
+        layers: 2,
+        heads: 2,
+        positions,
+        ..default()
+    };
+    [
+        Lstm {
+            hidden_size: 8,
+            layers: 2,
+            ..default()
+        }
+        .into(),
+        Gru {
+            each: EncoderSettings::from(&[12]),
+            hidden_size: 8,
+            layers: 1,
+        }
+        .into(),
+        transformer(Positions::Learned).into(),
+        transformer(Positions::Sinusoidal).into(),
+    ]
+}
+
+/// What is asked of any plugin, whatever its networks are.
+fn stands(trial: impl Fn() -> Trial) -> Result<(), Mistake> {
+    let trial = || trial().with_frame_stack(STEPS);
+    trial().losses_are_finite()?;
+    trial().looking_changes_nothing()?;
+    trial().same_seed_same_bits()?;
+    trial().resumes_exactly()
+}
+
+#[test]
+fn behavior_cloning_has_memory_with_every_head() -> Result<(), Mistake> {
+    let heads = [None, Some(PolicyHead::Gaussian), Some(PolicyHead::Mixture)];
+    for encoder in encoders() {
+        for (head, supervise_all_steps) in heads.into_iter().zip([true, false, true]) {
+            stands(|| {
+                let mut bc = Bc {
+                    minibatch: MinibatchSettings::of(16),
+                    head,
+                    supervise_all_steps,
+                    ..default()
+                };
+                bc.actor.encoder = encoder.clone();
+                Trial::of(bc)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn algorithms_that_value_have_memory_too() -> Result<(), Mistake> {
+    let [encoder, ..] = encoders();
+    stands(|| {
+        let mut td3 = Td3Bc {
+            minibatch: MinibatchSettings::of(16),
+            ..default()
+        };
+        (td3.actor.encoder, td3.critic.encoder) = (encoder.clone(), encoder.clone());
+        Trial::of(td3)
+    })?;
+    stands(|| {
+        let mut iql = Iql {
+            minibatch: MinibatchSettings::of(16),
+            ..default()
+        };
+        (iql.actor.encoder, iql.critic.encoder) = (encoder.clone(), encoder.clone());
+        iql.value.encoder = encoder.clone();
+        Trial::of(iql)
+    })?;
+    stands(|| {
+        let mut dqn = Dqn {
+            minibatch: MinibatchSettings::of(16),
+            ..default()
+        };
+        dqn.critic.encoder = encoder.clone();
+        Trial::of(dqn).with_discrete_actions(3)
+    })?;
+    stands(|| {
+        let mut sac = Sac {
+            minibatch: MinibatchSettings::of(16),
+            ..default()
+        };
+        sac.off_policy.learning_starts = 64;
+        (sac.actor.encoder, sac.critic.encoder) = (encoder.clone(), encoder.clone());
+        Trial::of(sac).in_environments()
+    })?;
+    stands(|| {
+        let mut ppo = Ppo {
+            steps: 8,
+            minibatches: 2,
+            ..default()
+        };
+        (ppo.actor.encoder, ppo.critic.encoder) = (encoder.clone(), encoder.clone());
+        Trial::of(ppo)
+    })
+}
+
+fn input(steps: usize) -> EncoderInput {
+    EncoderInput::new(ObservationParts::vector(2), steps)
+}
+
+fn actor(encoder: EncoderSettings, input: &EncoderInput) -> ActorNetwork {
+    let (device, init) = (ComputeDevice::cpu().plain(), &mut Random::new(Seed(3)));
+    ActorNetwork::new(encoder, ActorHead::Deterministic, input, 1, &device, init).unwrap()
+}
+
+fn actions(actor: &ActorNetwork, rows: &[Vec<f32>]) -> Vec<f32> {
+    let shape = [rows.len(), rows[0].len()];
+    let rows = TensorData::new(rows.concat(), shape);
+    let device = ComputeDevice::cpu().plain();
+    let acted = actor.act(Tensor::from_data(rows, &device));
+    acted.into_data().into_vec().unwrap()
+}
+
+#[test]
+fn what_was_seen_first_is_remembered_and_each_step_knows_no_later_one() {
+    for encoder in encoders() {
+        let name = encoder.name();
+        let actor = actor(encoder, &input(STEPS));
+        let row: Vec<f32> = (0..2 * STEPS).map(|it| (it as f32).cos()).collect();
+        let (mut first, mut last) = (row.clone(), row.clone());
+        first[0] += 0.5;
+        last[2 * STEPS - 1] += 0.5;
+        let acted = actions(&actor, &[row.clone(), first, last.clone()]);
+        assert_ne!(acted[0], acted[1], "{name}");
+        assert_ne!(acted[0], acted[2], "{name}");
+
+        let device = ComputeDevice::cpu().plain();
+        let each = |row: &[f32]| -> Vec<f32> {
+            let row = TensorData::new(row.to_vec(), [1, row.len()]);
+            let policy = actor.distribution_at_each_step(Tensor::from_data(row, &device));
+            policy.unwrap().mode().into_data().into_vec().unwrap()
+        };
+        let (of_row, of_last) = (each(&row), each(&last));
+        assert_eq!(of_row.len(), STEPS);
+        assert_eq!(of_row[STEPS - 1], acted[0], "{name}");
+        assert_eq!(of_row[..STEPS - 1], of_last[..STEPS - 1], "{name}");
+        assert_ne!(of_row[STEPS - 1], of_last[STEPS - 1], "{name}");
+    }
+}
+
+#[test]
+fn a_goal_is_no_step_and_is_seen_at_each() {
+    for encoder in encoders() {
+        let name = encoder.name();
+        let actor = actor(encoder, &input(STEPS + 1).with_goal(true));
+        let row: Vec<f32> = (0..2 * (STEPS + 1)).map(|it| (it as f32).sin()).collect();
+        let mut elsewhere = row.clone();
+        elsewhere[2 * STEPS] += 1.0;
+        let device = ComputeDevice::cpu().plain();
+        let each = |row: &[f32]| -> Vec<f32> {
+            let row = TensorData::new(row.to_vec(), [1, row.len()]);
+            let policy = actor.distribution_at_each_step(Tensor::from_data(row, &device));
+            policy.unwrap().mode().into_data().into_vec().unwrap()
+        };
+        let (here, there) = (each(&row), each(&elsewhere));
+        assert_eq!(here.len(), STEPS);
+        let moved = here.iter().zip(&there).all(|(here, there)| here != there);
+        assert!(moved, "{name}: {here:?} {there:?}");
+    }
+}
+
+#[test]
+fn what_cannot_remember_is_refused_with_the_remedy() {
+    let refused = |encoder: EncoderSettings, steps: usize| {
+        let (device, init) = (ComputeDevice::cpu().plain(), &mut Random::new(Seed(3)));
+        let (head, input) = (ActorHead::Deterministic, input(steps));
+        let made = ActorNetwork::new(encoder, head, input, 1, &device, init);
+        made.unwrap_err().to_string()
+    };
+    for encoder in encoders() {
+        let said = refused(encoder, 1);
+        assert!(said.contains("`Dataset(frame_stack: 10)`"), "{said}");
+    }
+    let uneven = Transformer {
+        embedding: 10,
+        heads: 4,
+        ..default()
+    };
+    let said = refused(uneven.into(), 2);
+    assert!(
+        said.contains("`embedding` of 10") && said.contains("4 heads"),
+        "{said}"
+    );
+    let vast = Lstm {
+        hidden_size: 16_384,
+        layers: 64,
+        ..default()
+    };
+    let said = refused(vast.into(), 2);
+    assert!(said.contains("lower `hidden_size`"), "{said}");
+}
