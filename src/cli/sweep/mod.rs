@@ -163,8 +163,8 @@ impl SweepCommand {
                     ))
                 })?;
                 print(&match json {
-                    true => best.json().to_string(),
-                    false => best.text(),
+                    true => best.json()?.to_string(),
+                    false => best.text()?,
                 })?;
                 Ok(AppExit::Success)
             }
@@ -291,7 +291,9 @@ fn report(program: &Program, dir: &Path, out: Option<&Path>) -> Result<AppExit, 
         }
         curves.push(runs);
     }
-    let command = Best::of(&folder, &state).map(|best| best.command());
+    let command = Best::of(&folder, &state)
+        .map(|best| best.command())
+        .transpose()?;
     let html = page(&state, curves, command.as_deref());
     let own = folder.path().join("report.html");
     let path = out.unwrap_or(&own);
