@@ -1,6 +1,7 @@
 //! `yarak sweep`.
 
 mod best;
+mod failures;
 mod local;
 mod making;
 mod trial;
@@ -22,6 +23,7 @@ use crate::sweep::{
     Cluster, Standing, State, SweepError, SweepFolder, Table, commands, kubernetes, page, slurm,
 };
 use best::Best;
+use failures::Failures;
 use trial::TrialArguments;
 
 /// Train one scene with many settings.
@@ -41,7 +43,8 @@ pub enum SweepCommand {
         #[command(flatten)]
         modules: Modules,
     },
-    /// Bring the trials of a sweep to their end on this machine, or write what another engine needs for it
+    /// Bring the trials of a sweep to their end on this machine, or write what another engine needs for it. Exit status: 0 done, 1 a trial
+    /// failed for good, 2 the input is wrong, 130 interrupted and saved
     Run(Run),
     /// Bring one trial to the end of its next round: nothing where that is not decided yet. Exit status: 0 done, 1 it failed and may be
     /// tried again, 2 it failed for good, 75 another process is at it, 130 interrupted and saved
@@ -149,8 +152,8 @@ impl SweepCommand {
             SweepCommand::Run(run) => run.run(program),
             SweepCommand::Trial(trial) => trial.run(program),
             SweepCommand::Status { dir, json } => {
-                let (_, state) = open(program, dir)?;
-                status(&state, *json)?;
+                let (folder, state) = open(program, dir)?;
+                status(&state, &Failures::of(&folder, &state), *json)?;
                 Ok(AppExit::Success)
             }
             SweepCommand::Best { dir, json } => {
@@ -169,12 +172,19 @@ impl SweepCommand {
                 Ok(AppExit::Success)
             }
             SweepCommand::Table { dir, csv, json } => {
-                let table = Table::of(&open(program, dir)?.1);
+                let (folder, state) = open(program, dir)?;
+                let table = Table::of(&state);
                 print(&match (csv, json) {
                     (true, _) => table.csv(),
                     (_, true) => table.json().to_string(),
                     _ => table.text(),
                 })?;
+                // The objects of `--json` have them, and lines of CSV are trials.
+                if !csv && !json {
+                    for line in Failures::of(&folder, &state).lines() {
+                        print(&line)?;
+                    }
+                }
                 Ok(AppExit::Success)
             }
             SweepCommand::Report { dir, out } => report(program, dir, out.as_deref()),
@@ -189,8 +199,12 @@ impl Run {
             Engine::Local => {
                 let exit = local::run(program, &folder, state, self)?;
                 let (_, state) = open(program, &self.dir)?;
-                status(&state, self.json)?;
-                return Ok(exit);
+                let failures = Failures::of(&folder, &state);
+                status(&state, &failures, self.json)?;
+                return Ok(match exit {
+                    AppExit::Success if !failures.is_empty() => AppExit::from_code(1),
+                    exit => exit,
+                });
             }
             Engine::Commands => {
                 for line in commands(&self.dir, &state) {
@@ -221,8 +235,8 @@ impl Run {
     }
 }
 
-/// Prints how far a sweep is.
-fn status(state: &State, is_json: bool) -> Result<(), CliError> {
+/// Prints how far a sweep is, and what went wrong.
+fn status(state: &State, failures: &Failures, is_json: bool) -> Result<(), CliError> {
     let standings: Vec<Standing> = (0..state.progress.len())
         .map(|trial| state.standing(trial))
         .collect();
@@ -242,6 +256,7 @@ fn status(state: &State, is_json: bool) -> Result<(), CliError> {
             "steps_of_all_to_the_end": state.plan.whole,
             "best": state.best().map(|trial| state.trial_json(trial)),
             "is_over": state.is_over(),
+            "failures": failures.json(),
         });
         return print(&object.to_string());
     }
@@ -266,6 +281,9 @@ fn status(state: &State, is_json: bool) -> Result<(), CliError> {
             state.settings.objective.metric,
             value.map_or("–".to_owned(), |value| value.to_string())
         ))?;
+    }
+    for line in failures.lines() {
+        print(&line)?;
     }
     Ok(())
 }
