@@ -75,7 +75,7 @@ pub struct Train {
     /// Where to compute
     #[arg(long, value_name = "cpu|cuda[:N]|auto")]
     device: Option<String>,
-    /// Learn from this HDF5 file instead of the scene's
+    /// Learn from these data instead of the scene's: an HDF5 file, an `.npz` archive or a folder of files
     #[arg(long, value_name = "FILE")]
     dataset: Option<String>,
     /// Give the run this name, and the folder runs/NAME if --run is not given
