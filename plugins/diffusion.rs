@@ -83,6 +83,8 @@ impl Settings for Diffusion {
             );
         }
         self.action_chunk.check("action_chunk", problems);
+        self.body
+            .check(self.action_chunk.prediction_horizon, "body", problems);
         self.actor.check("actor", problems);
     }
 }

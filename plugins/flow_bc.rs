@@ -63,6 +63,8 @@ impl Settings for FlowBc {
             );
         }
         self.action_chunk.check("action_chunk", problems);
+        self.body
+            .check(self.action_chunk.prediction_horizon, "body", problems);
         self.actor.check("actor", problems);
     }
 }

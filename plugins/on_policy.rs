@@ -75,6 +75,7 @@ impl PolicySettings {
     /// Refuses what contradicts itself.
     pub fn check(&self, problems: &mut FieldProblems) {
         refuse_dropout("actor", &self.encoder, problems);
+        self.encoder.check("actor.encoder", problems);
         self.optimizer.check("actor.optimizer", problems);
     }
 }
@@ -92,6 +93,7 @@ impl ValueSettings {
     /// Refuses what contradicts itself.
     pub fn check(&self, problems: &mut FieldProblems) {
         refuse_dropout("critic", &self.encoder, problems);
+        self.encoder.check("critic.encoder", problems);
         self.optimizer.check("critic.optimizer", problems);
     }
 }

@@ -59,6 +59,7 @@ impl Settings for Td3Bc {
             );
         }
         self.critic.check("critic", problems);
+        self.actor.encoder.check("actor.encoder", problems);
         self.actor.optimizer.check("actor.optimizer", problems);
     }
 }

@@ -75,6 +75,11 @@ impl Parent {
         })
     }
 
+    /// The sum by which its checkpoint is known.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
     /// The scene that the parent was trained with.
     pub fn scene_file(&self) -> &Path {
         &self.scene_file
@@ -120,8 +125,8 @@ impl Parent {
         Ok(changes)
     }
 
-    /// What the new run begins with: all that the checkpoint has, but for the best score and the patience so far, where `changes` make
-    /// them scores of something else.
+    /// What the new run begins with: all that the checkpoint has, but for the best score and the patience so far, where `changes` are
+    /// more than how long and how often.
     ///
     /// # Errors
     /// The checkpoint does not load, or the new run has nothing left to do.
@@ -135,17 +140,14 @@ impl Parent {
                 scene.steps
             )));
         }
-        let concerns = |plugins: &[&str]| {
-            changes.iter().any(|change| {
-                let plugin = change.path.split('.').next().unwrap_or_default();
-                let how_often = change.path.ends_with(".every") || change.path.ends_with(".keep");
-                plugins.contains(&plugin) && !how_often
-            })
-        };
-        if concerns(&["Evaluation", "Validation", "Checkpoints"]) {
+        // The parent's best checkpoint is not in the new run's folder, and was the best of other settings.
+        let other_scores = changes.iter().any(|change| {
+            let plugin = change.path.split('.').next().unwrap_or_default();
+            let how_often = change.path.ends_with(".every") || change.path.ends_with(".keep");
+            !how_often && !["steps", "name", "Reports", "TensorBoard"].contains(&plugin)
+        });
+        if other_scores {
             anew(&mut snapshot, "best", &Best::default())?;
-        }
-        if concerns(&["Evaluation", "Validation", "EarlyStopping"]) {
             anew(&mut snapshot, "early_stopping", &Waiting::default())?;
         }
         Ok(snapshot)

@@ -6,7 +6,8 @@ use bevy_ecs::schedule::Schedules;
 use super::error::CliError;
 use crate::collect::{Environments, StepResults};
 use crate::data::{
-    Dataset, Experience, ExperiencePlugin, MinibatchPlugin, Replay, RolloutPlugin, missing_file,
+    Dataset, DifferentFrames, Experience, ExperiencePlugin, MinibatchPlugin, Replay, RolloutPlugin,
+    missing_file,
 };
 use crate::env::{gymnasium, registry};
 use crate::evaluate::Evaluation;
@@ -31,6 +32,7 @@ pub fn check(app: &App, scene: &Scene) -> Result<(), CliError> {
             .into());
     }
     check_pretrained(app, scene)?;
+    check_frames(scene)?;
     check_that_it_learns(app, scene, scene.settings::<Dataset>().is_some())
 }
 
@@ -51,6 +53,22 @@ pub fn not_looked_at(scene: &Scene) -> String {
             "; not looked at: {}, as only Python knows what it is; `yarak train SCENE --debug` tries it",
             unknown.join(", ")
         ),
+    }
+}
+
+/// Refuses data and environments that show a network other numbers of frames.
+fn check_frames(scene: &Scene) -> Result<(), CliError> {
+    let (Some(dataset), Some(environments)) = (
+        scene.settings::<Dataset>(),
+        scene.settings::<Environments>(),
+    ) else {
+        return Ok(());
+    };
+    match DifferentFrames::of(dataset, environments.frame_stack) {
+        None => Ok(()),
+        Some(error) => Err(scene
+            .problem("Dataset.frame_stack", error.to_string(), None)
+            .into()),
     }
 }
 

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use super::building::{For, Program, failure, folders_of};
 use super::error::CliError;
 use super::eval::check_that_it_is_plain;
+use super::fork::Parent;
 use super::modules::Modules;
 use super::train::{stop_on_signals, versions_of};
 use super::{INTERRUPTED, print};
 use crate::checkpoint::{
-    DatasetRecord, Manifest, Snapshot, difference, finish_writing, gather, is_plain_folder, load,
-    no_link, saved_steps,
+    DatasetRecord, ForkRecord, Manifest, ResumeFrom, Snapshot, difference, finish_writing, gather,
+    is_plain_folder, load, no_link, saved_steps,
 };
 use crate::data::{Dataset, preload};
 use crate::learner::ComputeDevice;
@@ -60,7 +61,11 @@ impl Replay {
                 .iter()
                 .for_each(|line| message(&format!("warning: {line}")));
         }
-        let Some(again) = run_again(program, &scene, &self.run, saved.step)? else {
+        let parent = match &manifest.forked_from {
+            Some(fork) => Some(parent(program, &scene, &manifest, fork)?),
+            None => None,
+        };
+        let Some(again) = run_again(program, &scene, &self.run, parent, saved.step)? else {
             return Ok(AppExit::from_code(INTERRUPTED));
         };
         let first = difference(&saved, &again);
@@ -164,11 +169,34 @@ fn changed(scene: &Scene, manifest: &Manifest) -> Result<Vec<String>, CliError> 
     Ok(changed)
 }
 
+/// What a fork began with.
+fn parent(
+    program: &Program,
+    scene: &Scene,
+    manifest: &Manifest,
+    fork: &ForkRecord,
+) -> Result<Snapshot, CliError> {
+    let checkpoint = fork.checkpoint.display();
+    let gone = |why: String| {
+        CliError::input(format!(
+            "the run is a fork of {checkpoint}, which a replay begins with: {why}; put that checkpoint back"
+        ))
+    };
+    let parent = Parent::find(&fork.checkpoint).map_err(|error| gone(error.to_string()))?;
+    if parent.sha256() != fork.sha256 {
+        return Err(gone("it is another one now".to_owned()));
+    }
+    Ok(parent
+        .fork(program, scene, manifest.dataset.as_ref())?
+        .snapshot)
+}
+
 /// What a run has at the end of this step, in a folder for temporary files; nothing where it was interrupted.
 fn run_again(
     program: &Program,
     scene: &Scene,
     run: &Path,
+    parent: Option<Snapshot>,
     step: u64,
 ) -> Result<Option<Snapshot>, CliError> {
     stop_on_signals()?;
@@ -183,10 +211,13 @@ fn run_again(
     let _data = preload(app.world()).map_err(|error| CliError::of(true, &error))?;
     app.insert_resource(RunDirectory {
         path: folder.path().to_path_buf(),
-        resumed_from: 0,
+        resumed_from: parent.as_ref().map_or(0, |parent| parent.step),
     })
     // A round at a time, so that it can be looked at after each.
     .insert_resource(TimeBudget(std::time::Duration::ZERO));
+    if let Some(parent) = parent {
+        app.insert_resource(ResumeFrom(parent));
+    }
     loop {
         app.update();
         if let Some(failure) = failure(&app) {

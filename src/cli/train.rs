@@ -67,7 +67,7 @@ pub struct Train {
     ///
     /// Everything that a resumed run has is carried on: networks, targets, optimizers, counters, random streams, buffers. With no setting
     /// changed the fork goes on bit for bit as its parent would. The best score so far and the patience of early stopping begin anew
-    /// where the evaluation is another. A setting of how something begins, such as an initial temperature, has had its effect. What the
+    /// where more is changed than how long the run is and how often it reports. A setting of how something begins, such as an initial temperature, has had its effect. What the
     /// checkpoint could not be read with is refused: another seed, other data or environments, another algorithm, networks of another
     /// shape. The manifest names the parent and what was changed.
     #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["debug", "seeds"])]
@@ -75,7 +75,7 @@ pub struct Train {
     /// Where to compute
     #[arg(long, value_name = "cpu|cuda[:N]|auto")]
     device: Option<String>,
-    /// Learn from this HDF5 file instead of the scene's
+    /// Learn from these data instead of the scene's: an HDF5 file, an `.npz` archive or a folder of files
     #[arg(long, value_name = "FILE")]
     dataset: Option<String>,
     /// Give the run this name, and the folder runs/NAME if --run is not given

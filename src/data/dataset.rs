@@ -452,6 +452,25 @@ impl DatasetError {
     }
 }
 
+/// A network would be shown other frames of the data than of the environments.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`Dataset.frame_stack` is {data} and `Environments.frame_stack` is {environments}: a network sees the same wherever it learns and \
+     acts, so give both the same number"
+)]
+pub(crate) struct DifferentFrames {
+    data: usize,
+    environments: usize,
+}
+
+impl DifferentFrames {
+    /// `None` where they are the same.
+    pub fn of(dataset: &Dataset, environments: usize) -> Option<Self> {
+        let data = dataset.frame_stack;
+        (data != environments).then_some(DifferentFrames { data, environments })
+    }
+}
+
 pub(crate) fn load_dataset(
     dataset: Res<Dataset>,
     folders: Option<Res<SearchFolders>>,
@@ -464,14 +483,9 @@ pub(crate) fn load_dataset(
 ) -> Result<(), BevyError> {
     let given = given.and_then(|given| given.0.clone());
     if let (Some(_), Some(acting)) = (online, acting)
-        && acting.frames != dataset.frame_stack
+        && let Some(error) = DifferentFrames::of(&dataset, acting.frames)
     {
-        let (data, environments) = (dataset.frame_stack, acting.frames);
-        return Err(InputError::new(format!(
-            "`Dataset.frame_stack` is {data} and `Environments.frame_stack` is {environments}: a network sees the same wherever it learns \
-             and acts, so give both the same number"
-        ))
-        .into());
+        return Err(InputError::new(error).into());
     }
     let file = folders.map_or_else(
         || dataset.path.clone(),

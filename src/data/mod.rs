@@ -53,7 +53,7 @@ pub use dataset::{
     Dataset, DatasetError, DiscreteActionsOnly, Preprocessing, SearchFolders, SharedDataset,
     Spaces, missing_file, preload,
 };
-pub(crate) use dataset::{GivenPreprocessing, load_dataset};
+pub(crate) use dataset::{DifferentFrames, GivenPreprocessing, load_dataset};
 pub use hdf5::{DatasetFile, DiscreteActions, Dones, Key, Layout, LoadError, Reading, Rule, load};
 pub(crate) use held_out::ValidatedParts;
 pub use learns_from::{AlgorithmName, AppLearnsFromExt, LearnsFrom};

@@ -112,6 +112,7 @@ impl CriticSettings {
                 "`low` must be below `high`",
             );
         }
+        self.encoder.check(&format!("{field}.encoder"), problems);
         self.optimizer
             .check(&format!("{field}.optimizer"), problems);
     }

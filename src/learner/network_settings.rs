@@ -50,6 +50,7 @@ impl NetworkSettings {
     /// Refuses what contradicts itself, for [`Settings::check`](crate::scene::Settings::check); `field` is where these settings
     /// are, such as `actor`.
     pub fn check(&self, field: &str, problems: &mut FieldProblems) {
+        self.encoder.check(&format!("{field}.encoder"), problems);
         self.optimizer
             .check(&format!("{field}.optimizer"), problems);
     }

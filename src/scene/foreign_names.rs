@@ -261,6 +261,11 @@ impl Foreign {
                 return Some((self.message(name), Some(help)));
             }
         }
+        let several = format!("{}s", self.name);
+        if fields.iter().any(|field| field.name == several) {
+            let message = format!("no field is called `{}`", self.name);
+            return Some((message, Some(format!("did you mean `{several}`?"))));
+        }
         let here = self.here[0];
         (!self.owner.is_empty()).then(|| {
             let owner = self.owner;

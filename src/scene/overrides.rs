@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::read::{Reader, joined, unknown_field};
 use super::setting_type::{Field, SettingType, Variant, struct_fields, variant_fields};
 use super::split::split;
-use super::text::{Node, Shape, Source};
+use super::text::{Item, Name, Node, Shape, Source};
 
 /// One argument of `--set`, split at its first `=`.
 pub(crate) struct Override {
@@ -190,12 +190,44 @@ impl Override {
             return;
         }
         match split(&self.value) {
-            Ok((node, _)) => reader.read(&node, value, bounds.as_ref(), path),
+            Ok((node, _)) => {
+                let node = as_constant(node, value);
+                reader.read(&node, value, bounds.as_ref(), path);
+            }
             Err(problem) => reader.refuse(Problem {
                 path: path.to_owned(),
                 ..*problem
             }),
         }
+    }
+}
+
+/// A number as `Constant(number)` where the setting moves over training: most rates do not, and a sweep draws numbers.
+fn as_constant<'s>(node: Node<'s>, value: &dyn PartialReflect) -> Node<'s> {
+    const CONSTANT: &str = "Constant";
+    let setting_type = value.get_represented_type_info().and_then(SettingType::of);
+    let Some(SettingType::Enum(info)) = setting_type else {
+        return node;
+    };
+    let constant = info.variant(CONSTANT).map(variant_fields);
+    let holds_one = matches!(constant, Some(Variant::Tuple(items)) if items.len() == 1);
+    if !holds_one || !matches!(node.shape, Shape::Number) {
+        return node;
+    }
+    let name = Name {
+        text: CONSTANT,
+        range: node.range.clone(),
+    };
+    let items = vec![Item {
+        key: None,
+        value: node.clone(),
+    }];
+    Node {
+        shape: Shape::Group {
+            name: Some(name),
+            items,
+        },
+        ..node
     }
 }
 
@@ -303,7 +335,7 @@ mod tests {
             "Td3Bc.critic.layers=[64,64]",
             "Td3Bc.critic.layers.1=32",
             "Td3Bc.critic.learning_rate.initial=2.0",
-            "Td3Bc.actor.learning_rate=Constant(1e-3)",
+            "Td3Bc.actor.learning_rate=1e-3",
             "Td3Bc.actor.activation=Tanh",
             "Td3Bc.actor.limits.0=-3",
             "Td3Bc.critic.value_bounds=(0, 1)",

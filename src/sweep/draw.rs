@@ -6,7 +6,19 @@ use rand_chacha::ChaCha8Rng;
 use super::file::{Sampler, SweepSettings};
 use super::space::{Dimension, Setting, Values, number};
 
-/// The settings of each trial: every point of the grid, the last dimension first, once for each sample.
+/// The most trials of a sweep: each has a folder, and is checked before the first begins.
+pub(super) const MOST_TRIALS: u64 = 100_000;
+
+/// How many trials there are; `None` where no machine could count them.
+pub(super) fn count(space: &[Dimension], settings: &SweepSettings) -> Option<u64> {
+    let mut lists = space.iter().filter_map(grid);
+    lists.try_fold(settings.samples, |count, list| {
+        count.checked_mul(list.len() as u64)
+    })
+}
+
+/// The settings of each trial: every point of the grid, the last dimension first, once for each sample. There are
+/// at most [`MOST_TRIALS`], as a file with more is not read.
 pub(super) fn draw(space: &[Dimension], settings: &SweepSettings) -> Vec<Vec<Setting>> {
     let lists: Vec<&Vec<String>> = space.iter().filter_map(grid).collect();
     let points: usize = lists.iter().map(|list| list.len()).product();

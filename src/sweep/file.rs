@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use bevy_reflect::{Reflect, TypeInfo, TypeRegistry, Typed};
 
+use super::draw::{self, MOST_TRIALS};
+use super::plan::{self, MOST_ROUNDS};
 use super::space::{Dimension, read_space};
 use crate::scene::{
     Bounds, LARGEST, Node, Problem, Problems, Reader, Shape, Source, split, struct_fields,
@@ -269,6 +271,22 @@ impl SweepFile {
         }
     }
 
+    /// Refuses a scheduler that would compare the trials of a scene of so many steps far too often.
+    ///
+    /// # Errors
+    /// It has more than [`MOST_ROUNDS`] rounds.
+    pub fn check_rounds(&self, steps: u64) -> Result<(), Problems> {
+        let rounds = plan::count(&self.settings.scheduler, steps);
+        if rounds <= MOST_ROUNDS {
+            return Ok(());
+        }
+        let message = format!(
+            "{steps} steps are {rounds} rounds of these, and a sweep has at most {MOST_ROUNDS}"
+        );
+        let help = format!("take {} or more", steps.div_ceil(MOST_ROUNDS));
+        Err(self.problem("scheduler.every", message, &help).into())
+    }
+
     /// What can be wrong with several settings together.
     fn check(&self) -> Result<(), Problems> {
         let mut problems = Problems::default();
@@ -288,6 +306,15 @@ impl SweepFile {
                 "samples",
                 "nothing in `space` is drawn, so all samples would be the same",
                 "leave it out, or draw a setting: Uniform(a, b), LogUniform(a, b), Int(a, b), Choice([..])",
+            ));
+        }
+        let trials = draw::count(&self.space, &self.settings);
+        if trials.is_none_or(|trials| trials > MOST_TRIALS) {
+            let trials = trials.map_or("more than 2^64".to_owned(), |trials| trials.to_string());
+            problems.push(self.problem(
+                "space",
+                format!("this makes {trials} trials, and a sweep has at most {MOST_TRIALS}"),
+                "draw some of the settings of a Grid instead: Choice([..]), with fewer `samples`",
             ));
         }
         if matches!(self.settings.scheduler, Scheduler::Pbt { .. }) && seeds.len() != 1 {
@@ -329,6 +356,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_grid_beyond_all_numbers_and_endless_rounds_are_refused_at_once() {
+        let list = "0, ".repeat(256);
+        let grids: Vec<String> = (0..9)
+            .map(|index| format!("\"A.x{index}\": Grid([{list}])"))
+            .collect();
+        let text = format!("Sweep(scene: \"a\", space: {{ {} }})", grids.join(", "));
+        let said = SweepFile::parse("a.ron", &text).unwrap_err().to_string();
+        assert!(said.contains("more than 2^64 trials"), "{said}");
+        let text =
+            "Sweep(scene: \"a\", scheduler: Median(every: 1), space: { \"A.b\": Grid([1]) })";
+        let file = SweepFile::parse("a.ron", text).unwrap();
+        assert!(file.check_rounds(10_000).is_ok());
+        let said = file
+            .check_rounds(1_000_000_000_000)
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains("take 100000000 or more"), "{said}");
+    }
+
+    #[test]
     fn mistakes_of_a_sweep_have_their_places() {
         let refused = |text: &str| SweepFile::parse("a.ron", text).unwrap_err().to_string();
         for (text, parts) in [
@@ -366,6 +413,10 @@ mod tests {
             (
                 "Sweep(scene: \"a\", samples: 2, space: {\"A.b\": Grid([1])})",
                 "samples",
+            ),
+            (
+                "Sweep(scene: \"a\", samples: 9_999, space: {\"A.a\": Int(0, 9), \"A.b\": Grid([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])})",
+                "109989 trials",
             ),
             (
                 "Sweep(scene: \"a\", seeds: [1, 1], space: {\"A.b\": Grid([1])})",

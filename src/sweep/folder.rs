@@ -155,6 +155,11 @@ impl SweepFolder {
         Path::new("trials").join(format!("{trial:03}"))
     }
 
+    /// What the processes of a trial that a driver of this machine started have said.
+    pub fn log_of(&self, trial: usize) -> PathBuf {
+        self.0.join(Self::name_of(trial)).join("log.txt")
+    }
+
     /// How far a trial is.
     ///
     /// # Errors

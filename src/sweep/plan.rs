@@ -2,6 +2,19 @@
 
 use super::file::{Scheduler, SweepSettings};
 
+/// The most rounds of a sweep: each is decided over all of its trials.
+pub(super) const MOST_ROUNDS: u64 = 10_000;
+
+/// How many rounds a scene of so many steps would have.
+pub(super) fn count(scheduler: &Scheduler, steps: u64) -> u64 {
+    match scheduler {
+        Scheduler::All => 1,
+        // At least twice as many steps each time: no more than a number has digits.
+        Scheduler::Asha { .. } => u64::from(u64::BITS),
+        Scheduler::Median { every } | Scheduler::Pbt { every, .. } => steps.div_ceil(*every),
+    }
+}
+
 /// The rounds of a sweep: in each, trials are brought to the same step, and then it is decided which go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -14,7 +27,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The plan for so many trials of a scene of so many steps.
+    /// The plan for so many trials of a scene of so many steps, which makes no more than [`MOST_ROUNDS`].
     pub fn of(settings: &SweepSettings, trials: usize, steps: u64) -> Self {
         let before_the_end = |rounds: &mut dyn Iterator<Item = u64>| {
             let mut rounds: Vec<u64> = rounds.take_while(|step| *step < steps).collect();

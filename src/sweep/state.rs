@@ -75,9 +75,11 @@ impl State {
     /// # Errors
     /// A file of it cannot be read.
     pub fn read(folder: &SweepFolder, steps: u64) -> Result<Self, SweepError> {
+        let sweep = folder.sweep()?;
+        sweep.check_rounds(steps).map_err(SweepError::Problems)?;
         let SweepFile {
             settings, space, ..
-        } = folder.sweep()?;
+        } = sweep;
         let trials = folder.trials()?;
         let progress = (0..trials.len()).map(|trial| folder.progress(trial));
         let progress = progress.collect::<Result<Vec<_>, _>>()?;

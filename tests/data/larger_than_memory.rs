@@ -114,6 +114,7 @@ fn app_with(
         n_step,
         mode,
         frames,
+        batch_size,
         Console::plain(std::io::sink()),
     )
 }
@@ -124,6 +125,7 @@ fn app_shown(
     n_step: usize,
     mode: Option<GoalMode>,
     frames: usize,
+    batch_size: usize,
     console: Console,
 ) -> App {
     let mut app = App::new();
@@ -205,7 +207,7 @@ fn a_number_that_learning_cannot_compute_with_is_warned_of_wherever_the_data_are
     let said = |memory| {
         let said = folder.path().join("said");
         let console = Console::plain(fs::File::create(&said).unwrap());
-        drop(app_shown(&file, memory, 1, None, 1, console));
+        drop(app_shown(&file, memory, 1, None, 1, 64, console));
         fs::read_to_string(said).unwrap()
     };
     let stored = said(LITTLE);

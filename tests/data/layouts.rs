@@ -498,6 +498,23 @@ fn an_archive_that_declares_what_it_cannot_hold_is_refused_before_anything_is_un
 }
 
 #[test]
+fn an_archive_with_two_arrays_of_one_name_is_refused_by_the_name() {
+    let mut bytes = fs::read(folder().join("archives/d4rl.npz")).unwrap();
+    let (rewards, actions) = (b"rewards.npy", b"actions.npy");
+    let starts = 0..=bytes.len() - rewards.len();
+    for at in starts {
+        if bytes[at..].starts_with(rewards) {
+            bytes[at..at + actions.len()].copy_from_slice(actions);
+        }
+    }
+    let room = tempfile::tempdir().unwrap();
+    let twice = room.path().join("twice.npz");
+    fs::write(&twice, &bytes).unwrap();
+    let error = File::open(&twice).err().unwrap().to_string();
+    assert!(error.contains("two members `actions.npy`"), "{error}");
+}
+
+#[test]
 fn mutants_of_files_with_deleted_names_never_panic() {
     fuzz("deleted/middle.hdf5", &Reading::default());
     fuzz("deleted/many_sound.hdf5", &Reading::default());

@@ -5,13 +5,10 @@
 
 use std::convert::Infallible;
 use std::f32::consts::FRAC_PI_2;
-use std::fmt::Write;
 
 use yarak::data::{ActionChunk, ActionChunks, EpisodeEnd, Transitions};
 use yarak::data::{Episode, Parts};
 use yarak::evaluate::Acting;
-use yarak::plugins::{Diffusion, FlowBc};
-use yarak::policy::denoising::WeightAveraging;
 use yarak::prelude::*;
 
 use crate::small_run::{column, data, host, learning, steps};
@@ -99,15 +96,13 @@ fn ways(algorithm: impl Plugin, taken: u64) -> Vec<Path> {
     paths
 }
 
-/// How many ways lead through the obstacle, how many lead to the other end, and how many pass above it.
-fn counts(ways: &[Path]) -> [usize; 3] {
+/// How many ways lead through the obstacle, and how many lead to the other end.
+fn counts(ways: &[Path]) -> [usize; 2] {
     let hits = |way: &Path| way.iter().any(|[x, y]| x.hypot(*y) < RADIUS);
     let arrives = |way: &Path| way.last().is_some_and(|[x, _]| (x - 1.0).abs() < 0.2);
-    let above = |way: &Path| way[LENGTH / 2][1] > 0.0;
     [
         ways.iter().filter(|way| hits(way)).count(),
         ways.iter().filter(|way| arrives(way)).count(),
-        ways.iter().filter(|way| above(way)).count(),
     ]
 }
 
@@ -115,7 +110,6 @@ const CHUNK: usize = 5;
 
 /// Gradient steps.
 const CLONING: u64 = 1_000;
-const DENOISING: u64 = 3_000;
 
 /// Half a cosine over all steps.
 fn actor(initial: f64, taken: u64) -> NetworkSettings {
@@ -144,106 +138,14 @@ fn bc(head: Option<PolicyHead>) -> Vec<Path> {
     ways(bc, CLONING)
 }
 
-fn diffusion() -> Vec<Path> {
-    let diffusion = Diffusion {
-        minibatch: MinibatchSettings::of(64),
-        action_chunk: ActionChunk::of(CHUNK),
-        time_features: 16,
-        actor: actor(5e-3, DENOISING),
-        averaging: WeightAveraging {
-            max_decay: 0.99,
-            ..default()
-        },
-        ..default()
-    };
-    ways(diffusion, DENOISING)
-}
-
-fn flow() -> Vec<Path> {
-    let flow = FlowBc {
-        minibatch: MinibatchSettings::of(64),
-        action_chunk: ActionChunk::of(CHUNK),
-        time_features: 16,
-        actor: actor(5e-3, DENOISING),
-        averaging: WeightAveraging {
-            max_decay: 0.99,
-            ..default()
-        },
-        ..default()
-    };
-    ways(flow, DENOISING)
-}
-
 #[test]
 fn the_mean_of_two_ways_leads_into_the_obstacle() {
-    let [hits, _, _] = counts(&bc(None));
+    let [hits, _] = counts(&bc(None));
     assert_eq!(hits, ROLLOUTS);
 }
 
 #[test]
 fn a_mixture_goes_around_the_obstacle() {
-    let [hits, arrivals, _] = counts(&bc(Some(PolicyHead::Mixture)));
+    let [hits, arrivals] = counts(&bc(Some(PolicyHead::Mixture)));
     assert_eq!((hits, arrivals), (0, ROLLOUTS));
-}
-
-#[test]
-fn diffusion_and_flow_go_around_the_obstacle_on_both_sides() {
-    for ways in [diffusion(), flow()] {
-        let [hits, arrivals, above] = counts(&ways);
-        // What they learned in so short a time has something between the two ways, too.
-        assert!(hits <= ROLLOUTS / 4, "{hits} hits");
-        assert!(arrivals >= ROLLOUTS - 1, "{arrivals} arrivals");
-        assert!((2..=ROLLOUTS - 2).contains(&above), "{above} above");
-    }
-}
-
-/// Draws docs/two_modes.svg: `cargo test --release --test learning draws_two_modes -- --ignored`.
-#[test]
-#[ignore = "writes a picture of the documentation"]
-fn draws_two_modes() {
-    let panels = [
-        ("demonstrations", (0..EPISODES).map(demonstration).collect()),
-        ("Bc", bc(None)),
-        ("Bc, Mixture", bc(Some(PolicyHead::Mixture))),
-        ("Diffusion", diffusion()),
-        ("FlowBc", flow()),
-    ];
-    let (size, margin) = (170.0, 10.0);
-    let width = panels.len() as f32 * size;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {0}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
-        size + 20.0
-    );
-    for (index, (name, ways)) in panels.iter().enumerate() {
-        let ways: &Vec<Path> = ways;
-        let scale = (size - 2.0 * margin) / 2.2;
-        let (x, y) = (index as f32 * size + size / 2.0, size / 2.0 + 20.0);
-        let at = |[px, py]: &[f32; 2]| format!("{:.1},{:.1}", x + scale * px, y - scale * py);
-        writeln!(
-            svg,
-            "<text x=\"{x}\" y=\"16\" text-anchor=\"middle\">{name}</text>"
-        )
-        .unwrap();
-        let radius = scale * RADIUS;
-        writeln!(
-            svg,
-            "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius:.1}\" fill=\"#ccc\"/>"
-        )
-        .unwrap();
-        for way in ways {
-            let points: Vec<String> = way.iter().map(at).collect();
-            let hits = way.iter().any(|[x, y]| x.hypot(*y) < RADIUS);
-            let color = if hits { "#c0392b" } else { "#2471a3" };
-            let points = points.join(" ");
-            writeln!(
-                svg,
-                "<polyline points=\"{points}\" fill=\"none\" stroke=\"{color}\" stroke-opacity=\"0.6\"/>"
-            )
-            .unwrap();
-        }
-    }
-    svg.push_str("</svg>\n");
-    let place = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/two_modes.svg");
-    std::fs::write(place, svg).unwrap();
 }

@@ -55,6 +55,9 @@ fn a_fork_names_its_parent_and_what_it_changes_and_resumes_as_itself() {
         said.contains("with steps: 100 -> 200, Td3Bc.alpha: 2.5 -> 1.0"),
         "{said}"
     );
+    let replayed = room.yarak("replay fork");
+    let replayed = replayed.ends_with(0);
+    assert!(replayed.contains(": equal: "), "{replayed}");
     let manifest = fs::read_to_string(room.path("fork/manifest.ron")).unwrap();
     for part in [
         "step: 100",

@@ -10,7 +10,15 @@ fn robomimics_configurations_become_scenes_that_are_good() {
     let room = Room::new();
     let data = dataset();
     let data = data.to_str().unwrap();
-    for algorithm in ["bc", "td3_bc", "bcq", "cql", "iql"] {
+    for algorithm in [
+        "bc",
+        "bc_rnn_gmm",
+        "bc_transformer",
+        "td3_bc",
+        "bcq",
+        "cql",
+        "iql",
+    ] {
         let config = format!("tests/fixtures/robomimic_configs/{algorithm}.json");
         let arguments = ["scene", "import", &config];
         let plain = yarak(&arguments);

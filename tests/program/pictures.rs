@@ -231,7 +231,7 @@ fn a_residual_network_sees_a_camera_and_resumes_exactly() {
         ),
         (
             "ResNet18(transforms: [Crop(height: 32, width: 32)])",
-            ["one place", "take `Average` or `Flatten`"],
+            ["one place", "pictures with 33 pixels"],
         ),
     ] {
         room.write("refused.ron", &from_cameras(2, 1, agentview));

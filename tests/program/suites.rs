@@ -70,6 +70,25 @@ fn a_suite_has_each_scene_on_each_dataset_with_each_seed_and_repeats_nothing() {
     assert_eq!(room.yarak("suite suite.ron --dir suite").result(), table);
     assert_eq!(of_runs(), before);
 
+    // Runs that are in the middle are named, and are no part of a mean.
+    room.write("suite.ron", &SUITE.replace("steps=60", "steps=120"));
+    let asked = |form: &str| room.yarak(&format!("suite suite.ron --dir suite --no-train{form}"));
+    let said = asked("").result().to_owned();
+    assert!(
+        said.contains("other_some/seed_3: at step 60 of 120, not counted"),
+        "{said}"
+    );
+    let rows: Value = serde_json::from_str(asked(" --json").result()).unwrap();
+    assert!(rows[0]["last"].is_null(), "{rows}");
+    assert_eq!(rows[0]["not_counted"][1]["seed"], 3);
+    let csv = asked(" --csv");
+    assert_eq!(csv.result().lines().count(), 1);
+    assert!(
+        csv.stderr.contains("tiny_some/seed_0: at step 60 of 120"),
+        "{}",
+        csv.stderr
+    );
+
     // A scene that has changed is not mixed with what it was.
     room.write(
         "suite.ron",

@@ -287,6 +287,47 @@ fn a_full_disk_ends_a_sweep_that_goes_on_once_there_is_room() {
 }
 
 #[test]
+fn a_trial_that_failed_for_good_is_named_and_ends_the_sweep_with_1() {
+    let room = room("All", 1, "0");
+    fs::create_dir_all(room.path("sweep/trials/000")).unwrap();
+    let progress = r#"{"reached": [], "failures": [{"message": "error: it diverged\nhelp", "is_final": true}]}"#;
+    room.write("sweep/trials/000/progress.json", progress);
+    room.write("sweep/trials/000/log.txt", "");
+    let ran = room.yarak("sweep run sweep");
+    ran.ends_with(1);
+    let named = "trial 0 failed: it diverged; see sweep/trials/000/log.txt";
+    for said in [
+        ran.stdout.as_str(),
+        room.yarak("sweep status sweep").result(),
+        room.yarak("sweep table sweep").result(),
+    ] {
+        assert!(said.contains(named), "{said}");
+    }
+    let status = json(room.yarak("sweep status sweep --json").result());
+    assert_eq!(status["failures"][0]["log"], "sweep/trials/000/log.txt");
+}
+
+#[test]
+fn a_learning_rate_is_drawn_as_a_number() {
+    let room = Room::new();
+    let text = SWEEP
+        .replace("SCHEDULER", "All")
+        .replace("SAMPLES", "2")
+        .replace("SEEDS", "0");
+    let text = text.replace(
+        "Choice([Constant(1e-3), Constant(1e-2)])",
+        "LogUniform(1e-4, 1e-2)",
+    );
+    room.write("rates.ron", &text);
+    room.yarak("sweep new rates.ron --dir rates").ends_with(0);
+    let trials = json(&fs::read_to_string(room.path("rates/trials.json")).unwrap());
+    for trial in trials["trials"].as_array().unwrap() {
+        let rate: f64 = trial[1]["value"].as_str().unwrap().parse().unwrap();
+        assert!((1e-4..=1e-2).contains(&rate), "{trial}");
+    }
+}
+
+#[test]
 fn everything_that_is_wrong_with_a_sweep_is_found_before_it_begins() {
     let room = Room::new();
     let refused = |change: &dyn Fn(String) -> String, parts: &[&str]| {
@@ -338,6 +379,17 @@ fn everything_that_is_wrong_with_a_sweep_is_found_before_it_begins() {
     };
     let pbt = |text: String| pbt(text).replace("Uniform(0.1, 20.0)", "Uniform(0.1, 0.5)");
     refused(&pbt, &["Dataset.validation", "`Pbt` forks trials"]);
+    let pbt = |text: String| {
+        let text = text.replace("All", "Pbt(every: 40, quantile: 0.5, perturb: 1.2)");
+        let text = text.replace("Td3Bc.alpha", "Td3Bc.actor.encoder.hidden_sizes.0");
+        text.replace("LogUniform(0.1, 20.0)", "Int(8, 16)")
+    };
+    refused(&pbt, &["wrong.ron:6:", "the shape of a network"]);
+    let endless = |text: String| {
+        let text = text.replace("All", "Median(every: 1)");
+        text.replace("steps=80", "steps=1_000_000_000_000")
+    };
+    refused(&endless, &["scheduler", "take 100000000 or more"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! robomimic's behavior cloning: `robomimic/config/bc_config.py`.
 
-use super::density;
 use super::robomimic::{Algorithm, optimizer, optimizer_rows};
 use super::table::{Fate, Form, Row, Translation, is, listed, only, row, rule};
+use super::{density, memory};
 
 /// `bc`.
 pub const ALGORITHM: Algorithm = Algorithm {
@@ -15,21 +15,18 @@ pub const ALGORITHM: Algorithm = Algorithm {
 };
 
 const NO_VAE: &str = "a policy that is an autoencoder is not here";
-const NO_RNN: &str = "RNN is not here";
-const NO_TRANSFORMER: &str = "Transformer is not here";
 
 #[rustfmt::skip]
 fn rows() -> Vec<Row> {
     let mut rows = optimizer_rows("policy", "1e-4", "0.1");
     rows.extend([
         row("algo.optim_params.policy.optimizer_type", "\"adam\"", Fate::Rule),
-        only("algo.optim_params.policy.learning_rate.scheduler_type", "\"multistep\"", "what moves in other ways is written by hand: \
-            `Linear(..)`, `Cosine(..)`"),
+        rule("algo.optim_params.policy.learning_rate.scheduler_type", "\"multistep\""),
+        only("algo.optim_params.policy.learning_rate.step_every_batch", "false", "rates are translated that move between epochs"),
         listed("algo.optim_params.policy.learning_rate.*", "other schedulers have it"),
         rule("algo.loss.l2_weight", "1.0"),
         rule("algo.loss.l1_weight", "0.0"),
         rule("algo.loss.cos_weight", "0.0"),
-        is("algo.actor_layer_dims", "[1024, 1024]", ".actor.encoder", Form::Layers),
         is("train.max_grad_norm", "null", ".actor.optimizer.max_gradient_norm", Form::Same),
         rule("algo.gaussian.enabled", "false"),
         rule("algo.gaussian.fixed_std", "false"),
@@ -44,20 +41,23 @@ fn rows() -> Vec<Row> {
         rule("algo.gmm.low_noise_eval", "true"),
         only("algo.vae.enabled", "false", NO_VAE),
         listed("algo.vae.*", NO_VAE),
-        only("algo.rnn.enabled", "false", NO_RNN),
-        listed("algo.rnn.*", NO_RNN),
-        only("algo.transformer.enabled", "false", NO_TRANSFORMER),
-        listed("algo.transformer.*", NO_TRANSFORMER),
     ]);
+    rows.extend(memory::rows());
     rows
 }
 
 fn rules(translation: &mut Translation) {
+    let remembers = memory::rules(translation);
+    scheduler(translation);
     optimizer(translation, "policy", ".actor.optimizer");
     optimizer_rule(translation);
     // robomimic looks at the Gaussian first.
     let (gaussian, mixture) = ("algo.gaussian.enabled", "algo.gmm.enabled");
     match (translation.flag(gaussian), translation.flag(mixture)) {
+        (true, _) if remembers => {
+            let message = "a policy with memory is deterministic or a mixture in robomimic, which refuses this, too";
+            translation.refuse(gaussian, message);
+        }
         (true, _) => {
             translation.set(".head", "Gaussian", &[gaussian]);
             density::gaussian(
@@ -121,6 +121,17 @@ const LOSS: [&str; 3] = [
 
 fn leave(translation: &mut Translation, keys: &[&str], why: &str) {
     translation.list_all(keys, why);
+}
+
+fn scheduler(translation: &mut Translation) {
+    const TYPE: &str = "algo.optim_params.policy.learning_rate.scheduler_type";
+    match translation.text(TYPE).as_deref() {
+        Some("multistep" | "linear") => translation.use_up(&[TYPE]),
+        _ => {
+            let message = "expected \"multistep\" or \"linear\": what moves in other ways is written by hand, as `Cosine(..)`";
+            translation.refuse(TYPE, message);
+        }
+    }
 }
 
 fn optimizer_rule(translation: &mut Translation) {

@@ -8,6 +8,7 @@ mod bcq;
 mod cql;
 mod density;
 mod iql;
+mod memory;
 mod robomimic;
 mod scene_text;
 mod strict_json;
@@ -104,8 +105,9 @@ fn translate(
     let plugins = robomimic::plugins(algorithm);
     let rows = robomimic::rows(algorithm);
     let mut translation = Translation::new(config, rows, algorithm.plugin, &plugins);
-    (algorithm.rules)(&mut translation);
     robomimic::common_rules(&mut translation, algorithm, instead);
+    // Last, so that what an algorithm says of a common key stands.
+    (algorithm.rules)(&mut translation);
     let comment = robomimic::comment(file, algorithm);
     let translated = translation.finish(name, &comment);
     translated.map_err(|refused| CliError::as_said(refused.join("\n")))
@@ -126,34 +128,65 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const CONFIGS: [&str; 5] = [
-        include_str!("../../../tests/fixtures/robomimic_configs/bc.json"),
-        include_str!("../../../tests/fixtures/robomimic_configs/td3_bc.json"),
-        include_str!("../../../tests/fixtures/robomimic_configs/bcq.json"),
-        include_str!("../../../tests/fixtures/robomimic_configs/cql.json"),
-        include_str!("../../../tests/fixtures/robomimic_configs/iql.json"),
-    ];
+    macro_rules! fixtures {
+        ($($name:literal),*) => {
+            [$(($name, include_str!(concat!("../../../tests/fixtures/robomimic_configs/", $name, ".json")))),*]
+        };
+    }
+
+    const CONFIGS: [(&str, &str); 7] = fixtures!(
+        "bc",
+        "bc_rnn_gmm",
+        "bc_transformer",
+        "td3_bc",
+        "bcq",
+        "cql",
+        "iql"
+    );
 
     fn config(name: &str) -> Value {
-        let configs = CONFIGS.map(|text| serde_json::from_str::<Value>(text).unwrap());
-        let found = configs.into_iter().find(|it| it["algo_name"] == name);
-        found.unwrap()
+        let (_, text) = CONFIGS.into_iter().find(|it| it.0 == name).unwrap();
+        serde_json::from_str(text).unwrap()
     }
 
     /// With the changes, each a path and a value.
     fn changed(name: &str, changes: &[(&str, Value)]) -> Value {
-        let mut config = config(name);
+        with(config(name), changes)
+    }
+
+    fn with(mut config: Value, changes: &[(&str, Value)]) -> Value {
         for (path, value) in changes {
-            let pointer = format!("/{}", path.replace('.', "/"));
-            match config.pointer_mut(&pointer) {
-                Some(place) => *place = value.clone(),
-                None => {
-                    let (above, name) = pointer.rsplit_once('/').unwrap();
-                    config.pointer_mut(above).unwrap()[name] = value.clone();
-                }
-            }
+            let steps = path.split('.');
+            *steps.fold(&mut config, |place, step| &mut place[step]) = value.clone();
         }
         config
+    }
+
+    /// What a configuration says that is not robomimic's default.
+    fn said_by(name: &str) -> Vec<(&'static str, Value)> {
+        let (rate, weights) = (
+            "algo.optim_params.policy.learning_rate",
+            "algo.optim_params.policy.regularization.L2",
+        );
+        match name {
+            "bc_rnn_gmm" => vec![
+                ("algo.rnn.enabled", json!(true)),
+                ("algo.gmm.enabled", json!(true)),
+                ("train.seq_length", json!(10)),
+            ],
+            "bc_transformer" => vec![
+                ("algo.transformer.enabled", json!(true)),
+                ("algo.gmm.enabled", json!(true)),
+                ("train.frame_stack", json!(10)),
+                ("algo.optim_params.policy.optimizer_type", json!("adamw")),
+                (
+                    rate,
+                    json!({ "epoch_schedule": [100], "scheduler_type": "linear" }),
+                ),
+                (weights, json!(0.01)),
+            ],
+            _ => vec![],
+        }
     }
 
     fn translated(config: &Value) -> Result<Translated, String> {
@@ -186,9 +219,8 @@ mod tests {
 
     #[test]
     fn no_key_is_passed_over_in_silence() {
-        for text in CONFIGS {
+        for (name, text) in CONFIGS {
             let config: Value = serde_json::from_str(text).unwrap();
-            let name = config["algo_name"].as_str().unwrap();
             let plain = translated(&config).unwrap();
             let mut keys = Vec::new();
             leaves(&config, "", &mut keys);
@@ -218,13 +250,17 @@ mod tests {
 
     #[test]
     fn what_a_file_leaves_out_is_what_robomimic_takes_and_not_what_is_taken_here() {
-        for text in CONFIGS {
+        for (name, text) in CONFIGS {
             let config: Value = serde_json::from_str(text).unwrap();
             let whole = translated(&config).unwrap();
             let least = json!({ "algo_name": config["algo_name"], "train": { "data": "demonstrations.hdf5" } });
-            let least = translated(&least).unwrap();
+            let said = said_by(name);
+            let least = translated(&with(least, &said)).unwrap();
             assert_eq!(least.scene, whole.scene);
-            assert_eq!(least.listed, [""; 0], "it has no other keys");
+            for line in least.listed {
+                let of_said = said.iter().any(|(key, _)| line.starts_with(key));
+                assert!(of_said, "it has no other keys: {line}");
+            }
         }
     }
 
@@ -320,6 +356,41 @@ mod tests {
                 )],
                 vec!["path: \"a.hdf5\"", "filter: \"20_percent\""],
             ),
+            (
+                "bc_rnn_gmm",
+                vec![
+                    ("algo.rnn.rnn_type", json!("GRU")),
+                    ("algo.rnn.hidden_dim", json!(64)),
+                    ("train.seq_length", json!(5)),
+                    ("algo.rnn.horizon", json!(5)),
+                    ("algo.actor_layer_dims", json!([])),
+                    ("algo.gmm.enabled", json!(false)),
+                ],
+                vec![
+                    "frame_stack: 5",
+                    "encoder: Gru(hidden_size: 64, layers: 2)",
+                    "head_sizes: Some([])",
+                    "supervise_all_steps: true",
+                ],
+            ),
+            (
+                "bc_transformer",
+                vec![
+                    ("algo.transformer.num_layers", json!(3)),
+                    ("algo.transformer.sinusoidal_embedding", json!(true)),
+                    ("algo.transformer.nn_parameter_for_timesteps", json!(false)),
+                    ("algo.transformer.emb_dropout", json!(0.2)),
+                    ("algo.transformer.supervise_all_steps", json!(true)),
+                ],
+                vec![
+                    "layers: 3",
+                    "positions: Sinusoidal",
+                    "embedding_dropout: 0.2",
+                    "attention_dropout: 0.1",
+                    "supervise_all_steps: true",
+                    "over: Epochs(100)",
+                ],
+            ),
             // The gap is not held to, and its weight is the product of both.
             (
                 "cql",
@@ -378,12 +449,119 @@ mod tests {
     #[test]
     fn what_would_be_learned_otherwise_is_refused_by_its_name() {
         for (name, key, value, said) in [
-            ("bc", "algo.rnn.enabled", json!(true), "RNN is not here"),
+            (
+                "bc_rnn_gmm",
+                "algo.rnn.horizon",
+                json!(400),
+                "`train.seq_length` is 10: make them the same",
+            ),
+            (
+                "bc_rnn_gmm",
+                "algo.rnn.open_loop",
+                json!(true),
+                "first of several observations alone",
+            ),
+            (
+                "bc_rnn_gmm",
+                "algo.rnn.kwargs.bidirectional",
+                json!(true),
+                "no later steps",
+            ),
+            (
+                "bc_rnn_gmm",
+                "algo.rnn.kwargs.dropout",
+                json!(0.1),
+                "PyTorch's layers",
+            ),
+            (
+                "bc_rnn_gmm",
+                "algo.rnn.rnn_type",
+                json!("RNN"),
+                "\"LSTM\" or \"GRU\"",
+            ),
+            (
+                "bc_rnn_gmm",
+                "algo.rnn.num_layers",
+                json!(1000),
+                "found 1000",
+            ),
+            (
+                "bc_rnn_gmm",
+                "algo.rnn.hidden_dim",
+                json!(null),
+                "whole number at least 1",
+            ),
+            (
+                "bc_rnn_gmm",
+                "train.frame_stack",
+                json!(10),
+                "reads the steps of `train.seq_length`",
+            ),
+            (
+                "bc_rnn_gmm",
+                "train.pad_seq_length",
+                json!(false),
+                "a demonstration does not fill",
+            ),
+            (
+                "bc_rnn_gmm",
+                "algo.gaussian.enabled",
+                json!(true),
+                "deterministic or a mixture",
+            ),
+            (
+                "bc_transformer",
+                "algo.transformer.context_length",
+                json!(20),
+                "`train.frame_stack` is 10: make them the same",
+            ),
+            (
+                "bc_transformer",
+                "algo.transformer.embed_dim",
+                json!(100),
+                "multiple of `algo.transformer.num_heads`",
+            ),
+            (
+                "bc_transformer",
+                "algo.transformer.attn_dropout",
+                json!(1.5),
+                "found 1.5",
+            ),
+            (
+                "bc_transformer",
+                "algo.transformer.activation",
+                json!("geglu"),
+                "GELU's",
+            ),
+            (
+                "bc_transformer",
+                "algo.transformer.pred_future_acs",
+                json!(true),
+                "the steps up to it",
+            ),
+            (
+                "bc_transformer",
+                "algo.transformer.causal",
+                json!(false),
+                "no such key is known",
+            ),
+            (
+                "bc_transformer",
+                "train.pad_frame_stack",
+                json!(false),
+                "the first rows of a demonstration",
+            ),
+            (
+                "bc_transformer",
+                "algo.optim_params.policy.learning_rate.epoch_schedule",
+                json!([50, 100]),
+                "one epoch",
+            ),
             (
                 "bc",
-                "algo.transformer.enabled",
+                "algo.optim_params.policy.learning_rate.step_every_batch",
                 json!(true),
-                "Transformer is not here",
+                "between epochs",
             ),
             (
                 "bc",
@@ -542,7 +720,7 @@ mod tests {
         let both = changed(
             "bc",
             &[
-                ("algo.rnn.enabled", json!(true)),
+                ("algo.vae.enabled", json!(true)),
                 ("train.frame_stack", json!(3)),
             ],
         );

@@ -174,17 +174,28 @@ pub fn optimizer(translation: &mut Translation, network: &str, setting: &str) {
     let at = |name: &str| format!("algo.optim_params.{network}.{name}");
     let rate = ["initial", "decay_factor", "epoch_schedule"];
     let [initial, decay, schedule] = rate.map(|name| at(&format!("learning_rate.{name}")));
-    translation.number(&initial);
+    let begins_at = translation.number(&initial);
     let written = translation.value(&initial).to_string();
+    let is_line = translation.value(&at("learning_rate.scheduler_type")) == json!("linear");
     let epochs = translation.value(&schedule);
     let learning_rate = format!("{setting}.learning_rate");
     let whole = |epochs: &&Vec<Value>| epochs.iter().all(Value::is_u64);
-    match epochs.as_array().filter(whole) {
+    let listed = epochs.as_array().filter(whole).map(Vec::as_slice);
+    match listed {
         None => translation.refuse(&schedule, "expected a list of epochs"),
-        Some(epochs) if epochs.is_empty() => {
+        Some([]) => {
             let constant = format!("Constant({written})");
             translation.set(&learning_rate, constant, &[&initial, &schedule]);
             translation.list(&decay, "no epoch is named after which the rate decays");
+        }
+        Some([over]) if is_line => {
+            let end = begins_at * translation.number(&decay);
+            let line = format!("Linear(initial: {written}, end: {end}, over: Epochs({over}))");
+            translation.set(&learning_rate, line, &[&initial, &decay, &schedule]);
+        }
+        Some(_) if is_line => {
+            let message = "expected one epoch, in which a line ends, as robomimic does";
+            translation.refuse(&schedule, message);
         }
         Some(_) => {
             translation.number(&decay);
@@ -310,8 +321,7 @@ fn sequences(translation: &mut Translation) {
     match translation.flag(pad) || rows == 1 {
         true => translation.list(pad, "each row is drawn by itself"),
         false => {
-            let message =
-                "the last rows of a demonstration would be left out there and are not here";
+            let message = "sequences that a demonstration does not fill would be left out there and are not here";
             translation.refuse(pad, message);
         }
     }

@@ -41,6 +41,8 @@ pub enum Form {
     Same,
     /// The widths of a perceptron's hidden layers.
     Layers,
+    /// The widths of the hidden layers behind an encoder.
+    HeadLayers,
     /// `null`, or the least and the greatest of two numbers.
     Range,
     /// An epoch, where −1 is none.
@@ -153,10 +155,7 @@ impl Translation {
                 Some((Fate::Rule, _)) => {}
                 Some((Fate::Is(setting, form), _)) => self.write(&setting, form, &key),
                 Some((Fate::Listed(why), _)) => self.list(&key, why),
-                Some((Fate::Only(why), default)) => match same(&self.value(&key), default) {
-                    true => self.list(&key, why),
-                    false => self.refuse(&key, &format!("{why}, and another thing would be learned")),
-                },
+                Some((Fate::Only(why), default)) => self.only(&key, default, why),
             }
         }
     }
@@ -227,15 +226,25 @@ impl Translation {
 
     /// Sets a setting of the scene to a value in RON, because of these keys.
     pub fn set(&mut self, setting: &str, written: impl Into<String>, because_of: &[&str]) {
-        let setting = match setting.starts_with('.') {
-            true => format!("{}{setting}", self.algorithm),
-            false => setting.to_owned(),
-        };
+        let setting = self.whole_path(setting);
         for key in because_of {
             self.sources.push((setting.clone(), (*key).to_owned()));
         }
         self.use_up(because_of);
         self.scene.set(&setting, written.into());
+    }
+
+    /// Gives settings the name of an encoder.
+    pub fn name(&mut self, settings: &str, name: &'static str) {
+        let settings = self.whole_path(settings);
+        self.scene.name(&settings, name);
+    }
+
+    fn whole_path(&self, setting: &str) -> String {
+        match setting.starts_with('.') {
+            true => format!("{}{setting}", self.algorithm),
+            false => setting.to_owned(),
+        }
     }
 
     /// Writes the value of a key into a setting.
@@ -273,6 +282,14 @@ impl Translation {
     /// Lists keys for one reason.
     pub fn list_all(&mut self, keys: &[&str], why: &str) {
         keys.iter().for_each(|key| self.list(key, why));
+    }
+
+    /// Lists a key with the only value that it can have, as JSON, and refuses it with another; in words why.
+    pub fn only(&mut self, key: &str, value: &str, why: &str) {
+        match same(&self.value(key), value) {
+            true => self.list(key, why),
+            false => self.refuse(key, &format!("{why}, and another thing would be learned")),
+        }
     }
 
     /// Refuses a key.
@@ -341,7 +358,11 @@ impl Form {
                 let widths = written(value).ok_or(WIDTHS)?;
                 Ok(format!("Mlp(hidden_sizes: {widths})"))
             }
-            (Form::Layers, _) => Err(WIDTHS),
+            (Form::HeadLayers, Value::Array(_)) => {
+                let widths = written(value).ok_or(WIDTHS)?;
+                Ok(format!("Some({widths})"))
+            }
+            (Form::Layers | Form::HeadLayers, _) => Err(WIDTHS),
             (Form::Range, Value::Array(ends)) => match ends.as_slice() {
                 [low, high] if low.is_number() && high.is_number() => {
                     Ok(format!("(low: {low}, high: {high})"))

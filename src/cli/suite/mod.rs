@@ -15,17 +15,19 @@ use super::train::stop_on_signals;
 use super::{INTERRUPTED, print, ready};
 use crate::checkpoint::{FolderLock, NotLocked};
 use crate::evaluate::Evaluation;
+use crate::report::EarlyStopping;
 use crate::scene::quoted;
 use crate::schedule::stop_requested;
 use crate::sweep::SuiteFile;
 use crate::terminal::message;
-use scores::{Row, Scores};
+use scores::{End, Row, Scores};
 
 /// Train several scenes on several datasets with several seeds, and print one table.
 ///
 /// Each run has a folder, DIR/SCENE/seed_0 or DIR/SCENE_DATASET/seed_0. The command goes on with what is there, so it can be interrupted
 /// or killed, and repeats nothing: given again, it prints the table. Returns are those of the last evaluation; ± is the 95% interval of
-/// the mean by the bootstrap over seeds, IQM the mean of the middle half of the seeds.
+/// the mean by the bootstrap over seeds, IQM the mean of the middle half of the seeds. A run that has not come to its end is not counted,
+/// and named under the table.
 #[derive(Args)]
 pub struct Suite {
     /// The suite's RON file
@@ -58,6 +60,7 @@ struct Entry {
     dataset: Option<PathBuf>,
     /// The environment that it is evaluated in.
     env: Option<String>,
+    end: End,
 }
 
 impl Suite {
@@ -75,9 +78,16 @@ impl Suite {
         let scores = Scores(
             entries
                 .iter()
-                .map(|entry| Row::read(&dir, &entry.name, entry.env.as_deref(), &suite.seeds))
+                .map(|entry| {
+                    let env = entry.env.as_deref();
+                    Row::read(&dir, &entry.name, env, entry.end, &suite.seeds)
+                })
                 .collect::<Result<_, _>>()?,
         );
+        if self.csv {
+            // Whoever reads the lines by a program sees them elsewhere.
+            scores.not_counted().iter().for_each(|line| message(line));
+        }
         print(&match (self.csv, self.json) {
             (true, _) => scores.csv(),
             (_, true) => scores.json().to_string(),
@@ -119,6 +129,11 @@ impl Suite {
                 entries.push(Entry {
                     name,
                     env: evaluation.map(|it| it.env.clone()),
+                    end: End {
+                        steps: read.steps,
+                        may_be_earlier: read.epochs.is_some()
+                            || read.settings::<EarlyStopping>().is_some(),
+                    },
                     scene: scene.clone(),
                     dataset: dataset.clone(),
                 });

@@ -20,8 +20,38 @@ pub struct Scores(pub Vec<Row>);
 /// A scene on a dataset.
 pub struct Row {
     name: String,
-    /// One for each seed that has been evaluated.
+    /// One for each seed whose run has come to its end.
     seeds: Vec<SeedRow>,
+    /// Those whose runs are there and have not.
+    not_counted: Vec<NotCounted>,
+}
+
+/// Where the runs of a scene end.
+#[derive(Clone, Copy)]
+pub struct End {
+    /// The scene's steps; `u64::MAX` where it has epochs alone.
+    pub steps: u64,
+    /// Whether a run may be finished before: by its epochs, or by `EarlyStopping`.
+    pub may_be_earlier: bool,
+}
+
+/// A run that was begun and has not come to its end: a return from the middle says nothing beside one from the end.
+struct NotCounted {
+    seed: u64,
+    /// Of its last evaluation; of its last report where there was none.
+    step: u64,
+    /// The scene's steps, where it has any.
+    of: Option<u64>,
+}
+
+impl NotCounted {
+    /// `seed_0: at step 10 of 20, not counted`.
+    fn text(&self) -> String {
+        let of = self
+            .of
+            .map_or(String::new(), |steps| format!(" of {steps}"));
+        format!("seed_{}: at step {}{of}, not counted", self.seed, self.step)
+    }
 }
 
 struct SeedRow {
@@ -44,23 +74,39 @@ impl Row {
         dir: &Path,
         name: &str,
         env: Option<&str>,
+        end: End,
         seeds: &[u64],
     ) -> Result<Self, CliError> {
         let mut row = Row {
             name: name.to_owned(),
             seeds: Vec::new(),
+            not_counted: Vec::new(),
         };
         for seed in seeds {
             let run = dir.join(name).join(format!("seed_{seed}"));
-            let metrics = run.join("metrics.jsonl");
-            if !is_plain_file(&metrics) {
+            if !run.is_dir() {
                 continue;
             }
-            let rows = json_lines::read(metrics).map_err(|error| CliError::of(false, &error))?;
+            let metrics = run.join("metrics.jsonl");
+            let rows = match is_plain_file(&metrics) {
+                true => json_lines::read(metrics).map_err(|error| CliError::of(false, &error))?,
+                // It has failed or was ended before its first report.
+                false => Vec::new(),
+            };
             let returns = rows
                 .iter()
                 .filter_map(|row| Some((row.step, row.get("evaluate/return")?)));
-            let Some((step, last)) = returns.clone().last() else {
+            let evaluated = returns.clone().last();
+            let ended = evaluated.filter(|(step, _)| {
+                *step >= end.steps || (end.may_be_earlier && finished_at(&run) == Some(*step))
+            });
+            let Some((step, last)) = ended else {
+                let reported = rows.last().map_or(0, |row| row.step);
+                row.not_counted.push(NotCounted {
+                    seed: *seed,
+                    step: evaluated.map_or(reported, |(step, _)| step),
+                    of: (end.steps != u64::MAX).then_some(end.steps),
+                });
                 continue;
             };
             let manifest = Manifest::read(&run.join("manifest.ron"));
@@ -86,6 +132,14 @@ impl Row {
             .filter(|it| !it.is_empty())
             .map(|it| Summary::of(&it))
     }
+}
+
+/// The step at which a run was finished, as it wrote its scores then.
+fn finished_at(run: &Path) -> Option<u64> {
+    let path = run.join("scores.json");
+    let text = is_plain_file(&path).then(|| std::fs::read_to_string(path).ok())??;
+    let scores: Value = serde_json::from_str(&text).ok()?;
+    scores["last"]["step"].as_u64()
 }
 
 /// Several seeds as one number, and how sure that is.
@@ -192,10 +246,26 @@ impl Scores {
             });
             cells.collect::<Vec<_>>().join("  ")
         };
-        lines.iter().map(line).collect::<Vec<_>>().join("\n")
+        let mut text: Vec<String> = lines.iter().map(line).collect();
+        let not_counted = self.not_counted();
+        if !not_counted.is_empty() {
+            text.push(String::new());
+            text.extend(not_counted);
+        }
+        text.join("\n")
     }
 
-    /// A line for each seed.
+    /// The runs that are in no row, a line each: `pendulum_bc/seed_0: at step 10 of 20, not counted`.
+    pub fn not_counted(&self) -> Vec<String> {
+        let of_row = |row: &Row| {
+            let runs = row.not_counted.iter();
+            let lines = runs.map(|it| format!("{}/{}", row.name, it.text()));
+            lines.collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of_row).collect()
+    }
+
+    /// A line for each seed that counts.
     pub fn csv(&self) -> String {
         let mut lines = vec!["run,dataset_sha256,seed,step,last,best,normalized".to_owned()];
         for row in &self.0 {
@@ -228,12 +298,17 @@ impl Scores {
                     "normalized": it.normalized,
                 })
             });
+            let not_counted = row
+                .not_counted
+                .iter()
+                .map(|it| json!({ "seed": it.seed, "step": it.step, "of": it.of }));
             json!({
                 "run": row.name,
                 "last": row.of(|it| Some(it.last)).map(Summary::json),
                 "best": row.of(|it| Some(it.best)).map(Summary::json),
                 "normalized": row.of(|it| it.normalized).map(Summary::json),
                 "seeds": seeds.collect::<Vec<_>>(),
+                "not_counted": not_counted.collect::<Vec<_>>(),
             })
         });
         rows.collect::<Vec<_>>().into()

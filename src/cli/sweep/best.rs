@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::super::error::CliError;
+use super::trial::end_of_round;
 use crate::sweep::{Lineage, State, SweepFolder, quoted};
 
 /// The best trial of a sweep.
@@ -23,7 +25,10 @@ impl<'s> Best<'s> {
     }
 
     /// The command: a line for each seed, which ends where the trial did.
-    pub fn command(&self) -> String {
+    ///
+    /// # Errors
+    /// When the folder of the trial that it was forked from cannot be read.
+    pub fn command(&self) -> Result<String, CliError> {
         let Lineage {
             settings, parent, ..
         } = &self.state.lineages[self.trial];
@@ -33,8 +38,7 @@ impl<'s> Best<'s> {
             let scene = self.folder.scene().display().to_string();
             let mut words = vec!["yarak".to_owned(), "train".to_owned(), quoted(&scene)];
             if let Some((runs, step)) = parent {
-                let run = self.folder.path().join(runs).join(format!("seed_{seed}"));
-                let checkpoint = run.join(format!("checkpoints/step_{step:09}"));
+                let checkpoint = end_of_round(&self.folder.path().join(runs), *seed, *step)?;
                 words.extend([
                     "--fork".to_owned(),
                     quoted(&checkpoint.display().to_string()),
@@ -46,34 +50,40 @@ impl<'s> Best<'s> {
             words.push(format!(
                 "--set seed={seed} --steps {step} --run runs/best_of_sweep/seed_{seed}"
             ));
-            words.join(" ")
+            Ok(words.join(" "))
         });
-        lines.collect::<Vec<_>>().join("\n")
+        Ok(lines.collect::<Result<Vec<_>, CliError>>()?.join("\n"))
     }
 
     /// As JSON.
-    pub fn json(&self) -> Value {
+    ///
+    /// # Errors
+    /// As [`command`](Self::command).
+    pub fn json(&self) -> Result<Value, CliError> {
         let mut object = self.state.trial_json(self.trial);
         object["metric"] = json!(self.state.settings.objective.metric);
-        object["commands"] = self.command().lines().collect();
-        object
+        object["commands"] = self.command()?.lines().collect();
+        Ok(object)
     }
 
     /// For a terminal.
-    pub fn text(&self) -> String {
+    ///
+    /// # Errors
+    /// As [`command`](Self::command).
+    pub fn text(&self) -> Result<String, CliError> {
         let object = self.state.trial_json(self.trial);
         let settings = &self.state.lineages[self.trial].settings;
         let settings = settings
             .iter()
             .map(|it| format!("  {} = {}", it.name(), it.value));
-        format!(
+        Ok(format!(
             "trial {}: {} {} at step {}\n{}\n\n{}",
             self.trial,
             self.state.settings.objective.metric,
             object["value"],
             object["step"],
             settings.collect::<Vec<_>>().join("\n"),
-            self.command()
-        )
+            self.command()?
+        ))
     }
 }

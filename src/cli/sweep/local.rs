@@ -128,8 +128,8 @@ impl Driver<'_> {
             for module in &self.modules {
                 arguments.extend(["--allow-module".to_owned(), module.clone()]);
             }
-            let log = folder.join(SweepFolder::name_of(trial)).join("log.txt");
-            self.pool.start(trial, &log, &arguments)?;
+            self.pool
+                .start(trial, &self.folder.log_of(trial), &arguments)?;
         }
         Ok(())
     }

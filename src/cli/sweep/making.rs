@@ -24,6 +24,8 @@ pub fn make(program: &Program, path: &Path, dir: Option<&Path>) -> Result<AppExi
     let scene = program.read_scene(&file, &base)?;
     program.check_modules(&scene)?;
     check_scene(&sweep, &scene)?;
+    sweep.check_rounds(scene.steps)?;
+    check_forked(&sweep)?;
     // What is wrong with every trial is said once, in the scene.
     let app = program.app(&scene, scene.seed, folders_of(&file), For::Looking)?;
     ready::check(&app, &scene)?;
@@ -167,14 +169,48 @@ fn check_scene(sweep: &SweepFile, scene: &Scene) -> Result<(), Problems> {
     problems.into_result()
 }
 
-/// What a message says, without its place: the sweep's is another. The second is its help.
+/// What of a setting's path says that it is the shape of a network, wherever in it.
+const SHAPES: [&str; 3] = ["encoder", "head_sizes", "hidden_sizes"];
+
+/// The rounds of on-policy algorithms, by which a checkpoint keeps its rows.
+const ROUND_SIZES: [&str; 3] = ["A2c.steps", "Ppo.steps", "Reinforce.steps"];
+
+/// Refuses what a checkpoint's content hangs on where trials are forked from each other's.
+fn check_forked(sweep: &SweepFile) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    if !matches!(sweep.settings.scheduler, Scheduler::Pbt { .. }) {
+        return Ok(());
+    }
+    for dimension in &sweep.space {
+        for path in &dimension.paths {
+            // Items are written `hidden_sizes.0` or `hidden_sizes[0]`.
+            let is_shape = path.split(['.', '[']).any(|step| SHAPES.contains(&step));
+            let what = match path.as_str() {
+                _ if is_shape => "the shape of a network",
+                path if ROUND_SIZES.contains(&path) => "the size of a round",
+                _ => continue,
+            };
+            let message =
+                format!("`{path}` is {what}, and a fork has its parent's, as the checkpoint does");
+            let help = "`Pbt` forks trials: vary what a fork may change, or take another scheduler";
+            problems.push(dimension.problem(message, Some(help.to_owned())));
+        }
+    }
+    problems.into_result()
+}
+
+/// What the first mistake of a message says, without its place and the line there: the sweep's are others. The second is its help.
 fn said(error: &CliError) -> (String, Option<String>) {
     let text = error.to_string();
     let text = text.split_once("error: ").map_or(&*text, |(_, said)| said);
-    match text.split_once("\nhelp: ") {
-        Some((message, help)) => (message.to_owned(), Some(help.replace('\n', " "))),
-        None => (text.to_owned(), None),
-    }
+    // Behind it are other mistakes and their number.
+    let text = text.split_once("\n\n").map_or(text, |(first, _)| first);
+    let (message, help) = match text.split_once("\nhelp: ") {
+        Some((message, help)) => (message, Some(help.replace('\n', " "))),
+        None => (text, None),
+    };
+    let message = message.lines().take_while(|line| line.trim() != "|");
+    (message.collect::<Vec<_>>().join("\n"), help)
 }
 
 /// The values of a sweep against its scene.
@@ -242,5 +278,23 @@ impl Check<'_> {
             })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_report_says_is_its_first_mistake_alone() {
+        let first = Problem::about_file("--set 'a=1'", "it is no number", Some("write\n2".into()));
+        let mut problems = Problems::from(first);
+        problems.push(Problem::about_file("--set 'b=1'", "nor is this", None));
+        assert_eq!(
+            said(&problems.into()),
+            ("it is no number".to_owned(), Some("write 2".to_owned()))
+        );
+        let alone = Problem::about_file("--set 'a=1'", "it is no number", None);
+        assert_eq!(said(&alone.into()), ("it is no number".to_owned(), None));
     }
 }

@@ -1,6 +1,7 @@
 //! `yarak sweep`.
 
 mod best;
+mod failures;
 mod local;
 mod making;
 mod trial;
@@ -23,6 +24,7 @@ use crate::sweep::{
     slurm,
 };
 use best::Best;
+use failures::Failures;
 use trial::TrialArguments;
 
 /// Train one scene with many settings.
@@ -42,7 +44,8 @@ pub enum SweepCommand {
         #[command(flatten)]
         modules: Modules,
     },
-    /// Bring the trials of a sweep to their end on this machine, or write what another engine needs for it
+    /// Bring the trials of a sweep to their end on this machine, or write what another engine needs for it. Exit status: 0 done, 1 a trial
+    /// failed for good, 2 the input is wrong, 130 interrupted and saved
     Run(Run),
     /// Bring one trial to the end of its next round: nothing where that is not decided yet. Exit status: 0 done, 1 it failed and may be
     /// tried again, 2 it failed for good, 75 another process is at it, 130 interrupted and saved
@@ -152,8 +155,8 @@ impl SweepCommand {
             SweepCommand::Run(run) => run.run(program),
             SweepCommand::Trial(trial) => trial.run(program),
             SweepCommand::Status { dir, json } => {
-                let (_, state) = open(program, dir)?;
-                status(&state, *json)?;
+                let (folder, state) = open(program, dir)?;
+                status(&state, &Failures::of(&folder, &state), *json)?;
                 Ok(AppExit::Success)
             }
             SweepCommand::Best { dir, json } => {
@@ -166,18 +169,25 @@ impl SweepCommand {
                     ))
                 })?;
                 print(&match json {
-                    true => best.json().to_string(),
-                    false => best.text(),
+                    true => best.json()?.to_string(),
+                    false => best.text()?,
                 })?;
                 Ok(AppExit::Success)
             }
             SweepCommand::Table { dir, csv, json } => {
-                let table = Table::of(&open(program, dir)?.1);
+                let (folder, state) = open(program, dir)?;
+                let table = Table::of(&state);
                 print(&match (csv, json) {
                     (true, _) => table.csv(),
                     (_, true) => table.json().to_string(),
                     _ => table.text(),
                 })?;
+                // The objects of `--json` have them, and lines of CSV are trials.
+                if !csv && !json {
+                    for line in Failures::of(&folder, &state).lines() {
+                        print(&line)?;
+                    }
+                }
                 Ok(AppExit::Success)
             }
             SweepCommand::Report { dir, out } => report(program, dir, out.as_deref()),
@@ -192,8 +202,12 @@ impl Run {
             Engine::Local => {
                 let exit = local::run(program, &folder, state, self)?;
                 let (_, state) = open(program, &self.dir)?;
-                status(&state, self.json)?;
-                return Ok(exit);
+                let failures = Failures::of(&folder, &state);
+                status(&state, &failures, self.json)?;
+                return Ok(match exit {
+                    AppExit::Success if !failures.is_empty() => AppExit::from_code(1),
+                    exit => exit,
+                });
             }
             Engine::Commands => {
                 for line in commands(&self.dir, &state) {
@@ -228,8 +242,8 @@ impl Run {
     }
 }
 
-/// Prints how far a sweep is.
-fn status(state: &State, is_json: bool) -> Result<(), CliError> {
+/// Prints how far a sweep is, and what went wrong.
+fn status(state: &State, failures: &Failures, is_json: bool) -> Result<(), CliError> {
     let standings: Vec<Standing> = (0..state.progress.len())
         .map(|trial| state.standing(trial))
         .collect();
@@ -249,6 +263,7 @@ fn status(state: &State, is_json: bool) -> Result<(), CliError> {
             "steps_of_all_to_the_end": state.plan.whole,
             "best": state.best().map(|trial| state.trial_json(trial)),
             "is_over": state.is_over(),
+            "failures": failures.json(),
         });
         return print(&object.to_string());
     }
@@ -274,6 +289,9 @@ fn status(state: &State, is_json: bool) -> Result<(), CliError> {
             value.map_or("–".to_owned(), |value| value.to_string())
         ))?;
     }
+    for line in failures.lines() {
+        print(&line)?;
+    }
     Ok(())
 }
 
@@ -298,7 +316,9 @@ fn report(program: &Program, dir: &Path, out: Option<&Path>) -> Result<AppExit, 
         }
         curves.push(runs);
     }
-    let command = Best::of(&folder, &state).map(|best| best.command());
+    let command = Best::of(&folder, &state)
+        .map(|best| best.command())
+        .transpose()?;
     let html = page(&state, curves, command.as_deref());
     let own = folder.path().join("report.html");
     let path = out.unwrap_or(&own);

@@ -177,19 +177,17 @@ fn train_seed(
     overrides.extend(lineage.settings.iter().flat_map(|it| it.overrides()));
     let fork = match &lineage.parent {
         None => None,
-        Some((parent, step)) => {
-            let checkpoints = folder
-                .path()
-                .join(parent)
-                .join(format!("seed_{seed}/checkpoints"));
-            // With several environments a round ends a little behind its step.
-            let end = saved_steps(&checkpoints)?
-                .into_iter()
-                .filter(|saved| saved >= step);
-            let end = end.min().unwrap_or(*step);
-            Some(checkpoints.join(format!("step_{end:09}")))
-        }
+        Some((parent, step)) => Some(end_of_round(&folder.path().join(parent), seed, *step)?),
     };
     let train = Train::of_trial(folder.scene(), overrides, run.to_path_buf(), fork);
     train.train_alone(program, &Console::stderr())
+}
+
+/// The checkpoint with which a seed of a trial, whose runs are in `runs`, ended the round that goes to `step`.
+pub(super) fn end_of_round(runs: &Path, seed: u64, step: u64) -> Result<PathBuf, CliError> {
+    let checkpoints = runs.join(format!("seed_{seed}/checkpoints"));
+    // With several environments a round ends a little behind its step.
+    let saved = saved_steps(&checkpoints)?.into_iter();
+    let end = saved.filter(|saved| *saved >= step).min();
+    Ok(checkpoints.join(format!("step_{:09}", end.unwrap_or(step))))
 }

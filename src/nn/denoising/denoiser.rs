@@ -16,7 +16,7 @@ use crate::nn::{
 };
 use crate::observation::EncoderInput;
 use crate::random::{Init, Random};
-use crate::scene::Bounds;
+use crate::scene::{Bounds, FieldProblems};
 
 /// What is behind the encoder of a [`Denoiser`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Reflect, Serialize, Deserialize)]
@@ -40,6 +40,33 @@ pub enum DenoiserBody {
 }
 
 impl DenoiserBody {
+    /// Refuses what contradicts itself, or cannot be of chunks of `horizon` actions, for
+    /// [`Settings::check`](crate::scene::Settings::check); `field` is where this setting is, such as `body`.
+    pub fn check(&self, horizon: usize, field: &str, problems: &mut FieldProblems) {
+        let unet = self.unet_of(horizon);
+        if let Some(Err(error)) = unet.map(|unet| unet.check_shape()) {
+            problems.refuse(field, error.to_string());
+        }
+    }
+
+    /// The U-Net for chunks of so many actions, where it is one; the rest is left to be said.
+    fn unet_of(&self, horizon: usize) -> Option<Unet> {
+        match self {
+            DenoiserBody::Mlp => None,
+            DenoiserBody::Unet {
+                channels,
+                kernel_size,
+                groups,
+            } => Some(Unet {
+                channels: channels.clone(),
+                kernel_size: *kernel_size,
+                groups: *groups,
+                horizon,
+                ..Unet::default()
+            }),
+        }
+    }
+
     /// The U-Net with Diffusion Policy's settings for observations that are no pictures.
     pub fn unet() -> Self {
         DenoiserBody::Unet {
@@ -100,22 +127,11 @@ impl DenoiserForm {
 
     /// The U-Net as an encoder of features, time and a noisy chunk, where the body is one.
     fn unet(&self) -> Option<(EncoderSettings, EncoderInput)> {
-        let DenoiserBody::Unet {
-            channels,
-            kernel_size,
-            groups,
-        } = &self.body
-        else {
-            return None;
-        };
         let unet = Unet {
-            channels: channels.clone(),
-            kernel_size: *kernel_size,
-            groups: *groups,
             condition: CONDITION,
             time_features: self.time_features,
-            horizon: self.horizon,
             action: self.action,
+            ..self.body.unet_of(self.horizon)?
         };
         let width = CONDITION + self.time_features + self.width();
         Some((EncoderSettings::new(unet), width.into()))
@@ -128,7 +144,7 @@ impl DenoiserForm {
     pub(crate) fn unet_with(&self, values: &[f32]) -> Result<Option<EncoderModule>, InitError> {
         let unet = self.unet();
         let made = unet.map(|(unet, input)| EncoderModule::with_values(&unet, &input, values));
-        made.transpose()
+        made.transpose().map_err(of_body)
     }
 
     /// The names in files of a U-Net's tensors, by their paths in its module, with their shapes.
@@ -139,6 +155,14 @@ impl DenoiserForm {
             (path, Piece { name, ..piece })
         });
         renamed.collect()
+    }
+}
+
+/// To a scene a U-Net is no encoder.
+fn of_body(error: InitError) -> InitError {
+    match error {
+        InitError::Refused { encoder, why } => InitError::BadBody { body: encoder, why },
+        error => error,
     }
 }
 
@@ -198,7 +222,7 @@ impl Denoiser {
         let unet = unet.map(|(unet, input)| EncoderModule::new(&unet, &input, &tracked, init));
         let denoiser = Denoiser {
             trunk,
-            unet: unet.transpose()?,
+            unet: unet.transpose().map_err(of_body)?,
             form,
         };
         Ok(if device.is_autodiff() {

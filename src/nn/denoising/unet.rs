@@ -8,6 +8,7 @@ use burn::nn::conv::{Conv1d, Conv1dConfig, ConvTranspose1d, ConvTranspose1dConfi
 use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig1d};
 use burn::tensor::{Device, Tensor, activation};
 
+use crate::memory;
 use crate::nn::Encoder;
 use crate::observation::EncoderInput;
 
@@ -31,7 +32,7 @@ pub(super) struct Unet {
 
 /// Why a U-Net cannot be made.
 #[derive(Debug, thiserror::Error)]
-enum UnetError {
+pub(super) enum UnetError {
     #[error("it has no channels: give at least one number, such as `channels: [64, 128]`")]
     NoChannels,
     #[error(
@@ -162,7 +163,11 @@ impl Encoder for Unet {
     type Module = UnetModule;
 
     fn init(&self, _: &EncoderInput, device: &Device) -> Result<UnetModule> {
-        self.check()?;
+        self.check_shape()?;
+        let what = format!("a U-Net of {:?} channels", self.channels);
+        // The weights, their gradients and two moments.
+        let bytes = self.parameters().saturating_mul(16);
+        memory::check(&what, bytes, "lower `channels` or `kernel_size`")?;
         let inputs = std::iter::once(self.action).chain(self.channels.iter().copied());
         let pairs: Vec<(usize, usize)> = inputs.zip(self.channels.iter().copied()).collect();
         let down = pairs.iter();
@@ -234,7 +239,55 @@ impl Encoder for Unet {
 }
 
 impl Unet {
-    fn check(&self) -> Result<(), UnetError> {
+    /// How many parameters its module has, or the most that can be said where they are more.
+    fn parameters(&self) -> u64 {
+        let times = |factors: &[usize]| {
+            let factors = factors.iter().map(|factor| *factor as u64);
+            factors.fold(1, u64::saturating_mul)
+        };
+        let sum = |terms: &[u64]| terms.iter().copied().fold(0, u64::saturating_add);
+        let convolution =
+            |inputs, outputs, kernel| sum(&[times(&[inputs, outputs, kernel]), outputs as u64]);
+        let block = |inputs, outputs| {
+            let norm = times(&[2, outputs]);
+            sum(&[convolution(inputs, outputs, self.kernel_size), norm])
+        };
+        let condition = self.condition + self.time_features;
+        let residual = |inputs: usize, outputs: usize| {
+            let modulation = convolution(condition, outputs.saturating_mul(2), 1);
+            let shortcut = match inputs == outputs {
+                true => 0,
+                false => convolution(inputs, outputs, 1),
+            };
+            sum(&[
+                block(inputs, outputs),
+                modulation,
+                block(outputs, outputs),
+                shortcut,
+            ])
+        };
+        let depth = |inputs, outputs| sum(&[residual(inputs, outputs), residual(outputs, outputs)]);
+        let (first, deepest) = (self.channels[0], self.channels[self.channels.len() - 1]);
+        let pairs = self.channels.windows(2).map(|pair| {
+            let (above, below) = (pair[0], pair[1]);
+            let up = depth(below.saturating_mul(2), above);
+            let between = [convolution(above, above, 3), convolution(above, above, 4)];
+            sum(&[depth(above, below), up, sum(&between)])
+        });
+        let time = self.time_features;
+        sum(&[
+            convolution(time, 4 * time, 1),
+            convolution(4 * time, time, 1),
+            depth(self.action, first),
+            pairs.fold(0, u64::saturating_add),
+            depth(deepest, deepest),
+            block(first, first),
+            convolution(first, self.action, 1),
+        ])
+    }
+
+    /// What its own numbers refuse, whatever the actions are.
+    pub fn check_shape(&self) -> Result<(), UnetError> {
         let depths = self.channels.len();
         if depths == 0 || self.channels.contains(&0) {
             return Err(UnetError::NoChannels);
@@ -268,6 +321,42 @@ impl Unet {
                 groups,
             }),
             (_, None) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unet(channels: &[usize], kernel_size: usize) -> Unet {
+        Unet {
+            channels: channels.to_vec(),
+            kernel_size,
+            groups: 4,
+            condition: 5,
+            time_features: 6,
+            horizon: 8,
+            action: 3,
+        }
+    }
+
+    #[test]
+    fn it_is_held_against_memory_by_exactly_the_parameters_that_it_has() {
+        let device = Device::flex();
+        for unet in [unet(&[8], 1), unet(&[8, 8], 3), unet(&[8, 16, 12], 5)] {
+            let module = unet.init(&EncoderInput::from(35), &device).unwrap();
+            assert_eq!(unet.parameters(), module.num_params() as u64, "{unet:?}");
+        }
+        // Where nobody knows how much memory there is, nothing is refused.
+        if memory::available().is_none() {
+            return;
+        }
+        let most = usize::MAX - 3;
+        for unet in [unet(&[65_536, 65_536], 99), unet(&[most, most], 99)] {
+            let refused = unet.init(&EncoderInput::from(35), &device);
+            let said = refused.unwrap_err().to_string();
+            assert!(said.contains("lower `channels`"), "{said}");
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::scene::Bounds;
 /// let averaging = WeightAveraging::default();
 /// assert_eq!((averaging.tau(1), averaging.tau(2)), (1.0, 1.0));
 /// assert!((averaging.tau(3) - 2_f32.powf(-0.75)).abs() < 1e-7);
-/// assert!((averaging.tau(10_000_000) - 1e-4).abs() < 1e-8);
+/// assert!((averaging.tau(10_000_000) - 1e-4).abs() < 1e-7);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Reflect)]
 #[reflect(Default)]

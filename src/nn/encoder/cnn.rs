@@ -68,10 +68,12 @@ impl Convolutions {
         }
     }
 
-    /// The least height and width of a picture.
-    fn least(self) -> usize {
+    /// The least height or width of a picture of which so many places are left.
+    fn least(self, places: usize) -> usize {
         let layers = self.layers().iter().rev();
-        layers.fold(1, |size, (_, kernel, stride)| (size - 1) * stride + kernel)
+        layers.fold(places, |size, (_, kernel, stride)| {
+            (size - 1) * stride + kernel
+        })
     }
 }
 
@@ -142,7 +144,7 @@ impl Encoder for Cnn {
         let transforms = Transforms::new(&self.transforms, the_picture(input)?)?;
         let picture = transforms.picture();
         let Picture { height, width, .. } = picture;
-        let least = self.convolutions.least();
+        let least = self.convolutions.least(1);
         if height.min(width) < least {
             return Err(CnnError::TooSmall {
                 height,
@@ -172,7 +174,12 @@ impl Encoder for Cnn {
             [height, width] = fields.count();
             (pictures, channels) = (1, *filters);
         }
-        let pool = Pool::new(self.pooling, [height, width], channels, device)?;
+        let pool = Pool::new(
+            self.pooling,
+            ([height, width], self.convolutions.least(2)),
+            channels,
+            device,
+        )?;
         let seen = pool.outputs();
         of_one_layer(seen, self.features).fits_the_machine()?;
         Ok(CnnModule {
@@ -204,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_least_pictures_leave_one_field() {
-        assert_eq!(Convolutions::Small.least(), 20);
-        assert_eq!(Convolutions::Nature.least(), 36);
+        assert_eq!(Convolutions::Small.least(1), 20);
+        assert_eq!(Convolutions::Nature.least(1), 36);
     }
 }

@@ -11,6 +11,7 @@ use burn::tensor::{Device, Tensor};
 use super::erased::ErasedModule;
 use super::{Cnn, Encoder, EncoderSettings};
 use crate::observation::EncoderInput;
+use crate::scene::FieldProblems;
 
 /// An encoder for each of the parts that need one; all features, and the parts without an encoder, are joined.
 ///
@@ -93,6 +94,13 @@ impl Encoder for Combined {
             places,
             rest,
         })
+    }
+
+    fn check(&self, field: &str, problems: &mut FieldProblems) {
+        for (index, part) in self.encoders.iter().enumerate() {
+            let field = format!("{field}.encoders[{index}].encoder");
+            part.encoder.check(&field, problems);
+        }
     }
 
     fn forward(module: &CombinedModule, observation: Tensor<2>) -> Tensor<2> {

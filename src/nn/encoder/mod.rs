@@ -32,6 +32,7 @@ use burn::module::AutodiffModule;
 use burn::tensor::{Device, Tensor};
 
 use crate::observation::EncoderInput;
+use crate::scene::FieldProblems;
 
 pub use cnn::{Cnn, Convolutions};
 pub use combined::{Combined, PartEncoder};
@@ -123,6 +124,12 @@ pub trait Encoder:
     /// When the settings do not fit the observations; the message names the remedy.
     fn init(&self, input: &EncoderInput, device: &Device) -> Result<Self::Module>;
 
+    /// Refuses settings that contradict each other whatever the observations are, for `yarak scene check` to find them; `field` is where
+    /// this encoder is, such as `actor.encoder`. [`init`](Self::init) refuses them too.
+    fn check(&self, field: &str, problems: &mut FieldProblems) {
+        let _ = (field, problems);
+    }
+
     /// Features `[batch, width]` of rows `[batch, input]`, in which the parts lie as the input says. A row's features must not depend on the other rows.
     fn forward(module: &Self::Module, observation: Tensor<2>) -> Tensor<2>;
 
@@ -152,6 +159,14 @@ pub enum InitError {
     Refused {
         /// Its name in scenes.
         encoder: &'static str,
+        /// What it said.
+        why: String,
+    },
+    /// The body of a denoising network refused its settings.
+    #[error("the body `{body}` cannot be made: {why}")]
+    BadBody {
+        /// Its name in scenes.
+        body: &'static str,
         /// What it said.
         why: String,
     },

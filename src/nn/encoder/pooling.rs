@@ -46,22 +46,24 @@ pub(super) struct Pool {
 /// A spatial softmax of a single place, which would always give this place.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`SpatialSoftmax` says where something is, and the convolutions leave one place of such a small picture: take `Average` or `Flatten`, or larger pictures"
+    "`SpatialSoftmax` says where something is, and the convolutions leave one place of such a small picture: take `Average` or `Flatten`, or pictures with {0} pixels in height or width"
 )]
-pub(super) struct OnePlace;
+pub(super) struct OnePlace(usize);
 
 impl Pool {
+    /// `least` is the least height or width of a picture of which two places are left.
+    ///
     /// # Errors
     /// When a spatial softmax would have no two places to choose from.
     pub fn new(
         pooling: Pooling,
-        places: [usize; 2],
+        (places, least): ([usize; 2], usize),
         channels: usize,
         device: &Device,
     ) -> Result<Self, OnePlace> {
         let is_softmax = matches!(pooling, Pooling::SpatialSoftmax { .. });
         if is_softmax && places == [1, 1] {
-            return Err(OnePlace);
+            return Err(OnePlace(least));
         }
         let maps = match pooling {
             Pooling::SpatialSoftmax { keypoints } => Some(linear(channels, keypoints, device)),
@@ -178,10 +180,10 @@ mod tests {
     fn an_average_is_the_mean_of_each_feature_and_flatten_changes_nothing() {
         let device = Device::flex();
         let rows = features(2, 12);
-        let flat = Pool::new(Pooling::Flatten, [2, 3], 2, &device).unwrap();
+        let flat = Pool::new(Pooling::Flatten, ([2, 3], 28), 2, &device).unwrap();
         assert_eq!(flat.outputs(), 12);
         assert_eq!(numbers(flat.forward(rows.clone())), numbers(rows.clone()));
-        let average = Pool::new(Pooling::Average, [2, 3], 2, &device).unwrap();
+        let average = Pool::new(Pooling::Average, ([2, 3], 28), 2, &device).unwrap();
         let found = numbers(average.forward(rows.clone()));
         let rows = numbers(rows);
         for (row, pair) in rows.chunks(12).zip(found.chunks(2)) {
@@ -196,16 +198,19 @@ mod tests {
     fn a_rows_places_do_not_depend_on_the_other_rows() {
         let device = Device::flex();
         let softmax = Pooling::SpatialSoftmax { keypoints: 5 };
-        let pool = Pool::new(softmax, [4, 5], 16, &device).unwrap();
+        let pool = Pool::new(softmax, ([4, 5], 28), 16, &device).unwrap();
         let all = features(7, 320);
         let together = numbers(pool.forward(all.clone()));
         let alone = (0..7).flat_map(|row| numbers(pool.forward(all.clone().narrow(0, row, 1))));
         assert!(together.into_iter().eq(alone));
         // One place is always the mean place.
-        let refused = Pool::new(softmax, [1, 1], 16, &device)
+        let refused = Pool::new(softmax, ([1, 1], 28), 16, &device)
             .unwrap_err()
             .to_string();
-        assert!(refused.contains("take `Average`"), "{refused}");
+        assert!(
+            refused.contains("take `Average`") && refused.contains("28 pixels"),
+            "{refused}"
+        );
     }
 
     const SPATIAL_SOFTMAX: [f64; 12] = [

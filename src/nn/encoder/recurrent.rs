@@ -11,7 +11,7 @@ use super::{Encoder, EncoderSettings};
 use crate::memory;
 use crate::nn::recurrence::{Cell, Recurrence};
 use crate::observation::EncoderInput;
-use crate::scene::Bounds;
+use crate::scene::{Bounds, FieldProblems};
 
 /// Long short-term memory over the steps that `frame_stack` lays side by side (Hochreiter & Schmidhuber 1997,
 /// <https://doi.org/10.1162/neco.1997.9.8.1735>, with the forget gate of Gers et al. 2000): `encoder: Lstm(hidden_size: 400)`.
@@ -129,6 +129,10 @@ macro_rules! recurrent {
             fn init(&self, input: &EncoderInput, device: &Device) -> Result<RecurrentModule> {
                 let settings = (&self.each, self.hidden_size, self.layers);
                 RecurrentModule::new(Cell::$encoder, settings, input, device)
+            }
+
+            fn check(&self, field: &str, problems: &mut FieldProblems) {
+                steps::check_each(&self.each, field, problems);
             }
 
             fn forward(module: &RecurrentModule, observation: Tensor<2>) -> Tensor<2> {

@@ -154,6 +154,9 @@ fn halved(size: [usize; 2]) -> [usize; 2] {
     size.map(|it| it.div_ceil(2))
 }
 
+/// The least height or width that, halved five times and rounded up, leaves two places.
+const TWO_PLACES: usize = 33;
+
 impl Encoder for ResNet18 {
     type Module = ResNetModule;
 
@@ -184,7 +187,7 @@ impl Encoder for ResNet18 {
                 from = to;
             }
         }
-        let pool = Pool::new(self.pooling, places, from, device)?;
+        let pool = Pool::new(self.pooling, (places, TWO_PLACES), from, device)?;
         of_one_layer(pool.outputs(), self.features).fits_the_machine()?;
         Ok(ResNetModule {
             stem: convolution([frames * channels, STAGES[0]], 7, 2, device),

@@ -10,7 +10,7 @@ use super::erased::{Erased, erase};
 use super::{Encoder, InitError, table};
 use crate::nn::MlpSettings;
 use crate::observation::EncoderInput;
-use crate::scene::Choices;
+use crate::scene::{Choices, FieldProblems};
 
 /// An encoder with its settings, as a network's setting: `encoder: Mlp(hidden_sizes: [256, 256])`, or another one that is
 /// [registered](super::AppEncoderExt).
@@ -87,6 +87,12 @@ impl EncoderSettings {
             Some(mlp) => mlp.hidden_sizes = hidden_sizes.to_vec(),
             None => *self = hidden_sizes.into(),
         }
+    }
+
+    /// Refuses what contradicts itself, for [`Settings::check`](crate::scene::Settings::check); `field` is where this encoder is, such
+    /// as `actor.encoder`.
+    pub fn check(&self, field: &str, problems: &mut FieldProblems) {
+        self.chosen.refuse_contradictions(field, problems);
     }
 
     pub(super) fn chosen(&self) -> &dyn AnyEncoder {
@@ -171,6 +177,7 @@ impl<const N: usize> From<&[usize; N]> for EncoderSettings {
 pub(super) trait AnyEncoder: Send + Sync + fmt::Debug {
     fn name(&self) -> &'static str;
     fn has_memory(&self) -> bool;
+    fn refuse_contradictions(&self, field: &str, problems: &mut FieldProblems);
     fn reflected(&self) -> &dyn Reflect;
     fn reflected_mut(&mut self) -> &mut dyn Reflect;
     fn boxed_clone(&self) -> Box<dyn AnyEncoder>;
@@ -185,6 +192,10 @@ impl<E: Encoder> AnyEncoder for E {
 
     fn has_memory(&self) -> bool {
         E::HAS_MEMORY
+    }
+
+    fn refuse_contradictions(&self, field: &str, problems: &mut FieldProblems) {
+        self.check(field, problems);
     }
 
     fn reflected(&self) -> &dyn Reflect {

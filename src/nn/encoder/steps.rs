@@ -8,8 +8,10 @@ use super::EncoderSettings;
 use super::erased::ErasedModule;
 use crate::nn::MlpSettings;
 use crate::observation::EncoderInput;
+use crate::scene::FieldProblems;
 
-/// Takes the observations apart that lie side by side, and encodes each of them.
+/// Takes the observations apart that lie side by side, and encodes each of them by itself: in training dropout and transforms draw for
+/// every step anew.
 ///
 /// A goal, which lies behind them, is seen at every step.
 #[derive(Module, Debug)]
@@ -30,11 +32,24 @@ enum StepsError {
         "it reads the last steps of an episode, and is shown one: give `Dataset(frame_stack: 10)`, `Environments(frame_stack: 10)` or both the steps that it is to look back"
     )]
     One,
+    #[error(
+        "`each` encodes one step alone, and `{0}` remembers: give `each` an encoder without memory, such as `Mlp` or `Cnn`"
+    )]
+    Remembers(&'static str),
 }
 
 /// The encoder of a step that leaves its numbers as they are.
 pub(super) fn as_it_is() -> EncoderSettings {
     EncoderSettings::new(MlpSettings::from(&[]))
+}
+
+/// Refuses an encoder of single steps that remembers, for an [`Encoder::check`](super::Encoder::check).
+pub(super) fn check_each(each: &EncoderSettings, field: &str, problems: &mut FieldProblems) {
+    let field = format!("{field}.each");
+    match each.has_memory() {
+        true => problems.refuse(field, StepsError::Remembers(each.name()).to_string()),
+        false => each.check(&field, problems),
+    }
 }
 
 impl Steps {
@@ -44,6 +59,9 @@ impl Steps {
         input: &EncoderInput,
         device: &Device,
     ) -> Result<(Self, usize)> {
+        if each.has_memory() {
+            return Err(StepsError::Remembers(each.name()).into());
+        }
         if input.steps() < 2 {
             return Err(StepsError::One.into());
         }

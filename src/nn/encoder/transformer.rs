@@ -12,7 +12,7 @@ use super::{Encoder, EncoderSettings};
 use crate::memory;
 use crate::nn::{Activation, Mlp, MlpShape};
 use crate::observation::EncoderInput;
-use crate::scene::Bounds;
+use crate::scene::{Bounds, FieldProblems};
 
 /// A causal transformer over the steps that `frame_stack` lays side by side, the context: `encoder: Transformer(layers: 4)`.
 ///
@@ -130,6 +130,16 @@ fn perceptron(sizes: &[usize], device: &Device) -> Mlp {
     Mlp::from_parameters(shape, parameters, device)
 }
 
+impl Transformer {
+    fn divided(&self) -> Result<(), Undivided> {
+        let (embedding, heads) = (self.embedding, self.heads);
+        match embedding.is_multiple_of(heads.max(1)) {
+            true => Ok(()),
+            false => Err(Undivided { embedding, heads }),
+        }
+    }
+}
+
 impl Encoder for Transformer {
     type Module = TransformerModule;
 
@@ -139,9 +149,7 @@ impl Encoder for Transformer {
         let Transformer {
             embedding, heads, ..
         } = *self;
-        if !embedding.is_multiple_of(heads.max(1)) {
-            return Err(Undivided { embedding, heads }.into());
-        }
+        self.divided()?;
         let (steps, features) = Steps::new(&self.each, input, device)?;
         let wide = embedding as u64;
         let of_blocks = self.layers as u64 * 12 * wide.saturating_mul(wide);
@@ -176,6 +184,13 @@ impl Encoder for Transformer {
             steps,
             embedding,
         })
+    }
+
+    fn check(&self, field: &str, problems: &mut FieldProblems) {
+        if let Err(error) = self.divided() {
+            problems.refuse(format!("{field}.embedding"), error.to_string());
+        }
+        steps::check_each(&self.each, field, problems);
     }
 
     fn forward(module: &TransformerModule, observation: Tensor<2>) -> Tensor<2> {

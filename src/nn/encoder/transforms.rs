@@ -7,8 +7,9 @@ use burn::tensor::{Distribution, Int, Tensor, TensorData};
 use crate::observation::Picture;
 use crate::scene::Bounds;
 
-/// A change to a picture. Its random numbers are drawn anew for each row of a batch in training, and are the same for all frames of a
-/// row. Where a network acts, and in all that is computed without its own gradient, a crop is the middle, and nothing else is changed.
+/// A change to a picture. Its random numbers are drawn anew for each row of a batch in training, and are the same for all frames that an
+/// encoder sees at once; one with memory sees each step by itself. Where a network acts, and in all that is computed without its own
+/// gradient, a crop is the middle, and nothing else is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Reflect)]
 #[reflect(Default)]
 pub enum Transform {

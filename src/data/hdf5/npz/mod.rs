@@ -8,6 +8,7 @@
 mod npy;
 mod zip;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -52,6 +53,13 @@ pub(super) fn plain_copy(path: &Path) -> Result<TempPath, FileError> {
     let mut file = fs::File::open(path).map_err(io)?;
     let length = file.metadata().map_err(io)?.len();
     let members = zip::members(&mut file, length).map_err(refused)?;
+    let mut names = HashSet::new();
+    if let Some(twice) = members.iter().find(|member| !names.insert(&member.name)) {
+        let name = &twice.name;
+        return Err(refused(format!(
+            "has two members `{name}`: leave one of them out"
+        )));
+    }
     let copy = temporary(path)?;
     let to = H5File::create(&copy).map_err(no_copy)?;
     for member in members {
