@@ -1,4 +1,5 @@
-//! The same sweep for engines that run processes elsewhere: lines for GNU parallel and the like, Slurm's scripts, Kubernetes' Jobs.
+//! The same sweep for engines that run processes elsewhere: lines for GNU parallel and the like, Slurm's scripts, Kubernetes' Jobs, a
+//! command for Ray.
 //!
 //! Each of them calls `yarak sweep trial DIR N` for every trial once a round, and a round after the other: a trial that was decided
 //! against ends at once. Nothing is run here.
@@ -12,6 +13,16 @@ pub(crate) fn commands(folder: &Path, state: &State) -> Vec<String> {
     let folder = quoted(&folder.display().to_string());
     let line = |trial: usize| format!("yarak sweep trial {folder} {trial}");
     state.ready().into_iter().map(line).collect()
+}
+
+/// The command that starts the trials on a Ray cluster, with the package in `python/yarak_ray`.
+pub(crate) fn ray(folder: &Path, state: &State) -> String {
+    let folder = quoted(&folder.display().to_string());
+    let needs = &state.settings.needs;
+    format!(
+        "python -m yarak_ray {folder} --cpus {} --memory {}",
+        needs.cores, needs.memory
+    )
 }
 
 /// An argument as a shell takes it whole.

@@ -24,7 +24,7 @@ mod state;
 mod suite;
 mod table;
 
-pub(crate) use engines::{Cluster, commands, kubernetes, quoted, slurm};
+pub(crate) use engines::{Cluster, commands, kubernetes, quoted, ray, slurm};
 pub(crate) use file::{Scheduler, SweepFile};
 pub(crate) use folder::{SweepError, SweepFolder};
 pub(crate) use page::page;

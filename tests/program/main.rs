@@ -22,6 +22,7 @@ mod order;
 mod pictures;
 mod policies;
 mod pretrained;
+mod ray;
 mod report_page;
 mod resume;
 mod right_or_refused;

@@ -393,6 +393,15 @@ fn everything_that_is_wrong_with_a_sweep_is_found_before_it_begins() {
 }
 
 #[test]
+fn the_command_for_ray_has_what_a_trial_needs() {
+    let room = room("All", 1, "0");
+    assert_eq!(
+        room.yarak("sweep run sweep --on ray").result(),
+        "python -m yarak_ray sweep --cpus 1 --memory 1\n"
+    );
+}
+
+#[test]
 fn files_for_slurm_and_kubernetes_are_written_and_run_nothing() {
     let room = room("Asha(first: 20, factor: 2)", 4, "0");
     let slurm = room.yarak("sweep run sweep --on slurm").result().to_owned();

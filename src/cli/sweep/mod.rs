@@ -20,7 +20,8 @@ use super::print;
 use crate::checkpoint::write_whole;
 use crate::report::json_lines;
 use crate::sweep::{
-    Cluster, Standing, State, SweepError, SweepFolder, Table, commands, kubernetes, page, slurm,
+    Cluster, Standing, State, SweepError, SweepFolder, Table, commands, kubernetes, page, ray,
+    slurm,
 };
 use best::Best;
 use failures::Failures;
@@ -92,7 +93,8 @@ pub struct Run {
     /// The sweep's folder
     dir: PathBuf,
     /// `local` trains, as many trials at once as there are cores and memory for them; `commands` prints a line for each trial that may
-    /// go on now; `slurm` and `kubernetes` write their files into the sweep's folder and run nothing
+    /// go on now; `ray` prints the command that trains on a Ray cluster; `slurm` and `kubernetes` write their files into the sweep's
+    /// folder and run nothing
     #[arg(long, value_name = "ENGINE", default_value = "local")]
     on: Engine,
     /// With local, the most trials at once
@@ -116,6 +118,7 @@ pub struct Run {
 enum Engine {
     Local,
     Commands,
+    Ray,
     Slurm,
     Kubernetes,
 }
@@ -210,6 +213,10 @@ impl Run {
                 for line in commands(&self.dir, &state) {
                     print(&line)?;
                 }
+                return Ok(AppExit::Success);
+            }
+            Engine::Ray => {
+                print(&ray(&self.dir, &state))?;
                 return Ok(AppExit::Success);
             }
             Engine::Slurm => ("slurm", slurm(&self.dir, &state)),
