@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-# A busy machine starts a node slowly.
-os.environ["RAY_raylet_start_wait_time_s"] = "120"
 
 import ray
 from ray.cluster_utils import Cluster
