@@ -311,7 +311,8 @@ mod tests {
     fn what_was_saved_in_the_middle_of_a_chunk_goes_on() {
         for execution in [ChunkExecution::First(3), ChunkExecution::Averaged(0.01)] {
             let mut clock = Clock::new(4, execution);
-            (clock.act(), clock.act());
+            clock.act();
+            clock.act();
             let mut snapshot = Snapshot::new(1);
             clock.chunks.save(&mut snapshot).unwrap();
             let mut restored = Clock::new(4, execution);

@@ -281,6 +281,10 @@ impl ActionRule {
 
 /// What is in a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of them in a checkpoint"
+)]
 pub(crate) enum Saved {
     /// One network, in the tensor file of that name.
     Network {

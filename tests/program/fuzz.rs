@@ -102,10 +102,7 @@ fn no_mutant_of_a_run_that_learns_by_acting_panics() {
         sac.critic.encoder = EncoderSettings::from(&[4]);
         app.add_plugins((
             Environments { env, ..default() },
-            Replay {
-                capacity: 64,
-                ..default()
-            },
+            Replay { capacity: 64 },
             sac,
         ));
     };

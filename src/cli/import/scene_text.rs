@@ -179,10 +179,7 @@ Scene(
     plugins: [
         Dataset(path: \"a.hdf5\"),
         Bc(
-            actor: (
-                optimizer: (weight_decay: 0.5, rule: AdamW),
-                encoder: Lstm(layers: 2),
-            ),
+            actor: (optimizer: (weight_decay: 0.5, rule: AdamW), encoder: Lstm(layers: 2)),
             minibatch: (batch_size: 100),
         ),
         TensorBoard(),

@@ -96,7 +96,7 @@ impl Row {
             let returns = rows
                 .iter()
                 .filter_map(|row| Some((row.step, row.get("evaluate/return")?)));
-            let evaluated = returns.clone().last();
+            let evaluated = returns.clone().next_back();
             let ended = evaluated.filter(|(step, _)| {
                 *step >= end.steps || (end.may_be_earlier && finished_at(&run) == Some(*step))
             });

@@ -147,7 +147,7 @@ fn copy_array(mut contents: Contents<'_>, member: &Member, to: &H5File) -> Resul
             return Err(CopyError::Member("is no array of numbers".to_owned()));
         }
     }?;
-    match contents.is_whole() {
+    match contents.ends_whole() {
         true => Ok(()),
         false => Err(CopyError::Member(
             "is not what its checksum says: it is damaged".to_owned(),

@@ -235,7 +235,7 @@ impl<'a> Contents<'a> {
     }
 
     /// Whether what was read is all there is, and what was packed.
-    pub fn is_whole(mut self) -> bool {
+    pub fn ends_whole(mut self) -> bool {
         let at_end = matches!(self.from.read(&mut [0]), Ok(0));
         at_end && self.checksum.sum() == self.expected
     }
