@@ -56,7 +56,7 @@ fn a_fork_names_its_parent_and_what_it_changes_and_resumes_as_itself() {
         "{said}"
     );
     let replayed = room.yarak("replay fork");
-    let replayed = replayed.ends_with(0);
+    let replayed = replayed.result();
     assert!(replayed.contains(": equal: "), "{replayed}");
     let manifest = fs::read_to_string(room.path("fork/manifest.ron")).unwrap();
     for part in [
