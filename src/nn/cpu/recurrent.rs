@@ -86,9 +86,6 @@ const ROWS: usize = 64;
 /// Rows of a weight whose gradient is a task's.
 const WEIGHT_ROWS: usize = 128;
 
-/// The length of the sums that a product forms at once: the right factor of a longer one falls out of the nearest cache.
-const INNER: usize = 400;
-
 impl Sequences {
     /// Numbers in the gates of a row.
     fn gates(&self) -> usize {
@@ -126,38 +123,6 @@ impl Sequences {
             ..*self
         };
         (rows.start * self.steps..rows.end * self.steps, part)
-    }
-}
-
-/// A product whose sums may be long. `out` gives the place of the result, the same each time.
-struct Long<'a> {
-    a: &'a [f32],
-    a_row: usize,
-    a_step: usize,
-    inner: usize,
-    b: &'a [f32],
-    columns: usize,
-    /// What happens to the first part of the sums; the others go on from there.
-    epilogue: Epilogue<'a>,
-}
-
-impl Long<'_> {
-    fn run<'b>(self, instructions: InstructionSet, mut out: impl FnMut() -> Strip<'b>) {
-        for first in (0..self.inner).step_by(INNER) {
-            instructions.run(Product {
-                a: &self.a[first * self.a_step..],
-                a_row: self.a_row,
-                a_step: self.a_step,
-                inner: INNER.min(self.inner - first),
-                b: &self.b[first * self.columns..],
-                b_stride: self.columns,
-                out: out(),
-                epilogue: match first {
-                    0 => self.epilogue,
-                    _ => Epilogue::Add,
-                },
-            });
-        }
     }
 }
 
@@ -272,19 +237,15 @@ impl Kernels {
             };
             pass.run();
             if let (Some(d_x), Some(weight)) = (d_x, &input_turned) {
-                let d_x = Disjoint::new(d_x);
-                let product = Long {
+                instructions.run(Product {
                     a: pass.of_inputs,
                     a_row: gates,
                     a_step: 1,
                     inner: gates,
                     b: weight,
-                    columns: inputs,
+                    b_stride: inputs,
+                    out: Strip::of(d_x, inputs),
                     epilogue: Epilogue::Write,
-                };
-                // SAFETY: one strip at a time, of a buffer that is the task's.
-                product.run(instructions, || unsafe {
-                    d_x.strip(0, rows.len(), inputs, inputs)
                 });
             }
         };
@@ -303,18 +264,17 @@ impl Kernels {
             let task = |task: usize, _worker: usize| {
                 let first = task * WEIGHT_ROWS;
                 let count = WEIGHT_ROWS.min(width - first);
-                let product = Long {
+                // SAFETY: rows of the weight belong to one task.
+                let out = unsafe { to.strip(first * gates, count, gates, gates) };
+                instructions.run(Product {
                     a: &left[first * rows..],
                     a_row: rows,
                     a_step: 1,
                     inner: rows,
                     b: right,
-                    columns: gates,
+                    b_stride: gates,
+                    out,
                     epilogue: Epilogue::Write,
-                };
-                // SAFETY: rows of the weight belong to one task, which has one strip at a time.
-                product.run(instructions, || unsafe {
-                    to.strip(first * gates, count, gates, gates)
                 });
             };
             share(&mut self.workers, width.div_ceil(WEIGHT_ROWS), work, task);
@@ -362,19 +322,15 @@ impl Forward<'_> {
         } = self.sequences;
         let width = self.sequences.gates();
         let (gates_bias, d) = self.weights.bias.split_at(width);
-        let product = Long {
+        self.instructions.run(Product {
             a: self.x,
             a_row: inputs,
             a_step: 1,
             inner: inputs,
             b: self.weights.input,
-            columns: width,
+            b_stride: width,
+            out: Strip::of(self.gates, width),
             epilogue: Epilogue::Bias(gates_bias),
-        };
-        let gates = Disjoint::new(self.gates);
-        // SAFETY: one strip at a time, of a buffer that is the task's.
-        product.run(self.instructions, || unsafe {
-            gates.strip(0, batch * steps, width, width)
         });
         // Of a GRU: what the states add to the gates.
         let mut of_states = vec![0.0; if cell == Cell::Gru { batch * width } else { 0 }];
@@ -389,19 +345,17 @@ impl Forward<'_> {
                     Cell::Lstm => (&mut *self.gates, steps * width, step * width, Epilogue::Add),
                     Cell::Gru => (&mut of_states[..], width, 0, Epilogue::Write),
                 };
-                let to = Disjoint::new(to);
-                let product = Long {
+                // SAFETY: the rows are this task's, which uses them for nothing else meanwhile.
+                let out = unsafe { Disjoint::new(to).strip(start, batch, width, stride) };
+                self.instructions.run(Product {
                     a: &self.before[step * hidden..],
                     a_row: steps * hidden,
                     a_step: 1,
                     inner: hidden,
                     b: self.weights.hidden,
-                    columns: width,
+                    b_stride: width,
+                    out,
                     epilogue,
-                };
-                // SAFETY: the rows are this task's, which has one strip at a time.
-                product.run(self.instructions, || unsafe {
-                    to.strip(start, batch, width, stride)
                 });
             }
             for row in 0..batch {
@@ -495,23 +449,25 @@ impl Backward<'_> {
                     // The state itself passes a share on.
                     Cell::Gru => (&*self.of_states, Epilogue::Add),
                 };
-                let product = Long {
+                self.instructions.run(Product {
                     a: &from[step * width..],
                     a_row: steps * width,
                     a_step: 1,
                     inner: width,
                     b: self.hidden_turned,
-                    columns: hidden,
+                    b_stride: hidden,
+                    out: Strip::of(&mut d_state, hidden),
                     epilogue,
-                };
-                let to = Disjoint::new(&mut d_state);
-                // SAFETY: one strip at a time, of a buffer that is the task's.
-                product.run(self.instructions, || unsafe {
-                    to.strip(0, batch, hidden, hidden)
                 });
             }
         }
     }
+}
+
+/// The gradient in front of a sigmoid, of one behind it, whose value there is `gate`.
+#[inline(always)]
+fn in_front<L: Lanes>(lanes: L, d: L::Vector, gate: L::Vector) -> L::Vector {
+    lanes.mul(d, lanes.mul(gate, lanes.sub(lanes.splat(1.0), gate)))
 }
 
 /// One row's step of an LSTM.
@@ -590,14 +546,11 @@ impl Kernel for LstmStepBack<'_> {
             let through = lanes.mul(lanes.mul(d_h, o), slope);
             let d_c = lanes.add(now(self.d_cell), through);
             let before = self.before.map_or(lanes.splat(0.0), now);
-            // The slope of the sigmoid, from its value.
-            let gated =
-                |d: L::Vector, gate: L::Vector| lanes.mul(d, lanes.mul(gate, lanes.sub(one, gate)));
-            write(lanes, d_i, at, gated(lanes.mul(d_c, g), i));
-            write(lanes, d_f, at, gated(lanes.mul(d_c, before), f));
+            write(lanes, d_i, at, in_front(lanes, lanes.mul(d_c, g), i));
+            write(lanes, d_f, at, in_front(lanes, lanes.mul(d_c, before), f));
             let d_g_ = lanes.mul(lanes.mul(d_c, i), lanes.sub(one, lanes.mul(g, g)));
             write(lanes, d_g, at, d_g_);
-            write(lanes, d_o, at, gated(lanes.mul(d_h, squashed), o));
+            write(lanes, d_o, at, in_front(lanes, lanes.mul(d_h, squashed), o));
             write(lanes, self.d_cell, at, lanes.mul(d_c, f));
         }
     }
@@ -668,10 +621,9 @@ impl Kernel for GruStepBack<'_> {
             let d_h = lanes.add(now(self.d_out), now(self.d_state));
             let fresh = lanes.mul(d_h, lanes.sub(one, z));
             let d_n = lanes.mul(fresh, lanes.sub(one, lanes.mul(n, n)));
-            let gated =
-                |d: L::Vector, gate: L::Vector| lanes.mul(d, lanes.mul(gate, lanes.sub(one, gate)));
-            let d_z = gated(lanes.mul(d_h, lanes.sub(now(self.before), n)), z);
-            let d_r = gated(lanes.mul(d_n, now(self.inner)), r);
+            let of_z = lanes.mul(d_h, lanes.sub(now(self.before), n));
+            let d_z = in_front(lanes, of_z, z);
+            let d_r = in_front(lanes, lanes.mul(d_n, now(self.inner)), r);
             for (to, of_n) in [
                 (&mut *self.of_inputs, d_n),
                 (&mut *self.of_states, lanes.mul(d_n, r)),
