@@ -130,6 +130,11 @@ impl ActionChunks {
         ActionChunks::new(self.chunk, rows)
     }
 
+    /// How they are predicted and executed.
+    pub(crate) fn chunk(&self) -> ActionChunk {
+        self.chunk
+    }
+
     /// How many environments there are.
     pub(crate) fn rows(&self) -> usize {
         self.rows.len()

@@ -37,7 +37,6 @@ pub struct Policy {
     action: Vec<f32>,
     /// The chunk that is being executed, where it predicts chunks.
     chunks: Option<ActionChunks>,
-    chunk: Option<ActionChunk>,
     /// What one observation consists of.
     parts: ObservationParts,
     /// How many observations it sees side by side, which divides the observation's length.
@@ -398,7 +397,7 @@ impl Policy {
 
     /// How many actions it predicts at once, and how they are executed; `None` where it predicts one.
     pub fn chunk(&self) -> Option<ActionChunk> {
-        self.chunk
+        self.chunks.as_ref().map(ActionChunks::chunk)
     }
 
     /// Whether it acts towards a goal, which is as wide as one observation and comes behind the last of them.
@@ -721,7 +720,6 @@ impl Parts {
             predicted: vec![0.0; predicted],
             action: vec![0.0; action],
             chunks: chunk.map(|chunk| ActionChunks::new(chunk, 1)),
-            chunk,
             step,
         })
     }

@@ -85,6 +85,7 @@ fn learning_curves(state: &State, metric: &str, mut curves: Vec<Vec<Vec<(f64, f6
     let left = trials.len().saturating_sub(DRAWN);
     let left = match left {
         0 => String::new(),
+        1 => "<p>One more trial is in the table.</p>\n".to_owned(),
         left => format!("<p>{left} more trials are in the table.</p>\n"),
     };
     match picture.svg() {
