@@ -38,10 +38,10 @@ pub(super) fn with_stream<T>(run: impl FnOnce(&mut Random<Dropout>) -> T) -> Opt
     })
 }
 
-/// What each hidden value of a pass is multiplied by, in front of normalization and activation: 0 where it is dropped,
-/// 1 / (1 − rate) where it is not (Srivastava et al. 2014). Each member and each row has a mask of its own.
+/// What each value is multiplied by: 0 where it is dropped, 1 / (1 − rate) where it is not (Srivastava et al. 2014).
 ///
-/// Layer after layer `[members, batch, width]`, hidden layers only.
+/// A perceptron's are its hidden values, in front of normalization and activation, layer after layer `[members, batch, width]`: each
+/// member and each row has a mask of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Mask(Arc<Vec<f32>>);
 
@@ -56,12 +56,39 @@ impl Mask {
         if rate == 0.0 {
             return None;
         }
+        Some(Mask::of_len(shape.dropout_len(batch), rate, random))
+    }
+
+    fn of_len(len: usize, rate: f32, random: &mut Random<Dropout>) -> Self {
         let kept = 1.0 / (1.0 - rate);
-        let mut values = random.uniforms(shape.dropout_len(batch), 0.0, 1.0);
+        let mut values = random.uniforms(len, 0.0, 1.0);
         for value in &mut values {
             *value = if *value < rate { 0.0 } else { kept };
         }
-        Some(Mask(Arc::new(values)))
+        Mask(Arc::new(values))
+    }
+
+    /// What of a tensor of this shape, and of a network with these parameters, a step drops; `None` where it drops nothing, since the
+    /// network is not in training. In training a value is drawn for each of the tensor's.
+    pub fn of_training<const D: usize, const P: usize>(
+        shape: [usize; D],
+        rate: f32,
+        parameters: &Tensor<P>,
+    ) -> Option<Self> {
+        if rate == 0.0 || !parameters.is_require_grad() {
+            return None;
+        }
+        with_stream(|stream| Mask::of_len(shape.iter().product(), rate, stream))
+    }
+
+    /// All values, as a tensor of the shape that they were drawn for.
+    pub fn tensor<const D: usize>(&self, shape: [usize; D], device: &Device) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(self.0.to_vec(), shape), device)
+    }
+
+    #[cfg(test)]
+    pub fn of_values(values: Vec<f32>) -> Self {
+        Mask(Arc::new(values))
     }
 
     /// The values, as the kernels read them.

@@ -7,6 +7,7 @@
 
 mod action_vae;
 mod actor;
+mod attention;
 mod categorical;
 mod convolution;
 pub mod cpu;
@@ -20,6 +21,7 @@ mod fused;
 mod gaussian;
 mod gaussian_mixture;
 mod head;
+mod layer_norm;
 pub mod losses;
 pub mod measures;
 mod mlp;

@@ -144,7 +144,7 @@ fn polynomial<L: Lanes, const N: usize>(
 
 /// `exp(x) - 1` for `x <= 0`, without cancellation near zero (Cephes' `expf`).
 #[inline(always)]
-fn exp_minus_one<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
+pub(super) fn exp_minus_one<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
     // Below this the result is -1 to the last bit, and two to its power still is a normal number.
     let x = lanes.max(lanes.splat(-87.0), x);
     let power = lanes.round(lanes.mul(x, lanes.splat(std::f32::consts::LOG2_E)));

@@ -1,6 +1,6 @@
 //! Fused kernels for small networks on the CPU.
 //!
-//! An ensemble of multilayer perceptrons forwards and backwards, recurrent layers, Adam, clipping's norm and target tracking, over flat
+//! An ensemble of multilayer perceptrons forwards and backwards, recurrent layers, attention, Adam, clipping's norm and target tracking, over flat
 //! buffers of `f32`. This is what runs under `Mlp` on the CPU; nothing here knows tensors, gradients' graphs or
 //! algorithms. For anything but chains of linear layers, use Burn's own layers.
 //!
@@ -57,6 +57,7 @@ mod adam;
 #[cfg(test)]
 #[path = "agreement_tests.rs"]
 mod agreement;
+mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -90,6 +91,7 @@ mod zeros;
 
 pub use activation::Activation;
 pub use adam::{Adam, AdamState, WeightDecay};
+pub(crate) use attention::Heads;
 pub use descent::{RmsProp, Sgd};
 pub use error::KernelError;
 pub use kernels::{Gradients, Input, Kernels};

@@ -1,6 +1,107 @@
 //! Layer normalization of rows (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>).
 
-use super::lanes::{Kernel, Lanes, read, write};
+use super::{
+    Kernels,
+    disjoint::Disjoint,
+    kernels::share,
+    lanes::{Kernel, Lanes, read, write},
+    sums::ColumnSums,
+};
+use std::ops::Range;
+
+/// Rows in a task.
+const ROWS: usize = 128;
+
+/// Columns in a task that sums over all rows.
+const COLUMNS: usize = 64;
+
+/// The part of a task, of pieces that are at most so long.
+fn piece(task: usize, longest: usize, len: usize) -> Range<usize> {
+    task * longest..((task + 1) * longest).min(len)
+}
+
+impl Kernels {
+    /// See [`Normalize`].
+    pub(crate) fn normalize(
+        &mut self,
+        rows: &mut [f32],
+        (gain, offset): (&[f32], &[f32]),
+        epsilon: f32,
+        inverse: &mut [f32],
+        out: &mut [f32],
+    ) {
+        let (width, count, work) = (gain.len(), inverse.len(), rows.len());
+        let [rows, inverse, out] = [rows, inverse, out].map(Disjoint::new);
+        let instructions = self.instructions;
+        share(&mut self.workers, count.div_ceil(ROWS), work, |task, _| {
+            let its = piece(task, ROWS, count);
+            let values = its.start * width..its.end * width;
+            // SAFETY: rows belong to one task, in every buffer.
+            let kernel = unsafe {
+                Normalize {
+                    rows: rows.part(values.clone()),
+                    gain,
+                    offset,
+                    epsilon,
+                    inverse: inverse.part(its),
+                    out: out.part(values),
+                }
+            };
+            instructions.run(kernel);
+        });
+    }
+
+    /// See [`NormalizeBackward`].
+    pub(crate) fn normalize_back_rows(
+        &mut self,
+        normal: &[f32],
+        inverse: &[f32],
+        gain: &[f32],
+        gradient: &mut [f32],
+    ) {
+        let (width, count, work) = (gain.len(), inverse.len(), normal.len());
+        let gradient = Disjoint::new(gradient);
+        let instructions = self.instructions;
+        share(&mut self.workers, count.div_ceil(ROWS), work, |task, _| {
+            let its = piece(task, ROWS, count);
+            let values = its.start * width..its.end * width;
+            instructions.run(NormalizeBackward {
+                normal: &normal[values.clone()],
+                inverse: &inverse[its],
+                gain,
+                // SAFETY: rows belong to one task.
+                gradient: unsafe { gradient.part(values) },
+            });
+        });
+    }
+
+    /// The gradients of gains and offsets, from that of the output `[rows, width]`.
+    pub(crate) fn normalize_back_parameters(
+        &mut self,
+        normal: &[f32],
+        d_out: &[f32],
+        d_gain: &mut [f32],
+        d_offset: &mut [f32],
+    ) {
+        let (width, work) = (d_gain.len(), normal.len());
+        let [d_gain, d_offset] = [d_gain, d_offset].map(Disjoint::new);
+        let instructions = self.instructions;
+        let tasks = width.div_ceil(COLUMNS);
+        share(&mut self.workers, tasks, work, |task, _| {
+            let its = piece(task, COLUMNS, width);
+            for (factors, to) in [(Some(normal), d_gain), (None, d_offset)] {
+                instructions.run(ColumnSums {
+                    values: d_out,
+                    factors,
+                    stride: width,
+                    first: its.start,
+                    // SAFETY: columns belong to one task.
+                    out: unsafe { to.part(its.clone()) },
+                });
+            }
+        });
+    }
+}
 
 /// The sum of `value(at)` over a row of `len` values, in a fixed order.
 #[inline(always)]

@@ -4,12 +4,15 @@ use bevy_ecs::prelude::Result;
 use bevy_reflect::Reflect;
 use bevy_reflect::prelude::ReflectDefault;
 use burn::module::{Initializer, Module, Param};
-use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig};
-use burn::tensor::{Bool, Device, Tensor, TensorData, activation};
+use burn::nn::LayerNorm;
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::steps::{self, Steps};
 use super::{Encoder, EncoderSettings};
 use crate::memory;
+use crate::nn::attention::attend;
+use crate::nn::dropout::Mask;
+use crate::nn::layer_norm::{layer_norm, normalized};
 use crate::nn::{Activation, Mlp, MlpShape};
 use crate::observation::EncoderInput;
 use crate::scene::{Bounds, FieldProblems};
@@ -91,9 +94,10 @@ pub struct TransformerModule {
     embedded: LayerNorm,
     blocks: Vec<Block>,
     last: LayerNorm,
-    dropout: Dropout,
     #[module(skip)]
     embedding: usize,
+    #[module(skip)]
+    dropout: f32,
 }
 
 #[derive(Module, Debug)]
@@ -104,10 +108,12 @@ struct Block {
     join: Mlp,
     before_perceptron: LayerNorm,
     perceptron: Mlp,
-    attention_dropout: Dropout,
-    block_dropout: Dropout,
     #[module(skip)]
     heads: usize,
+    #[module(skip)]
+    attention_dropout: f32,
+    #[module(skip)]
+    block_dropout: f32,
 }
 
 /// GPT's: weights from a normal distribution, biases of 0.
@@ -157,17 +163,16 @@ impl Encoder for Transformer {
         let what = format!("a transformer of {} blocks, {embedding} wide,", self.layers);
         // The weights, their gradients and two moments.
         memory::check(&what, parameters.saturating_mul(16), "lower `embedding`")?;
-        let norm = || LayerNormConfig::new(embedding).init(device);
-        let dropout = |share: f32| DropoutConfig::new(f64::from(share)).init();
+        let norm = || layer_norm(embedding, device);
         let block = |_| Block {
             before_attention: norm(),
             attend: perceptron(&[embedding, 3 * embedding], device),
             join: perceptron(&[embedding, embedding], device),
             before_perceptron: norm(),
             perceptron: perceptron(&[embedding, 4 * embedding, embedding], device),
-            attention_dropout: dropout(self.attention_dropout),
-            block_dropout: dropout(self.block_dropout),
             heads,
+            attention_dropout: self.attention_dropout,
+            block_dropout: self.block_dropout,
         };
         let normal = Initializer::Normal {
             mean: 0.0,
@@ -180,9 +185,9 @@ impl Encoder for Transformer {
             embedded: norm(),
             blocks: (0..self.layers).map(block).collect(),
             last: norm(),
-            dropout: dropout(self.embedding_dropout),
             steps,
             embedding,
+            dropout: self.embedding_dropout,
         })
     }
 
@@ -222,50 +227,49 @@ impl TransformerModule {
             Some(learned) => learned.val(),
             None => sinusoids(steps, self.embedding, &embedded.device()),
         };
-        let x = self.embedded.forward(embedded + positions.unsqueeze::<3>());
-        let x = self.dropout.forward(x);
-        let future = Tensor::<2, Bool>::tril_mask([steps, steps], 0, &x.device());
+        let x = normalized(&self.embedded, embedded + positions.unsqueeze::<3>());
+        let x = dropped(x, self.dropout, &self.embed);
         let blocks = self.blocks.iter();
-        let x = blocks.fold(x, |x, block| block.forward(x, &future));
-        self.last.forward(x)
+        let x = blocks.fold(x, |x, block| block.forward(x));
+        normalized(&self.last, x)
     }
 }
 
 impl Block {
-    fn forward(&self, x: Tensor<3>, future: &Tensor<2, Bool>) -> Tensor<3> {
-        let attended = self.attention(self.before_attention.forward(x.clone()), future);
-        let x = x + self.block_dropout.forward(attended);
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let attended = self.attention(normalized(&self.before_attention, x.clone()));
+        let x = x + dropped(attended, self.block_dropout, &self.join);
         let [batch, steps, wide] = x.dims();
-        let rows = self.before_perceptron.forward(x.clone());
+        let rows = normalized(&self.before_perceptron, x.clone());
         let rows = rows.reshape([batch * steps, wide]);
         let added = self.perceptron.forward_member(0, rows);
-        x + self
-            .block_dropout
-            .forward(added.reshape([batch, steps, wide]))
+        let added = added.reshape([batch, steps, wide]);
+        x + dropped(added, self.block_dropout, &self.perceptron)
     }
 
     /// Attention to the steps that are not in the future, `[batch, steps, embedding]` of as many.
-    fn attention(&self, x: Tensor<3>, future: &Tensor<2, Bool>) -> Tensor<3> {
+    fn attention(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, steps, wide] = x.dims();
-        let each = wide / self.heads;
         let rows = x.reshape([batch * steps, wide]);
         let all = self.attend.forward_member(0, rows);
-        let all = all.reshape([batch, steps, 3 * self.heads, each]);
-        let all = all.swap_dims(1, 2);
-        let [query, key, value] =
-            [0, 1, 2].map(|part: usize| all.clone().narrow(1, part * self.heads, self.heads));
-        let scores = query.matmul(key.transpose()) / (each as f64).sqrt();
-        let future = future.clone().unsqueeze::<4>();
-        let future = future.expand([batch, self.heads, steps, steps]);
-        let scores = scores.mask_fill(future, f32::NEG_INFINITY);
-        let shares = self
-            .attention_dropout
-            .forward(activation::softmax(scores, 3));
-        let seen = shares.matmul(value).swap_dims(1, 2);
+        let shares = [batch, self.heads, steps, steps];
+        let mask = Mask::of_training(shares, self.attention_dropout, &self.attend.parameters());
+        let seen = attend(all.reshape([batch, steps, 3 * wide]), self.heads, mask);
         let joined = self
             .join
             .forward_member(0, seen.reshape([batch * steps, wide]));
         joined.reshape([batch, steps, wide])
+    }
+}
+
+/// What is left of `x`, which a network made, where that is in training.
+fn dropped(x: Tensor<3>, rate: f32, of: &Mlp) -> Tensor<3> {
+    match Mask::of_training(x.dims(), rate, &of.parameters()) {
+        Some(mask) => {
+            let mask = mask.tensor(x.dims(), &x.device());
+            x * mask
+        }
+        None => x,
     }
 }
 
