@@ -211,6 +211,41 @@ fn cameras_and_a_robots_state_train_with_transforms_and_are_killed_and_resumed_b
     kill_again_and_again(&room);
 }
 
+/// The shipped scene in small, on the fixture: `steps` and how often it saves, and fewer numbers wherever it has many.
+fn robomimics_bc_rnn_gmm_in_small() -> String {
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/layouts/robomimic/images.hdf5");
+    let fixture = fixture.display().to_string();
+    let mut scene = include_str!("../../scenes/robomimic_bc_rnn_gmm.ron").to_owned();
+    for (shipped, small) in [
+        ("image_v141.hdf5\",\n", &*format!("{fixture}\",\n")),
+        ("filter: \"train\",", "validation: 0.4,"),
+        ("validation_filter: \"valid\",", ""),
+        ("\"robot0_eef_quat\",", ""),
+        ("\"robot0_gripper_qpos\",", ""),
+        ("frame_stack: 10", "frame_stack: 3"),
+        ("memory: 1.0", "memory: 0.0012"),
+        ("Crop(height: 76, width: 76)", "Crop(height: 34, width: 33)"),
+        ("batch_size: 16", "batch_size: 2"),
+        ("hidden_size: 1_000", "hidden_size: 16"),
+        ("steps: 300_000", "steps: 8"),
+        ("Validation(every: 1_000", "Validation(every: 2"),
+        ("Reports(every: 500", "Reports(every: 2"),
+        ("every: 5_000, keep: 5", "every: 2, keep: 100"),
+    ] {
+        assert!(scene.contains(shipped), "{shipped}");
+        scene = scene.replace(shipped, small);
+    }
+    scene
+}
+
+#[test]
+fn robomimics_bc_rnn_gmm_from_pictures_is_killed_and_resumed_bit_for_bit() {
+    let room = Room::new();
+    room.write("tiny.ron", &robomimics_bc_rnn_gmm_in_small());
+    kill_again_and_again(&room);
+}
+
 #[test]
 fn a_residual_network_sees_a_camera_and_resumes_exactly() {
     let room = Room::new();
