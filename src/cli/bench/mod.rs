@@ -19,7 +19,7 @@ use super::error::CliError;
 use super::print;
 use crate::env::registry;
 use crate::nn::set_threads;
-use crate::plugins::Td3Bc;
+use crate::plugins::{Diffusion, Td3Bc};
 use crate::terminal::message;
 
 /// Measure what this machine reaches.
@@ -62,6 +62,10 @@ enum Name {
     /// Behavior cloning with a transformer: gradient steps a second (100 windows of 10 steps, four blocks of 8 heads, 256 wide, a tenth
     /// dropped, every step supervised)
     BcTransformer,
+    /// Diffusion Policy: gradient steps a second (256 chunks of 16 actions, a perceptron of 512-512-512, averaged weights)
+    Diffusion,
+    /// Behavior cloning from pictures: gradient steps a second (64 pictures of 84x84 pixels in color, DQN's convolutions, 512 features)
+    Cnn,
     /// TD3 on Pendulum-v1: one environment step and one gradient step, a second (batch 256, 256-256)
     Td3Pendulum,
     /// SAC on Pendulum-v1: one environment step and one gradient step, a second (batch 256, 256-256)
@@ -133,6 +137,8 @@ impl Bench {
             Name::Td3BcFourSeeds,
             Name::BcRnn,
             Name::BcTransformer,
+            Name::Diffusion,
+            Name::Cnn,
             Name::Td3Pendulum,
             Name::SacPendulum,
             Name::CartpolePpo,
@@ -267,18 +273,36 @@ impl Bench {
             }
             Name::Td3Bc => {
                 self.say_age("td3_bc");
-                let values = offline::one_learner(Td3Bc::default(), 1, threads, self.age, windows)?;
+                let values = offline::one_learner(
+                    Td3Bc::default(),
+                    offline::VECTOR,
+                    threads,
+                    self.age,
+                    windows,
+                )?;
                 figure("td3_bc", "steps/s", threads, values)
             }
             Name::BcRnn => {
                 let values =
-                    offline::one_learner(offline::bc_rnn(), MEMORY, threads, OF_MEMORY, windows)?;
+                    offline::one_learner(offline::bc_rnn(), MEMORY, threads, SLOW, windows)?;
                 figure("bc_rnn", "steps/s", threads, values)
             }
             Name::BcTransformer => {
                 let bc = offline::bc_transformer();
-                let values = offline::one_learner(bc, MEMORY, threads, OF_MEMORY, windows)?;
+                let values = offline::one_learner(bc, MEMORY, threads, SLOW, windows)?;
                 figure("bc_transformer", "steps/s", threads, values)
+            }
+            Name::Diffusion => {
+                let diffusion = Diffusion::default();
+                let values =
+                    offline::one_learner(diffusion, offline::VECTOR, threads, SLOW, windows)?;
+                figure("diffusion", "steps/s", threads, values)
+            }
+            Name::Cnn => {
+                let observed = offline::Observed::Pictures;
+                let values =
+                    offline::one_learner(offline::cnn(), observed, threads, SLOW, windows)?;
+                figure("cnn", "steps/s", threads, values)
             }
             Name::Td3BcFourSeeds => {
                 self.say_age("td3_bc_four_seeds");
@@ -332,11 +356,11 @@ impl Bench {
     }
 }
 
-/// Steps that a learner with memory is shown.
-const MEMORY: usize = 10;
+/// The steps that a learner with memory is shown.
+const MEMORY: offline::Observed = offline::Observed::Vectors(10);
 
-/// Their age: they take too long to grow old.
-const OF_MEMORY: u64 = 10;
+/// The age of learners whose step is so long that they take hours to grow old.
+const SLOW: u64 = 10;
 
 /// The product that the roof is measured with.
 const ROOF: gemm::Shape = [256, 256, 256];

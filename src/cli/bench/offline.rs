@@ -16,7 +16,8 @@ use crate::data::{
     Preprocessing, Transitions, split_episodes,
 };
 use crate::learner::{ComputeDevice, NetworkSettings, Noise, Random, Seed};
-use crate::nn::{EncoderSettings, Lstm, PolicyHead, Transformer, set_threads};
+use crate::nn::{Cnn, Convolutions, EncoderSettings, Lstm, PolicyHead, Transformer, set_threads};
+use crate::observation::{ObservationPart, ObservationParts, PartKind};
 use crate::plugins::{Bc, Td3Bc};
 use crate::policy::Policy;
 use crate::report::Reports;
@@ -25,6 +26,9 @@ use crate::schedule::{Clock, FacilitatorPlugin, Learn, SchedulePlugin};
 const ROWS: usize = 1_000_000;
 const OBSERVATION: usize = 11;
 const ACTION: usize = 3;
+
+/// One observation, a vector.
+pub(super) const VECTOR: Observed = Observed::Vectors(1);
 
 /// Multiplications and additions of one TD3+BC step on average: the target's forward passes, the critics' forward and
 /// backward, and every other step the actor's, its critic's, and so on; counted by hand from the shapes above.
@@ -44,18 +48,71 @@ pub(super) fn flops_of_a_step() -> f64 {
     critic_step + (trained(actor, obs) + through_critic) / 2.0
 }
 
-/// Gradient steps a second of one learner on all threads, at each age. It is shown so many observations side by side.
+/// What a learner is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Observed {
+    /// Vectors of 11 numbers, so many of them side by side.
+    Vectors(usize),
+    /// Pictures of 84x84 pixels in color.
+    Pictures,
+}
+
+impl Observed {
+    const SIDE: usize = 84;
+    const COLORS: usize = 3;
+
+    fn parts(self) -> ObservationParts {
+        match self {
+            Observed::Vectors(_) => ObservationParts::vector(OBSERVATION),
+            Observed::Pictures => ObservationParts::new(vec![ObservationPart {
+                name: "pixels".to_owned(),
+                shape: vec![Self::SIDE, Self::SIDE, Self::COLORS],
+                kind: PartKind::Byte,
+            }]),
+        }
+    }
+
+    fn frames(self) -> usize {
+        match self {
+            Observed::Vectors(frames) => frames,
+            Observed::Pictures => 1,
+        }
+    }
+
+    /// Pictures are so many that they outgrow the caches, and few enough for the memory of a laptop.
+    fn rows(self) -> usize {
+        match self {
+            Observed::Vectors(_) => ROWS,
+            Observed::Pictures => 2_000,
+        }
+    }
+
+    fn draw(self, random: &mut Random<Noise>) -> Column {
+        let width = self.parts().width();
+        let count = self.rows() * width;
+        let values = match self {
+            Observed::Vectors(_) => random.normals(count),
+            Observed::Pictures => {
+                let bytes = random.uniforms(count, 0.0, 256.0);
+                bytes.into_iter().map(f32::floor).collect()
+            }
+        };
+        Column { values, width }
+    }
+}
+
+/// Gradient steps a second of one learner on all threads, at each age.
 pub(super) fn one_learner(
     algorithm: impl Plugin,
-    frames: usize,
+    observed: Observed,
     threads: usize,
     age: u64,
     windows: Windows,
 ) -> Result<Vec<Aged>, CliError> {
     set_threads(threads);
-    let mut app = learner(&random_data()?, 0, algorithm, frames)?;
+    let mut app = learner(&random_data(observed)?, 0, algorithm, observed)?;
     // A turn is short next to a window, whatever a step costs.
-    let turn = if frames == 1 { 20 } else { 1 };
+    let turn = if observed == VECTOR { 20 } else { 1 };
     let take = |world: &mut World| take_steps(world, turn);
     let mut aged = Vec::new();
     for age in ages(age) {
@@ -72,7 +129,7 @@ pub(super) fn one_learner(
 /// Microseconds of a policy's call in each window; no two observations in a row are the same.
 pub(super) fn calls_of_a_policy(windows: Windows) -> Result<Vec<f64>, CliError> {
     const DRAWN: usize = 1_000;
-    let mut app = learner(&random_data()?, 0, Td3Bc::default(), 1)?;
+    let mut app = learner(&random_data(VECTOR)?, 0, Td3Bc::default(), VECTOR)?;
     app.persist::<Preprocessing>();
     let snapshot = gather(app.world(), 0)?;
     let mut policy = Policy::of(&snapshot).map_err(CliError::failed)?;
@@ -94,7 +151,7 @@ pub(super) fn four_seeds(
     windows: Windows,
 ) -> Result<Vec<Aged>, CliError> {
     const LEARNERS: u64 = 4;
-    let data = random_data()?;
+    let data = random_data(VECTOR)?;
     let ages = ages(age);
     // A learner's tensors stay on its thread, so each thread builds and keeps its own share of the learners.
     let threads = threads.min(LEARNERS as usize);
@@ -104,7 +161,7 @@ pub(super) fn four_seeds(
     let take_share = |thread: usize| {
         set_threads(1);
         let mine = (0..LEARNERS).filter(|seed| *seed as usize % threads == thread);
-        let apps = mine.map(|seed| learner(&data, seed, Td3Bc::default(), 1));
+        let apps = mine.map(|seed| learner(&data, seed, Td3Bc::default(), VECTOR));
         let apps: Result<Vec<App>, CliError> = apps.collect();
         let mut apps = apps.unwrap_or_else(|error| {
             *lock(&failed) = Some(error);
@@ -168,18 +225,20 @@ fn take_steps(world: &mut World, steps: u64) -> f64 {
     steps as f64
 }
 
-/// The peers' workload: standard normal observations and rewards, uniform actions, one row in a hundred terminal.
-pub(super) fn random_data() -> Result<Data, CliError> {
+/// The peers' workload: standard normal observations or random pictures, standard normal rewards, uniform actions, one row in a hundred
+/// terminal.
+pub(super) fn random_data(observed: Observed) -> Result<Data, CliError> {
     let mut random = Random::<Noise>::new(Seed(0));
+    let rows = observed.rows();
     let terminated: Vec<bool> = random
-        .uniforms(ROWS, 0.0, 1.0)
+        .uniforms(rows, 0.0, 1.0)
         .into_iter()
         .map(|draw| draw < 0.01)
         .collect();
     let mut episodes = Vec::new();
     let mut start = 0;
     for (row, terminated) in terminated.iter().enumerate() {
-        if *terminated || row + 1 == ROWS {
+        if *terminated || row + 1 == rows {
             let end = if *terminated {
                 EpisodeEnd::Terminated
             } else {
@@ -194,10 +253,10 @@ pub(super) fn random_data() -> Result<Data, CliError> {
     }
     let column = |values, width| Column { values, width };
     let transitions = Transitions::new(Parts {
-        observation: column(random.normals(ROWS * OBSERVATION), OBSERVATION),
-        action: column(random.uniforms(ROWS * ACTION, -1.0, 1.0), ACTION),
-        reward: random.normals(ROWS),
-        next_observation: column(random.normals(ROWS * OBSERVATION), OBSERVATION),
+        observation: observed.draw(&mut random),
+        action: column(random.uniforms(rows * ACTION, -1.0, 1.0), ACTION),
+        reward: random.normals(rows),
+        next_observation: observed.draw(&mut random),
         terminated,
         episodes,
     })
@@ -237,8 +296,33 @@ fn with_memory(encoder: impl Into<EncoderSettings>) -> Bc {
     }
 }
 
+/// Behavior cloning from pictures, with the convolutions of Nature's DQN.
+pub(super) fn cnn() -> Bc {
+    Bc {
+        minibatch: MinibatchSettings::of(64),
+        actor: NetworkSettings {
+            encoder: Cnn {
+                convolutions: Convolutions::Nature,
+                features: 512,
+                ..Cnn::default()
+            }
+            .into(),
+            head_sizes: Some(Vec::new()),
+            ..NetworkSettings::default()
+        },
+        ..Bc::default()
+    }
+}
+
 /// A learner before its first step.
-fn learner(data: &Data, seed: u64, algorithm: impl Plugin, frames: usize) -> Result<App, CliError> {
+fn learner(
+    data: &Data,
+    seed: u64,
+    algorithm: impl Plugin,
+    observed: Observed,
+) -> Result<App, CliError> {
+    let (frames, parts) = (observed.frames(), observed.parts());
+    let width = parts.width();
     let mut app = App::new();
     let scale = ActionScale::from_bounds(vec![-1.0; ACTION], vec![1.0; ACTION]);
     app.add_plugins((
@@ -251,12 +335,10 @@ fn learner(data: &Data, seed: u64, algorithm: impl Plugin, frames: usize) -> Res
     .insert_resource(ComputeDevice::cpu())
     .insert_resource(data.clone())
     .insert_resource(Preprocessing {
-        observation: Normalizer::identity(frames * OBSERVATION),
+        parts,
+        observation: Normalizer::identity(frames * width),
+        action: scale.map_err(CliError::failed)?,
         frames,
-        ..Preprocessing::new(
-            Normalizer::identity(OBSERVATION),
-            scale.map_err(CliError::failed)?,
-        )
     })
     .add_plugins(algorithm);
     app.finish();
