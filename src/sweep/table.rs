@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::space::number;
 use super::state::{Lineage, Standing, State};
+
+/// The column of the objective's metric.
+const VALUE: usize = 3;
 
 /// A row for each trial, in their order.
 pub(crate) struct Table {
@@ -41,9 +45,17 @@ impl Table {
         table
     }
 
-    /// For a terminal: columns under each other.
+    /// For a terminal: columns under each other, values in six digits.
     pub fn text(&self) -> String {
-        let lines = || std::iter::once(&self.head).chain(&self.rows);
+        let rows = self.rows.iter().map(|row| {
+            let mut row = row.clone();
+            if let Ok(value) = row[VALUE].parse() {
+                row[VALUE] = number(value);
+            }
+            row
+        });
+        let rows: Vec<Vec<String>> = rows.collect();
+        let lines = || std::iter::once(&self.head).chain(&rows);
         let widths: Vec<usize> = (0..self.head.len())
             .map(|column| lines().map(|line| line[column].chars().count()).max())
             .map(|width| width.unwrap_or(0))

@@ -78,6 +78,10 @@ fn a_suite_has_each_scene_on_each_dataset_with_each_seed_and_repeats_nothing() {
         said.contains("other_some/seed_3: at step 60 of 120, not counted"),
         "{said}"
     );
+    fs::rename(room.path("suite/other_some"), room.path("elsewhere")).unwrap();
+    let said = asked("").result().to_owned();
+    assert!(said.contains("other_some/seed_3: not begun"), "{said}");
+    fs::rename(room.path("elsewhere"), room.path("suite/other_some")).unwrap();
     let rows: Value = serde_json::from_str(asked(" --json").result()).unwrap();
     assert!(rows[0]["last"].is_null(), "{rows}");
     assert_eq!(rows[0]["not_counted"][1]["seed"], 3);

@@ -22,7 +22,7 @@ pub struct Row {
     name: String,
     /// One for each seed whose run has come to its end.
     seeds: Vec<SeedRow>,
-    /// Those whose runs are there and have not.
+    /// Those whose runs have not.
     not_counted: Vec<NotCounted>,
 }
 
@@ -35,11 +35,11 @@ pub struct End {
     pub may_be_earlier: bool,
 }
 
-/// A run that was begun and has not come to its end: a return from the middle says nothing beside one from the end.
+/// A run that has not come to its end: a return from the middle says nothing beside one from the end.
 struct NotCounted {
     seed: u64,
-    /// Of its last evaluation; of its last report where there was none.
-    step: u64,
+    /// Of its last evaluation; of its last report where there was none. `None` where it was never begun.
+    step: Option<u64>,
     /// The scene's steps, where it has any.
     of: Option<u64>,
 }
@@ -47,10 +47,13 @@ struct NotCounted {
 impl NotCounted {
     /// `seed_0: at step 10 of 20, not counted`.
     fn text(&self) -> String {
+        let Some(step) = self.step else {
+            return format!("seed_{}: not begun", self.seed);
+        };
         let of = self
             .of
             .map_or(String::new(), |steps| format!(" of {steps}"));
-        format!("seed_{}: at step {}{of}, not counted", self.seed, self.step)
+        format!("seed_{}: at step {step}{of}, not counted", self.seed)
     }
 }
 
@@ -66,7 +69,7 @@ struct SeedRow {
 }
 
 impl Row {
-    /// Reads what the runs have reported. Those that were never begun are not there.
+    /// Reads what the runs have reported.
     ///
     /// # Errors
     /// A file of a run cannot be read.
@@ -84,7 +87,15 @@ impl Row {
         };
         for seed in seeds {
             let run = dir.join(name).join(format!("seed_{seed}"));
+            let mut not_counted = |step: Option<u64>| {
+                row.not_counted.push(NotCounted {
+                    seed: *seed,
+                    step,
+                    of: (end.steps != u64::MAX).then_some(end.steps),
+                });
+            };
             if !run.is_dir() {
+                not_counted(None);
                 continue;
             }
             let metrics = run.join("metrics.jsonl");
@@ -102,11 +113,7 @@ impl Row {
             });
             let Some((step, last)) = ended else {
                 let reported = rows.last().map_or(0, |row| row.step);
-                row.not_counted.push(NotCounted {
-                    seed: *seed,
-                    step: evaluated.map_or(reported, |(step, _)| step),
-                    of: (end.steps != u64::MAX).then_some(end.steps),
-                });
+                not_counted(Some(evaluated.map_or(reported, |(step, _)| step)));
                 continue;
             };
             let manifest = Manifest::read(&run.join("manifest.ron"));
