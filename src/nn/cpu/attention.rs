@@ -203,32 +203,33 @@ impl Kernel for AttendBack<'_> {
             steps, heads, each, ..
         } = sizes;
         let scale = 1.0 / (each as f32).sqrt();
-        let place = |part, head, step| {
-            let at = sizes.at(part, head, step);
-            at..at + each
-        };
+        // No closures: one that is not inlined is compiled without the vector instructions.
+        let mut d_shares = vec![0.0; steps];
         for head in 0..heads {
             for step in 0..steps {
                 let first = (head * steps + step) * steps;
                 let shares = &self.shares[first..=first + step];
-                let kept = |seen: usize| self.dropout.map_or(1.0, |dropout| dropout[first + seen]);
+                let kept = self.dropout.map(|dropout| &dropout[first..=first + step]);
                 let d_out = &self.d_out[step * sizes.width() + head * each..][..each];
-                let d_share =
-                    |seen: usize| dot(lanes, d_out, &self.all[place(2, head, seen)]) * kept(seen);
                 // The softmax is of all shares: its gradient has their mean taken off.
-                let mean: f32 = shares
-                    .iter()
-                    .enumerate()
-                    .map(|(seen, share)| share * d_share(seen))
-                    .sum();
-                for (seen, share) in shares.iter().enumerate() {
-                    let value = &mut self.d_all[place(2, head, seen)];
-                    add(lanes, share * kept(seen), d_out, value);
-                    let d_score = share * (d_share(seen) - mean) * scale;
-                    let query = &mut self.d_all[place(0, head, step)];
-                    add(lanes, d_score, &self.all[place(1, head, seen)], query);
-                    let key = &mut self.d_all[place(1, head, seen)];
-                    add(lanes, d_score, &self.all[place(0, head, step)], key);
+                let mut mean = 0.0;
+                for (seen, (share, d_share)) in shares.iter().zip(&mut d_shares).enumerate() {
+                    let value = &self.all[sizes.at(2, head, seen)..][..each];
+                    let kept = kept.map_or(1.0, |kept| kept[seen]);
+                    *d_share = dot(lanes, d_out, value) * kept;
+                    mean += share * *d_share;
+                }
+                for (seen, (share, d_share)) in shares.iter().zip(&d_shares).enumerate() {
+                    let kept = kept.map_or(1.0, |kept| kept[seen]);
+                    let value = &mut self.d_all[sizes.at(2, head, seen)..][..each];
+                    add(lanes, share * kept, d_out, value);
+                    let d_score = share * (d_share - mean) * scale;
+                    let key = &self.all[sizes.at(1, head, seen)..][..each];
+                    let d_query = &mut self.d_all[sizes.at(0, head, step)..][..each];
+                    add(lanes, d_score, key, d_query);
+                    let query = &self.all[sizes.at(0, head, step)..][..each];
+                    let d_key = &mut self.d_all[sizes.at(1, head, seen)..][..each];
+                    add(lanes, d_score, query, d_key);
                 }
             }
         }
