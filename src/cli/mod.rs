@@ -24,6 +24,7 @@ mod fork;
 mod graph;
 mod hang_up;
 mod import;
+mod kept_memory;
 mod list;
 mod modules;
 mod new;
@@ -103,6 +104,7 @@ enum Command {
 
 /// Runs the command line of this process. `register` makes plugins of your own known to scenes.
 pub fn run(register: impl Fn(&mut App) + Send + Sync + 'static) -> AppExit {
+    kept_memory::keep();
     run_with(register, std::env::args_os())
 }
 

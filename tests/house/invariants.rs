@@ -101,8 +101,9 @@ fn nothing_that_runs_inside_learn_reads_a_value_back_to_the_host() {
 #[test]
 fn unsafe_code_stands_in_the_kernels_and_at_foreign_libraries_alone() {
     // Foreign functions, and the processor's mode.
-    const FOREIGN: [&str; 6] = [
+    const FOREIGN: [&str; 7] = [
         "src/cli/hang_up.rs",
+        "src/cli/kept_memory.rs",
         "src/cli/pool/process.rs",
         "src/data/hdf5/huge_pages.rs",
         "src/env/mujoco/binding.rs",
