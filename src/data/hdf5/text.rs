@@ -18,6 +18,11 @@ impl File {
     ///
     /// No such group or dataset, a dataset's attribute that is no text, or a damaged file.
     pub fn text_attribute(&self, object: &str, name: &str) -> Result<Option<String>, FileError> {
+        Ok(self.characters(object, name)?.map(heeded))
+    }
+
+    /// The same of what may be no text, and then is shown nowhere: a number 10 is a line break.
+    fn characters(&self, object: &str, name: &str) -> Result<Option<String>, FileError> {
         let object = object.trim_matches('/');
         let damaged = |error: Hdf5Error| FileError::Damaged {
             file: self.path().to_owned(),
@@ -36,10 +41,7 @@ impl File {
             }
             let attribute = dataset.attr(name).map_err(damaged)?;
             return match Dtype::of(&attribute.datatype().map_err(damaged)?) {
-                Dtype::Text => attribute
-                    .read_string()
-                    .map(|text| Some(heeded(text)))
-                    .map_err(damaged),
+                Dtype::Text => attribute.read_string().map(Some).map_err(damaged),
                 dtype => Err(damaged(Hdf5Error::TypeMismatch(format!(
                     "it is {dtype}, not text"
                 )))),
@@ -57,10 +59,7 @@ impl File {
         {
             return Ok(None);
         }
-        group
-            .attr_string(name)
-            .map(|text| Some(heeded(text)))
-            .map_err(damaged)
+        group.attr_string(name).map(Some).map_err(damaged)
     }
 
     /// A dataset's attribute that is a whole number; `None` where there is none of that name.
@@ -103,7 +102,7 @@ impl File {
         expected: u64,
     ) -> Option<String> {
         // A group behind a link has no attributes of its own here.
-        let Ok(Some(found)) = self.text_attribute(group, name) else {
+        let Ok(Some(found)) = self.characters(group, name) else {
             return None;
         };
         let bytes = expected.to_le_bytes();
