@@ -24,6 +24,7 @@
 //! | `Pendulum-v1` | 3 | 1 | never | 200 |
 //! | `PendulumNamed-v1` | 3, in named parts | 1 | never | 200 |
 //! | `PendulumPixels-v1` | 32 x 32 gray pixels | 1 | never | 200 |
+//! | `ReachPixels-v1` | 32 x 32 gray pixels | 2 | the arm touches the spot | 50 |
 //! | `Walker2d-v5` | 17 | 6 | it falls | 1000 |
 //!
 //! The three walkers among them are computed by MuJoCo's library, which is loaded at run time: see [`mujoco`].
@@ -81,6 +82,7 @@ mod pendulum;
 mod pixels;
 mod python;
 pub(crate) mod raster;
+mod reach;
 pub mod registry;
 mod simulation;
 mod sine;
@@ -99,6 +101,7 @@ pub use named::Named;
 pub use numpy_random::NumpyRandom;
 pub use pendulum::Pendulum;
 pub use pixels::Pixels;
+pub use reach::Reach;
 pub use simulation::{Dynamics, Simulation};
 pub use snapshot::Snapshot;
 pub use space::Space;

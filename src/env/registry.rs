@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::mujoco;
 use super::{
     Acrobot, CartPole, Dynamics, Environment, EnvironmentError, MountainCar, MountainCarContinuous,
-    Named, Pendulum, Pixels, Simulation, Space, TimeLimit, gymnasium,
+    Named, Pendulum, Pixels, Reach, Simulation, Space, TimeLimit, gymnasium,
 };
 use crate::scene::Keywords;
 
@@ -251,6 +251,15 @@ static ENTRIES: &[Entry] = &[
         reference: Some(PENDULUM),
         engine: Engine::Shown,
         make: |limit| pixels("PendulumPixels-v1", Simulation::new(Pendulum), limit),
+    },
+    Entry {
+        name: "ReachPixels-v1",
+        description: "touch a spot with an arm of two links, in gray pictures of 32 by 32 pixels; an episode that terminates is a success",
+        time_limit: limit(50),
+        reward_threshold: None,
+        reference: None,
+        engine: Engine::Shown,
+        make: |limit| pixels("ReachPixels-v1", Simulation::new(Reach), limit),
     },
     #[cfg(feature = "mujoco")]
     Entry {

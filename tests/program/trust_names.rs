@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rust_hdf5::H5File;
 
-use crate::room::{Room, TINY, Told, with_dataset};
+use crate::room::{ROOT, Room, TINY, Told, with_dataset};
 
 /// Clears the screen, rings, begins the line again, begins another line, paints by a C1 control, and turns the line around.
 const ODD: &str = "x\u{1b}[2J\u{7}\rFORGED\nFORGED: all is well\u{9b}31m\u{202e}y";
@@ -108,6 +108,15 @@ fn names_of_episodes_are_shown_and_steer_nothing() {
     let told = room.yarak("data check d.hdf5");
     is_harmless(&told.stdout);
     is_harmless(&told.stderr);
+}
+
+#[test]
+fn a_number_whose_byte_is_a_line_break_is_no_name() {
+    // Some of its demonstrations have 10 steps.
+    let file = Path::new(ROOT).join("assets/reach-pixels-expert.hdf5");
+    let told = Room::new().yarak(&format!("data check {}", file.display()));
+    assert!(told.result().lines().count() > 5, "{}", told.stdout);
+    assert!(!told.stdout.contains("\\u000a"), "{}", told.stdout);
 }
 
 #[test]
