@@ -16,6 +16,7 @@ use yarak::data::{
 };
 use yarak::evaluate::Acting;
 use yarak::plugins::{Diffusion, FlowBc};
+use yarak::policy::denoising::Sampler;
 use yarak::prelude::*;
 
 /// Demonstrations.
@@ -161,7 +162,7 @@ fn actor(hidden_sizes: &[usize], initial: f64, steps: u64) -> NetworkSettings {
 /// Gradient steps of behavior cloning.
 pub const CLONING: u64 = 1_000;
 /// Gradient steps of diffusion and flow.
-pub const DENOISING: u64 = 8_000;
+pub const DENOISING: u64 = 16_000;
 
 /// Behavior cloning: by regression without a head.
 pub fn bc(head: Option<PolicyHead>) -> Bc {
@@ -179,9 +180,10 @@ pub fn diffusion() -> Diffusion {
     Diffusion {
         minibatch: MinibatchSettings::of(128),
         action_chunk: ActionChunk::of(CHUNK),
-        sampling_steps: 20,
+        sampling_steps: 100,
+        sampler: Sampler::Ddpm,
         time_features: 32,
-        actor: actor(&[128, 128, 128], 1e-3, DENOISING),
+        actor: actor(&[256, 256, 256], 1e-3, DENOISING),
         ..default()
     }
 }
@@ -191,8 +193,9 @@ pub fn flow() -> FlowBc {
     FlowBc {
         minibatch: MinibatchSettings::of(128),
         action_chunk: ActionChunk::of(CHUNK),
+        flow_steps: 100,
         time_features: 32,
-        actor: actor(&[128, 128, 128], 1e-3, DENOISING),
+        actor: actor(&[256, 256, 256], 1e-3, DENOISING),
         ..default()
     }
 }
