@@ -66,6 +66,8 @@ enum Name {
     Diffusion,
     /// Behavior cloning from pictures: gradient steps a second (64 pictures of 84x84 pixels in color, DQN's convolutions, 512 features)
     Cnn,
+    /// The same from a file that is larger than the memory it may take: also the share of the time that the learner waited for it
+    CnnFromFile,
     /// TD3 on Pendulum-v1: one environment step and one gradient step, a second (batch 256, 256-256)
     Td3Pendulum,
     /// SAC on Pendulum-v1: one environment step and one gradient step, a second (batch 256, 256-256)
@@ -102,6 +104,8 @@ struct Figure {
     unit: &'static str,
     threads: usize,
     values: Vec<Aged>,
+    /// The share of the time that a learner waited for its data, where they are read meanwhile.
+    waiting: Option<f64>,
 }
 
 /// A figure of each window, of a learner that had taken `age` gradient steps; 0 for what does not learn.
@@ -139,6 +143,7 @@ impl Bench {
             Name::BcTransformer,
             Name::Diffusion,
             Name::Cnn,
+            Name::CnnFromFile,
             Name::Td3Pendulum,
             Name::SacPendulum,
             Name::CartpolePpo,
@@ -195,6 +200,9 @@ impl Bench {
                 if let Some(share) = share {
                     object["share_of_gemm_roof"] = json!(share);
                 }
+                if let Some(waiting) = figure.waiting {
+                    object["share_of_waiting"] = json!(waiting);
+                }
                 print(&object.to_string())?;
             } else {
                 let age = if learns {
@@ -208,6 +216,12 @@ impl Bench {
                 );
                 if let Some(share) = share {
                     line.push_str(&format!(", {:.0}% of the GEMM roof", share * 100.0));
+                }
+                if let Some(waiting) = figure.waiting {
+                    line.push_str(&format!(
+                        ", {:.1}% of the time waited for data",
+                        waiting * 100.0
+                    ));
                 }
                 print(&line)?;
             }
@@ -229,6 +243,7 @@ impl Bench {
                 unit,
                 threads,
                 values,
+                waiting: None,
             })
         };
         match name {
@@ -304,6 +319,13 @@ impl Bench {
                     offline::one_learner(offline::cnn(), observed, threads, SLOW, windows)?;
                 figure("cnn", "steps/s", threads, values)
             }
+            Name::CnnFromFile => {
+                let (aged, waiting) = offline::cnn_from_file(threads, SLOW, windows)?;
+                Ok(Figure {
+                    waiting: Some(waiting),
+                    ..figure("cnn_from_file", "steps/s", threads, vec![aged])?
+                })
+            }
             Name::Td3BcFourSeeds => {
                 self.say_age("td3_bc_four_seeds");
                 let values = offline::four_seeds(threads, self.age, windows)?;
@@ -342,6 +364,7 @@ impl Bench {
             unit: "steps/s",
             threads,
             values: online::off_policy(env, algorithm, threads, self.age, windows)?,
+            waiting: None,
         })
     }
 

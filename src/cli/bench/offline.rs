@@ -11,10 +11,12 @@ use super::Aged;
 use super::windows::{Windows, ages, check, grow};
 use crate::checkpoint::{AppPersistExt, RestorePlugin, gather};
 use crate::cli::error::CliError;
+use crate::data::convert::write_recorded;
 use crate::data::{
-    ActionScale, Column, Data, Episode, EpisodeEnd, MinibatchSettings, Normalizer, Parts,
-    Preprocessing, Transitions, split_episodes,
+    ActionScale, Column, Data, Dataset, Episode, EpisodeEnd, MinibatchSettings, Minibatches,
+    Normalizer, Parts, Preprocessing, Spaces, Transitions, split_episodes,
 };
+use crate::env::Space;
 use crate::learner::{ComputeDevice, NetworkSettings, Noise, Random, Seed};
 use crate::nn::{Cnn, Convolutions, EncoderSettings, Lstm, PolicyHead, Transformer, set_threads};
 use crate::observation::{ObservationPart, ObservationParts, PartKind};
@@ -228,6 +230,12 @@ fn take_steps(world: &mut World, steps: u64) -> f64 {
 /// The peers' workload: standard normal observations or random pictures, standard normal rewards, uniform actions, one row in a hundred
 /// terminal.
 pub(super) fn random_data(observed: Observed) -> Result<Data, CliError> {
+    let transitions = random_transitions(observed)?;
+    let split = split_episodes(&transitions, 0.0, 0).map_err(CliError::failed)?;
+    Ok(Data::in_memory(transitions, split, "random"))
+}
+
+fn random_transitions(observed: Observed) -> Result<Transitions, CliError> {
     let mut random = Random::<Noise>::new(Seed(0));
     let rows = observed.rows();
     let terminated: Vec<bool> = random
@@ -252,7 +260,7 @@ pub(super) fn random_data(observed: Observed) -> Result<Data, CliError> {
         }
     }
     let column = |values, width| Column { values, width };
-    let transitions = Transitions::new(Parts {
+    Transitions::new(Parts {
         observation: observed.draw(&mut random),
         action: column(random.uniforms(rows * ACTION, -1.0, 1.0), ACTION),
         reward: random.normals(rows),
@@ -260,9 +268,7 @@ pub(super) fn random_data(observed: Observed) -> Result<Data, CliError> {
         terminated,
         episodes,
     })
-    .map_err(CliError::failed)?;
-    let split = split_episodes(&transitions, 0.0, 0).map_err(CliError::failed)?;
-    Ok(Data::in_memory(transitions, split, "random"))
+    .map_err(CliError::failed)
 }
 
 /// robomimic's BC-RNN-GMM on low-dimensional observations: two layers of 400, windows of ten steps, a hundred of them.
@@ -314,6 +320,43 @@ pub(super) fn cnn() -> Bc {
     }
 }
 
+/// The same learner, from pictures that stay in their file: gradient steps a second, and the share of the time that it waited for them.
+pub(super) fn cnn_from_file(
+    threads: usize,
+    age: u64,
+    windows: Windows,
+) -> Result<(Aged, f64), CliError> {
+    /// GB for batches to come: a third of the pictures at a time.
+    const MEMORY: f32 = 0.015;
+    set_threads(threads);
+    let folder = tempfile::tempdir().map_err(CliError::failed)?;
+    let path = folder.path().join("pictures.hdf5");
+    let observed = Observed::Pictures;
+    let spaces = Spaces {
+        environment: "random".to_owned(),
+        observation: Space::picture([Observed::SIDE, Observed::SIDE, Observed::COLORS]),
+        action: Space::from_bounds(&[(-1.0, 1.0); ACTION]),
+    };
+    write_recorded(&random_transitions(observed)?, &spaces, &path, false)
+        .map_err(CliError::failed)?;
+    let mut app = bare(0);
+    app.add_plugins(Dataset {
+        path,
+        memory: Some(MEMORY),
+        ..Dataset::default()
+    });
+    let mut app = started(app, cnn())?;
+    grow(&mut app, age, |world| take_steps(world, 1))?;
+    let waited = |app: &App| app.world().resource::<Minibatches>().waited();
+    let (begun, before) = (Instant::now(), waited(&app));
+    let values = windows.rates(|| {
+        let taken = take_steps(app.world_mut(), 1);
+        check().map(|()| taken)
+    })?;
+    let share = (waited(&app) - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+    Ok((Aged { age, values }, share))
+}
+
 /// A learner before its first step.
 fn learner(
     data: &Data,
@@ -323,8 +366,21 @@ fn learner(
 ) -> Result<App, CliError> {
     let (frames, parts) = (observed.frames(), observed.parts());
     let width = parts.width();
-    let mut app = App::new();
     let scale = ActionScale::from_bounds(vec![-1.0; ACTION], vec![1.0; ACTION]);
+    let mut app = bare(seed);
+    app.insert_resource(data.clone())
+        .insert_resource(Preprocessing {
+            parts,
+            observation: Normalizer::identity(frames * width),
+            action: scale.map_err(CliError::failed)?,
+            frames,
+        });
+    started(app, algorithm)
+}
+
+/// An app without data and algorithm.
+fn bare(seed: u64) -> App {
+    let mut app = App::new();
     app.add_plugins((
         SchedulePlugin,
         FacilitatorPlugin,
@@ -332,15 +388,12 @@ fn learner(
         Reports::default(),
     ))
     .insert_resource(Seed(seed))
-    .insert_resource(ComputeDevice::cpu())
-    .insert_resource(data.clone())
-    .insert_resource(Preprocessing {
-        parts,
-        observation: Normalizer::identity(frames * width),
-        action: scale.map_err(CliError::failed)?,
-        frames,
-    })
-    .add_plugins(algorithm);
+    .insert_resource(ComputeDevice::cpu());
+    app
+}
+
+fn started(mut app: App, algorithm: impl Plugin) -> Result<App, CliError> {
+    app.add_plugins(algorithm);
     app.finish();
     app.cleanup();
     app.world_mut().run_schedule(Startup);

@@ -1,6 +1,7 @@
 //! The dataset as minibatches are drawn from it.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bevy_ecs::prelude::*;
 use burn::tensor::Device;
@@ -129,6 +130,17 @@ impl Minibatches {
                 Ok(self.pipeline.gather(data, data, widths, rows))
             }
             Source::Ahead(ahead) => ahead.stored.read(rows, &self.pipeline),
+        }
+    }
+
+    /// For how long [`draw`](Self::draw) has waited for what was not read yet, of data that stay in their file.
+    pub fn waited(&self) -> Duration {
+        match &self.source {
+            Source::InMemory(_) => Duration::ZERO,
+            Source::Ahead(ahead) => {
+                let threads = ahead.read_ahead.lock();
+                threads.unwrap_or_else(PoisonError::into_inner).waited()
+            }
         }
     }
 

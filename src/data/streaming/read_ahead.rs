@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded, select};
 use rand_chacha::ChaCha8Rng;
@@ -31,6 +32,7 @@ pub struct ReadAhead {
     most: usize,
     window: Option<Sweep>,
     threads: Option<Threads>,
+    waited: Duration,
 }
 
 /// Dropping it ends the threads.
@@ -81,6 +83,7 @@ impl ReadAhead {
             most: usize::try_from(most).unwrap_or(usize::MAX),
             window: None,
             threads: None,
+            waited: Duration::ZERO,
         })
     }
 
@@ -101,10 +104,12 @@ impl ReadAhead {
             {
                 // The memory of the last sweep is given back before the next is taken.
                 self.window = None;
+                let asked = Instant::now();
                 self.window = match &self.threads {
                     Some(threads) => threads.next()?,
                     None => None,
                 };
+                self.waited += asked.elapsed();
             }
             if let Some(window) = &mut self.window
                 && window.rows() == Some(rows)
@@ -116,6 +121,11 @@ impl ReadAhead {
         // The generator does not draw twice what it drew once: give what was asked for all the same.
         let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
         self.stored.read(&rows, &self.drawing.pipeline)
+    }
+
+    /// For how long whoever takes batches has waited for a sweep that was not read yet.
+    pub(in crate::data) fn waited(&self) -> Duration {
+        self.waited
     }
 
     fn begin(&mut self, generator: ChaCha8Rng) -> Result<(), LoadError> {
