@@ -37,15 +37,18 @@ pub enum SceneCommand {
         /// The folder; no file in it is replaced
         folder: PathBuf,
     },
-    /// Print a scene that does what a configuration of robomimic's says; what has no counterpart goes to standard error, a key a line
+    /// Print a scene that does what a configuration of robomimic's, d3rlpy's or CORL's says; what has no counterpart goes to standard
+    /// error, a key a line
     Import {
-        /// robomimic's configuration of bc, td3_bc, bcq, cql or iql
-        #[arg(value_name = "CONFIG.json")]
+        /// robomimic's JSON of bc, td3_bc, bcq, cql or iql; the `params.json` of d3rlpy 2 of bc, td3_plus_bc, bcq, cql, iql, sac, td3, ddpg, dqn
+        /// or double_dqn; CORL's YAML of td3_bc, iql, cql or any_percent_bc
+        #[arg(value_name = "CONFIG")]
         file: PathBuf,
-        /// The HDF5 file, in place of `train.data`
+        /// The HDF5 file: robomimic's in place of `train.data`, and what d3rlpy's and CORL's do not name
         #[arg(long, value_name = "FILE")]
         dataset: Option<String>,
-        /// The environment in which it is evaluated, in place of `experiment.env`
+        /// The environment in which it is evaluated, in place of robomimic's `experiment.env` and CORL's `env`; without --dataset d3rlpy's sac,
+        /// td3, ddpg, dqn and double_dqn learn in it
         #[arg(long, value_name = "NAME")]
         env: Option<String>,
     },

@@ -1,19 +1,17 @@
-//! `yarak scene import`: robomimic's configurations as scenes.
+//! `yarak scene import`: the configurations of other trainers as scenes.
 //!
-//! `table` is how a table of keys is followed; `robomimic` has the keys that all its algorithms have, and the files that are called as
-//! its algorithms are have theirs.
+//! `table` is how a table of keys is followed. Each trainer has a folder with the keys that all its algorithms have and, in the files
+//! that are called as its algorithms are, theirs. Whose a configuration is, is found out by its keys.
 
-mod bc;
-mod bcq;
-mod cql;
-mod density;
-mod iql;
-mod memory;
+mod corl;
+mod d3rlpy;
+mod flat_yaml;
 mod robomimic;
 mod scene_text;
 mod strict_json;
 mod table;
-mod td3_bc;
+#[cfg(test)]
+mod testing;
 
 use std::fs::File;
 use std::io::Read;
@@ -24,18 +22,42 @@ use serde_json::Value;
 use super::building::{For, Program};
 use super::error::CliError;
 use crate::env::registry;
-pub use robomimic::Instead;
-use robomimic::{ALGORITHMS, Algorithm};
 use strict_json::Strict;
-use table::{Translated, Translation};
+use table::{Row, Translated, Translation};
 
 /// Bytes of a configuration that are read at most.
 const LARGEST: u64 = 1 << 20;
 
-/// Why the initial weights of a policy's last layer have no counterpart.
-const LAST_LAYER: &str = "the last layer begins as PyTorch's linear layers do, uniform in ±1/√in";
+/// Why no weights are loaded.
+const NO_WEIGHTS: &str = "weights of PyTorch's are not loaded";
 
-/// A scene that says what a configuration of robomimic's does, and lines for what of it has no counterpart.
+/// Why a key of W&B's has no counterpart.
+const NO_WANDB: &str = "W&B is not here: metrics.jsonl has the numbers";
+
+/// What the command line says in the place of the file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Instead<'a> {
+    /// The dataset.
+    pub dataset: Option<&'a str>,
+    /// The environment.
+    pub env: Option<&'a str>,
+}
+
+/// How a configuration that was recognized becomes a scene.
+struct Plan<'a> {
+    /// Whose it is, for the comment in front of the scene, such as "robomimic's `td3_bc`".
+    title: String,
+    /// The algorithm's plugin here.
+    plugin: &'static str,
+    /// The plugins of the scene, in their order.
+    plugins: Vec<&'static str>,
+    /// The table of keys.
+    rows: Vec<Row>,
+    /// What keys say together.
+    rules: Box<dyn Fn(&mut Translation) + 'a>,
+}
+
+/// A scene that says what another trainer's configuration does, and lines for what of it has no counterpart.
 ///
 /// # Errors
 /// Every key that cannot be translated and on which hangs what is learned, and every value that the scene refuses.
@@ -48,67 +70,81 @@ pub fn import(
         registry::check_name(env).map_err(CliError::input)?;
     }
     let name = file.display().to_string();
-    let config = read(file, &name)?;
-    let algorithm = algorithm_of(&config, &name)?;
-    let translated = translate(&config, algorithm, instead, file, &name)?;
+    let config = read(file).map_err(|what| {
+        CliError::input(format!(
+            "{name}: {what}; name a configuration of robomimic's, a `params.json` of d3rlpy's or a YAML of CORL's"
+        ))
+    })?;
+    let translated = translate(&config, instead, file, &name)?;
     check(program, &translated, &name)?;
     Ok((translated.scene, translated.listed))
 }
 
-fn read(file: &Path, name: &str) -> Result<Value, CliError> {
-    let refuse = |what: String| {
-        CliError::input(format!(
-            "{name}: {what}; name a configuration of robomimic's, such as its exps/templates/td3_bc.json"
-        ))
-    };
+fn read(file: &Path) -> Result<Value, String> {
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(|error| refuse(format!("the configuration cannot be read: {error}")))?;
+        .map_err(|error| format!("the configuration cannot be read: {error}"))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(refuse("this is larger than a configuration".to_owned()));
+        return Err("this is larger than a configuration".to_owned());
     }
-    // The mark that some editors on Windows put in front.
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let read = serde_json::from_slice(text).map(|Strict(value)| value);
-    read.map_err(|error| refuse(format!("this cannot be read as JSON: {error}")))
+    parse(&bytes)
 }
 
-fn algorithm_of(config: &Value, name: &str) -> Result<&'static Algorithm, CliError> {
-    let known = || {
-        let names = ALGORITHMS.iter().map(|it| it.name);
-        names.collect::<Vec<_>>().join(", ")
-    };
-    let Some(Value::String(wanted)) = config.get("algo_name") else {
-        return Err(CliError::input(format!(
-            "{name}: there is no `algo_name`, so this is no configuration of robomimic's, whose algorithms here are {}",
-            known()
-        )));
-    };
-    let found = ALGORITHMS.iter().find(|it| it.name == wanted);
-    found.ok_or_else(|| {
-        CliError::input(format!(
-            "{name}: algo_name: `{}` is not here; these are: {}",
-            wanted.escape_debug(),
-            known()
-        ))
-    })
+/// JSON where it begins as JSON, or else the lines `key: value` of CORL's YAML.
+fn parse(bytes: &[u8]) -> Result<Value, String> {
+    // The mark that some editors on Windows put in front.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match text.trim_ascii_start().first() {
+        None => Err("this is empty".to_owned()),
+        Some(b'{' | b'[') => {
+            let read = serde_json::from_slice(text).map(|Strict(value)| value);
+            read.map_err(|error| format!("this cannot be read as JSON: {error}"))
+        }
+        Some(_) => flat_yaml::read(text).map_err(|error| {
+            format!("this is no JSON, and cannot be read as lines `key: value` of YAML: {error}")
+        }),
+    }
+}
+
+/// Whose configuration it is and what becomes of it.
+///
+/// # Errors
+/// That it is nobody's, or of an algorithm that is not here.
+fn plan<'a>(config: &Value, instead: Instead<'a>) -> Result<Plan<'a>, String> {
+    if config.get("algo_name").is_some() {
+        return robomimic::plan(config, instead);
+    }
+    if d3rlpy::is_one(config) {
+        return d3rlpy::plan(config, instead);
+    }
+    if let Some(algorithm) = corl::algorithm_of(config) {
+        return Ok(corl::plan(algorithm, instead));
+    }
+    if config.get("algorithm").is_some() {
+        return Err(
+            "there is an `algorithm` and no `config`, as in the `params.json` of d3rlpy 1: that of d3rlpy 2 is read".to_owned(),
+        );
+    }
+    Err(format!(
+        "this is nobody's configuration that is known here: robomimic's has an `algo_name`, d3rlpy's `params.json` a `config` with a \
+         `type`, and CORL's YAML, which does not name its algorithm, has {}",
+        corl::told_apart_by()
+    ))
 }
 
 fn translate(
     config: &Value,
-    algorithm: &Algorithm,
     instead: Instead<'_>,
     file: &Path,
     name: &str,
 ) -> Result<Translated, CliError> {
-    let plugins = robomimic::plugins(algorithm);
-    let rows = robomimic::rows(algorithm);
-    let mut translation = Translation::new(config, rows, algorithm.plugin, &plugins);
-    robomimic::common_rules(&mut translation, algorithm, instead);
-    // Last, so that what an algorithm says of a common key stands.
-    (algorithm.rules)(&mut translation);
-    let comment = robomimic::comment(file, algorithm);
+    let plan = plan(config, instead).map_err(|what| CliError::input(format!("{name}: {what}")))?;
+    let mut translation = Translation::new(config, plan.rows, plan.plugin, &plan.plugins);
+    (plan.rules)(&mut translation);
+    let file = file.file_name().unwrap_or_default().to_string_lossy();
+    let comment = format!("{} of {file}, translated.", plan.title);
+    let comment = comment.replace(char::is_control, " ");
     let translated = translation.finish(name, &comment);
     translated.map_err(|refused| CliError::as_said(refused.join("\n")))
 }
@@ -126,694 +162,35 @@ fn check(program: &Program, translated: &Translated, name: &str) -> Result<(), C
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    macro_rules! fixtures {
-        ($($name:literal),*) => {
-            [$(($name, include_str!(concat!("../../../tests/fixtures/robomimic_configs/", $name, ".json")))),*]
-        };
-    }
-
-    const CONFIGS: [(&str, &str); 7] = fixtures!(
-        "bc",
-        "bc_rnn_gmm",
-        "bc_transformer",
-        "td3_bc",
-        "bcq",
-        "cql",
-        "iql"
-    );
-
-    fn config(name: &str) -> Value {
-        let (_, text) = CONFIGS.into_iter().find(|it| it.0 == name).unwrap();
-        serde_json::from_str(text).unwrap()
-    }
-
-    /// With the changes, each a path and a value.
-    fn changed(name: &str, changes: &[(&str, Value)]) -> Value {
-        with(config(name), changes)
-    }
-
-    fn with(mut config: Value, changes: &[(&str, Value)]) -> Value {
-        for (path, value) in changes {
-            let steps = path.split('.');
-            *steps.fold(&mut config, |place, step| &mut place[step]) = value.clone();
-        }
-        config
-    }
-
-    /// What a configuration says that is not robomimic's default.
-    fn said_by(name: &str) -> Vec<(&'static str, Value)> {
-        let (rate, weights) = (
-            "algo.optim_params.policy.learning_rate",
-            "algo.optim_params.policy.regularization.L2",
-        );
-        match name {
-            "bc_rnn_gmm" => vec![
-                ("algo.rnn.enabled", json!(true)),
-                ("algo.gmm.enabled", json!(true)),
-                ("train.seq_length", json!(10)),
-            ],
-            "bc_transformer" => vec![
-                ("algo.transformer.enabled", json!(true)),
-                ("algo.gmm.enabled", json!(true)),
-                ("train.frame_stack", json!(10)),
-                ("algo.optim_params.policy.optimizer_type", json!("adamw")),
-                (
-                    rate,
-                    json!({ "epoch_schedule": [100], "scheduler_type": "linear" }),
-                ),
-                (weights, json!(0.01)),
-            ],
-            _ => vec![],
-        }
-    }
-
-    fn translated(config: &Value) -> Result<Translated, String> {
-        let instead = Instead {
-            env: Some("Pendulum-v1"),
-            ..Instead::default()
-        };
-        translated_with(config, instead)
-    }
-
-    fn translated_with(config: &Value, instead: Instead<'_>) -> Result<Translated, String> {
-        let algorithm = algorithm_of(config, "a.json").map_err(|error| error.to_string())?;
-        let file = Path::new("a.json");
-        let translated = translate(config, algorithm, instead, file, "a.json");
-        let translated = translated.map_err(|error| error.to_string())?;
-        let program = Program::new(|_| ());
-        check(&program, &translated, "a.json").map_err(|error| error.to_string())?;
-        Ok(translated)
-    }
-
-    /// The paths of all that is no object, and of empty objects.
-    fn leaves(value: &Value, path: &str, out: &mut Vec<String>) {
-        match value.as_object().filter(|fields| !fields.is_empty()) {
-            Some(fields) => fields.iter().for_each(|(name, value)| {
-                leaves(value, format!("{path}.{name}").trim_start_matches('.'), out);
-            }),
-            None => out.push(path.to_owned()),
-        }
-    }
 
     #[test]
-    fn no_key_is_passed_over_in_silence() {
-        for (name, text) in CONFIGS {
-            let config: Value = serde_json::from_str(text).unwrap();
-            let plain = translated(&config).unwrap();
-            let mut keys = Vec::new();
-            leaves(&config, "", &mut keys);
-            assert!(keys.len() > 80, "{name}: {}", keys.len());
-            for key in keys {
-                let pointer = format!("/{}", key.replace('.', "/"));
-                let other = match config.pointer(&pointer).unwrap() {
-                    Value::Bool(flag) => json!(!flag),
-                    Value::Number(number) => json!(number.as_f64().unwrap() * 3.0 + 1.0),
-                    Value::String(_) => json!("another"),
-                    Value::Null => json!(3),
-                    Value::Array(_) => json!(["another"]),
-                    Value::Object(_) => json!({ "another": 1 }),
-                };
-                match translated(&changed(name, &[(&key, other)])) {
-                    // Refused, and by its name.
-                    Err(refused) => assert!(refused.contains(&key), "{name}: {key}\n{refused}"),
-                    Ok(found) => {
-                        let is_listed = found.listed != plain.listed
-                            || found.listed.iter().any(|line| line.starts_with(&key));
-                        assert!(is_listed || found.scene != plain.scene, "{name}: {key}");
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_a_file_leaves_out_is_what_robomimic_takes_and_not_what_is_taken_here() {
-        for (name, text) in CONFIGS {
-            let config: Value = serde_json::from_str(text).unwrap();
-            let whole = translated(&config).unwrap();
-            let least = json!({ "algo_name": config["algo_name"], "train": { "data": "demonstrations.hdf5" } });
-            let said = said_by(name);
-            let least = translated(&with(least, &said)).unwrap();
-            assert_eq!(least.scene, whole.scene);
-            for line in least.listed {
-                let of_said = said.iter().any(|(key, _)| line.starts_with(key));
-                assert!(of_said, "it has no other keys: {line}");
-            }
-        }
-    }
-
-    #[test]
-    fn values_become_settings_by_the_meaning_that_they_have() {
-        for (name, changes, settings) in [
-            (
-                "td3_bc",
-                vec![("algo.critic.value_bounds", json!([-1, 2.5]))],
-                vec!["value_bounds: (low: -1, high: 2.5)"],
-            ),
-            (
-                "td3_bc",
-                vec![("algo.optim_params.actor.start_epoch", json!(3))],
-                vec!["start_epoch: 3"],
-            ),
-            (
-                "td3_bc",
-                vec![("algo.actor.update_freq", json!(4))],
-                vec!["update_freq: 4", "every: 4"],
-            ),
-            (
-                "td3_bc",
-                vec![(
-                    "algo.optim_params.critic.learning_rate.epoch_schedule",
-                    json!([2, 9]),
-                )],
-                vec!["Multistep(initial: 0.0003, decay_factor: 0.1, epoch_schedule: [2,9])"],
-            ),
-            (
-                "bc",
-                vec![("train.cuda", json!(false))],
-                vec!["device: \"cpu\""],
-            ),
-            (
-                "bc",
-                vec![("algo.optim_params.policy.optimizer_type", json!("adamw"))],
-                vec!["rule: AdamW"],
-            ),
-            (
-                "bc",
-                vec![
-                    ("algo.gmm.enabled", json!(true)),
-                    ("algo.gmm.std_activation", json!("exp")),
-                ],
-                vec![
-                    "head: Mixture",
-                    "mixture: (modes: 5, min_std: 0.0001, exponential: true)",
-                ],
-            ),
-            (
-                "bc",
-                vec![
-                    ("algo.gaussian.enabled", json!(true)),
-                    ("algo.gaussian.fixed_std", json!(true)),
-                ],
-                vec![
-                    "head: Gaussian",
-                    "deviation: Fixed",
-                    "initial_std: 0.1",
-                    "min_std: 0.01",
-                ],
-            ),
-            (
-                "bc",
-                vec![
-                    ("train.goal_mode", json!("last")),
-                    (
-                        "observation.modalities.goal.low_dim",
-                        config("bc")["observation"]["modalities"]["obs"]["low_dim"].clone(),
-                    ),
-                ],
-                vec!["goal_mode: Last"],
-            ),
-            (
-                "bc",
-                vec![
-                    ("experiment.validate", json!(true)),
-                    ("train.hdf5_filter_key", json!("train")),
-                    ("train.hdf5_validation_filter_key", json!("valid")),
-                ],
-                vec![
-                    "filter: \"train\"",
-                    "validation_filter: \"valid\"",
-                    "Validation(batches: 10, every: Epochs(1))",
-                ],
-            ),
-            (
-                "bc",
-                vec![(
-                    "train.data",
-                    json!([{ "path": "a.hdf5", "filter_key": "20_percent", "weight": 0.5 }]),
-                )],
-                vec!["path: \"a.hdf5\"", "filter: \"20_percent\""],
-            ),
-            (
-                "bc_rnn_gmm",
-                vec![
-                    ("algo.rnn.rnn_type", json!("GRU")),
-                    ("algo.rnn.hidden_dim", json!(64)),
-                    ("train.seq_length", json!(5)),
-                    ("algo.rnn.horizon", json!(5)),
-                    ("algo.actor_layer_dims", json!([])),
-                    ("algo.gmm.enabled", json!(false)),
-                ],
-                vec![
-                    "frame_stack: 5",
-                    "encoder: Gru(hidden_size: 64, layers: 2)",
-                    "head_sizes: Some([])",
-                    "supervise_all_steps: true",
-                ],
-            ),
-            (
-                "bc_transformer",
-                vec![
-                    ("algo.transformer.num_layers", json!(3)),
-                    ("algo.transformer.sinusoidal_embedding", json!(true)),
-                    ("algo.transformer.nn_parameter_for_timesteps", json!(false)),
-                    ("algo.transformer.emb_dropout", json!(0.2)),
-                    ("algo.transformer.supervise_all_steps", json!(true)),
-                ],
-                vec![
-                    "layers: 3",
-                    "positions: Sinusoidal",
-                    "embedding_dropout: 0.2",
-                    "attention_dropout: 0.1",
-                    "supervise_all_steps: true",
-                    "over: Epochs(100)",
-                ],
-            ),
-            // The gap is not held to, and its weight is the product of both.
-            (
-                "cql",
-                vec![
-                    ("algo.critic.target_q_gap", json!(-1.0)),
-                    ("algo.critic.cql_weight", json!(2.5)),
-                    ("algo.critic.min_q_weight", json!(2.0)),
-                ],
-                vec!["lagrange: None", "weight: 5"],
-            ),
-            (
-                "cql",
-                vec![("algo.actor.target_entropy", json!(null))],
-                vec!["learned: false"],
-            ),
-            (
-                "cql",
-                vec![("algo.actor.target_entropy", json!(-2))],
-                vec!["target_entropy: -2"],
-            ),
-            (
-                "bcq",
-                vec![("algo.actor.enabled", json!(true))],
-                vec!["perturbation_limit: 0.05"],
-            ),
-            (
-                "bcq",
-                vec![("algo.action_sampler.vae.kl_weight", json!(0.5))],
-                vec!["latent: 14", "divergence_weight: 7", "latent_clip: 100.0"],
-            ),
-            (
-                "iql",
-                vec![("algo.adv.beta", json!(0.25))],
-                vec!["inverse_temperature: 4"],
-            ),
-            (
-                "iql",
-                vec![("algo.adv.use_final_clip", json!(false))],
-                vec!["max_weight: None"],
-            ),
-            (
-                "iql",
-                vec![("algo.actor.net.type", json!("gmm"))],
-                vec!["head: Mixture", "modes: 5"],
-            ),
+    fn what_is_no_configuration_is_refused_and_nothing_panics() {
+        let deep = "[".repeat(100_000);
+        let anchors = "a: &a [x]\nb: *a\n";
+        for (bytes, said) in [
+            (&b""[..], "this is empty"),
+            (b" \n\t ", "this is empty"),
+            (b"\xff\xfe{\0}\0", "not UTF-8"),
+            (b"{\"a\": \"\xff\"}", "as JSON"),
+            (b"{\"a\": \"\x07\"}", "control character"),
+            (b"{\"a\": 1, \"a\": 2}", "is there twice"),
+            (b"{\"a\": 1e999}", "out of range"),
+            (b"{\"a\": NaN}", "as JSON"),
+            (deep.as_bytes(), "recursion limit"),
+            (anchors.as_bytes(), "line 1, column 4"),
         ] {
-            let scene = translated(&changed(name, &changes)).unwrap().scene;
-            for setting in settings {
-                assert!(scene.contains(setting), "{name}: {setting}\n{scene}");
-            }
+            let error = parse(bytes).unwrap_err();
+            assert!(error.contains(said), "{error}");
         }
-        let scene = translated(&config("bcq")).unwrap().scene;
-        assert!(scene.contains("perturbation_limit: 0.0"), "{scene}");
-    }
-
-    #[test]
-    fn what_would_be_learned_otherwise_is_refused_by_its_name() {
-        for (name, key, value, said) in [
-            (
-                "bc_rnn_gmm",
-                "algo.rnn.horizon",
-                json!(400),
-                "`train.seq_length` is 10: make them the same",
-            ),
-            (
-                "bc_rnn_gmm",
-                "algo.rnn.open_loop",
-                json!(true),
-                "first of several observations alone",
-            ),
-            (
-                "bc_rnn_gmm",
-                "algo.rnn.kwargs.bidirectional",
-                json!(true),
-                "no later steps",
-            ),
-            (
-                "bc_rnn_gmm",
-                "algo.rnn.kwargs.dropout",
-                json!(0.1),
-                "PyTorch's layers",
-            ),
-            (
-                "bc_rnn_gmm",
-                "algo.rnn.rnn_type",
-                json!("RNN"),
-                "\"LSTM\" or \"GRU\"",
-            ),
-            (
-                "bc_rnn_gmm",
-                "algo.rnn.num_layers",
-                json!(1000),
-                "found 1000",
-            ),
-            (
-                "bc_rnn_gmm",
-                "algo.rnn.hidden_dim",
-                json!(null),
-                "whole number at least 1",
-            ),
-            (
-                "bc_rnn_gmm",
-                "train.frame_stack",
-                json!(10),
-                "reads the steps of `train.seq_length`",
-            ),
-            (
-                "bc_rnn_gmm",
-                "train.pad_seq_length",
-                json!(false),
-                "a demonstration does not fill",
-            ),
-            (
-                "bc_rnn_gmm",
-                "algo.gaussian.enabled",
-                json!(true),
-                "deterministic or a mixture",
-            ),
-            (
-                "bc_transformer",
-                "algo.transformer.context_length",
-                json!(20),
-                "`train.frame_stack` is 10: make them the same",
-            ),
-            (
-                "bc_transformer",
-                "algo.transformer.embed_dim",
-                json!(100),
-                "multiple of `algo.transformer.num_heads`",
-            ),
-            (
-                "bc_transformer",
-                "algo.transformer.attn_dropout",
-                json!(1.5),
-                "found 1.5",
-            ),
-            (
-                "bc_transformer",
-                "algo.transformer.activation",
-                json!("geglu"),
-                "GELU's",
-            ),
-            (
-                "bc_transformer",
-                "algo.transformer.pred_future_acs",
-                json!(true),
-                "the steps up to it",
-            ),
-            (
-                "bc_transformer",
-                "algo.transformer.causal",
-                json!(false),
-                "no such key is known",
-            ),
-            (
-                "bc_transformer",
-                "train.pad_frame_stack",
-                json!(false),
-                "the first rows of a demonstration",
-            ),
-            (
-                "bc_transformer",
-                "algo.optim_params.policy.learning_rate.epoch_schedule",
-                json!([50, 100]),
-                "one epoch",
-            ),
-            (
-                "bc",
-                "algo.optim_params.policy.learning_rate.step_every_batch",
-                json!(true),
-                "between epochs",
-            ),
-            (
-                "bc",
-                "algo.vae.enabled",
-                json!(true),
-                "autoencoder is not here",
-            ),
-            (
-                "bc",
-                "algo.loss.l1_weight",
-                json!(0.5),
-                "mean squared error",
-            ),
-            (
-                "bc",
-                "algo.optim_params.policy.learning_rate.scheduler_type",
-                json!("cosine"),
-                "`Cosine(..)`",
-            ),
-            (
-                "bc",
-                "observation.modalities.obs.rgb",
-                json!(["agentview_image"]),
-                "encoders of pictures",
-            ),
-            (
-                "bc",
-                "train.action_config.actions.normalization",
-                json!("min_max"),
-                "scaled between bounds alone",
-            ),
-            (
-                "bc",
-                "train.frame_stack",
-                json!(10),
-                "`Dataset(frame_stack: N)`",
-            ),
-            (
-                "bc",
-                "train.data",
-                json!([{ "path": "a" }, { "path": "b" }]),
-                "one dataset",
-            ),
-            (
-                "bc",
-                "train.data",
-                json!([{ "path": "a", "demo_limit": 5 }]),
-                "`demo_limit`",
-            ),
-            ("bc", "train.data", json!(null), "--dataset FILE"),
-            ("bc", "experiment.ckpt_path", json!("model.pth"), "PyTorch"),
-            (
-                "bc",
-                "experiment.validate",
-                json!(true),
-                "no demonstrations are named to validate on",
-            ),
-            (
-                "bc",
-                "train.hdf5_validation_filter_key",
-                json!("valid"),
-                "`experiment.validate` is false",
-            ),
-            (
-                "bc",
-                "experiment.rollout.rates",
-                json!(3),
-                "no such key is known",
-            ),
-            (
-                "bc",
-                "algo.actor_layer_dims",
-                json!("wide"),
-                "a list of widths",
-            ),
-            (
-                "td3_bc",
-                "algo.alpha",
-                json!(-1),
-                "expected a number at least 0, found -1",
-            ),
-            ("td3_bc", "algo.critic.ensemble.n", json!(0), "found 0"),
-            (
-                "td3_bc",
-                "algo.n_step",
-                json!(3),
-                "fewer rows than `algo.n_step` folds",
-            ),
-            (
-                "td3_bc",
-                "algo.optim_params.actor.end_epoch",
-                json!(1),
-                "must be after `start_epoch`",
-            ),
-            (
-                "bcq",
-                "algo.critic.distributional.enabled",
-                json!(true),
-                "distributional critics are not here",
-            ),
-            (
-                "bcq",
-                "algo.action_sampler.gmm.enabled",
-                json!(true),
-                "autoencoder alone",
-            ),
-            (
-                "bcq",
-                "algo.action_sampler.vae.prior.learn",
-                json!(true),
-                "standard normal",
-            ),
-            (
-                "bcq",
-                "algo.action_sampler.vae.decoder_layer_dims",
-                json!([64]),
-                "the same layers",
-            ),
-            (
-                "cql",
-                "algo.critic.num_action_samples",
-                json!(10),
-                "one next action",
-            ),
-            ("cql", "train.goal_mode", json!("last"), ""),
-            (
-                "iql",
-                "algo.actor.net.common.use_tanh",
-                json!(true),
-                "not squashed",
-            ),
-            ("iql", "algo.adv.beta", json!(0), "above 0"),
+        for text in [
+            "[]",
+            "{}",
+            "{\"config\": 3}",
+            "env: pen-human-v1",
+            "{\"config\": {\"type\": 3}}",
         ] {
-            let config = changed(name, &[(key, value)]);
-            let Err(refused) = translated(&config) else {
-                assert!(said.is_empty(), "{name}: {key}");
-                continue;
-            };
-            let key = if said.starts_with("fewer") {
-                "train.seq_length"
-            } else {
-                key
-            };
-            let key = if key == "experiment.validate" {
-                "train.hdf5_validation_filter_key"
-            } else {
-                key
-            };
-            let beginning = format!("a.json: error: {key}: ");
-            assert!(
-                refused.starts_with(&beginning) && refused.contains(said),
-                "{refused}"
-            );
+            let config = parse(text.as_bytes()).unwrap();
+            assert!(plan(&config, Instead::default()).is_err(), "{text}");
         }
-        // All at once.
-        let both = changed(
-            "bc",
-            &[
-                ("algo.vae.enabled", json!(true)),
-                ("train.frame_stack", json!(3)),
-            ],
-        );
-        assert_eq!(translated(&both).err().unwrap().lines().count(), 2);
-        let goals = changed(
-            "cql",
-            &[
-                ("train.goal_mode", json!("last")),
-                ("observation.modalities.goal.low_dim", json!(["object"])),
-            ],
-        );
-        assert!(
-            translated(&goals)
-                .err()
-                .unwrap()
-                .contains("`Cql` takes no goals here")
-        );
-    }
-
-    #[test]
-    fn what_is_evaluated_in_is_said_or_asked_for() {
-        let without = translated_with(&config("bc"), Instead::default()).unwrap();
-        assert!(!without.scene.contains("Evaluation"), "{}", without.scene);
-        assert!(without.scene.contains("best: None"), "{}", without.scene);
-        let line = without
-            .listed
-            .iter()
-            .find(|line| line.starts_with("experiment.rollout.enabled"));
-        assert!(line.unwrap().contains("give --env NAME"), "{line:?}");
-        let named = changed("td3_bc", &[("experiment.env", json!("Pendulum-v1"))]);
-        let scene = translated_with(&named, Instead::default()).unwrap().scene;
-        for setting in [
-            "env: \"Pendulum-v1\"",
-            "every: Epochs(1)",
-            "episodes: 50",
-            "time_limit: 1000",
-            "end_at_success: true",
-            "best: \"evaluate/return\"",
-        ] {
-            assert!(scene.contains(setting), "{setting}\n{scene}");
-        }
-        let later = [
-            ("experiment.rollout.warmstart", json!(10)),
-            ("experiment.rollout.terminate_on_success", json!(false)),
-            (
-                "experiment.additional_envs",
-                json!(["gymnasium:Pendulum-v1"]),
-            ),
-        ];
-        let scene = translated(&changed("bc", &later)).unwrap().scene;
-        for setting in [
-            "warm_start: Epochs(11)",
-            "end_at_success: false",
-            "also: [\"gymnasium:Pendulum-v1\"]",
-            "best: \"evaluate/success_rate\"",
-        ] {
-            assert!(scene.contains(setting), "{setting}\n{scene}");
-        }
-        // robosuite's are not here, which is no mistake of the file.
-        let other = changed("bc", &[("experiment.env", json!("Lift"))]);
-        let other = translated_with(&other, Instead::default()).unwrap();
-        assert!(
-            other
-                .listed
-                .iter()
-                .any(|line| line.starts_with("experiment.env = \"Lift\": "))
-        );
-    }
-
-    #[test]
-    fn when_it_is_saved_is_translated_and_an_epoch_that_never_is_refused() {
-        let times = |epochs| {
-            changed(
-                "td3_bc",
-                &[
-                    ("experiment.save.every_n_seconds", json!(600)),
-                    ("experiment.save.epochs", epochs),
-                ],
-            )
-        };
-        let scene = translated(&times(json!([5, 70]))).unwrap().scene;
-        for setting in [
-            "every: Epochs(20)",
-            "every_seconds: 600",
-            "also_at: [Epochs(5), Epochs(70)]",
-        ] {
-            assert!(scene.contains(setting), "{setting}\n{scene}");
-        }
-        let refused = translated(&times(json!([0]))).err().unwrap();
-        assert!(
-            refused.starts_with("a.json: error: experiment.save.epochs: ")
-                && refused.contains("a list of epochs, from 1"),
-            "{refused}"
-        );
     }
 }

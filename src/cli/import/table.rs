@@ -97,6 +97,7 @@ pub struct Translation {
     sources: Vec<(String, String)>,
     used: BTreeSet<String>,
     listed: BTreeMap<String, String>,
+    remarks: Vec<String>,
     refused: BTreeMap<String, String>,
 }
 
@@ -138,6 +139,7 @@ impl Translation {
             sources: Vec::new(),
             used: BTreeSet::new(),
             listed: BTreeMap::new(),
+            remarks: Vec::new(),
             refused: BTreeMap::new(),
         };
         translation.follow_rows();
@@ -292,7 +294,12 @@ impl Translation {
         }
     }
 
-    /// Refuses a key.
+    /// Lists what the other program is told elsewhere than in the file, and what the scene has for it.
+    pub fn remark(&mut self, what: &str, why: &str) {
+        self.remarks.push(format!("{what}: {why}"));
+    }
+
+    /// Refuses a key, or what the command line does not have and has to.
     pub fn refuse(&mut self, key: &str, message: &str) {
         self.use_up(&[key]);
         let message = message.to_owned();
@@ -312,7 +319,11 @@ impl Translation {
         }
         let shown = |key: &str| clipped(&self.value(key).to_string());
         let refused = self.refused.iter().map(|(key, message)| {
-            on_one_line(format!("{file}: error: {key}: {}: {message}", shown(key)))
+            let value = match self.values.contains_key(key) {
+                true => format!("{}: ", shown(key)),
+                false => String::new(),
+            };
+            on_one_line(format!("{file}: error: {key}: {value}{message}"))
         });
         let refused: Vec<String> = refused.collect();
         if !refused.is_empty() {
@@ -320,8 +331,9 @@ impl Translation {
         }
         let listed = self.listed.iter();
         let listed = listed.map(|(key, why)| on_one_line(format!("{key} = {}: {why}", shown(key))));
+        let listed: Vec<String> = listed.collect();
         Ok(Translated {
-            listed: listed.collect(),
+            listed: [listed, self.remarks].concat(),
             scene: self.scene.print(comment, &self.switched_on),
             sources: self.sources,
         })

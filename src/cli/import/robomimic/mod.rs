@@ -3,13 +3,22 @@
 //!
 //! Keys and defaults are those of `robomimic/config/base_config.py`, version 0.5.
 
+mod bc;
+mod bcq;
+mod cql;
+mod density;
+mod iql;
+mod memory;
+mod td3_bc;
+#[cfg(test)]
+mod tests;
+
 use std::env;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::table::{Fate, Form, Row, Translation, is, listed, only, row, rule, texts};
-use super::{bc, bcq, cql, iql, td3_bc};
+use super::{Instead, NO_WANDB, NO_WEIGHTS, Plan};
 use crate::env::registry;
 use crate::scene::quoted;
 
@@ -30,7 +39,7 @@ pub struct Algorithm {
 }
 
 /// The algorithms.
-pub const ALGORITHMS: [Algorithm; 5] = [
+static ALGORITHMS: [Algorithm; 5] = [
     bc::ALGORITHM,
     td3_bc::ALGORITHM,
     bcq::ALGORITHM,
@@ -38,27 +47,49 @@ pub const ALGORITHMS: [Algorithm; 5] = [
     iql::ALGORITHM,
 ];
 
-/// What the command line says in the place of the file.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Instead<'a> {
-    /// The dataset.
-    pub dataset: Option<&'a str>,
-    /// The environment.
-    pub env: Option<&'a str>,
+/// The algorithms' names, for a message.
+fn known() -> String {
+    ALGORITHMS.each_ref().map(|it| it.name).join(", ")
 }
 
-/// The plugins of a scene, in their order.
-pub fn plugins(algorithm: &Algorithm) -> [&'static str; 5] {
-    [
-        "Dataset",
-        algorithm.plugin,
-        "Validation",
-        "Evaluation",
-        "Checkpoints",
-    ]
+/// What becomes of a configuration.
+///
+/// # Errors
+/// That its algorithm is not here.
+pub fn plan<'a>(config: &Value, instead: Instead<'a>) -> Result<Plan<'a>, String> {
+    let Some(Value::String(wanted)) = config.get("algo_name") else {
+        let known = known();
+        return Err(format!(
+            "algo_name: expected one of robomimic's algorithms that are here: {known}"
+        ));
+    };
+    let found = ALGORITHMS.iter().find(|it| it.name == wanted);
+    let algorithm = found.ok_or_else(|| {
+        let (wanted, known) = (wanted.escape_debug(), known());
+        format!("algo_name: `{wanted}` is not here; these are: {known}")
+    })?;
+    Ok(Plan {
+        title: format!("robomimic's `{}`", algorithm.name),
+        plugin: algorithm.plugin,
+        plugins: vec![
+            "Dataset",
+            algorithm.plugin,
+            "Validation",
+            "Evaluation",
+            "Checkpoints",
+        ],
+        rows: rows(algorithm),
+        rules: Box::new(move |translation| {
+            common_rules(translation, algorithm, instead);
+            // Last, so that what an algorithm says of a common key stands.
+            (algorithm.rules)(translation);
+        }),
+    })
 }
 
-const NO_WANDB: &str = "W&B is not here: metrics.jsonl has the numbers";
+/// Why the initial weights of a policy's last layer have no counterpart.
+const LAST_LAYER: &str = "the last layer begins as PyTorch's linear layers do, uniform in ±1/√in";
+
 const NO_VIDEO: &str = "`yarak eval RUN --video FILE.gif` draws an episode";
 const NO_PICTURES: &str = "robomimic's encoders of pictures, depth and scans are not here";
 const NO_KIND: &str = "no observation of this kind is named";
@@ -96,7 +127,7 @@ fn common() -> Vec<Row> {
         rule("experiment.rollout.warmstart", "0"),
         rule("experiment.rollout.terminate_on_success", "true"),
         listed("experiment.env_meta_update_dict.*", "an environment is made from its name; `Evaluation(kwargs: ..)` has keyword arguments"),
-        only("experiment.ckpt_path", "null", "weights of PyTorch's are not loaded"),
+        only("experiment.ckpt_path", "null", NO_WEIGHTS),
         rule("train.data", "null"),
         listed("train.output_dir", "a run's folder lies in runs/, or is that of `yarak train --run DIR`"),
         listed("train.normalize_weights_by_ds_size", "a run has one dataset"),
@@ -140,7 +171,7 @@ fn common() -> Vec<Row> {
 }
 
 /// The rows of an algorithm.
-pub fn rows(algorithm: &Algorithm) -> Vec<Row> {
+fn rows(algorithm: &Algorithm) -> Vec<Row> {
     let mut rows = (algorithm.rows)();
     rows.extend(common());
     rows
@@ -211,7 +242,7 @@ pub fn optimizer(translation: &mut Translation, network: &str, setting: &str) {
 }
 
 /// What common keys say together.
-pub fn common_rules(translation: &mut Translation, algorithm: &Algorithm, instead: Instead<'_>) {
+fn common_rules(translation: &mut Translation, algorithm: &Algorithm, instead: Instead<'_>) {
     translation.use_up(&["algo_name"]);
     let device = match translation.flag("train.cuda") {
         true => "auto",
@@ -574,11 +605,4 @@ fn saving(translation: &mut Translation, algorithm: &Algorithm) {
         };
         translation.list(validation, why);
     }
-}
-
-/// The comment in front of a scene.
-pub fn comment(file: &Path, algorithm: &Algorithm) -> String {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    format!("robomimic's `{}` of {name}, translated.", algorithm.name)
-        .replace(char::is_control, " ")
 }

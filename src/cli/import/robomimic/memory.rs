@@ -1,6 +1,6 @@
 //! Policies with memory, which robomimic's behavior cloning has: its RNN and its transformer.
 
-use super::table::{Form, Row, Translation, rule};
+use crate::cli::import::table::{Form, Row, Translation, rule};
 
 /// The widths of a policy's layers; behind a memory, if it has one.
 const LAYERS: &str = "algo.actor_layer_dims";

@@ -1,6 +1,6 @@
 //! Policies with a density, which several of robomimic's algorithms have.
 
-use super::table::{Form, Translation};
+use crate::cli::import::table::{Form, Translation};
 
 /// The keys of a Gaussian.
 pub struct Gaussian {

@@ -1,8 +1,8 @@
 //! robomimic's behavior cloning: `robomimic/config/bc_config.py`.
 
-use super::robomimic::{Algorithm, optimizer, optimizer_rows};
-use super::table::{Fate, Form, Row, Translation, is, listed, only, row, rule};
+use super::{Algorithm, optimizer, optimizer_rows};
 use super::{density, memory};
+use crate::cli::import::table::{Fate, Form, Row, Translation, is, listed, only, row, rule};
 
 /// `bc`.
 pub const ALGORITHM: Algorithm = Algorithm {

@@ -1,8 +1,8 @@
 //! robomimic's IQL: `robomimic/config/iql_config.py`.
 
 use super::density;
-use super::robomimic::{Algorithm, optimizer, optimizer_rows};
-use super::table::{Form, Row, Translation, is, listed, only, rule};
+use super::{Algorithm, optimizer, optimizer_rows};
+use crate::cli::import::table::{Form, Row, Translation, is, listed, only, rule};
 
 /// `iql`.
 pub const ALGORITHM: Algorithm = Algorithm {

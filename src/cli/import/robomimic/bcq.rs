@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::robomimic::{Algorithm, optimizer, optimizer_rows, window_rows};
-use super::table::{Form, Row, Translation, is, listed, only, rule};
+use super::{Algorithm, optimizer, optimizer_rows, window_rows};
+use crate::cli::import::table::{Form, Row, Translation, is, listed, only, rule};
 
 /// `bcq`.
 pub const ALGORITHM: Algorithm = Algorithm {

@@ -1,7 +1,7 @@
 //! robomimic's TD3+BC: `robomimic/config/td3_bc_config.py`.
 
-use super::robomimic::{Algorithm, optimizer, optimizer_rows, window_rows};
-use super::table::{Form, Row, Translation, is, rule};
+use super::{Algorithm, optimizer, optimizer_rows, window_rows};
+use crate::cli::import::table::{Form, Row, Translation, is, rule};
 
 /// `td3_bc`.
 pub const ALGORITHM: Algorithm = Algorithm {
