@@ -295,6 +295,8 @@ fn every_scene_that_comes_along_is_valid_against_the_schema_of_whole_scenes() {
         "scenes",
         "scenes/templates",
         "tests/fixtures/robomimic_configs",
+        "tests/fixtures/d3rlpy_configs",
+        "tests/fixtures/corl_configs",
     ] {
         for (name, text) in scenes(folder) {
             let scene = Ron::of(&text);
