@@ -11,7 +11,7 @@ mod scene_text;
 mod strict_json;
 mod table;
 #[cfg(test)]
-mod testing;
+mod table_tests;
 
 use std::fs::File;
 use std::io::Read;

@@ -5,11 +5,11 @@
 //! of February 2024: the fields of each script's `TrainConfig`.
 
 mod bc;
+#[cfg(test)]
+mod corl_tests;
 mod cql;
 mod iql;
 mod td3_bc;
-#[cfg(test)]
-mod tests;
 
 use serde_json::Value;
 

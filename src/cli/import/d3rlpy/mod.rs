@@ -7,6 +7,8 @@
 mod bc;
 mod bcq;
 mod cql;
+#[cfg(test)]
+mod d3rlpy_tests;
 mod ddpg;
 mod dqn;
 mod encoder;
@@ -17,8 +19,6 @@ mod scalers;
 mod td3;
 mod td3_plus_bc;
 mod temperature;
-#[cfg(test)]
-mod tests;
 
 use serde_json::Value;
 

@@ -9,9 +9,9 @@ mod cql;
 mod density;
 mod iql;
 mod memory;
-mod td3_bc;
 #[cfg(test)]
-mod tests;
+mod robomimic_tests;
+mod td3_bc;
 
 use std::env;
 

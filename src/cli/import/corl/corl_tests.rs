@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::import::testing::{
+use crate::cli::import::table_tests::{
     IN_PENDULUM, ON_DATA, nothing_is_passed_over, translated_with, with,
 };
 use crate::cli::import::{Instead, parse};

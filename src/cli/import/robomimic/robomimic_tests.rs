@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::import::Instead;
 use crate::cli::import::table::Translated;
-use crate::cli::import::testing::{IN_PENDULUM, nothing_is_passed_over, translated_with, with};
+use crate::cli::import::table_tests::{IN_PENDULUM, nothing_is_passed_over, translated_with, with};
 
 macro_rules! fixtures {
     ($($name:literal),*) => {
