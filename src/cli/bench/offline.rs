@@ -4,7 +4,7 @@ use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use bevy_app::{App, Plugin, Startup};
+use bevy_app::{App, Plugin, PreStartup, Startup};
 use bevy_ecs::prelude::*;
 
 use super::Aged;
@@ -396,6 +396,7 @@ fn started(mut app: App, algorithm: impl Plugin) -> Result<App, CliError> {
     app.add_plugins(algorithm);
     app.finish();
     app.cleanup();
+    app.world_mut().run_schedule(PreStartup);
     app.world_mut().run_schedule(Startup);
     check().map(|()| app)
 }
