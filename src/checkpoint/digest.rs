@@ -95,6 +95,14 @@ pub(super) fn open_regular(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
+/// The sum of a text.
+pub(super) fn sum_of_text(text: &str) -> String {
+    let mut summing = Summing::new(io::sink());
+    // A sink takes everything.
+    let _ = summing.write_all(text.as_bytes());
+    summing.sum().sha256
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use ron::ser::PrettyConfig;
 use serde::{Deserialize, Serialize};
 
 use super::CheckpointError;
-use super::digest::sum_of_file;
+use super::digest::{sum_of_file, sum_of_text};
 use super::origin;
 use super::plain_file::open_plain;
 use super::step_folder::{CHECKSUMS, CHECKSUMS_LIMIT};
@@ -42,12 +42,27 @@ impl DatasetRecord {
     /// # Errors
     /// [`ManifestError::Io`] where the file cannot be read or is not a regular one.
     pub fn of(path: &Path) -> Result<Self, ManifestError> {
-        let sum =
-            sum_of_file(path, u64::MAX).map_err(ManifestError::io("read the dataset", path))?;
+        Self::of_files(path, &[path.to_path_buf()])
+    }
+
+    /// The same of a dataset that was opened at `path` and consists of these files. The sum of several is that of their sums, in order.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn of_files(path: &Path, files: &[PathBuf]) -> Result<Self, ManifestError> {
+        let mut sums = Vec::new();
+        for file in files {
+            let sum =
+                sum_of_file(file, u64::MAX).map_err(ManifestError::io("read the dataset", file))?;
+            sums.push(sum.sha256);
+        }
         Ok(Self {
             // Whoever repeats the run may be somewhere else.
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
-            sha256: sum.sha256,
+            sha256: match sums.as_slice() {
+                [one] => one.clone(),
+                several => sum_of_text(&several.concat()),
+            },
         })
     }
 }
@@ -293,6 +308,9 @@ mod tests {
         fs::write(&data, "abc").unwrap();
         let record = DatasetRecord::of(&data).unwrap();
         assert!(record.sha256.starts_with("ba7816bf"));
+        // `printf` of both sums and `sha256sum` print the same.
+        let both = DatasetRecord::of_files(&data, &[data.clone(), data.clone()]).unwrap();
+        assert!(both.sha256.starts_with("ef0b92fb"), "{}", both.sha256);
         let manifest = manifest(Some(record));
         assert!(!manifest.command.is_empty() && manifest.started.ends_with('Z'));
         let path = folder.path().join("manifest.ron");

@@ -39,7 +39,7 @@ impl DataCommand {
 /// Print a dataset's layout, episodes, lengths, returns, ranges and ends.
 #[derive(Args)]
 pub struct Info {
-    /// The file, HDF5 or `.npz`, or Minari's folder
+    /// The file, HDF5 or `.npz`, or Minari's or LeRobot's folder
     file: PathBuf,
     /// Print one JSON object
     #[arg(long)]
@@ -63,7 +63,7 @@ impl Info {
 /// Exit status: 2 where training on it would be wrong, 0 otherwise.
 #[derive(Args)]
 pub struct Check {
-    /// The file, HDF5 or `.npz`, or Minari's folder
+    /// The file, HDF5 or `.npz`, or Minari's or LeRobot's folder
     file: PathBuf,
     /// Hold the actions against this environment's bounds, such as Pendulum-v1
     #[arg(long, value_name = "NAME")]
@@ -99,7 +99,7 @@ impl Check {
 /// Write a dataset in another layout, with what else its file holds, and say what had to be left behind.
 #[derive(Args)]
 pub struct Convert {
-    /// The file to read, HDF5 or `.npz`, or Minari's folder
+    /// The file to read, HDF5 or `.npz`, or Minari's or LeRobot's folder
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The file to write; for minari the folder, named as the dataset, such as pendulum-v0
@@ -189,7 +189,7 @@ fn origin(name: &str, width: usize) -> Result<Origin, CliError> {
 /// Draw a dataset: returns, lengths, and how each element is spread.
 #[derive(Args)]
 pub struct Plot {
-    /// The file, HDF5 or `.npz`, or Minari's folder
+    /// The file, HDF5 or `.npz`, or Minari's or LeRobot's folder
     file: PathBuf,
     /// The picture, SVG; the file's name with .svg, in the working directory, if not given
     #[arg(long, value_name = "FILE")]

@@ -17,6 +17,7 @@ use crate::checkpoint::{
     DatasetRecord, ForkRecord, Manifest, ResumeFrom, Snapshot, difference, finish_writing, gather,
     is_plain_folder, load, no_link, saved_steps,
 };
+use crate::data::hdf5::files_of;
 use crate::data::{Dataset, preload};
 use crate::learner::ComputeDevice;
 use crate::nn::set_threads;
@@ -155,8 +156,8 @@ fn changed(scene: &Scene, manifest: &Manifest) -> Result<Vec<String>, CliError> 
     if let (Some(recorded), Some(dataset)) = (&manifest.dataset, scene.settings::<Dataset>())
         && dataset.path.exists()
     {
-        let found =
-            DatasetRecord::of(&dataset.path).map_err(|error| CliError::of(false, &error))?;
+        let found = DatasetRecord::of_files(&dataset.path, &files_of(&dataset.path))
+            .map_err(|error| CliError::of(false, &error))?;
         if found.sha256 != recorded.sha256 {
             changed.push(format!(
                 "the data in {} are not those of the run: SHA-256 {}, then {}",

@@ -27,6 +27,7 @@ use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, RunFolderError,
     Start, Versions, default_run_folder, finish_writing, open_plain_with,
 };
+use crate::data::hdf5::files_of;
 use crate::data::{Dataset, SharedDataset, preload};
 use crate::env::registry;
 use crate::evaluate::{Episodes, Evaluation, Validation};
@@ -75,7 +76,7 @@ pub struct Train {
     /// Where to compute
     #[arg(long, value_name = "cpu|cuda[:N]|auto")]
     device: Option<String>,
-    /// Learn from these data instead of the scene's: an HDF5 file, an `.npz` archive or a folder of files
+    /// Learn from these data instead of the scene's: an HDF5 file, an `.npz` archive, or Minari's or LeRobot's folder
     #[arg(long, value_name = "FILE")]
     dataset: Option<String>,
     /// Give the run this name, and the folder runs/NAME if --run is not given
@@ -704,7 +705,8 @@ impl TrainingRun {
 
 /// The dataset by its contents.
 fn record_of(dataset: &SharedDataset) -> Result<DatasetRecord, CliError> {
-    DatasetRecord::of(dataset.file()).map_err(|error| CliError::of(false, &error))
+    DatasetRecord::of_files(dataset.file(), &files_of(dataset.file()))
+        .map_err(|error| CliError::of(false, &error))
 }
 
 /// The versions of what computes a scene in this process.

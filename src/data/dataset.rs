@@ -30,19 +30,21 @@ use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::InputError;
 use crate::terminal::message;
 
-/// Loads a dataset of demonstrations into memory: HDF5 in the layout of D4RL, Minari, robomimic or d3rlpy, or an `.npz` of OGBench's.
+/// Loads a dataset of demonstrations into memory: HDF5 in the layout of D4RL, Minari, robomimic or d3rlpy, an `.npz` of OGBench's, or, with
+/// the feature `parquet`, a folder of Minari's in Arrow or Parquet or of LeRobot's.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Dataset {
-    /// The file, or Minari's folder, relative to the working directory or to the scene's folder.
+    /// The file, or Minari's or LeRobot's folder, relative to the working directory or to the scene's folder.
     pub path: PathBuf,
-    /// Minari, robomimic: the named parts of an observation, in the order in which they are joined. Empty: all of them.
+    /// Minari, robomimic, LeRobot: the named parts of an observation, in the order in which they are joined. Empty: all of them, and of
+    /// LeRobot's those that are numbers.
     pub observations: Vec<String>,
     /// D4RL: which rows are transitions, all whose next observation was recorded or those of D4RL's `qlearning_dataset`.
     pub rule: Rule,
     /// D4RL's own rule on a file without `timeouts`: the environment's step limit.
     #[reflect(@Bounds::at_least(1.0))]
     pub max_episode_steps: Option<usize>,
-    /// robomimic: whether `dones` mark terminals, the ends of demonstrations, or both.
+    /// robomimic, LeRobot: whether `dones`, or `next.done`, mark terminals, the ends of demonstrations, or both.
     pub dones: Dones,
     /// robomimic: the filter key whose demonstrations are trained on. None: all that are not held out.
     pub filter: Option<String>,

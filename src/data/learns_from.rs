@@ -88,7 +88,7 @@ impl Needs {
             _ => format!("write `{ends}` into the file, false where nothing terminates"),
         };
         let say = match (layout, recorded.ends, dones) {
-            (Layout::Robomimic, false, Dones::Terminated) if recorded.rewards => {
+            (Layout::Robomimic | Layout::Lerobot, false, Dones::Terminated) if recorded.rewards => {
                 ", or say how demonstrations end with `dones: EndOfDemonstration` (cut off) or `dones: Both` (terminal)"
             }
             _ => "",

@@ -150,7 +150,7 @@ impl Summary {
         let (columns, others): (Vec<_>, Vec<_>) = file
             .datasets()
             .iter()
-            .partition(|info| layout.reads(&info.path));
+            .partition(|info| layout.reads(&info.path) && info.dtype.is_numeric());
         let lengths = transitions
             .episodes()
             .iter()
@@ -443,6 +443,7 @@ mod tests {
             dtype,
             element_bytes: 4,
             unreadable: None,
+            slice: None,
         };
         let datasets = [
             info("episode_0/actions", &[3, 2], Dtype::Float32),

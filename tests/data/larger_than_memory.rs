@@ -289,10 +289,14 @@ fn every_layout_stays_in_its_file_with_goals_and_frames_too() {
 fn pictures_that_wait_as_bytes_and_archives_have_the_bits_that_they_have_in_memory() {
     let layouts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/layouts");
     // Two frames of two cameras and a state; and vectors out of an archive, which wait as they are.
-    for (file, memory) in [
+    let mut files = vec![
         ("robomimic/images.hdf5", 0.001_3),
         ("archives/long.npz", 0.000_1),
-    ] {
+    ];
+    if cfg!(feature = "parquet") {
+        files.push(("tables/lerobot/long", 0.000_044));
+    }
+    for (file, memory) in files {
         let file = layouts.join(file);
         let small = app_with(&file, Some(memory), 1, None, 2, 3);
         let whole = app_with(&file, None, 1, None, 2, 3);

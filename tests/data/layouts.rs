@@ -23,8 +23,17 @@ fn expected(section: &str) -> Vec<(String, Value)> {
         let all: Value = serde_json::from_str(&text).unwrap();
         all[section].as_object().unwrap().clone()
     };
-    let files = ["expected.json", "archives.json"];
-    files.into_iter().flat_map(of_file).collect()
+    let mut files = vec!["expected.json", "archives.json"];
+    if cfg!(feature = "parquet") {
+        files.push("tables.json");
+    }
+    let found = files.into_iter().flat_map(of_file);
+    // A folder that is refused by the name of the feature where it is not there.
+    found
+        .filter(|(name, _)| {
+            !cfg!(feature = "parquet") || !["minari_arrow", "minari_parquet"].contains(&&**name)
+        })
+        .collect()
 }
 
 fn reading(asked: &Value) -> Reading {

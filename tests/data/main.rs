@@ -17,4 +17,5 @@ mod libhdf5;
 mod made;
 mod number_types;
 mod reported_conversions;
+mod tables;
 mod without_rewards;

@@ -28,7 +28,7 @@ fn other_numbers_of_steps(dataset_file: &DatasetFile) -> Vec<Finding> {
     let (of_episode, of_all, group) = match dataset_file.layout() {
         Layout::Robomimic => ("num_samples", Some("total"), "data"),
         Layout::Minari => ("total_steps", None, ""),
-        Layout::D4rl | Layout::D3rlpy | Layout::Ogbench => return Vec::new(),
+        Layout::D4rl | Layout::D3rlpy | Layout::Ogbench | Layout::Lerobot => return Vec::new(),
     };
     let mut finding: Option<Finding> = None;
     for (name, steps) in dataset_file.steps_of_episodes() {

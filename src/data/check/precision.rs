@@ -154,12 +154,16 @@ fn places(dataset_file: &DatasetFile) -> BTreeMap<String, (&'static str, usize)>
         Layout::Robomimic => "obs",
         _ => "observations",
     };
-    let mut places = BTreeMap::from([("rewards".to_owned(), ("reward", 0))]);
+    let reward = match layout {
+        Layout::Lerobot => "next.reward",
+        _ => "rewards",
+    };
+    let mut places = BTreeMap::from([(reward.to_owned(), ("reward", 0))]);
     let mut add = |column, group: &str, keys: &[Key]| {
         let mut offset = 0;
         for key in keys {
-            let name = match key.name == group {
-                true => group.to_owned(),
+            let name = match key.name == group || layout == Layout::Lerobot {
+                true => key.name.clone(),
                 false => format!("{group}/{}", key.name),
             };
             places.insert(name, (column, offset));

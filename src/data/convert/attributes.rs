@@ -67,7 +67,7 @@ fn objects(datasets: &[DatasetInfo]) -> BTreeSet<&str> {
 fn without_number(layout: Layout, path: &str) -> String {
     let prefix = match layout {
         Layout::D4rl | Layout::Ogbench => return path.to_owned(),
-        Layout::Minari => "episode_",
+        Layout::Minari | Layout::Lerobot => "episode_",
         Layout::Robomimic => "data/demo_",
         Layout::D3rlpy => path.find('_').map_or(path, |at| &path[..=at]),
     };

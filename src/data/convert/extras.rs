@@ -29,9 +29,10 @@ pub(super) const FIELDS: [(&str, &str); 10] = [
 const D3RLPYS_OWN: [&str; 3] = ["columns", "num_episodes", "version"];
 
 /// The columns that are truth values, in every layout.
-const FLAGS: [&str; 7] = [
+const FLAGS: [&str; 8] = [
     "dones",
     "episode_terminals",
+    "next.done",
     "terminals",
     "terminated",
     "terminations",
@@ -66,7 +67,8 @@ impl<'a> Extras<'a> {
         let mut steps = BTreeSet::new();
         let mut singles = Vec::new();
         for info in file.datasets() {
-            if layout.reads(&info.path) {
+            // What is no number is left, and reported: pictures of LeRobot's.
+            if layout.reads(&info.path) && info.dtype.is_numeric() {
                 continue;
             }
             let is_column = !info.shape.is_empty() && info.rows() == rows;
@@ -149,14 +151,14 @@ impl<'a> Extras<'a> {
         let layout = self.dataset_file.layout();
         let (mut numbers, mut flags) = (BTreeSet::new(), BTreeSet::new());
         for info in self.dataset_file.file().datasets() {
-            if !layout.reads(&info.path) {
+            if !layout.reads(&info.path) || !info.dtype.is_numeric() {
                 continue;
             }
             let name = layout
                 .step_name(&info.path)
                 .unwrap_or_else(|| info.path.clone());
             let is_choice =
-                self.dataset_file.discrete_actions().is_some() && name.starts_with("actions");
+                self.dataset_file.discrete_actions().is_some() && name.starts_with("action");
             let (told, written) = match FLAGS.contains(&name.as_str()) {
                 true => (&mut flags, Dtype::Bool),
                 false => (&mut numbers, Dtype::Float32),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::d4rl::D4rlRows;
 use super::episodic::Episodic;
+use super::table_folder::TableFolder;
 use super::{DiscreteActions, Dtype, File, FileError, Layout, LoadError, Reading, minari};
 use crate::data::{Bytes, Column, Episode, EpisodeEnd, Parts, Recorded, Transitions};
 use crate::observation::ObservationParts;
@@ -80,7 +81,7 @@ pub(super) struct Block {
 }
 
 impl DatasetFile {
-    /// Opens a file, or a folder that Minari wrote, in whichever known layout it is, and finds its episodes.
+    /// Opens a file, or a folder that Minari or LeRobot wrote, in whichever known layout it is, and finds its episodes.
     ///
     /// # Errors
     ///
@@ -356,20 +357,33 @@ pub(super) fn overlapping<'a>(
         .take_while(|(_, part)| part.start < part.end)
 }
 
-/// The file that holds the values: the one named, or the one in a folder that Minari wrote.
-fn data_file(path: &Path) -> Result<PathBuf, LoadError> {
-    let stored_as = |format: String| LoadError::Storage {
-        path: path.to_owned(),
-        format,
+/// The file that holds the values, or describes where they are: the one named, or the one in a folder that Minari or LeRobot wrote.
+pub(super) fn data_file(path: &Path) -> Result<PathBuf, LoadError> {
+    let is_table = path.is_file()
+        && path.extension().is_some_and(|it| {
+            ["arrow", "feather", "parquet"]
+                .iter()
+                .any(|table| it == *table)
+        });
+    let of_tables = match TableFolder::at(path)? {
+        Some(folder) => Some((folder.format.clone(), folder.description())),
+        None if is_table => Some(("a table in Parquet or Arrow".to_owned(), path.to_owned())),
+        None => None,
     };
-    let other_format = |path: &Path| {
-        let extension = path.extension()?.to_str()?;
-        ["arrow", "parquet"]
-            .contains(&extension)
-            .then(|| extension.to_owned())
-    };
-    if let Some(format) = other_format(path) {
-        return Err(stored_as(format));
+    match of_tables {
+        Some((format, _)) if !cfg!(feature = "parquet") => {
+            return Err(LoadError::Tables {
+                path: path.to_owned(),
+                format,
+            });
+        }
+        Some(_) if is_table => {
+            return Err(LoadError::OneTable {
+                path: path.to_owned(),
+            });
+        }
+        Some((_, description)) => return Ok(description),
+        None => {}
     }
     if !path.is_dir() {
         return Ok(path.to_owned());
@@ -382,11 +396,11 @@ fn data_file(path: &Path) -> Result<PathBuf, LoadError> {
         if let Some(format) = minari::storage_format(&folder)?
             && format != "hdf5"
         {
-            return Err(stored_as(format));
+            return Err(LoadError::Storage {
+                path: path.to_owned(),
+                format,
+            });
         }
-    }
-    if path.join("meta/info.json").is_file() {
-        return Err(stored_as("LeRobot's Parquet".to_owned()));
     }
     Err(LoadError::Folder {
         folder: path.to_owned(),

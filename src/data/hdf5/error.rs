@@ -90,6 +90,14 @@ pub enum FileError {
         /// What it has, in words.
         cause: String,
     },
+    /// A table in Parquet or Arrow, or the description of a dataset in such, that is damaged or not as it should be.
+    #[error("{}: this {cause}", .file.display())]
+    Table {
+        /// The file or folder.
+        file: PathBuf,
+        /// What it is or has, in words, with what to do about it.
+        cause: String,
+    },
     /// Structure that makes no sense.
     #[error("{}: {place} cannot be read: {cause}; the file is damaged, or written in a way that `h5repack` would make readable", .file.display())]
     Damaged {

@@ -18,6 +18,11 @@ use super::npz;
 use super::selection::Selection;
 #[cfg(feature = "libhdf5")]
 use super::selection::unknown_filter;
+#[cfg(feature = "parquet")]
+use super::table_folder::TableFolder;
+use super::table_folder::Tables;
+#[cfg(feature = "parquet")]
+use super::tables;
 use super::vetting::{self, Vetted};
 use crate::terminal::heed;
 
@@ -48,6 +53,8 @@ pub struct File {
     place: Place,
     bytes: u64,
     is_closed: bool,
+    /// Whose tables it was copied from.
+    tables: Option<Tables>,
     /// In the order of their paths.
     datasets: Arc<Vec<DatasetInfo>>,
     /// Handles that nobody uses just now: the second one of a larger file, and those that threads gave back.
@@ -60,7 +67,7 @@ pub struct File {
 #[derive(Clone)]
 enum Place {
     TheFile,
-    /// What an archive of NumPy's was unpacked to.
+    /// What an archive of NumPy's was unpacked to, or tables were copied to.
     Unpacked(Arc<TempPath>),
     #[cfg(feature = "libhdf5")]
     Copy(Arc<TempPath>),
@@ -82,7 +89,8 @@ impl Place {
 }
 
 impl File {
-    /// Opens a file and lists its datasets. An archive of NumPy's, `.npz`, is unpacked into a temporary file first.
+    /// Opens a file and lists its datasets. An archive of NumPy's, `.npz`, is unpacked into a temporary file first, and so are Minari's and
+    /// LeRobot's tables, which are opened by the file that describes them, with the feature `parquet`.
     ///
     /// # Errors
     ///
@@ -92,6 +100,18 @@ impl File {
         if npz::is_it(path) {
             let copy = npz::plain_copy(path)?;
             return Self::open_at(path, Place::Unpacked(Arc::new(copy)));
+        }
+        #[cfg(feature = "parquet")]
+        if let Ok(Some(folder)) = TableFolder::at(path) {
+            let tables::Copied {
+                tables,
+                copy,
+                datasets,
+            } = tables::copied(&folder)?;
+            let mut file = Self::open_at(path, Place::Unpacked(Arc::new(copy)))?;
+            file.tables = Some(tables);
+            file.datasets = Arc::new(datasets);
+            return Ok(file);
         }
         #[cfg(feature = "libhdf5")]
         return match Self::open_at(path, Place::TheFile) {
@@ -139,6 +159,7 @@ impl File {
             place,
             bytes,
             is_closed,
+            tables: None,
             spares: Mutex::new(spare.into_iter().collect()),
             is_one_of_several: false,
         })
@@ -165,6 +186,7 @@ impl File {
             place: self.place.clone(),
             bytes: self.bytes,
             is_closed: self.is_closed,
+            tables: self.tables,
             datasets: self.datasets.clone(),
             spares: Mutex::default(),
             is_one_of_several: true,
@@ -191,7 +213,12 @@ impl File {
 
     /// Whether it is an archive of NumPy's.
     pub fn is_archive(&self) -> bool {
-        matches!(self.place, Place::Unpacked(_))
+        matches!(self.place, Place::Unpacked(_)) && self.tables.is_none()
+    }
+
+    /// Whose tables it was copied from, if it was.
+    pub(super) fn tables(&self) -> Option<Tables> {
+        self.tables
     }
 
     /// The path that it was opened with.
@@ -438,8 +465,12 @@ impl File {
 
     /// The library's handle on a listed dataset.
     pub(super) fn source(&self, info: &DatasetInfo) -> Result<H5Dataset, FileError> {
+        let stored = match &info.slice {
+            Some(slice) => &slice.dataset,
+            None => info.path.as_str(),
+        };
         self.handle
-            .dataset(&info.path)
+            .dataset(stored)
             .map_err(|error| self.damaged(info, error))
     }
 

@@ -1,5 +1,6 @@
 //! What a file declares of its datasets, found once when it is opened.
 
+use std::sync::Arc;
 use std::thread;
 
 use rust_hdf5::H5File;
@@ -19,6 +20,21 @@ pub struct DatasetInfo {
     pub element_bytes: usize,
     /// Why it cannot be read, where that is known already.
     pub unreadable: Option<String>,
+    /// The rows that it is of a longer dataset, in the copy of a table.
+    pub(in crate::data) slice: Option<Slice>,
+}
+
+/// Where a dataset is that is listed by itself, and stored as rows of a longer one.
+#[cfg_attr(
+    not(feature = "parquet"),
+    expect(dead_code, reason = "only tables are stored so")
+)]
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::data) struct Slice {
+    /// The longer dataset's path.
+    pub(super) dataset: Arc<str>,
+    /// The row at which it begins there.
+    pub(super) first: usize,
 }
 
 impl DatasetInfo {
@@ -99,6 +115,7 @@ fn describe(handle: &H5File, path: String) -> DatasetInfo {
             dtype: Dtype::of(&datatype),
             element_bytes: dataset.element_size(),
             unreadable: None,
+            slice: None,
         },
         Err(error) => DatasetInfo {
             path,
@@ -106,6 +123,7 @@ fn describe(handle: &H5File, path: String) -> DatasetInfo {
             dtype: Dtype::Other("unreadable"),
             element_bytes: 0,
             unreadable: Some(error.to_string()),
+            slice: None,
         },
     }
 }
@@ -122,6 +140,7 @@ mod tests {
             dtype: Dtype::Float32,
             element_bytes: 4,
             unreadable: None,
+            slice: None,
         };
         assert_eq!(
             (info.bytes(), info.width(), info.rows()),
@@ -144,6 +163,7 @@ mod tests {
                 dtype: Dtype::Float32,
                 element_bytes: 4,
                 unreadable: None,
+                slice: None,
             };
             assert_eq!(info.declared_bytes(), declared, "{:?}", info.shape);
         }

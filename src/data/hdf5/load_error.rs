@@ -127,7 +127,7 @@ pub enum LoadError {
         source: TransitionsError,
     },
     /// A folder without the file that is looked for in it.
-    #[error("{}: this folder holds no `main_data.hdf5` or `data/main_data.hdf5`, as Minari's folders do; name the HDF5 file itself", .folder.display())]
+    #[error("{}: this folder holds no `main_data.hdf5` or `data/main_data.hdf5`, as Minari's folders do, and no `meta/info.json`, as LeRobot's do; name the HDF5 file itself", .folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -139,6 +139,27 @@ pub enum LoadError {
         path: PathBuf,
         /// The format.
         format: String,
+    },
+    /// A dataset in tables, for a build that does not read them.
+    #[error(
+        "{}: the data are stored as {format}, which this build does not read; build yarak with `cargo build --release --features parquet`, or \
+         write them as HDF5, in Minari with `data_format=\"hdf5\"`",
+        .path.display()
+    )]
+    Tables {
+        /// The file or folder.
+        path: PathBuf,
+        /// The format.
+        format: String,
+    },
+    /// One table of a dataset.
+    #[error(
+        "{}: this is one table of a dataset; name the dataset's folder, where Minari has `data/metadata.json` and LeRobot `meta/info.json`",
+        .path.display()
+    )]
+    OneTable {
+        /// The file.
+        path: PathBuf,
     },
     /// Compressed pictures, which are not read.
     #[error("{}: `{dataset}` holds {what}, which are not read; {remedy}", .file.display())]

@@ -18,7 +18,8 @@
 //! **Ends.** An episode ends terminal where its last row of `terminations` is true, else truncated where that of `truncations` is,
 //! else it is unfinished. A flag before the last row is an error. Every row is a transition: observations have one row more.
 //!
-//! Episodes come in the order of their numbers, padded or not, and none may be missing. Pictures, texts and Arrow's storage are not read.
+//! Episodes come in the order of their numbers, padded or not, and none may be missing. Pictures in JPEG and texts are not read. The storage in
+//! Arrow and Parquet is, with the feature `parquet`: it is copied into this layout.
 
 use std::fs;
 use std::io::{self, Read};
@@ -59,7 +60,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     if let Some(format) = metadata
         .format
         .as_deref()
-        .filter(|format| *format != "hdf5")
+        .filter(|format| *format != "hdf5" && file.tables().is_none())
     {
         return Err(LoadError::Storage {
             path: file.path().to_owned(),

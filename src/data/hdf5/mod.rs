@@ -1,4 +1,4 @@
-//! HDF5 files of demonstrations, NumPy's archives as such, and the layouts that the field writes into them.
+//! HDF5 files of demonstrations, NumPy's archives and tables in Parquet and Arrow as such, and the layouts that the field writes into them.
 //!
 //! [`File`] is the only code that touches an HDF5 library; a layout is a file next to it that says which datasets mean what.
 //! [`DatasetFile`] is an open file whose columns and episodes are known; [`Reading`] answers what a layout leaves open.
@@ -17,6 +17,7 @@ mod episodic;
 mod error;
 mod file;
 mod huge_pages;
+pub mod lerobot;
 mod listing;
 mod load_error;
 pub mod minari;
@@ -30,6 +31,9 @@ mod selection;
 mod space;
 mod stale_names;
 mod step_column;
+mod table_folder;
+#[cfg(feature = "parquet")]
+mod tables;
 mod text;
 #[cfg(feature = "libhdf5")]
 mod unpacked;
@@ -53,12 +57,13 @@ pub use load_error::LoadError;
 pub use reading::{Dones, Reading, Rule};
 pub(in crate::data) use robomimic::{FILTER_KEY, VALIDATION_FILTER_KEY};
 pub(in crate::data) use step_column::StepColumn;
+pub use table_folder::files_of;
 pub(in crate::data) use writer::{GroupWriter, Writer};
 
 use super::Transitions;
 use dataset_file::Index;
 
-/// Reads all of a file of demonstrations, or of a folder that Minari wrote, in whichever known layout it is.
+/// Reads all of a file of demonstrations, or of a folder that Minari or LeRobot wrote, in whichever known layout it is.
 ///
 /// # Errors
 ///
@@ -89,6 +94,8 @@ pub enum Layout {
     D3rlpy,
     /// An archive of NumPy's with long columns; see [`ogbench`].
     Ogbench,
+    /// LeRobot's tables of frames; see [`lerobot`].
+    Lerobot,
 }
 
 impl Layout {
@@ -100,7 +107,8 @@ impl Layout {
     pub fn detect(file: &File) -> Result<Self, LoadError> {
         // d3rlpy and OGBench before D4RL: the names of one are the beginnings of the other's, or some of them.
         for (layout, is_it) in [
-            (Self::D3rlpy, d3rlpy::is_it as fn(&File) -> bool),
+            (Self::Lerobot, lerobot::is_it as fn(&File) -> bool),
+            (Self::D3rlpy, d3rlpy::is_it),
             (Self::Robomimic, robomimic::is_it),
             (Self::Minari, minari::is_it),
             (Self::Ogbench, ogbench::is_it),
@@ -123,6 +131,7 @@ impl Layout {
             Self::Robomimic => robomimic::index(file, reading),
             Self::D3rlpy => d3rlpy::index(file, reading),
             Self::Ogbench => ogbench::index(file),
+            Self::Lerobot => lerobot::index(file, reading),
         }
     }
 
@@ -148,6 +157,10 @@ impl Layout {
                 ["obs", "next_obs", "actions", "rewards", "dones"].contains(&part)
             }),
             Self::D3rlpy => self.step_name(path).is_some(),
+            Self::Lerobot => self.step_name(path).is_some_and(|name| {
+                lerobot::is_observation(&name)
+                    || ["action", "next.reward", "next.done"].contains(&name.as_str())
+            }),
         }
     }
 
@@ -164,6 +177,7 @@ impl Layout {
             Self::Robomimic => ["rewards", "dones"],
             Self::D3rlpy => ["rewards_N", "terminated_N"],
             Self::Ogbench => ["rewards", "masks"],
+            Self::Lerobot => ["next.reward", "next.done"],
         }
     }
 
@@ -172,7 +186,7 @@ impl Layout {
     pub fn step_name(self, path: &str) -> Option<String> {
         match self {
             Self::D4rl | Self::Ogbench => None,
-            Self::Minari => {
+            Self::Minari | Self::Lerobot => {
                 let (group, name) = path.split_once('/')?;
                 names::episode(group, "episode_").map(|_| name.to_owned())
             }
@@ -202,7 +216,7 @@ impl Layout {
     fn column_path(self, episode: &str, name: &str) -> String {
         match self {
             Self::D4rl | Self::Ogbench => name.to_owned(),
-            Self::Minari => format!("{episode}/{name}"),
+            Self::Minari | Self::Lerobot => format!("{episode}/{name}"),
             Self::Robomimic => format!("data/{episode}/{name}"),
             Self::D3rlpy => match name.split_once("/_index_") {
                 Some((name, part)) => format!("{name}_{episode}_{part}"),
@@ -220,6 +234,7 @@ impl fmt::Display for Layout {
             Self::Robomimic => "robomimic",
             Self::D3rlpy => "d3rlpy",
             Self::Ogbench => "OGBench",
+            Self::Lerobot => "LeRobot",
         })
     }
 }
@@ -245,6 +260,12 @@ mod tests {
             ),
             (Layout::D3rlpy, "12", "actions_12", "actions"),
             (
+                Layout::Lerobot,
+                "episode_12",
+                "episode_12/observation.state",
+                "observation.state",
+            ),
+            (
                 Layout::D3rlpy,
                 "12",
                 "observations_12_3",
@@ -257,6 +278,7 @@ mod tests {
         }
         assert!(!Layout::Minari.reads("episode_0/infos/x"));
         assert!(!Layout::Robomimic.reads("data/demo_0/states"));
+        assert!(!Layout::Lerobot.reads("episode_0/observations"));
         assert!(!Layout::Robomimic.reads("mask/train"));
         assert!(!Layout::D3rlpy.reads("num_episodes"));
     }

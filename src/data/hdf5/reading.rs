@@ -17,14 +17,14 @@ use super::{File, Layout, LoadError};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reading {
-    /// Minari and robomimic: the named parts of an observation, in the order in which they are joined. Empty: all of them, in
-    /// the layout's order. A name with others below it stands for all of these.
+    /// Minari, robomimic and LeRobot: the named parts of an observation, in the order in which they are joined. Empty: all of them, in
+    /// the layout's order, and of LeRobot's those that are numbers. A name with others below it stands for all of these.
     pub observations: Vec<String>,
     /// D4RL: which rows are transitions.
     pub rule: Rule,
     /// D4RL's own rule on a file without `timeouts`: the environment's step limit.
     pub max_episode_steps: Option<usize>,
-    /// robomimic: what `dones` mean.
+    /// robomimic, LeRobot: what `dones` mean, or `next.done`.
     pub dones: Dones,
     /// robomimic: the filter key in `mask/` whose demonstrations are trained on. None: all that are not held out.
     pub filter: Option<String>,
@@ -61,8 +61,10 @@ impl Reading {
     /// Refuses what means nothing for the file's layout, rather than to leave it aside.
     pub(super) fn check(&self, file: &File, layout: Layout) -> Result<(), LoadError> {
         let plain = Self::default();
-        let has_names = matches!(layout, Layout::Minari | Layout::Robomimic);
-        let [d4rl, robomimic] = [Layout::D4rl, Layout::Robomimic].map(|it| it == layout);
+        let [d4rl, robomimic, lerobot] =
+            [Layout::D4rl, Layout::Robomimic, Layout::Lerobot].map(|it| it == layout);
+        let has_names = robomimic || lerobot || layout == Layout::Minari;
+        let has_dones = robomimic || lerobot;
         let no_names = "whose observations have no named parts; leave it out";
         let no_rule = "whose files say which steps have a next observation; leave it out";
         let no_filter = "which has no filter keys; hold out a share with `validation`, such as 0.1";
@@ -81,7 +83,7 @@ impl Reading {
                 d4rl,
                 no_rule,
             ),
-            ("dones", self.dones != plain.dones, robomimic, no_dones),
+            ("dones", self.dones != plain.dones, has_dones, no_dones),
             ("filter", self.filter.is_some(), robomimic, no_filter),
             (
                 "validation_filter",

@@ -129,24 +129,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     let mut held = Vec::new();
     for ((name, (path, steps)), dones) in names.iter().zip(&wanted).zip(flags) {
         let steps = *steps;
-        let is_done = |row: &usize| dones.get(*row).is_some_and(|done| *done);
-        let mut terminals: Vec<usize> = (0..dones.len()).filter(is_done).collect();
-        match reading.dones {
-            Dones::Terminated => {}
-            Dones::EndOfDemonstration => {
-                if let Some(row) = terminals.iter().find(|row| **row + 1 < steps) {
-                    return Err(LoadError::EndInside {
-                        file: file.path().to_owned(),
-                        dataset: path.clone(),
-                        row: *row,
-                        rows: steps,
-                    });
-                }
-                terminals.clear();
-            }
-            Dones::Both if steps > 0 && !is_done(&(steps - 1)) => terminals.push(steps - 1),
-            Dones::Both => {}
-        }
+        let terminals = terminals(file, reading.dones, path, steps, &dones)?;
         let reward = has_rewards.then(|| reward(name));
         let end = EpisodeEnd::Truncated;
         episode_index.add(name, reward.as_deref(), steps, &terminals, end)?;
@@ -167,6 +150,35 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         environment: file.text_attribute("data", "env_args")?,
         values: Values::Episodic(values),
     })
+}
+
+/// The terminal rows of a demonstration of so many steps, by what its dones mean; without any where none are recorded.
+pub(super) fn terminals(
+    file: &File,
+    meaning: Dones,
+    path: &str,
+    steps: usize,
+    dones: &[bool],
+) -> Result<Vec<usize>, LoadError> {
+    let is_done = |row: &usize| dones.get(*row).is_some_and(|done| *done);
+    let mut terminals: Vec<usize> = (0..dones.len()).filter(is_done).collect();
+    match meaning {
+        Dones::Terminated => {}
+        Dones::EndOfDemonstration => {
+            if let Some(row) = terminals.iter().find(|row| **row + 1 < steps) {
+                return Err(LoadError::EndInside {
+                    file: file.path().to_owned(),
+                    dataset: path.to_owned(),
+                    row: *row,
+                    rows: steps,
+                });
+            }
+            terminals.clear();
+        }
+        Dones::Both if steps > 0 && !is_done(&(steps - 1)) => terminals.push(steps - 1),
+        Dones::Both => {}
+    }
+    Ok(terminals)
 }
 
 /// The filter keys of a file: lists of names, and no groups.

@@ -26,6 +26,8 @@ pub(super) struct Selection<'a> {
     info: &'a DatasetInfo,
     source: H5Dataset,
     rows: Range<usize>,
+    /// The row of the stored dataset at which this one begins.
+    first: usize,
     /// Elements in one row.
     width: usize,
     /// Rows of one chunk, 1 where the data are not chunked.
@@ -125,6 +127,7 @@ impl<'a> Selection<'a> {
             info,
             source,
             rows,
+            first: info.slice.as_ref().map_or(0, |slice| slice.first),
             width,
             chunk_rows,
             piece_bytes: CONVERSION_BYTES,
@@ -209,7 +212,7 @@ impl<'a> Selection<'a> {
         }
         let mut starts = vec![0; self.info.shape.len()];
         let mut counts = self.info.shape.clone();
-        (starts[0], counts[0]) = (self.rows.start, self.rows.len());
+        (starts[0], counts[0]) = (self.first + self.rows.start, self.rows.len());
         self.source
             .read_slice_into(out, &starts, &counts)
             .map_err(|error| self.file.damaged(self.info, error))
@@ -217,7 +220,17 @@ impl<'a> Selection<'a> {
 
     /// Reads all bytes as they are, whatever the rows.
     pub(super) fn bytes(&self) -> Result<Vec<u8>, Hdf5Error> {
-        self.source.read_raw_bytes()
+        if self.info.slice.is_none() {
+            return self.source.read_raw_bytes();
+        }
+        let starts = [&[self.first], vec![0; self.info.shape.len() - 1].as_slice()].concat();
+        let counts = &self.info.shape;
+        Ok(match self.info.element_bytes {
+            1 => self.source.read_slice::<u8>(&starts, counts)?,
+            2 => flat(self.source.read_slice(&starts, counts)?, u16::to_le_bytes),
+            4 => flat(self.source.read_slice(&starts, counts)?, u32::to_le_bytes),
+            _ => flat(self.source.read_slice(&starts, counts)?, u64::to_le_bytes),
+        })
     }
 
     /// Reads all texts, whatever the rows.
@@ -263,7 +276,7 @@ impl<'a> Selection<'a> {
         for start in self.rows.clone().step_by(piece) {
             let rows = piece.min(self.rows.end - start);
             if let (Some(first), Some(length)) = (starts.first_mut(), counts.first_mut()) {
-                (*first, *length) = (start, rows);
+                (*first, *length) = (self.first + start, rows);
             }
             let stored = read(&self.source, &starts, &counts)
                 .map_err(|error| self.file.damaged(self.info, error))?;
@@ -285,6 +298,11 @@ impl<'a> Selection<'a> {
         }
         Ok(values)
     }
+}
+
+/// The bytes of numbers, as the copy of a table has them.
+fn flat<T, const N: usize>(values: Vec<T>, bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    values.into_iter().flat_map(bytes).collect()
 }
 
 /// The name of a filter that the library cannot undo; `None` for those that it can.

@@ -30,7 +30,7 @@ impl File {
             cause: error.to_string(),
         };
         if let Some(info) = self.listed(object) {
-            let dataset = self.handle.dataset(&info.path).map_err(damaged)?;
+            let dataset = self.source(info)?;
             if !dataset
                 .attr_names()
                 .map_err(damaged)?
@@ -46,6 +46,10 @@ impl File {
                     "it is {dtype}, not text"
                 )))),
             };
+        }
+        if self.tables().is_some() {
+            // Tables have no attributes.
+            return Ok(None);
         }
         let group = match object {
             "" => self.handle.root_group(),
@@ -128,6 +132,9 @@ impl File {
     /// No such group or dataset, or a damaged file.
     pub fn attribute_names(&self, object: &str) -> Result<Vec<String>, FileError> {
         let object = object.trim_matches('/');
+        if self.tables().is_some() {
+            return Ok(Vec::new());
+        }
         let root = self.handle.root_group();
         let names = match self.listed(object) {
             Some(info) => self.source(info)?.attr_names(),
@@ -170,6 +177,9 @@ impl File {
     ///
     /// A damaged file.
     pub fn names_in(&self, group: &str) -> Result<Vec<String>, FileError> {
+        if self.tables().is_some() {
+            return Ok(self.names_listed_in(group.trim_matches('/')));
+        }
         let root = self.handle.root_group();
         let group = match group.trim_matches('/') {
             "" => root,
@@ -184,6 +194,24 @@ impl File {
             cause: error.to_string(),
         })?;
         Ok(names.into_iter().map(heeded).collect())
+    }
+}
+
+impl File {
+    /// The names directly in a group by what is listed: the copy of a table has no groups.
+    fn names_listed_in(&self, group: &str) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .datasets()
+            .iter()
+            .filter_map(|info| match group {
+                "" => Some(info.path.as_str()),
+                group => info.path.strip_prefix(group)?.strip_prefix('/'),
+            })
+            .filter_map(|rest| rest.split('/').next())
+            .map(str::to_owned)
+            .collect();
+        names.dedup();
+        names
     }
 }
 

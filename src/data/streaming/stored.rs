@@ -274,7 +274,8 @@ impl Reading {
         let file = dataset_file.file();
         let mut chunk = None;
         for info in file.datasets() {
-            if info.path.contains("obs") && layout.reads(&info.path) {
+            let is_number = info.dtype.is_numeric();
+            if is_number && info.path.contains("obs") && layout.reads(&info.path) {
                 chunk = file.chunk_rows(&info.path)?;
                 break;
             }
