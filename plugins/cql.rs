@@ -189,8 +189,7 @@ fn broad_actions(
 ) -> Vec<(Tensor<2>, Tensor<2>)> {
     let [rows, width] = action.dims();
     let (rows, device) = (rows * cql.actions, action.device());
-    let anywhere = TensorData::new(uniform.uniforms(rows * width, -1.0, 1.0), [rows, width]);
-    let anywhere = Tensor::from_data(anywhere, &device);
+    let anywhere = uniform.uniform_like(&Tensor::empty([rows, width], &device), -1.0, 1.0);
     let log_density = Tensor::full([1, rows], width as f32 * 0.5_f32.ln(), &device);
     let here = here.repeat_rows(cql.actions).draw(noise);
     let there = there.repeat_rows(cql.actions).draw(noise);

@@ -133,9 +133,8 @@ fn flow_loss(
         .map(|share| policy::denoising::Process::flow_time(*share))
         .collect();
     let noise = random.normal_like(&action);
-    let share = Tensor::<2>::from_data(TensorData::new(shares, [rows, 1]), &action.device());
     let velocity = action - noise.clone();
-    let on_the_way = noise + velocity.clone() * share;
+    let on_the_way = policy::denoising::Process::on_the_way(noise, velocity.clone(), &shares);
     let seen = actor.condition(batch.observation.clone());
     losses::mse(actor.estimate(seen, on_the_way, &times), velocity)
 }

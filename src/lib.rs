@@ -222,6 +222,7 @@ pub mod testing;
 #[cfg(test)]
 #[path = "testing_data_tests.rs"]
 mod testing_data;
+mod transfer;
 
 /// The guide's programs, compiled and run as tests of the documentation.
 #[cfg(doctest)]

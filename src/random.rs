@@ -2,6 +2,7 @@
 //! shift another's. Counter-based (ChaCha8), so that a stream's place is one number that is saved with the run.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::marker::PhantomData;
 
 use bevy_app::App;
@@ -13,6 +14,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
+use crate::transfer::{Ahead, is_far, plain, upload};
 
 /// The seed of a run. Every stream is derived from it and from the stream's own name.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub struct Random<P: Purpose> {
     given: VecDeque<f32>,
     /// The same of uniform draws, in [0, 1).
     given_uniforms: VecDeque<f32>,
+    /// Normal and uniform draws that are on a device already.
+    ahead: [Ahead<f32, Tensor<1>>; 2],
     purpose: PhantomData<P>,
 }
 
@@ -110,6 +114,7 @@ impl<P: Purpose> Random<P> {
             generator,
             given: VecDeque::new(),
             given_uniforms: VecDeque::new(),
+            ahead: [Ahead::default(), Ahead::default()],
             purpose: PhantomData,
         }
     }
@@ -180,7 +185,32 @@ impl<P: Purpose> Random<P> {
     /// As many draws of the standard normal distribution as the tensor has elements, in its shape and on its device.
     pub fn normal_like<const D: usize>(&mut self, tensor: &Tensor<D>) -> Tensor<D> {
         let draws = self.normals(tensor.shape().num_elements());
-        Tensor::from_data(TensorData::new(draws, tensor.shape()), &tensor.device())
+        let next = |generator: &mut ChaCha8Rng| StandardNormal.sample(generator);
+        let generator = self.generator.clone();
+        on_device(&mut self.ahead[0], draws, generator, next, tensor)
+    }
+
+    /// As many draws, uniform in [low, high), as the tensor has elements, in its shape and on its device.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// let action = Tensor::<2>::zeros([4, 2], &ComputeDevice::cpu().plain());
+    /// let drawn = Random::<Noise>::new(Seed(0)).uniform_like(&action, -1.0, 1.0);
+    /// let same = Random::<Noise>::new(Seed(0)).uniforms(8, -1.0, 1.0);
+    /// assert_eq!(drawn.into_data().into_vec::<f32>().unwrap(), same);
+    /// ```
+    pub fn uniform_like<const D: usize>(
+        &mut self,
+        tensor: &Tensor<D>,
+        low: f32,
+        high: f32,
+    ) -> Tensor<D> {
+        use rand::RngExt;
+        let draws = self.uniforms(tensor.shape().num_elements(), low, high);
+        let next = |generator: &mut ChaCha8Rng| low + (high - low) * generator.random::<f32>();
+        let generator = self.generator.clone();
+        on_device(&mut self.ahead[1], draws, generator, next, tensor)
     }
 
     /// `n` draws, uniform in 0..below: rows of a table, with replacement.
@@ -218,6 +248,31 @@ impl<P: Purpose> Random<P> {
                 low + (high - low) * given.unwrap_or_else(|| self.generator.random::<f32>())
             })
             .collect()
+    }
+}
+
+/// Draws in a tensor's shape and on its device; `next` is how `generator` would go on.
+fn on_device<const D: usize>(
+    ahead: &mut Ahead<f32, Tensor<1>>,
+    draws: Vec<f32>,
+    mut generator: ChaCha8Rng,
+    next: impl Fn(&mut ChaCha8Rng) -> f32,
+    like: &Tensor<D>,
+) -> Tensor<D> {
+    let (shape, device) = (like.shape(), like.device());
+    if !is_far(&device) {
+        return upload(TensorData::new(draws, shape), &device);
+    }
+    let more = |n| (0..n).map(|_| next(&mut generator)).collect();
+    let make = |all: &[f32]| {
+        let data = TensorData::new(all.to_vec(), [all.len()]);
+        Ok::<_, Infallible>(upload(data, &plain(&device)))
+    };
+    let Ok((block, place)) = ahead.take(&draws, more, make);
+    let taken: Tensor<D> = block.clone().slice([place]).reshape(shape);
+    match device.is_autodiff() {
+        true => Tensor::from_inner(taken),
+        false => taken,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::learner::{AppRandomExt, ComputeDevice, Random};
 use crate::random::Exploration;
 use crate::scene::Settings;
 use crate::schedule::{Collect, CollectSystems, RunError};
+use crate::transfer::download;
 
 /// Acts uniformly at random: a baseline, and a policy for environments that nobody learns in yet.
 #[derive(Clone, Debug, Default, Resource, Reflect)]
@@ -76,10 +77,7 @@ pub fn act_deterministically(world: &mut World) -> Result<(), BevyError> {
             chunks.begin(row);
         }
     }
-    let actions = chunks.act(|| {
-        let predicted = predict(world)?.into_data().into_vec();
-        Ok::<Vec<f32>, BevyError>(predicted.expect("yarak's tensors are of f32"))
-    });
+    let actions = chunks.act(|| Ok::<Vec<f32>, BevyError>(download(predict(world)?)));
     world.insert_resource(chunks);
     let actions = actions?;
     let mut taken = world.resource_mut::<Actions>();

@@ -7,6 +7,7 @@ use bevy_ecs::prelude::*;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::data::{Column, Preprocessing, ScaleError};
+use crate::transfer::{download, upload};
 
 /// What the environments show now, raw, `[environments, observation]`: after a reset, the new episode's first observation.
 ///
@@ -59,7 +60,7 @@ pub(super) fn preprocessed(
     let mut values = rows.values.clone();
     preprocessing.observation.apply_to_row(&mut values)?;
     let shape = [values.len() / rows.width, rows.width];
-    Ok(Tensor::from_data(TensorData::new(values, shape), device))
+    Ok(upload(TensorData::new(values, shape), device))
 }
 
 impl Deref for Observations {
@@ -100,10 +101,7 @@ impl Actions {
     /// Takes a policy's actions `[environments, action]` over from the device.
     pub fn take(&mut self, actions: Tensor<2>) {
         self.0.width = actions.dims()[1];
-        self.0.values = actions
-            .into_data()
-            .into_vec()
-            .expect("yarak's tensors are of f32");
+        self.0.values = download(actions);
     }
 }
 

@@ -1,10 +1,9 @@
 //! Actions drawn from a policy, in host memory: one pass of the network for all environments, and no tensor besides.
 
-use burn::tensor::Tensor;
-
 use super::Exploring;
 use crate::data::{SampledActions, ScaleError};
 use crate::nn::{ActorHead, ActorNetwork};
+use crate::transfer::download;
 
 impl Exploring<'_> {
     /// Draws an action of the policy for each environment, and takes it.
@@ -17,24 +16,24 @@ impl Exploring<'_> {
             (ActorHead::Categorical, _) => {
                 let logits = actor.outputs(observation.clone());
                 let [batch, n] = logits.dims();
-                sample_discrete(&host(logits), n, &self.random.uniforms(batch, 0.0, 1.0))
+                sample_discrete(&download(logits), n, &self.random.uniforms(batch, 0.0, 1.0))
             }
             (ActorHead::UnboundedGaussian { .. }, Some(log_std)) => {
                 let means = actor.outputs(observation.clone());
                 let draws = self.random.normals(means.shape().num_elements());
-                draw_numbers(&host(means), &host(log_std), &draws)
+                draw_numbers(&download(means), &download(log_std), &draws)
             }
             _ => {
                 let distribution = actor.distribution(observation.clone());
                 let drawn = distribution.draw(&mut *self.random);
                 SampledActions {
-                    action: host(drawn.action),
-                    log_probability: host(drawn.log_probability),
+                    action: download(drawn.action),
+                    log_probability: download(drawn.log_probability),
                     ..SampledActions::default()
                 }
             }
         };
-        drawn.observation = host(observation);
+        drawn.observation = download(observation);
         self.actions.values.clone_from(&drawn.action);
         Ok(drawn)
     }
@@ -80,16 +79,10 @@ fn draw_numbers(means: &[f32], log_std: &[f32], draws: &[f32]) -> SampledActions
     drawn
 }
 
-fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor
-        .into_data()
-        .into_vec()
-        .expect("yarak's tensors are of f32")
-}
-
 #[cfg(test)]
 mod tests {
     use bevy_ecs::system::RunSystemOnce;
+    use burn::tensor::Tensor;
 
     use super::*;
     use crate::collect::{Actions, Exploration, Observations, SampledActions};
@@ -134,7 +127,7 @@ mod tests {
             let (drawn, distribution) = drawn(head, action, false);
             let action = TensorData::new(drawn.action.clone(), [ROWS, drawn.action.len() / ROWS]);
             let action = Tensor::from_data(action, &ComputeDevice::cpu().plain());
-            let log_p = host(distribution.log_probability(action));
+            let log_p = download(distribution.log_probability(action));
             for (drawn, log_p) in drawn.log_probability.iter().zip(log_p) {
                 assert!((drawn - log_p).abs() < 2e-5, "{drawn} {log_p}");
             }
@@ -147,7 +140,7 @@ mod tests {
         let ActionDistribution::Categorical(categorical) = distribution else {
             panic!("discrete actions were asked for")
         };
-        let log_p = host(categorical.log_probabilities);
+        let log_p = download(categorical.log_probabilities);
         assert!((log_p[0] - log_p[1]).abs() > 0.05, "the test sees nothing");
         for (choice, log_p) in log_p[..3].iter().enumerate() {
             let found = drawn.action.iter().filter(|it| **it == choice as f32);

@@ -3,7 +3,7 @@
 use bevy_app::{App, Plugin, PostStartup, PreStartup};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::TensorData;
 
 use super::{Acting, MadeWith, TrainingSeeds, check_keywords};
 use crate::checkpoint::{AppPersistExt, RestoreSystems};
@@ -23,6 +23,7 @@ use crate::schedule::{
     AppCadenceExt, AppMetricsExt, Clock, DueLeft, Evaluate, EvaluateSystems, FailSaved, Failure,
     InputError, Period, stop_requested, with_causes,
 };
+use crate::transfer::{download, upload};
 
 /// Plays episodes with the deterministic policy every so many steps, and reports their returns.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -653,12 +654,11 @@ pub fn watch(
                 .apply_to_row(&mut rows)
                 .map_err(scale_error)?;
             let shape = [episodes, rows.len() / episodes];
-            let observation = Tensor::from_data(TensorData::new(rows, shape), &device);
+            let observation = upload(TensorData::new(rows, shape), &device);
             let predicted = acting
                 .predict(world, observation)
                 .ok_or(EvaluationError::NoPolicy)?;
-            let predicted = predicted.into_data().into_vec();
-            Ok::<Vec<f32>, EvaluationError>(predicted.expect("yarak's tensors are of f32"))
+            Ok::<Vec<f32>, EvaluationError>(download(predicted))
         })?;
         let width = actions.len() / episodes;
         preprocessing

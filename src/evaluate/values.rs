@@ -7,6 +7,7 @@ use super::Acting;
 use crate::data::{Column, RowsAsSeen, ScaleError, ValuedActions};
 use crate::learner::{ComputeDevice, Critic, Net, Value};
 use crate::nn::{CriticHead, CriticNetwork};
+use crate::transfer::{download, upload};
 
 /// Rows that are computed at once.
 const ROWS: usize = 256;
@@ -81,7 +82,7 @@ pub(crate) fn value_columns(
             }
         }
         if let Some(value) = of_states {
-            add("v".to_owned(), numbers(value.v(observation)));
+            add("v".to_owned(), download(value.v(observation)));
         }
     }
     Ok(columns)
@@ -89,17 +90,12 @@ pub(crate) fn value_columns(
 
 fn tensor(column: Column, rows: usize, device: &Device) -> Tensor<2> {
     let shape = [rows, column.width];
-    Tensor::from_data(TensorData::new(column.values, shape), device)
+    upload(TensorData::new(column.values, shape), device)
 }
 
 /// The values of each member, of `[members, rows]`.
 fn members(values: Tensor<2>) -> Vec<Vec<f32>> {
     let [_, rows] = values.dims();
-    let values = numbers(values);
+    let values = download(values);
     values.chunks(rows.max(1)).map(<[f32]>::to_vec).collect()
-}
-
-fn numbers<const D: usize>(values: Tensor<D>) -> Vec<f32> {
-    let values = values.into_data().into_vec();
-    values.expect("yarak's tensors are of f32")
 }

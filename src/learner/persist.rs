@@ -8,6 +8,7 @@ use super::optimizer::Memories;
 use super::{Net, Network, Optim, Piece, Rate, Role, Target, parameters};
 use crate::checkpoint::{CheckpointError, Persist, Snapshot};
 use crate::schedule::{Clock, Tick, TickState};
+use crate::transfer::{download, upload};
 
 impl<R: Role> Persist for Net<R> {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
@@ -57,7 +58,7 @@ fn save_network<N: Network>(
 ) -> Result<(), CheckpointError> {
     for parameter in parameters::parameters(network) {
         let pieces = pieces(network, &parameter);
-        let values = numbers(parameter.values);
+        let values = download(parameter.values);
         let mut rest = &values[..];
         for piece in pieces {
             let (values, after) = rest.split_at(piece.shape.iter().product());
@@ -92,18 +93,10 @@ fn with_values<N: Network>(network: N, values: Vec<Vec<f32>>) -> N {
     parameters::map(network, |_, old| match values.next() {
         Some(values) => {
             let device = old.device();
-            Tensor::from_data(TensorData::new(values, old.dims()), &device)
+            upload(TensorData::new(values, old.dims()), &device)
         }
         None => old,
     })
-}
-
-/// Values on the host, bit for bit.
-fn numbers(tensor: Tensor<2>) -> Vec<f32> {
-    tensor
-        .into_data()
-        .into_vec()
-        .expect("yarak's tensors are of f32")
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,7 +131,7 @@ impl<R: Role> Persist for Optim<R> {
             for (name, values) in self.rule.memories().iter().zip(&memories.values) {
                 let name = format!("{index}.{name}");
                 let shape = values.dims();
-                snapshot.put_tensor(&file, &name, &shape, numbers(values.clone()))?;
+                snapshot.put_tensor(&file, &name, &shape, download(values.clone()))?;
             }
         }
         Ok(())
@@ -160,7 +153,7 @@ impl<R: Role> Persist for Optim<R> {
             let read = |name: &&str| -> Result<Tensor<2>, CheckpointError> {
                 let name = format!("{index}.{name}");
                 let values = snapshot.tensor(&file, &name, &shape)?.values.clone();
-                Ok(Tensor::from_data(TensorData::new(values, shape), &device))
+                Ok(upload(TensorData::new(values, shape), &device))
             };
             let values = self.rule.memories().iter().map(read);
             restored.push(Some(Memories {

@@ -1,7 +1,7 @@
 //! The network of an actor.
 
 use burn::module::{AutodiffModule, Module, Param};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use super::head::{ActorHead, Deviation, GaussianSettings};
 use super::sides::plain_device;
@@ -13,6 +13,7 @@ use super::{
 use crate::nn::{Network, Piece};
 use crate::observation::EncoderInput;
 use crate::random::{Init, Random};
+use crate::transfer::upload;
 
 /// A policy: an encoder of the observation, and a head that makes a distribution over actions of what it finds.
 ///
@@ -70,7 +71,7 @@ impl ActorNetwork {
             trunk,
             log_std: log_std.map(|log_std| {
                 let log_std = vec![log_std; action];
-                Param::from_tensor(Tensor::from_floats(&log_std[..], &tracked))
+                Param::from_tensor(upload(TensorData::from(&log_std[..]), &tracked))
             }),
             head,
             action,

@@ -4,6 +4,7 @@ use burn::tensor::{Tensor, TensorData, activation};
 
 use super::StopGradient;
 use crate::random::{Purpose, Random};
+use crate::transfer::upload;
 
 /// A categorical distribution over n discrete actions for each row of a batch.
 ///
@@ -62,7 +63,7 @@ pub(super) fn with_gumbel<P: Purpose>(logits: Tensor<2>, random: &mut Random<P>)
     let [batch, n] = logits.dims();
     let uniforms = random.uniforms(batch * n, f32::MIN_POSITIVE, 1.0);
     let uniforms = TensorData::new(uniforms, [batch, n]);
-    let uniforms = Tensor::<2>::from_data(uniforms, &logits.device());
+    let uniforms = upload::<2>(uniforms, &logits.device());
     logits - uniforms.log().neg().log()
 }
 

@@ -10,6 +10,7 @@ use super::{Activation, InitError, Layers, Trunk};
 use crate::nn::{Network, Piece};
 use crate::observation::EncoderInput;
 use crate::random::{Init, Random};
+use crate::transfer::upload;
 
 /// The range that action values are squashed into: `(ub+lb)/2 + (ub-lb)/2 * tanh(x)`.
 #[derive(Clone, Copy, Debug, PartialEq, Reflect)]
@@ -267,7 +268,7 @@ fn bounded<const D: usize>(q: Tensor<D>, bounds: Option<ValueBounds>) -> Tensor<
 /// 1 at the index of each row's action and 0 elsewhere, `[batch, n]`, for plain indices `[batch, 1]`.
 fn one_of(action: Tensor<2>, n: usize) -> Tensor<2> {
     let all: Vec<f32> = (0..n).map(|index| index as f32).collect();
-    let all = Tensor::<2>::from_data(TensorData::new(all, [1, n]), &action.device());
+    let all = upload::<2>(TensorData::new(all, [1, n]), &action.device());
     let shape = [action.dims()[0], n];
     action.expand(shape).equal(all.expand(shape)).float()
 }

@@ -11,6 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::cpu::MlpShape;
 use crate::random::{Dropout, Random};
+use crate::transfer::upload;
 
 /// The stream that all networks of a run draw from while they are in training.
 pub(crate) type DropoutStream = Arc<Mutex<Random<Dropout>>>;
@@ -103,7 +104,7 @@ impl Mask {
         let width = shape.sizes[layer + 1];
         let values = self.0[rows * before..][..rows * width].to_vec();
         let shape = [shape.members, rows / shape.members, width];
-        Tensor::from_data(TensorData::new(values, shape), device)
+        upload(TensorData::new(values, shape), device)
     }
 }
 

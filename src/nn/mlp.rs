@@ -11,6 +11,7 @@ use super::sides::{plain_device, same_side};
 use super::{fused, reference};
 use crate::nn::{Network, Piece};
 use crate::random::{Init, Random};
+use crate::transfer::upload;
 
 /// An ensemble of equal multi-layer perceptrons whose parameters are one flat buffer `[members, parameters]`: for each member
 /// and layer the weight `[in, out]` row by row (y = x W + b), then the bias `[out]`, then, with layer normalization, the gain
@@ -64,7 +65,7 @@ impl Mlp {
     /// When there are not `members * parameters` values.
     pub fn from_values(shape: MlpShape, values: Vec<f32>, device: &Device) -> Self {
         let data = TensorData::new(values, [shape.members, shape.parameters()]);
-        let parameters = Tensor::from_data(data, &plain_device(device));
+        let parameters = upload(data, &plain_device(device));
         Mlp::from_parameters(shape, parameters, device)
     }
 

@@ -1,9 +1,10 @@
 //! A single learned number.
 
 use burn::module::{AutodiffModule, Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::nn::Network;
+use crate::transfer::upload;
 
 /// A number that is learned like a network's weight: SAC's temperature, a Lagrange multiplier.
 ///
@@ -27,7 +28,7 @@ impl Scalar {
         } else {
             device.clone()
         };
-        let value = Tensor::from_floats([initial], &plain.autodiff());
+        let value = upload(TensorData::from([initial]), &plain.autodiff());
         let scalar = Scalar {
             value: Param::from_tensor(value),
         };

@@ -1,6 +1,8 @@
 //! Tracked tensors and plain ones: Burn refuses to mix them, so what networks and losses are given is brought to one side first.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
+
+pub(super) use crate::transfer::plain as plain_device;
 
 /// Brings two tensors to the same side: a plain one that meets a tracked one becomes a constant.
 pub(super) fn same_side<const A: usize, const B: usize>(
@@ -18,13 +20,4 @@ pub(super) fn same_side<const A: usize, const B: usize>(
 pub(super) fn side_by_side(observation: Tensor<2>, action: Tensor<2>) -> Tensor<2> {
     let (observation, action) = same_side(observation, action);
     Tensor::cat(vec![observation, action], 1)
-}
-
-/// The device without tracking.
-pub(super) fn plain_device(device: &Device) -> Device {
-    if device.is_autodiff() {
-        device.clone().inner()
-    } else {
-        device.clone()
-    }
 }

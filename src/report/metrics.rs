@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{CheckpointError, Persist, Snapshot};
 use crate::nn::ComputeDevice;
+use crate::transfer::{download, upload};
 
 /// What the steps record: running means, and the latest of what [`record_latest`](Metrics::record_latest) is given. Reading resets them.
 ///
@@ -223,10 +224,7 @@ fn to_host(scalars: Vec<Tensor<1>>) -> Vec<f32> {
     if scalars.is_empty() {
         return Vec::new();
     }
-    Tensor::cat(scalars, 0)
-        .into_data()
-        .into_vec()
-        .expect("yarak's tensors are of f32")
+    download(Tensor::cat(scalars, 0))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -285,7 +283,7 @@ impl Persist for Metrics {
                         // They were f32 before.
                         let sums: Vec<f32> = entry.sums.iter().map(|sum| *sum as f32).collect();
                         let shape = [sums.len()];
-                        Sum::Device(Tensor::from_data(TensorData::new(sums, shape), &device))
+                        Sum::Device(upload(TensorData::new(sums, shape), &device))
                     }
                 },
             })

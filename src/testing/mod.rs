@@ -52,5 +52,6 @@ mod structure;
 mod toy;
 mod trial;
 
+pub use crate::transfer::{Crossed, crossed};
 pub use mistake::Mistake;
 pub use trial::Trial;

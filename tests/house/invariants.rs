@@ -93,8 +93,43 @@ fn nothing_that_runs_inside_learn_reads_a_value_back_to_the_host() {
             "into_vec",
             "to_vec::<",
             "try_into_scalar",
+            "download(",
         ],
         "record a device scalar in `Metrics`, which reads back once a report",
+    );
+}
+
+#[test]
+fn tensors_cross_between_host_and_device_in_one_place() {
+    // What computes on the processor alone, checks that are no part of a run, and the words of a step that failed.
+    const ELSEWHERE: [&str; 9] = [
+        "src/transfer/mod.rs",
+        "src/data/pipeline/batch.rs",
+        "src/learner/on_cpu.rs",
+        "src/nn/encoder/module.rs",
+        "src/nn/fused.rs",
+        "src/nn/patches.rs",
+        "src/nn/recurrence.rs",
+        "src/policy/policy.rs",
+        "src/testing/",
+    ];
+    let elsewhere = |source: &Source| ELSEWHERE.iter().any(|it| source.path.starts_with(it));
+    let counted: Vec<Source> = sources(&["src", "plugins"])
+        .into_iter()
+        .filter(|source| !elsewhere(source))
+        .collect();
+    assert_nowhere(
+        &counted,
+        &[
+            "Tensor::from_data",
+            ">::from_data",
+            "from_floats(",
+            "from_ints(",
+            "into_data()",
+            "to_data()",
+            "into_scalar",
+        ],
+        "`transfer::upload` and `transfer::download` count it; a plugin draws from a `Random`",
     );
 }
 

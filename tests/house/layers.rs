@@ -12,24 +12,40 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("memory", &[]),
     ("period", &[]),
     ("terminal", &[]),
+    ("transfer", &[]),
     ("scene", &["period", "terminal"]),
     ("schedule", &["subnormals", "period", "terminal"]),
     ("checkpoint", &["terminal", "scene", "schedule"]),
-    ("random", &["checkpoint"]),
+    ("random", &["transfer", "checkpoint"]),
     ("observation", &[]),
     (
         "nn",
-        &["subnormals", "memory", "scene", "random", "observation"],
+        &[
+            "subnormals",
+            "memory",
+            "transfer",
+            "scene",
+            "random",
+            "observation",
+        ],
     ),
     ("env", &["terminal", "scene", "schedule", "nn"]),
     (
         "report",
-        &["terminal", "scene", "schedule", "checkpoint", "nn"],
+        &[
+            "terminal",
+            "transfer",
+            "scene",
+            "schedule",
+            "checkpoint",
+            "nn",
+        ],
     ),
     ("sweep", &["scene", "schedule", "checkpoint", "report"]),
     (
         "learner",
         &[
+            "transfer",
             "memory",
             "scene",
             "schedule",
@@ -42,6 +58,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "data",
         &[
+            "transfer",
             "subnormals",
             "memory",
             "terminal",
@@ -72,11 +89,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "policy",
-        &["subnormals", "checkpoint", "observation", "nn", "data"],
+        &[
+            "subnormals",
+            "transfer",
+            "checkpoint",
+            "observation",
+            "nn",
+            "data",
+        ],
     ),
     (
         "evaluate",
         &[
+            "transfer",
             "scene",
             "schedule",
             "checkpoint",
@@ -91,6 +116,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "collect",
         &[
+            "transfer",
             "subnormals",
             "memory",
             "terminal",
@@ -134,6 +160,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "testing",
         &[
+            "transfer",
             "schedule",
             "checkpoint",
             "env",

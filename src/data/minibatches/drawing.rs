@@ -1,6 +1,6 @@
 //! The dataset as minibatches are drawn from it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bevy_ecs::prelude::*;
@@ -8,12 +8,14 @@ use burn::tensor::Device;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::on_device::{MOST_BYTES, OnDevice};
 use crate::data::pipeline::{InMemory, Pipeline};
 use crate::data::streaming::{Drawing, ReadAhead, Stored};
 use crate::data::{
     Batch, Bytes, Data, DataRows, FoldError, Folding, Gathered, Goals, LoadError, MinibatchPlugin,
     Split, StoredRows, fold,
 };
+use crate::transfer::is_far;
 
 /// The dataset as minibatches are drawn from it: in memory, or read from its file ahead of the learner, with the same bits.
 #[derive(Resource)]
@@ -22,6 +24,8 @@ pub struct Minibatches {
     data: Data,
     pipeline: Pipeline,
     batch: usize,
+    /// The rows that lie on the run's device, where that is not the processor.
+    on_device: Option<Mutex<OnDevice>>,
 }
 
 enum Source {
@@ -89,7 +93,34 @@ impl Minibatches {
             data: data.clone(),
             pipeline,
             batch,
+            on_device: None,
         })
+    }
+
+    /// Keeps the rows on the device of the run from now on, if that is far and they are not too many.
+    ///
+    /// # Errors
+    /// Never, for data in memory.
+    pub(super) fn keep_on(&mut self, device: &Device) -> Result<(), LoadError> {
+        let Source::InMemory(data) = &self.source else {
+            return Ok(());
+        };
+        let rows = data.transitions.len();
+        let [seen, acted] = self.widths();
+        let past = if self.pipeline.past_actions { seen } else { 0 };
+        let bytes = 4 * (2 * (seen + acted) + past + 4) as u64 * rows as u64;
+        if is_far(device) && bytes <= MOST_BYTES {
+            let all = self.rows(&(0..rows).collect::<Vec<_>>())?;
+            self.on_device = Some(Mutex::new(OnDevice::new(all, device)));
+        }
+        Ok(())
+    }
+
+    /// The rows that lie on this device, if they do.
+    fn on(&self, device: &Device) -> Option<MutexGuard<'_, OnDevice>> {
+        let kept = self.on_device.as_ref()?.lock();
+        let kept = kept.unwrap_or_else(PoisonError::into_inner);
+        kept.is_on(device).then_some(kept)
     }
 
     /// Draws a minibatch of the training rows.
@@ -98,7 +129,12 @@ impl Minibatches {
     /// Data that stay in their file cannot be read any more.
     pub fn draw(&self, generator: &mut ChaCha8Rng, device: &Device) -> Result<Batch, LoadError> {
         let before = generator.clone();
-        let drawn = draw_rows(&self.data.split.training, self.batch, generator);
+        let training = &self.data.split.training;
+        let drawn = draw_rows(training, self.batch, generator);
+        if let Some(mut kept) = self.on(device) {
+            let mut after = generator.clone();
+            return Ok(kept.take(&drawn, |n| draw_rows(training, n, &mut after)));
+        }
         let gathered = match &self.source {
             Source::InMemory(_) => self.rows(&as_rows(&drawn))?,
             Source::Ahead(ahead) => {
@@ -115,6 +151,10 @@ impl Minibatches {
     /// # Errors
     /// Data that stay in their file cannot be read any more.
     pub fn gather(&self, rows: &[usize], device: &Device) -> Result<Batch, LoadError> {
+        if let Some(kept) = self.on(device) {
+            let rows: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
+            return Ok(kept.gather(&rows));
+        }
         Ok(self.rows(rows)?.into_tensors(device))
     }
 

@@ -1,6 +1,7 @@
 //! Minibatches drawn from a dataset: uniformly, with replacement.
 
 mod drawing;
+mod on_device;
 mod sampling;
 
 pub use drawing::Minibatches;

@@ -104,8 +104,9 @@ impl Plugin for MinibatchPlugin {
             }
             let goals = goals.map(|goals| *goals);
             let frames = preprocessing.map_or(1, |preprocessing| preprocessing.frames.max(1));
-            let minibatches =
+            let mut minibatches =
                 Minibatches::new(&settings, &data, frames, goals).map_err(InputError::new)?;
+            minibatches.keep_on(&device.plain())?;
             let rows = minibatches.training_rows();
             clock.set_epoch(
                 settings

@@ -74,6 +74,28 @@ impl Batch {
     pub fn rows(&self) -> usize {
         self.observation.dims()[0]
     }
+
+    /// The same columns after a change of each, for other rows.
+    pub(in crate::data) fn map(
+        &self,
+        row_ids: Vec<usize>,
+        matrix: impl Fn(Tensor<2>) -> Tensor<2>,
+        vector: impl Fn(Tensor<1>) -> Tensor<1>,
+    ) -> Self {
+        Batch {
+            row_ids,
+            observation: matrix(self.observation.clone()),
+            action: matrix(self.action.clone()),
+            reward: vector(self.reward.clone()),
+            next_observation: matrix(self.next_observation.clone()),
+            bootstrap: vector(self.bootstrap.clone()),
+            terminated: vector(self.terminated.clone()),
+            next_action: matrix(self.next_action.clone()),
+            has_next_action: vector(self.has_next_action.clone()),
+            weight: self.weight.clone().map(vector),
+            past_action: self.past_action.clone().map(matrix),
+        }
+    }
 }
 
 /// Training's streams have other numbers.

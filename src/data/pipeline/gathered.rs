@@ -1,9 +1,10 @@
 //! The numbers of drawn rows, in host memory.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::Batch;
 use crate::data::{Column, Normalizer, ScaleError};
+use crate::transfer::upload_together;
 
 /// The rows of a [`Batch`] to be, before they are normalized and become tensors. What a step of your own changes in them, a goal
 /// that is put in another's place or a reward that is computed anew, the networks see.
@@ -100,27 +101,52 @@ impl Gathered {
     /// The same with nothing left to do.
     pub(in crate::data) fn into_tensors(self, device: &Device) -> Batch {
         let rows = self.row_ids.len();
-        let matrix = |column: Column| {
-            let shape = [rows, column.width];
-            Tensor::<2>::from_data(TensorData::new(column.values, shape), device)
+        let vector = |values: Vec<f32>| (values, [rows, 1]);
+        let flags = |flags: Vec<bool>| {
+            let numbers = flags.into_iter().map(|it| f32::from(u8::from(it)));
+            vector(numbers.collect())
         };
-        let vector = |values: Vec<f32>| {
-            let shape = [values.len()];
-            Tensor::<1>::from_data(TensorData::new(values, shape), device)
+        let column = |column: Column| (column.values, [rows, column.width]);
+        let (weight, past_action) = (self.weight.map(vector), self.past_action.map(column));
+        let [
+            observation,
+            action,
+            reward,
+            next_observation,
+            bootstrap,
+            terminated,
+            next_action,
+            has_next_action,
+        ] = upload_together(
+            [
+                column(self.observation),
+                column(self.action),
+                vector(self.reward),
+                column(self.next_observation),
+                vector(self.bootstrap),
+                flags(self.terminated),
+                column(self.next_action),
+                flags(self.has_next_action),
+            ],
+            device,
+        );
+        let one = |column| {
+            let [column] = upload_together([column], device);
+            column
         };
-        let flags = |flags: Vec<bool>| flags.into_iter().map(|it| f32::from(u8::from(it)));
+        let flat = |column: Tensor<2>| column.squeeze_dim::<1>(1);
         Batch {
-            observation: matrix(self.observation),
-            action: matrix(self.action),
-            reward: vector(self.reward),
-            next_observation: matrix(self.next_observation),
-            bootstrap: vector(self.bootstrap),
-            terminated: vector(flags(self.terminated).collect()),
-            next_action: matrix(self.next_action),
-            has_next_action: vector(flags(self.has_next_action).collect()),
-            weight: self.weight.map(vector),
-            past_action: self.past_action.map(matrix),
             row_ids: self.row_ids,
+            observation,
+            action,
+            reward: flat(reward),
+            next_observation,
+            bootstrap: flat(bootstrap),
+            terminated: flat(terminated),
+            next_action,
+            has_next_action: flat(has_next_action),
+            weight: weight.map(one).map(flat),
+            past_action: past_action.map(one),
         }
     }
 }

@@ -35,6 +35,20 @@ impl RolloutBatch {
         }
     }
 
+    /// Some of the rows, one after the other.
+    pub(super) fn part(&self, rows: std::ops::Range<usize>) -> Self {
+        let vector = |column: &Tensor<1>| column.clone().slice([rows.clone()]);
+        let matrix = |column: &Tensor<2>| column.clone().slice([rows.clone()]);
+        RolloutBatch {
+            observation: matrix(&self.observation),
+            action: matrix(&self.action),
+            log_probability: vector(&self.log_probability),
+            value: vector(&self.value),
+            advantage: vector(&self.advantage),
+            returns: vector(&self.returns),
+        }
+    }
+
     /// How many rows.
     pub fn rows(&self) -> usize {
         self.observation.dims()[0]

@@ -10,6 +10,7 @@ use super::advantage::{Experienced, generalized_advantages};
 use super::batch::RolloutBatch;
 use crate::data::{Column, Preprocessing, ScaleError};
 use crate::data::{SampledActions, StepResults};
+use crate::transfer::{download, upload, upload_together};
 
 /// The experience of one round, `[steps, environments]` rows: all environments' first steps, then all their
 /// second ones, and so on. Each round overwrites the one before.
@@ -255,14 +256,14 @@ impl RolloutBuffer {
     pub fn observations(&self, device: &Device) -> Tensor<2> {
         let width = self.observation.width;
         let values = self.observation.values[..self.rows() * width].to_vec();
-        Tensor::from_data(TensorData::new(values, [self.rows(), width]), device)
+        upload(TensorData::new(values, [self.rows(), width]), device)
     }
 
     /// What it did, `[rows, action]`.
     pub fn actions(&self, device: &Device) -> Tensor<2> {
         let width = self.action.width;
         let values = self.action.values[..self.rows() * width].to_vec();
-        Tensor::from_data(TensorData::new(values, [self.rows(), width]), device)
+        upload(TensorData::new(values, [self.rows(), width]), device)
     }
 
     /// Asks for V(s) and V(s') of all rows, with one call: from observations `[n, observation]` to values `[n]`. After a terminal
@@ -274,10 +275,7 @@ impl RolloutBuffer {
         all.extend_from_slice(&self.observation.values[..rows * width]);
         all.extend_from_slice(&self.final_observation.values);
         let shape = [rows + self.cut.len(), width];
-        let values = host(values(Tensor::from_data(
-            TensorData::new(all, shape),
-            device,
-        )));
+        let values = download(values(upload(TensorData::new(all, shape), device)));
         let (value, of_cut) = values.split_at(rows);
         if !self.given.value {
             self.value[..rows].copy_from_slice(value);
@@ -354,7 +352,7 @@ impl RolloutBuffer {
     /// Takes these log-probabilities `[rows]`, unless they were kept when the actions were chosen, or came with the rows.
     pub fn fill_log_probabilities(&mut self, log_probability: impl FnOnce(&Self) -> Tensor<1>) {
         if !self.given.log_probability {
-            let computed = host(log_probability(self));
+            let computed = download(log_probability(self));
             self.log_probability[..computed.len()].copy_from_slice(&computed);
         }
     }
@@ -381,19 +379,34 @@ impl RolloutBuffer {
     /// The rows of the next minibatch: each epoch is cut into parts of equal length, give or take one row. After the last comes
     /// the first again. Empty where there is nothing to learn from.
     fn next_rows_to_learn(&mut self) -> &[u32] {
-        let n = self.valid_rows();
-        if n == 0 || self.order.is_empty() {
+        if self.valid_rows() == 0 || self.order.is_empty() {
             return &[];
         }
-        if self.at == usize::MAX {
-            self.at = 0;
+        let at = self.next();
+        self.at = at + 1;
+        self.rows_of(at)
+    }
+
+    /// The number of the next minibatch in its round.
+    pub(super) fn next(&self) -> usize {
+        match self.at {
+            usize::MAX => 0,
+            at => at,
         }
-        let (epoch, part) = (self.at / self.minibatches, self.at % self.minibatches);
+    }
+
+    /// The next minibatch was taken from elsewhere.
+    pub(super) fn skip(&mut self) {
+        self.at = self.next() + 1;
+    }
+
+    fn rows_of(&self, at: usize) -> &[u32] {
+        let n = self.valid_rows();
+        let (epoch, part) = (at / self.minibatches, at % self.minibatches);
         let first = epoch % (self.order.len() / n) * n;
         // Where there are fewer rows than minibatches, some rows come twice.
         let start = (part * n / self.minibatches).min(n - 1);
         let end = ((part + 1) * n / self.minibatches).max(start + 1);
-        self.at += 1;
         &self.order[first + start..first + end]
     }
 
@@ -405,29 +418,85 @@ impl RolloutBuffer {
 
     /// The minibatch of the given rows, as they were when the round was prepared.
     pub(super) fn minibatch(&self, rows: &[u32], normalize: bool, device: &Device) -> RolloutBatch {
+        self.minibatches_of([rows], normalize, device)
+    }
+
+    /// All minibatches of the round, one after the other, with the number of rows that each ends at; `None` where they are more bytes
+    /// than `most`.
+    pub(super) fn whole_round(
+        &self,
+        normalize: bool,
+        device: &Device,
+        most: u64,
+    ) -> Option<(RolloutBatch, Vec<usize>)> {
+        let n = self.valid_rows();
+        let row = 4 * (self.observation.width + self.action.width + 4) as u64;
+        if n == 0 || row * self.order.len() as u64 > most {
+            return None;
+        }
+        let count = self.order.len() / n * self.minibatches;
+        let parts = || (0..count).map(|at| self.rows_of(at));
+        let mut ends: Vec<usize> = parts().map(<[u32]>::len).collect();
+        let mut end = 0;
+        for rows in &mut ends {
+            end += *rows;
+            *rows = end;
+        }
+        Some((self.minibatches_of(parts(), normalize, device), ends))
+    }
+
+    fn minibatches_of<'a>(
+        &self,
+        parts: impl IntoIterator<Item = &'a [u32]>,
+        normalize: bool,
+        device: &Device,
+    ) -> RolloutBatch {
+        let mut rows = Vec::new();
+        let mut advantage = Vec::new();
+        for part in parts {
+            let from = advantage.len();
+            advantage.extend(part.iter().map(|row| self.advantage[*row as usize]));
+            if normalize {
+                standardize(&mut advantage[from..]);
+            }
+            rows.extend_from_slice(part);
+        }
         let n = rows.len();
         let column = |column: &Column| {
             let mut values = Vec::with_capacity(n * column.width);
-            for row in rows {
+            for row in &rows {
                 values.extend_from_slice(column.row(*row as usize));
             }
-            Tensor::<2>::from_data(TensorData::new(values, [n, column.width]), device)
+            (values, [n, column.width])
         };
-        let pick =
-            |values: &[f32]| -> Vec<f32> { rows.iter().map(|row| values[*row as usize]).collect() };
-        let vector =
-            |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [n]), device);
-        let mut advantage = pick(&self.advantage);
-        if normalize {
-            standardize(&mut advantage);
-        }
+        let vector = |values: Vec<f32>| (values, [n, 1]);
+        let pick = |values: &[f32]| vector(rows.iter().map(|row| values[*row as usize]).collect());
+        let [
+            observation,
+            action,
+            log_probability,
+            value,
+            advantage,
+            returns,
+        ] = upload_together(
+            [
+                column(&self.observation),
+                column(&self.action),
+                pick(&self.log_probability),
+                pick(&self.value),
+                vector(advantage),
+                pick(&self.returns),
+            ],
+            device,
+        );
+        let flat = |column: Tensor<2>| column.squeeze_dim::<1>(1);
         RolloutBatch {
-            observation: column(&self.observation),
-            action: column(&self.action),
-            log_probability: vector(pick(&self.log_probability)),
-            value: vector(pick(&self.value)),
-            advantage: vector(advantage),
-            returns: vector(pick(&self.returns)),
+            observation,
+            action,
+            log_probability: flat(log_probability),
+            value: flat(value),
+            advantage: flat(advantage),
+            returns: flat(returns),
         }
     }
 }
@@ -442,13 +511,6 @@ fn standardize(values: &mut [f32]) {
     for value in values {
         *value = ((f64::from(*value) - mean) * scale) as f32;
     }
-}
-
-fn host(tensor: Tensor<1>) -> Vec<f32> {
-    tensor
-        .into_data()
-        .into_vec()
-        .expect("yarak's tensors are of f32")
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! How far a policy has moved in an epoch, for rounds that end when it has moved far enough.
 
 use bevy_ecs::prelude::*;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 use super::RolloutBuffer;
 use crate::checkpoint::{CheckpointError, Persist, Snapshot};
 use crate::nn::ComputeDevice;
+use crate::transfer::{download, upload};
 
 /// The KL divergence of the policy from the one that drew the round's actions, over the minibatches of the epoch. It is read back
 /// between epochs, and only where there is a target.
@@ -49,7 +50,7 @@ impl Divergence {
         let sum = self.sum.take();
         self.begin();
         match (self.target, sum) {
-            (Some(target), Some(sum)) => sum.into_scalar::<f32>() > target * minibatches,
+            (Some(target), Some(sum)) => download(sum)[0] > target * minibatches,
             _ => false,
         }
     }
@@ -61,9 +62,7 @@ const KEY: &str = "divergence";
 impl Persist for Divergence {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
         match &self.sum {
-            Some(sum) => {
-                snapshot.put_state(KEY, &(sum.clone().into_scalar::<f32>(), self.minibatches))
-            }
+            Some(sum) => snapshot.put_state(KEY, &(download(sum.clone())[0], self.minibatches)),
             None => Ok(()),
         }
     }
@@ -73,7 +72,7 @@ impl Persist for Divergence {
         if snapshot.state.contains_key(KEY) {
             let (sum, minibatches): (f32, u32) = snapshot.state(KEY)?;
             let device = world.resource::<ComputeDevice>().plain();
-            self.sum = Some(Tensor::from_floats([sum], &device));
+            self.sum = Some(upload(TensorData::from([sum]), &device));
             self.minibatches = minibatches;
         }
         Ok(())

@@ -18,6 +18,7 @@ use crate::schedule::{
     Cadence, Clock, Collect, CollectSystems, Epochs, InputError, Learn, LearnSystems, PartsLeft,
     Prepare, PrepareSystems, Validate, ValidateSystems, written_before_read,
 };
+use crate::transfer::is_far;
 
 /// Learns in rounds from a [`RolloutBuffer`]: of the experience of the run's environments, or of a fixed rollout
 /// ([`FixedRollout`](super::FixedRollout)), or, where there is neither, of the run's data. An algorithm that learns from its own samples adds it with what its settings say, draws actions in
@@ -58,7 +59,13 @@ impl Plugin for RolloutPlugin {
             .add_systems(PreStartup, find_experience.after(load_dataset))
             .add_systems(Startup, build_rollout)
             .add_systems(Collect, record_rollout.in_set(CollectSystems::Record))
-            .add_systems(Prepare, shuffle_rollout.in_set(PrepareSystems::Shuffle))
+            .init_resource::<OnDevice>()
+            .add_systems(
+                Prepare,
+                (shuffle_rollout, put_on_device)
+                    .chain()
+                    .in_set(PrepareSystems::Shuffle),
+            )
             .init_resource::<ValidatedParts>()
             .init_resource::<Metrics>()
             .add_systems(Learn, draw_from_rollout.in_set(LearnSystems::Sample))
@@ -195,12 +202,39 @@ fn shuffle_rollout(
     }
 }
 
+/// The minibatches of the round on the run's device, where that is not the processor: they go there before the first is learned from.
+#[derive(Resource, Default)]
+struct OnDevice(Option<(RolloutBatch, Vec<usize>)>);
+
+/// The most bytes of a round that lie on a device; of a larger one each minibatch is copied.
+const MOST_BYTES: u64 = 1 << 30;
+
+fn put_on_device(
+    rounds: Res<Rounds>,
+    device: Res<ComputeDevice>,
+    rollout: Option<Res<RolloutBuffer>>,
+    mut on_device: ResMut<OnDevice>,
+) {
+    let device = device.plain();
+    on_device.0 = rollout.filter(|_| is_far(&device)).and_then(|rollout| {
+        rollout.whole_round(rounds.0.normalize_advantages, &device, MOST_BYTES)
+    });
+}
+
 fn draw_from_rollout(
     rounds: Res<Rounds>,
     device: Res<ComputeDevice>,
+    on_device: Res<OnDevice>,
     mut rollout: ResMut<RolloutBuffer>,
     mut batch: ResMut<RolloutBatch>,
 ) {
+    if let Some((all, ends)) = &on_device.0 {
+        let at = rollout.next() % ends.len();
+        let first = at.checked_sub(1).map_or(0, |before| ends[before]);
+        *batch = all.part(first..ends[at]);
+        rollout.skip();
+        return;
+    }
     *batch = rollout.next_minibatch(rounds.0.normalize_advantages, &device.plain());
 }
 

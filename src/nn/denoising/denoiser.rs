@@ -17,6 +17,7 @@ use crate::nn::{
 use crate::observation::EncoderInput;
 use crate::random::{Init, Random};
 use crate::scene::{Bounds, FieldProblems};
+use crate::transfer::upload;
 
 /// What is behind the encoder of a [`Denoiser`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Reflect, Serialize, Deserialize)]
@@ -250,7 +251,7 @@ impl Denoiser {
     pub fn estimate(&self, condition: Tensor<2>, noisy: Tensor<2>, times: &[f32]) -> Tensor<2> {
         let width = self.form.time_features;
         let time = TensorData::new(sinusoids(times, width), [times.len(), width]);
-        let time = Tensor::from_data(time, &plain_device(&noisy.device()));
+        let time = upload(time, &plain_device(&noisy.device()));
         let beside = side_by_side(time, noisy);
         match &self.unet {
             None => self.trunk.behind(condition, beside),

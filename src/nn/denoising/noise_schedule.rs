@@ -5,6 +5,7 @@ use std::f64::consts::FRAC_PI_2;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::nn::sides::plain_device;
+use crate::transfer::upload;
 
 /// The noise of each diffusion step, from 0: x_t = √ᾱ_t x + √(1 − ᾱ_t) ε (Ho et al. 2020, <https://arxiv.org/abs/2006.11239>).
 ///
@@ -61,7 +62,7 @@ impl NoiseSchedule {
         let device = plain_device(&actions.device());
         let column = |of: fn(f64) -> f64| {
             let values = steps.iter().map(|step| of(self.kept[*step]).sqrt() as f32);
-            Tensor::<2>::from_data(TensorData::new(values.collect(), [steps.len(), 1]), &device)
+            upload::<2>(TensorData::new(values.collect(), [steps.len(), 1]), &device)
         };
         actions * column(|kept| kept) + noise * column(|kept| 1.0 - kept)
     }

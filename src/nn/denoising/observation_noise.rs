@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::random::{Noise, Random, Seed};
+use crate::transfer::upload;
 
 /// Noise that is a function of what is seen: the stream of each row begins at a number made of the bits of its observation.
 ///
@@ -33,7 +34,7 @@ impl ObservationNoise {
     pub fn draw(&mut self, width: usize, device: &Device) -> Tensor<2> {
         let rows = self.0.len();
         let draws = self.0.iter_mut().flat_map(|stream| stream.normals(width));
-        Tensor::from_data(TensorData::new(draws.collect(), [rows, width]), device)
+        upload(TensorData::new(draws.collect(), [rows, width]), device)
     }
 }
 

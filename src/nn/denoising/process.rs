@@ -2,10 +2,11 @@
 
 use bevy_reflect::Reflect;
 use bevy_reflect::prelude::ReflectDefault;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::NoiseSchedule;
+use crate::transfer::upload;
 
 /// How the steps of a diffusion are taken back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect, Serialize, Deserialize)]
@@ -47,6 +48,13 @@ impl Process {
     /// The time of a flow as a network is given it; `share` goes from 0, where all is noise, to 1.
     pub fn flow_time(share: f32) -> f32 {
         FLOW_TIME * share
+    }
+
+    /// Where a flow from `noise` along `velocity`, both `[rows, n]`, is after a share of its way, one a row.
+    pub fn on_the_way(noise: Tensor<2>, velocity: Tensor<2>, shares: &[f32]) -> Tensor<2> {
+        let data = TensorData::new(shares.to_vec(), [shares.len(), 1]);
+        let shares: Tensor<2> = upload(data, &velocity.device());
+        noise + velocity * shares
     }
 
     /// Actions `[rows, n]` from noise of that shape. `estimate` is the network's output for noisy actions and their time, and `fresh`

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use crate::nn::Mlp;
 use crate::nn::convolution::linear;
 use crate::scene::Bounds;
+use crate::transfer::upload;
 
 /// What becomes of the features of all places of a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
@@ -117,7 +118,7 @@ impl Pool {
         let shares = activation::softmax(maps.reshape([batch, count, keypoints]), 1);
         let means = self.coordinates().map(|axis| {
             let axis = TensorData::new(axis, [1, count, 1]);
-            let axis = Tensor::<3>::from_data(axis, &shares.device());
+            let axis = upload::<3>(axis, &shares.device());
             let means = (shares.clone() * axis).sum_dim(1);
             means.reshape([batch, keypoints, 1])
         });

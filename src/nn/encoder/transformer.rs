@@ -16,6 +16,7 @@ use crate::nn::layer_norm::{layer_norm, normalized};
 use crate::nn::{Activation, Mlp, MlpShape};
 use crate::observation::EncoderInput;
 use crate::scene::{Bounds, FieldProblems};
+use crate::transfer::upload;
 
 /// A causal transformer over the steps that `frame_stack` lays side by side, the context: `encoder: Transformer(layers: 4)`.
 ///
@@ -286,7 +287,7 @@ fn sinusoids(steps: usize, width: usize, device: &Device) -> Tensor<2> {
         value as f32
     };
     let rows = (0..steps).flat_map(|position| (0..width).map(move |place| value(position, place)));
-    Tensor::from_data(
+    upload(
         TensorData::new(rows.collect::<Vec<f32>>(), [steps, width]),
         device,
     )

@@ -6,6 +6,7 @@ use burn::tensor::{Distribution, Int, Tensor, TensorData};
 
 use crate::observation::Picture;
 use crate::scene::Bounds;
+use crate::transfer::{upload, upload_integers};
 
 /// A change to a picture. Its random numbers are drawn anew for each row of a batch in training, and are the same for all frames that an
 /// encoder sees at once; one with memory sees each step by itself. Where a network acts, and in all that is computed without its own
@@ -165,7 +166,7 @@ fn places(
     let places = lines.flat_map(|at| (at * line..at * line + width * pixel).map(|it| it as i64));
     let places: Vec<i64> = places.collect();
     let count = places.len();
-    Tensor::from_data(TensorData::new(places, [count]), device)
+    upload_integers(TensorData::new(places, [count]), device)
 }
 
 fn center_crop(rows: Tensor<2>, picture: &Picture, size: [usize; 2]) -> Tensor<2> {
@@ -214,7 +215,7 @@ fn jitter(
     let gray = |pixels: &Tensor<4>| match channels {
         3 => {
             let weights = TensorData::new(GRAY.to_vec(), [1, 1, 1, 3]);
-            (pixels.clone() * Tensor::from_data(weights, &device)).sum_dim(3)
+            (pixels.clone() * upload(weights, &device)).sum_dim(3)
         }
         _ => pixels.clone(),
     };
