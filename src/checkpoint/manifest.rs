@@ -119,7 +119,7 @@ impl ForkRecord {
 pub struct Manifest {
     /// What computed it.
     pub versions: Versions,
-    /// The device's name, such as `cpu` or `cuda:0`.
+    /// The device's name, such as `cpu` or `vulkan:0`.
     pub device: String,
     /// The host's processor and how many of its threads the process may use.
     pub cpu: String,

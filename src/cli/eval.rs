@@ -55,7 +55,7 @@ pub struct Eval {
     #[arg(long, requires = "written")]
     force: bool,
     /// Where to compute; the scene's device if not given, or the CPU where this machine does not have it
-    #[arg(long, value_name = "cpu|cuda[:N]|auto")]
+    #[arg(long, value_name = "cpu|cuda[:N]|vulkan[:N]|auto")]
     device: Option<String>,
     /// Print one JSON object
     #[arg(long)]

@@ -109,7 +109,7 @@ fn rows(registry: &SceneRegistry, steps: &[StepAccess], what: What) -> Vec<(Stri
         What::Devices => ComputeDevice::available()
             .into_iter()
             .map(|(name, usable)| match usable {
-                Ok(()) => (name, "usable".to_owned()),
+                Ok(remark) => (name, remark),
                 Err(error) => (name, error.to_string()),
             })
             .collect(),

@@ -74,7 +74,7 @@ pub struct Train {
     #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["debug", "seeds"])]
     fork: Option<PathBuf>,
     /// Where to compute
-    #[arg(long, value_name = "cpu|cuda[:N]|auto")]
+    #[arg(long, value_name = "cpu|cuda[:N]|vulkan[:N]|auto")]
     device: Option<String>,
     /// Learn from these data instead of the scene's: an HDF5 file, an `.npz` archive, or Minari's or LeRobot's folder
     #[arg(long, value_name = "FILE")]

@@ -36,7 +36,7 @@ pub struct Scene {
     pub name: String,
     /// The seed of all random streams; 0 where the scene says nothing.
     pub seed: u64,
-    /// Where tensors live, such as `cpu` or `cuda:0`; `cpu` where the scene says nothing.
+    /// Where tensors live, such as `cpu`, `cuda:0` or `vulkan:0`; `cpu` where the scene says nothing.
     pub device: String,
     /// Steps of the run, at least 1: gradient steps offline, environment steps online. `u64::MAX` where the scene has `epochs`
     /// and no `steps`.

@@ -27,7 +27,7 @@ pub(crate) struct Header {
     name: String,
     /// The seed of all random streams. Left out: 0.
     seed: u64,
-    /// Where tensors live: cpu, cuda, cuda:N or auto. Left out: cpu.
+    /// Where tensors live: cpu, cuda, cuda:N, vulkan, vulkan:N or auto. Left out: cpu.
     device: String,
     /// Steps of the run: gradient steps offline, environment steps online.
     #[reflect(@Bounds::at_least(1.0))]

@@ -6,11 +6,10 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use burn::tensor::{Tensor, TensorData};
 
-use super::toy::Actions;
 use super::{Mistake, Trial, trial};
 use crate::checkpoint::Snapshot;
 use crate::data::Batch;
-use crate::learner::{ComputeDevice, Roles};
+use crate::learner::Roles;
 use crate::schedule::{LearnSystems, Slot, after_every_slot, learn_steps};
 
 /// Enough for steps that are delayed and targets that are copied now and then.
@@ -228,7 +227,7 @@ impl Trial {
     pub fn targets_are_detached(&self, critic: &str) -> Result<(), Mistake> {
         for seed in 0..3 {
             let step = |bootstrap| {
-                let row = row(self.actions, [seed, seed], 1.5, bootstrap);
+                let row = self.row([seed, seed], 1.5, bootstrap);
                 self.descent(critic, |app| trial::feed(app, row.clone()))
             };
             let (without, with) = (step(0.0)?, step(0.99)?);
@@ -254,7 +253,7 @@ impl Trial {
         // A small error and a large one, whose gradient a Huber loss makes the same whatever it is.
         for reward in [0.1, 1.5] {
             let step = |next| {
-                let row = row(self.actions, [0, next], reward, 0.0);
+                let row = self.row([0, next], reward, 0.0);
                 self.descent(critic, |app| trial::feed(app, row.clone()))
             };
             if step(1)? != step(2)? {
@@ -301,29 +300,29 @@ impl Trial {
         }
         Ok(moved)
     }
-}
 
-/// One row: an observation and an action of one seed, a next observation of another.
-fn row(actions: Actions, [seed, next]: [u64; 2], reward: f32, bootstrap: f32) -> Batch {
-    let device = ComputeDevice::cpu().plain();
-    let wave = |seed: u64, speed: f32| (0.7 + speed * (seed + 1) as f32).sin();
-    let matrix = |values: Vec<f32>| {
-        let shape = [1, values.len()];
-        Tensor::<2>::from_data(TensorData::new(values, shape), &device)
-    };
-    let vector = |value: f32| Tensor::<1>::from_floats([value], &device);
-    Batch {
-        row_ids: vec![seed as usize],
-        observation: matrix(vec![wave(seed, 1.3), wave(seed, 2.9)]),
-        action: matrix(vec![actions.nearest(0.9 * wave(seed, 2.1))]),
-        reward: vector(reward),
-        next_observation: matrix(vec![wave(next, 0.4), -wave(next, 1.9)]),
-        bootstrap: vector(bootstrap),
-        terminated: vector(f32::from(u8::from(bootstrap == 0.0))),
-        next_action: matrix(vec![actions.nearest(0.9 * wave(next, 2.3))]),
-        has_next_action: vector(f32::from(u8::from(bootstrap != 0.0))),
-        weight: None,
-        past_action: None,
+    /// One row: an observation and an action of one seed, a next observation of another.
+    fn row(&self, [seed, next]: [u64; 2], reward: f32, bootstrap: f32) -> Batch {
+        let device = self.device.plain();
+        let wave = |seed: u64, speed: f32| (0.7 + speed * (seed + 1) as f32).sin();
+        let matrix = |values: Vec<f32>| {
+            let shape = [1, values.len()];
+            Tensor::<2>::from_data(TensorData::new(values, shape), &device)
+        };
+        let vector = |value: f32| Tensor::<1>::from_floats([value], &device);
+        Batch {
+            row_ids: vec![seed as usize],
+            observation: matrix(vec![wave(seed, 1.3), wave(seed, 2.9)]),
+            action: matrix(vec![self.actions.nearest(0.9 * wave(seed, 2.1))]),
+            reward: vector(reward),
+            next_observation: matrix(vec![wave(next, 0.4), -wave(next, 1.9)]),
+            bootstrap: vector(bootstrap),
+            terminated: vector(f32::from(u8::from(bootstrap == 0.0))),
+            next_action: matrix(vec![self.actions.nearest(0.9 * wave(next, 2.3))]),
+            has_next_action: vector(f32::from(u8::from(bootstrap != 0.0))),
+            weight: None,
+            past_action: None,
+        }
     }
 }
 

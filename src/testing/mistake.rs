@@ -220,6 +220,32 @@ pub enum Mistake {
     /// Saving or restoring failed.
     #[error("the run cannot be saved or restored: {0}")]
     NotSaved(String),
+    /// Two devices come to different networks.
+    #[error(
+        "{steps} steps on `{device}` and on `{other}` differ in {differs}: a sum that is large next to its terms, or draws that are made on the device? Draw from a `Random<..>` of the run"
+    )]
+    DevicesDisagree {
+        /// How many steps were taken.
+        steps: u64,
+        /// The trial's device.
+        device: String,
+        /// The other one.
+        other: String,
+        /// What differs, and by how much.
+        differs: String,
+    },
+    /// What was saved on one device is not the same where it was loaded on another.
+    #[error(
+        "what was saved on `{from}` is not the same when it is loaded on `{to}`: {differs}. Load tensors onto the world's `ComputeDevice`"
+    )]
+    LostOnTheWay {
+        /// Where it was saved.
+        from: String,
+        /// Where it was loaded.
+        to: String,
+        /// What differs.
+        differs: String,
+    },
     /// The toy task was not learned.
     #[error(
         "after {steps} steps the toy task is not learned: {measured}. Is the loss's sign right, and does the step reach the network that acts?"

@@ -33,17 +33,19 @@
 //! ```
 //!
 //! A plugin that needs environments and a replay buffer is put on trial with [`Trial::in_environments`]. There are `learns_to_imitate`, `learns_from_rewards`, `learns_by_acting` for the whole; of an algorithm that learns from rounds of its own
-//! draws, `advantages_are_detached` and `old_probabilities_are_detached`. Steps and parts from elsewhere come in with [`Trial::with`], as
+//! draws, `advantages_are_detached` and `old_probabilities_are_detached`. [`Trial::on`] takes a device, and `agrees_with` and `travels_to`
+//! compare it with another. Steps and parts from elsewhere come in with [`Trial::with`], as
 //! they would in an app: `Trial::of(..).with(|app| { app.replace(Learn, LearnSystems::Actor, mine); })`. Actions are a number, or with
 //! [`Trial::with_discrete_actions`] one of a few discrete actions.
 //!
 //! - `trial` builds the app and takes its steps; `toy` makes its data, `acting` a task to act in.
 //! - `structure` looks at what is where: networks, slots, writers.
 //! - `gradients` at what the steps do to parameters, `rounds` at what those do that learn from rounds; `repetition` at what must come
-//!   out the same twice.
+//!   out the same twice, `devices` at what must come out the same elsewhere.
 //! - `mistake` is what they find.
 
 mod acting;
+mod devices;
 mod gradients;
 mod mistake;
 mod repetition;

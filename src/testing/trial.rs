@@ -41,6 +41,7 @@ pub struct Trial {
     pub(super) actions: Actions,
     in_environments: bool,
     frames: usize,
+    pub(super) device: ComputeDevice,
 }
 
 /// What a trial's app learns from.
@@ -70,7 +71,26 @@ impl Trial {
             actions: Actions::Continuous,
             in_environments: false,
             frames: 1,
+            device: ComputeDevice::cpu(),
         }
+    }
+
+    /// Computes on this device instead of the processor.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    /// use yarak::testing::{Mistake, Trial};
+    ///
+    /// // A card where there is one.
+    /// let device: ComputeDevice = "auto".parse()?;
+    /// let bc = Bc { minibatch: MinibatchSettings::of(16), ..default() };
+    /// Trial::of(bc).on(device).losses_are_finite()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn on(mut self, device: ComputeDevice) -> Self {
+        self.device = device;
+        self
     }
 
     /// Makes an action one of `n` discrete actions, at least 2, instead of a number in [-1, 1]. The tasks stay what they are: the discrete actions
@@ -167,7 +187,7 @@ impl Trial {
         app.add_plugins((SchedulePlugin, FacilitatorPlugin, RestorePlugin))
             .add_plugins(Reports::default())
             .insert_resource(Seed(1))
-            .insert_resource(ComputeDevice::cpu())
+            .insert_resource(self.device.clone())
             .insert_resource(Preprocessing {
                 observation: Normalizer::identity(2 * self.frames),
                 frames: self.frames,

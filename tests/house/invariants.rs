@@ -99,6 +99,7 @@ fn nothing_that_runs_inside_learn_reads_a_value_back_to_the_host() {
     );
 }
 
+/// `tests/learning/devices.rs` counts what crosses.
 #[test]
 fn tensors_cross_between_host_and_device_in_one_place() {
     // What computes on the processor alone, checks that are no part of a run, and the words of a step that failed.
@@ -142,7 +143,7 @@ fn unsafe_code_stands_in_the_kernels_and_at_foreign_libraries_alone() {
         "src/cli/pool/process.rs",
         "src/data/hdf5/huge_pages.rs",
         "src/env/mujoco/binding.rs",
-        "src/nn/device.rs",
+        "src/nn/device/cuda.rs",
         "src/subnormals.rs",
     ];
     let elsewhere: Vec<Source> = sources(&["src", "plugins"])

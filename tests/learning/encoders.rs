@@ -10,7 +10,7 @@ use yarak::prelude::*;
 use yarak::scene::{Scene, SceneRegistry};
 use yarak::testing::{Mistake, Trial};
 
-use crate::small_run::{fed, file, some_rows, step, step_metrics};
+use crate::small_run::{device, fed, file, some_rows, step, step_metrics, trial};
 
 #[allow(dead_code)] // Its `main` is the example's.
 #[path = "../../examples/custom_encoder.rs"]
@@ -83,9 +83,9 @@ fn stands(trial: impl Fn() -> Trial) -> Result<(), Mistake> {
 fn every_algorithm_takes_it_without_a_line_of_its_own() -> Result<(), Mistake> {
     for dropout in [0.0, 0.2] {
         let network = || network(dropout);
-        stands(|| Trial::of(td3_bc(dropout)))?;
+        stands(|| trial(td3_bc(dropout)))?;
         stands(|| {
-            Trial::of(Bc {
+            trial(Bc {
                 minibatch: MinibatchSettings::of(32),
                 actor: network(),
                 head: Some(PolicyHead::Mixture),
@@ -93,7 +93,7 @@ fn every_algorithm_takes_it_without_a_line_of_its_own() -> Result<(), Mistake> {
             })
         })?;
         stands(|| {
-            Trial::of(Sac {
+            trial(Sac {
                 minibatch: MinibatchSettings::of(32),
                 critic: ensemble(dropout),
                 actor: network(),
@@ -101,7 +101,7 @@ fn every_algorithm_takes_it_without_a_line_of_its_own() -> Result<(), Mistake> {
             })
         })?;
         stands(|| {
-            Trial::of(Iql {
+            trial(Iql {
                 minibatch: MinibatchSettings::of(32),
                 value: network(),
                 critic: ensemble(dropout),
@@ -110,7 +110,7 @@ fn every_algorithm_takes_it_without_a_line_of_its_own() -> Result<(), Mistake> {
             })
         })?;
         stands(|| {
-            Trial::of(Cql {
+            trial(Cql {
                 minibatch: MinibatchSettings::of(32),
                 actions: 2,
                 imitation_steps: 4,
@@ -120,7 +120,7 @@ fn every_algorithm_takes_it_without_a_line_of_its_own() -> Result<(), Mistake> {
             })
         })?;
         stands(|| {
-            Trial::of(Bcq {
+            trial(Bcq {
                 minibatch: MinibatchSettings::of(32),
                 act_samples: 4,
                 vae: network(),
@@ -136,11 +136,11 @@ fn every_algorithm_takes_it_without_a_line_of_its_own() -> Result<(), Mistake> {
                 dueling: true,
                 ..default()
             };
-            Trial::of(dqn).with_discrete_actions(3)
+            trial(dqn).with_discrete_actions(3)
         })?;
     }
     stands(|| {
-        Trial::of(Ppo {
+        trial(Ppo {
             steps: 8,
             minibatches: 2,
             actor: policy_settings(),
@@ -152,9 +152,9 @@ fn every_algorithm_takes_it_without_a_line_of_its_own() -> Result<(), Mistake> {
 
 #[test]
 fn it_learns() -> Result<(), Mistake> {
-    Trial::of(td3_bc(0.0)).learns_to_imitate(600)?;
-    Trial::of(td3_bc(0.0)).targets_follow(0.005)?;
-    Trial::of(td3_bc(0.1)).changes(&[
+    trial(td3_bc(0.0)).learns_to_imitate(600)?;
+    trial(td3_bc(0.0)).targets_follow(0.005)?;
+    trial(td3_bc(0.1)).changes(&[
         (LearnSystems::Critic, &["critic"]),
         (LearnSystems::Actor, &["actor"]),
         (LearnSystems::Targets, &["target_actor", "target_critic"]),
@@ -217,7 +217,7 @@ fn a_policy_with_it_is_written_and_loaded_and_acts_alike() {
     let mut loaded = policy::Policy::of(&snapshot).unwrap();
     let observation = [0.3, -0.2, 0.9];
     let acting = *app.world().resource::<Acting>();
-    let device = ComputeDevice::cpu().plain();
+    let device = device().plain();
     let row = Tensor::<2>::from_floats([observation], &device);
     let acted = acting.act(app.world(), row).unwrap().into_data();
     let acted: Vec<f32> = acted.into_vec().unwrap();
@@ -258,7 +258,7 @@ fn an_encoder_that_cannot_be_made_is_an_error_with_its_name() {
             module.norm.forward(observation)
         }
     }
-    let device = ComputeDevice::cpu().plain();
+    let device = device().plain();
     let init = &mut Random::<Init>::new(Seed(0));
     let mut refused = |encoder: EncoderSettings| {
         let head = ActorHead::Deterministic;

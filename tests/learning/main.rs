@@ -1,5 +1,6 @@
 //! What algorithms learn, step by step: held to references, to numbers worked out by hand, and to the checks of `yarak::testing`.
 
+mod devices;
 mod encoders;
 mod hidden_layers;
 mod memory;

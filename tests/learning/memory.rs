@@ -6,6 +6,8 @@ use yarak::observation::{EncoderInput, ObservationParts};
 use yarak::prelude::*;
 use yarak::testing::{Mistake, Trial};
 
+use crate::small_run::{device, trial};
+
 const STEPS: usize = 4;
 
 fn encoders() -> [EncoderSettings; 4] {
@@ -56,7 +58,7 @@ fn behavior_cloning_has_memory_with_every_head() -> Result<(), Mistake> {
                     ..default()
                 };
                 bc.actor.encoder = encoder.clone();
-                Trial::of(bc)
+                trial(bc)
             })?;
         }
     }
@@ -72,7 +74,7 @@ fn algorithms_that_value_have_memory_too() -> Result<(), Mistake> {
             ..default()
         };
         (td3.actor.encoder, td3.critic.encoder) = (encoder.clone(), encoder.clone());
-        Trial::of(td3)
+        trial(td3)
     })?;
     stands(|| {
         let mut iql = Iql {
@@ -81,7 +83,7 @@ fn algorithms_that_value_have_memory_too() -> Result<(), Mistake> {
         };
         (iql.actor.encoder, iql.critic.encoder) = (encoder.clone(), encoder.clone());
         iql.value.encoder = encoder.clone();
-        Trial::of(iql)
+        trial(iql)
     })?;
     stands(|| {
         let mut dqn = Dqn {
@@ -89,7 +91,7 @@ fn algorithms_that_value_have_memory_too() -> Result<(), Mistake> {
             ..default()
         };
         dqn.critic.encoder = encoder.clone();
-        Trial::of(dqn).with_discrete_actions(3)
+        trial(dqn).with_discrete_actions(3)
     })?;
     stands(|| {
         let mut sac = Sac {
@@ -98,7 +100,7 @@ fn algorithms_that_value_have_memory_too() -> Result<(), Mistake> {
         };
         sac.off_policy.learning_starts = 64;
         (sac.actor.encoder, sac.critic.encoder) = (encoder.clone(), encoder.clone());
-        Trial::of(sac).in_environments()
+        trial(sac).in_environments()
     })?;
     stands(|| {
         let mut ppo = Ppo {
@@ -107,7 +109,7 @@ fn algorithms_that_value_have_memory_too() -> Result<(), Mistake> {
             ..default()
         };
         (ppo.actor.encoder, ppo.critic.encoder) = (encoder.clone(), encoder.clone());
-        Trial::of(ppo)
+        trial(ppo)
     })
 }
 
@@ -116,14 +118,14 @@ fn input(steps: usize) -> EncoderInput {
 }
 
 fn actor(encoder: EncoderSettings, input: &EncoderInput) -> ActorNetwork {
-    let (device, init) = (ComputeDevice::cpu().plain(), &mut Random::new(Seed(3)));
+    let (device, init) = (device().plain(), &mut Random::new(Seed(3)));
     ActorNetwork::new(encoder, ActorHead::Deterministic, input, 1, &device, init).unwrap()
 }
 
 fn actions(actor: &ActorNetwork, rows: &[Vec<f32>]) -> Vec<f32> {
     let shape = [rows.len(), rows[0].len()];
     let rows = TensorData::new(rows.concat(), shape);
-    let device = ComputeDevice::cpu().plain();
+    let device = device().plain();
     let acted = actor.act(Tensor::from_data(rows, &device));
     acted.into_data().into_vec().unwrap()
 }
@@ -141,7 +143,7 @@ fn what_was_seen_first_is_remembered_and_each_step_knows_no_later_one() {
         assert_ne!(acted[0], acted[1], "{name}");
         assert_ne!(acted[0], acted[2], "{name}");
 
-        let device = ComputeDevice::cpu().plain();
+        let device = device().plain();
         let each = |row: &[f32]| -> Vec<f32> {
             let row = TensorData::new(row.to_vec(), [1, row.len()]);
             let policy = actor.distribution_at_each_step(Tensor::from_data(row, &device));
@@ -163,7 +165,7 @@ fn a_goal_is_no_step_and_is_seen_at_each() {
         let row: Vec<f32> = (0..2 * (STEPS + 1)).map(|it| (it as f32).sin()).collect();
         let mut elsewhere = row.clone();
         elsewhere[2 * STEPS] += 1.0;
-        let device = ComputeDevice::cpu().plain();
+        let device = device().plain();
         let each = |row: &[f32]| -> Vec<f32> {
             let row = TensorData::new(row.to_vec(), [1, row.len()]);
             let policy = actor.distribution_at_each_step(Tensor::from_data(row, &device));
@@ -179,7 +181,7 @@ fn a_goal_is_no_step_and_is_seen_at_each() {
 #[test]
 fn what_cannot_remember_is_refused_with_the_remedy() {
     let refused = |encoder: EncoderSettings, steps: usize| {
-        let (device, init) = (ComputeDevice::cpu().plain(), &mut Random::new(Seed(3)));
+        let (device, init) = (device().plain(), &mut Random::new(Seed(3)));
         let (head, input) = (ActorHead::Deterministic, input(steps));
         let made = ActorNetwork::new(encoder, head, input, 1, &device, init);
         made.unwrap_err().to_string()

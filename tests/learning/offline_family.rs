@@ -17,8 +17,8 @@ use yarak::plugins::{Diffusion, FlowBc};
 use yarak::prelude::*;
 
 use crate::small_run::{
-    Rows, assert_close, fed, fed_frames, host, metrics, norm, set, snapshot, some_rows, step,
-    step_metrics, tensor,
+    Rows, assert_close, device, fed, fed_frames, host, metrics, norm, set, snapshot, some_rows,
+    step, step_metrics, tensor,
 };
 
 const STEPS: usize = 5;
@@ -421,7 +421,7 @@ fn bcq_acts_better_the_more_it_may_choose_from_and_always_alike() {
     let observation = || {
         let values = some_rows(5, [OBSERVATION, ACTION]).observation;
         let values = TensorData::new(values, [5, OBSERVATION]);
-        Tensor::<2>::from_data(values, &ComputeDevice::cpu().plain())
+        Tensor::<2>::from_data(values, &device().plain())
     };
     let value_of = |samples: usize| {
         let algorithm = Bcq {
@@ -455,7 +455,7 @@ fn without_a_perturbation_bcq_takes_what_is_proposed() {
         act_samples: 1,
         ..bcq()
     };
-    let observation = Tensor::<2>::ones([1, OBSERVATION], &ComputeDevice::cpu().plain());
+    let observation = Tensor::<2>::ones([1, OBSERVATION], &device().plain());
     let act = |limit| host(acts(&fed(algorithm(limit), rows()), observation.clone()));
     let (proposed, moved) = (act(0.0), act(0.05));
     let change = |(proposed, moved): (&f32, &f32)| (proposed - moved).abs();
@@ -470,7 +470,7 @@ fn without_a_perturbation_bcq_takes_what_is_proposed() {
 
 #[test]
 fn iql_and_cloning_act_with_the_mean_or_that_of_the_weightiest_component() {
-    let observation = Tensor::<2>::ones([1, OBSERVATION], &ComputeDevice::cpu().plain());
+    let observation = Tensor::<2>::ones([1, OBSERVATION], &device().plain());
     for head in [PolicyHead::Gaussian, PolicyHead::Mixture] {
         let iql = Iql { head, ..iql() };
         let app = fed(iql, rows());

@@ -11,7 +11,9 @@ use yarak::prelude::*;
 use yarak::report::Reported;
 use yarak::schedule::{FacilitatorPlugin, Outcome, SchedulePlugin};
 
-use crate::small_run::{assert_close, column, given, host, metrics, prepare, set, step, tensor};
+use crate::small_run::{
+    assert_close, column, device, given, host, metrics, prepare, set, step, tensor,
+};
 
 fn run(app: &mut App) {
     for _ in 0..10_000 {
@@ -35,7 +37,7 @@ fn edited(algorithm: impl Plugin, steps: u64, edit: impl FnOnce(&mut App)) -> Ap
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, RestorePlugin))
         .add_plugins(Reports::default())
-        .insert_resource(ComputeDevice::cpu())
+        .insert_resource(device())
         .insert_resource(Seed(0))
         .add_plugins(Environments {
             env: "CartPole-v1".to_owned(),
@@ -288,7 +290,7 @@ fn rows_are_given_with_states_actions_rewards_and_advantages_and_nothing_else() 
         app.world_mut().resource_mut::<Clock>().steps = 200;
         app.world_mut().resource_mut::<Training>().outcome = None;
         run(&mut app);
-        let observation = Tensor::from_floats([[0.0], [1.0]], &ComputeDevice::cpu().plain());
+        let observation = Tensor::from_floats([[0.0], [1.0]], &device().plain());
         let policy = app.world().resource::<Net<Actor>>();
         let ActionDistribution::Categorical(discrete_actions) = policy.distribution(observation)
         else {
@@ -358,7 +360,7 @@ fn rows_that_cannot_be_a_round_are_refused_in_words() {
         vec![1.0, 0.0],
     );
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
-        .insert_resource(ComputeDevice::cpu())
+        .insert_resource(device())
         .add_plugins((third.of_discrete_actions(2), Ppo::default()));
     app.world_mut().resource_mut::<Clock>().steps = 1;
     app.finish();
@@ -385,7 +387,7 @@ fn rows_that_cannot_be_a_round_are_refused_in_words() {
 
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
-        .insert_resource(ComputeDevice::cpu())
+        .insert_resource(device())
         .add_plugins(Ppo::default());
     app.world_mut().resource_mut::<Clock>().steps = 1;
     app.finish();

@@ -114,17 +114,16 @@ fn td3_bcs_actor_step_is_replaced_with_its_delay_and_everything_else_stays() {
     let started = |replace: bool| {
         let mut app = bare([3, 2]);
         app.init_resource::<Trace>().add_plugins(td3.clone());
-        let batch = Batch::empty(3, 2, &ComputeDevice::cpu().plain());
+        let batch = Batch::empty(3, 2, &device().plain());
         app.insert_resource(batch).replace(
             Learn,
             LearnSystems::Sample,
             |mut batch: ResMut<Batch>| {
-                let ones = |shape| Tensor::ones(shape, &ComputeDevice::cpu().plain());
+                let ones = |shape| Tensor::ones(shape, &device().plain());
                 batch.observation = ones([4, 3]);
                 batch.next_observation = ones([4, 3]);
                 batch.action = ones([4, 2]) * 0.5;
-                batch.reward =
-                    Tensor::from_floats([1.0, 2.0, 3.0, 4.0], &ComputeDevice::cpu().plain());
+                batch.reward = Tensor::from_floats([1.0, 2.0, 3.0, 4.0], &device().plain());
                 batch.bootstrap = batch.reward.clone() * 0.0;
                 batch.terminated = batch.bootstrap.clone();
             },

@@ -23,8 +23,8 @@ use yarak::learner::Piece;
 use yarak::prelude::*;
 
 use crate::small_run::{
-    Rows, assert_close, column, fed, given, host, metrics, norm, prepare, set, snapshot, step,
-    tensor,
+    Rows, assert_close, column, device, fed, given, host, metrics, norm, prepare, set, snapshot,
+    step, tensor,
 };
 
 const RELATIVE: f64 = 1e-4;
@@ -348,7 +348,7 @@ fn sacs_probabilities_and_target_agree_with_the_reference_row_by_row() {
     let rows = reference.rows().swap_remove(0);
     let matrix = |values: Vec<f32>, width: usize| {
         let shape = [values.len() / width, width];
-        let device = ComputeDevice::cpu().plain();
+        let device = device().plain();
         Tensor::<2>::from_data(TensorData::new(values, shape), &device)
     };
     let actor = world.resource::<Net<Actor>>();

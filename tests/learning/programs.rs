@@ -5,6 +5,8 @@ use yarak::learner::{Optim, Rate};
 use yarak::prelude::*;
 use yarak::testing::{Mistake, Trial};
 
+use crate::small_run::trial;
+
 #[allow(dead_code)] // Its `main` is the example's.
 #[path = "../../examples/awac.rs"]
 mod awac;
@@ -62,7 +64,7 @@ fn bootstraps(trial: &Trial) -> Result<(), Mistake> {
 
 #[test]
 fn awac_passes_the_checks() -> Result<(), Mistake> {
-    let trial = Trial::of(awac::Awac {
+    let trial = trial(awac::Awac {
         lambda: 0.1,
         minibatch: MinibatchSettings::of(64),
         critic: critic(),
@@ -94,7 +96,7 @@ fn rebrac() -> rebrac::Rebrac {
 
 #[test]
 fn rebrac_passes_the_checks() -> Result<(), Mistake> {
-    let trial = Trial::of(rebrac());
+    let trial = trial(rebrac());
     stands(&trial, &["actor", "critic"])?;
     bootstraps(&trial)?;
     trial.changes(&[
@@ -108,7 +110,7 @@ fn rebrac_passes_the_checks() -> Result<(), Mistake> {
 #[test]
 fn rebracs_penalty_pulls_the_actor_to_the_data() -> Result<(), Mistake> {
     // With nearly all of the loss the penalty's, it is cloning; with none of it, the equal rewards say nothing.
-    let with = |beta1| Trial::of(rebrac::Rebrac { beta1, ..rebrac() });
+    let with = |beta1| trial(rebrac::Rebrac { beta1, ..rebrac() });
     with(100.0).learns_to_imitate(1_000)?;
     assert!(with(0.0).learns_to_imitate(1_000).is_err());
     Ok(())
@@ -134,11 +136,11 @@ fn redq() -> redq::Redq {
 #[test]
 fn redq_passes_the_checks() -> Result<(), Mistake> {
     let networks = &["actor", "critic", "temperature"];
-    for trial in [Trial::of(redq()), Trial::of(redq()).in_environments()] {
+    for trial in [trial(redq()), trial(redq()).in_environments()] {
         stands(&trial, networks)?;
         bootstraps(&trial)?;
     }
-    Trial::of(redq()).learns_by_acting(20_000)
+    trial(redq()).learns_by_acting(20_000)
 }
 
 #[test]
@@ -196,7 +198,7 @@ fn residual_networks_pass_the_checks_as_encoders_and_in_a_role() -> Result<(), M
         EncoderSettings::new(blocks.clone()),
     );
     (td3_bc.actor.head_sizes, td3_bc.critic.head_sizes) = (Some(vec![16]), Some(vec![16]));
-    let trial = Trial::of(td3_bc).with(move |app| {
+    let trial = trial(td3_bc).with(move |app| {
         app.add_plugins(residual::LearnModel {
             network: blocks.clone(),
             optimizer: OptimizerSettings::at(RATE),
@@ -218,7 +220,7 @@ fn restarted() -> Trial {
         minibatch: MinibatchSettings::of(32),
         ..default()
     };
-    Trial::of(td3_bc).with(|app| {
+    trial(td3_bc).with(|app| {
         app.add_plugins(warm_restarts::WarmRestarts {
             t_0: 2,
             ..default()

@@ -2,6 +2,7 @@
 //! step by step, on batches that the test gives or on a dataset that the test writes down.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use yarak::checkpoint::HostTensor;
 use yarak::checkpoint::{gather, restore};
@@ -10,6 +11,23 @@ use yarak::data::{Data, FixedRolloutPlugin, Transitions};
 use yarak::prelude::bevy_app::Plugins;
 use yarak::prelude::*;
 use yarak::schedule::{FacilitatorPlugin, Outcome, ScheduleErrors, SchedulePlugin, take_failure};
+use yarak::testing::Trial;
+
+/// The device that these tests compute on: the processor, or what `YARAK_TEST_DEVICE` names, such as `vulkan` (`tests/device.sh`).
+pub fn device() -> ComputeDevice {
+    static DEVICE: OnceLock<ComputeDevice> = OnceLock::new();
+    let named = || std::env::var("YARAK_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+    let parse = || {
+        let device = named().parse();
+        device.unwrap_or_else(|error| panic!("YARAK_TEST_DEVICE: {error}"))
+    };
+    DEVICE.get_or_init(parse).clone()
+}
+
+/// A trial on that device.
+pub fn trial(plugin: impl Plugin + Clone) -> Trial {
+    Trial::of(plugin).on(device())
+}
 
 /// What one step learns from.
 #[derive(Clone, Default)]
@@ -58,11 +76,11 @@ impl Rows {
 fn matrix(values: &[f32], rows: usize) -> Tensor<2> {
     let shape = [rows, values.len() / rows];
     let data = TensorData::new(values.to_vec(), shape);
-    Tensor::from_data(data, &ComputeDevice::cpu().plain())
+    Tensor::from_data(data, &device().plain())
 }
 
 fn vector(values: &[f32]) -> Tensor<1> {
-    Tensor::from_floats(values, &ComputeDevice::cpu().plain())
+    Tensor::from_floats(values, &device().plain())
 }
 
 /// The batches of steps 1, 2, ..; after the last comes the first again.
@@ -88,7 +106,7 @@ fn feed(
 pub fn bare(widths: [usize; 2]) -> App {
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
-        .insert_resource(ComputeDevice::cpu())
+        .insert_resource(device())
         .insert_resource(Seed(0))
         .insert_resource(Preprocessing::new(
             Normalizer::identity(widths[0]),
@@ -112,14 +130,10 @@ pub fn fed_frames(algorithm: impl Plugin, rows: Vec<Rows>, frames: usize) -> App
     let mut preprocessing = app.world_mut().resource_mut::<Preprocessing>();
     preprocessing.observation = Normalizer::identity(widths[0]);
     preprocessing.frames = frames;
-    app.insert_resource(Batch::empty(
-        widths[0],
-        widths[1],
-        &ComputeDevice::cpu().plain(),
-    ))
-    .insert_resource(Feed(rows))
-    .add_plugins(algorithm)
-    .replace(Learn, LearnSystems::Sample, feed);
+    app.insert_resource(Batch::empty(widths[0], widths[1], &device().plain()))
+        .insert_resource(Feed(rows))
+        .add_plugins(algorithm)
+        .replace(Learn, LearnSystems::Sample, feed);
     start(&mut app);
     app
 }
@@ -205,7 +219,7 @@ pub fn column(values: &[f32], width: usize) -> Column {
 pub fn given(algorithm: impl Plugin, rows: FixedRolloutPlugin) -> App {
     let mut app = App::new();
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
-        .insert_resource(ComputeDevice::cpu())
+        .insert_resource(device())
         .insert_resource(Seed(0))
         .add_plugins(rows)
         .add_plugins(algorithm);

@@ -969,7 +969,7 @@ fn minibatches_are_drawn_from_the_training_rows_with_replacement_and_from_the_se
     assert!(observation.iter().all(|row| (10.0..20.0).contains(row)));
     let minibatches = app.world().resource::<Minibatches>();
     let mut stream = Random::<Sampling>::new(Seed(0));
-    let device = ComputeDevice::cpu().plain();
+    let device = device().plain();
     let again = minibatches.draw(stream.generator(), &device).unwrap();
     assert_eq!(host(again.observation), observation);
     let mut other = Random::<Sampling>::new(Seed(1));

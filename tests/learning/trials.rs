@@ -3,6 +3,8 @@
 use yarak::prelude::*;
 use yarak::testing::{Mistake, Trial};
 
+use crate::small_run::trial;
+
 const RATE: f64 = 3e-3;
 
 fn encoder(dropout: f32) -> EncoderSettings {
@@ -38,6 +40,8 @@ fn stands(trial: impl Fn(f32) -> Trial, networks: &[&str]) -> Result<(), Mistake
 
 /// The checks that take steps.
 fn repeats(trial: impl Fn() -> Trial) -> Result<(), Mistake> {
+    trial().agrees_with(&ComputeDevice::cpu())?;
+    trial().travels_to(&ComputeDevice::cpu())?;
     trial().losses_are_finite()?;
     trial().looking_changes_nothing()?;
     trial().same_seed_same_bits()?;
@@ -52,7 +56,7 @@ fn td3(dropout: f32) -> Trial {
     (td3.actor.encoder, td3.critic.encoder) = (encoder(dropout), encoder(dropout));
     td3.actor.optimizer = OptimizerSettings::at(RATE);
     td3.critic.optimizer = OptimizerSettings::at(RATE);
-    Trial::of(td3)
+    trial(td3)
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn td3_stands() -> Result<(), Mistake> {
 }
 
 fn ddpg(dropout: f32) -> Trial {
-    Trial::of(Ddpg {
+    trial(Ddpg {
         minibatch: MinibatchSettings::of(64),
         actor: network(dropout),
         critic: network(dropout),
@@ -100,7 +104,7 @@ fn sac(dropout: f32) -> Trial {
         ..default()
     };
     sac.temperature.optimizer = OptimizerSettings::at(RATE);
-    Trial::of(sac)
+    trial(sac)
 }
 
 #[test]
@@ -113,7 +117,7 @@ fn sac_stands() -> Result<(), Mistake> {
 }
 
 fn iql(dropout: f32) -> Trial {
-    Trial::of(Iql {
+    trial(Iql {
         minibatch: MinibatchSettings::of(64),
         actor: network(dropout),
         critic: critic(dropout),
@@ -131,7 +135,7 @@ fn iql_stands() -> Result<(), Mistake> {
 }
 
 fn cql(dropout: f32) -> Trial {
-    Trial::of(Cql {
+    trial(Cql {
         minibatch: MinibatchSettings::of(64),
         actions: 4,
         imitation_steps: 100,
@@ -153,7 +157,7 @@ fn cql_stands() -> Result<(), Mistake> {
 }
 
 fn bcq(dropout: f32) -> Trial {
-    Trial::of(Bcq {
+    trial(Bcq {
         minibatch: MinibatchSettings::of(64),
         actor: network(dropout),
         critic: CriticSettings {
@@ -186,7 +190,7 @@ fn dqn(dropout: f32, target_update: TargetUpdate) -> Trial {
         critic: network(dropout),
         ..default()
     };
-    Trial::of(dqn).with_discrete_actions(5)
+    trial(dqn).with_discrete_actions(5)
 }
 
 #[test]
@@ -252,7 +256,7 @@ fn learns_in_rounds(trial: impl Fn() -> Trial) -> Result<(), Mistake> {
 #[test]
 fn reinforce_with_a_baseline_stands() -> Result<(), Mistake> {
     learns_in_rounds(|| {
-        Trial::of(Reinforce {
+        trial(Reinforce {
             steps: 8,
             baseline: true,
             actor: policy(),
@@ -265,7 +269,7 @@ fn reinforce_with_a_baseline_stands() -> Result<(), Mistake> {
 #[test]
 fn a2c_stands() -> Result<(), Mistake> {
     learns_in_rounds(|| {
-        Trial::of(A2c {
+        trial(A2c {
             steps: 8,
             actor: policy(),
             critic: values(),
@@ -277,7 +281,7 @@ fn a2c_stands() -> Result<(), Mistake> {
 #[test]
 fn ppo_stands() -> Result<(), Mistake> {
     learns_in_rounds(|| {
-        Trial::of(Ppo {
+        trial(Ppo {
             steps: 8,
             epochs: 4,
             minibatches: 4,

@@ -93,7 +93,7 @@ fn a_command_line_that_means_nothing_is_refused() {
         ),
         (
             "train tiny.ron --device gpu",
-            "use cpu, cuda, cuda:N or auto",
+            "use cpu, cuda, cuda:N, vulkan, vulkan:N or auto",
         ),
         (
             "train nothing.ron",
@@ -328,16 +328,25 @@ fn a_policy_plays_without_its_dataset_and_away_from_its_device() {
 #[test]
 fn a_device_that_is_not_there_is_refused_and_auto_takes_one_that_is() {
     let room = Room::new();
-    room.yarak("train tiny.ron --device cuda:99")
-        .refuses(&["cuda:99", "--device cpu"]);
+    for device in ["cuda:99", "vulkan:99"] {
+        room.yarak(&format!("train tiny.ron --device {device}"))
+            .refuses(&[device, "--device cpu"]);
+    }
     room.yarak("train tiny.ron --device auto --run run --steps 3")
         .ends_with(0);
     let manifest = fs::read_to_string(room.path("run/manifest.ron")).unwrap();
     let listed = room.yarak("list devices");
-    if !listed.result().contains("cuda:0") {
-        room.yarak("train tiny.ron --device cuda")
-            .refuses(&["device `cuda`", "--device cpu"]);
+    let listed = listed.result();
+    // A driver that computes on the processor is no card, and is not what `auto` takes.
+    let is_card = |line: &&str| line.contains(":0 ") && !line.contains("`auto` never takes it");
+    if !listed.lines().any(|line| is_card(&line)) {
         assert!(manifest.contains("device: \"cpu\""), "{manifest}");
+    }
+    for device in ["cuda", "vulkan"] {
+        if !listed.contains(&format!("{device}:0")) {
+            room.yarak(&format!("train tiny.ron --device {device}"))
+                .refuses(&[&format!("device `{device}`"), "--device cpu"]);
+        }
     }
 }
 
