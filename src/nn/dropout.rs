@@ -84,7 +84,7 @@ impl Mask {
 
     /// All values, as a tensor of the shape that they were drawn for.
     pub fn tensor<const D: usize>(&self, shape: [usize; D], device: &Device) -> Tensor<D> {
-        Tensor::from_data(TensorData::new(self.0.to_vec(), shape), device)
+        upload(TensorData::new(self.0.to_vec(), shape), device)
     }
 
     #[cfg(test)]

@@ -25,10 +25,6 @@ pub struct DatasetInfo {
 }
 
 /// Where a dataset is that is listed by itself, and stored as rows of a longer one.
-#[cfg_attr(
-    not(feature = "parquet"),
-    expect(dead_code, reason = "only tables are stored so")
-)]
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::data) struct Slice {
     /// The longer dataset's path.
