@@ -9,7 +9,6 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::f32::consts::FRAC_PI_2;
 
-use plotters::prelude::*;
 use yarak::data::{
     ActionChunk, ActionChunks, ActionScale, Column, Data, Episode, EpisodeEnd, Normalizer, Parts,
     Split, Transitions,
@@ -200,34 +199,40 @@ pub fn flow() -> FlowBc {
     }
 }
 
-/// Draws demonstrations and policies side by side.
-fn draw(file: &str, panels: &[(&str, Vec<Path>)]) -> Result<(), Box<dyn Error>> {
-    let size = (240 * panels.len() as u32, 260);
-    let root = SVGBackend::new(file, size).into_drawing_area();
-    root.fill(&WHITE)?;
-    for (area, (title, ways)) in root.split_evenly((1, panels.len())).iter().zip(panels) {
-        let mut chart = ChartBuilder::on(area)
-            .caption(title, ("sans-serif", 15))
-            .margin(8)
-            .build_cartesian_2d(-1.15f32..1.15, -1.05f32..1.05)?;
-        let disc = (0..=60).map(|at| {
-            let angle = at as f32 / 30.0 * std::f32::consts::PI;
-            (RADIUS * angle.cos(), RADIUS * angle.sin())
-        });
-        let disc = Polygon::new(disc.collect::<Vec<_>>(), RGBColor(90, 90, 90).filled());
-        chart.draw_series([disc])?;
+/// Demonstrations and policies side by side, as SVG.
+fn draw(panels: &[(&str, Vec<Path>)]) -> String {
+    const WIDE: f32 = 240.0;
+    const SCALE: f32 = 100.0;
+    let size = [WIDE * panels.len() as f32, 250.0];
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
+        size[0], size[1]
+    );
+    for (index, (title, ways)) in panels.iter().enumerate() {
+        let middle = [WIDE * (index as f32 + 0.5), 140.0];
+        svg += &format!(
+            "<text x=\"{0}\" y=\"24\" font-family=\"sans-serif\" font-size=\"15\" text-anchor=\"middle\">{title}</text>\n\
+             <circle cx=\"{0}\" cy=\"{1}\" r=\"{2}\" fill=\"#5a5a5a\"/>\n",
+            middle[0],
+            middle[1],
+            RADIUS * SCALE
+        );
         for way in ways {
-            let above = way[LENGTH / 2][1] > 0.0;
-            let color = match above {
-                true => RGBColor(31, 119, 180),
-                false => RGBColor(214, 99, 20),
+            let points = way.iter().map(|[x, y]| {
+                format!("{:.1},{:.1} ", middle[0] + SCALE * x, middle[1] - SCALE * y)
+            });
+            let color = match way[LENGTH / 2][1] > 0.0 {
+                true => "#1f77b4",
+                false => "#d66314",
             };
-            let points = way.iter().map(|[x, y]| (*x, *y));
-            chart.draw_series(LineSeries::new(points, color.mix(0.5).stroke_width(2)))?;
+            svg += &format!(
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-opacity=\"0.5\" stroke-width=\"2\"/>\n",
+                points.collect::<String>()
+            );
         }
     }
-    root.present()?;
-    Ok(())
+    svg + "</svg>\n"
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -251,5 +256,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             ways.len()
         );
     }
-    draw(&file, &panels)
+    std::fs::write(file, draw(&panels))?;
+    Ok(())
 }

@@ -183,6 +183,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "schedule",
             "checkpoint",
             "nn",
+            "observation",
             "env",
             "report",
             "sweep",
