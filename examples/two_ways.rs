@@ -39,7 +39,7 @@ fn bulge(x: f32) -> f32 {
 
 /// Where one of so many episodes begins: from −0.02 to 0.02.
 fn beginning(index: usize, of: usize) -> f32 {
-    0.04 * index as f32 / (of - 1) as f32 - 0.02
+    0.04 * index as f32 / (of - 1).max(1) as f32 - 0.02
 }
 
 fn demonstration(index: usize) -> Path {

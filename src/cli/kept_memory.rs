@@ -8,7 +8,9 @@
 pub fn keep() {
     /// The largest that glibc takes. What is larger, such as a column of a dataset, still comes and goes by itself.
     const BLOCK: i32 = 32 << 20;
-    const KEPT: i32 = 1 << 30;
+    /// Some steps' worth. A thread cannot use what another one has freed, so that each keeps up to as much: more would show beside the
+    /// data of a run, and in the limit of a container.
+    const KEPT: i32 = 128 << 20;
     // SAFETY: `mallopt` takes numbers, and changes where later blocks come from. Where it refuses one, nothing changes.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, BLOCK);

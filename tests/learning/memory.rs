@@ -6,7 +6,7 @@ use yarak::observation::{EncoderInput, ObservationParts};
 use yarak::prelude::*;
 use yarak::testing::{Mistake, Trial};
 
-use crate::small_run::{device, trial};
+use crate::small_run::{device, fed_frames, file, some_rows, steps, trial};
 
 const STEPS: usize = 4;
 
@@ -115,6 +115,32 @@ fn algorithms_that_value_have_memory_too() -> Result<(), Mistake> {
 
 fn input(steps: usize) -> EncoderInput {
     EncoderInput::new(ObservationParts::vector(2), steps)
+}
+
+#[test]
+fn a_transformer_drops_in_training_and_by_the_runs_own_draws() {
+    let after = |[embedding_dropout, attention_dropout, block_dropout]: [f32; 3], taken: u64| {
+        let mut bc = Bc::default();
+        bc.actor.encoder = Transformer {
+            embedding: 8,
+            layers: 1,
+            heads: 2,
+            embedding_dropout,
+            attention_dropout,
+            block_dropout,
+            ..default()
+        }
+        .into();
+        let mut app = fed_frames(bc, vec![some_rows(16, [2 * STEPS, 1])], STEPS);
+        steps(&mut app, taken);
+        file(&app, "actor")
+    };
+    let none = [0.0; 3];
+    for some in [[0.5, 0.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.5]] {
+        assert_eq!(after(none, 0), after(some, 0));
+        assert_ne!(after(none, 1), after(some, 1), "{some:?}");
+        assert_eq!(after(some, 3), after(some, 3), "{some:?}");
+    }
 }
 
 fn actor(encoder: EncoderSettings, input: &EncoderInput) -> ActorNetwork {

@@ -293,6 +293,7 @@ fn every_scene_that_comes_along_is_valid_against_the_schema_of_whole_scenes() {
     let mut count = 0;
     for folder in [
         "scenes",
+        "scenes/demonstrations",
         "scenes/templates",
         "tests/fixtures/robomimic_configs",
         "tests/fixtures/d3rlpy_configs",
