@@ -34,8 +34,7 @@ impl Trial {
                 trial::values(&theirs, file).zip(trial::values(&ours, file))
             {
                 let off = off(ours, theirs);
-                // What is no number is off as well.
-                if !(off <= RELATIVE) {
+                if off.is_nan() || off > RELATIVE {
                     return Err(Mistake::DevicesDisagree {
                         steps: STEPS,
                         device: self.device.to_string(),
