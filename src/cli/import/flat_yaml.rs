@@ -28,7 +28,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, String> {
             let column = line[..bytes].chars().count() + 1;
             format!("line {}, column {column}: {expected}", index + 1)
         };
-        if let Some(place) = line.find(char::is_control) {
+        if let Some(place) = line.find(is_no_text) {
             return Err(wrong(place, "expected no tab and no control character"));
         }
         if matches!(line.trim_start().chars().next(), None | Some('#')) {
@@ -46,6 +46,11 @@ pub fn read(bytes: &[u8]) -> Result<Value, String> {
         }
     }
     Ok(all.into())
+}
+
+/// Control characters, and the separators of lines and paragraphs, at which YAML begins a line, too.
+fn is_no_text(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// A value as all versions of YAML read it, or what was expected instead.
@@ -77,10 +82,13 @@ fn value(written: &str) -> Result<Value, &'static str> {
     if is_list || begins("&*!|>%@`{}[],?:") || written.contains(": ") || written.ends_with(':') {
         return Err(PLAIN);
     }
+    match written {
+        "" | "null" | "Null" | "NULL" | "~" => return Ok(Value::Null),
+        "true" | "True" | "TRUE" => return Ok(true.into()),
+        "false" | "False" | "FALSE" => return Ok(false.into()),
+        _ => {}
+    }
     match written.to_ascii_lowercase().as_str() {
-        "" | "null" | "~" => Ok(Value::Null),
-        "true" => Ok(true.into()),
-        "false" => Ok(false.into()),
         infinite @ (".inf" | "-.inf") => Ok(infinite.into()),
         "y" | "yes" | "on" | "n" | "no" | "off" => Err(FLAG),
         number if begins("0123456789+-.") => {
@@ -106,6 +114,11 @@ mod tests {
         });
         assert_eq!(read(text.as_bytes()).unwrap(), expected);
         assert_eq!(read(b"").unwrap(), json!({}));
+        let words = "a: True\nb: TRUE\nc: tRUE\nd: False\ne: FALSE\nf: fAlse\ng: Null\nh: NULL\ni: nUll\nj: ~";
+        let expected = json!({
+            "a": true, "b": true, "c": "tRUE", "d": false, "e": false, "f": "fAlse", "g": null, "h": null, "i": "nUll", "j": null,
+        });
+        assert_eq!(read(words.as_bytes()).unwrap(), expected);
     }
 
     #[test]
@@ -125,6 +138,9 @@ mod tests {
             ("- 1", "line 1, column 1: expected `key: value`"),
             ("<<: *a", "line 1, column 1: expected `key: value`"),
             ("a:\t1", "line 1, column 3: expected no tab"),
+            ("a: 'b\u{2028}c'", "line 1, column 6: expected no tab"),
+            ("# b\u{2029}a: 1", "line 1, column 4: expected no tab"),
+            ("a: b\u{85}c: 1", "line 1, column 5: expected no tab"),
             (
                 "a: \u{1b}[2J",
                 "line 1, column 4: expected no tab and no control",
