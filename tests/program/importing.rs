@@ -170,6 +170,14 @@ fn a_file_that_is_no_configuration_is_refused() {
             "d3rlpy's `params.json` a `config` with a `type`",
         ),
         (
+            "{\"config\": {\"type\": \"sac\", \"params\": 7}}",
+            "error: config.params: 7: expected an object",
+        ),
+        (
+            "policy_noise: 0.2\nactor_bc_coef: 1.0",
+            "actor_bc_coef: this is CORL's ReBRAC, which is not here",
+        ),
+        (
             "env: pen-human-v1",
             "CORL's YAML, which does not name its algorithm, has `policy_noise` (td3_bc)",
         ),

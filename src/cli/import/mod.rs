@@ -47,6 +47,8 @@ pub struct Instead<'a> {
 struct Plan<'a> {
     /// Whose it is, for the comment in front of the scene, such as "robomimic's `td3_bc`".
     title: String,
+    /// Why it was taken for that, where it does not say whose it is: it ends the line of an unknown key, and is empty elsewhere.
+    taken_for: String,
     /// The algorithm's plugin here.
     plugin: &'static str,
     /// The plugins of the scene, in their order.
@@ -118,8 +120,8 @@ fn plan<'a>(config: &Value, instead: Instead<'a>) -> Result<Plan<'a>, String> {
     if d3rlpy::is_one(config) {
         return d3rlpy::plan(config, instead);
     }
-    if let Some(algorithm) = corl::algorithm_of(config) {
-        return Ok(corl::plan(algorithm, instead));
+    if let Some(plan) = corl::plan(config, instead)? {
+        return Ok(plan);
     }
     if config.get("algorithm").is_some() {
         return Err(
@@ -140,7 +142,13 @@ fn translate(
     name: &str,
 ) -> Result<Translated, CliError> {
     let plan = plan(config, instead).map_err(|what| CliError::input(format!("{name}: {what}")))?;
-    let mut translation = Translation::new(config, plan.rows, plan.plugin, &plan.plugins);
+    let mut translation = Translation::new(
+        config,
+        plan.rows,
+        plan.plugin,
+        &plan.plugins,
+        &plan.taken_for,
+    );
     (plan.rules)(&mut translation);
     let file = file.file_name().unwrap_or_default().to_string_lossy();
     let comment = format!("{} of {file}, translated.", plan.title);

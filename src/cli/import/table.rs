@@ -28,6 +28,8 @@ pub enum Fate {
     Is(String, Form),
     /// A rule takes it together with others.
     Rule,
+    /// It holds other keys, and says nothing where it is empty.
+    Object,
     /// It has no counterpart, because another value than the default cannot be had; in words why.
     Only(&'static str),
     /// It has no counterpart, and nothing that is learned hangs on it; in words why.
@@ -77,6 +79,11 @@ pub fn only(key: &str, default: &'static str, why: &'static str) -> Row {
     row(key, default, Fate::Only(why))
 }
 
+/// A row of an object whose keys, if it has any, have rows of their own.
+pub fn object(key: &str) -> Row {
+    row(key, "{}", Fate::Object)
+}
+
 /// A row of no consequence for what is learned.
 pub fn listed(key: &str, why: &'static str) -> Row {
     row(key, "", Fate::Listed(why))
@@ -113,12 +120,13 @@ pub struct Translated {
 
 impl Translation {
     /// A translation of `file` along the rows, of which the first of a key counts, into a scene of these plugins. What a row says at
-    /// once is done.
+    /// once is done. `taken_for` follows on where an unknown key is refused.
     pub fn new(
         file: &Value,
         rows: Vec<Row>,
         algorithm: &'static str,
         plugins: &[&'static str],
+        taken_for: &str,
     ) -> Self {
         let mut given = BTreeMap::new();
         flatten(file, "", &mut given);
@@ -142,23 +150,42 @@ impl Translation {
             remarks: Vec::new(),
             refused: BTreeMap::new(),
         };
-        translation.follow_rows();
+        translation.follow_rows(taken_for);
         translation
     }
 
-    fn follow_rows(&mut self) {
+    fn follow_rows(&mut self, taken_for: &str) {
         let keys: BTreeSet<String> = self.values.keys().cloned().collect();
         for key in keys {
             match self.fate_of(&key) {
-                None => self.refuse(
-                    &key,
-                    "no such key is known, so nobody can say what hangs on it: take it out of the file if nothing does",
-                ),
+                None if self.is_above_a_row(&key) => self.object(&key),
+                None => {
+                    let unknown = "no such key is known, so nobody can say what hangs on it: take it out of the file if nothing does";
+                    self.refuse(&key, &format!("{unknown}{taken_for}"));
+                }
                 Some((Fate::Rule, _)) => {}
+                Some((Fate::Object, _)) => self.object(&key),
                 Some((Fate::Is(setting, form), _)) => self.write(&setting, form, &key),
                 Some((Fate::Listed(why), _)) => self.list(&key, why),
                 Some((Fate::Only(why), default)) => self.only(&key, default, why),
             }
+        }
+    }
+
+    fn is_above_a_row(&self, key: &str) -> bool {
+        let is_below = |row: &Row| {
+            let rest = row.key.strip_prefix(key);
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        self.rows.iter().any(is_below)
+    }
+
+    /// Takes an empty object for the defaults of all that is below, and refuses what is none. One that is not empty is not seen here, as
+    /// its keys are.
+    fn object(&mut self, key: &str) {
+        match self.value(key).is_object() {
+            true => self.use_up(&[key]),
+            false => self.refuse(key, "expected an object"),
         }
     }
 
@@ -279,6 +306,12 @@ impl Translation {
         if self.given.contains_key(key) {
             self.listed.insert(key.to_owned(), why.to_owned());
         }
+    }
+
+    /// Lists a key with what differs by it, also where the file leaves it out and the default is what differs.
+    pub fn tell(&mut self, key: &str, why: &str) {
+        self.use_up(&[key]);
+        self.listed.insert(key.to_owned(), why.to_owned());
     }
 
     /// Lists keys for one reason.

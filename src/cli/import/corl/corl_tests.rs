@@ -148,15 +148,15 @@ fn what_would_be_learned_otherwise_is_refused_by_its_name() {
         ("td3_bc", "device", json!("mps"), "expected cpu or cuda"),
         ("td3_bc", "vae_lr", json!(1e-3), "no such key is known"),
         ("td3_bc", "max_timesteps", json!("many"), "whole number"),
-        (
-            "iql",
-            "offline_iterations",
-            json!(1000),
-            "no such key is known",
-        ),
         ("iql", "iql_tau", json!(1.0), "found 1"),
         ("iql", "actor_dropout", json!(1.0), "found 1"),
         ("cql", "cql_temp", json!(0.5), "of e to their values"),
+        (
+            "iql",
+            "seeds",
+            json!(1),
+            "taken for CORL's `iql` by its `iql_tau`",
+        ),
         ("cql", "cql_clip_diff_min", json!(-200), "not clipped"),
         (
             "cql",
@@ -229,4 +229,43 @@ fn what_is_evaluated_in_is_said_or_asked_for() {
         scene.contains("Evaluation(env: \"Pendulum-v1\", every: 5000, episodes: 3)"),
         "{scene}"
     );
+}
+
+#[test]
+fn what_a_file_leaves_out_and_differs_is_told_as_if_it_were_there() {
+    let on_data = Instead {
+        env: None,
+        ..ON_DATA
+    };
+    let listed = translated_with(&json!({ "name": "CQL" }), on_data)
+        .unwrap()
+        .listed;
+    assert_eq!(
+        listed,
+        [
+            "checkpoints_path = null: nothing is saved then, and there are no `Checkpoints` in the scene: add them to keep the policy",
+            "env = \"halfcheetah-medium-expert-v2\": D4RL's environments are not here: give --env NAME, such as HalfCheetah-v5",
+            "orthogonal_init = true: weights begin as those of PyTorch's linear layers do, uniform in ±1/√in",
+        ]
+    );
+}
+
+#[test]
+fn a_multiplier_is_told_to_begin_elsewhere_and_holds_no_gap_below_0() {
+    let held = |gap: f64| {
+        let changes = [
+            ("cql_lagrange", json!(true)),
+            ("cql_target_action_gap", json!(gap)),
+        ];
+        translated_with(&changed("cql", &changes), ON_DATA)
+    };
+    let listed = held(0.0).unwrap().listed;
+    let line = "cql_lagrange = true: translated; the multiplier begins at 1 here, and at e there";
+    assert!(listed.iter().any(|it| it == line), "{listed:?}");
+    assert_eq!(
+        held(-1.0).err().unwrap(),
+        "a.json: error: cql_target_action_gap: -1.0: expected a number at least 0 where `cql_lagrange` is true"
+    );
+    let without = translated_with(&config("cql"), ON_DATA).unwrap().listed;
+    assert!(!without.iter().any(|it| it.contains("begins at 1")));
 }

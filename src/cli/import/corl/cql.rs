@@ -41,7 +41,7 @@ fn rows() -> Vec<Row> {
         only("cql_max_target_backup", "false", "one next action is drawn for the critics' target"),
         only("cql_clip_diff_min", "\"-.inf\"", NOT_CLIPPED),
         only("cql_clip_diff_max", "\".inf\"", NOT_CLIPPED),
-        listed("orthogonal_init", "weights begin as those of PyTorch's linear layers do, uniform in ±1/√in"),
+        rule("orthogonal_init", "true"),
         only("q_n_hidden_layers", "3", "all critics have the same layers, and CORL's second one has three whatever this says"),
         is("bc_steps", "0", ".imitation_steps", Form::Same),
         listed("reward_scale", OF_REWARDS),
@@ -62,6 +62,10 @@ fn rules(translation: &mut Translation) {
     translation.set(".deterministic_backup", without.to_string(), &[entropy]);
     temperature(translation);
     multiplier(translation);
+    translation.tell(
+        "orthogonal_init",
+        "weights begin as those of PyTorch's linear layers do, uniform in ±1/√in",
+    );
 }
 
 fn temperature(translation: &mut Translation) {
@@ -87,8 +91,17 @@ fn multiplier(translation: &mut Translation) {
     let (held, gap) = ("cql_lagrange", "cql_target_action_gap");
     match translation.flag(held) {
         true => {
-            let threshold = translation.number(gap) * translation.number("cql_alpha");
+            let least = translation.number(gap);
+            if least < 0.0 {
+                let message = "expected a number at least 0 where `cql_lagrange` is true";
+                return translation.refuse(gap, message);
+            }
+            let threshold = least * translation.number("cql_alpha");
             translation.set(".lagrange", threshold.to_string(), &[held, gap]);
+            translation.tell(
+                held,
+                "translated; the multiplier begins at 1 here, and at e there",
+            );
         }
         false => {
             translation.set(".lagrange", "None", &[held]);

@@ -9,7 +9,12 @@ mod bc;
 mod corl_tests;
 mod cql;
 mod iql;
+mod recognition;
+#[cfg(test)]
+mod recognition_tests;
 mod td3_bc;
+
+pub use recognition::told_apart_by;
 
 use serde_json::Value;
 
@@ -42,27 +47,21 @@ static ALGORITHMS: [Algorithm; 4] = [
     bc::ALGORITHM,
 ];
 
-/// The algorithm of a flat configuration; CORL does not name it, so it is told by the keys that one script alone has, or else by the
-/// `name` that is its default. `None` where it is no such configuration.
-pub fn algorithm_of(config: &Value) -> Option<&'static Algorithm> {
-    let has = |key: &&str| config.get(key).is_some();
-    let by_key = ALGORITHMS
-        .iter()
-        .find(|it| it.keys.iter().any(|key| has(&key)));
-    let name = config.get("name").and_then(Value::as_str);
-    by_key.or_else(|| ALGORITHMS.iter().find(|it| name == Some(it.name)))
+/// What becomes of a configuration; `None` where it is none of CORL's.
+///
+/// # Errors
+/// That it is of a script that is not here, or of several.
+pub fn plan<'a>(config: &Value, instead: Instead<'a>) -> Result<Option<Plan<'a>>, String> {
+    let found = recognition::script_of(config)?;
+    Ok(found.map(|(algorithm, key)| of_script(algorithm, key, instead)))
 }
 
-/// The keys by which an algorithm is told, for a message.
-pub fn told_apart_by() -> String {
-    let of_each = |it: &Algorithm| format!("`{}` ({})", it.keys[0], it.script);
-    ALGORITHMS.each_ref().map(of_each).join(", ")
-}
-
-/// What becomes of a configuration.
-pub fn plan<'a>(algorithm: &'static Algorithm, instead: Instead<'a>) -> Plan<'a> {
+/// What becomes of a script's configuration, which was told by `key`.
+fn of_script<'a>(algorithm: &'static Algorithm, key: &str, instead: Instead<'a>) -> Plan<'a> {
+    let title = format!("CORL's `{}`", algorithm.script);
     Plan {
-        title: format!("CORL's `{}`", algorithm.script),
+        taken_for: format!("; the file is taken for {title} by its `{key}`"),
+        title,
         plugin: algorithm.plugin,
         plugins: vec!["Dataset", algorithm.plugin, "Evaluation", "Checkpoints"],
         rows: rows(algorithm),
@@ -132,7 +131,7 @@ fn evaluation(translation: &mut Translation, instead: Option<&str>) {
         .text(env)
         .filter(|env| registry::check_name(env).is_ok());
     let Some(name) = instead.map(str::to_owned).or(named) else {
-        translation.list(
+        translation.tell(
             env,
             "D4RL's environments are not here: give --env NAME, such as HalfCheetah-v5",
         );
@@ -150,7 +149,7 @@ fn evaluation(translation: &mut Translation, instead: Option<&str>) {
 fn saving(translation: &mut Translation) {
     let (path, often) = ("checkpoints_path", "eval_freq");
     if translation.text(path).is_none() {
-        return translation.list(path, "nothing is saved then, and there are no `Checkpoints` in the scene: add them to keep the policy");
+        return translation.tell(path, "nothing is saved then, and there are no `Checkpoints` in the scene: add them to keep the policy");
     }
     translation.write("Checkpoints.every", Form::Same, often);
     let steps = translation.value("max_timesteps").as_u64().unwrap_or(1);

@@ -56,5 +56,9 @@ fn rules(translation: &mut Translation) {
     translation.write(".act_samples", Form::Same, &samples);
     translation.set(".target_update.every", "1", &[]);
     translation.set(".latent", "None", &[]);
+    translation.remark(
+        "BCQ's autoencoder",
+        "no key says it: its actions go through a tanh here, as in the authors' code, and through none in d3rlpy",
+    );
     translation.set(".latent_clip", "0.5", &[]);
 }

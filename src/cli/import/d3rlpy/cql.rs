@@ -1,5 +1,7 @@
 //! d3rlpy's CQL: `algos/qlearning/cql.py`.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -59,7 +61,7 @@ fn rules(translation: &mut Translation) {
     let is_soft = translation.flag(&soft);
     translation.set(".deterministic_backup", (!is_soft).to_string(), &[&soft]);
     if !is_soft {
-        translation.list(
+        translation.tell(
             &soft,
             "translated; the target's action is drawn from the policy here, and is its mean there",
         );
@@ -118,11 +120,20 @@ fn conservatism(translation: &mut Translation) {
         );
         translation.refuse(RATE, &message);
     }
-    for below in below {
+    let of_critics = translation.below(&at("critic_optim_factory"));
+    for below in BTreeSet::from_iter(below.into_iter().chain(of_critics)) {
         let (key, of_critics) = (
             format!("{factory}.{below}"),
             at(&format!("critic_optim_factory.{below}")),
         );
+        // An empty object is defaults, which are compared where the other has the keys.
+        if [&key, &of_critics]
+            .map(|key| translation.value(key))
+            .contains(&json!({}))
+        {
+            translation.use_up(&[&key]);
+            continue;
+        }
         let is_without = match below.as_str() {
             "params.weight_decay" => {
                 translation.value(&key) == json!(0) || translation.value(&key) == json!(0.0)

@@ -69,8 +69,15 @@ pub fn translate(translation: &mut Translation, name: &str, setting: &str) {
         "Relu" => translation.use_up(&[&activation]),
         other => translation.set(&format!("{encoder}.activation"), other, &[&activation]),
     }
+    let share = translation.value(&dropout);
+    let drops = !share.is_null() && share.as_f64() != Some(0.0);
+    if drops && !["Relu", "Identity"].contains(&name_here) {
+        let message = "`Mlp(dropout: ..)` drops in front of the activation, and d3rlpy behind it, which is the same with \"relu\" and \"none\" \
+            alone: another thing would be learned";
+        return translation.refuse(&dropout, message);
+    }
     translation.write(&format!("{encoder}.dropout"), Form::Same, &dropout);
-    if !translation.value(&dropout).is_null() {
+    if !share.is_null() {
         let why = "translated; here a network drops in its own steps alone, and d3rlpy's targets drop, too";
         translation.list(&dropout, why);
     }

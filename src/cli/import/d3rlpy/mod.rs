@@ -10,6 +10,8 @@ mod cql;
 #[cfg(test)]
 mod d3rlpy_tests;
 mod ddpg;
+#[cfg(test)]
+mod differing_tests;
 mod dqn;
 mod encoder;
 mod iql;
@@ -124,6 +126,7 @@ pub fn plan<'a>(config: &Value, instead: Instead<'a>) -> Result<Plan<'a>, String
     ];
     Ok(Plan {
         title: format!("d3rlpy's `{}`", algorithm.name),
+        taken_for: String::new(),
         plugin: algorithm.plugin,
         plugins,
         rows: rows(algorithm, config),
@@ -187,7 +190,6 @@ fn rows(algorithm: &Algorithm, config: &Value) -> Vec<Row> {
         rule("observation_shape", ""),
         listed("action_size", "the data or the environment has it"),
         rule("config.type", ""),
-        rule("config.params", ""),
         row(
             at("batch_size"),
             algorithm.batch_size,
@@ -220,7 +222,7 @@ fn rows(algorithm: &Algorithm, config: &Value) -> Vec<Row> {
 }
 
 fn common_rules(translation: &mut Translation, algorithm: &Algorithm, instead: Instead<'_>) {
-    translation.use_up(&["config.type", "config.params"]);
+    translation.use_up(&["config.type"]);
     translation.set("name", quoted(algorithm.class), &[]);
     shape(translation);
     let source = experience(translation, algorithm, instead);
@@ -259,10 +261,7 @@ fn shape(translation: &mut Translation) {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
     /// A dataset.
-    Data {
-        /// Whether it is evaluated in an environment.
-        evaluates: bool,
-    },
+    Data,
     /// An environment.
     World,
 }
@@ -274,11 +273,9 @@ fn experience(
     instead: Instead<'_>,
 ) -> Source {
     let source = match (instead.dataset, instead.env) {
-        (Some(path), env) => {
+        (Some(path), _) => {
             translation.set("Dataset.path", quoted(path), &[]);
-            Source::Data {
-                evaluates: env.is_some(),
-            }
+            Source::Data
         }
         (None, Some(env)) if algorithm.learns == Learns::Online => {
             translation.set("Environments.env", quoted(env), &[]);
@@ -293,11 +290,11 @@ fn experience(
                 _ => "no dataset is named, as `fit` takes one: give --dataset FILE",
             };
             translation.refuse("--dataset", message);
-            Source::Data { evaluates: false }
+            Source::Data
         }
     };
     let steps = match source {
-        Source::Data { .. } => {
+        Source::Data => {
             translation.remark("fit(n_steps)", "not in the file, and without a default: 500000, as in d3rlpy's reproductions; change `steps` to yours");
             500_000
         }
@@ -316,7 +313,7 @@ fn experience(
     translation.set("steps", steps.to_string(), &[]);
     const EPOCH: u64 = 10_000;
     let of = match source {
-        Source::Data { .. } => "fit(n_steps_per_epoch, save_interval, evaluators)",
+        Source::Data => "fit(n_steps_per_epoch, save_interval, evaluators)",
         Source::World => "fit_online(n_steps_per_epoch, save_interval, eval_n_trials)",
     };
     translation.remark(of, "not in the file: saved every 10000 steps, d3rlpy's default, and with --env evaluated on 10 episodes as often");

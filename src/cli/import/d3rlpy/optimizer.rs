@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{at, type_of};
-use crate::cli::import::table::{Fate, Form, Row, Translation, only, row};
+use crate::cli::import::table::{Fate, Form, Row, Translation, object, only, row};
 
 const SCHEDULER: &str = "lr_scheduler_factory";
 
@@ -39,7 +39,7 @@ pub fn rows(config: &Value, name: &str) -> Vec<Row> {
         _ => rows.push(taken("*", "")),
     }
     match type_of(config, &format!("{name}.params.{SCHEDULER}"), "none") {
-        "none" => rows.push(taken(&format!("{SCHEDULER}.params"), "{}")),
+        "none" => rows.push(object(&format!("{params}.{SCHEDULER}.params"))),
         "warmup" => rows.push(taken(&format!("{SCHEDULER}.params.warmup_steps"), "null")),
         "cosine_annealing" => rows.extend([
             taken(&format!("{SCHEDULER}.params.T_max"), "null"),
@@ -77,7 +77,6 @@ fn learning_rate(translation: &mut Translation, name: &str, rate: &str, setting:
     let setting = format!("{setting}.learning_rate");
     match translation.text(&kind).as_deref() {
         Some("none") => {
-            translation.use_up(&[&params]);
             translation.set(&setting, format!("Constant({initial})"), &[rate, &kind]);
         }
         Some("warmup") => {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Algorithm, Learns, Source, at, type_of};
-use crate::cli::import::table::{Row, Translation, listed, only, rule};
+use crate::cli::import::table::{Row, Translation, listed, object, only, rule};
 
 const OBSERVATION: &str = "config.params.observation_scaler.type";
 const ACTION: &str = "config.params.action_scaler.type";
@@ -26,7 +26,7 @@ pub fn rows(config: &Value) -> Vec<Row> {
     ] {
         let params = at(&format!("{name}.params"));
         match type_of(config, name, "none") {
-            "none" => rows.push(rule(&params, "{}")),
+            "none" => rows.push(object(&params)),
             "standard" if fitted == "standard" => rows.extend([
                 listed(&format!("{params}.mean"), FITTED),
                 listed(&format!("{params}.std"), FITTED),
@@ -39,7 +39,7 @@ pub fn rows(config: &Value) -> Vec<Row> {
             "min_max" if fitted == "min_max" => {
                 rows.extend([rule(ACTION_LOW, "null"), rule(ACTION_HIGH, "null")]);
             }
-            _ => rows.push(rule(&format!("{params}.*"), "")),
+            _ => rows.extend([object(&params), rule(&format!("{params}.*"), "")]),
         }
     }
     rows
@@ -47,9 +47,6 @@ pub fn rows(config: &Value) -> Vec<Row> {
 
 /// What they do here.
 pub(super) fn rules(translation: &mut Translation, algorithm: &Algorithm, source: Source) {
-    for name in ["observation_scaler", "action_scaler", "reward_scaler"] {
-        translation.use_up(&[&at(&format!("{name}.params"))]);
-    }
     observations(translation, source);
     match algorithm.plugin {
         "Dqn" => discrete(translation),
@@ -64,11 +61,11 @@ pub(super) fn rules(translation: &mut Translation, algorithm: &Algorithm, source
 
 fn observations(translation: &mut Translation, source: Source) {
     match (translation.text(OBSERVATION).as_deref(), source) {
-        (Some("none"), Source::Data { .. }) => {
+        (Some("none"), Source::Data) => {
             translation.set("Dataset.normalize", "false", &[OBSERVATION])
         }
         (Some("none"), Source::World) => translation.use_up(&[OBSERVATION]),
-        (Some("standard"), Source::Data { .. }) => {
+        (Some("standard"), Source::Data) => {
             translation.set("Dataset.normalize", "true", &[OBSERVATION])
         }
         (Some("standard"), Source::World) => {
@@ -96,9 +93,7 @@ fn discrete(translation: &mut Translation) {
 fn actions(translation: &mut Translation, source: Source) {
     match translation.text(ACTION).as_deref() {
         Some("none") => match source {
-            Source::Data { .. } => {
-                translation.set("Dataset.action_bounds", "(-1.0, 1.0)", &[ACTION])
-            }
+            Source::Data => translation.set("Dataset.action_bounds", "(-1.0, 1.0)", &[ACTION]),
             Source::World => translation.set("Environments.rescale_actions", "false", &[ACTION]),
         },
         Some("min_max") => between(translation, source),
@@ -141,17 +136,18 @@ fn between(translation: &mut Translation, source: Source) {
                 &keys,
             );
         }
-        (Source::Data { .. }, Some(_)) if is_one => {
+        (Source::Data, Some(_)) if is_one => {
             translation.set("Dataset.action_bounds", &*written[0], &keys);
         }
-        (Source::Data { evaluates: true }, Some(_)) => {
-            let message = "the elements have different ranges: without --env the range of the data is taken for each, with it that of the \
-                environment, and another thing would be learned";
+        (Source::Data, Some(_)) => {
+            let message = "the elements have different ranges, and `Dataset.action_bounds` is one for all: another thing would be learned";
             translation.refuse(ACTION_LOW, message);
         }
-        _ => translation.list_all(
-            &keys,
-            "each element's range is that of the environment, or else of the data",
-        ),
+        (_, None) => {
+            for key in keys {
+                let why = "each element's range is that of the environment, or else of the data";
+                translation.tell(key, why);
+            }
+        }
     }
 }

@@ -70,6 +70,7 @@ pub fn plan<'a>(config: &Value, instead: Instead<'a>) -> Result<Plan<'a>, String
     })?;
     Ok(Plan {
         title: format!("robomimic's `{}`", algorithm.name),
+        taken_for: String::new(),
         plugin: algorithm.plugin,
         plugins: vec![
             "Dataset",
