@@ -1,9 +1,9 @@
 //! Demonstrations of `ReachPixels-v1`, seen in pictures, by somebody who knows the arm's angles.
 //!
-//!     cargo run --release --example reach_demonstrations -- reach.hdf5 200
+//!     cargo run --release --example reach_demonstrations -- reach.hdf5 4000
 //!
 //! Resolved-rate control (Whitney 1969): joints turn so that the tip moves towards the spot, by the damped inverse of the Jacobian, with
-//! noise on the actions that it recovers from. `assets/reach-pixels-expert.hdf5` is what this wrote.
+//! noise on the actions that it recovers from. `scenes/reach_pixels_bc.ron` learns from the file.
 
 use std::error::Error;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn expert(state: [f64; 4]) -> [f64; 2] {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
     let file = words.next().unwrap_or_else(|| "reach.hdf5".to_owned());
-    let episodes = words.next().map_or(Ok(200), |count| count.parse())?;
+    let episodes = words.next().map_or(Ok(4_000), |count| count.parse())?;
     const NAME: &str = "ReachPixels-v1";
     let limit = registry::specification(NAME)?.time_limit.get();
     let mut pictures = Pixels::new(NAME, Simulation::new(Reach), 32)?;
