@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rust_hdf5::H5File;
 
-use crate::room::{ROOT, Room, TINY, Told, with_dataset};
+use crate::room::{Room, TINY, Told, with_dataset};
 
 /// Clears the screen, rings, begins the line again, begins another line, paints by a C1 control, and turns the line around.
 const ODD: &str = "x\u{1b}[2J\u{7}\rFORGED\nFORGED: all is well\u{9b}31m\u{202e}y";

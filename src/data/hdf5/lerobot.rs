@@ -12,7 +12,7 @@
 //! all that are numbers, in the order of their names' bytes: videos and images are left in their files. Everything else, such as
 //! `timestamp`, `task_index` and `next.success`, is left alone.
 //!
-//! **Ends.** [`Dones`] says what `next.done` means, as for robomimic's files. LeRobot marks the last step of an episode, and its own
+//! **Ends.** [`Dones`](crate::data::Dones) says what `next.done` means, as for robomimic's files. LeRobot marks the last step of an episode, and its own
 //! reinforcement learning takes each mark for a terminal. What ends without a terminal is truncated, and its last step is no transition,
 //! because what followed was not recorded.
 
