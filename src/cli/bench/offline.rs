@@ -326,8 +326,8 @@ pub(super) fn cnn_from_file(
     age: u64,
     windows: Windows,
 ) -> Result<(Aged, f64), CliError> {
-    /// GB for batches to come: a third of the pictures at a time.
-    const MEMORY: f32 = 0.015;
+    /// GB for batches to come: a fifth of what the rows are as numbers.
+    const MEMORY: f32 = 0.07;
     set_threads(threads);
     let folder = tempfile::tempdir().map_err(CliError::failed)?;
     let path = folder.path().join("pictures.hdf5");
