@@ -1,17 +1,27 @@
-//! A convolution with its activation.
+//! A convolution with its activation, as one differentiable operation on the CPU.
+//!
+//! Its forward and backward are the kernels of [`cpu`](super::cpu). Other devices use Burn's operations.
 
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients as BurnGradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::module::Module;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 
-use super::patches::{Fields, patches};
+use super::cpu::{Convolve, Fields, Gradients};
+use super::fused::{contiguous, floats};
 use super::sides::{plain_device, same_side};
+use super::threads::{take_buffer, with_kernels};
 use super::{Activation, Mlp, MlpShape};
 
 /// A convolution without padding and a rectifier, on pictures whose pixels' numbers lie together.
 ///
-/// On the CPU it is a perceptron's layer on the fields that it looks at; elsewhere it is Burn's convolution.
+/// On the CPU it is one operation; elsewhere it is Burn's convolution.
 #[derive(Module, Debug)]
 pub(crate) struct Convolution {
     /// The weights, `[size of a field, filters]`, and the bias `[filters]`.
@@ -29,11 +39,9 @@ impl Convolution {
         }
     }
 
-    /// How many numbers a pass keeps for each row: what it makes, and the fields that it looks at, which count half, because those of
-    /// the picture itself have no gradient.
+    /// How many numbers a pass keeps for each row: what it makes.
     pub fn values_per_row(&self) -> usize {
-        let fields: usize = self.fields.count().iter().product();
-        fields * (self.filters.shape().outputs() + self.fields.size() / 2)
+        self.fields.places() * self.filters.shape().outputs()
     }
 
     /// The features `[batch, down * across * filters]` of rows of pictures, again pixel by pixel.
@@ -41,10 +49,10 @@ impl Convolution {
         if plain_device(&rows.device()) != Device::flex() {
             return self.reference(rows);
         }
-        let [batch, _] = rows.dims();
-        let [down, across] = self.fields.count();
-        let out = self.filters.forward_member(0, patches(rows, self.fields));
-        out.reshape([batch, down * across * self.filters.shape().outputs()])
+        let (parameters, rows) = same_side(self.filters.parameters(), rows);
+        let (parameters, rows) = (parameters.into_dispatch(), rows.into_dispatch());
+        let out = <Dispatch as FusedConvolution>::fused_convolution(parameters, rows, self.fields);
+        Tensor::from_dispatch(out)
     }
 
     /// The same features by Burn's convolution.
@@ -75,6 +83,115 @@ impl Convolution {
         let [_, _, down, across] = out.dims();
         let pixels = out.permute([0, 2, 3, 1]);
         pixels.reshape([batch, down * across * filters])
+    }
+}
+
+/// Backends that have the convolution as one operation.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait FusedConvolution: Backend {
+    /// Features `[batch, places * filters]` for parameters `[1, (size + 1) * filters]` and rows of pictures `[batch, row]`.
+    fn fused_convolution(
+        parameters: FloatTensor<Self>,
+        rows: FloatTensor<Self>,
+        fields: Fields,
+    ) -> FloatTensor<Self>;
+}
+
+impl FusedConvolution for Flex {
+    fn fused_convolution(parameters: FlexTensor, rows: FlexTensor, fields: Fields) -> FlexTensor {
+        pass(&contiguous(parameters), &contiguous(rows), fields)
+    }
+}
+
+impl<C: CheckpointStrategy> FusedConvolution for Autodiff<Flex, C> {
+    fn fused_convolution(
+        parameters: FloatTensor<Self>,
+        rows: FloatTensor<Self>,
+        fields: Fields,
+    ) -> FloatTensor<Self> {
+        let nodes = [parameters.node.clone(), rows.node.clone()];
+        let parameters = contiguous(parameters.primitive);
+        let rows = contiguous(rows.primitive);
+        let out = pass(&parameters, &rows, fields);
+        let prepared = ConvolutionBackward.prepare::<C>(nodes);
+        match prepared.compute_bound().stateful() {
+            OpsKind::UnTracked(prep) => prep.finish(out),
+            OpsKind::Tracked(prep) => {
+                let recorded = Recorded {
+                    parameters,
+                    rows,
+                    out: out.clone(),
+                    fields,
+                };
+                prep.finish(recorded, out)
+            }
+        }
+    }
+}
+
+/// What the backward pass needs of the forward pass.
+#[derive(Clone, Debug)]
+struct Recorded {
+    parameters: FlexTensor,
+    rows: FlexTensor,
+    out: FlexTensor,
+    fields: Fields,
+}
+
+#[derive(Debug)]
+struct ConvolutionBackward;
+
+impl Backward<Flex, 2> for ConvolutionBackward {
+    type State = Recorded;
+
+    fn backward(self, ops: Ops<Recorded, 2>, gradients: &mut BurnGradients, _: &mut Checkpointer) {
+        let [parameters_node, rows_node] = ops.parents;
+        let d_out = contiguous(gradients.consume::<Flex>(&ops.node));
+        let Recorded {
+            parameters,
+            rows,
+            out,
+            fields,
+        } = ops.state;
+        // A parent that nobody trains has no node, and costs nothing.
+        let mut d_parameters = parameters_node
+            .as_ref()
+            .map(|_| take_buffer(floats(&parameters).len()));
+        let mut d_rows = rows_node.as_ref().map(|_| take_buffer(floats(&rows).len()));
+        let wanted = Gradients {
+            params: d_parameters.as_deref_mut(),
+            x: d_rows.as_deref_mut(),
+        };
+        with_kernels(|kernels| {
+            let convolve = convolve(&parameters, &rows, fields);
+            kernels.convolve_back(convolve, floats(&out), floats(&d_out), wanted);
+        });
+        for (node, gradient, like) in [
+            (parameters_node, d_parameters, &parameters),
+            (rows_node, d_rows, &rows),
+        ] {
+            if let (Some(node), Some(gradient)) = (node, gradient) {
+                let gradient = TensorData::new(gradient, like.layout().shape().clone());
+                gradients.register::<Flex>(node.id, FlexTensor::from_data(gradient));
+            }
+        }
+    }
+}
+
+fn pass(parameters: &FlexTensor, rows: &FlexTensor, fields: Fields) -> FlexTensor {
+    let convolve = convolve(parameters, rows, fields);
+    let batch = convolve.batch();
+    let mut out = vec![0.0; convolve.out_len()];
+    let width = fields.places() * convolve.filters();
+    with_kernels(|kernels| kernels.convolve(convolve, &mut out));
+    FlexTensor::from_data(TensorData::new(out, [batch, width]))
+}
+
+fn convolve<'a>(parameters: &'a FlexTensor, rows: &'a FlexTensor, fields: Fields) -> Convolve<'a> {
+    Convolve {
+        fields,
+        parameters: floats(parameters),
+        pictures: floats(rows),
     }
 }
 

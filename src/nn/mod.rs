@@ -27,7 +27,6 @@ pub mod measures;
 mod mlp;
 mod network;
 mod orthogonal;
-mod patches;
 mod perturbation;
 mod recurrence;
 mod reference;

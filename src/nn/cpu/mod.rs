@@ -1,6 +1,6 @@
 //! Fused kernels for small networks on the CPU.
 //!
-//! An ensemble of multilayer perceptrons forwards and backwards, recurrent layers, attention, Adam, clipping's norm and target tracking, over flat
+//! An ensemble of multilayer perceptrons forwards and backwards, recurrent layers, attention, convolutions, Adam, clipping's norm and target tracking, over flat
 //! buffers of `f32`. This is what runs under `Mlp` on the CPU; nothing here knows tensors, gradients' graphs or
 //! algorithms. For anything but chains of linear layers, use Burn's own layers.
 //!
@@ -63,10 +63,12 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod backward;
+mod convolution;
 mod descent;
 mod disjoint;
 mod dots;
 mod error;
+mod fields;
 mod flat;
 mod forward;
 mod gemm;
@@ -92,8 +94,10 @@ mod zeros;
 pub use activation::Activation;
 pub use adam::{Adam, AdamState, WeightDecay};
 pub(crate) use attention::Heads;
+pub(crate) use convolution::Convolve;
 pub use descent::{RmsProp, Sgd};
 pub use error::KernelError;
+pub(crate) use fields::Fields;
 pub use kernels::{Gradients, Input, Kernels};
 pub use lanes::InstructionSet;
 pub(crate) use recurrent::{Cell, Kept, SequenceGradients, Sequences, Weights as RecurrentWeights};

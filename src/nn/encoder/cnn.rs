@@ -11,7 +11,7 @@ use super::pooling::{Pool, Pooling};
 use super::transforms::{Transform, Transforms};
 use crate::nn::Mlp;
 use crate::nn::convolution::{Convolution, of_one_layer, rectified};
-use crate::nn::patches::Fields;
+use crate::nn::cpu::Fields;
 use crate::observation::{EncoderInput, Picture};
 use crate::scene::Bounds;
 

@@ -1,0 +1,392 @@
+//! Convolutions, forwards and backwards, a block of fields at a time.
+//!
+//! A convolution is a perceptron's layer on every field of the picture. All fields of a batch are many times its pictures: those that
+//! DQN's first layer looks at in 64 pictures of 84x84 pixels in color take 20 MB. So they are never written down as a whole: a block of them is
+//! gathered into the cache, multiplied, and forgotten.
+
+use super::{
+    Activation, Gradients, InstructionSet, Kernels,
+    activation::Derive,
+    disjoint::{Disjoint, Strip},
+    fields::Fields,
+    forward::BLOCK,
+    gemm::{Epilogue, Product},
+    kernels::share,
+    saved::{Scratch, at_least},
+    sums::ColumnSums,
+    transpose::Transpose,
+};
+use std::ops::Range;
+
+/// Numbers of a cache line.
+const LINE: usize = 16;
+
+/// A layer's filters with their rectifier, and what they are given.
+#[derive(Clone, Copy)]
+pub(crate) struct Convolve<'a> {
+    pub(crate) fields: Fields,
+    /// The weights `[fields.size(), filters]`, then the bias `[filters]`.
+    pub(crate) parameters: &'a [f32],
+    /// `[batch, fields.row()]`.
+    pub(crate) pictures: &'a [f32],
+}
+
+impl<'a> Convolve<'a> {
+    pub(crate) fn filters(&self) -> usize {
+        self.parameters.len() / (self.fields.size() + 1)
+    }
+
+    pub(crate) fn batch(&self) -> usize {
+        self.pictures.len() / self.fields.row()
+    }
+
+    /// Numbers of the features `[batch, places, filters]`.
+    pub(crate) fn out_len(&self) -> usize {
+        self.all_fields() * self.filters()
+    }
+
+    fn all_fields(&self) -> usize {
+        self.batch() * self.fields.places()
+    }
+
+    fn weight_and_bias(&self) -> (&'a [f32], &'a [f32]) {
+        self.parameters
+            .split_at(self.fields.size() * self.filters())
+    }
+
+    fn work(&self) -> usize {
+        self.out_len() * self.fields.size()
+    }
+
+    /// Runs of a field, and so rows of the weight, whose gradients are one task.
+    fn runs_of_a_strip(&self) -> usize {
+        (BLOCK / self.fields.run()).max(1)
+    }
+
+    /// How far the fields of a strip lie apart: an odd number of cache lines, so that not all of them fall onto the same few places of
+    /// the cache.
+    fn strip_stride(&self) -> usize {
+        let lines = (self.runs_of_a_strip() * self.fields.run()).div_ceil(LINE);
+        (lines | 1) * LINE
+    }
+
+    fn blocks(&self, fields: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let end = fields.end;
+        fields
+            .step_by(BLOCK)
+            .map(move |first| first..(first + BLOCK).min(end))
+    }
+
+    /// Writes the features of a block of fields.
+    fn forward(
+        &self,
+        instructions: InstructionSet,
+        block: Range<usize>,
+        work: &mut [f32],
+        out: &mut [f32],
+    ) {
+        let (size, filters) = (self.fields.size(), self.filters());
+        let (weight, bias) = self.weight_and_bias();
+        let runs = 0..self.fields.runs();
+        let rows = &mut work[..block.len() * size];
+        self.fields.gather(self.pictures, block, runs, rows, size);
+        instructions.run(Product {
+            a: rows,
+            a_row: size,
+            a_step: 1,
+            inner: size,
+            b: weight,
+            b_stride: filters,
+            out: Strip::of(out, filters),
+            epilogue: Epilogue::BiasRelu(bias),
+        });
+    }
+
+    /// Writes the gradient of one row of pictures, from that of its features in front of the rectifier.
+    fn down(
+        &self,
+        instructions: InstructionSet,
+        turned: &[f32],
+        linear: &[f32],
+        work: &mut [f32],
+        d_picture: &mut [f32],
+    ) {
+        let (size, filters) = (self.fields.size(), self.filters());
+        d_picture.fill(0.0);
+        for block in self.blocks(0..self.fields.places()) {
+            let rows = &mut work[..block.len() * size];
+            instructions.run(Product {
+                a: &linear[block.start * filters..block.end * filters],
+                a_row: filters,
+                a_step: 1,
+                inner: filters,
+                b: turned,
+                b_stride: size,
+                out: Strip::of(rows, size),
+                epilogue: Epilogue::Write,
+            });
+            self.fields.scatter(block, rows, d_picture);
+        }
+    }
+
+    /// Writes the gradient of some runs' rows of the weight, from that of all features in front of the rectifier.
+    fn strip(
+        &self,
+        instructions: InstructionSet,
+        runs: Range<usize>,
+        linear: &[f32],
+        work: &mut [f32],
+        d_weight: &mut [f32],
+    ) {
+        let (filters, stride) = (self.filters(), self.strip_stride());
+        for block in self.blocks(0..self.all_fields()) {
+            let rows = &mut work[..block.len() * stride];
+            let epilogue = if block.start == 0 {
+                Epilogue::Write
+            } else {
+                Epilogue::Add
+            };
+            self.fields
+                .gather(self.pictures, block.clone(), runs.clone(), rows, stride);
+            instructions.run(Product {
+                a: rows,
+                a_row: 1,
+                a_step: stride,
+                inner: block.len(),
+                b: &linear[block.start * filters..block.end * filters],
+                b_stride: filters,
+                out: Strip::of(d_weight, filters),
+                epilogue,
+            });
+        }
+    }
+}
+
+impl Kernels {
+    /// Writes the features `[batch, places, filters]`, behind the rectifier.
+    pub(crate) fn convolve(&mut self, convolve: Convolve<'_>, out: &mut [f32]) {
+        let (fields, filters) = (convolve.all_fields(), convolve.filters());
+        assert_eq!(out.len(), convolve.out_len());
+        let each = BLOCK * convolve.fields.size();
+        let work = at_least(&mut self.scratch.rows, self.workers.threads() * each);
+        let (work, out) = (Disjoint::new(work), Disjoint::new(out));
+        let instructions = self.instructions;
+        let task = |index: usize, worker: usize| {
+            let block = index * BLOCK..(index * BLOCK + BLOCK).min(fields);
+            // SAFETY: a block of fields belongs to one task, and a worker's memory is its own.
+            let (work, out) = unsafe {
+                (
+                    work.part(worker * each..(worker + 1) * each),
+                    out.part(block.start * filters..block.end * filters),
+                )
+            };
+            convolve.forward(instructions, block, work, out);
+        };
+        let tasks = fields.div_ceil(BLOCK);
+        share(&mut self.workers, tasks, convolve.work(), task);
+    }
+
+    /// Writes the gradients that are wanted, of the parameters and of the pictures, from `d_out`, that of the features `out`.
+    pub(crate) fn convolve_back(
+        &mut self,
+        convolve: Convolve<'_>,
+        out: &[f32],
+        d_out: &[f32],
+        wanted: Gradients<'_>,
+    ) {
+        let Convolve { fields, .. } = convolve;
+        let (size, filters, work_load) = (fields.size(), convolve.filters(), convolve.work());
+        assert!(out.len() == convolve.out_len() && d_out.len() == out.len());
+        let each = BLOCK * size.max(convolve.strip_stride());
+        let instructions = self.instructions;
+        let Scratch {
+            transposed,
+            linear,
+            rows,
+            ..
+        } = &mut self.scratch;
+        let work = Disjoint::new(at_least(rows, self.workers.threads() * each));
+        let turned = at_least(transposed, size * filters);
+        let (weight, _) = convolve.weight_and_bias();
+        instructions.run(Transpose {
+            from: weight,
+            rows: size,
+            columns: filters,
+            to: Strip::of(turned, size),
+        });
+        let turned = &*turned;
+
+        let linear = at_least(linear, out.len());
+        let to_linear = Disjoint::new(linear);
+        let d_pictures = wanted.x.map(|d_pictures| {
+            assert_eq!(d_pictures.len(), convolve.pictures.len());
+            Disjoint::new(d_pictures)
+        });
+        let of_a_picture = |index: usize, worker: usize| {
+            let of = |width: usize| index * width..(index + 1) * width;
+            let features = of(fields.places() * filters);
+            // SAFETY: a row of pictures belongs to one task.
+            let gradient = unsafe { to_linear.part(features.clone()) };
+            gradient.copy_from_slice(&d_out[features.clone()]);
+            instructions.run(Derive {
+                activation: Activation::Relu,
+                kept: &out[features],
+                gradient,
+            });
+            if let Some(d_pictures) = d_pictures {
+                // SAFETY: as above, and a worker's memory is its own.
+                let (work, d_picture) = unsafe {
+                    (
+                        work.part(worker * each..(worker + 1) * each),
+                        d_pictures.part(of(fields.row())),
+                    )
+                };
+                convolve.down(instructions, turned, gradient, work, d_picture);
+            }
+        };
+        share(&mut self.workers, convolve.batch(), work_load, of_a_picture);
+
+        let Some(d_parameters) = wanted.params else {
+            return;
+        };
+        let linear = &*linear;
+        assert_eq!(d_parameters.len(), convolve.parameters.len());
+        let (d_weight, d_bias) = d_parameters.split_at_mut(size * filters);
+        let d_weight = Disjoint::new(d_weight);
+        let of_a_strip = |index: usize, worker: usize| {
+            let first = index * convolve.runs_of_a_strip();
+            let runs = first..(first + convolve.runs_of_a_strip()).min(fields.runs());
+            let each_run = fields.run() * filters;
+            // SAFETY: these rows of the weight belong to one task, and a worker's memory is its own.
+            let (work, d_weight) = unsafe {
+                (
+                    work.part(worker * each..(worker + 1) * each),
+                    d_weight.part(runs.start * each_run..runs.end * each_run),
+                )
+            };
+            convolve.strip(instructions, runs, linear, work, d_weight);
+        };
+        let strips = fields.runs().div_ceil(convolve.runs_of_a_strip());
+        share(&mut self.workers, strips, work_load, of_a_strip);
+        instructions.run(ColumnSums {
+            values: linear,
+            factors: None,
+            stride: filters,
+            first: 0,
+            out: d_bias,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::cpu::reference::Values;
+
+    /// What a layer makes, and its gradients of parameters and pictures, by the definition and in double precision.
+    fn reference(
+        fields: Fields,
+        filters: usize,
+        parameters: &[f32],
+        pictures: &[f32],
+        d_out: &[f32],
+    ) -> [Vec<f64>; 3] {
+        let [down, across] = fields.count();
+        let (line, row) = (fields.width * fields.channels, fields.row());
+        let batch = pictures.len() / row;
+        let mut out = vec![0.0; batch * down * across * filters];
+        let mut d_parameters = vec![0.0; parameters.len()];
+        let mut d_pictures = vec![0.0; pictures.len()];
+        let bias = fields.size() * filters;
+        for (at, out) in out.iter_mut().enumerate() {
+            let (field, filter) = (at / filters, at % filters);
+            let (picture, y, x) = (
+                field / (down * across),
+                field / across % down,
+                field % across,
+            );
+            // The number of the field, the one of the picture.
+            let mut pairs = Vec::new();
+            for frame in 0..fields.pictures {
+                for below in 0..fields.kernel {
+                    for beside in 0..fields.kernel * fields.channels {
+                        let top = frame * fields.height + y * fields.stride + below;
+                        let left = x * fields.stride * fields.channels + beside;
+                        pairs.push((pairs.len(), picture * row + top * line + left));
+                    }
+                }
+            }
+            let weight = |i: usize| i * filters + filter;
+            let sum: f64 = pairs
+                .iter()
+                .map(|&(i, from)| parameters[weight(i)] as f64 * pictures[from] as f64)
+                .sum();
+            *out = (sum + parameters[bias + filter] as f64).max(0.0);
+            if *out > 0.0 {
+                let d_out = d_out[at] as f64;
+                d_parameters[bias + filter] += d_out;
+                for (i, from) in pairs {
+                    d_parameters[weight(i)] += d_out * pictures[from] as f64;
+                    d_pictures[from] += d_out * parameters[weight(i)] as f64;
+                }
+            }
+        }
+        [out, d_parameters, d_pictures]
+    }
+
+    #[test]
+    fn it_is_the_definition_whatever_the_instructions_and_the_threads() {
+        let cases = [
+            (5, 17, (2, [12, 10], 3, [5, 2])),
+            (9, 64, (1, [9, 9], 16, [3, 1])),
+            (1, 3, (3, [4, 7], 1, [4, 1])),
+            (2, 32, (1, [21, 23], 4, [8, 4])),
+        ];
+        for (batch, filters, (pictures, [height, width], channels, [kernel, stride])) in cases {
+            let fields = Fields {
+                pictures,
+                height,
+                width,
+                channels,
+                kernel,
+                stride,
+            };
+            let mut values = Values::new(3);
+            let parameters = values.normal((fields.size() + 1) * filters);
+            let rows = values.normal(batch * fields.row());
+            let d_out = values.normal(batch * fields.places() * filters);
+            let want = reference(fields, filters, &parameters, &rows, &d_out);
+            let convolve = Convolve {
+                fields,
+                parameters: &parameters,
+                pictures: &rows,
+            };
+            for instructions in InstructionSet::available() {
+                let mut with_one = None;
+                for threads in [1, 3] {
+                    let mut kernels = Kernels::with_instructions(threads, instructions);
+                    let mut out = vec![f32::NAN; convolve.out_len()];
+                    let mut d_parameters = vec![f32::NAN; parameters.len()];
+                    let mut d_rows = vec![f32::NAN; rows.len()];
+                    kernels.convolve(convolve, &mut out);
+                    kernels.poison();
+                    let wanted = Gradients {
+                        params: Some(&mut d_parameters),
+                        x: Some(&mut d_rows),
+                    };
+                    kernels.convolve_back(convolve, &out, &d_out, wanted);
+                    let got = [out, d_parameters, d_rows];
+                    for (got, want) in got.iter().zip(&want) {
+                        for (got, want) in got.iter().zip(want) {
+                            let close = (*got as f64 - want).abs() < 2e-5 * (1.0 + want.abs());
+                            assert!(close, "{} {fields:?}: {got} {want}", instructions.name());
+                        }
+                    }
+                    let bits = got.map(|values| values.into_iter().map(f32::to_bits).collect());
+                    let bits: [Vec<u32>; 3] = bits;
+                    assert_eq!(*with_one.get_or_insert_with(|| bits.clone()), bits);
+                }
+            }
+        }
+    }
+}
