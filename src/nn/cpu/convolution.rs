@@ -364,7 +364,7 @@ mod tests {
             for instructions in InstructionSet::available() {
                 let mut with_one = None;
                 for threads in [1, 3] {
-                    let mut kernels = Kernels::with_instructions(threads, instructions);
+                    let mut kernels = Kernels::with_instructions(threads, *instructions);
                     let mut out = vec![f32::NAN; convolve.out_len()];
                     let mut d_parameters = vec![f32::NAN; parameters.len()];
                     let mut d_rows = vec![f32::NAN; rows.len()];
