@@ -88,10 +88,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     let column = |values, width| Column { values, width };
     let transitions = Transitions::new(Parts {
-        observation: column(observation, 32 * 32),
+        observation: column(observation, 32 * 32).into(),
         action: column(action, 2),
         reward,
-        next_observation: column(next, 32 * 32),
+        next_observation: column(next, 32 * 32).into(),
         terminated,
         episodes: cut,
     })?;

@@ -61,10 +61,10 @@ fn demonstrations() -> Transitions {
         end: EpisodeEnd::Terminated,
     });
     Transitions::new(Parts {
-        observation: column(&|step| step[0]),
+        observation: column(&|step| step[0]).into(),
         action: column(&|step| [0, 1].map(|axis| SCALE * (step[1][axis] - step[0][axis]))),
         reward: vec![0.0; steps.len()],
-        next_observation: column(&|step| step[1]),
+        next_observation: column(&|step| step[1]).into(),
         terminated: (1..=steps.len()).map(|row| row % LENGTH == 0).collect(),
         episodes: episodes.collect(),
     })

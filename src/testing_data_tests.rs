@@ -30,10 +30,10 @@ pub fn data() -> Data {
         }
     };
     let transitions = Transitions::new(Parts {
-        observation,
+        observation: observation.into(),
         action,
         reward,
-        next_observation,
+        next_observation: next_observation.into(),
         terminated: (0..rows)
             .map(|row| (row + 1) % (2 * LENGTH) == LENGTH)
             .collect(),

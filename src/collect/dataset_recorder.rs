@@ -58,32 +58,36 @@ impl DatasetRecorder {
             values: Vec::new(),
             width,
         };
-        let mut parts = Parts {
-            observation: column(observation),
-            action: column(action),
-            reward: Vec::new(),
-            next_observation: column(observation),
-            terminated: Vec::new(),
-            episodes: Vec::new(),
-        };
+        let (mut seen, mut next) = (column(observation), column(observation));
+        let mut done = column(action);
+        let (mut reward, mut terminated) = (Vec::new(), Vec::new());
+        let mut episodes = Vec::new();
         let running = self
             .running
             .iter()
             .map(|rows| (rows, EpisodeEnd::Unfinished));
         let ended = self.ended.iter().map(|(rows, end)| (rows, *end));
         for (rows, end) in ended.chain(running.filter(|(rows, _)| !rows.reward.is_empty())) {
-            let start = parts.reward.len();
-            parts.observation.values.extend(&rows.observation);
-            parts.action.values.extend(&rows.action);
-            parts.reward.extend(&rows.reward);
-            parts.next_observation.values.extend(&rows.next_observation);
-            parts.terminated.resize(parts.reward.len() - 1, false);
-            parts.terminated.push(end == EpisodeEnd::Terminated);
-            parts.episodes.push(Episode {
-                rows: start..parts.reward.len(),
+            let start = reward.len();
+            seen.values.extend(&rows.observation);
+            done.values.extend(&rows.action);
+            reward.extend(&rows.reward);
+            next.values.extend(&rows.next_observation);
+            terminated.resize(reward.len() - 1, false);
+            terminated.push(end == EpisodeEnd::Terminated);
+            episodes.push(Episode {
+                rows: start..reward.len(),
                 end,
             });
         }
+        let parts = Parts {
+            observation: seen.into(),
+            action: done,
+            reward,
+            next_observation: next.into(),
+            terminated,
+            episodes,
+        };
         Transitions::new(parts)
             .map(|transitions| transitions.with_discrete_actions(self.discrete_actions))
             .map(|transitions| transitions.with_first_action(self.first_action))

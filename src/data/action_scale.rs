@@ -450,7 +450,8 @@ mod tests {
             observation: Column {
                 values: vec![1.0, 5.0, 3.0, 5.0],
                 width: 2,
-            },
+            }
+            .into(),
             action: Column {
                 values: vec![-2.0, 1.0],
                 width: 1,
@@ -459,7 +460,8 @@ mod tests {
             next_observation: Column {
                 values: vec![3.0, 5.0, 5.0, 6.0],
                 width: 2,
-            },
+            }
+            .into(),
             terminated: vec![false; 2],
             episodes: vec![Episode {
                 rows: 0..2,

@@ -1,6 +1,5 @@
 //! The dataset of a run: what a scene says of it, loading, and what is done to it before anybody learns from it.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
@@ -10,15 +9,14 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
-use super::check::numbers::{Large, first_large};
+use super::check::numbers::{Large, large_observation};
 use super::hdf5::{FILTER_KEY, FileError, VALIDATION_FILTER_KEY};
 use super::learns_from::{Lacking, Needs};
 use super::split::{held_out_by, split};
 use super::streaming::{Stored, Swept};
 use super::{
     ActionScale, AlgorithmName, Bytes, Column, Data, DataRows, DatasetFile, Dones, Goals, Layout,
-    LearnsFrom, LoadError, Normalizer, Reading, Recorded, Rule, ScaleError, Split, SplitError,
-    StoredRows,
+    LearnsFrom, LoadError, Normalizer, Reading, Recorded, Rule, ScaleError, SplitError, StoredRows,
 };
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
 use crate::data::StepResults;
@@ -724,13 +722,13 @@ fn prepare(
         });
     }
     let mut transitions = dataset_file.read()?;
-    let warning = first_large(transitions.observation()).map(too_large);
+    let warning = large_observation(&transitions).map(too_large);
     let observation = if let Some(given) = given {
         given.of_one_observation()
     } else if dataset.normalize {
-        Normalizer::fit(&training_rows(transitions.observation(), &split)).leaving_bytes(&parts)
+        Normalizer::fit_rows(transitions.observation(), &split.training).leaving_bytes(&parts)
     } else {
-        Normalizer::identity(transitions.observation().width)
+        Normalizer::identity(transitions.observation().width())
     };
     let discrete_actions = transitions.discrete_actions();
     let action = scale_of(transitions.action(), discrete_actions)?;
@@ -859,21 +857,6 @@ fn action_scale(
             .or_else(|_| ActionScale::from_data(actions)?.where_unbounded(space)),
         _ => ActionScale::from_data(actions),
     }
-}
-
-/// The rows of a column that are trained on: statistics are theirs alone.
-fn training_rows<'a>(column: &'a Column, split: &Split) -> Cow<'a, Column> {
-    if split.held_out.is_empty() {
-        return Cow::Borrowed(column);
-    }
-    let rows = split.training.iter();
-    Cow::Owned(Column {
-        values: rows
-            .flat_map(|row| column.row(*row as usize))
-            .copied()
-            .collect(),
-        width: column.width,
-    })
 }
 
 #[cfg(test)]

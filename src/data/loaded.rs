@@ -78,7 +78,7 @@ impl Data {
     /// The widths of observations and of actions.
     pub fn widths(&self) -> [usize; 2] {
         match &self.rows {
-            DataRows::InMemory(rows) => [rows.observation().width, rows.action().width],
+            DataRows::InMemory(rows) => [rows.observation().width(), rows.action().width],
             DataRows::InFile(rows) => rows.stored.dataset_file().widths(),
         }
     }
@@ -139,10 +139,10 @@ mod tests {
     fn held_out_episodes_are_not_among_those_that_are_trained_on() {
         let column = |values: Vec<f32>| Column { values, width: 1 };
         let transitions = Transitions::new(Parts {
-            observation: column(vec![0.0; 6]),
+            observation: column(vec![0.0; 6]).into(),
             action: column(vec![0.0; 6]),
             reward: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-            next_observation: column(vec![0.0; 6]),
+            next_observation: column(vec![0.0; 6]).into(),
             terminated: vec![false; 6],
             episodes: [0..1, 1..3, 3..6]
                 .map(|rows| Episode {

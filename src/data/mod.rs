@@ -31,6 +31,8 @@ mod memory;
 mod minibatch_settings;
 mod minibatches;
 mod normalizer;
+mod observation_column;
+mod packing;
 mod parts;
 mod picture;
 pub(crate) mod pipeline;
@@ -62,6 +64,10 @@ pub use memory::Bytes;
 pub use minibatch_settings::{MinibatchSettings, OffPolicySettings};
 pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use normalizer::Normalizer;
+pub use observation_column::ObservationColumn;
+pub(in crate::data) use observation_column::StoredObservations;
+pub use packing::NotAByte;
+pub(in crate::data) use packing::Packing;
 pub use picture::DatasetPicture;
 pub use pipeline::{
     Batch, EpisodeGoal, FoldError, Folded, Folding, FrameStack, Gathered, GoalMode, GoalPlugin,

@@ -2,9 +2,12 @@
 //!
 //! It is fitted once, on the training data, and travels with the policy: whoever acts with it applies the same numbers.
 
+use std::convert::Infallible;
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Column, ScaleError, Transitions};
+use super::{Column, ObservationColumn, ScaleError, Transitions};
 use crate::observation::{ObservationParts, PartKind};
 
 /// Standardizes observations as TD3+BC does: `(s - mean) / (std + 0.001)` for each element (Fujimoto & Gu 2021, section 5.1,
@@ -52,6 +55,17 @@ impl Normalizer {
             mean: mean.into_iter().map(|mean| mean as f32).collect(),
             std,
         }
+    }
+
+    /// [`fit`](Self::fit) on some rows of observations: statistics are those of what is trained on.
+    pub(super) fn fit_rows(column: &ObservationColumn, rows: &[u32]) -> Self {
+        let fitted = Self::fit_by::<Infallible>(column.width(), rows.len(), |consume| {
+            rows.iter()
+                .for_each(|row| consume(&column.row(*row as usize)));
+            Ok(())
+        });
+        let Ok(fitted) = fitted;
+        fitted
     }
 
     /// [`fit`](Self::fit) on rows that are not in memory: `each` gives them all, in the same order both times.
@@ -135,15 +149,17 @@ impl Normalizer {
     ///
     /// Observations of another width, or a result that is not finite; then nothing has changed.
     pub fn apply(&self, transitions: &mut Transitions) -> Result<(), ScaleError> {
-        self.check(transitions.observation().width)?;
+        self.check(transitions.observation().width())?;
         let parts = transitions.parts_mut();
-        for values in [
-            &mut parts.observation.values,
-            &mut parts.next_observation.values,
-        ] {
-            self.scale(values);
+        for column in [&mut parts.observation, &mut parts.next_observation] {
+            column.change(|place| self.leaves(place), |rows| self.scale(rows));
         }
         Ok(())
+    }
+
+    /// Whether elements stay as they are, to the last bit.
+    fn leaves(&self, mut place: Range<usize>) -> bool {
+        place.all(|at| self.mean[at] == 0.0 && self.std[at] == 1.0 - Self::EPSILON)
     }
 
     /// Standardizes one observation in place, or several that lie one after the other.
@@ -230,7 +246,8 @@ mod tests {
             observation: Column {
                 values: vec![1.0, 5.0, 3.0, 5.0],
                 width: 2,
-            },
+            }
+            .into(),
             action: Column {
                 values: vec![-2.0, 1.0],
                 width: 1,
@@ -239,7 +256,8 @@ mod tests {
             next_observation: Column {
                 values: vec![3.0, 5.0, 5.0, 6.0],
                 width: 2,
-            },
+            }
+            .into(),
             terminated: vec![false; 2],
             episodes: vec![Episode {
                 rows: 0..2,
@@ -252,7 +270,7 @@ mod tests {
     #[test]
     fn both_observation_columns_are_scaled_by_the_statistics_of_the_first() {
         let mut transitions = transitions();
-        let normalizer = Normalizer::fit(transitions.observation());
+        let normalizer = Normalizer::fit_rows(transitions.observation(), &[0, 1]);
         assert_eq!(
             normalizer,
             Normalizer {
@@ -262,9 +280,9 @@ mod tests {
         );
         normalizer.apply(&mut transitions).unwrap();
         let one = 1.0 / (1.0 + 1e-3);
-        assert_eq!(transitions.observation().values, [-one, 0.0, one, 0.0]);
+        assert_eq!(*transitions.observation().numbers(), [-one, 0.0, one, 0.0]);
         assert_eq!(
-            transitions.next_observation().values,
+            *transitions.next_observation().numbers(),
             [one, 0.0, 3.0 / (1.0 + 1e-3), one]
         );
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use plotters::prelude::*;
 
 use super::parts::measured;
-use super::{EpisodeEnd, Transitions};
+use super::{Column, EpisodeEnd, ObservationColumn, Transitions};
 use crate::observation::ObservationParts;
 use crate::report::axis::Axis;
 use crate::report::canvas::{
@@ -47,7 +47,7 @@ const BARS: RGBColor = RGBColor(176, 186, 197);
 ///     title: "contiguous.hdf5".into(),
 ///     subtitle: "D4RL layout".into(),
 ///     transitions: &transitions,
-///     parts: &ObservationParts::vector(transitions.observation().width),
+///     parts: &ObservationParts::vector(transitions.observation().width()),
 /// };
 /// assert!(picture.svg()?.starts_with("<svg "));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -68,17 +68,15 @@ pub struct DatasetPicture<'a> {
 struct Element<'a> {
     name: String,
     color: RGBColor,
-    values: &'a [f32],
-    width: usize,
+    values: &'a ObservationColumn,
     /// Where it lies in a row.
     place: Range<usize>,
 }
 
 impl Element<'_> {
     fn numbers(&self) -> impl Iterator<Item = f64> + Clone {
-        let rows = self.values.chunks_exact(self.width);
-        let values = rows.flat_map(|row| &row[self.place.clone()]);
-        values.map(|value| f64::from(*value))
+        let values = self.values.elements_at(self.place.clone());
+        values.map(f64::from)
     }
 }
 
@@ -88,7 +86,12 @@ impl DatasetPicture<'_> {
     /// # Errors
     /// The drawing library failed; no values that could make it are known.
     pub fn svg(&self) -> Result<String, CurvesError> {
-        let elements = self.elements();
+        let reward = ObservationColumn::from(Column {
+            values: self.transitions.reward().to_vec(),
+            width: 1,
+        });
+        let action = ObservationColumn::from(self.transitions.action().clone());
+        let elements = self.elements(&reward, &action);
         let shown = elements.len().min(MOST_ELEMENTS);
         let foot = if shown < elements.len() { 36.0 } else { 12.0 };
         let rows = shown.div_ceil(ACROSS) as f64;
@@ -102,20 +105,21 @@ impl DatasetPicture<'_> {
         Ok(element(&drawn, (WIDTH, height), &self.title))
     }
 
-    fn elements(&self) -> Vec<Element<'_>> {
-        let (observation, action) = (self.transitions.observation(), self.transitions.action());
+    fn elements<'a>(
+        &'a self,
+        reward: &'a ObservationColumn,
+        action: &'a ObservationColumn,
+    ) -> Vec<Element<'a>> {
         let reward = Element {
             name: "reward".to_owned(),
             color: VERMILION,
-            values: self.transitions.reward(),
-            width: 1,
+            values: reward,
             place: 0..1,
         };
-        let actions = (0..action.width).map(|index| Element {
+        let actions = (0..action.width()).map(|index| Element {
             name: format!("action {index}"),
             color: GREEN,
-            values: &action.values,
-            width: action.width,
+            values: action,
             place: index..index + 1,
         });
         let observations = measured(self.parts).into_iter().map(|it| {
@@ -126,8 +130,7 @@ impl DatasetPicture<'_> {
                     None => column.to_owned(),
                 },
                 color: BLUE,
-                values: &observation.values,
-                width: observation.width,
+                values: self.transitions.observation(),
                 place: it.place,
             }
         });

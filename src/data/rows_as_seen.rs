@@ -164,7 +164,10 @@ impl RowsAsSeen {
     pub fn gather(&self, rows: &[usize]) -> Result<Gathered, ScaleError> {
         let (observation, action) = (&self.preprocessing.observation, &self.preprocessing.action);
         let transitions = &self.rows.transitions;
-        let widths = [transitions.observation().width, transitions.action().width];
+        let widths = [
+            transitions.observation().width(),
+            transitions.action().width,
+        ];
         let mut gathered = self.pipeline.gather(&self.rows, &self.rows, widths, rows);
         observation.apply_to_row(&mut gathered.observation.values)?;
         if self.actions == ValuedActions::Continuous {

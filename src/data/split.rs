@@ -31,10 +31,10 @@ pub struct Split {
 ///
 /// let column = Column { values: vec![0.0; 4], width: 1 };
 /// let transitions = Transitions::new(Parts {
-///     observation: column.clone(),
+///     observation: column.clone().into(),
 ///     action: column.clone(),
 ///     reward: vec![0.0; 4],
-///     next_observation: column,
+///     next_observation: column.into(),
 ///     terminated: vec![false; 4],
 ///     episodes: vec![Episode { rows: 0..2, end: EpisodeEnd::Truncated }, Episode { rows: 2..4, end: EpisodeEnd::Truncated }],
 /// })?;
@@ -89,10 +89,10 @@ pub(super) fn split(episodes: &[Episode], share: f64, seed: u64) -> Result<Split
 /// # use yarak::data::{Column, EpisodeEnd, Episode, Parts, Transitions};
 /// # let column = Column { values: vec![0.0; 4], width: 1 };
 /// # let transitions = Transitions::new(Parts {
-/// #     observation: column.clone(),
+/// #     observation: column.clone().into(),
 /// #     action: column.clone(),
 /// #     reward: vec![0.0; 4],
-/// #     next_observation: column,
+/// #     next_observation: column.into(),
 /// #     terminated: vec![false; 4],
 /// #     episodes: vec![Episode { rows: 0..1, end: EpisodeEnd::Truncated }, Episode { rows: 1..4, end: EpisodeEnd::Truncated }],
 /// # })?;
@@ -170,10 +170,10 @@ mod tests {
             })
             .collect();
         Transitions::new(Parts {
-            observation: column.clone(),
+            observation: column.clone().into(),
             action: column.clone(),
             reward: vec![0.0; rows],
-            next_observation: column,
+            next_observation: column.into(),
             terminated: vec![false; rows],
             episodes,
         })

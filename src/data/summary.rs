@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
@@ -261,35 +260,33 @@ fn ranges(transitions: &Transitions, parts: &ObservationParts) -> Vec<ElementRan
         values: transitions.reward().to_vec(),
         width: 1,
     };
+    let seen = transitions.observation();
+    let count = seen.rows();
     let observation = measured(parts).into_iter().map(|it| ElementRange {
         part: it.part,
-        ..range(
-            "observation",
-            transitions.observation(),
-            it.element,
-            it.place,
-        )
+        ..range("observation", it.element, count * it.place.len(), || {
+            seen.elements_at(it.place.clone())
+        })
     });
     let mut ranges: Vec<ElementRange> = observation.collect();
     for (column, values) in [("action", transitions.action()), ("reward", &rewards)] {
-        let each = (0..values.width).map(|at| range(column, values, Some(at), at..at + 1));
+        let each = (0..values.width).map(|at| {
+            let all = || (0..values.rows()).map(move |row| values.row(row)[at]);
+            range(column, Some(at), values.rows(), all)
+        });
         ranges.extend(each);
     }
     ranges
 }
 
-/// The range of the elements of a place in all rows.
-fn range(
+/// The range of so many numbers.
+fn range<I: Iterator<Item = f32>>(
     column: &'static str,
-    values: &Column,
     element: Option<usize>,
-    place: Range<usize>,
+    count: usize,
+    all: impl Fn() -> I,
 ) -> ElementRange {
-    let all = || {
-        let rows = (0..values.rows()).map(|row| &values.row(row)[place.clone()]);
-        rows.flatten().copied()
-    };
-    let count = (values.rows() * place.len()) as f64;
+    let count = count as f64;
     let mean = all().map(f64::from).sum::<f64>() / count;
     let squares = all().map(|value| (f64::from(value) - mean).powi(2));
     ElementRange {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Recorded, TransitionsError};
+use super::{ObservationColumn, Recorded, TransitionsError};
 
 /// Why an episode has no further transition. Only a terminal stops the bootstrap.
 ///
@@ -86,7 +86,7 @@ impl Column {
     }
 
     /// The elements of several rows, one row after the other.
-    pub(super) fn rows_between(&self, rows: &Range<usize>) -> &[f32] {
+    pub(super) fn rows_between(&self, rows: Range<usize>) -> &[f32] {
         &self.values[rows.start * self.width..rows.end * self.width]
     }
 }
@@ -94,14 +94,14 @@ impl Column {
 /// What a [`Transitions`] is made of, before it is checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parts {
-    /// What was observed, `[N, observation]`.
-    pub observation: Column,
+    /// What was observed, `[N, observation]`; of a [`Column`] by `into()`.
+    pub observation: ObservationColumn,
     /// What was done, `[N, action]`.
     pub action: Column,
     /// What it earned, `[N]`.
     pub reward: Vec<f32>,
     /// What was observed next, `[N, observation]`; never used where `terminated` is true.
-    pub next_observation: Column,
+    pub next_observation: ObservationColumn,
     /// Whether the step entered a terminal state, `[N]`.
     pub terminated: Vec<bool>,
     /// The rows cut into episodes, in order, without gaps.
@@ -118,15 +118,15 @@ pub struct Parts {
 /// use yarak::data::{Column, EpisodeEnd, Episode, Parts, Transitions};
 ///
 /// let transitions = Transitions::new(Parts {
-///     observation: Column { values: vec![0.0, 1.0], width: 1 },
+///     observation: Column { values: vec![0.0, 1.0], width: 1 }.into(),
 ///     action: Column { values: vec![0.5, -0.5], width: 1 },
 ///     reward: vec![1.0, 2.0],
-///     next_observation: Column { values: vec![1.0, 2.0], width: 1 },
+///     next_observation: Column { values: vec![1.0, 2.0], width: 1 }.into(),
 ///     terminated: vec![false, false],
 ///     episodes: vec![Episode { rows: 0..2, end: EpisodeEnd::Truncated }],
 /// })?;
 /// assert_eq!(transitions.len(), 2);
-/// assert_eq!(transitions.next_observation().row(0), [1.0]);
+/// assert_eq!(*transitions.next_observation().row(0), [1.0]);
 /// assert_eq!(transitions.returns(), [3.0]);
 /// # Ok::<(), yarak::data::TransitionsError>(())
 /// ```
@@ -146,28 +146,29 @@ impl Transitions {
     ///
     /// The first rule of [`Transitions`] that does not hold, with its place.
     pub fn new(parts: Parts) -> Result<Self, TransitionsError> {
-        for (column, values, width) in [
-            (
-                "observation",
-                &parts.observation.values,
-                parts.observation.width,
-            ),
-            ("action", &parts.action.values, parts.action.width),
-            ("reward", &parts.reward, 1),
-            (
-                "next_observation",
-                &parts.next_observation.values,
-                parts.next_observation.width,
-            ),
+        let Parts {
+            observation,
+            action,
+            reward,
+            next_observation,
+            ..
+        } = &parts;
+        let of = |values: &[f32], width: usize| {
+            let at = first_not_finite(values).filter(|_| width > 0)?;
+            Some((at / width, at % width, values[at]))
+        };
+        for (column, odd) in [
+            ("observation", observation.find(first_not_finite)),
+            ("action", of(&action.values, action.width)),
+            ("reward", of(reward, 1)),
+            ("next_observation", next_observation.find(first_not_finite)),
         ] {
-            if width > 0
-                && let Some(at) = first_not_finite(values)
-            {
+            if let Some((row, element, value)) = odd {
                 return Err(TransitionsError::NotFinite {
                     column,
-                    row: at / width,
-                    element: at % width,
-                    value: values[at],
+                    row,
+                    element,
+                    value,
                 });
             }
         }
@@ -184,22 +185,23 @@ impl Transitions {
         if u32::try_from(rows).is_err() {
             return Err(TransitionsError::TooMany { rows });
         }
-        for (column, Column { values, width }) in [
-            ("observation", &parts.observation),
-            ("action", &parts.action),
-            ("next_observation", &parts.next_observation),
+        let of = |column: &ObservationColumn| (column.elements(), column.width());
+        for (column, (values, width)) in [
+            ("observation", of(&parts.observation)),
+            ("action", (parts.action.values.len(), parts.action.width)),
+            ("next_observation", of(&parts.next_observation)),
         ] {
-            if *width == 0 || values.len() % width != 0 {
+            if width == 0 || values % width != 0 {
                 return Err(TransitionsError::Width {
                     column,
-                    width: *width,
-                    values: values.len(),
+                    width,
+                    values,
                 });
             }
-            if values.len() / width != rows {
+            if values / width != rows {
                 return Err(TransitionsError::Rows {
                     column,
-                    found: values.len() / width,
+                    found: values / width,
                     expected: rows,
                 });
             }
@@ -211,10 +213,10 @@ impl Transitions {
                 expected: rows,
             });
         }
-        if parts.next_observation.width != parts.observation.width {
+        if parts.next_observation.width() != parts.observation.width() {
             return Err(TransitionsError::ObservationWidths {
-                observation: parts.observation.width,
-                next_observation: parts.next_observation.width,
+                observation: parts.observation.width(),
+                next_observation: parts.next_observation.width(),
             });
         }
         check_episodes(&parts.episodes, &parts.terminated)?;
@@ -286,7 +288,7 @@ impl Transitions {
     }
 
     /// What was observed, `[N, observation]`.
-    pub fn observation(&self) -> &Column {
+    pub fn observation(&self) -> &ObservationColumn {
         &self.parts.observation
     }
 
@@ -301,7 +303,7 @@ impl Transitions {
     }
 
     /// What was observed next, `[N, observation]`. A terminal row's is finite and never to be used.
-    pub fn next_observation(&self) -> &Column {
+    pub fn next_observation(&self) -> &ObservationColumn {
         &self.parts.next_observation
     }
 
@@ -387,21 +389,31 @@ fn check_episodes(episodes: &[Episode], terminated: &[bool]) -> Result<(), Trans
 mod tests {
     use super::*;
 
+    /// Five rows of two numbers, counted from `first` on.
+    fn pairs(first: u8) -> ObservationColumn {
+        let column = Column {
+            values: (first..first + 10).map(f32::from).collect(),
+            width: 2,
+        };
+        column.into()
+    }
+
+    /// The same after a change of the numbers.
+    fn changed(column: ObservationColumn, change: impl FnOnce(&mut Vec<f32>)) -> ObservationColumn {
+        let mut column = column.into_column();
+        change(&mut column.values);
+        column.into()
+    }
+
     fn parts() -> Parts {
         Parts {
-            observation: Column {
-                values: (0..10).map(|v| v as f32).collect(),
-                width: 2,
-            },
+            observation: pairs(0),
             action: Column {
                 values: vec![0.0; 5],
                 width: 1,
             },
             reward: vec![1.0, 2.0, 3.0, 4.0, 5.0],
-            next_observation: Column {
-                values: (2..12).map(|v| v as f32).collect(),
-                width: 2,
-            },
+            next_observation: pairs(2),
             terminated: vec![false, false, true, false, false],
             episodes: vec![
                 Episode {
@@ -426,7 +438,7 @@ mod tests {
     fn rows_and_returns_are_those_given() {
         let transitions = Transitions::new(parts()).unwrap();
         assert_eq!(transitions.len(), 5);
-        assert_eq!(transitions.observation().row(2), [4.0, 5.0]);
+        assert_eq!(*transitions.observation().row(2), [4.0, 5.0]);
         assert_eq!(transitions.returns(), [6.0, 9.0]);
         assert_eq!(transitions.into_parts(), parts());
     }
@@ -442,7 +454,7 @@ mod tests {
             }
         );
         assert_eq!(
-            refused(|p| p.observation.values.truncate(9)),
+            refused(|p| p.observation = changed(pairs(0), |values| values.truncate(9))),
             TransitionsError::Width {
                 column: "observation",
                 width: 2,
@@ -466,10 +478,7 @@ mod tests {
             }
         );
         assert!(matches!(
-            refused(|p| p.next_observation = Column {
-                values: vec![0.0; 5],
-                width: 1
-            }),
+            refused(|p| p.next_observation = Column::zeros(5, 1).into()),
             TransitionsError::ObservationWidths {
                 observation: 2,
                 next_observation: 1
@@ -479,7 +488,8 @@ mod tests {
 
     #[test]
     fn nan_and_infinity_are_refused_with_their_place() {
-        let error = refused(|p| p.next_observation.values[7] = f32::NAN);
+        let error =
+            refused(|p| p.next_observation = changed(pairs(2), |values| values[7] = f32::NAN));
         assert!(matches!(
             error,
             TransitionsError::NotFinite {
@@ -564,19 +574,10 @@ mod tests {
     fn nothing_is_refused_as_nothing() {
         let error = refused(|p| {
             *p = Parts {
-                observation: Column {
-                    values: vec![],
-                    width: 1,
-                },
-                action: Column {
-                    values: vec![],
-                    width: 1,
-                },
+                observation: Column::zeros(0, 1).into(),
+                action: Column::zeros(0, 1),
                 reward: vec![],
-                next_observation: Column {
-                    values: vec![],
-                    width: 1,
-                },
+                next_observation: Column::zeros(0, 1).into(),
                 terminated: vec![],
                 episodes: vec![],
             }

@@ -88,10 +88,10 @@ fn data(actions: Vec<f32>, rewards: Vec<f32>, length: usize) -> Option<Data> {
     };
     let episodes = ROWS / length;
     let transitions = Transitions::new(Parts {
-        observation: column(&seen[..2 * ROWS], 2),
+        observation: column(&seen[..2 * ROWS], 2).into(),
         action: column(&actions, 1),
         reward: rewards,
-        next_observation: column(&seen[2..], 2),
+        next_observation: column(&seen[2..], 2).into(),
         terminated: (1..=ROWS).map(|row| row % length == 0).collect(),
         episodes: (0..episodes)
             .map(|episode| Episode {

@@ -7,7 +7,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use yarak::data::convert::{Target, write};
-use yarak::data::{Column, DatasetFile, Episode, EpisodeEnd, Parts, Reading, Transitions, Windows};
+use yarak::data::{
+    Column, DatasetFile, Episode, EpisodeEnd, ObservationColumn, Parts, Reading, Transitions,
+    Windows,
+};
 
 use crate::converting::{converted, fixture, open, read};
 
@@ -110,9 +113,13 @@ fn every_item_of_robomimics_own_dataset_is_our_window_to_the_last_bit() {
         assert_eq!(read.as_array().unwrap().len(), steps.len(), "{source}");
         for (item, step) in read.as_array().unwrap().iter().zip(steps) {
             let window = windows.at(&transitions, step);
-            let gather = |column: &Column| {
-                let rows = window.rows.iter().flat_map(|row| column.row(*row));
-                bits(&rows.copied().collect::<Vec<_>>())
+            let gather = |column: &ObservationColumn| {
+                let rows = window.rows.iter();
+                bits(
+                    &rows
+                        .flat_map(|row| column.row(*row).into_owned())
+                        .collect::<Vec<_>>(),
+                )
             };
             let each = |value: &dyn Fn(usize) -> f32| {
                 bits(
@@ -131,13 +138,13 @@ fn every_item_of_robomimics_own_dataset_is_our_window_to_the_last_bit() {
             let mut expected = json!({
                 "obs": gather(transitions.observation()),
                 "next_obs": gather(transitions.next_observation()),
-                "actions": gather(transitions.action()),
+                "actions": gather(&transitions.action().clone().into()),
                 "rewards": each(&|row| transitions.reward()[row]),
                 "dones": each(&|row| f32::from(u8::from(transitions.terminated()[row]))),
                 "pad_mask": bits(&mask),
             });
             if let Some(states) = &states {
-                expected["states"] = gather(states).into();
+                expected["states"] = gather(&states.clone().into()).into();
             }
             assert_eq!(*item, expected, "{source}, {filter:?}, step {step}");
         }
@@ -222,13 +229,14 @@ fn short_episodes(count: usize) -> Transitions {
         terminated[episode.rows.end - 1] = episode.end == EpisodeEnd::Terminated;
     }
     Transitions::new(Parts {
-        observation: column(0.5),
+        observation: column(0.5).into(),
         action: column(-0.25),
         reward: column(3.0).values,
         next_observation: Column {
             values: (1..=start).map(|row| row as f32 * 0.5).collect(),
             width: 1,
-        },
+        }
+        .into(),
         terminated,
         episodes,
     })

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use yarak::data::check::{ActionBounds, Check, Kind, Severity};
 use yarak::data::convert::{Target, write};
-use yarak::data::{Column, Episode, EpisodeEnd, Parts, Transitions, load};
+use yarak::data::{Column, Episode, EpisodeEnd, ObservationColumn, Parts, Transitions, load};
 
 fn yarak(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_yarak"))
@@ -28,6 +28,13 @@ fn text(path: &Path) -> &str {
 }
 
 /// Three episodes of 1, 4 and 3 rows, one of each end, whose rows follow each other.
+/// Changes the numbers of a column.
+fn change(column: &mut ObservationColumn, change: impl FnOnce(&mut Vec<f32>)) {
+    let mut numbers = column.clone().into_column();
+    change(&mut numbers.values);
+    *column = numbers.into();
+}
+
 fn parts() -> Parts {
     let rows = 8;
     let number = |row: usize| row as f32 * 0.1;
@@ -40,7 +47,8 @@ fn parts() -> Parts {
         observation: Column {
             values: (0..rows).flat_map(|row| [number(row), -1.0]).collect(),
             width: 2,
-        },
+        }
+        .into(),
         action: Column {
             values: (0..rows).map(|row| (row as f32).sin()).collect(),
             width: 1,
@@ -49,7 +57,8 @@ fn parts() -> Parts {
         next_observation: Column {
             values: next,
             width: 2,
-        },
+        }
+        .into(),
         terminated: (0..rows).map(|row| row == 4).collect(),
         episodes: vec![
             Episode {
@@ -131,10 +140,10 @@ fn the_tools_that_people_have_read_what_was_converted_to_the_last_bit() {
             let lengths: Vec<usize> = data.episodes().iter().map(|e| e.rows.len()).collect();
             assert_eq!(read["lengths"], serde_json::json!(lengths), "{name}");
             let columns = [
-                bits(&data.observation().values),
+                bits(&data.observation().numbers()),
                 bits(&data.action().values),
                 bits(data.reward()),
-                bits(&data.next_observation().values),
+                bits(&data.next_observation().numbers()),
             ];
             assert_eq!(read["bits"], serde_json::json!(columns), "{name}");
             let terminals: Vec<usize> = (0..data.len())
@@ -177,7 +186,7 @@ fn what_stands_is_never_replaced_unless_asked_for_and_nothing_else_is_left_behin
         assert_eq!(fs::read_to_string(&out).unwrap(), "precious");
         if target == Target::Minari {
             let mut parts = parts();
-            parts.next_observation.values[2 * 2] = 7.0;
+            change(&mut parts.next_observation, |values| values[2 * 2] = 7.0);
             let astray = Transitions::new(parts).unwrap();
             let refused = write(&astray, &out, target, None, true).unwrap_err();
             assert!(
@@ -224,11 +233,11 @@ fn zeros_of_both_signs_follow_each_other_in_minaris_layout() {
     let out = folder.path().join("zeros-v0");
     let mut parts = parts();
     // Rows 1 and 2 are of one episode.
-    parts.observation.values[2 * 2] = 0.0;
-    parts.next_observation.values[2] = -0.0;
+    change(&mut parts.observation, |values| values[2 * 2] = 0.0);
+    change(&mut parts.next_observation, |values| values[2] = -0.0);
     let data = Transitions::new(parts).unwrap();
     write(&data, &out, Target::Minari, None, false).unwrap();
-    assert!(load(&out).unwrap().next_observation().values == data.next_observation().values);
+    assert!(load(&out).unwrap().next_observation() == data.next_observation());
 }
 
 #[test]
@@ -336,7 +345,10 @@ fn actions_at_a_bound_in_many_rows_are_noted() {
 
 #[test]
 fn rows_that_do_not_follow_are_a_warning_and_most_of_them_an_error() {
-    let once = check(|parts| parts.next_observation.values[2 * 2] = 7.0, None);
+    let once = check(
+        |parts| change(&mut parts.next_observation, |values| values[2 * 2] = 7.0),
+        None,
+    );
     let finding = once
         .findings
         .iter()
@@ -348,7 +360,10 @@ fn rows_that_do_not_follow_are_a_warning_and_most_of_them_an_error() {
         (place.episode, place.row, place.element),
         (Some(1), Some(2), Some(0))
     );
-    let all = check(|parts| parts.next_observation.values.fill(7.0), None);
+    let all = check(
+        |parts| change(&mut parts.next_observation, |values| values.fill(7.0)),
+        None,
+    );
     let finding = all
         .findings
         .iter()
@@ -364,8 +379,9 @@ fn duplicate_episodes_and_constant_rewards_are_warnings() {
             parts.reward.fill(1.0);
             // Rows 5 to 8 become rows 1 to 4, as an episode of three rows each.
             parts.episodes[1].rows = 1..5;
-            let observation = parts.observation.values[2..8].to_vec();
-            parts.observation.values[10..16].copy_from_slice(&observation);
+            change(&mut parts.observation, |values| {
+                values.copy_within(2..8, 10)
+            });
             let action = parts.action.values[1..4].to_vec();
             parts.action.values[5..8].copy_from_slice(&action);
             parts.terminated[4] = false;

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use rust_hdf5::H5File;
 use yarak::data::convert::{self, Target};
-use yarak::data::{Data, LearnsFrom, LoadError, Minibatches};
+use yarak::data::{
+    Column, Data, DatasetFile, Episode, LearnsFrom, LoadError, Minibatches, ObservationColumn,
+    Parts, Reading, Spaces, Split, Transitions,
+};
 use yarak::learner::Sampling;
 use yarak::prelude::*;
 use yarak::report::console::Console;
@@ -285,19 +288,126 @@ fn every_layout_stays_in_its_file_with_goals_and_frames_too() {
     }
 }
 
+fn layouts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/layouts")
+}
+
+/// The 24 rows of two cameras and a state, so often.
+fn cameras(times: usize) -> Transitions {
+    let file = layouts().join("robomimic/images.hdf5");
+    let once = yarak::data::load(file).unwrap().into_parts();
+    let rows = once.reward.len();
+    let again = |column: ObservationColumn| {
+        let width = column.width();
+        let values = column.into_column().values.repeat(times);
+        Column { values, width }.into()
+    };
+    let episodes = (0..times).flat_map(|time| {
+        let moved = |episode: &Episode| Episode {
+            rows: time * rows + episode.rows.start..time * rows + episode.rows.end,
+            end: episode.end,
+        };
+        once.episodes.iter().map(moved).collect::<Vec<_>>()
+    });
+    Transitions::new(Parts {
+        episodes: episodes.collect(),
+        observation: again(once.observation),
+        action: Column {
+            values: once.action.values.repeat(times),
+            width: once.action.width,
+        },
+        reward: once.reward.repeat(times),
+        next_observation: again(once.next_observation),
+        terminated: once.terminated.repeat(times),
+    })
+    .unwrap()
+}
+
+/// A file of many such rows.
+fn write_cameras(folder: &Path) -> PathBuf {
+    let path = folder.join("cameras.hdf5");
+    let camera = || Space::picture([36, 36, 3]);
+    let spaces = Spaces {
+        environment: "Lift".to_owned(),
+        observation: Space::dict([
+            ("agentview_image", camera()),
+            ("robot0_eef_pos", Space::from_bounds(&[(-1.0, 1.0); 3])),
+            ("robot0_eye_in_hand_image", camera()),
+        ]),
+        action: Space::from_bounds(&[(-1.0, 1.0); 7]),
+    };
+    convert::write_recorded(&cameras(6), &spaces, &path, false).unwrap();
+    path
+}
+
+#[test]
+fn a_picture_takes_a_byte_a_number_in_memory_and_batches_have_the_bits_of_numbers() {
+    let file = layouts().join("robomimic/images.hdf5");
+    let opened = DatasetFile::open(&file, &Reading::default()).unwrap();
+    let actions = opened.widths()[1] as u64;
+    // Two observations of two cameras of 36 x 36 x 3 bytes and a place of 3 numbers; an action, a reward and a flag.
+    let row = 2 * (2 * 3_888 + 3 * 4) + 4 * (actions + 1) + 1;
+    assert_eq!(opened.memory_needed().0, 24 * row);
+    let read = opened.read().unwrap();
+    assert_eq!(read.observation().bytes(), 24 * 7_788);
+    assert_eq!(read.next_observation().bytes(), 24 * 7_788);
+
+    let app = app_with(&file, None, 2, None, 3, 5);
+    let data = app.world().resource::<Data>();
+    let loaded = data.transitions().unwrap();
+    // What was normalized, the place, is no reason to keep the cameras as numbers.
+    assert_eq!(loaded.observation().bytes(), 24 * 7_788);
+    let numbers = |column: &ObservationColumn| {
+        let width = column.width();
+        let values = column.numbers().into_owned();
+        ObservationColumn::from(Column { values, width })
+    };
+    let mut parts = (**loaded).clone().into_parts();
+    parts.observation = numbers(&parts.observation);
+    parts.next_observation = numbers(&parts.next_observation);
+    assert_eq!(parts.observation.bytes(), 24 * 4 * 7_779);
+    let split = Split::clone(&data.split);
+    let plain = Data::in_memory(Transitions::new(parts).unwrap(), split, "numbers");
+    let mut reference = App::new();
+    reference
+        .add_plugins((SchedulePlugin, FacilitatorPlugin))
+        .insert_resource(Seed(7))
+        .insert_resource(LearnsFrom::Actions)
+        .insert_resource(ComputeDevice::cpu())
+        .insert_resource(app.world().resource::<Preprocessing>().clone())
+        .insert_resource(plain)
+        .add_plugins(MinibatchPlugin {
+            batch_size: 5,
+            discount: 0.9,
+            n_step: 2,
+            ..default()
+        });
+    reference.finish();
+    reference.cleanup();
+    reference.world_mut().run_schedule(PreStartup);
+    reference.world_mut().run_schedule(Startup);
+    assert_eq!(take_failure(), None);
+    let (mut a, mut b) = (Random::new(Seed(1)), Random::new(Seed(1)));
+    for _ in 0..20 {
+        assert_eq!(
+            draw(&app, &mut a).unwrap(),
+            draw(&reference, &mut b).unwrap()
+        );
+    }
+}
+
 #[test]
 fn pictures_that_wait_as_bytes_and_archives_have_the_bits_that_they_have_in_memory() {
-    let layouts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/layouts");
+    let folder = tempfile::tempdir().unwrap();
     // Two frames of two cameras and a state; and vectors out of an archive, which wait as they are.
     let mut files = vec![
-        ("robomimic/images.hdf5", 0.001_3),
-        ("archives/long.npz", 0.000_1),
+        (write_cameras(folder.path()), 0.001_3),
+        (layouts().join("archives/long.npz"), 0.000_1),
     ];
     if cfg!(feature = "parquet") {
-        files.push(("tables/lerobot/long", 0.000_044));
+        files.push((layouts().join("tables/lerobot/long"), 0.000_044));
     }
     for (file, memory) in files {
-        let file = layouts.join(file);
         let small = app_with(&file, Some(memory), 1, None, 2, 3);
         let whole = app_with(&file, None, 1, None, 2, 3);
         let (mut a, mut b) = (Random::new(Seed(1)), Random::new(Seed(1)));

@@ -95,13 +95,17 @@ fn every_readable_file_equals_its_own_tools_reading_to_the_last_bit() {
         assert_eq!(dataset_file.len(), transitions.len(), "{name}");
         assert_eq!(dataset_file.episodes(), transitions.episodes(), "{name}");
         assert_eq!(transitions.len() as u64, expected["transitions"], "{name}");
-        let widths = [transitions.observation().width, transitions.action().width];
+        let widths = [
+            transitions.observation().width(),
+            transitions.action().width,
+        ];
         assert_eq!(json!(widths), expected["width"], "{name}");
+        let (observation, next) = (transitions.observation(), transitions.next_observation());
         for (column, values) in [
-            ("observation", &transitions.observation().values[..]),
+            ("observation", &*observation.numbers()),
             ("action", &transitions.action().values),
             ("reward", transitions.reward()),
-            ("next_observation", &transitions.next_observation().values),
+            ("next_observation", &*next.numbers()),
         ] {
             assert_eq!(
                 bits_of(values),
@@ -210,7 +214,7 @@ fn pictures_are_bytes_of_their_shape() {
         let parts = dataset_file.parts();
         assert!(parts.to_string().contains(part), "{parts}");
         let transitions = dataset_file.read().unwrap();
-        assert_eq!(transitions.observation().width, parts.width());
+        assert_eq!(transitions.observation().width(), parts.width());
     }
 }
 
@@ -330,7 +334,7 @@ fn windows_and_goals_are_robomimics_to_the_last_bit() {
             rows.extend(window.rows);
             mask.extend(window.mask.into_iter().map(u64::from));
         }
-        let gather = |column: &yarak::data::Column, rows: &[usize]| {
+        let gather = |column: &yarak::data::ObservationColumn, rows: &[usize]| {
             let values: Vec<f32> = rows
                 .iter()
                 .flat_map(|row| column.row(*row).to_vec())
@@ -346,7 +350,10 @@ fn windows_and_goals_are_robomimics_to_the_last_bit() {
                 gather(transitions.next_observation(), &rows),
             ),
             ("goal", gather(transitions.next_observation(), &goals)),
-            ("action", gather(transitions.action(), &rows)),
+            (
+                "action",
+                gather(&transitions.action().clone().into(), &rows),
+            ),
             ("reward", bits_of(&rewards)),
             ("mask", bits(mask.into_iter())),
         ] {

@@ -46,10 +46,10 @@ fn pendulum(folder: &Path) -> PathBuf {
     };
     let observed = [1.0, 0.0, 0.5, 0.8, 0.6, 1.5, 0.0, 1.0, 2.5, -1.0, 0.0, 3.5];
     let transitions = Transitions::new(Parts {
-        observation: column(&observed[..9], 3),
+        observation: column(&observed[..9], 3).into(),
         action: column(&[0.5, -1.0, 2.0], 1),
         reward: vec![-1.0, -2.0, -3.0],
-        next_observation: column(&observed[3..], 3),
+        next_observation: column(&observed[3..], 3).into(),
         terminated: vec![false; 3],
         episodes: vec![Episode {
             rows: 0..3,

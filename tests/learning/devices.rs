@@ -24,10 +24,10 @@ fn wave(n: usize, speed: f32) -> Vec<f32> {
 /// Episodes of eight steps.
 fn data() -> Data {
     let transitions = Transitions::new(Parts {
-        observation: column(&wave(3 * ROWS, 1.3), 3),
+        observation: column(&wave(3 * ROWS, 1.3), 3).into(),
         action: column(&wave(2 * ROWS, 2.1), 2),
         reward: wave(ROWS, 0.8),
-        next_observation: column(&wave(3 * ROWS, 1.7), 3),
+        next_observation: column(&wave(3 * ROWS, 1.7), 3).into(),
         terminated: (1..=ROWS).map(|row| row % 8 == 0).collect(),
         episodes: (0..ROWS / 8)
             .map(|episode| Episode {

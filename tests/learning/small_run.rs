@@ -179,10 +179,10 @@ pub fn episodes(episodes: &[(&[f32], EpisodeEnd)]) -> Transitions {
         cut.push(Episode { rows, end: *end });
     }
     Transitions::new(Parts {
-        observation: column(&|row| row),
+        observation: column(&|row| row).into(),
         action: column(&f32::sin),
         reward,
-        next_observation: column(&|row| row + 0.5),
+        next_observation: column(&|row| row + 0.5).into(),
         terminated,
         episodes: cut,
     })

@@ -324,10 +324,10 @@ impl<P: Plugin + Clone> Plugin for OfChoices<P> {
         let rows = |start: usize| (0..20).map(|row| (start + row) as f32).collect();
         let column = |values| Column { values, width: 1 };
         let transitions = Transitions::new(Parts {
-            observation: column(rows(0)),
+            observation: column(rows(0)).into(),
             action: column((0..20).map(|row| (row % 2) as f32).collect()),
             reward: rewards,
-            next_observation: column(rows(1)),
+            next_observation: column(rows(1)).into(),
             terminated: vec![false; 20],
             episodes: [0..10, 10..20]
                 .map(|rows| Episode {

@@ -47,7 +47,7 @@ fn a_trained_policy_collects_and_what_it_collected_trains_td3_bc() {
     );
     let data = load(&file).unwrap();
     assert_eq!(
-        (data.len(), data.observation().width, data.action().width),
+        (data.len(), data.observation().width(), data.action().width),
         (500, 3, 1)
     );
     let ends: Vec<EpisodeEnd> = data.episodes().iter().map(|it| it.end).collect();

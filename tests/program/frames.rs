@@ -140,8 +140,8 @@ fn evaluation_collection_and_a_policy_that_travels_see_the_same_frames() {
     let mut stack = FrameStack::new(3);
     for row in second.clone() {
         match row == second.start {
-            true => stack.begin(collected.observation().row(row)),
-            false => stack.push(collected.observation().row(row)),
+            true => stack.begin(&collected.observation().row(row)),
+            false => stack.push(&collected.observation().row(row)),
         }
         let action = policy.act(stack.values()).unwrap();
         let difference = (action[0] - collected.action().row(row)[0]).abs();
@@ -386,7 +386,7 @@ fn a_policy_with_a_goal_is_played_towards_what_held_out_episodes_came_to() {
         split.held_out.binary_search(&first).is_ok()
     });
     let next = transitions.next_observation();
-    let goals: Vec<&[f32]> = ends.map(|it| next.row(it.rows.end - 1)).collect();
+    let goals: Vec<_> = ends.map(|it| next.row(it.rows.end - 1)).collect();
     assert!(goals.len() > 1, "{}", goals.len());
 
     // The policy, given those goals in turn, returns what `eval` says, without the data being there.
@@ -401,7 +401,7 @@ fn a_policy_with_a_goal_is_played_towards_what_held_out_episodes_came_to() {
             .unwrap();
         let mut total = 0.0;
         for _ in 0..200 {
-            let seen = [&observation[..], goals[episode % goals.len()]].concat();
+            let seen = [&observation[..], &goals[episode % goals.len()]].concat();
             let action = policy.act(&seen).unwrap();
             total += pendulum.step(action, &mut observation).unwrap().reward;
         }

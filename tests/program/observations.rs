@@ -112,7 +112,7 @@ fn networks_see_the_parts_that_were_chosen_in_their_order() -> Result<(), Checkp
     // The sixth step begins an episode.
     assert_eq!(shown[5], [0.0; 4]);
     let buffer = world.resource::<ReplayBuffer>();
-    assert_eq!(buffer.observation(2), [1.0, 2.0]);
+    assert_eq!(*buffer.observation(2), [1.0, 2.0]);
     assert_eq!(world.resource::<Batch>().observation.dims(), [16, 4]);
     let saved: Preprocessing = gather(world, 8)?.state("preprocessing")?;
     assert_eq!(names(&saved.parts), ["tiredness", "achieved_goal"]);

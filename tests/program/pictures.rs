@@ -69,7 +69,7 @@ const PPO: &str = r#"Scene(
 )
 "#;
 
-/// Trains a scene at once, and again in two parts, and demands the same networks. Gives the run's name.
+/// Trains a scene at once, and again in two parts, and demands the same networks and the same replay buffer. Gives the run's name.
 #[track_caller]
 fn resumes_exactly(room: &Room, scene: &str, half: &str) -> String {
     let (whole, parts) = (format!("{scene}_whole"), format!("{scene}_parts"));
@@ -83,7 +83,7 @@ fn resumes_exactly(room: &Room, scene: &str, half: &str) -> String {
         let run = room.path(run);
         let last = checkpoints(&run).pop().unwrap();
         let mut files = files(&run.join("checkpoints").join(last));
-        files.retain(|name, _| name.ends_with(".safetensors"));
+        files.retain(|name, _| name.ends_with(".safetensors") || name.ends_with(".blob"));
         files
     };
     let (one, other) = (networks(&whole), networks(&parts));
@@ -120,18 +120,30 @@ fn a_file_of_pictures_is_collected_learned_from_and_acted_on() {
     // Pictures come back as they were shown.
     let transitions = load(room.path("pictures.hdf5")).unwrap();
     assert_eq!(
-        (transitions.len(), transitions.observation().width),
+        (transitions.len(), transitions.observation().width()),
         (1000, 1024)
     );
     let mut world = registry::make("PendulumPixels-v1").unwrap();
     let mut shown = vec![0.0; 1024];
     world.reset(Some(0), &mut shown).unwrap();
-    assert_eq!(transitions.observation().row(0), shown);
+    assert_eq!(*transitions.observation().row(0), shown);
 
     room.write("td3_bc.ron", &on_file(TD3_BC));
     resumes_exactly(&room, "td3_bc", "10");
     room.write("bc.ron", &on_file(BC));
     let run = resumes_exactly(&room, "bc", "10");
+    // 1,000 rows of two pictures of 1,024 bytes are more than that.
+    let said = room.yarak("train bc.ron --run in_file --set Dataset.memory=0.0015");
+    assert!(
+        said.stderr.contains("more than the 1.5 MB"),
+        "{}",
+        said.stderr
+    );
+    let actor = |run: &str| {
+        let last = room.path(run).join("checkpoints/step_000000020");
+        fs::read(last.join("actor.safetensors")).unwrap()
+    };
+    assert!(actor("in_file") == actor(&run));
     let said = room.yarak(&format!("eval {run} --episodes 1 --seed 5 --json"));
     let said: serde_json::Value = serde_json::from_str(said.result()).unwrap();
     room.yarak(&format!("export {run} policy.safetensors"))
@@ -173,7 +185,7 @@ fn from_cameras(steps: usize, every: usize, agentview: &str) -> String {
         r#"Scene(
     steps: {steps},
     plugins: [
-        Dataset(path: "{file}", validation: 0.4, memory: 0.0012),
+        Dataset(path: "{file}", validation: 0.4),
         Bc(
             minibatch: (batch_size: 4),
             actor: (
@@ -224,7 +236,6 @@ fn robomimics_bc_rnn_gmm_in_small() -> String {
         ("\"robot0_eef_quat\",", ""),
         ("\"robot0_gripper_qpos\",", ""),
         ("frame_stack: 10", "frame_stack: 3"),
-        ("memory: 1.0", "memory: 0.0012"),
         ("Crop(height: 76, width: 76)", "Crop(height: 34, width: 33)"),
         ("batch_size: 16", "batch_size: 2"),
         ("hidden_size: 1_000", "hidden_size: 16"),

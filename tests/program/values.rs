@@ -302,7 +302,7 @@ fn eval_writes_what_the_critics_say_of_each_row_and_prints_how_it_is_spread() {
     let mut row = 0;
     for (number, episode) in transitions.episodes().iter().enumerate() {
         for step in 0..episode.rows.len() {
-            let observation = transitions.observation().row(row);
+            let observation = &*transitions.observation().row(row);
             let q = policy
                 .q(observation, transitions.action().row(row))
                 .unwrap();
@@ -365,12 +365,12 @@ fn rows_are_valued_with_their_frames_and_their_goals() {
     let mut policy = Policy::load(room.path("run")).unwrap();
     assert!(policy.takes_goal() && policy.frames() == 3);
     for episode in transitions.episodes().iter().step_by(5) {
-        let goal = transitions.next_observation().row(episode.rows.end - 1);
+        let goal = &*transitions.next_observation().row(episode.rows.end - 1);
         for row in episode.rows.clone() {
             let mut seen = Vec::new();
             for back in [2, 1, 0] {
                 let at = row.saturating_sub(back).max(episode.rows.start);
-                seen.extend_from_slice(transitions.observation().row(at));
+                seen.extend_from_slice(&transitions.observation().row(at));
             }
             seen.extend_from_slice(goal);
             let q = policy.q(&seen, transitions.action().row(row)).unwrap();
@@ -412,7 +412,7 @@ fn states_discrete_actions_and_proposed_actions_are_valued_as_well() {
     let mut policy = Policy::load(room.path("Iql")).unwrap();
     let transitions = raw(&dataset());
     for row in (0..transitions.len()).step_by(97) {
-        let v = policy.v(transitions.observation().row(row)).unwrap();
+        let v = policy.v(&transitions.observation().row(row)).unwrap();
         assert_near(columns_of_iql["v"][row], v);
     }
     // A policy that takes its algorithm to act is asked through it.
@@ -442,7 +442,7 @@ fn states_discrete_actions_and_proposed_actions_are_valued_as_well() {
     let mut policy = Policy::load(room.path("dqn")).unwrap();
     let mut differ = 0;
     for (row, q) in columns["q_0"].iter().enumerate() {
-        let observation = transitions.observation().row(row);
+        let observation = &*transitions.observation().row(row);
         let action = transitions.action().row(row);
         assert_near(*q, policy.q(observation, action).unwrap()[0]);
         let best = columns["policy_q_0"][row];
@@ -451,7 +451,7 @@ fn states_discrete_actions_and_proposed_actions_are_valued_as_well() {
     }
     assert!(differ > 5, "{differ}");
     let refused = policy
-        .q(transitions.observation().row(0), &[2.0])
+        .q(&transitions.observation().row(0), &[2.0])
         .unwrap_err();
     assert!(
         refused.to_string().contains("the actions are 0 to 1"),

@@ -14,7 +14,7 @@ use crate::cli::error::CliError;
 use crate::data::convert::write_recorded;
 use crate::data::{
     ActionScale, Column, Data, Dataset, Episode, EpisodeEnd, MinibatchSettings, Minibatches,
-    Normalizer, Parts, Preprocessing, Spaces, Transitions, split_episodes,
+    Normalizer, ObservationColumn, Parts, Preprocessing, Spaces, Transitions, split_episodes,
 };
 use crate::env::Space;
 use crate::learner::{ComputeDevice, NetworkSettings, Noise, Random, Seed};
@@ -260,11 +260,15 @@ fn random_transitions(observed: Observed) -> Result<Transitions, CliError> {
         }
     }
     let column = |values, width| Column { values, width };
+    let parts = observed.parts();
+    let draw = |random: &mut Random<Noise>| {
+        ObservationColumn::packed(observed.draw(random), &parts).map_err(CliError::failed)
+    };
     Transitions::new(Parts {
-        observation: observed.draw(&mut random),
+        observation: draw(&mut random)?,
         action: column(random.uniforms(rows * ACTION, -1.0, 1.0), ACTION),
         reward: random.normals(rows),
-        next_observation: observed.draw(&mut random),
+        next_observation: draw(&mut random)?,
         terminated,
         episodes,
     })

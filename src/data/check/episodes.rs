@@ -143,7 +143,8 @@ fn does_not_follow(transitions: &Transitions) -> Option<Finding> {
         let inner = episode.rows.start..episode.rows.end - 1;
         steps += inner.len();
         for row in inner {
-            let pairs = next.row(row).iter().zip(observation.row(row + 1));
+            let (next, following) = (next.row(row), observation.row(row + 1));
+            let pairs = next.iter().zip(following.iter());
             let off = |(next, following): (&f32, &f32)| {
                 (next - following).abs() > SLACK * (1.0 + next.abs())
             };
@@ -187,9 +188,10 @@ fn duplicates(transitions: &Transitions) -> Option<Finding> {
     for (index, episode) in transitions.episodes().iter().enumerate() {
         let rows = &episode.rows;
         let mut digest = Sha256::new();
+        let observations = transitions.observation().rows_between(rows.clone());
         let numbers = [
-            transitions.observation().rows_between(rows),
-            transitions.action().rows_between(rows),
+            &*observations,
+            transitions.action().rows_between(rows.clone()),
             &transitions.reward()[rows.clone()],
         ];
         for values in numbers {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::precision::Precision;
 use super::{Finding, Kind, Place, Severity};
 use crate::data::hdf5::{DatasetInfo, File, FileError};
-use crate::data::{Column, Layout, Transitions};
+use crate::data::{Column, Layout, ObservationColumn, Transitions};
 
 /// About how many numbers are looked at in one piece, so that a large file needs little memory.
 const PIECE: usize = 1 << 20;
@@ -75,33 +75,33 @@ pub(in crate::data) const LARGE: f32 = 1e18;
 
 /// Numbers in observations and rewards that learning cannot compute with, though they are finite.
 pub(super) fn look_for_large(transitions: &Transitions) -> Vec<Finding> {
-    let reward = Column {
+    let observation = transitions.observation();
+    let reward = ObservationColumn::from(Column {
         values: transitions.reward().to_vec(),
         width: 1,
-    };
+    });
     let mut findings = Vec::new();
-    for (name, column) in [
-        ("observation", transitions.observation()),
-        ("reward", &reward),
-    ] {
-        let Some(Large { value, .. }) = first_large(column) else {
+    for (name, column) in [("observation", observation), ("reward", &reward)] {
+        let Some((_, _, value)) = column.find(first_large) else {
             continue;
         };
         let what = format!(
             "values such as {value:e} in the {name}: float32 cannot add up squares beyond {LARGE:e}, so training diverges, or sees nothing of the other rows where it is normalized; drop or repair these rows"
         );
         let mut finding = Finding::new(Severity::Warning, Kind::TooLarge, what);
-        for (at, _) in column
-            .values
-            .iter()
-            .enumerate()
-            .filter(|(_, it)| it.abs() > LARGE)
-        {
-            finding.at(|| Place {
-                row: Some(at / column.width),
-                element: (column.width > 1).then_some(at % column.width),
-                ..Place::default()
-            });
+        for row in 0..column.rows() {
+            let numbers = column.row(row);
+            let large = numbers
+                .iter()
+                .enumerate()
+                .filter(|(_, it)| it.abs() > LARGE);
+            for (element, _) in large {
+                finding.at(|| Place {
+                    row: Some(row),
+                    element: (column.width() > 1).then_some(element),
+                    ..Place::default()
+                });
+            }
         }
         findings.push(finding);
     }
@@ -126,22 +126,24 @@ impl Large {
     }
 }
 
-/// The first number that is too large.
-pub(in crate::data) fn first_large(column: &Column) -> Option<Large> {
+/// The first number in observations that is too large.
+pub(in crate::data) fn large_observation(transitions: &Transitions) -> Option<Large> {
+    let (row, element, value) = transitions.observation().find(first_large)?;
+    Some(Large {
+        row,
+        element,
+        value,
+    })
+}
+
+/// The place of the first number that is too large.
+fn first_large(numbers: &[f32]) -> Option<usize> {
     // Without a branch for each value, as nearly all data have none.
-    let greatest = column
-        .values
-        .iter()
-        .fold(0.0_f32, |most, it| most.max(it.abs()));
+    let greatest = numbers.iter().fold(0.0_f32, |most, it| most.max(it.abs()));
     if greatest <= LARGE {
         return None;
     }
-    let at = column.values.iter().position(|it| it.abs() > LARGE)?;
-    Some(Large {
-        row: at / column.width,
-        element: at % column.width,
-        value: column.values[at],
-    })
+    numbers.iter().position(|it| it.abs() > LARGE)
 }
 
 /// Elements that have the same value in every row.
@@ -150,17 +152,17 @@ pub(super) fn look_for_constants(transitions: &Transitions, precision: &Precisio
         return Vec::new();
     }
     let mut findings = Vec::new();
-    for (column, severity, values, what) in [
+    for (column, severity, constant, what) in [
         (
             "observation",
             Severity::Note,
-            transitions.observation(),
+            constant_elements(transitions.observation()),
             ", which carries no information; where it moves in an environment, networks see what they never learned from",
         ),
         (
             "action",
             Severity::Warning,
-            transitions.action(),
+            constant_elements(&transitions.action().clone().into()),
             "; nothing is learned of any other value",
         ),
     ] {
@@ -171,7 +173,7 @@ pub(super) fn look_for_constants(transitions: &Transitions, precision: &Precisio
             .filter(|it| it.column == column)
             .map(|it| it.element)
             .collect();
-        let (rounded, constant): (Vec<usize>, Vec<usize>) = constant_elements(values)
+        let (rounded, constant): (Vec<usize>, Vec<usize>) = constant
             .into_iter()
             .filter(|element| !lost.contains(element))
             .partition(|element| precision.differ.contains(&(column, *element)));
@@ -219,15 +221,16 @@ fn of_element(element: usize) -> Place {
     }
 }
 
-fn constant_elements(column: &Column) -> Vec<usize> {
+fn constant_elements(column: &ObservationColumn) -> Vec<usize> {
     let first = column.row(0);
-    let mut changes = vec![false; column.width];
-    for row in column.values.chunks_exact(column.width.max(1)) {
-        for ((changes, value), first) in changes.iter_mut().zip(row).zip(first) {
+    let mut changes = vec![false; column.width()];
+    for row in 1..column.rows() {
+        let row = column.row(row);
+        for ((changes, value), first) in changes.iter_mut().zip(row.iter()).zip(first.iter()) {
             *changes |= value != first;
         }
     }
-    (0..column.width)
+    (0..column.width())
         .filter(|element| !changes[*element])
         .collect()
 }
@@ -256,10 +259,10 @@ mod tests {
         let column = |values: Vec<f32>, width| Column { values, width };
         let of = |observation: [f32; 6], reward: [f32; 3]| {
             Transitions::new(Parts {
-                observation: column(observation.to_vec(), 2),
+                observation: column(observation.to_vec(), 2).into(),
                 action: column(vec![0.0; 3], 1),
                 reward: reward.to_vec(),
-                next_observation: column(observation.to_vec(), 2),
+                next_observation: column(observation.to_vec(), 2).into(),
                 terminated: vec![false; 3],
                 episodes: vec![Episode {
                     rows: 0..3,
@@ -270,14 +273,14 @@ mod tests {
         };
         let fine = of([0.0, 1e18, -1e18, 1.0, 2.0, 3.0], [1.0, 2.0, 3.0]);
         assert_eq!(look_for_large(&fine), []);
-        assert_eq!(first_large(fine.observation()), None);
+        assert_eq!(large_observation(&fine), None);
         let odd = of([0.0, 1.0, 2.0, -1e38, 1.0, 2.0], [1.0, 2.0, 1e20]);
         let large = Large {
             row: 1,
             element: 1,
             value: -1e38,
         };
-        assert_eq!(first_large(odd.observation()), Some(large));
+        assert_eq!(large_observation(&odd), Some(large));
         let [observation, reward] = &look_for_large(&odd)[..] else {
             panic!("not two findings")
         };

@@ -14,7 +14,7 @@ const EQUAL_WHOLE: usize = 100;
 pub(super) fn look(dataset_file: &DatasetFile, transitions: &Transitions) -> Vec<Finding> {
     let keys = dataset_file.observation();
     let is_tabular =
-        transitions.observation().width <= 2 && keys.iter().all(|key| !key.dtype.is_float());
+        transitions.observation().width() <= 2 && keys.iter().all(|key| !key.dtype.is_float());
     let equal = |row: usize| {
         row > 0
             && transitions.observation().row(row) == transitions.observation().row(row - 1)
@@ -48,7 +48,7 @@ pub(super) fn look(dataset_file: &DatasetFile, transitions: &Transitions) -> Vec
         start = row;
     }
     let mut empty = Runs::default();
-    if !is_tabular && transitions.observation().width > 1 {
+    if !is_tabular && transitions.observation().width() > 1 {
         let mut start = None;
         for row in 0..=transitions.len() {
             let zero = row < transitions.len() && is_zero(row);

@@ -18,7 +18,7 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
         ("observations", transitions.observation()),
         ("next_observations", transitions.next_observation()),
     ] {
-        root.matrix(name, &column.values, column.width)?;
+        root.matrix(name, &column.numbers(), column.width())?;
     }
     let action = transitions.action();
     match job.discrete_actions {

@@ -44,10 +44,10 @@ pub(super) fn write(
         group.number("total_steps", rows.len())?;
         let observation = transitions.observation();
         let last = transitions.next_observation().row(rows.end - 1);
-        let observations = [observation.rows_between(&rows), last].concat();
-        group.matrix("observations", &observations, observation.width)?;
+        let observations = [&*observation.rows_between(rows.clone()), &*last].concat();
+        group.matrix("observations", &observations, observation.width())?;
         let action = transitions.action();
-        let taken = action.rows_between(&rows);
+        let taken = action.rows_between(rows.clone());
         match job.discrete_actions {
             None => group.matrix("actions", taken, action.width)?,
             Some(discrete_actions) => {
@@ -215,14 +215,15 @@ fn follows(
     index: usize,
     Episode { rows, .. }: &Episode,
 ) -> Result<(), ConvertError> {
-    let width = transitions.observation().width;
+    let width = transitions.observation().width();
     let next = transitions
         .next_observation()
-        .rows_between(&(rows.start..rows.end - 1));
+        .rows_between(rows.start..rows.end - 1);
     let following = transitions
         .observation()
-        .rows_between(&(rows.start + 1..rows.end));
-    match next.iter().zip(following).position(|(a, b)| a != b) {
+        .rows_between(rows.start + 1..rows.end);
+    let mut pairs = next.iter().zip(following.iter());
+    match pairs.position(|(a, b)| a != b) {
         None => Ok(()),
         Some(at) => Err(ConvertError::DoesNotFollow {
             episode: index,

@@ -27,7 +27,9 @@ use serde::Serialize;
 pub use account::{Converted, LeftBehind};
 pub use error::ConvertError;
 
-use super::{DatasetFile, EpisodeEnd, Layout, LoadError, Reading, Spaces, Transitions};
+use super::{
+    DatasetFile, EpisodeEnd, Layout, LoadError, ObservationColumn, Reading, Spaces, Transitions,
+};
 use crate::observation::ObservationParts;
 use account::Account;
 use extras::Extras;
@@ -353,20 +355,18 @@ impl<'a> Job<'a> {
                 .map(|v| v.to_bits())
                 .eq(b.iter().map(|v| v.to_bits()))
         };
+        let same_rows = |a: &ObservationColumn, b: &ObservationColumn| {
+            a.rows() == b.rows() && (0..a.rows()).all(|row| same(&a.row(row), &b.row(row)))
+        };
         let (observation, next) = (transitions.observation(), transitions.next_observation());
         let checks = [
-            (
-                "observations",
-                same(&back.observation().values, &observation.values),
-            ),
+            ("observations", same_rows(back.observation(), observation)),
             (
                 "next observations",
                 match target {
                     // The following observation stands for it, where -0.0 and 0.0 are the same.
-                    Target::Minari => back.next_observation().values == next.values,
-                    Target::D4rl | Target::Robomimic => {
-                        same(&back.next_observation().values, &next.values)
-                    }
+                    Target::Minari => back.next_observation() == next,
+                    Target::D4rl | Target::Robomimic => same_rows(back.next_observation(), next),
                 },
             ),
             (

@@ -7,7 +7,7 @@ use super::account::Account;
 use super::extras::{Extras, plain_name};
 use super::{ConvertError, Job, count, spaces};
 use crate::data::hdf5::{GroupWriter, Key, Writer};
-use crate::data::{Column, EpisodeEnd, Layout};
+use crate::data::{EpisodeEnd, Layout, ObservationColumn};
 use crate::observation::{ObservationPart, ObservationParts, PartKind};
 
 /// The observation's key where it has no named parts; robomimic's own converter from D4RL has the same.
@@ -57,7 +57,7 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
             }
         }
         let action = transitions.action();
-        demonstration.matrix("actions", action.rows_between(&rows), action.width)?;
+        demonstration.matrix("actions", action.rows_between(rows.clone()), action.width)?;
         demonstration.vector("rewards", &transitions.reward()[rows.clone()])?;
         demonstration.flags("dones", transitions.terminated()[rows].iter().copied())?;
         demonstrations.push(demonstration);
@@ -120,7 +120,7 @@ fn keys(job: &Job<'_>) -> Vec<ObservationPart> {
         });
         return named.collect();
     }
-    let width = job.transitions.observation().width;
+    let width = job.transitions.observation().width();
     let parts: &[Key] = match job.extras.map(|extras| extras.dataset_file) {
         Some(dataset_file) if !dataset_file.layout().has_long_columns() => {
             dataset_file.observation()
@@ -140,10 +140,15 @@ fn keys(job: &Job<'_>) -> Vec<ObservationPart> {
 }
 
 /// Some elements of each of some rows.
-fn part(column: &Column, rows: std::ops::Range<usize>, from: usize, width: usize) -> Vec<f32> {
-    rows.flat_map(|row| &column.row(row)[from..from + width])
-        .copied()
-        .collect()
+fn part(
+    column: &ObservationColumn,
+    rows: std::ops::Range<usize>,
+    from: usize,
+    width: usize,
+) -> Vec<f32> {
+    let mut part = Vec::with_capacity(rows.len() * width);
+    rows.for_each(|row| part.extend_from_slice(&column.row(row)[from..from + width]));
+    part
 }
 
 fn environment_arguments(job: &Job<'_>) -> String {

@@ -19,7 +19,11 @@ pub(super) fn for_minari(job: &Job<'_>, account: &mut Account) -> Result<[String
             (&origin.action_low, &origin.action_high),
         ]
     });
-    let widths = [job.transitions.observation(), job.transitions.action()].map(|c| c.width);
+    let transitions = job.transitions;
+    let widths = [
+        transitions.observation().width(),
+        transitions.action().width,
+    ];
     let mut spaces = [String::new(), String::new()];
     let mut unbounded = Vec::new();
     for (index, own) in own.into_iter().enumerate() {

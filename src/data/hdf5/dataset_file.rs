@@ -7,7 +7,10 @@ use super::d4rl::D4rlRows;
 use super::episodic::Episodic;
 use super::table_folder::TableFolder;
 use super::{DiscreteActions, Dtype, File, FileError, Layout, LoadError, Reading, minari};
-use crate::data::{Bytes, Column, Episode, EpisodeEnd, Parts, Recorded, Transitions};
+use crate::data::{
+    Bytes, Column, Episode, EpisodeEnd, NotAByte, ObservationColumn, Packing, Parts, Recorded,
+    Transitions,
+};
 use crate::observation::ObservationParts;
 
 /// A file of demonstrations, opened: its layout, the parts of its observations and actions, its episodes and how they end.
@@ -48,6 +51,9 @@ impl Key {
         self.shape.iter().product()
     }
 }
+
+/// About how many bytes of observations are read at once where they do not stay numbers.
+const SPAN_BYTES: usize = 64 << 20;
 
 /// What a layout finds out about a file before it reads its values.
 pub(super) struct Index {
@@ -144,11 +150,30 @@ impl DatasetFile {
             .map(|keys| keys.iter().map(Key::width).sum::<usize>())
     }
 
-    /// What all transitions take in memory: 4 bytes a number, 1 a flag. It is computed from shapes, before anything is allocated.
+    /// What all transitions take in memory: 4 bytes a number, 1 a flag, and 1 an element of observations that the file has as bytes, such
+    /// as a picture's. It is computed from shapes, before anything is allocated.
     pub fn memory_needed(&self) -> Bytes {
-        let [observation, action] = self.widths();
-        let row = 4 * (2 * observation as u64 + action as u64 + 1) + 1;
+        let [_, action] = self.widths();
+        let observation = self.packing().row_bytes() as u64;
+        let row = 2 * observation + 4 * (action as u64 + 1) + 1;
         Bytes(row.saturating_mul(self.len() as u64))
+    }
+
+    /// How rows of observations lie in memory.
+    pub(in crate::data) fn packing(&self) -> Packing {
+        match self.counts_from_other_starts() {
+            // What is taken off a byte may leave none.
+            true => Packing::numbers(self.widths()[0]),
+            false => Packing::of(&self.parts()),
+        }
+    }
+
+    /// That a number is in the place of a byte.
+    pub(in crate::data) fn not_a_byte(&self, source: NotAByte) -> LoadError {
+        LoadError::NotAByte {
+            file: self.file.path().to_owned(),
+            source,
+        }
     }
 
     /// The episodes, in transitions' rows, in order.
@@ -240,10 +265,45 @@ impl DatasetFile {
     ///
     /// Values that cannot be read or are not finite, with the place in the file.
     pub fn read(&self) -> Result<Transitions, LoadError> {
-        self.read_rows(0..self.len())
+        let packing = self.packing();
+        match packing.is_packed() {
+            true => self.read_packed(&packing),
+            false => self.read_rows(0..self.len()),
+        }
     }
 
-    /// Reads a range of transitions. An episode that goes on after the range is [`EpisodeEnd::Unfinished`] there.
+    /// Reads all transitions, a span at a time: what is read are numbers, which become bytes.
+    fn read_packed(&self, packing: &Packing) -> Result<Transitions, LoadError> {
+        let rows = self.len();
+        let span = (SPAN_BYTES / (8 * packing.width())).max(1);
+        let column = || ObservationColumn::with_capacity(packing, rows);
+        let (mut observation, mut next_observation) = (column(), column());
+        let (mut action, mut reward) = (Vec::new(), Vec::with_capacity(rows));
+        let mut discrete_actions = None;
+        for start in (0..rows).step_by(span) {
+            let read = self.read_rows(start..rows.min(start + span))?;
+            discrete_actions = discrete_actions.max(read.discrete_actions());
+            let parts = read.into_parts();
+            for (all, read) in [
+                (&mut observation, parts.observation),
+                (&mut next_observation, parts.next_observation),
+            ] {
+                let read = read.into_column();
+                all.extend(&read).map_err(|error| self.not_a_byte(error))?;
+            }
+            action.extend(parts.action.values);
+            reward.extend(parts.reward);
+        }
+        let episodes = self.episodes().to_vec();
+        let action = Column {
+            values: action,
+            width: self.widths()[1],
+        };
+        self.transitions(observation, action, reward, next_observation, episodes)
+            .map(|transitions| transitions.with_discrete_actions(discrete_actions))
+    }
+
+    /// Reads a range of transitions, as numbers. An episode that goes on after the range is [`EpisodeEnd::Unfinished`] there.
     ///
     /// # Errors
     ///
@@ -296,32 +356,38 @@ impl DatasetFile {
                 rows: part.start - rows.start..part.end - rows.start,
             })
             .collect();
-        let mut terminated = vec![false; rows.len()];
+        let column = |values, width| Column { values, width };
+        self.transitions(
+            column(block.observation, observation).into(),
+            column(actions, action),
+            block.reward,
+            column(block.next_observation, observation).into(),
+            episodes,
+        )
+        .map(|transitions| transitions.with_discrete_actions(discrete_actions))
+    }
+
+    fn transitions(
+        &self,
+        observation: ObservationColumn,
+        action: Column,
+        reward: Vec<f32>,
+        next_observation: ObservationColumn,
+        episodes: Vec<Episode>,
+    ) -> Result<Transitions, LoadError> {
+        let mut terminated = vec![false; reward.len()];
         for episode in &episodes {
             terminated[episode.rows.end - 1] = episode.end == EpisodeEnd::Terminated;
         }
         Transitions::from_finite(Parts {
-            observation: Column {
-                values: block.observation,
-                width: observation,
-            },
-            action: Column {
-                values: actions,
-                width: action,
-            },
-            reward: block.reward,
-            next_observation: Column {
-                values: block.next_observation,
-                width: observation,
-            },
+            observation,
+            action,
+            reward,
+            next_observation,
             terminated,
             episodes,
         })
-        .map(|transitions| {
-            transitions
-                .with_discrete_actions(discrete_actions)
-                .with_recorded(self.index.columns)
-        })
+        .map(|transitions| transitions.with_recorded(self.index.columns))
         .map_err(|source| LoadError::Transitions {
             file: self.file.path().to_owned(),
             source,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::{FileError, Layout};
-use crate::data::TransitionsError;
+use crate::data::{NotAByte, TransitionsError};
 
 /// A file that does not give transitions.
 #[derive(Debug, Error)]
@@ -24,6 +24,14 @@ pub enum LoadError {
         file: PathBuf,
         /// What is at its top level.
         found: String,
+    },
+    /// A number where the file's first dataset of that part is of bytes.
+    #[error("{}: {source}; store all of the part's datasets as `uint8`, or all as `float32`", .file.display())]
+    NotAByte {
+        /// The file.
+        file: PathBuf,
+        /// Which number.
+        source: NotAByte,
     },
     /// A dataset that the layout needs is not there.
     #[error("{}: there is no dataset `{dataset}`, which the {layout} layout needs: {expected}. The file has {found}", .file.display())]

@@ -72,7 +72,7 @@ use dataset_file::Index;
 /// ```
 /// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/d4rl/contiguous.hdf5");
 /// let transitions = yarak::data::load(file)?;
-/// assert_eq!(transitions.observation().width, 3);
+/// assert_eq!(transitions.observation().width(), 3);
 /// # Ok::<(), yarak::data::LoadError>(())
 /// ```
 pub fn load(path: impl AsRef<Path>) -> Result<Transitions, LoadError> {

@@ -258,13 +258,13 @@ mod tests {
             width: 2,
         };
         let transitions = Transitions::new(Parts {
-            observation: pairs(|row| [row, -row]),
+            observation: pairs(|row| [row, -row]).into(),
             action: Column {
                 values: vec![0.0; 5],
                 width: 1,
             },
             reward: vec![1.0; 5],
-            next_observation: pairs(|row| [row + 0.5, 7.0]),
+            next_observation: pairs(|row| [row + 0.5, 7.0]).into(),
             terminated: vec![false, true, false, false, false],
             episodes: [
                 (0..2, EpisodeEnd::Terminated),

@@ -89,10 +89,10 @@ mod tests {
             width: 1,
         };
         let transitions = Transitions::new(Parts {
-            observation: column.clone(),
+            observation: column.clone().into(),
             action: column.clone(),
             reward: vec![0.0; 7],
-            next_observation: column,
+            next_observation: column.into(),
             terminated: vec![false; 7],
             episodes: [0..1, 1..3, 3..7]
                 .map(|rows| Episode {

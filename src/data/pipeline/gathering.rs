@@ -10,14 +10,14 @@ use crate::data::{Column, EpisodeEnd};
 
 /// Where the numbers of rows are.
 pub(in crate::data) trait Numbers {
-    /// `[observation]`
-    fn observation(&self, row: usize) -> &[f32];
+    /// Adds those of a row's observation, `[observation]`.
+    fn add_observation(&self, row: usize, to: &mut Vec<f32>);
 
     /// `[action]`
     fn action(&self, row: usize) -> &[f32];
 
-    /// `[observation]`, after the row's step.
-    fn next_observation(&self, row: usize) -> &[f32];
+    /// Adds those of the observation after the row's step, `[observation]`.
+    fn add_next_observation(&self, row: usize, to: &mut Vec<f32>);
 }
 
 /// What networks are shown of a row, wherever it lies.
@@ -130,19 +130,18 @@ impl Pipeline {
                 &mut all.next_observation.values,
             );
             for row in sources.seen {
-                seen.extend_from_slice(numbers.observation(row));
+                numbers.add_observation(row, seen);
                 if let Some(past) = &mut past {
                     past.values.extend_from_slice(numbers.action(row));
                 }
             }
             for row in sources.seen_after {
-                after.extend_from_slice(numbers.observation(row));
+                numbers.add_observation(row, after);
             }
-            after.extend_from_slice(numbers.next_observation(last));
+            numbers.add_next_observation(last, after);
             if let Some(row) = sources.goal {
-                let goal = numbers.next_observation(row);
-                seen.extend_from_slice(goal);
-                after.extend_from_slice(goal);
+                numbers.add_next_observation(row, seen);
+                numbers.add_next_observation(row, after);
             }
             for row in sources.acted {
                 all.action.values.extend_from_slice(numbers.action(row));
@@ -170,19 +169,21 @@ impl Pipeline {
         numbers: &impl Numbers,
         rows: impl Iterator<Item = usize>,
     ) -> Vec<f32> {
-        let frames = rows.flat_map(|row| frames_of(order, row, self.frames));
-        let values = frames.flat_map(|row| numbers.observation(row));
-        values.copied().collect()
+        let mut seen = Vec::new();
+        for frame in rows.flat_map(|row| frames_of(order, row, self.frames)) {
+            numbers.add_observation(frame, &mut seen);
+        }
+        seen
     }
 
     /// What they see after the step of a row, `[observation]`, without a goal.
     pub fn seen_after(&self, order: &impl Order, numbers: &impl Numbers, row: usize) -> Vec<f32> {
-        let frames = frames_of(order, row, self.frames - 1);
-        let values = frames.iter().flat_map(|row| numbers.observation(*row));
-        values
-            .chain(numbers.next_observation(row))
-            .copied()
-            .collect()
+        let mut seen = Vec::new();
+        for frame in frames_of(order, row, self.frames - 1) {
+            numbers.add_observation(frame, &mut seen);
+        }
+        numbers.add_next_observation(row, &mut seen);
+        seen
     }
 }
 
@@ -201,10 +202,10 @@ mod tests {
             width: 1,
         };
         let transitions = Transitions::new(Parts {
-            observation: column(|row| row),
+            observation: column(|row| row).into(),
             action: column(|row| -row),
             reward: vec![1.0; 4],
-            next_observation: column(|row| row + 0.5),
+            next_observation: column(|row| row + 0.5).into(),
             terminated: vec![false, false, false, true],
             episodes: [
                 (0..3, EpisodeEnd::Truncated),
@@ -299,17 +300,17 @@ mod tests {
         /// Numbers of the rows that were asked for alone.
         struct Only<'a>(&'a InMemory, Needed);
         impl Numbers for Only<'_> {
-            fn observation(&self, row: usize) -> &[f32] {
+            fn add_observation(&self, row: usize, to: &mut Vec<f32>) {
                 assert!(self.1.observation.contains(&(row as u32)));
-                self.0.observation(row)
+                self.0.add_observation(row, to);
             }
             fn action(&self, row: usize) -> &[f32] {
                 assert!(self.1.action.contains(&(row as u32)));
                 self.0.action(row)
             }
-            fn next_observation(&self, row: usize) -> &[f32] {
+            fn add_next_observation(&self, row: usize, to: &mut Vec<f32>) {
                 assert!(self.1.next_observation.contains(&(row as u32)));
-                self.0.next_observation(row)
+                self.0.add_next_observation(row, to);
             }
         }
         let order = order();

@@ -81,10 +81,10 @@ mod tests {
             width: 1,
         };
         let transitions = Transitions::new(Parts {
-            observation: column.clone(),
+            observation: column.clone().into(),
             action: column.clone(),
             reward: vec![0.0; 6],
-            next_observation: column,
+            next_observation: column.into(),
             terminated: vec![false, false, true, false, false, false],
             episodes: [
                 (0..3, EpisodeEnd::Terminated),

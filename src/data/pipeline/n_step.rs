@@ -38,10 +38,10 @@ pub struct Folded {
 /// use yarak::data::{Column, EpisodeEnd, Episode, Parts, Transitions, fold};
 ///
 /// let transitions = Transitions::new(Parts {
-///     observation: Column { values: vec![0.0, 1.0, 2.0], width: 1 },
+///     observation: Column { values: vec![0.0, 1.0, 2.0], width: 1 }.into(),
 ///     action: Column { values: vec![0.0; 3], width: 1 },
 ///     reward: vec![1.0; 3],
-///     next_observation: Column { values: vec![1.0, 2.0, 3.0], width: 1 },
+///     next_observation: Column { values: vec![1.0, 2.0, 3.0], width: 1 }.into(),
 ///     terminated: vec![false; 3],
 ///     episodes: vec![Episode { rows: 0..3, end: EpisodeEnd::Truncated }],
 /// })?;
@@ -229,10 +229,10 @@ mod tests {
             width: 1,
         };
         Transitions::new(Parts {
-            observation: column.clone(),
+            observation: column.clone().into(),
             action: column.clone(),
             reward: reward.to_vec(),
-            next_observation: column,
+            next_observation: column.into(),
             terminated,
             episodes,
         })

@@ -102,15 +102,15 @@ impl Order for InMemory {
 }
 
 impl Numbers for InMemory {
-    fn observation(&self, row: usize) -> &[f32] {
-        self.transitions.observation().row(row)
+    fn add_observation(&self, row: usize, to: &mut Vec<f32>) {
+        self.transitions.observation().add_to(row, to);
     }
 
     fn action(&self, row: usize) -> &[f32] {
         self.transitions.action().row(row)
     }
 
-    fn next_observation(&self, row: usize) -> &[f32] {
-        self.transitions.next_observation().row(row)
+    fn add_next_observation(&self, row: usize, to: &mut Vec<f32>) {
+        self.transitions.next_observation().add_to(row, to);
     }
 }

@@ -13,10 +13,10 @@ use crate::data::{Episode, EpisodeEnd, Transitions};
 ///
 /// let column = Column { values: vec![0.0, 1.0, 2.0], width: 1 };
 /// let transitions = Transitions::new(Parts {
-///     observation: column.clone(),
+///     observation: column.clone().into(),
 ///     action: column.clone(),
 ///     reward: vec![1.0, 10.0, 100.0],
-///     next_observation: column,
+///     next_observation: column.into(),
 ///     terminated: vec![false; 3],
 ///     episodes: vec![Episode { rows: 0..3, end: EpisodeEnd::Truncated }],
 /// })?;
@@ -154,10 +154,10 @@ mod tests {
             })
             .collect();
         Transitions::new(Parts {
-            observation: column.clone(),
+            observation: column.clone().into(),
             action: column.clone(),
             reward: (0..6).map(|row| 10_f32.powi(row)).collect(),
-            next_observation: column,
+            next_observation: column.into(),
             terminated,
             episodes,
         })

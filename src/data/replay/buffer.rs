@@ -1,5 +1,6 @@
 //! The rows of a replay buffer, in memory and in checkpoints.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::iter::StepBy;
 use std::ops::Range;
@@ -12,7 +13,8 @@ use rand_chacha::ChaCha8Rng;
 use super::chunk::{Chunk, Widths};
 use crate::checkpoint::Blob;
 use crate::data::pipeline::{Numbers, Order};
-use crate::data::{EpisodeEnd, StepResults};
+use crate::data::{EpisodeEnd, NotAByte, Packing, StepResults};
+use crate::observation::ObservationParts;
 
 /// The most rows that lie in one piece: what a checkpoint copies and writes again at each save is less than this.
 const PIECE: usize = 16_384;
@@ -22,7 +24,8 @@ const PIECE: usize = 16_384;
 /// A row is a step of one environment. Rows are counted from the beginning of the run: the row of environment `e` in the run's
 /// step `t` is `t * environments + e`, and it keeps its number for as long as it is there. Each environment is a column of its own,
 /// so that the rewards of following rows can be folded, never past an episode's end. Rows lie in pieces that do not change once
-/// they are full, which is what lets a checkpoint write only what is new.
+/// they are full, which is what lets a checkpoint write only what is new. Pictures are bytes, in memory and in checkpoints
+/// ([`with_parts`](Self::with_parts)).
 ///
 /// ```
 /// use yarak::prelude::*;
@@ -34,12 +37,13 @@ const PIECE: usize = 16_384;
 ///     let mut steps = StepResults::new(2, 1, 1);
 ///     steps.valid = vec![true; 2];
 ///     steps.terminated[1] = step == 1;
-///     buffer.push(&steps);
+///     buffer.push(&steps)?;
 /// }
 /// assert_eq!(buffer.rows().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
 /// assert_eq!((buffer.after(1), buffer.after(3), buffer.before(5)), (Some(3), None, None));
 /// assert_eq!((buffer.end(3), buffer.end(5)), (Some(EpisodeEnd::Terminated), None));
 /// assert_eq!(buffer.episode_of(4).collect::<Vec<_>>(), [0, 2, 4]);
+/// # Ok::<(), yarak::data::NotAByte>(())
 /// ```
 #[derive(Resource, Debug)]
 pub struct ReplayBuffer {
@@ -96,18 +100,18 @@ impl ReplayBuffer {
         let environments = environments.max(1);
         let widths = Widths {
             environments,
-            observation,
+            observation: Packing::numbers(observation),
             action,
         };
         let (capacity, piece_steps) = lengths(capacity, environments);
         ReplayBuffer {
+            tail: Chunk::with_capacity(&widths, 0),
             widths,
             capacity: capacity as u64,
             frames: 1,
             piece_steps: piece_steps as u64,
             full: VecDeque::new(),
             first: 0,
-            tail: Chunk::with_capacity(widths, piece_steps * environments),
             taken: 0,
             valid: 0,
             cuts: vec![VecDeque::new(); environments],
@@ -121,11 +125,27 @@ impl ReplayBuffer {
         self
     }
 
-    /// The bytes that it takes once it is full.
-    pub fn bytes(capacity: usize, environments: usize, observation: usize, action: usize) -> u64 {
+    /// Keeps the elements of parts that are bytes as bytes, a quarter of the memory. For an empty buffer whose observations consist of these
+    /// parts; parts of another width change nothing.
+    #[must_use]
+    pub fn with_parts(mut self, parts: &ObservationParts) -> Self {
+        if parts.width() == self.widths.observation.width() {
+            self.widths.observation = Packing::of(parts);
+        }
+        self
+    }
+
+    /// The bytes that a buffer takes once it is full. A row is two observations, an action and a reward, 4 bytes a number and 1 an element
+    /// of a part that is bytes, and 1 byte for how the step ended.
+    pub fn bytes(
+        capacity: usize,
+        environments: usize,
+        parts: &ObservationParts,
+        action: usize,
+    ) -> u64 {
         let widths = Widths {
             environments: environments.max(1),
-            observation,
+            observation: Packing::of(parts),
             action,
         };
         let (capacity, piece_steps) = lengths(capacity, widths.environments);
@@ -216,7 +236,7 @@ impl ReplayBuffer {
     ///
     /// # Panics
     /// Like indexing a slice, where `row` is not within the [`range`](Self::range).
-    pub fn observation(&self, row: usize) -> &[f32] {
+    pub fn observation(&self, row: usize) -> Cow<'_, [f32]> {
         let (piece, at) = self.place(row);
         piece.observation.row(at)
     }
@@ -225,7 +245,7 @@ impl ReplayBuffer {
     ///
     /// # Panics
     /// As [`observation`](Self::observation).
-    pub fn next_observation(&self, row: usize) -> &[f32] {
+    pub fn next_observation(&self, row: usize) -> Cow<'_, [f32]> {
         let (piece, at) = self.place(row);
         piece.next_observation.row(at)
     }
@@ -250,7 +270,7 @@ impl ReplayBuffer {
 
     /// The widths of observations and of actions.
     pub(in crate::data) fn widths(&self) -> [usize; 2] {
-        [self.widths.observation, self.widths.action]
+        [self.widths.observation.width(), self.widths.action]
     }
 
     /// The last row of its episode that is there.
@@ -305,7 +325,15 @@ impl ReplayBuffer {
     }
 
     /// Records a step of all environments.
-    pub fn push(&mut self, steps: &StepResults) {
+    ///
+    /// # Errors
+    /// An observation with a number in a part that is bytes; then nothing is recorded.
+    pub fn push(&mut self, steps: &StepResults) -> Result<(), NotAByte> {
+        if self.tail.rows() == 0 {
+            let room = self.piece_steps as usize * self.widths.environments;
+            self.tail = Chunk::with_capacity(&self.widths, room);
+        }
+        self.tail.push(steps)?;
         if self.taken >= self.capacity {
             let oldest = self.oldest();
             self.valid -= self.valid_in(oldest);
@@ -316,13 +344,11 @@ impl ReplayBuffer {
                 }
             }
         }
-        self.tail.push(steps);
         self.taken += 1;
         self.valid += self.valid_in(self.taken - 1);
         self.note_cuts(self.taken - 1);
         if self.taken.is_multiple_of(self.piece_steps) {
-            let room = self.piece_steps as usize * self.widths.environments;
-            let fresh = Chunk::with_capacity(self.widths, room);
+            let fresh = Chunk::with_capacity(&self.widths, 0);
             let rows = Arc::new(std::mem::replace(&mut self.tail, fresh));
             self.full.push_back(Full::new(rows, None));
         }
@@ -331,6 +357,7 @@ impl ReplayBuffer {
             self.full.pop_front();
             self.first += 1;
         }
+        Ok(())
     }
 
     /// Counts again what is computed of the rows.
@@ -382,16 +409,18 @@ impl Order for ReplayBuffer {
 }
 
 impl Numbers for ReplayBuffer {
-    fn observation(&self, row: usize) -> &[f32] {
-        self.observation(row)
+    fn add_observation(&self, row: usize, to: &mut Vec<f32>) {
+        let (piece, at) = self.place(row);
+        piece.observation.add_to(at, to);
     }
 
     fn action(&self, row: usize) -> &[f32] {
         self.action(row)
     }
 
-    fn next_observation(&self, row: usize) -> &[f32] {
-        self.next_observation(row)
+    fn add_next_observation(&self, row: usize, to: &mut Vec<f32>) {
+        let (piece, at) = self.place(row);
+        piece.next_observation.add_to(at, to);
     }
 }
 

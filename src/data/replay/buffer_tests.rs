@@ -6,6 +6,7 @@ use super::*;
 use crate::checkpoint::{CheckpointWriter, Persist, Snapshot, load};
 use crate::data::pipeline::Pipeline;
 use crate::data::{Folding, Gathered, GoalMode, Goals};
+use crate::env::Space;
 
 /// Environment e's step t observes 100 t + e, does -t, earns t + e / 10, and leads to 100 (t + 1) + e.
 fn steps(step: u64, environments: usize) -> StepResults {
@@ -23,7 +24,7 @@ fn steps(step: u64, environments: usize) -> StepResults {
 
 fn filled(capacity: usize, environments: usize, taken: u64) -> ReplayBuffer {
     let mut buffer = ReplayBuffer::new(capacity, environments, 1, 1);
-    (0..taken).for_each(|step| buffer.push(&steps(step, environments)));
+    (0..taken).for_each(|step| buffer.push(&steps(step, environments)).unwrap());
     buffer
 }
 
@@ -81,7 +82,7 @@ fn the_ring_keeps_the_newest_rows_and_draws_each_of_them() {
 #[test]
 fn memory_is_bounded_however_long_a_run_is() {
     let (capacity, environments) = (1_000, 4);
-    let bytes = ReplayBuffer::bytes(capacity, environments, 1, 1);
+    let bytes = ReplayBuffer::bytes(capacity, environments, &ObservationParts::vector(1), 1);
     let buffer = filled(capacity, environments, 5_000);
     let rows: usize = buffer.full.iter().map(|full| full.rows.rows()).sum();
     let most = bytes / buffer.widths.row_bytes();
@@ -108,7 +109,7 @@ fn folding_stops_at_both_ends_and_a_timeout_is_never_taken_for_a_terminal() {
         let mut now = steps(step, 2);
         now.terminated[0] = step == 3;
         now.truncated[1] = step == 3;
-        buffer.push(&now);
+        buffer.push(&now).unwrap();
     }
     // 2 + 3 / 2, and nothing is bootstrapped.
     assert_eq!(folded(&buffer, 2, 0, &fold(5)), [3.5, 0.0, 400.0, 1.0]);
@@ -130,7 +131,7 @@ fn a_row_that_is_no_step_is_never_drawn_nor_folded_into() {
         let mut now = steps(step, 1);
         now.truncated[0] = step % 4 == 2;
         now.valid[0] = step % 4 != 3;
-        buffer.push(&now);
+        buffer.push(&now).unwrap();
     }
     assert_eq!(buffer.len(), 15);
     let mut generator = ChaCha8Rng::seed_from_u64(1);
@@ -154,7 +155,7 @@ fn a_rows_episode_and_its_neighbors_are_its_own_environments() {
         now.terminated[0] = step % 4 == 2;
         now.valid[0] = step % 4 != 3;
         now.truncated[1] = step == 5;
-        buffer.push(&now);
+        buffer.push(&now).unwrap();
     }
     let episode = |row| buffer.episode_of(row).collect::<Vec<_>>();
     assert_eq!(episode(10), [8, 10, 12]);
@@ -180,7 +181,7 @@ fn an_episode_that_an_environment_broke_off_ends_with_its_last_step() {
     for step in 0..6 {
         let mut now = steps(step, 1);
         now.valid[0] = step != 3;
-        buffer.push(&now);
+        buffer.push(&now).unwrap();
     }
     assert_eq!(buffer.episode_of(1).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(buffer.episode_of(5).collect::<Vec<_>>(), [4, 5]);
@@ -193,7 +194,7 @@ fn episodes_are_known_from_the_oldest_row_that_is_left() {
     for step in 0..30 {
         let mut now = steps(step, 1);
         now.truncated[0] = step % 10 == 4;
-        buffer.push(&now);
+        buffer.push(&now).unwrap();
     }
     assert_eq!(buffer.range(), 22..30);
     assert_eq!(buffer.episode_of(23).collect::<Vec<_>>(), [22, 23, 24]);
@@ -210,7 +211,7 @@ fn frames_of_the_oldest_row_are_those_that_went_before_it() {
     for step in 0..300 {
         let mut now = steps(step, 1);
         now.truncated[0] = step % 100 == 99;
-        buffer.push(&now);
+        buffer.push(&now).unwrap();
         let pipeline = Pipeline {
             frames: 3,
             ..fold(1)
@@ -248,7 +249,7 @@ fn a_goal_is_what_the_episode_has_come_to_so_far() {
         gathered(&buffer, 1, &pipeline).observation.values,
         [1.0, 301.0]
     );
-    buffer.push(&steps(3, 2));
+    buffer.push(&steps(3, 2)).unwrap();
     assert_eq!(
         gathered(&buffer, 1, &pipeline).observation.values,
         [1.0, 401.0]
@@ -268,14 +269,19 @@ fn what_is_drawn_is_raw_and_the_next_action_is_the_environments_own() {
     assert_eq!(gathered(&buffer, 9, &fold(1)).has_next_action, [false]);
 }
 
-/// Saves the buffer as a run does; what a fresh buffer restores from it.
-fn through_the_disk(buffer: &ReplayBuffer, folder: &Path, step: u64) -> ReplayBuffer {
+/// Saves the buffer as a run does, and reads what is on disk then.
+fn saved(buffer: &ReplayBuffer, folder: &Path, step: u64) -> Snapshot {
     let writer = CheckpointWriter::start(folder, 2).unwrap();
     let mut snapshot = Snapshot::new(step);
     buffer.save(&mut snapshot).unwrap();
     writer.save(snapshot, false).unwrap();
     writer.finish().unwrap();
-    let snapshot = load(folder.join(format!("step_{step:09}"))).unwrap();
+    load(folder.join(format!("step_{step:09}"))).unwrap()
+}
+
+/// What a fresh buffer restores.
+fn through_the_disk(buffer: &ReplayBuffer, folder: &Path, step: u64) -> ReplayBuffer {
+    let snapshot = saved(buffer, folder, step);
     let mut restored = ReplayBuffer::new(600, 2, 1, 1);
     restored.load(&snapshot, &World::new()).unwrap();
     restored
@@ -290,8 +296,8 @@ fn a_restored_buffer_goes_on_as_the_one_that_was_saved() {
         let mut restored = through_the_disk(&whole, folder.path(), taken + 1);
         for step in taken..taken + 100 {
             let now = steps(step, 2);
-            whole.push(&now);
-            restored.push(&now);
+            whole.push(&now).unwrap();
+            restored.push(&now).unwrap();
         }
         assert_eq!(whole.state(), restored.state());
         assert_eq!((whole.valid, &whole.tail), (restored.valid, &restored.tail));
@@ -330,7 +336,7 @@ fn a_save_writes_what_is_new_and_shares_the_rest_with_the_checkpoint_before() {
     let pieces = buffer.full.len();
     assert!(links(1).len() == pieces + 1 && pieces >= 4);
     // More is recorded, and a process that restored the buffer shares the files too.
-    (200..260).for_each(|step| buffer.push(&steps(step, 2)));
+    (200..260).for_each(|step| buffer.push(&steps(step, 2)).unwrap());
     let restored = through_the_disk(&buffer, folder.path(), 2);
     through_the_disk(&restored, folder.path(), 3);
     let now = links(3);
@@ -340,6 +346,114 @@ fn a_save_writes_what_is_new_and_shares_the_rest_with_the_checkpoint_before() {
         now.iter().find(|(_, links)| *links == 1).unwrap().0,
         "replay.tail.blob"
     );
+}
+
+/// A gray picture of 2 by 3 pixels, and two numbers.
+fn camera_and_state() -> ObservationParts {
+    ObservationParts::of_space(&Space::dict([
+        ("camera", Space::picture([2, 3, 1])),
+        ("state", Space::from_bounds(&[(-1.0, 1.0); 2])),
+    ]))
+}
+
+/// A step of two environments that show these parts.
+fn shown(step: u64) -> StepResults {
+    let mut steps = StepResults::new(2, 8, 1);
+    for row in 0..2 {
+        let seen = |step: u64| {
+            let pixel = move |at: u64| ((step * 31 + row as u64 * 7 + at) % 256) as f32;
+            (0..6).map(pixel).chain([step as f32 * 0.1, -(row as f32)])
+        };
+        let fill =
+            |to: &mut [f32], step| to.iter_mut().zip(seen(step)).for_each(|(to, it)| *to = it);
+        fill(steps.observation.row_mut(row), step);
+        fill(steps.next_observation.row_mut(row), step + 1);
+        steps.reward[row] = step as f32;
+        steps.valid[row] = (step + row as u64) % 9 != 8;
+        steps.truncated[row] = (step + row as u64) % 9 == 7;
+    }
+    steps
+}
+
+#[test]
+fn pictures_are_bytes_and_drawn_rows_have_the_same_bits_as_with_numbers() {
+    let parts = camera_and_state();
+    // Two observations of 6 bytes and 2 numbers, an action, a reward, and the flags.
+    assert_eq!(
+        ReplayBuffer::bytes(64, 2, &parts, 1),
+        2 * (32 + 4) * (2 * (6 + 8) + 4 + 4 + 1)
+    );
+    let vector = ObservationParts::vector(8);
+    assert_eq!(
+        ReplayBuffer::bytes(64, 2, &vector, 1),
+        2 * (32 + 4) * (2 * 32 + 4 + 4 + 1)
+    );
+    let new = || ReplayBuffer::new(64, 2, 8, 1).with_frames(3);
+    let (mut numbers, mut bytes) = (new(), new().with_parts(&parts));
+    let pipeline = Pipeline {
+        frames: 3,
+        goals: Some(Goals {
+            mode: GoalMode::Last,
+        }),
+        ..fold(2)
+    };
+    // Before it is full, and after it went around several times.
+    for step in 0..150 {
+        numbers.push(&shown(step)).unwrap();
+        bytes.push(&shown(step)).unwrap();
+        let rows: Vec<usize> = numbers.rows().collect();
+        assert!(bytes.rows().eq(rows.iter().copied()));
+        let of = |buffer: &ReplayBuffer| pipeline.gather(buffer, buffer, buffer.widths(), &rows);
+        assert_eq!(of(&bytes), of(&numbers));
+    }
+    assert_eq!(bytes.observation(299), numbers.observation(299));
+    let taken: u64 = bytes
+        .full
+        .iter()
+        .map(|full| full.rows.observation.bytes())
+        .sum();
+    let rows: usize = bytes.full.iter().map(|full| full.rows.rows()).sum();
+    assert_eq!(taken, 14 * rows as u64);
+}
+
+#[test]
+fn what_is_no_byte_is_refused_and_not_recorded() {
+    let mut buffer = ReplayBuffer::new(64, 2, 8, 1).with_parts(&camera_and_state());
+    buffer.push(&shown(0)).unwrap();
+    let mut odd = shown(1);
+    odd.next_observation.row_mut(1)[4] = 0.5;
+    let error = buffer.push(&odd).unwrap_err();
+    assert_eq!((error.element, error.value), (4, 0.5));
+    buffer.push(&shown(1)).unwrap();
+    assert_eq!(buffer.range(), 0..4);
+    assert_eq!(*buffer.observation(3), *shown(1).observation.row(1));
+    assert_eq!(
+        *buffer.next_observation(2),
+        *shown(1).next_observation.row(0)
+    );
+}
+
+#[test]
+fn a_restored_buffer_of_bytes_is_the_one_that_was_saved_and_numbers_are_refused() {
+    let new = || ReplayBuffer::new(600, 2, 8, 1).with_parts(&camera_and_state());
+    let mut whole = new();
+    (0..500).for_each(|step| whole.push(&shown(step)).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = saved(&whole, folder.path(), 1);
+    let mut restored = new();
+    restored.load(&snapshot, &World::new()).unwrap();
+    for step in 500..600 {
+        whole.push(&shown(step)).unwrap();
+        restored.push(&shown(step)).unwrap();
+    }
+    assert!(whole.rows().eq(restored.rows()));
+    for row in whole.rows() {
+        assert_eq!(whole.observation(row), restored.observation(row));
+        assert_eq!(whole.next_observation(row), restored.next_observation(row));
+    }
+    let mut numbers = ReplayBuffer::new(600, 2, 8, 1);
+    let error = numbers.load(&snapshot, &World::new()).unwrap_err();
+    assert!(error.to_string().contains("replay"), "{error}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl ReplayBuffer {
             piece_steps: self.piece_steps,
             frames: self.frames,
             environments: self.widths.environments,
-            observation: self.widths.observation,
+            observation: self.widths.observation.width(),
             action: self.widths.action,
             first: self.first,
             taken: self.taken,
@@ -69,7 +69,7 @@ impl Persist for ReplayBuffer {
         let decode = |name: &str, rows: u64| -> Result<(Arc<Chunk>, Blob), CheckpointError> {
             let blob = snapshot.blob(name)?;
             let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-            let chunk = Chunk::decode(&blob.read()?, self.widths, rows)
+            let chunk = Chunk::decode(&blob.read()?, &self.widths, rows)
                 .map_err(|what| CheckpointError::unusable(&blob.origin(), what))?;
             Ok((Arc::new(chunk), blob.clone()))
         };

@@ -11,10 +11,11 @@ use crate::data::minibatches::draw_minibatch;
 use crate::data::pipeline::Pipeline;
 use crate::data::{
     Batch, Data, Gathered, Goals, MinibatchPlugin, OffPolicySettings, Preprocessing, ScaleError,
-    Seen, StepResults,
+    Seen, Spaces, StepResults,
 };
 use crate::memory::{self, RowsOfStep, in_words};
 use crate::nn::ComputeDevice;
+use crate::observation::ObservationParts;
 use crate::random::Exploration;
 use crate::random::{AppRandomExt, Random, Sampling};
 use crate::report::console::Console;
@@ -131,7 +132,11 @@ fn build_buffer(
     let capacity = replay.capacity;
     let (shown, action) = (steps.observation.width, steps.action.width);
     let observation = seen.map_or(shown, |seen| seen.observed_width());
-    let bytes = ReplayBuffer::bytes(capacity, steps.rows(), observation, action);
+    let parts = match preprocessing.parts.width() == observation {
+        true => preprocessing.parts.clone(),
+        false => ObservationParts::vector(observation),
+    };
+    let bytes = ReplayBuffer::bytes(capacity, steps.rows(), &parts, action);
     let buffer = format!(
         "replay buffer: {capacity} transitions of {} environment(s)",
         steps.rows()
@@ -154,22 +159,29 @@ fn build_buffer(
         setting: LOWER_BATCH,
     });
     commands.insert_resource(Batch::empty(inputs, action, &device.plain()));
-    let buffer = ReplayBuffer::new(capacity, steps.rows(), observation, action);
-    commands.insert_resource(buffer.with_frames(preprocessing.frames));
+    let buffer = ReplayBuffer::new(capacity, steps.rows(), observation, action)
+        .with_frames(preprocessing.frames)
+        .with_parts(&parts);
+    commands.insert_resource(buffer);
     Ok(())
 }
 
 fn record_steps(
     steps: Option<Res<StepResults>>,
     seen: Option<Res<Seen>>,
-    buffer: Option<ResMut<ReplayBuffer>>,
-) {
-    if let (Some(steps), Some(mut buffer)) = (steps, buffer) {
-        match seen {
-            Some(seen) => buffer.push(&seen.observed(&steps)),
-            None => buffer.push(&steps),
-        }
-    }
+    (buffer, spaces): (Option<ResMut<ReplayBuffer>>, Option<Res<Spaces>>),
+) -> Result<(), BevyError> {
+    let (Some(steps), Some(mut buffer)) = (steps, buffer) else {
+        return Ok(());
+    };
+    let recorded = match seen {
+        Some(seen) => buffer.push(&seen.observed(&steps)),
+        None => buffer.push(&steps),
+    };
+    recorded.map_err(|error| {
+        let environment = spaces.map_or("the environment".to_owned(), |it| it.environment.clone());
+        InputError::new(format!("{environment}: {error}; {SHOW_BYTES}")).into()
+    })
 }
 
 /// What a step of your own in [`LearnSystems::Sample`] needs to learn from the replay buffer in its own way: draw rows, take their
@@ -261,6 +273,9 @@ fn draw_replayed(mut replayed: Replayed) -> Result<(), BevyError> {
 
 /// What to do about a gradient step for which there is no memory.
 pub(in crate::data) const LOWER_BATCH: &str = "lower `batch_size`, or the networks' `hidden_sizes`";
+
+/// What to do about an environment that shows something else.
+const SHOW_BYTES: &str = "let it show such numbers (of dtype `uint8`), or give its observation space other bounds than 0 and 255";
 
 const NOTHING: &str =
     "the replay buffer has no transition to learn from yet: raise `learning_starts`";

@@ -22,7 +22,7 @@ use crate::checkpoint::{Blob, CheckpointError, Persist, Snapshot};
 /// let mut buffer = ReplayBuffer::new(4, 1, 1, 1);
 /// let mut steps = StepResults::new(1, 1, 1);
 /// steps.valid = vec![true];
-/// (0..3).for_each(|_| buffer.push(&steps));
+/// (0..3).try_for_each(|_| buffer.push(&steps))?;
 /// let mut weights = RowWeights::default();
 /// weights.follow(&buffer);
 /// weights.set(0, 0.0)?;
@@ -227,7 +227,7 @@ mod tests {
         for step in 0..taken {
             let mut steps = StepResults::new(2, 1, 1);
             steps.valid = vec![true, step % 5 != 4];
-            buffer.push(&steps);
+            buffer.push(&steps).unwrap();
         }
         buffer
     }
@@ -272,7 +272,7 @@ mod tests {
         weights.set(3, 7.0).unwrap();
         let mut steps = StepResults::new(2, 1, 1);
         steps.valid = vec![true, true];
-        now.push(&steps);
+        now.push(&steps).unwrap();
         weights.follow(&now);
         assert_eq!(
             [weights.get(10), weights.get(3), weights.get(2)],

@@ -348,7 +348,7 @@ impl RolloutBuffer {
             past_actions: false,
             chunk: 1,
         };
-        let mut rollout = RolloutBuffer::new(rows, 1, frames * observation.width, action.width);
+        let mut rollout = RolloutBuffer::new(rows, 1, frames * observation.width(), action.width);
         rollout.taken = rows;
         rollout.has_held_out = !split.held_out.is_empty();
         rollout.observation.values = pipeline.seen_at(&order, &order, 0..rows);
@@ -383,10 +383,10 @@ mod tests {
         };
         // A terminal episode of one row, and three rows that were cut.
         let transitions = Transitions::new(Parts {
-            observation: column(0.0),
+            observation: column(0.0).into(),
             action: column(0.0),
             reward: vec![0.0; 4],
-            next_observation: column(0.5),
+            next_observation: column(0.5).into(),
             terminated: vec![true, false, false, false],
             episodes: [
                 (0..1, EpisodeEnd::Terminated),

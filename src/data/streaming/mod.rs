@@ -8,10 +8,8 @@
 //!
 //! - [`Stored`]: a recording that stays in its file; rewards and episodes are in memory.
 //! - `plan`: the batches of one sweep and the rows that they need.
-//! - `packing`: pictures that wait as bytes.
 //! - `read_ahead`: the thread that plans and the threads that read.
 
-mod packing;
 mod plan;
 mod read_ahead;
 mod statistics;

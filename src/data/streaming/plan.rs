@@ -4,11 +4,10 @@ use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::packing::{Packing, Rows};
 use super::stored::Stored;
 use crate::data::minibatches::draw_rows;
 use crate::data::pipeline::{Needed, Numbers, Pipeline};
-use crate::data::{Gathered, LoadError, Transitions};
+use crate::data::{Gathered, LoadError, NotAByte, ObservationColumn, Packing, Transitions};
 
 /// What a batch is made of.
 #[derive(Clone, Copy, Debug)]
@@ -105,18 +104,18 @@ impl Plan {
 
 /// The numbers of needed rows, in the order of [`Needed`].
 pub(super) struct Values {
-    pub(super) observation: Rows,
+    pub(super) observation: ObservationColumn,
     pub(super) action: Vec<f32>,
-    pub(super) next_observation: Rows,
+    pub(super) next_observation: ObservationColumn,
 }
 
 impl Values {
     /// No rows.
     pub(super) fn none(packing: &Packing) -> Self {
         Values {
-            observation: packing.none(),
+            observation: ObservationColumn::with_capacity(packing, 0),
             action: Vec::new(),
-            next_observation: packing.none(),
+            next_observation: ObservationColumn::with_capacity(packing, 0),
         }
     }
 
@@ -124,41 +123,43 @@ impl Values {
     pub(super) fn of(plan: &Plan, packing: &Packing, action: usize) -> Self {
         let needed = &plan.needed;
         Values {
-            observation: packing.room(needed.observation.len()),
+            observation: ObservationColumn::zeros(packing, needed.observation.len()),
             action: vec![0.0; needed.action.len() * action],
-            next_observation: packing.room(needed.next_observation.len()),
+            next_observation: ObservationColumn::zeros(packing, needed.next_observation.len()),
         }
     }
 
     /// Puts in what a job has read.
-    pub(super) fn put(&mut self, job: &Job, read: &Values, packing: &Packing, action: usize) {
-        packing.put(&mut self.observation, &job.observation, &read.observation);
+    pub(super) fn put(&mut self, job: &Job, read: &Values, action: usize) {
+        self.observation.put(&job.observation, &read.observation);
         let places = job.action.start * action..job.action.end * action;
         self.action[places].copy_from_slice(&read.action);
-        let places = &job.next_observation;
-        packing.put(&mut self.next_observation, places, &read.next_observation);
+        self.next_observation
+            .put(&job.next_observation, &read.next_observation);
     }
 
     /// Takes the given rows of a stretch that was read.
+    ///
+    /// # Errors
+    /// A number in a part of bytes that is none.
     pub(super) fn take(
         &mut self,
         read: &Transitions,
         start: usize,
-        rows: [&[u32]; 3],
-        packing: &Packing,
-    ) {
-        let [observation, action, next_observation] = rows;
+        [observation, action, next_observation]: [&[u32]; 3],
+    ) -> Result<(), NotAByte> {
         let at = |row: &u32| *row as usize - start;
         for row in observation {
-            packing.push(&mut self.observation, read.observation().row(at(row)));
+            self.observation.push(&read.observation().row(at(row)))?;
         }
         for row in action {
             self.action.extend_from_slice(read.action().row(at(row)));
         }
         for row in next_observation {
             let next = read.next_observation();
-            packing.push(&mut self.next_observation, next.row(at(row)));
+            self.next_observation.push(&next.row(at(row)))?;
         }
+        Ok(())
     }
 }
 
@@ -183,70 +184,48 @@ impl Sweep {
         stored: &Stored,
         pipeline: &Pipeline,
     ) -> Result<Gathered, LoadError> {
-        let batch = self.rows().unwrap_or_default().to_vec();
+        let batch = self.rows().unwrap_or_default();
         let rows: Vec<usize> = batch.iter().map(|row| *row as usize).collect();
-        let (needed, values, action) = (&self.plan.needed, &self.values, &self.values.action);
-        let gather =
-            |unpacked: &Unpacked<'_>| pipeline.gather(stored, unpacked, self.widths, &rows);
-        let gathered = match (&values.observation, &values.next_observation) {
-            (Rows::Numbers(observation), Rows::Numbers(next_observation)) => gather(&Unpacked {
-                needed: [
-                    &needed.observation,
-                    &needed.action,
-                    &needed.next_observation,
-                ],
-                numbers: [observation, action, next_observation],
-                widths: self.widths,
-            }),
-            _ => {
-                let own = Plan::of(stored, vec![batch], pipeline).needed;
-                let packing = stored.packing();
-                let unpack = |own: &[u32], needed: &[u32], rows: &Rows| {
-                    let mut numbers = Vec::with_capacity(own.len() * self.widths[0]);
-                    for place in own.iter().filter_map(|row| needed.binary_search(row).ok()) {
-                        packing.unpack(rows, place, &mut numbers);
-                    }
-                    numbers
-                };
-                let observation =
-                    unpack(&own.observation, &needed.observation, &values.observation);
-                let (rows, all) = (&own.next_observation, &needed.next_observation);
-                let next_observation = unpack(rows, all, &values.next_observation);
-                gather(&Unpacked {
-                    needed: [&own.observation, &needed.action, &own.next_observation],
-                    numbers: [&observation, action, &next_observation],
-                    widths: self.widths,
-                })
-            }
+        let planned = Planned {
+            needed: &self.plan.needed,
+            values: &self.values,
+            action: self.widths[1],
         };
+        let gathered = pipeline.gather(stored, &planned, self.widths, &rows);
         self.next += 1;
         stored.rescaled(gathered)
     }
 }
 
-/// Numbers of needed rows: of observations, actions and next observations.
-struct Unpacked<'a> {
-    needed: [&'a [u32]; 3],
-    numbers: [&'a [f32]; 3],
-    widths: [usize; 2],
+/// Numbers of needed rows.
+struct Planned<'a> {
+    needed: &'a Needed,
+    values: &'a Values,
+    /// Elements of an action.
+    action: usize,
 }
 
-impl Numbers for Unpacked<'_> {
-    fn observation(&self, row: usize) -> &[f32] {
-        numbers(self.needed[0], self.numbers[0], self.widths[0], row)
+impl Numbers for Planned<'_> {
+    fn add_observation(&self, row: usize, to: &mut Vec<f32>) {
+        if let Some(at) = place(&self.needed.observation, row) {
+            self.values.observation.add_to(at, to);
+        }
     }
 
     fn action(&self, row: usize) -> &[f32] {
-        numbers(self.needed[1], self.numbers[1], self.widths[1], row)
+        place(&self.needed.action, row).map_or(&[], |at| {
+            &self.values.action[at * self.action..(at + 1) * self.action]
+        })
     }
 
-    fn next_observation(&self, row: usize) -> &[f32] {
-        numbers(self.needed[2], self.numbers[2], self.widths[0], row)
+    fn add_next_observation(&self, row: usize, to: &mut Vec<f32>) {
+        if let Some(at) = place(&self.needed.next_observation, row) {
+            self.values.next_observation.add_to(at, to);
+        }
     }
 }
 
-/// The numbers of one of the needed rows. Every row of a batch was planned for, so that it is there.
-fn numbers<'a>(needed: &[u32], values: &'a [f32], width: usize, row: usize) -> &'a [f32] {
-    let at = needed.binary_search(&(row as u32));
-    at.map_or(&[], |at| &values[at * width..(at + 1) * width])
+/// The place of one of the needed rows. Every row of a batch was planned for, so that it is there.
+fn place(needed: &[u32], row: usize) -> Option<usize> {
+    needed.binary_search(&(row as u32)).ok()
 }

@@ -60,17 +60,10 @@ impl ReadAhead {
         let waiting = (seen + after) * stored.packing().row_bytes();
         let row = (waiting + 4 * (acted * action + seen + acted + after + 1)) as u64;
         let each = row.saturating_mul(drawing.batch as u64);
-        // The batch at hand, where its rows are unpacked first.
-        let unpacked = match stored.packing().is_packed() {
-            true => 4 * ((seen + after) * observation * drawing.batch) as u64,
-            false => 0,
-        };
         // What a worker reads at once, and what waits in the channels.
         let span = 4 * (2 * observation + action + 1) as u64 * stored.reading().span as u64;
-        let fixed = stored.resident().0
-            + 4 * split.training.len() as u64
-            + 4 * WORKERS as u64 * span
-            + unpacked;
+        let fixed =
+            stored.resident().0 + 4 * split.training.len() as u64 + 4 * WORKERS as u64 * span;
         // The sweep that is taken from and the one that is under way.
         let most = memory.0.saturating_sub(fixed) / (2 * each);
         if most == 0 {
@@ -283,7 +276,7 @@ impl Planner {
             };
             under_way -= 1;
             match read {
-                Ok(read) => values.put(&job, &read, packing, widths[1]),
+                Ok(read) => values.put(&job, &read, widths[1]),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }

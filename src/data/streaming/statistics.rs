@@ -1,7 +1,7 @@
 //! Rewards, means, deviations and extremes of data that are swept through and never held, with the bits that they have when
 //! they are.
 
-use crate::data::check::numbers::{Large, first_large};
+use crate::data::check::numbers::{Large, large_observation};
 use crate::data::hdf5::File;
 use crate::data::{Column, DatasetFile, LoadError, Normalizer, Split, Transitions};
 
@@ -32,7 +32,7 @@ pub(super) fn of(
     let mut first = |start: usize, block: &Transitions| {
         reward.extend_from_slice(block.reward());
         if large.is_none() {
-            let found = first_large(block.observation());
+            let found = large_observation(block);
             large = found.map(|found| found.after(start));
         }
         for row in block.action().values.chunks_exact(action.max(1)) {
@@ -55,7 +55,7 @@ pub(super) fn of(
                 let (here, rest) = training.split_at(count);
                 training = rest;
                 for row in here {
-                    consume(block.observation().row(*row as usize - start));
+                    consume(&block.observation().row(*row as usize - start));
                 }
             })
         })?

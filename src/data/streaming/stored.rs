@@ -3,7 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::packing::Packing;
 use super::plan::{Job, Plan, Sweep, Values};
 use super::statistics::{self, Statistics};
 use crate::data::check::numbers::Large;
@@ -11,7 +10,7 @@ use crate::data::hdf5::File;
 use crate::data::pipeline::{Order, Pipeline, ends, row_after, row_before};
 use crate::data::{
     ActionScale, Bytes, Column, DatasetFile, Episode, EpisodeEnd, Gathered, LoadError, Normalizer,
-    Split,
+    Packing, Split,
 };
 
 /// Transitions that stay in their file; their rewards and episodes are in memory.
@@ -88,7 +87,7 @@ impl Stored {
         } = statistics::of(&dataset_file, &file, reading.span, split, normalize)?;
         let stored = Self {
             ends: ends(dataset_file.episodes()),
-            packing: Packing::of(&dataset_file.parts()),
+            packing: dataset_file.packing(),
             dataset_file,
             file: Mutex::new(file),
             stamp,
@@ -174,7 +173,7 @@ impl Stored {
         let mut values = Values::of(&plan, &self.packing, widths[1]);
         for job in plan.jobs(self.reading.span) {
             let read = self.fetch(&file, &plan, &job)?;
-            values.put(&job, &read, &self.packing, widths[1]);
+            values.put(&job, &read, widths[1]);
         }
         let mut window = Sweep {
             plan,
@@ -210,7 +209,9 @@ impl Stored {
                 *list = rest;
                 taken
             });
-            values.take(&read, start, taken, &self.packing);
+            values
+                .take(&read, start, taken)
+                .map_err(|source| self.dataset_file.not_a_byte(source))?;
         }
         Ok(values)
     }
