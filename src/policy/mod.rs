@@ -2,8 +2,8 @@
 //! of the training.
 //!
 //! It needs no scene, no plugin, no device and no schedule. Normalizing observations and scaling actions are inside: it takes
-//! what the environment shows and answers in the environment's own unit. A call takes some microseconds on one core, allocates
-//! nothing and makes no graph; its actions are those that `yarak eval` plays, bit for bit.
+//! what the environment shows and answers in the environment's own unit. A call of a perceptron takes some microseconds on one core,
+//! allocates nothing and makes no graph; its actions are those that `yarak eval` plays, bit for bit.
 //!
 //! ```
 //! use yarak::policy::Policy;
