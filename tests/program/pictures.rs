@@ -176,6 +176,45 @@ fn what_acts_in_a_world_of_pictures_resumes_exactly_and_sees_its_frames() {
     assert!(policy.act(stack.values()).unwrap()[0].abs() <= 2.0);
 }
 
+/// The shipped scene in small: random crops, three frames, and a buffer of bytes that goes around.
+fn sac_from_pixels_in_small() -> String {
+    let mut scene = include_str!("../../scenes/pendulum_pixels_sac.ron").to_owned();
+    for (shipped, small) in [
+        ("capacity: 50_000", "capacity: 64"),
+        ("batch_size: 64", "batch_size: 4"),
+        ("learning_starts: 1_000", "learning_starts: 20"),
+        ("features: 64", "features: 8"),
+        ("Some([64])", "Some([8])"),
+        (" steps: 50_000", " steps: 96"),
+        ("every: 2_500, episodes: 50", "every: 48, episodes: 1"),
+        ("every: 10_000, keep: 2", "every: 16, keep: 100"),
+    ] {
+        assert!(scene.contains(shipped), "{shipped}");
+        scene = scene.replace(shipped, small);
+    }
+    scene
+}
+
+#[test]
+fn sac_from_a_buffer_of_bytes_takes_the_memory_that_it_says_and_resumes_exactly() {
+    let room = Room::new();
+    let scene = sac_from_pixels_in_small();
+    room.write("sac.ron", &scene);
+    resumes_exactly(&room, "sac", "50");
+    room.write(
+        "large.ron",
+        &scene.replace("capacity: 64", "capacity: 50_000"),
+    );
+    let said = room.yarak("train large.ron --steps 1");
+    // 56,250 rows of two pictures of 1,024 bytes, an action, a reward and the flags.
+    assert_eq!(56_250 * (2 * 1_024 + 4 + 4 + 1), 115_706_250);
+    assert!(
+        said.stderr.contains("115.7 MB in memory once"),
+        "{}",
+        said.stderr
+    );
+}
+
 /// Behavior cloning of robomimic's demonstrations from two cameras and the hand's place, with `agentview` as that camera's encoder.
 fn from_cameras(steps: usize, every: usize, agentview: &str) -> String {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
