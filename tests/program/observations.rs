@@ -40,6 +40,11 @@ fn rest(mut walkers: Query<(&Restart, &mut Observation)>) {
 }
 
 fn walkers(environments: OwnEnvironments) -> App {
+    walkers_whose(number(), environments)
+}
+
+/// The same where tiredness is of this space.
+fn walkers_whose(tiredness: Space, environments: OwnEnvironments) -> App {
     let mut app = App::new();
     app.add_plugins((
         YarakPlugins.set(RunPlugin {
@@ -51,7 +56,7 @@ fn walkers(environments: OwnEnvironments) -> App {
             observation: Space::dict([
                 ("achieved_goal", number()),
                 ("desired_goal", number()),
-                ("tiredness", number()),
+                ("tiredness", tiredness),
             ]),
             action: Space::Discrete { n: 2 },
             time_limit: std::num::NonZeroU64::new(5),
@@ -168,6 +173,33 @@ fn a_part_that_is_not_there_is_refused_with_those_that_are() {
         panic!("{outcome:?}")
     };
     for word in ["Environments.observations", "`hunger`", "`tiredness` [1]"] {
+        assert!(failure.message.contains(word), "{}", failure.message);
+    }
+}
+
+#[test]
+fn a_world_whose_bytes_are_none_is_refused_with_the_number() {
+    let mut app = walkers_whose(
+        Space::Box {
+            low: vec![0.0],
+            high: vec![255.0],
+            shape: vec![1, 1],
+        },
+        OwnEnvironments::default(),
+    );
+    while app.world().resource::<Training>().outcome.is_none() {
+        app.update();
+    }
+    let outcome = &app.world().resource::<Training>().outcome;
+    let Some(Outcome::Failed(failure)) = outcome else {
+        panic!("{outcome:?}")
+    };
+    for word in [
+        "walk: element 2",
+        "is 0.5",
+        "whole numbers from 0 to 255",
+        "other bounds",
+    ] {
         assert!(failure.message.contains(word), "{}", failure.message);
     }
 }
