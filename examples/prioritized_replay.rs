@@ -55,9 +55,8 @@ pub fn draw_by_priority(
         .map(|row| (all * weights.probability(*row)).powf(-beta));
     let importance: Vec<f64> = importance.collect();
     let greatest = importance.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let mut gathered = replayed.gather(&rows);
-    gathered.weight = Some(importance.iter().map(|w| (w / greatest) as f32).collect());
-    Ok(replayed.learn_from(gathered)?)
+    let weight = importance.iter().map(|w| (w / greatest) as f32).collect();
+    Ok(replayed.learn_from_rows(&rows, Some(weight))?)
 }
 
 /// Lines 11 and 12: p = |δ| of the rows that were just learned from.

@@ -179,6 +179,28 @@ impl Normalizer {
         Ok(())
     }
 
+    /// What each of `width` elements has taken off, and what it is divided by then; `None` where all stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply_to_row`](Self::apply_to_row).
+    pub(super) fn numbers(&self, width: usize) -> Result<Option<[Vec<f32>; 2]>, ScaleError> {
+        let expected = self.mean.len();
+        if !whole_rows(width, expected) {
+            return Err(ScaleError::Width {
+                expected,
+                found: width,
+            });
+        }
+        self.check(expected)?;
+        if *self == Self::identity(expected) {
+            return Ok(None);
+        }
+        let Normalizer { mean, std } = self.repeated(width / expected);
+        let divisors = std.into_iter().map(|std| std + Self::EPSILON);
+        Ok(Some([mean, divisors.collect()]))
+    }
+
     fn scale(&self, values: &mut [f32]) {
         for row in values.chunks_exact_mut(self.mean.len().max(1)) {
             for ((value, mean), std) in row.iter_mut().zip(&self.mean).zip(&self.std) {

@@ -10,10 +10,14 @@ const MOST: usize = 64;
 /// Nothing depends on it. The stream is drawn from at each call as if there were nothing ahead, which costs the host a few microseconds;
 /// what lies on the device is taken where it was made of the same draws, and made anew where it was not. So a run draws the same numbers
 /// on every device, is saved and resumed in the middle of what is ahead, and other draws of the stream may come between.
+#[derive(Debug)]
 pub(crate) struct Ahead<T, B> {
     made: Option<Made<T, B>>,
+    /// The calls that the first copy serves.
+    first: usize,
 }
 
+#[derive(Debug)]
 struct Made<T, B> {
     /// What it was made of.
     draws: Vec<T>,
@@ -24,7 +28,17 @@ struct Made<T, B> {
 
 impl<T, B> Default for Ahead<T, B> {
     fn default() -> Self {
-        Ahead { made: None }
+        Self::beginning_with(1)
+    }
+}
+
+impl<T, B> Ahead<T, B> {
+    /// Nothing yet, and at first so many calls, where it is known that as many will come.
+    pub fn beginning_with(calls: u64) -> Self {
+        Ahead {
+            made: None,
+            first: calls.clamp(1, MOST as u64) as usize,
+        }
     }
 }
 
@@ -32,7 +46,7 @@ impl<T: PartialEq + Copy, B> Ahead<T, B> {
     /// What was made of `draws`, and where they are in it. `more` draws so many that come after them, without moving the stream, and
     /// `make` puts draws onto the device.
     ///
-    /// Where all that was ahead was asked for, four times as much is ahead next, up to 64 such calls; where it was not, one call.
+    /// At first one call is ahead, or as many as are known to come. Where all that was ahead was asked for, four times as much is ahead next, up to 64 such calls; where it was not, one call.
     pub fn take<E>(
         &mut self,
         draws: &[T],
@@ -41,7 +55,7 @@ impl<T: PartialEq + Copy, B> Ahead<T, B> {
     ) -> Result<(&B, Range<usize>), E> {
         let n = draws.len();
         let missing = match &self.made {
-            None => Some(n),
+            None => Some(self.first * n),
             Some(made) => {
                 let left = &made.draws[made.taken..];
                 match (left.starts_with(draws), draws.starts_with(left)) {
@@ -114,6 +128,16 @@ mod tests {
             assert_eq!(stream.draw(3), [3 * call, 3 * call + 1, 3 * call + 2]);
         }
         assert_eq!(stream.copies, 3 + 3);
+    }
+
+    #[test]
+    fn where_it_is_known_how_many_calls_will_come_one_copy_serves_them() {
+        for (calls, copies) in [(0, 3), (1, 3), (12, 1), (64, 1), (1_000, 1)] {
+            let mut stream = Counting::new();
+            stream.ahead = Ahead::beginning_with(calls);
+            (0..12).for_each(|_| drop(stream.draw(3)));
+            assert_eq!(stream.copies, copies, "{calls}");
+        }
     }
 
     #[test]

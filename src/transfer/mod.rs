@@ -3,6 +3,7 @@
 //! On the processor nothing crosses a bus, and the same calls are counted.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -65,6 +66,9 @@ pub(crate) fn upload<const D: usize>(data: TensorData, device: &Device) -> Tenso
     Tensor::from_data(data, device)
 }
 
+/// The most bytes of a kind, rows of a dataset, of a replay buffer or of a round, that are kept on a device: of more, drawn rows are copied.
+pub(crate) const MOST_BYTES: u64 = 1 << 30;
+
 /// Columns `[rows, width]` on `device`: where that is far, in one copy, of which the tensors are views.
 pub(crate) fn upload_together<const N: usize>(
     columns: [(Vec<f32>, [usize; 2]); N],
@@ -74,17 +78,37 @@ pub(crate) fn upload_together<const N: usize>(
         return columns.map(|(values, shape)| upload(TensorData::new(values, shape), device));
     }
     let mut all = Vec::new();
-    let places = columns.map(|(values, shape)| {
-        let start = all.len();
-        all.extend(values);
-        let place = start..all.len();
-        // Where a view of a buffer may begin.
-        all.resize(all.len().next_multiple_of(ALIGNED), 0.0);
-        (place, shape)
-    });
+    let places = columns.map(|(values, shape)| (append(&mut all, values), shape));
     let length = all.len();
     let all: Tensor<1> = upload(TensorData::new(all, [length]), device);
-    places.map(|(place, shape)| all.clone().slice([place]).reshape(shape))
+    places.map(|(place, shape)| match place.is_empty() {
+        true => Tensor::empty(shape, device),
+        false => all.clone().slice([place]).reshape(shape),
+    })
+}
+
+/// Whole numbers on `device`, in one copy, of which the tensors are views.
+pub(crate) fn upload_integers_together<const N: usize>(
+    columns: [Vec<i32>; N],
+    device: &Device,
+) -> [Tensor<1, Int>; N] {
+    let mut all = Vec::new();
+    let places = columns.map(|values| append(&mut all, values));
+    let length = all.len();
+    let all: Tensor<1, Int> = upload_integers(TensorData::new(all, [length]), device);
+    places.map(|place| match place.is_empty() {
+        true => Tensor::empty([0], device),
+        false => all.clone().slice([place]),
+    })
+}
+
+/// Where values come to lie behind others, at a place where a view of a buffer may begin.
+fn append<T: Copy + Default>(all: &mut Vec<T>, values: Vec<T>) -> Range<usize> {
+    let start = all.len();
+    all.extend(values);
+    let place = start..all.len();
+    all.resize(all.len().next_multiple_of(ALIGNED), T::default());
+    place
 }
 
 /// 256 bytes, which every card's buffers can be cut at.

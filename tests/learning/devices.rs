@@ -121,6 +121,97 @@ fn a_gradient_step_reads_nothing_back_and_copies_to_a_card_once_for_many_steps()
     }
 }
 
+/// Gradient steps with environments, and what they and the environments' steps copy.
+#[derive(Resource, Default)]
+struct Online {
+    before: Crossed,
+    learn: Crossed,
+    collect: Crossed,
+}
+
+/// The last 40 rounds of TD3 with a buffer that goes around: of one step of an environment, and so many gradient steps.
+fn counted_online(gradient_steps: u64) -> Online {
+    let mut td3 = Td3 {
+        off_policy: OffPolicySettings {
+            learning_starts: 50,
+            train_freq: 1,
+            gradient_steps,
+        },
+        minibatch: MinibatchSettings::of(16),
+        ..default()
+    };
+    td3.actor.encoder.set_hidden_sizes(&[16]);
+    td3.critic.encoder.set_hidden_sizes(&[16]);
+    let mut app = App::new();
+    app.add_plugins((
+        YarakPlugins.set(RunPlugin {
+            steps: 140,
+            device: device(),
+            ..default()
+        }),
+        Environments {
+            env: "Pendulum-v1".into(),
+            ..default()
+        },
+        Replay { capacity: 64 },
+        td3,
+    ))
+    .init_resource::<Online>();
+    let begin = |mut online: ResMut<Online>| online.before = crossed();
+    let count = |clock: &Clock, before, sum: &mut Crossed| {
+        if clock.step > 100 {
+            *sum = added(*sum, between(before, crossed()));
+        }
+    };
+    let after_learning = move |clock: Res<Clock>, mut online: ResMut<Online>| {
+        count(&clock, online.before, &mut online.learn);
+    };
+    let after_collecting = move |clock: Res<Clock>, mut online: ResMut<Online>| {
+        count(&clock, online.before, &mut online.collect);
+    };
+    app.add_systems(Learn, begin.before(LearnSystems::First))
+        .add_systems(Learn, after_learning.after(LearnSystems::Last))
+        .add_systems(Collect, begin.before(CollectSystems::Act))
+        .add_systems(Collect, after_collecting.after(CollectSystems::Record));
+    app.finish();
+    app.cleanup();
+    while app.should_exit().is_none() {
+        app.update();
+    }
+    assert_eq!(app.should_exit(), Some(AppExit::Success));
+    app.world_mut().remove_resource().unwrap()
+}
+
+fn added(a: Crossed, b: Crossed) -> Crossed {
+    Crossed {
+        writes: a.writes + b.writes,
+        bytes_written: a.bytes_written + b.bytes_written,
+        reads: a.reads + b.reads,
+        bytes_read: a.bytes_read + b.bytes_read,
+    }
+}
+
+#[test]
+fn a_replay_buffer_is_written_to_a_card_once_a_step_and_drawn_from_by_two_copies_a_round() {
+    let is_far = device().plain() != Device::flex();
+    for gradient_steps in [1, 16] {
+        let online = counted_online(gradient_steps);
+        println!(
+            "{gradient_steps} gradient steps a round, 40 rounds: {:?}, {:?}",
+            online.learn, online.collect
+        );
+        assert_eq!(online.learn.reads, 0);
+        // A step's action is read back.
+        assert_eq!(online.collect.reads, 40);
+        if is_far {
+            // The rows' numbers and rewards, and noise of up to 64 steps.
+            assert!(online.learn.writes <= 3 * 40, "{:?}", online.learn);
+            // What is acted on, and the step's row.
+            assert_eq!(online.collect.writes, 2 * 40);
+        }
+    }
+}
+
 /// `tests/device.sh` counts the launches in CubeCL's log, of two runs that differ in their steps alone.
 #[test]
 #[ignore = "takes the steps that tests/device.sh counts"]

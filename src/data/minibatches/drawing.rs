@@ -8,14 +8,14 @@ use burn::tensor::Device;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::on_device::{MOST_BYTES, OnDevice};
+use super::on_device::OnDevice;
 use crate::data::pipeline::{InMemory, Pipeline};
 use crate::data::streaming::{Drawing, ReadAhead, Stored};
 use crate::data::{
     Batch, Bytes, Data, DataRows, FoldError, Folding, Gathered, Goals, LoadError, MinibatchPlugin,
     Split, StoredRows, fold,
 };
-use crate::transfer::is_far;
+use crate::transfer::{MOST_BYTES, is_far};
 
 /// The dataset as minibatches are drawn from it: in memory, or read from its file ahead of the learner, with the same bits.
 #[derive(Resource)]

@@ -7,9 +7,6 @@ use burn::tensor::{Device, TensorData};
 use crate::data::{Batch, Gathered};
 use crate::transfer::{Ahead, upload_integers};
 
-/// The most bytes of a dataset that lie on a device; of a larger one the drawn rows are copied.
-pub(super) const MOST_BYTES: u64 = 1 << 30;
-
 /// All rows of a dataset as networks see them, each what a minibatch has of it.
 pub(super) struct OnDevice {
     device: Device,

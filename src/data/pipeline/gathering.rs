@@ -36,18 +36,18 @@ pub(in crate::data) struct Pipeline {
 }
 
 /// The rows that a drawn row is made of.
-struct Sources {
+pub(super) struct Sources {
     /// Whose observations are seen, oldest first.
-    seen: SmallVec<[usize; 4]>,
+    pub seen: SmallVec<[usize; 4]>,
     /// Whose actions are the row's chunk, its own first.
-    acted: SmallVec<[usize; 4]>,
-    folded: FoldedRow,
+    pub acted: SmallVec<[usize; 4]>,
+    pub folded: FoldedRow,
     /// Whose observations are seen after the folded steps, in front of the last one's next observation.
-    seen_after: SmallVec<[usize; 4]>,
+    pub seen_after: SmallVec<[usize; 4]>,
     /// Whose next observation is the goal.
-    goal: Option<usize>,
+    pub goal: Option<usize>,
     /// Whose action is the next one.
-    next: Option<usize>,
+    pub next: Option<usize>,
 }
 
 /// Rows of which numbers are needed. The same row may be there several times.
@@ -73,7 +73,7 @@ impl Pipeline {
         ]
     }
 
-    fn sources(&self, order: &impl Order, row: usize) -> Sources {
+    pub(super) fn sources(&self, order: &impl Order, row: usize) -> Sources {
         let folded = order.fold(row, &self.folding);
         Sources {
             seen: frames_of(order, row, self.frames),

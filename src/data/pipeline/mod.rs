@@ -19,6 +19,7 @@ mod goals;
 mod held_out_goals;
 mod n_step;
 mod order;
+mod places;
 mod sight;
 mod windows;
 
@@ -37,3 +38,4 @@ pub(crate) use sight::{Sight, View};
 pub(in crate::data) use batch::suspicious_rows;
 pub(in crate::data) use gathering::{Needed, Numbers, Pipeline};
 pub(in crate::data) use order::{InMemory, Order, ends, row_after, row_before};
+pub(in crate::data) use places::Places;

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::iter::StepBy;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bevy_ecs::prelude::*;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::chunk::{Chunk, Widths};
+use super::on_device::OnDevice;
 use crate::checkpoint::Blob;
 use crate::data::pipeline::{Numbers, Order};
 use crate::data::{EpisodeEnd, NotAByte, Packing, StepResults};
@@ -66,6 +67,8 @@ pub struct ReplayBuffer {
     pub(super) valid: u64,
     /// For each environment its kept rows that are no steps or that end an episode, ascending.
     cuts: Vec<VecDeque<usize>>,
+    /// The rows that lie on the run's device as well.
+    pub(super) on_device: Option<Mutex<OnDevice>>,
 }
 
 #[derive(Debug)]
@@ -115,6 +118,7 @@ impl ReplayBuffer {
             taken: 0,
             valid: 0,
             cuts: vec![VecDeque::new(); environments],
+            on_device: None,
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod buffer;
 mod chunk;
+mod on_device;
 mod persist;
 mod plugin;
 mod weights;

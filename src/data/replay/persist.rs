@@ -84,6 +84,7 @@ impl Persist for ReplayBuffer {
         self.tail = Arc::unwrap_or_clone(tail);
         (self.full, self.first, self.taken) = (full, state.first, state.taken);
         self.count();
+        self.forget_on_device();
         Ok(())
     }
 }

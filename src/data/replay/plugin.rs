@@ -4,8 +4,10 @@ use bevy_app::{App, Plugin, Startup};
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use bevy_reflect::Reflect;
+use burn::tensor::TensorData;
 
 use super::ReplayBuffer;
+use super::on_device::Shown;
 use crate::checkpoint::{AppPersistExt, ResumeFrom};
 use crate::data::minibatches::draw_minibatch;
 use crate::data::pipeline::Pipeline;
@@ -23,6 +25,7 @@ use crate::scene::{Bounds, Settings};
 use crate::schedule::{
     Cadence, Clock, Collect, CollectSystems, InputError, Learn, LearnSystems, LearningStarts,
 };
+use crate::transfer::{MOST_BYTES, is_far, upload};
 
 /// Keeps the last transitions of the environments in memory, for algorithms that learn from them more than once.
 #[derive(Clone, Debug, Resource, Reflect)]
@@ -159,9 +162,12 @@ fn build_buffer(
         setting: LOWER_BATCH,
     });
     commands.insert_resource(Batch::empty(inputs, action, &device.plain()));
-    let buffer = ReplayBuffer::new(capacity, steps.rows(), observation, action)
+    let mut buffer = ReplayBuffer::new(capacity, steps.rows(), observation, action)
         .with_frames(preprocessing.frames)
         .with_parts(&parts);
+    if is_far(&device.plain()) && buffer.bytes_on_device() <= MOST_BYTES {
+        buffer.keep_on(&device.plain());
+    }
     commands.insert_resource(buffer);
     Ok(())
 }
@@ -180,8 +186,10 @@ fn record_steps(
     };
     recorded.map_err(|error| {
         let environment = spaces.map_or("the environment".to_owned(), |it| it.environment.clone());
-        InputError::new(format!("{environment}: {error}; {SHOW_BYTES}")).into()
-    })
+        InputError::new(format!("{environment}: {error}; {SHOW_BYTES}"))
+    })?;
+    buffer.write_to_device();
+    Ok(())
 }
 
 /// What a step of your own in [`LearnSystems::Sample`] needs to learn from the replay buffer in its own way: draw rows, take their
@@ -241,15 +249,20 @@ impl Replayed<'_> {
     /// # Panics
     /// Like indexing a slice, where a row is none of the buffer's.
     pub fn gather(&self, rows: &[usize]) -> Gathered {
-        let pipeline = Pipeline {
-            folding: self.experience.0.minibatch.folding(),
+        let buffer = &*self.buffer;
+        let pipeline = self.pipeline();
+        pipeline.gather(buffer, buffer, buffer.widths(), rows)
+    }
+
+    fn pipeline(&self) -> Pipeline {
+        let minibatch = &self.experience.0.minibatch;
+        Pipeline {
+            folding: minibatch.folding(),
             frames: self.preprocessing.frames,
             goals: self.goals.as_deref().copied(),
-            past_actions: self.experience.0.minibatch.past_actions,
-            chunk: self.experience.0.minibatch.chunk.prediction_horizon,
-        };
-        let buffer = &*self.buffer;
-        pipeline.gather(buffer, buffer, buffer.widths(), rows)
+            past_actions: minibatch.past_actions,
+            chunk: minibatch.chunk.prediction_horizon,
+        }
     }
 
     /// Makes the numbers the [`Batch`], normalized.
@@ -261,13 +274,57 @@ impl Replayed<'_> {
         *self.batch = gathered.into_batch(Some(normalizer), &self.device.plain())?;
         Ok(())
     }
+
+    /// Makes rows the [`Batch`] as they are; `weight` is [`Batch::weight`]. The same as `gather` and `learn_from`, but on a card, where
+    /// the buffer's rows lie on it, they are gathered there.
+    ///
+    /// # Errors
+    /// As [`learn_from`](Self::learn_from).
+    ///
+    /// # Panics
+    /// As [`gather`](Self::gather).
+    pub fn learn_from_rows(
+        &mut self,
+        rows: &[usize],
+        weight: Option<Vec<f32>>,
+    ) -> Result<(), ScaleError> {
+        let device = self.device.plain();
+        if let Some(mut kept) = self.buffer.on(&device) {
+            let mut batch = kept.gather(&self.buffer, &self.shown(), rows)?;
+            let upload = |weight| upload(TensorData::new(weight, [rows.len()]), &device);
+            batch.weight = weight.map(upload);
+            *self.batch = batch;
+            return Ok(());
+        }
+        let mut gathered = self.gather(rows);
+        gathered.weight = weight;
+        self.learn_from(gathered)
+    }
+
+    fn shown(&self) -> Shown<'_> {
+        Shown {
+            pipeline: self.pipeline(),
+            normalizer: &self.preprocessing.observation,
+            gradient_steps: self.experience.0.off_policy.gradient_steps,
+        }
+    }
+
+    /// The same for rows that were drawn just now.
+    fn learn_from_drawn(&mut self, rows: &[usize]) -> Result<(), ScaleError> {
+        let Some(mut kept) = self.buffer.on(&self.device.plain()) else {
+            return self.learn_from_rows(rows, None);
+        };
+        let mut after = self.random.generator().clone();
+        let more = |n| self.buffer.draw(n, &mut after).unwrap_or_default();
+        *self.batch = kept.take(&self.buffer, &self.shown(), rows, more)?;
+        Ok(())
+    }
 }
 
 /// Draws from the buffer. A run that learns from a dataset has none.
 fn draw_replayed(mut replayed: Replayed) -> Result<(), BevyError> {
     let rows = replayed.draw()?;
-    let gathered = replayed.gather(&rows);
-    replayed.learn_from(gathered)?;
+    replayed.learn_from_drawn(&rows)?;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use crate::schedule::{
     Cadence, Clock, Collect, CollectSystems, Epochs, InputError, Learn, LearnSystems, PartsLeft,
     Prepare, PrepareSystems, Validate, ValidateSystems, written_before_read,
 };
-use crate::transfer::is_far;
+use crate::transfer::{MOST_BYTES, is_far};
 
 /// Learns in rounds from a [`RolloutBuffer`]: of the experience of the run's environments, or of a fixed rollout
 /// ([`FixedRollout`](super::FixedRollout)), or, where there is neither, of the run's data. An algorithm that learns from its own samples adds it with what its settings say, draws actions in
@@ -205,9 +205,6 @@ fn shuffle_rollout(
 /// The minibatches of the round on the run's device, where that is not the processor: they go there before the first is learned from.
 #[derive(Resource, Default)]
 struct OnDevice(Option<(RolloutBatch, Vec<usize>)>);
-
-/// The most bytes of a round that lie on a device; of a larger one each minibatch is copied.
-const MOST_BYTES: u64 = 1 << 30;
 
 fn put_on_device(
     rounds: Res<Rounds>,
