@@ -3,7 +3,7 @@
 #
 #     tests/long_run.sh [yarak] [offline steps] [online steps]
 #
-# It trains small networks and looks once a second at memory, CPU time and files. Compared are a tenth of the run and its end; CPU time is
+# Both evaluate before their tenth, so that its memory is counted there too. It trains small networks and looks once a second at memory, CPU time and files. Compared are a tenth of the run and its end; CPU time is
 # the process's own, so that others on the machine do not count. What it prints is the table of docs/reliability.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,13 +18,13 @@ networks='minibatch: (batch_size: 32), actor: (encoder: Mlp(hidden_sizes: [16]))
 kept='Checkpoints(every: 10_000, keep: 3, best: None), Reports(every: 1_000), TensorBoard()'
 cat > offline.ron <<SCENE
 Scene(steps: ${2:-1_000_000}, plugins: [
-    Dataset(path: "$data"), Td3Bc($networks), Evaluation(env: "Pendulum-v1", every: 50_000, episodes: 2), $kept
+    Dataset(path: "$data"), Td3Bc($networks), Evaluation(env: "Pendulum-v1", every: 15_000, episodes: 2), $kept
 ])
 SCENE
 cat > online.ron <<SCENE
 Scene(steps: ${3:-300_000}, plugins: [
     Environments(env: "Pendulum-v1"), Replay(capacity: 20_000), Sac($networks, off_policy: (learning_starts: 1_000)),
-    Evaluation(env: "Pendulum-v1", every: 50_000, episodes: 2), $kept
+    Evaluation(env: "Pendulum-v1", every: 15_000, episodes: 2), $kept
 ])
 SCENE
 
