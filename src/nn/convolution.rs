@@ -8,7 +8,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::module::Module;
+use burn::module::{Initializer, Module, Param};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData, activation};
@@ -49,150 +49,97 @@ impl Convolution {
         if plain_device(&rows.device()) != Device::flex() {
             return self.reference(rows);
         }
-        let (parameters, rows) = same_side(self.filters.parameters(), rows);
-        let (parameters, rows) = (parameters.into_dispatch(), rows.into_dispatch());
-        let out = <Dispatch as FusedConvolution>::fused_convolution(parameters, rows, self.fields);
-        Tensor::from_dispatch(out)
+        fused(self.filters.parameters(), rows, self.fields, true)
     }
 
     /// The same features by Burn's convolution.
     fn reference(&self, rows: Tensor<2>) -> Tensor<2> {
-        let (parameters, rows) = same_side(self.filters.parameters(), rows);
-        let Fields {
-            pictures,
-            height,
-            width,
-            channels,
-            kernel,
-            stride,
-        } = self.fields;
-        let [batch, _] = rows.dims();
         let shape = self.filters.shape();
-        let (size, filters) = (self.fields.size(), shape.outputs());
+        let (parameters, rows) = same_side(self.filters.parameters(), rows);
         let weight = parameters.clone().slice([0..1, shape.weight(0)]);
-        let weight = weight.reshape([pictures, kernel, kernel, channels, filters]);
-        let weight = weight.permute([4, 0, 3, 1, 2]);
-        let weight = weight.reshape([filters, pictures * channels, kernel, kernel]);
-        let bias = parameters.slice([0..1, shape.bias(0)]).reshape([filters]);
-        debug_assert_eq!(size * filters, shape.weight(0).len());
-        let planes = rows.reshape([batch, pictures, height, width, channels]);
-        let planes = planes.permute([0, 1, 4, 2, 3]);
-        let planes = planes.reshape([batch, pictures * channels, height, width]);
-        let options = ConvOptions::new([stride; 2], [0; 2], [1; 2], 1);
-        let out = activation::relu(conv2d(planes, weight, Some(bias), options));
-        let [_, _, down, across] = out.dims();
-        let pixels = out.permute([0, 2, 3, 1]);
-        pixels.reshape([batch, down * across * filters])
+        let weight = weight.reshape([self.fields.size(), shape.outputs()]);
+        let bias = parameters.slice([0..1, shape.bias(0)]);
+        let bias = bias.reshape([shape.outputs()]);
+        activation::relu(by_burn(weight, Some(bias), rows, self.fields))
     }
 }
 
-/// Backends that have the convolution as one operation.
-#[backend_extension(Autodiff, Flex)]
-pub(crate) trait FusedConvolution: Backend {
-    /// Features `[batch, places * filters]` for parameters `[1, (size + 1) * filters]` and rows of pictures `[batch, row]`.
-    fn fused_convolution(
-        parameters: FloatTensor<Self>,
-        rows: FloatTensor<Self>,
-        fields: Fields,
-    ) -> FloatTensor<Self>;
-}
-
-impl FusedConvolution for Flex {
-    fn fused_convolution(parameters: FlexTensor, rows: FlexTensor, fields: Fields) -> FlexTensor {
-        pass(&contiguous(parameters), &contiguous(rows), fields)
-    }
-}
-
-impl<C: CheckpointStrategy> FusedConvolution for Autodiff<Flex, C> {
-    fn fused_convolution(
-        parameters: FloatTensor<Self>,
-        rows: FloatTensor<Self>,
-        fields: Fields,
-    ) -> FloatTensor<Self> {
-        let nodes = [parameters.node.clone(), rows.node.clone()];
-        let parameters = contiguous(parameters.primitive);
-        let rows = contiguous(rows.primitive);
-        let out = pass(&parameters, &rows, fields);
-        let prepared = ConvolutionBackward.prepare::<C>(nodes);
-        match prepared.compute_bound().stateful() {
-            OpsKind::UnTracked(prep) => prep.finish(out),
-            OpsKind::Tracked(prep) => {
-                let recorded = Recorded {
-                    parameters,
-                    rows,
-                    out: out.clone(),
-                    fields,
-                };
-                prep.finish(recorded, out)
-            }
-        }
-    }
-}
-
-/// What the backward pass needs of the forward pass.
-#[derive(Clone, Debug)]
-struct Recorded {
-    parameters: FlexTensor,
-    rows: FlexTensor,
-    out: FlexTensor,
+/// A convolution without bias and with nothing behind it, on pictures whose pixels' numbers lie together.
+///
+/// On the CPU it is one operation; elsewhere it is Burn's convolution.
+#[derive(Module, Debug)]
+pub(crate) struct PlainConvolution {
+    /// `[size of a field, filters]`.
+    pub(super) weight: Param<Tensor<2>>,
+    #[module(skip)]
     fields: Fields,
 }
 
-#[derive(Debug)]
-struct ConvolutionBackward;
-
-impl Backward<Flex, 2> for ConvolutionBackward {
-    type State = Recorded;
-
-    fn backward(self, ops: Ops<Recorded, 2>, gradients: &mut BurnGradients, _: &mut Checkpointer) {
-        let [parameters_node, rows_node] = ops.parents;
-        let d_out = contiguous(gradients.consume::<Flex>(&ops.node));
-        let Recorded {
-            parameters,
-            rows,
-            out,
-            fields,
-        } = ops.state;
-        // A parent that nobody trains has no node, and costs nothing.
-        let mut d_parameters = parameters_node
-            .as_ref()
-            .map(|_| take_buffer(floats(&parameters).len()));
-        let mut d_rows = rows_node.as_ref().map(|_| take_buffer(floats(&rows).len()));
-        let wanted = Gradients {
-            params: d_parameters.as_deref_mut(),
-            x: d_rows.as_deref_mut(),
+impl PlainConvolution {
+    /// Filters with torchvision's initial weights: normal, with the variance 2 / (filters · size of the kernel), from Burn's generator.
+    pub fn new(fields: Fields, filters: usize, device: &Device) -> Self {
+        let initializer = Initializer::Normal {
+            mean: 0.0,
+            std: (2.0 / (filters * fields.kernel * fields.kernel) as f64).sqrt(),
         };
-        with_kernels(|kernels| {
-            let convolve = convolve(&parameters, &rows, fields);
-            kernels.convolve_back(convolve, floats(&out), floats(&d_out), wanted);
-        });
-        for (node, gradient, like) in [
-            (parameters_node, d_parameters, &parameters),
-            (rows_node, d_rows, &rows),
-        ] {
-            if let (Some(node), Some(gradient)) = (node, gradient) {
-                let gradient = TensorData::new(gradient, like.layout().shape().clone());
-                gradients.register::<Flex>(node.id, FlexTensor::from_data(gradient));
-            }
+        PlainConvolution {
+            weight: initializer.init([fields.size(), filters], device),
+            fields,
         }
     }
-}
 
-fn pass(parameters: &FlexTensor, rows: &FlexTensor, fields: Fields) -> FlexTensor {
-    let convolve = convolve(parameters, rows, fields);
-    let batch = convolve.batch();
-    let mut out = vec![0.0; convolve.out_len()];
-    let width = fields.places() * convolve.filters();
-    with_kernels(|kernels| kernels.convolve(convolve, &mut out));
-    FlexTensor::from_data(TensorData::new(out, [batch, width]))
-}
-
-fn convolve<'a>(parameters: &'a FlexTensor, rows: &'a FlexTensor, fields: Fields) -> Convolve<'a> {
-    Convolve {
-        fields,
-        parameters: floats(parameters),
-        pictures: floats(rows),
+    /// The features `[batch, down * across * filters]` of rows of pictures, again pixel by pixel.
+    pub fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
+        if plain_device(&rows.device()) != Device::flex() {
+            return self.reference(rows);
+        }
+        fused(self.weight.val(), rows, self.fields, false)
     }
+
+    /// The same features by Burn's convolution.
+    fn reference(&self, rows: Tensor<2>) -> Tensor<2> {
+        let (weight, rows) = same_side(self.weight.val(), rows);
+        by_burn(weight, None, rows, self.fields)
+    }
+}
+
+/// Features by Burn's convolution, for weights `[size of a field, filters]`.
+fn by_burn(
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    rows: Tensor<2>,
+    fields: Fields,
+) -> Tensor<2> {
+    let Fields {
+        pictures,
+        height,
+        width,
+        channels,
+        kernel,
+        stride,
+        padding,
+    } = fields;
+    let ([batch, _], [_, filters]) = (rows.dims(), weight.dims());
+    let weight = weight.reshape([pictures, kernel, kernel, channels, filters]);
+    let weight = weight.permute([4, 0, 3, 1, 2]);
+    let weight = weight.reshape([filters, pictures * channels, kernel, kernel]);
+    let planes = rows.reshape([batch, pictures, height, width, channels]);
+    let planes = planes.permute([0, 1, 4, 2, 3]);
+    let planes = planes.reshape([batch, pictures * channels, height, width]);
+    let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
+    let out = conv2d(planes, weight, bias, options);
+    let [_, _, down, across] = out.dims();
+    let pixels = out.permute([0, 2, 3, 1]);
+    pixels.reshape([batch, down * across * filters])
+}
+
+/// Features by the kernels of the CPU, for weights and, before a rectifier, a bias.
+fn fused(parameters: Tensor<2>, rows: Tensor<2>, fields: Fields, rectified: bool) -> Tensor<2> {
+    let (parameters, rows) = same_side(parameters, rows);
+    let (parameters, rows) = (parameters.into_dispatch(), rows.into_dispatch());
+    let out =
+        <Dispatch as FusedConvolution>::fused_convolution(parameters, rows, fields, rectified);
+    Tensor::from_dispatch(out)
 }
 
 /// The shape of a layer with a rectifier.
@@ -228,6 +175,137 @@ fn uniform_layer(shape: MlpShape, device: &Device) -> Mlp {
     Mlp::from_parameters(shape, parameters, device)
 }
 
+/// Backends that have the convolution as one operation.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait FusedConvolution: Backend {
+    /// Features `[batch, places * filters]` of rows of pictures `[batch, row]`, for the weights `[size, filters]` of fields and, with
+    /// a rectifier, the bias `[filters]` behind them.
+    fn fused_convolution(
+        parameters: FloatTensor<Self>,
+        rows: FloatTensor<Self>,
+        fields: Fields,
+        rectified: bool,
+    ) -> FloatTensor<Self>;
+}
+
+impl FusedConvolution for Flex {
+    fn fused_convolution(
+        parameters: FlexTensor,
+        rows: FlexTensor,
+        fields: Fields,
+        rectified: bool,
+    ) -> FlexTensor {
+        pass(
+            &contiguous(parameters),
+            &contiguous(rows),
+            fields,
+            rectified,
+        )
+    }
+}
+
+impl<C: CheckpointStrategy> FusedConvolution for Autodiff<Flex, C> {
+    fn fused_convolution(
+        parameters: FloatTensor<Self>,
+        rows: FloatTensor<Self>,
+        fields: Fields,
+        rectified: bool,
+    ) -> FloatTensor<Self> {
+        let nodes = [parameters.node.clone(), rows.node.clone()];
+        let parameters = contiguous(parameters.primitive);
+        let rows = contiguous(rows.primitive);
+        let out = pass(&parameters, &rows, fields, rectified);
+        let prepared = ConvolutionBackward.prepare::<C>(nodes);
+        match prepared.compute_bound().stateful() {
+            OpsKind::UnTracked(prep) => prep.finish(out),
+            OpsKind::Tracked(prep) => {
+                let recorded = Recorded {
+                    parameters,
+                    rows,
+                    out: out.clone(),
+                    fields,
+                    rectified,
+                };
+                prep.finish(recorded, out)
+            }
+        }
+    }
+}
+
+/// What the backward pass needs of the forward pass.
+#[derive(Clone, Debug)]
+struct Recorded {
+    parameters: FlexTensor,
+    rows: FlexTensor,
+    out: FlexTensor,
+    fields: Fields,
+    rectified: bool,
+}
+
+#[derive(Debug)]
+struct ConvolutionBackward;
+
+impl Backward<Flex, 2> for ConvolutionBackward {
+    type State = Recorded;
+
+    fn backward(self, ops: Ops<Recorded, 2>, gradients: &mut BurnGradients, _: &mut Checkpointer) {
+        let [parameters_node, rows_node] = ops.parents;
+        let d_out = contiguous(gradients.consume::<Flex>(&ops.node));
+        let Recorded {
+            parameters,
+            rows,
+            out,
+            fields,
+            rectified,
+        } = ops.state;
+        // A parent that nobody trains has no node, and costs nothing.
+        let mut d_parameters = parameters_node
+            .as_ref()
+            .map(|_| take_buffer(floats(&parameters).len()));
+        let mut d_rows = rows_node.as_ref().map(|_| take_buffer(floats(&rows).len()));
+        let wanted = Gradients {
+            params: d_parameters.as_deref_mut(),
+            x: d_rows.as_deref_mut(),
+        };
+        with_kernels(|kernels| {
+            let convolve = convolve(&parameters, &rows, fields, rectified);
+            kernels.convolve_back(convolve, floats(&out), floats(&d_out), wanted);
+        });
+        for (node, gradient, like) in [
+            (parameters_node, d_parameters, &parameters),
+            (rows_node, d_rows, &rows),
+        ] {
+            if let (Some(node), Some(gradient)) = (node, gradient) {
+                let gradient = TensorData::new(gradient, like.layout().shape().clone());
+                gradients.register::<Flex>(node.id, FlexTensor::from_data(gradient));
+            }
+        }
+    }
+}
+
+fn pass(parameters: &FlexTensor, rows: &FlexTensor, fields: Fields, rectified: bool) -> FlexTensor {
+    let convolve = convolve(parameters, rows, fields, rectified);
+    let batch = convolve.batch();
+    let mut out = vec![0.0; convolve.out_len()];
+    let width = fields.places() * convolve.filters();
+    with_kernels(|kernels| kernels.convolve(convolve, &mut out));
+    FlexTensor::from_data(TensorData::new(out, [batch, width]))
+}
+
+fn convolve<'a>(
+    parameters: &'a FlexTensor,
+    rows: &'a FlexTensor,
+    fields: Fields,
+    rectified: bool,
+) -> Convolve<'a> {
+    Convolve {
+        fields,
+        rectified,
+        parameters: floats(parameters),
+        pictures: floats(rows),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +335,7 @@ mod tests {
             channels,
             kernel,
             stride,
+            padding: 0,
         }
     }
 
@@ -306,6 +385,45 @@ mod tests {
                     numbers(out),
                     numbers(rows.grad(&gradients).unwrap()),
                     numbers(parameters.unwrap()),
+                ]
+            };
+            for (ours, burns) in gradients(false).iter().zip(&gradients(true)) {
+                assert_eq!(ours.len(), burns.len());
+                for (a, b) in ours.iter().zip(burns) {
+                    assert!((a - b).abs() < 1e-4, "{fields:?}: {a} {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_plain_one_agrees_with_burns_convolution_and_so_do_its_gradients() {
+        let device = Device::flex().autodiff();
+        for (size, channels, kernel, stride, padding) in [
+            ([9, 8], 3, 7, 2, 3),
+            ([5, 6], 16, 3, 1, 1),
+            ([7, 4], 8, 1, 2, 0),
+        ] {
+            let fields = Fields {
+                padding,
+                ..fields(1, size, channels, [kernel, stride])
+            };
+            let convolution = PlainConvolution::new(fields, 16, &device);
+            let gradients = |reference: bool| {
+                let rows = rows(3, fields.row(), &device).require_grad();
+                let out = match reference {
+                    true => convolution.reference(rows.clone()),
+                    false => convolution.forward(rows.clone()),
+                };
+                let [_, wide] = out.dims();
+                let gradients = (out.clone() * self::rows(3, wide, &device))
+                    .sum()
+                    .backward();
+                let weight = convolution.weight.val().grad(&gradients);
+                [
+                    numbers(out),
+                    numbers(rows.grad(&gradients).unwrap()),
+                    numbers(weight.unwrap()),
                 ]
             };
             for (ours, burns) in gradients(false).iter().zip(&gradients(true)) {

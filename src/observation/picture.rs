@@ -60,6 +60,22 @@ impl Picture {
         })
     }
 
+    /// Pictures side by side in a row whose pixels' numbers lie together: planes that lie one after the other are pictures of their own.
+    pub(crate) fn pictures(&self) -> usize {
+        match self.channels_first {
+            true => self.frames * self.channels,
+            false => self.frames,
+        }
+    }
+
+    /// Numbers of a pixel that lie together.
+    pub(crate) fn together(&self) -> usize {
+        match self.channels_first {
+            true => 1,
+            false => self.channels,
+        }
+    }
+
     /// The pictures of rows `[batch, frames * height * width * channels]` as planes `[batch, frames * channels, height, width]`, from
     /// 0 to 1, as Burn's convolutions take them.
     pub fn planes(&self, rows: Tensor<2>) -> Tensor<4> {

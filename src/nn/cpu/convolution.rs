@@ -21,11 +21,13 @@ use std::ops::Range;
 /// Numbers of a cache line.
 const LINE: usize = 16;
 
-/// A layer's filters with their rectifier, and what they are given.
+/// A layer's filters, and what they are given.
 #[derive(Clone, Copy)]
 pub(crate) struct Convolve<'a> {
     pub(crate) fields: Fields,
-    /// The weights `[fields.size(), filters]`, then the bias `[filters]`.
+    /// Whether there are a bias and a rectifier behind the sums, or neither.
+    pub(crate) rectified: bool,
+    /// The weights `[fields.size(), filters]`, then the bias `[filters]` where there is one.
     pub(crate) parameters: &'a [f32],
     /// `[batch, fields.row()]`.
     pub(crate) pictures: &'a [f32],
@@ -33,7 +35,7 @@ pub(crate) struct Convolve<'a> {
 
 impl<'a> Convolve<'a> {
     pub(crate) fn filters(&self) -> usize {
-        self.parameters.len() / (self.fields.size() + 1)
+        self.parameters.len() / (self.fields.size() + usize::from(self.rectified))
     }
 
     pub(crate) fn batch(&self) -> usize {
@@ -98,11 +100,14 @@ impl<'a> Convolve<'a> {
             b: weight,
             b_stride: filters,
             out: Strip::of(out, filters),
-            epilogue: Epilogue::BiasRelu(bias),
+            epilogue: match self.rectified {
+                true => Epilogue::BiasRelu(bias),
+                false => Epilogue::Write,
+            },
         });
     }
 
-    /// Writes the gradient of one row of pictures, from that of its features in front of the rectifier.
+    /// Writes the gradient of one row of pictures, from that of its features in front of a rectifier.
     fn down(
         &self,
         instructions: InstructionSet,
@@ -129,7 +134,7 @@ impl<'a> Convolve<'a> {
         }
     }
 
-    /// Writes the gradient of some runs' rows of the weight, from that of all features in front of the rectifier.
+    /// Writes the gradient of some runs' rows of the weight, from that of all features in front of a rectifier.
     fn strip(
         &self,
         instructions: InstructionSet,
@@ -163,7 +168,7 @@ impl<'a> Convolve<'a> {
 }
 
 impl Kernels {
-    /// Writes the features `[batch, places, filters]`, behind the rectifier.
+    /// Writes the features `[batch, places, filters]`.
     pub(crate) fn convolve(&mut self, convolve: Convolve<'_>, out: &mut [f32]) {
         let (fields, filters) = (convolve.all_fields(), convolve.filters());
         assert_eq!(out.len(), convolve.out_len());
@@ -216,23 +221,30 @@ impl Kernels {
         });
         let turned = &*turned;
 
-        let linear = at_least(linear, out.len());
-        let to_linear = Disjoint::new(linear);
         let d_pictures = wanted.x.map(|d_pictures| {
             assert_eq!(d_pictures.len(), convolve.pictures.len());
             Disjoint::new(d_pictures)
         });
+        // In front of a rectifier, the gradient is another one than that of what is behind it.
+        let linear = at_least(linear, if convolve.rectified { out.len() } else { 0 });
+        let to_linear = Disjoint::new(linear);
         let of_a_picture = |index: usize, worker: usize| {
             let of = |width: usize| index * width..(index + 1) * width;
             let features = of(fields.places() * filters);
-            // SAFETY: a row of pictures belongs to one task.
-            let gradient = unsafe { to_linear.part(features.clone()) };
-            gradient.copy_from_slice(&d_out[features.clone()]);
-            instructions.run(Derive {
-                activation: Activation::Relu,
-                kept: &out[features],
-                gradient,
-            });
+            let gradient = match convolve.rectified {
+                true => {
+                    // SAFETY: a row of pictures belongs to one task.
+                    let gradient = unsafe { to_linear.part(features.clone()) };
+                    gradient.copy_from_slice(&d_out[features.clone()]);
+                    instructions.run(Derive {
+                        activation: Activation::Relu,
+                        kept: &out[features],
+                        gradient,
+                    });
+                    &*gradient
+                }
+                false => &d_out[features],
+            };
             if let Some(d_pictures) = d_pictures {
                 // SAFETY: as above, and a worker's memory is its own.
                 let (work, d_picture) = unsafe {
@@ -244,12 +256,18 @@ impl Kernels {
                 convolve.down(instructions, turned, gradient, work, d_picture);
             }
         };
-        share(&mut self.workers, convolve.batch(), work_load, of_a_picture);
+        let is_nothing_to_do = !convolve.rectified && d_pictures.is_none();
+        let pictures = if is_nothing_to_do {
+            0
+        } else {
+            convolve.batch()
+        };
+        share(&mut self.workers, pictures, work_load, of_a_picture);
 
         let Some(d_parameters) = wanted.params else {
             return;
         };
-        let linear = &*linear;
+        let linear = if convolve.rectified { &*linear } else { d_out };
         assert_eq!(d_parameters.len(), convolve.parameters.len());
         let (d_weight, d_bias) = d_parameters.split_at_mut(size * filters);
         let d_weight = Disjoint::new(d_weight);
@@ -268,13 +286,15 @@ impl Kernels {
         };
         let strips = fields.runs().div_ceil(convolve.runs_of_a_strip());
         share(&mut self.workers, strips, work_load, of_a_strip);
-        instructions.run(ColumnSums {
-            values: linear,
-            factors: None,
-            stride: filters,
-            first: 0,
-            out: d_bias,
-        });
+        if convolve.rectified {
+            instructions.run(ColumnSums {
+                values: linear,
+                factors: None,
+                stride: filters,
+                first: 0,
+                out: d_bias,
+            });
+        }
     }
 }
 
@@ -284,15 +304,16 @@ mod tests {
     use crate::nn::cpu::reference::Values;
 
     /// What a layer makes, and its gradients of parameters and pictures, by the definition and in double precision.
-    fn reference(
-        fields: Fields,
-        filters: usize,
-        parameters: &[f32],
-        pictures: &[f32],
-        d_out: &[f32],
-    ) -> [Vec<f64>; 3] {
+    fn reference(convolve: Convolve<'_>, d_out: &[f32]) -> [Vec<f64>; 3] {
+        let Convolve {
+            fields,
+            rectified,
+            parameters,
+            pictures,
+        } = convolve;
+        let filters = convolve.filters();
         let [down, across] = fields.count();
-        let (line, row) = (fields.width * fields.channels, fields.row());
+        let row = fields.row();
         let batch = pictures.len() / row;
         let mut out = vec![0.0; batch * down * across * filters];
         let mut d_parameters = vec![0.0; parameters.len()];
@@ -307,24 +328,40 @@ mod tests {
             );
             // The number of the field, the one of the picture.
             let mut pairs = Vec::new();
-            for frame in 0..fields.pictures {
-                for below in 0..fields.kernel {
-                    for beside in 0..fields.kernel * fields.channels {
-                        let top = frame * fields.height + y * fields.stride + below;
-                        let left = x * fields.stride * fields.channels + beside;
-                        pairs.push((pairs.len(), picture * row + top * line + left));
-                    }
-                }
+            let numbers = fields.kernel * fields.kernel * fields.channels;
+            for i in 0..fields.pictures * numbers {
+                let (frame, pixel) = (i / numbers, i % numbers / fields.channels);
+                let top = y * fields.stride + pixel / fields.kernel;
+                let left = x * fields.stride + pixel % fields.kernel;
+                let in_picture =
+                    |at: usize, size: usize| at.checked_sub(fields.padding).filter(|at| *at < size);
+                let (Some(top), Some(left)) = (
+                    in_picture(top, fields.height),
+                    in_picture(left, fields.width),
+                ) else {
+                    continue;
+                };
+                let line = frame * fields.height + top;
+                let at = line * fields.width + left;
+                pairs.push((
+                    i,
+                    picture * row + at * fields.channels + i % fields.channels,
+                ));
             }
             let weight = |i: usize| i * filters + filter;
             let sum: f64 = pairs
                 .iter()
                 .map(|&(i, from)| parameters[weight(i)] as f64 * pictures[from] as f64)
                 .sum();
-            *out = (sum + parameters[bias + filter] as f64).max(0.0);
-            if *out > 0.0 {
+            *out = match rectified {
+                true => (sum + parameters[bias + filter] as f64).max(0.0),
+                false => sum,
+            };
+            if *out > 0.0 || !rectified {
                 let d_out = d_out[at] as f64;
-                d_parameters[bias + filter] += d_out;
+                if rectified {
+                    d_parameters[bias + filter] += d_out;
+                }
                 for (i, from) in pairs {
                     d_parameters[weight(i)] += d_out * pictures[from] as f64;
                     d_pictures[from] += d_out * parameters[weight(i)] as f64;
@@ -337,12 +374,17 @@ mod tests {
     #[test]
     fn it_is_the_definition_whatever_the_instructions_and_the_threads() {
         let cases = [
-            (5, 17, (2, [12, 10], 3, [5, 2])),
-            (9, 64, (1, [9, 9], 16, [3, 1])),
-            (1, 3, (3, [4, 7], 1, [4, 1])),
-            (2, 32, (1, [21, 23], 4, [8, 4])),
+            (true, 5, 17, (2, [12, 10], 3, [5, 2, 0])),
+            (true, 9, 64, (1, [9, 9], 16, [3, 1, 0])),
+            (true, 1, 3, (3, [4, 7], 1, [4, 1, 0])),
+            (true, 2, 32, (1, [21, 23], 4, [8, 4, 0])),
+            (false, 3, 16, (2, [9, 12], 3, [7, 2, 3])),
+            (false, 9, 64, (1, [6, 5], 32, [3, 1, 1])),
+            (false, 2, 48, (1, [7, 8], 16, [1, 2, 0])),
+            (true, 2, 8, (1, [2, 1], 5, [3, 2, 1])),
         ];
-        for (batch, filters, (pictures, [height, width], channels, [kernel, stride])) in cases {
+        for (rectified, batch, filters, (pictures, [height, width], channels, sizes)) in cases {
+            let [kernel, stride, padding] = sizes;
             let fields = Fields {
                 pictures,
                 height,
@@ -350,17 +392,19 @@ mod tests {
                 channels,
                 kernel,
                 stride,
+                padding,
             };
             let mut values = Values::new(3);
-            let parameters = values.normal((fields.size() + 1) * filters);
+            let parameters = values.normal((fields.size() + usize::from(rectified)) * filters);
             let rows = values.normal(batch * fields.row());
             let d_out = values.normal(batch * fields.places() * filters);
-            let want = reference(fields, filters, &parameters, &rows, &d_out);
             let convolve = Convolve {
                 fields,
+                rectified,
                 parameters: &parameters,
                 pictures: &rows,
             };
+            let want = reference(convolve, &d_out);
             for instructions in InstructionSet::available() {
                 let mut with_one = None;
                 for threads in [1, 3] {

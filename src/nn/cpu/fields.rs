@@ -15,14 +15,16 @@ pub(crate) struct Fields {
     pub(crate) kernel: usize,
     /// The next field is so many pixels on.
     pub(crate) stride: usize,
+    /// Fields begin so many pixels outside of the picture, where all is 0.
+    pub(crate) padding: usize,
 }
 
 impl Fields {
     /// How many fields lie below and beside each other, `[down, across]`. What is left at the lower and the right edge is in none.
     pub(crate) fn count(&self) -> [usize; 2] {
-        [self.height, self.width].map(|size| match size.checked_sub(self.kernel) {
-            Some(rest) => rest / self.stride + 1,
-            None => 0,
+        [self.height, self.width].map(|size| {
+            let rest = (size + 2 * self.padding).checked_sub(self.kernel);
+            rest.map_or(0, |rest| rest / self.stride + 1)
         })
     }
 
@@ -82,10 +84,17 @@ impl Fields {
         let run = if RUN == 0 { self.run() } else { RUN };
         let places = self.places();
         for (field, to) in fields.zip(to.chunks_mut(stride)) {
-            let start = field / places * self.row() + self.corner(field % places);
+            let start = field / places * self.row();
+            let corner = self.corner(field % places);
             for (at, to) in runs.clone().zip(to.chunks_exact_mut(run)) {
-                let from = start + self.line(at);
-                to.copy_from_slice(&pictures[from..from + run]);
+                let (from, part) = self.seen(corner, at);
+                let from = start + from;
+                if part.len() == run {
+                    to.copy_from_slice(&pictures[from..from + run]);
+                } else {
+                    to.fill(0.0);
+                    to[part.clone()].copy_from_slice(&pictures[from..from + part.len()]);
+                }
             }
         }
     }
@@ -98,24 +107,42 @@ impl Fields {
     ) {
         let run = if RUN == 0 { self.run() } else { RUN };
         for (field, from) in fields.zip(from.chunks_exact(self.size())) {
-            let start = self.corner(field);
+            let corner = self.corner(field);
             for (at, from) in from.chunks_exact(run).enumerate() {
-                let to = start + self.line(at);
-                let sums = picture[to..to + run].iter_mut();
-                sums.zip(from).for_each(|(sum, it)| *sum += it);
+                let (to, part) = self.seen(corner, at);
+                if part.len() == run {
+                    let sums = picture[to..to + run].iter_mut();
+                    sums.zip(from).for_each(|(sum, it)| *sum += it);
+                } else {
+                    let sums = picture[to..to + part.len()].iter_mut();
+                    sums.zip(&from[part]).for_each(|(sum, it)| *sum += it);
+                }
             }
         }
     }
 
-    /// Where a field's first number lies in its row of pictures.
-    fn corner(&self, field: usize) -> usize {
+    /// Where a field begins, in pixels behind the padding's corner, `[down, across]`.
+    pub(crate) fn corner(&self, field: usize) -> [usize; 2] {
         let [_, across] = self.count();
-        (field / across * self.width + field % across) * self.stride * self.channels
+        [field / across, field % across].map(|it| it * self.stride)
     }
 
-    /// How far behind its field's first number a run begins.
-    fn line(&self, run: usize) -> usize {
-        (run / self.kernel * self.height + run % self.kernel) * self.width * self.channels
+    /// What is in the picture of a run of a field: where it begins in its row of pictures, and which of the run's numbers it is.
+    pub(crate) fn seen(&self, [top, left]: [usize; 2], run: usize) -> (usize, Range<usize>) {
+        let (picture, below) = (run / self.kernel, run % self.kernel);
+        let line = (top + below).checked_sub(self.padding);
+        let Some(line) = line.filter(|line| *line < self.height) else {
+            return (0, 0..0);
+        };
+        let first = self.padding.saturating_sub(left).min(self.kernel);
+        let behind = (self.width + self.padding).saturating_sub(left);
+        let end = behind.min(self.kernel).max(first);
+        let column = left + first - self.padding;
+        let from = (picture * self.height + line) * self.width + column;
+        (
+            from * self.channels,
+            first * self.channels..end * self.channels,
+        )
     }
 }
 

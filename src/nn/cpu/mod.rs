@@ -1,6 +1,6 @@
 //! Fused kernels for small networks on the CPU.
 //!
-//! An ensemble of multilayer perceptrons forwards and backwards, recurrent layers, attention, convolutions, Adam, clipping's norm and target tracking, over flat
+//! An ensemble of multilayer perceptrons forwards and backwards, recurrent layers, attention, convolutions with group normalization, Adam, clipping's norm and target tracking, over flat
 //! buffers of `f32`. This is what runs under `Mlp` on the CPU; nothing here knows tensors, gradients' graphs or
 //! algorithms. For anything but chains of linear layers, use Burn's own layers.
 //!
@@ -72,6 +72,7 @@ mod fields;
 mod flat;
 mod forward;
 mod gemm;
+mod group_norm;
 mod kernels;
 mod lanes;
 mod norm;
@@ -98,6 +99,7 @@ pub(crate) use convolution::Convolve;
 pub use descent::{RmsProp, Sgd};
 pub use error::KernelError;
 pub(crate) use fields::Fields;
+pub(crate) use group_norm::{Groups, Moments};
 pub use kernels::{Gradients, Input, Kernels};
 pub use lanes::InstructionSet;
 pub(crate) use recurrent::{Cell, Kept, SequenceGradients, Sequences, Weights as RecurrentWeights};

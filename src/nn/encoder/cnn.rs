@@ -154,11 +154,7 @@ impl Encoder for Cnn {
             }
             .into());
         }
-        // Planes that lie one after the other are pictures of their own.
-        let (mut pictures, mut channels) = match picture.channels_first {
-            true => (picture.frames * picture.channels, 1),
-            false => (picture.frames, picture.channels),
-        };
+        let (mut pictures, mut channels) = (picture.pictures(), picture.together());
         let (mut height, mut width) = (height, width);
         let mut convolutions = Vec::new();
         for (filters, kernel, stride) in self.convolutions.layers() {
@@ -169,6 +165,7 @@ impl Encoder for Cnn {
                 channels,
                 kernel: *kernel,
                 stride: *stride,
+                padding: 0,
             };
             convolutions.push(Convolution::new(fields, *filters, device));
             [height, width] = fields.count();

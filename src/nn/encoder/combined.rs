@@ -242,8 +242,8 @@ mod tests {
             }],
         };
         let head = 256;
-        // The camera's two convolutions: 4x4 fields of 192 numbers to 16, one of 256 to 32, and the last layer.
-        let camera = 16 * (16 + 192 / 2) + (32 + 256 / 2) + 256;
+        // The camera's two convolutions, 16 filters in 4x4 places and 32 in one, and the last layer.
+        let camera = 16 * 16 + 32 + 256;
         let actor = actor(force, &input(1)).unwrap();
         assert_eq!(actor.values_per_row(), head + 5 + 7 + camera);
     }

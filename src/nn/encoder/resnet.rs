@@ -3,10 +3,8 @@
 use bevy_ecs::prelude::Result;
 use bevy_reflect::Reflect;
 use bevy_reflect::prelude::ReflectDefault;
-use burn::module::{Initializer, Module};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{GroupNorm, GroupNormConfig, PaddingConfig2d};
+use burn::module::Module;
+use burn::nn::{GroupNorm, GroupNormConfig};
 use burn::tensor::{Device, Tensor, activation};
 
 use super::Encoder;
@@ -14,7 +12,10 @@ use super::cnn::the_picture;
 use super::pooling::{Pool, Pooling};
 use super::transforms::{Transform, Transforms};
 use crate::nn::Mlp;
-use crate::nn::convolution::{linear, of_one_layer};
+use crate::nn::convolution::{PlainConvolution, linear, of_one_layer};
+use crate::nn::cpu::Fields;
+use crate::nn::group_norm::normalize_groups;
+use crate::nn::max_pool::max_pool;
 use crate::observation::{EncoderInput, Picture};
 use crate::scene::Bounds;
 
@@ -72,9 +73,10 @@ const GROUP: usize = 16;
 /// The module of a [`ResNet18`].
 #[derive(Module, Debug)]
 pub struct ResNetModule {
-    stem: Conv2d,
+    stem: PlainConvolution,
     norm: GroupNorm,
-    halve: MaxPool2d,
+    #[module(skip)]
+    halve: Fields,
     blocks: Vec<Block>,
     pool: Pool,
     last: Mlp,
@@ -87,9 +89,9 @@ pub struct ResNetModule {
 /// Two convolutions and a shortcut around them.
 #[derive(Module, Debug)]
 struct Block {
-    first: Conv2d,
+    first: PlainConvolution,
     first_norm: GroupNorm,
-    second: Conv2d,
+    second: PlainConvolution,
     second_norm: GroupNorm,
     /// Where the block changes the size.
     shortcut: Option<Shortcut>,
@@ -97,52 +99,60 @@ struct Block {
 
 #[derive(Module, Debug)]
 struct Shortcut {
-    convolution: Conv2d,
+    convolution: PlainConvolution,
     norm: GroupNorm,
 }
 
 impl Block {
-    fn new(channels: [usize; 2], stride: usize, device: &Device) -> Self {
-        let [_, out] = channels;
+    fn new(seen: [usize; 2], channels: [usize; 2], stride: usize, device: &Device) -> Self {
+        let [from, out] = channels;
+        let convolution = |seen, from, kernel, stride| {
+            PlainConvolution::new(fields((1, seen), from, kernel, stride), out, device)
+        };
         let shortcut = || Shortcut {
-            convolution: convolution(channels, 1, stride, device),
+            convolution: convolution(seen, from, 1, stride),
             norm: group_norm(out, device),
         };
+        let made = fields((1, seen), from, 3, stride).count();
         Block {
-            first: convolution(channels, 3, stride, device),
+            first: convolution(seen, from, 3, stride),
             first_norm: group_norm(out, device),
-            second: convolution([out, out], 3, 1, device),
+            second: convolution(made, out, 3, 1),
             second_norm: group_norm(out, device),
             shortcut: (stride > 1).then(shortcut),
         }
     }
 
-    fn forward(&self, planes: Tensor<4>) -> Tensor<4> {
-        let hidden = self.first.forward(planes.clone());
-        let hidden = activation::relu(self.first_norm.forward(hidden));
-        let hidden = self.second_norm.forward(self.second.forward(hidden));
+    fn forward(&self, pixels: Tensor<2>) -> Tensor<2> {
+        let hidden = self.first.forward(pixels.clone());
+        let hidden = normalize_groups(&self.first_norm, hidden, true);
+        let hidden = normalize_groups(&self.second_norm, self.second.forward(hidden), false);
         let around = match &self.shortcut {
-            Some(shortcut) => shortcut.norm.forward(shortcut.convolution.forward(planes)),
-            None => planes,
+            Some(Shortcut { convolution, norm }) => {
+                normalize_groups(norm, convolution.forward(pixels), false)
+            }
+            None => pixels,
         };
         activation::relu(hidden + around)
     }
 }
 
-/// A convolution without bias, padded so that it keeps the size with a stride of 1, with torchvision's initial weights: normal, with
-/// the variance 2 / (filters · size of the kernel).
-fn convolution(channels: [usize; 2], kernel: usize, stride: usize, device: &Device) -> Conv2d {
-    let edge = kernel / 2;
-    let initializer = Initializer::KaimingNormal {
-        gain: std::f64::consts::SQRT_2,
-        fan_out_only: true,
-    };
-    Conv2dConfig::new(channels, [kernel; 2])
-        .with_stride([stride; 2])
-        .with_padding(PaddingConfig2d::Explicit(edge, edge, edge, edge))
-        .with_bias(false)
-        .with_initializer(initializer)
-        .init(device)
+/// Fields of so many pictures side by side, padded so that a stride of 1 keeps their size.
+fn fields(
+    (pictures, [height, width]): (usize, [usize; 2]),
+    channels: usize,
+    kernel: usize,
+    stride: usize,
+) -> Fields {
+    Fields {
+        pictures,
+        height,
+        width,
+        channels,
+        kernel,
+        stride,
+        padding: kernel / 2,
+    }
 }
 
 fn group_norm(channels: usize, device: &Device) -> GroupNorm {
@@ -162,14 +172,10 @@ impl Encoder for ResNet18 {
 
     fn init(&self, input: &EncoderInput, device: &Device) -> Result<ResNetModule> {
         let transforms = Transforms::new(&self.transforms, the_picture(input)?)?;
-        let Picture {
-            height,
-            width,
-            channels,
-            frames,
-            ..
-        } = transforms.picture();
-        let mut places = halved([height, width]);
+        let picture = transforms.picture();
+        let size = [picture.height, picture.width];
+        let mut places = halved(size);
+        let halve = fields((1, places), STAGES[0], 3, 2);
         // A pass keeps what each convolution makes, and what is made of it by its normalization.
         let kept = |[down, across]: [usize; 2], channels: usize| 2 * down * across * channels;
         let mut values_per_row = kept(places, STAGES[0]);
@@ -179,10 +185,10 @@ impl Encoder for ResNet18 {
         for (stage, to) in STAGES.into_iter().enumerate() {
             for first in [true, false] {
                 let stride = if first && stage > 0 { 2 } else { 1 };
+                blocks.push(Block::new(places, [from, to], stride, device));
                 if stride > 1 {
                     places = halved(places);
                 }
-                blocks.push(Block::new([from, to], stride, device));
                 values_per_row += 2 * kept(places, to);
                 from = to;
             }
@@ -190,12 +196,13 @@ impl Encoder for ResNet18 {
         let pool = Pool::new(self.pooling, (places, TWO_PLACES), from, device)?;
         of_one_layer(pool.outputs(), self.features).fits_the_machine()?;
         Ok(ResNetModule {
-            stem: convolution([frames * channels, STAGES[0]], 7, 2, device),
+            stem: PlainConvolution::new(
+                fields((picture.pictures(), size), picture.together(), 7, 2),
+                STAGES[0],
+                device,
+            ),
             norm: group_norm(STAGES[0], device),
-            halve: MaxPool2dConfig::new([3, 3])
-                .with_strides([2, 2])
-                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-                .init(),
+            halve,
             blocks,
             last: linear(pool.outputs(), self.features, device),
             values_per_row: values_per_row + pool.values_per_row() + self.features,
@@ -205,18 +212,13 @@ impl Encoder for ResNet18 {
     }
 
     fn forward(module: &ResNetModule, observation: Tensor<2>) -> Tensor<2> {
-        let [batch, _] = observation.dims();
         let in_training = module.last.parameters().is_require_grad();
-        let pixels = module.transforms.apply(observation, in_training);
-        let planes = module.transforms.picture().planes(pixels);
-        let hidden = activation::relu(module.norm.forward(module.stem.forward(planes)));
+        let pixels = module.transforms.apply(observation, in_training) / Picture::WHITE;
+        let hidden = normalize_groups(&module.norm, module.stem.forward(pixels), true);
         let blocks = module.blocks.iter();
-        let planes = blocks.fold(module.halve.forward(hidden), |planes, block| {
-            block.forward(planes)
+        let places = blocks.fold(max_pool(hidden, module.halve), |pixels, block| {
+            block.forward(pixels)
         });
-        let [_, channels, down, across] = planes.dims();
-        let places = planes.permute([0, 2, 3, 1]);
-        let places = places.reshape([batch, down * across * channels]);
         module.last.forward_member(0, module.pool.forward(places))
     }
 
@@ -247,8 +249,13 @@ mod tests {
     fn a_residual_block_with_group_normalization_gives_float64s_numbers() {
         // `python tests/python/vision_reference.py` prints them, from the same formulas.
         let device = Device::flex();
-        let mut block = Block::new([16, 32], 2, &device);
-        let weights = |shape| Param::from_tensor(filled(shape, |it| (it * 0.7).cos() * 0.1));
+        let mut block = Block::new([5, 4], [16, 32], 2, &device);
+        // The reference has the weights of filters, of channels, of places; here the order is places, channels, filters.
+        let weights = |shape: [usize; 4]| {
+            let [filters, channels, down, across] = shape;
+            let weights = filled(shape, |it| (it * 0.7).cos() * 0.1).permute([2, 3, 1, 0]);
+            Param::from_tensor(weights.reshape([down * across * channels, filters]))
+        };
         let gains = |norm: &mut GroupNorm| {
             norm.gamma = Some(Param::from_tensor(filled([32], |it| 1.0 + it * 0.01)));
             norm.beta = Some(Param::from_tensor(filled([32], |it| it * 0.02 - 0.3)));
@@ -260,9 +267,10 @@ mod tests {
         let shortcut = block.shortcut.as_mut().unwrap();
         shortcut.convolution.weight = weights([32, 16, 1, 1]);
         gains(&mut shortcut.norm);
-        let out = block.forward(filled([1, 16, 5, 4], |it| (it * 0.37).sin()));
-        assert_eq!(out.dims(), [1, 32, 3, 2]);
-        let found = numbers(out);
+        let planes = filled([1, 16, 5, 4], |it| (it * 0.37).sin());
+        let pixels = planes.permute([0, 2, 3, 1]).reshape([1, 5 * 4 * 16]);
+        let out = block.forward(pixels).reshape([1, 3, 2, 32]);
+        let found = numbers(out.permute([0, 3, 1, 2]));
         let picked = found.iter().step_by(17);
         assert_eq!(picked.len(), RESIDUAL_BLOCK.len());
         for (found, expected) in picked.zip(RESIDUAL_BLOCK) {
@@ -314,10 +322,10 @@ mod tests {
         Device::flex().seed(4);
         let features = ResNet18::forward(&trained, tracked);
         let gradients = features.clone().square().sum().backward();
-        assert!(trained.stem.weight.grad(&gradients).is_some());
+        assert!(trained.stem.weight.val().grad(&gradients).is_some());
         for block in &trained.blocks {
             for convolution in [&block.first, &block.second] {
-                let gradient = numbers(convolution.weight.grad(&gradients).unwrap());
+                let gradient = numbers(convolution.weight.val().grad(&gradients).unwrap());
                 assert!(gradient.iter().any(|it| *it != 0.0));
             }
         }
