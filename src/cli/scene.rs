@@ -9,13 +9,15 @@ use super::building::{For, Program, folders_of, whole_registry};
 use super::error::CliError;
 use super::import::{Instead, import};
 use super::{print, ready, template};
+use crate::data::warning_of_actions;
 use crate::learner::warnings_of_rates;
 use crate::terminal::message;
 
 /// Check scenes, or print templates for them.
 #[derive(Subcommand)]
 pub enum SceneCommand {
-    /// Report every mistake of the given scenes, with its place, and data that are not there; nothing is run, no Python is started
+    /// Report every mistake of the given scenes, with its place, data that are not there, and recorded actions beyond the environment's
+    /// bounds; nothing is run, no Python is started
     Check {
         /// The scenes' RON files
         #[arg(required = true)]
@@ -75,7 +77,8 @@ impl SceneCommand {
                         let folders = folders_of(path);
                         let app = program.app(&scene, scene.seed, folders, For::Looking)?;
                         ready::check(&app, &scene)?;
-                        for warning in warnings_of_rates(app.world()) {
+                        let of_actions = warning_of_actions(app.world());
+                        for warning in warnings_of_rates(app.world()).iter().chain(&of_actions) {
                             message(&format!("{}: {warning}", path.display()));
                         }
                         Ok(ready::not_looked_at(&scene))

@@ -9,6 +9,7 @@ use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use serde::{Deserialize, Serialize};
 
+use super::beyond_bounds::{Beyond, Bounds as Limits};
 use super::check::numbers::{Large, large_observation};
 use super::hdf5::{FILTER_KEY, FileError, VALIDATION_FILTER_KEY};
 use super::learns_from::{Lacking, Needs};
@@ -494,8 +495,10 @@ pub(crate) fn load_dataset(
     let needs = Needs::of(learns_from.as_deref(), algorithm.as_deref());
     let loaded = shared(&dataset, &file, spaces.as_deref(), &needs, given.as_ref())
         .map_err(InputError::new)?;
-    if let (Some(warning), Some(console)) = (&loaded.warning, console) {
-        console.message(warning);
+    for warning in &loaded.warnings {
+        if let Some(console) = &console {
+            console.message(warning);
+        }
     }
     let mut preprocessing = loaded.preprocessing.clone();
     // What networks see is the frames and the goal, one after the other.
@@ -561,6 +564,27 @@ pub fn missing_file(world: &World) -> Option<DatasetError> {
     })))
 }
 
+/// What is to be said of recorded actions beyond the bounds that an app scales them by, before it starts. Nothing is read but the
+/// actions, and nothing at all where the bounds are the data's own, or are known only when the run starts. What is wrong with the file
+/// itself is said where it is loaded.
+pub(crate) fn warning_of_actions(world: &World) -> Option<String> {
+    let dataset = world.get_resource::<Dataset>()?;
+    if world.contains_resource::<GivenPreprocessing>() {
+        return None;
+    }
+    let spaces = world.get_resource::<Spaces>();
+    // Without bounds the file is not even opened.
+    Limits::of_run(dataset, spaces, None, 0)?;
+    let dataset_file = DatasetFile::open(file_of(dataset, world), &dataset.reading()).ok()?;
+    if dataset_file.discrete_actions().is_some() {
+        return None;
+    }
+    let limits = Limits::of_run(dataset, spaces, None, dataset_file.widths()[1])?;
+    let mut beyond = Beyond::new(limits);
+    beyond.look(&dataset_file.read_actions().ok()?);
+    beyond.warning(&dataset.path.display().to_string())
+}
+
 fn file_of(dataset: &Dataset, world: &World) -> PathBuf {
     match world.get_resource::<SearchFolders>() {
         Some(folders) => folders.find(&dataset.path),
@@ -574,7 +598,7 @@ struct Loaded {
     data: Data,
     preprocessing: Preprocessing,
     /// What a run is to be warned of.
-    warning: Option<String>,
+    warnings: Vec<String>,
 }
 
 /// What makes two datasets the same: file and everything that is done to it.
@@ -678,6 +702,13 @@ fn prepare(
             "warning: {name}: the observation of row {row} has {value:e} in element {element}, which is more than learning in float32 can compute with; `yarak data check` lists all such places"
         )
     };
+    let mut beyond = Limits::of_run(dataset, spaces, given, dataset_file.widths()[1])
+        .filter(|_| dataset_file.discrete_actions().is_none())
+        .map(Beyond::new);
+    let warnings = |large: Option<String>, beyond: Option<Beyond>| -> Vec<String> {
+        let beyond = beyond.and_then(|beyond| beyond.warning(&name));
+        large.into_iter().chain(beyond).collect()
+    };
     let needed = dataset_file.memory_needed();
     let budget = dataset
         .memory
@@ -692,7 +723,13 @@ fn prepare(
             observation,
             extremes,
             large,
-        } = Stored::sweep(dataset_file, budget, &split, dataset.normalize)?;
+        } = Stored::sweep(
+            dataset_file,
+            budget,
+            &split,
+            dataset.normalize,
+            beyond.as_mut(),
+        )?;
         let observation = match given {
             Some(given) => given.of_one_observation(),
             None => observation.leaving_bytes(&parts),
@@ -718,11 +755,14 @@ fn prepare(
                 parts,
                 ..Preprocessing::new(observation, action)
             },
-            warning: large.map(too_large),
+            warnings: warnings(large.map(too_large), beyond),
         });
     }
     let mut transitions = dataset_file.read()?;
-    let warning = large_observation(&transitions).map(too_large);
+    let large = large_observation(&transitions).map(too_large);
+    if let Some(beyond) = &mut beyond {
+        beyond.look(transitions.action());
+    }
     let observation = if let Some(given) = given {
         given.of_one_observation()
     } else if dataset.normalize {
@@ -741,7 +781,7 @@ fn prepare(
             parts,
             ..Preprocessing::new(observation, action)
         },
-        warning,
+        warnings: warnings(large, beyond),
     })
 }
 

@@ -20,6 +20,7 @@
 
 mod action_chunk;
 mod action_scale;
+mod beyond_bounds;
 pub mod check;
 pub mod convert;
 mod dataset;
@@ -55,7 +56,7 @@ pub use dataset::{
     Dataset, DatasetError, DiscreteActionsOnly, Preprocessing, SearchFolders, SharedDataset,
     Spaces, missing_file, preload,
 };
-pub(crate) use dataset::{DifferentFrames, GivenPreprocessing, load_dataset};
+pub(crate) use dataset::{DifferentFrames, GivenPreprocessing, load_dataset, warning_of_actions};
 pub use hdf5::{DatasetFile, DiscreteActions, Dones, Key, Layout, LoadError, Reading, Rule, load};
 pub(crate) use held_out::ValidatedParts;
 pub use learns_from::{AlgorithmName, AppLearnsFromExt, LearnsFrom};

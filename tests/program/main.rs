@@ -1,6 +1,7 @@
 //! What the whole promises, held against the program as a user runs it.
 
 mod bevy_app;
+mod beyond_bounds;
 mod collect;
 mod command_line;
 mod determinism;

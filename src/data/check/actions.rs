@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use super::numbers::listed;
 use super::{ActionBounds, Finding, Kind, Place, Severity};
+use crate::data::beyond_bounds::slack;
 use crate::data::{Column, DatasetFile, Layout, Transitions};
 
 /// From this share of the rows on, actions at a bound are worth a word.
 const SHARE: f64 = 0.01;
-/// A float that was rounded on its way is not beyond the bound.
-const SLACK: f32 = 1e-6;
 
 /// Actions beyond the bounds and at them, and discrete ones that nobody took. Without bounds, the data's own extremes stand for them.
 pub(super) fn look(
@@ -149,11 +148,6 @@ fn never_taken(dataset_file: &DatasetFile, actions: &Column, count: usize) -> Op
     .once(Place::default());
     finding.count = 1;
     Some(finding)
-}
-
-/// How far beyond a bound rounding may bring an action.
-fn slack(low: f32, high: f32) -> f32 {
-    SLACK * (1.0 + low.abs().min(high.abs()))
 }
 
 fn saturated(actions: &Column, low: &[f32], high: &[f32], at_what: &str) -> Option<Finding> {

@@ -394,6 +394,14 @@ impl DatasetFile {
         })
     }
 
+    /// Reads the actions alone, with a row for each transition, as numbers of the file.
+    pub(in crate::data) fn read_actions(&self) -> Result<Column, LoadError> {
+        match &self.index.values {
+            Values::D4rl(values) => values.read_column(&self.file, "actions"),
+            Values::Episodic(values) => values.read_actions(&self.file),
+        }
+    }
+
     /// Reads any dataset that has a value for each step, such as `infos/qpos`, as a column with a row for each transition.
     ///
     /// # Errors

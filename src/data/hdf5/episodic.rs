@@ -195,6 +195,24 @@ impl Episodic {
         }
     }
 
+    /// The actions of all transitions, without anything else.
+    pub(super) fn read_actions(&self, file: &File) -> Result<Column, LoadError> {
+        let width = self.action.iter().map(Key::width).sum::<usize>();
+        let rows = self.sources.last().map_or(0, |source| source.rows.end);
+        let mut values = zeros(rows * width);
+        for source in &self.sources {
+            let out = &mut values[source.rows.start * width..source.rows.end * width];
+            read_parts(
+                file,
+                &source.action,
+                &self.action,
+                0..source.rows.len(),
+                out,
+            )?;
+        }
+        Ok(Column { values, width })
+    }
+
     pub(super) fn read_column(
         &self,
         file: &File,

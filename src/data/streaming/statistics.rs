@@ -1,6 +1,7 @@
 //! Rewards, means, deviations and extremes of data that are swept through and never held, with the bits that they have when
 //! they are.
 
+use crate::data::beyond_bounds::Beyond;
 use crate::data::check::numbers::{Large, large_observation};
 use crate::data::hdf5::File;
 use crate::data::{Column, DatasetFile, LoadError, Normalizer, Split, Transitions};
@@ -16,13 +17,15 @@ pub(super) struct Statistics {
     pub(super) large: Option<Large>,
 }
 
-/// Sweeps once, and once more for the deviation where observations are normalized. Reading looks at every number.
+/// Sweeps once, and once more for the deviation where observations are normalized. Reading looks at every number, and `beyond` at
+/// every action.
 pub(super) fn of(
     dataset_file: &DatasetFile,
     file: &File,
     span: usize,
     split: &Split,
     normalize: bool,
+    mut beyond: Option<&mut Beyond>,
 ) -> Result<Statistics, LoadError> {
     let [observation, action] = dataset_file.widths();
     let mut reward = Vec::with_capacity(dataset_file.len());
@@ -34,6 +37,9 @@ pub(super) fn of(
         if large.is_none() {
             let found = large_observation(block);
             large = found.map(|found| found.after(start));
+        }
+        if let Some(beyond) = &mut beyond {
+            beyond.look(block.action());
         }
         for row in block.action().values.chunks_exact(action.max(1)) {
             for (element, &value) in row.iter().enumerate() {

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::plan::{Job, Plan, Sweep, Values};
 use super::statistics::{self, Statistics};
+use crate::data::beyond_bounds::Beyond;
 use crate::data::check::numbers::Large;
 use crate::data::hdf5::File;
 use crate::data::pipeline::{Order, Pipeline, ends, row_after, row_before};
@@ -66,7 +67,7 @@ impl Stamp {
 
 impl Stored {
     /// Sweeps through a recording: rewards, the statistics of what is trained on, and every number looked at. `memory` is what
-    /// all of it may take.
+    /// all of it may take, `beyond` is shown every action.
     ///
     /// # Errors
     /// Values that cannot be read or are not finite, with their place.
@@ -75,6 +76,7 @@ impl Stored {
         memory: Bytes,
         split: &Split,
         normalize: bool,
+        beyond: Option<&mut Beyond>,
     ) -> Result<Swept, LoadError> {
         let stamp = Stamp::of(&dataset_file)?;
         let file = dataset_file.file_for_thread()?;
@@ -84,7 +86,7 @@ impl Stored {
             observation,
             extremes,
             large,
-        } = statistics::of(&dataset_file, &file, reading.span, split, normalize)?;
+        } = statistics::of(&dataset_file, &file, reading.span, split, normalize, beyond)?;
         let stored = Self {
             ends: ends(dataset_file.episodes()),
             packing: dataset_file.packing(),
