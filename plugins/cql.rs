@@ -17,6 +17,8 @@ pub struct Cql {
     pub weight: f32,
     /// The weighted gap that a learned multiplier, from 1 on, holds the critics to. None: no multiplier.
     pub lagrange: Option<f32>,
+    /// How ln α', the multiplier's logarithm, is learned. None: with the critics' optimizer, without weight decay and clipping.
+    pub lagrange_optimizer: Option<OptimizerSettings>,
     /// Actions of each of three kinds that the sum over all actions is estimated with: uniform, and the policy's at s and at s'.
     #[reflect(@Bounds::within(1.0, 10_000.0))]
     pub actions: usize,
@@ -36,7 +38,7 @@ pub struct Cql {
     pub target_update: TargetUpdate,
     /// The minibatches.
     pub minibatch: MinibatchSettings,
-    /// The action values. The multiplier has their optimizer, without weight decay and clipping.
+    /// The action values.
     pub critic: CriticSettings,
     /// The policy.
     pub actor: NetworkSettings,
@@ -49,6 +51,7 @@ impl Default for Cql {
         Cql {
             weight: 1.0,
             lagrange: Some(5.0),
+            lagrange_optimizer: None,
             actions: 10,
             deterministic_backup: true,
             temperature: sac::TemperatureSettings {
@@ -78,6 +81,28 @@ impl Settings for Cql {
         self.critic.check("critic", problems);
         self.actor.check("actor", problems);
         self.temperature.check(problems);
+        let Some(optimizer) = &self.lagrange_optimizer else {
+            return;
+        };
+        optimizer.check("lagrange_optimizer", problems);
+        if self.lagrange.is_none() {
+            problems.refuse(
+                "lagrange_optimizer",
+                "there is no multiplier to learn: give `lagrange` a number, or leave this out",
+            );
+        }
+    }
+}
+
+impl Cql {
+    /// How the multiplier is learned.
+    fn lagrange_optimizer(&self) -> OptimizerSettings {
+        let of_critics = || OptimizerSettings {
+            weight_decay: 0.0,
+            max_gradient_norm: None,
+            ..self.critic.optimizer.clone()
+        };
+        self.lagrange_optimizer.clone().unwrap_or_else(of_critics)
     }
 }
 
@@ -124,12 +149,8 @@ impl Plugin for Cql {
             .add_systems(Validate, validate.in_set(ValidateSystems::Losses));
         if self.lagrange.is_some() {
             let step = update_lagrange_multiplier;
-            app.add_learner::<LagrangeMultiplier>(OptimizerSettings {
-                weight_decay: 0.0,
-                max_gradient_norm: None,
-                ..self.critic.optimizer.clone()
-            })
-            .insert_after(Learn, LearnSystems::Critic, LagrangeMultiplier, step);
+            app.add_learner::<LagrangeMultiplier>(self.lagrange_optimizer())
+                .insert_after(Learn, LearnSystems::Critic, LagrangeMultiplier, step);
         }
     }
 }

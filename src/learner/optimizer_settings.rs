@@ -1,6 +1,7 @@
 //! How a network is trained, as a scene chooses it.
 
 use bevy_reflect::Reflect;
+use bevy_reflect::prelude::ReflectDefault;
 
 use super::{Optimizer, Schedule};
 use crate::scene::{Bounds, FieldProblems};
@@ -17,6 +18,7 @@ use crate::schedule::EpochWindow;
 /// assert_eq!(OptimizerSettings::at(1e-3).learning_rate, Schedule::Constant(1e-3));
 /// ```
 #[derive(Clone, Debug, PartialEq, Reflect)]
+#[reflect(Default)]
 pub struct OptimizerSettings {
     /// The rule that turns gradients into steps.
     pub rule: Optimizer,

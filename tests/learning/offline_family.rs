@@ -317,6 +317,26 @@ fn cql_with_a_multiplier_agrees_with_the_reference() {
     reference.agrees_with(cql(Some(5.0)), with_uniforms(&reference));
 }
 
+#[test]
+fn the_multiplier_of_cql_is_learned_with_an_optimizer_of_its_own() {
+    // The critics', in words, is what it has without any.
+    let reference = Reference::read("ref_cql_lagrange.safetensors");
+    let with = |rate| Cql {
+        lagrange_optimizer: Some(OptimizerSettings::at(rate)),
+        ..cql(Some(5.0))
+    };
+    reference.agrees_with(with(3e-3), with_uniforms(&reference));
+    // Adam's first step is as long as the rate.
+    let log_weight = |algorithm: Cql| {
+        let mut app = fed(algorithm, rows());
+        step(&mut app);
+        tensor(&app, "lagrange_multiplier", "value")[0].abs()
+    };
+    for (algorithm, rate) in [(with(1e-4), 1e-4), (cql(Some(5.0)), 3e-3)] {
+        assert_close(log_weight(algorithm).into(), rate, 1e-3 * rate);
+    }
+}
+
 /// What differs from the reference in one setting must be found, or the comparison sees nothing of it.
 #[track_caller]
 fn is_seen<A: Plugin + Clone>(file: &str, right: &A, wrong: impl FnOnce(&mut A)) {

@@ -1,8 +1,6 @@
 //! d3rlpy's CQL: `algos/qlearning/cql.py`.
 
-use std::collections::BTreeSet;
-
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     ACTOR, Algorithm, CRITIC, Learns, Network, at, optimizer, param, temperature, value_rows,
@@ -75,8 +73,6 @@ fn rules(translation: &mut Translation) {
 fn conservatism(translation: &mut Translation) {
     let [rate, initial, threshold, weight] =
         [RATE, INITIAL, THRESHOLD, WEIGHT].map(|key| translation.number(key));
-    let factory = at(FACTORY);
-    let below = translation.below(&factory);
     if rate <= 0.0 {
         // The multiplier stays what it is, and the threshold has no gradient.
         translation.set(
@@ -89,7 +85,8 @@ fn conservatism(translation: &mut Translation) {
             THRESHOLD,
             "nothing hangs on it where `alpha_learning_rate` is 0",
         );
-        for below in below {
+        let factory = at(FACTORY);
+        for below in translation.below(&factory) {
             translation.list(
                 &format!("{factory}.{below}"),
                 "the multiplier is not learned",
@@ -111,39 +108,5 @@ fn conservatism(translation: &mut Translation) {
             "the multiplier begins at 1, and another thing would be learned",
         );
     }
-    let critics = translation.number(&at("critic_learning_rate"));
-    translation.use_up(&[RATE]);
-    if rate != critics {
-        let message = format!(
-            "the multiplier has the critics' optimizer here, and another thing would be learned: make it {critics}, as `critic_learning_rate` \
-             is, or 0 for no multiplier, as d3rlpy's reproductions have it"
-        );
-        translation.refuse(RATE, &message);
-    }
-    let of_critics = translation.below(&at("critic_optim_factory"));
-    for below in BTreeSet::from_iter(below.into_iter().chain(of_critics)) {
-        let (key, of_critics) = (
-            format!("{factory}.{below}"),
-            at(&format!("critic_optim_factory.{below}")),
-        );
-        // An empty object is defaults, which are compared where the other has the keys.
-        if [&key, &of_critics]
-            .map(|key| translation.value(key))
-            .contains(&json!({}))
-        {
-            translation.use_up(&[&key]);
-            continue;
-        }
-        let is_without = match below.as_str() {
-            "params.weight_decay" => {
-                translation.value(&key) == json!(0) || translation.value(&key) == json!(0.0)
-            }
-            "params.clip_grad_norm" => translation.value(&key).is_null(),
-            _ => translation.value(&key) == translation.value(&of_critics),
-        };
-        match is_without {
-            true => translation.list(&key, "the multiplier has the critics' optimizer, without weight decay and clipping"),
-            false => translation.refuse(&key, "the multiplier has the critics' optimizer here, without weight decay and clipping, and another thing would be learned"),
-        }
-    }
+    optimizer::translate(translation, FACTORY, RATE, ".lagrange_optimizer");
 }

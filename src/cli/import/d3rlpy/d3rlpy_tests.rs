@@ -244,8 +244,15 @@ fn values_become_settings_by_the_meaning_that_they_have() {
         // With one, the threshold is of the weighted gap.
         (
             "cql",
-            vec![("alpha_learning_rate", json!(3e-4))],
-            vec!["weight: 5.0", "lagrange: 50"],
+            vec![
+                ("alpha_learning_rate", json!(1e-4)),
+                ("alpha_optim_factory.params.weight_decay", json!(0.01)),
+            ],
+            vec![
+                "weight: 5.0",
+                "lagrange: 50",
+                "lagrange_optimizer: (learning_rate: Constant(0.0001), rule: Adam, weight_decay: 0.01)",
+            ],
         ),
         (
             "cql",
@@ -393,7 +400,6 @@ fn what_would_be_learned_otherwise_is_refused_by_its_name() {
             "here each is clipped on its own",
         ),
         ("bcq", "rl_start_step", json!(10), "from the first step"),
-        ("cql", "alpha_learning_rate", json!(1e-4), "make it 0.0003"),
         ("cql", "max_q_backup", json!(true), "one next action"),
         ("ddpg", "n_critics", json!(2), "there is one critic"),
         (

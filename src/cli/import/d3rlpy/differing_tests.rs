@@ -89,6 +89,20 @@ fn an_empty_object_is_the_defaults_of_all_that_is_below() {
 }
 
 #[test]
+fn the_multiplier_of_d3rlpys_default_cql_has_its_own_rate() {
+    let default = json!({ "config": { "type": "cql", "params": {} } });
+    let scene = translated_with(&default, ON_DATA).unwrap().scene;
+    for setting in [
+        "weight: 5.0",
+        "lagrange: 50",
+        "lagrange_optimizer: (learning_rate: Constant(0.0001)",
+        "temperature: (",
+    ] {
+        assert!(scene.contains(setting), "{setting}\n{scene}");
+    }
+}
+
+#[test]
 fn dropout_is_taken_where_its_place_changes_nothing() {
     let dropping = |activation: &str, share: f64| {
         let params = json!({ "activation": activation, "dropout_rate": share });
@@ -154,16 +168,35 @@ fn what_differs_is_told_also_where_the_file_leaves_it_out() {
 }
 
 #[test]
-fn a_multipliers_optimizer_that_is_left_out_is_compared_by_its_defaults() {
+fn a_multipliers_optimizer_is_its_own_and_what_is_not_here_of_it_is_refused() {
+    let own = |changes: &[(&str, Value)]| {
+        let learned = [&[("alpha_learning_rate", json!(1e-4))], changes].concat();
+        translated_with(&changed("cql", &learned), ON_DATA)
+    };
+    // The critics' betas are not the multiplier's.
     for factory in [json!({}), json!({ "type": "adam", "params": {} })] {
-        let changes = [
-            ("alpha_learning_rate", json!(3e-4)),
+        let scene = own(&[
             ("alpha_optim_factory", factory),
             ("critic_optim_factory.params.betas", json!([0.5, 0.9])),
-        ];
-        let refused = translated_with(&changed("cql", &changes), ON_DATA);
-        let refused = refused.err().unwrap();
-        let beginning = "a.json: error: config.params.alpha_optim_factory.params.betas: [0.9,0.999]: the multiplier has the critics' optimizer";
-        assert!(refused.starts_with(beginning), "{refused}");
+        ]);
+        let scene = scene.unwrap().scene;
+        let setting =
+            "lagrange_optimizer: (learning_rate: Constant(0.0001), rule: Adam, weight_decay: 0)";
+        assert!(scene.contains(setting), "{scene}");
+    }
+    for (key, value, said) in [
+        (
+            "alpha_optim_factory.params.amsgrad",
+            json!(true),
+            "AMSGrad is not here",
+        ),
+        ("initial_alpha", json!(2.0), "begins at 1"),
+    ] {
+        let refused = own(&[(key, value)]).err().unwrap();
+        let beginning = format!("a.json: error: config.params.{key}: ");
+        assert!(
+            refused.starts_with(&beginning) && refused.contains(said),
+            "{refused}"
+        );
     }
 }

@@ -87,15 +87,9 @@ fn gap(translation: &mut Translation) {
         translation.write(".lagrange", Form::Same, &gap);
         translation.write(".weight", Form::Same, &weight);
         translation.list(&factor, "nothing hangs on it where `target_q_gap` is set");
-        let schedule = "algo.optim_params.critic.learning_rate.epoch_schedule";
-        if translation
-            .value(schedule)
-            .as_array()
-            .is_some_and(|it| !it.is_empty())
-        {
-            let why = "translated; the multiplier's rate decays with the critics', where robomimic's stays";
-            translation.list(schedule, why);
-        }
+        let initial = "algo.optim_params.critic.learning_rate.initial";
+        let rate = format!("Constant({})", translation.value(initial));
+        translation.set(".lagrange_optimizer.learning_rate", rate, &[initial]);
     } else {
         translation.set(".lagrange", "None", &[&gap]);
         let product = translation.number(&weight) * translation.number(&factor);

@@ -225,6 +225,18 @@ fn values_become_settings_by_the_meaning_that_they_have() {
             ],
             vec!["lagrange: None", "weight: 5"],
         ),
+        // The multiplier's rate stays where the critics' decays.
+        (
+            "cql",
+            vec![(
+                "algo.optim_params.critic.learning_rate.epoch_schedule",
+                json!([2]),
+            )],
+            vec![
+                "Multistep(initial: 0.001,",
+                "lagrange_optimizer: (learning_rate: Constant(0.001))",
+            ],
+        ),
         (
             "cql",
             vec![("algo.actor.target_entropy", json!(null))],
