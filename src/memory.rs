@@ -1,5 +1,6 @@
 //! How much memory this process may take, so that what needs more is refused before it is taken.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
@@ -15,28 +16,63 @@ pub(crate) struct RowsOfStep {
 /// Why something is not begun.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{what} would take {}, and this process may take {}: {remedy}",
+    "{what} would take {}, and {whose} {}: {remedy}",
     in_words(*needed),
     in_words(*available)
 )]
 pub(crate) struct TooLarge {
     what: String,
     needed: u64,
+    whose: &'static str,
     available: u64,
     remedy: &'static str,
 }
 
 /// Refuses what needs more than there can be; `remedy` names the settings to lower.
 pub(crate) fn check(what: &str, needed: u64, remedy: &'static str) -> Result<(), TooLarge> {
-    match available() {
-        Some(available) if needed > available => Err(TooLarge {
+    let refused = |whose, available, remedy| {
+        Err(TooLarge {
             what: what.to_owned(),
             needed,
+            whose,
             available,
             remedy,
-        }),
+        })
+    };
+    if let Some(left) = LEFT.get() {
+        match left.checked_sub(needed) {
+            Some(rest) => LEFT.set(Some(rest)),
+            None => {
+                let remedy =
+                    "what it declares is not in it, so it is damaged or was made to do harm";
+                return refused("its file has numbers for", left, remedy);
+            }
+        }
+    }
+    match available() {
+        Some(available) if needed > available => {
+            refused("this process may take", available, remedy)
+        }
         _ => Ok(()),
     }
+}
+
+thread_local! {
+    /// What may still be built of a file's description, in bytes; `None` where nothing is.
+    static LEFT: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Runs `build`, which makes what a file describes: all that is [checked](check) meanwhile may need `bytes` together, which is what the
+/// file has numbers for. So a small file that declares something gigantic is refused before that is made.
+pub(crate) fn within<T>(bytes: u64, build: impl FnOnce() -> T) -> T {
+    struct Restore(Option<u64>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            LEFT.set(self.0);
+        }
+    }
+    let _restore = Restore(LEFT.replace(Some(bytes)));
+    build()
 }
 
 /// The most bytes that this process may take: the machine's memory, or less where its group or its shell allows less. `None` where it
@@ -121,6 +157,21 @@ mod tests {
             None
         );
         assert!(available().is_none_or(|bytes| bytes > 1_000_000));
+    }
+
+    #[test]
+    fn what_a_file_describes_may_need_no_more_than_it_has_all_together() {
+        let built = within(100, || {
+            check("a layer", 60, "")?;
+            check("another layer", 40, "")?;
+            check("one more", 1, "")
+        });
+        let said = built.unwrap_err().to_string();
+        assert!(
+            said.starts_with("one more would take 0.0 MB, and its file has numbers for 0.0 MB"),
+            "{said}"
+        );
+        assert_eq!(check("a layer of its own", 101, ""), Ok(()));
     }
 
     #[test]

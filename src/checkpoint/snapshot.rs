@@ -135,14 +135,7 @@ impl Snapshot {
         name: &str,
         expected: &[usize],
     ) -> Result<&HostTensor, CheckpointError> {
-        let tensors = self
-            .files
-            .get(file)
-            .ok_or_else(|| CheckpointError::MissingFile {
-                checkpoint: self.origin.clone(),
-                file: file.to_owned(),
-                present: self.files.keys().cloned().collect(),
-            })?;
+        let tensors = self.tensors(file)?;
         let tensor = tensors
             .get(name)
             .ok_or_else(|| CheckpointError::MissingTensor {
@@ -161,6 +154,25 @@ impl Snapshot {
             });
         }
         Ok(tensor)
+    }
+
+    /// How many numbers the tensors of the file `file` hold together.
+    ///
+    /// # Errors
+    /// No such file.
+    pub(crate) fn numbers(&self, file: &str) -> Result<usize, CheckpointError> {
+        let tensors = self.tensors(file)?.values();
+        Ok(tensors.map(|tensor| tensor.values.len()).sum())
+    }
+
+    fn tensors(&self, file: &str) -> Result<&BTreeMap<String, HostTensor>, CheckpointError> {
+        self.files
+            .get(file)
+            .ok_or_else(|| CheckpointError::MissingFile {
+                checkpoint: self.origin.clone(),
+                file: file.to_owned(),
+                present: self.files.keys().cloned().collect(),
+            })
     }
 
     /// Keeps `value` under `key`.

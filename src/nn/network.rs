@@ -40,7 +40,7 @@ pub struct Piece {
     pub shape: Vec<usize>,
 }
 
-/// The paths and shapes of any module's parameters.
+/// The paths and shapes of any module's parameters, of which none is made that was not looked at yet.
 pub(crate) fn parameter_shapes(module: &impl Module) -> Vec<(String, Vec<usize>)> {
     struct Shapes {
         path: Vec<String>,
@@ -48,8 +48,8 @@ pub(crate) fn parameter_shapes(module: &impl Module) -> Vec<(String, Vec<usize>)
     }
     impl ModuleVisitor for Shapes {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let shape = param.val().dims().to_vec();
-            self.found.push((self.path.join("."), shape));
+            self.found
+                .push((self.path.join("."), param.lazy_shape().to_vec()));
         }
         fn enter_module(&mut self, name: &str, _: &str) {
             self.path.push(name.to_owned());

@@ -86,6 +86,16 @@ impl EncoderInput {
         self.frames * self.parts.width()
     }
 
+    /// The same of an input that a file declares: `None` where there are more than can be counted.
+    pub(crate) fn checked_width(&self) -> Option<usize> {
+        let mut each = self.parts.iter().map(|part| {
+            let mut sizes = part.shape.iter();
+            sizes.try_fold(1_usize, |all, size| all.checked_mul(*size))
+        });
+        let one = each.try_fold(0_usize, |all, width| all.checked_add(width?))?;
+        one.checked_mul(self.frames)
+    }
+
     /// The input that has these parts alone, in the order in which they lie. Names that no part has are left out.
     #[must_use]
     pub fn only(&self, names: &[impl AsRef<str>]) -> Self {

@@ -161,7 +161,9 @@ impl Architecture {
                 .map(|(_, shape)| shape.iter().product::<usize>());
             shapes.sum()
         };
-        let encoder = self.encoder_pieces().map_err(Broken::Encoder)?;
+        let encoder = self
+            .encoder_pieces(parameters.len())
+            .map_err(Broken::Encoder)?;
         let encoder = count(&encoder);
         let fits = form.is_possible()
             && shape.sizes.last() == Some(&form.layers_outputs())
@@ -196,13 +198,13 @@ impl Architecture {
     }
 
     /// The names and shapes of the network's tensors, in order: the encoder's, then those of the perceptron as they lie in its
-    /// parameters, then a U-Net's.
+    /// parameters, then a U-Net's. `most` is how many numbers its file has: nothing that would take more of them is made.
     ///
     /// # Errors
-    /// In words, when the encoder is not known or cannot be made.
-    pub(super) fn pieces(&self) -> Result<Vec<(String, Vec<usize>)>, String> {
+    /// In words, when the encoder is not known, cannot be made, or takes more.
+    pub(super) fn pieces(&self, most: usize) -> Result<Vec<(String, Vec<usize>)>, String> {
         let layers = self.sizes.len().saturating_sub(1);
-        let mut pieces = self.encoder_pieces()?;
+        let mut pieces = self.encoder_pieces(most)?;
         for (layer, pair) in self.sizes.windows(2).enumerate() {
             let mut vectors = vec!["bias"];
             if self.layer_norm.is_some() && layer + 1 < layers {
@@ -216,19 +218,28 @@ impl Architecture {
             if !form.is_possible() {
                 return Err(format!("its denoising network cannot be: {form:?}"));
             }
-            let unet = form.unet_with(&[]).map_err(|error| error.to_string())?;
-            let unet = unet.iter().flat_map(DenoiserForm::unet_pieces);
+            let unet = form
+                .declared_unet_pieces(most)
+                .map_err(|error| error.to_string())?;
+            let unet = unet.into_iter();
             pieces.extend(unet.map(|(_, piece)| (piece.name, piece.shape)));
         }
         Ok(pieces)
     }
 
     /// The same of the encoder alone.
-    fn encoder_pieces(&self) -> Result<Vec<(String, Vec<usize>)>, String> {
-        let Some(encoder) = &self.encoder else {
+    fn encoder_pieces(&self, most: usize) -> Result<Vec<(String, Vec<usize>)>, String> {
+        let Some(EncoderForm {
+            name,
+            settings,
+            input,
+        }) = &self.encoder
+        else {
             return Ok(Vec::new());
         };
-        let pieces = encoder.module(&[])?.pieces().into_iter();
+        let settings = EncoderSettings::read(name, settings)?;
+        let pieces = EncoderModule::declared_pieces(&settings, input, most);
+        let pieces = pieces.map_err(|error| error.to_string())?.into_iter();
         Ok(pieces.map(|(_, piece)| (piece.name, piece.shape)).collect())
     }
 
@@ -245,10 +256,10 @@ impl Architecture {
 }
 
 impl EncoderForm {
-    /// The module with the given parameters, one after the other; with none of them it is as it was made.
+    /// The module with the given parameters, one after the other.
     ///
     /// # Errors
-    /// In words, when the encoder is not known or cannot be made.
+    /// In words, when the encoder is not known, cannot be made, or takes more of them.
     pub(super) fn module(&self, values: &[f32]) -> Result<EncoderModule, String> {
         let settings = EncoderSettings::read(&self.name, &self.settings)?;
         let module = EncoderModule::with_values(&settings, &self.input, values);

@@ -46,7 +46,7 @@ impl Parts {
     fn tensors(&self) -> Result<Vec<Named>, String> {
         let mut tensors: Vec<Named> = Vec::new();
         let mut rest = &self.parameters[..];
-        for (name, shape) in self.architecture.pieces()? {
+        for (name, shape) in self.architecture.pieces(self.parameters.len())? {
             let (values, after) = rest.split_at(shape.iter().product());
             rest = after;
             tensors.push((name, shape, values.to_vec()));
@@ -129,8 +129,19 @@ impl Parts {
             let values = view.data().as_chunks().0.iter();
             Ok(values.map(|it| f32::from_le_bytes(*it)).collect())
         };
+        // Before anything is made of what the note declares, it is held against what is there.
+        let mean = read("observation.mean", None)?;
+        if let Some(encoder) = &note.architecture.encoder
+            && encoder.input.checked_width() != Some(mean.len())
+        {
+            return Err(format!(
+                "its encoder does not see the {} numbers that there are statistics of",
+                mean.len()
+            ));
+        }
+        let most = bytes.len() / size_of::<f32>();
         let mut parameters = Vec::new();
-        for (name, shape) in note.architecture.pieces()? {
+        for (name, shape) in note.architecture.pieces(most)? {
             parameters.extend(read(&name, Some(&shape))?);
         }
         let (low, high) = (read("action.low", None)?, read("action.high", None)?);
@@ -144,7 +155,7 @@ impl Parts {
             preprocessing: Preprocessing {
                 parts: note.parts,
                 observation: Normalizer {
-                    mean: read("observation.mean", None)?,
+                    mean,
                     std: read("observation.std", None)?,
                 },
                 action,
@@ -205,9 +216,11 @@ fn sum<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::Space;
     use crate::fuzzing::{hold, mutant, mutant_of_text};
     use crate::nn::Activation;
-    use crate::policy::ActionRule;
+    use crate::observation::EncoderInput;
+    use crate::policy::{ActionRule, EncoderForm};
 
     fn parts() -> Parts {
         let architecture = Architecture {
@@ -221,7 +234,7 @@ mod tests {
             denoiser: None,
         };
         let count = architecture
-            .pieces()
+            .pieces(usize::MAX)
             .unwrap()
             .iter()
             .map(|it| it.1.iter().product::<usize>())
@@ -282,6 +295,84 @@ mod tests {
                 assert_eq!(action.len(), width);
             }
         });
+    }
+
+    #[test]
+    fn gigantic_encoders_that_a_small_file_declares_are_refused_before_they_are_made() {
+        let small = |input: EncoderInput, name: &str, settings: &str| {
+            let mut parts = parts();
+            let width = input.checked_width().unwrap_or(2);
+            parts.preprocessing.observation = Normalizer::identity(width.min(1_000));
+            let mut note = parts.architecture.clone();
+            note.encoder = Some(EncoderForm {
+                name: name.to_owned(),
+                settings: settings.to_owned(),
+                input,
+            });
+            // The file as it is written, with a note of another network.
+            let bytes = parts.to_bytes().unwrap();
+            let length = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+            let (header, data) = bytes[8..].split_at(length);
+            let mut header: serde_json::Value = serde_json::from_slice(header).unwrap();
+            let written = header["__metadata__"][NOTE].as_str().unwrap();
+            let mut written: serde_json::Value = serde_json::from_str(written).unwrap();
+            written["architecture"] = serde_json::to_value(&note).unwrap();
+            header["__metadata__"][NOTE] = written.to_string().into();
+            let header = header.to_string();
+            let length = (header.len() as u64).to_le_bytes();
+            [&length[..], header.as_bytes(), data].concat()
+        };
+        let steps =
+            |width: usize, frames| EncoderInput::new(ObservationParts::vector(width), frames);
+        let picture = |shape| {
+            let space = Space::dict([("camera", Space::picture(shape))]);
+            EncoderInput::new(ObservationParts::of_space(&space), 1)
+        };
+        let beyond_all = || {
+            let mut json = serde_json::to_value(steps(1, 2)).unwrap();
+            json["frames"] = (1_u64 << 40).into();
+            serde_json::from_value::<EncoderInput>(json).unwrap()
+        };
+        for (input, name, settings) in [
+            (steps(2, 5), "Lstm", "(hidden_size: 4096, layers: 1)"),
+            (steps(2, 5), "Gru", "(hidden_size: 4096, layers: 1)"),
+            (
+                steps(2, 5),
+                "Transformer",
+                "(embedding: 4096, layers: 1, heads: 1)",
+            ),
+            (
+                steps(2, 5),
+                "Lstm",
+                "(each: Mlp(hidden_sizes: [8192, 8192]), hidden_size: 1, layers: 1)",
+            ),
+            (picture([20, 20, 1]), "Cnn", "(features: 65536)"),
+            (
+                picture([28, 28, 1]),
+                "Cnn",
+                "(pooling: SpatialSoftmax(keypoints: 65536), features: 1)",
+            ),
+            (picture([40, 40, 1]), "ResNet18", "(features: 1)"),
+            (
+                picture([20, 20, 1]),
+                "Combined",
+                "(encoders: [(part: \"camera\", encoder: Cnn(features: 65536))])",
+            ),
+            (beyond_all(), "Lstm", "(hidden_size: 1, layers: 1)"),
+        ] {
+            let bytes = small(input, name, settings);
+            let refused = Parts::from_bytes(&bytes).unwrap_err();
+            // Each is said before anything is made.
+            let is_early = [
+                "its file has numbers for",
+                "what it declares is not in it",
+                "does not see",
+            ];
+            assert!(
+                is_early.iter().any(|words| refused.contains(words)),
+                "{name}: {refused}"
+            );
+        }
     }
 
     #[test]

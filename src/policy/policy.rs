@@ -623,7 +623,8 @@ impl Parts {
             }
         };
         let mut parameters = Vec::new();
-        let pieces = architecture.pieces().map_err(|why| PolicyError::Encoder {
+        let pieces = architecture.pieces(snapshot.numbers(&file)?);
+        let pieces = pieces.map_err(|why| PolicyError::Encoder {
             checkpoint: place.clone(),
             why,
         })?;

@@ -126,7 +126,9 @@ impl ValueForm {
     /// The parameters of a member, one after the other.
     fn member(&self, member: usize, snapshot: &Snapshot) -> Result<Vec<f32>, String> {
         let mut parameters: Vec<f32> = Vec::new();
-        for (name, shape) in self.architecture.pieces()? {
+        let most = snapshot.numbers(&self.file);
+        let most = most.map_err(|error| error.to_string())?;
+        for (name, shape) in self.architecture.pieces(most)? {
             let name = match self.members {
                 1 => name,
                 _ => format!("{member}.{name}"),

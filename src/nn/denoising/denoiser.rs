@@ -138,7 +138,7 @@ impl DenoiserForm {
         Some((EncoderSettings::new(unet), width.into()))
     }
 
-    /// The U-Net with the given parameters, one after the other; with none of them it is as it was made. `None` where there is none.
+    /// The U-Net with the given parameters, one after the other. `None` where there is none.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -148,15 +148,35 @@ impl DenoiserForm {
         made.transpose().map_err(of_body)
     }
 
+    /// The names in files of the tensors of the U-Net, if the body is one, with their shapes: `most` is how many numbers there are for
+    /// them.
+    ///
+    /// # Errors
+    /// When it cannot be made, or takes more.
+    pub(crate) fn declared_unet_pieces(
+        &self,
+        most: usize,
+    ) -> Result<Vec<(String, Piece)>, InitError> {
+        let Some((unet, input)) = self.unet() else {
+            return Ok(Vec::new());
+        };
+        let pieces = EncoderModule::declared_pieces(&unet, &input, most).map_err(of_body)?;
+        Ok(renamed(pieces))
+    }
+
     /// The names in files of a U-Net's tensors, by their paths in its module, with their shapes.
     pub(crate) fn unet_pieces(unet: &EncoderModule) -> Vec<(String, Piece)> {
-        let pieces = unet.pieces().into_iter();
-        let renamed = pieces.map(|(path, piece)| {
-            let name = piece.name.replacen("encoder", "unet", 1);
-            (path, Piece { name, ..piece })
-        });
-        renamed.collect()
+        renamed(unet.pieces())
     }
+}
+
+/// The pieces of an encoder, named as a U-Net's.
+fn renamed(pieces: Vec<(String, Piece)>) -> Vec<(String, Piece)> {
+    let renamed = pieces.into_iter().map(|(path, piece)| {
+        let name = piece.name.replacen("encoder", "unet", 1);
+        (path, Piece { name, ..piece })
+    });
+    renamed.collect()
 }
 
 /// To a scene a U-Net is no encoder.

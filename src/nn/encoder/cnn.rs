@@ -167,6 +167,7 @@ impl Encoder for Cnn {
                 stride: *stride,
                 padding: 0,
             };
+            of_one_layer(fields.size(), *filters).fits_the_machine()?;
             convolutions.push(Convolution::new(fields, *filters, device));
             [height, width] = fields.count();
             (pictures, channels) = (1, *filters);

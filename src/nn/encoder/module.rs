@@ -7,8 +7,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng as _;
 
 use super::erased::{Erased, ErasedModule};
-use super::settings::AnyEncoder;
 use super::{EncoderSettings, InitError};
+use crate::memory;
 use crate::nn::Piece;
 use crate::nn::dropout::with_stream;
 use crate::nn::parameter_shapes;
@@ -50,6 +50,43 @@ pub(crate) fn seeded_module<M: AutodiffModule>(
     }
 }
 
+/// The module of settings that come from a file with so many numbers for it, before its weights are drawn. What is gigantic beside
+/// them is refused before it is made, as far as the encoder says what it takes, and else before its weights are.
+fn declared(
+    settings: &EncoderSettings,
+    input: &EncoderInput,
+    most: usize,
+) -> Result<ErasedModule, InitError> {
+    let tracked = Device::flex().autodiff();
+    // Encoders count the weights with their gradients and two moments.
+    let bytes = 16 * most as u64;
+    let made = memory::within(bytes, || settings.erased(input, &tracked))?;
+    let made = ErasedModule(made);
+    let shapes = parameter_shapes(&made).into_iter();
+    let each = shapes.map(|(_, shape)| {
+        let sizes = shape.into_iter().map(|size| size as u64);
+        sizes.fold(1, u64::saturating_mul)
+    });
+    let parameters = each.fold(0, u64::saturating_add);
+    if parameters > most as u64 {
+        let encoder = settings.name();
+        return Err(InitError::TooLarge(format!(
+            "the encoder `{encoder}` has {parameters} weights, and its file {most} numbers: what it declares is not in it"
+        )));
+    }
+    Ok(made)
+}
+
+/// The parameters' names in files, by their paths in an [`EncoderModule`], with their shapes.
+fn pieces(module: &ErasedModule) -> Vec<(String, Piece)> {
+    let shapes = parameter_shapes(module).into_iter();
+    let named = shapes.map(|(path, shape)| {
+        let name = format!("encoder.{path}");
+        (format!("module.{path}"), Piece { name, shape })
+    });
+    named.collect()
+}
+
 /// The module of an encoder, whatever its type.
 #[derive(Module, Debug)]
 pub struct EncoderModule {
@@ -70,11 +107,14 @@ impl EncoderModule {
         init: &mut Random<Init>,
     ) -> Result<Self, InitError> {
         let seed = init.generator().next_u64();
-        EncoderModule::seeded(settings.chosen(), input, device, seed)
+        let made = |tracked: &Device| settings.erased(input, tracked);
+        EncoderModule::seeded(settings.name(), made, input, device, seed)
     }
 
+    /// `make` is given the device on which it makes the module.
     fn seeded(
-        chosen: &dyn AnyEncoder,
+        name: &'static str,
+        make: impl FnOnce(&Device) -> Result<Box<dyn Erased>, InitError>,
         input: &EncoderInput,
         device: &Device,
         seed: u64,
@@ -82,7 +122,7 @@ impl EncoderModule {
         // On the processor and tracked: so the weights are the same on every device, and the parameters know that they are trained.
         let tracked = Device::flex().autodiff();
         let made = seeded(&Device::flex(), seed, || {
-            let made = ErasedModule(chosen.erased(input, &tracked)?);
+            let made = ErasedModule(make(&tracked)?);
             // Burn draws a parameter's values when they are first looked at.
             made.num_params();
             Ok(made)
@@ -94,7 +134,7 @@ impl EncoderModule {
         let [rows, width] = probe.dims();
         if rows != 1 || width == 0 {
             return Err(InitError::BadOutput {
-                encoder: chosen.name(),
+                encoder: name,
                 found: [rows, width],
             });
         }
@@ -109,7 +149,7 @@ impl EncoderModule {
     /// A module for such an input with the given parameters, one after the other, on the processor and plain.
     ///
     /// # Errors
-    /// When the encoder cannot be made.
+    /// When the encoder cannot be made, or takes more parameters.
     pub(crate) fn with_values(
         settings: &EncoderSettings,
         input: &EncoderInput,
@@ -133,18 +173,27 @@ impl EncoderModule {
             }
         }
         let device = Device::flex().autodiff();
-        let made = EncoderModule::seeded(settings.chosen(), input, &device, 0)?;
+        let make = |_: &Device| declared(settings, input, values.len()).map(|made| made.0);
+        let made = EncoderModule::seeded(settings.name(), make, input, &device, 0)?;
         Ok(made.valid().map(&mut Fill(values)))
     }
 
     /// Its parameters' names in files, by their paths in the module, with their shapes.
     pub(crate) fn pieces(&self) -> Vec<(String, Piece)> {
-        let shapes = parameter_shapes(self).into_iter();
-        let named = shapes.map(|(path, shape)| {
-            let name = path.replacen("module", "encoder", 1);
-            (path, Piece { name, shape })
-        });
-        named.collect()
+        pieces(&self.module)
+    }
+
+    /// The same of a module for such an input that is not made: `most` is how many numbers there are for its parameters.
+    ///
+    /// # Errors
+    /// When the encoder cannot be made, or takes more of them.
+    pub(crate) fn declared_pieces(
+        settings: &EncoderSettings,
+        input: &EncoderInput,
+        most: usize,
+    ) -> Result<Vec<(String, Piece)>, InitError> {
+        let made = seeded(&Device::flex(), 0, || declared(settings, input, most))?;
+        Ok(pieces(&made))
     }
 
     /// How many numbers a pass keeps for each row, as far as is known.

@@ -1,12 +1,13 @@
 //! What an encoder makes of the features that convolutions found at every place of a picture.
 
+use bevy_ecs::prelude::Result;
 use bevy_reflect::Reflect;
 use bevy_reflect::prelude::ReflectDefault;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use crate::nn::Mlp;
-use crate::nn::convolution::linear;
+use crate::nn::convolution::{linear, of_one_layer};
 use crate::scene::Bounds;
 use crate::transfer::upload;
 
@@ -55,19 +56,22 @@ impl Pool {
     /// `least` is the least height or width of a picture of which two places are left.
     ///
     /// # Errors
-    /// When a spatial softmax would have no two places to choose from.
+    /// When a spatial softmax would have no two places to choose from, and where there is no memory for its maps.
     pub fn new(
         pooling: Pooling,
         (places, least): ([usize; 2], usize),
         channels: usize,
         device: &Device,
-    ) -> Result<Self, OnePlace> {
+    ) -> Result<Self> {
         let is_softmax = matches!(pooling, Pooling::SpatialSoftmax { .. });
         if is_softmax && places == [1, 1] {
-            return Err(OnePlace(least));
+            return Err(OnePlace(least).into());
         }
         let maps = match pooling {
-            Pooling::SpatialSoftmax { keypoints } => Some(linear(channels, keypoints, device)),
+            Pooling::SpatialSoftmax { keypoints } => {
+                of_one_layer(channels, keypoints).fits_the_machine()?;
+                Some(linear(channels, keypoints, device))
+            }
             Pooling::Flatten | Pooling::Average => None,
         };
         Ok(Pool {
