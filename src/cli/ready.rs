@@ -11,8 +11,9 @@ use crate::data::{
 };
 use crate::env::{gymnasium, registry};
 use crate::evaluate::Evaluation;
+use crate::nn::EncoderSettings;
 use crate::pretrained;
-use crate::scene::Scene;
+use crate::scene::{Scene, find};
 use crate::schedule::{Learn, with_causes};
 
 /// What there is to do about a file that is not there.
@@ -33,6 +34,7 @@ pub fn check(app: &App, scene: &Scene) -> Result<(), CliError> {
     }
     check_pretrained(app, scene)?;
     check_frames(scene)?;
+    check_memories(scene)?;
     check_that_it_learns(app, scene, scene.settings::<Dataset>().is_some())
 }
 
@@ -69,6 +71,28 @@ fn check_frames(scene: &Scene) -> Result<(), CliError> {
         Some(error) => Err(scene
             .problem("Dataset.frame_stack", error.to_string(), None)
             .into()),
+    }
+}
+
+/// Refuses encoders that remember and are shown a single step.
+fn check_memories(scene: &Scene) -> Result<(), CliError> {
+    let of_data = scene
+        .settings::<Dataset>()
+        .map(|dataset| dataset.frame_stack);
+    let of_environments = scene.settings::<Environments>();
+    let of_environments = of_environments.map(|environments| environments.frame_stack);
+    // Where there are both they are the same.
+    let Some(steps) = of_data.or(of_environments) else {
+        return Ok(());
+    };
+    let refused = |encoder: &EncoderSettings| encoder.refusal_of_steps(steps);
+    let found = scene.plugins.iter().find_map(|plugin| {
+        let settings = plugin.as_reflected().as_partial_reflect();
+        find(settings, plugin.scene_name(), &refused)
+    });
+    match found {
+        None => Ok(()),
+        Some((setting, error)) => Err(scene.problem(&setting, error.to_string(), None).into()),
     }
 }
 

@@ -20,7 +20,7 @@
 //!
 //! The way of a scene through the files: `split` cuts its `text` into values with places; `read` puts them into settings
 //! along their types (`setting_type`), `build` makes those that have no default, `leaf` reads the values at the ends, [`Bounds`]
-//! limits them and says which have to be given, `choice` reads what is one of an open set; `overrides` changes some; `resolve` checks the whole; `document` holds it. `template`, `schema` and
+//! limits them and says which have to be given, `choice` reads what is one of an open set; `find` finds a value of a type; `overrides` changes some; `resolve` checks the whole; `document` holds it. `template`, `schema` and
 //! `json_schema` print settings, `differences` compares them. `foreign_names` knows what others call them, `nearest` what was
 //! misspelled.
 
@@ -29,6 +29,7 @@ mod build;
 mod choice;
 mod differences;
 mod document;
+mod find;
 mod foreign_code;
 mod foreign_names;
 mod json_schema;
@@ -55,6 +56,7 @@ pub use bounds::Bounds;
 pub(crate) use choice::{Choice, Choices, read_settings};
 pub use differences::Difference;
 pub use document::Scene;
+pub(crate) use find::find;
 pub use foreign_code::ForeignCode;
 pub(crate) use foreign_names::{check_metric, metric as foreign_metric};
 pub use keywords::Keywords;

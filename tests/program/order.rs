@@ -248,13 +248,50 @@ fn a_check_finds_what_training_would_refuse_at_once() {
             ],
         ),
         ("Checkpoints()", &["nothing in this scene learns"]),
+        (
+            "Dataset(path: \"DATASET\"), Bc(actor: (encoder: Lstm(hidden_size: 8)))",
+            &[
+                "the encoder `Lstm` cannot be made: it reads the last steps of an episode, and is shown one",
+                "`Dataset(frame_stack: 10)`",
+            ],
+        ),
+        (
+            "Environments(env: \"CartPole-v1\"), Ppo(critic: (encoder: Gru(hidden_size: 8)))",
+            &["the encoder `Gru` cannot be made: it reads the last steps of an episode"],
+        ),
     ] {
-        room.write(
-            "scene.ron",
-            &format!("Scene(steps: 3, plugins: [{plugins}])"),
-        );
+        let scene = format!("Scene(steps: 3, plugins: [{plugins}])");
+        room.write("scene.ron", &with_dataset(&scene));
         let checked = room.yarak("scene check scene.ron");
         checked.refuses(parts);
         room.yarak("train scene.ron --run run").refuses(parts);
+    }
+}
+
+#[test]
+fn an_encoder_that_remembers_a_single_step_is_found_wherever_it_is() {
+    let room = Room::new();
+    let lstm = "Lstm(hidden_size: 8, layers: 1)";
+    for (actor, place) in [
+        (
+            format!("(encoder: {lstm})"),
+            "error: Td3Bc.actor.encoder: the encoder `Lstm`",
+        ),
+        (
+            format!("(encoder: Combined(encoders: [(part: \"observations\", encoder: {lstm})]))"),
+            "error: Td3Bc.actor.encoder.encoders[0].encoder: the encoder `Lstm`",
+        ),
+    ] {
+        for (steps, is_good) in [(1, false), (2, true)] {
+            let scene = format!(
+                "Scene(steps: 3, plugins: [Td3Bc(actor: {actor}), Dataset(path: \"DATASET\", frame_stack: {steps})])"
+            );
+            room.write("scene.ron", &with_dataset(&scene));
+            let checked = room.yarak("scene check scene.ron");
+            match is_good {
+                true => assert_eq!(checked.result(), "scene.ron: good\n"),
+                false => checked.refuses(&[place]),
+            }
+        }
     }
 }

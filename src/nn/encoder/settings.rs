@@ -7,6 +7,7 @@ use bevy_reflect::{FromReflect, PartialReflect, Reflect};
 use burn::tensor::Device;
 
 use super::erased::{Erased, erase};
+use super::steps::StepsError;
 use super::{Encoder, InitError, table};
 use crate::nn::MlpSettings;
 use crate::observation::EncoderInput;
@@ -69,6 +70,15 @@ impl EncoderSettings {
     /// Whether it reads the observations side by side one after the other: [`Encoder::HAS_MEMORY`].
     pub fn has_memory(&self) -> bool {
         self.chosen.has_memory()
+    }
+
+    /// Why it cannot be shown so many steps side by side; `None` where it can.
+    pub(crate) fn refusal_of_steps(&self, steps: usize) -> Option<InitError> {
+        let is_refused = self.has_memory() && steps < 2;
+        is_refused.then(|| InitError::Refused {
+            encoder: self.name(),
+            why: StepsError::One.to_string(),
+        })
     }
 
     /// The settings of a multi-layer perceptron; `None` where it is another encoder.

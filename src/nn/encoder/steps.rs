@@ -27,7 +27,7 @@ pub(super) struct Steps {
 
 /// Why an encoder cannot remember.
 #[derive(Debug, thiserror::Error)]
-enum StepsError {
+pub(super) enum StepsError {
     #[error(
         "it reads the last steps of an episode, and is shown one: give `Dataset(frame_stack: 10)`, `Environments(frame_stack: 10)` or both the steps that it is to look back"
     )]
