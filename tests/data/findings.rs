@@ -247,6 +247,58 @@ fn actions_of_a_robomimic_file_beyond_1_are_a_warning() {
 }
 
 #[test]
+fn actions_are_held_against_the_environment_that_the_file_names_where_it_is_known() {
+    for (name, action, words) in [
+        ("Pendulum-v1", 1.7, None),
+        (
+            "Pendulum-v1",
+            2.3,
+            Some("actions beyond the bounds of Pendulum-v1"),
+        ),
+        // Of discrete actions, of another number of elements, and unknown.
+        ("CartPole-v1", 1.7, Some("beyond [-1, 1], up to 1.7")),
+        ("Hopper-v5", 1.7, Some("beyond [-1, 1], up to 1.7")),
+        ("Lift", 1.7, Some("beyond [-1, 1], up to 1.7")),
+    ] {
+        let mut made = Made::new();
+        demonstration(&mut made, "demo_0", 10, 0.5);
+        demonstration(&mut made, "demo_1", 10, action);
+        let arguments = format!("{{\"env_name\": \"{name}\", \"type\": 2, \"env_kwargs\": {{}}}}");
+        made.text("data", "env_args", &arguments);
+        let finding = made.finish().finding(Kind::OutOfBounds);
+        let said = finding.as_ref().map(|finding| &finding.message[..]);
+        match (said, words) {
+            (None, None) => {}
+            (Some(said), Some(words)) => assert!(said.contains(words), "{name}: {said}"),
+            (said, _) => panic!("{name} {action}: {said:?}"),
+        }
+        assert!(finding.is_none_or(|finding| finding.severity == Severity::Warning));
+    }
+}
+
+#[test]
+fn pixels_that_stand_still_are_no_finding_and_a_picture_that_never_changes_is_one() {
+    for moves in [true, false] {
+        let mut made = Made::new();
+        demonstration(&mut made, "demo_0", 12, 0.5);
+        let pixel = |at: usize| match moves && at % 1024 == 40 {
+            true => (at / 1024) as u8,
+            false => 7,
+        };
+        let pixels: Vec<u8> = (0..12 * 1024).map(pixel).collect();
+        for group in ["obs", "next_obs"] {
+            let path = format!("data/demo_0/{group}/camera");
+            made.put(&path, &[12, 32, 32, 1], &pixels);
+        }
+        let made = made.finish();
+        let said = said(&made);
+        assert!(!said.contains("the same in the observation"), "{said}");
+        let is_still = said.contains("the picture `camera` is always the same");
+        assert_eq!(is_still, !moves, "{said}");
+    }
+}
+
+#[test]
 fn discrete_actions_that_nobody_took_are_a_warning() {
     let taken = [0_i64, 5, 2, 0, 5, 2];
     let mut made = Made::new();

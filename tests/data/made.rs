@@ -65,6 +65,12 @@ impl Made {
         self
     }
 
+    /// A group's attribute that is a text.
+    pub fn text(&mut self, group: &str, name: &str, value: &str) -> &mut Self {
+        self.group(group).set_attr_string(name, value).unwrap();
+        self
+    }
+
     fn group(&mut self, path: &str) -> &H5Group {
         if !self.groups.contains_key(path) {
             let group = self.file.root_group().create_group(path).unwrap();

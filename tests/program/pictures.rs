@@ -117,6 +117,13 @@ fn a_file_of_pictures_is_collected_learned_from_and_acted_on() {
         .result();
     let plot = fs::read_to_string(room.path("plot.svg")).unwrap();
     assert!(plot.contains("pixels") && !plot.contains("observation 0"));
+    // Torques up to 2 are within the bounds of the environment that it names, and the picture's edges may stand still.
+    let checked = room.yarak("data check pictures.hdf5");
+    assert!(
+        checked.result().contains("nothing to complain of"),
+        "{}",
+        checked.stdout
+    );
     // Pictures come back as they were shown.
     let transitions = load(room.path("pictures.hdf5")).unwrap();
     assert_eq!(

@@ -37,16 +37,11 @@ pub(super) fn look(
             )
             .once(Place::default()),
         ],
-        Some(bounds) => beyond(actions, bounds)
-            .into_iter()
-            .chain(saturated(
-                actions,
-                &bounds.low,
-                &bounds.high,
-                &format!("the bounds of {}", bounds.of),
-            ))
-            .collect(),
+        Some(bounds) => held_against(bounds, Severity::Error, actions),
         None => {
+            if let Some(named) = dataset_file.environment_bounds() {
+                return held_against(&named, Severity::Warning, actions);
+            }
             let (low, high) = extremes(actions);
             let beyond = (dataset_file.layout() == Layout::Robomimic)
                 .then(|| beyond_robomimic(actions))
@@ -64,9 +59,23 @@ pub(super) fn look(
     }
 }
 
-fn beyond(actions: &Column, ActionBounds { of, low, high }: &ActionBounds) -> Option<Finding> {
+/// Actions beyond bounds that are known, and at them.
+fn held_against(bounds: &ActionBounds, severity: Severity, actions: &Column) -> Vec<Finding> {
+    let ActionBounds { of, low, high } = bounds;
+    let at_bounds = saturated(actions, low, high, &format!("the bounds of {of}"));
+    beyond(actions, bounds, severity)
+        .into_iter()
+        .chain(at_bounds)
+        .collect()
+}
+
+fn beyond(
+    actions: &Column,
+    ActionBounds { of, low, high }: &ActionBounds,
+    severity: Severity,
+) -> Option<Finding> {
     let mut finding = Finding::new(
-        Severity::Error,
+        severity,
         Kind::OutOfBounds,
         format!(
             "actions beyond the bounds of {of}: a policy cannot give them, and they are scaled past 1; clip or drop them, \
@@ -89,7 +98,7 @@ fn beyond(actions: &Column, ActionBounds { of, low, high }: &ActionBounds) -> Op
     (finding.count > 0).then_some(finding)
 }
 
-/// Actions of a robomimic file beyond -1 and 1, within which its layout has them.
+/// Actions of a robomimic file beyond -1 and 1, within which its layout has them, where its environment's bounds are not known.
 fn beyond_robomimic(actions: &Column) -> Option<Finding> {
     let mut finding = Finding::new(Severity::Warning, Kind::OutOfBounds, "");
     let mut furthest: f32 = 0.0;

@@ -49,7 +49,8 @@ pub struct Check {
 impl Check {
     /// Looks a file over. Whatever is wrong with it is a finding, never an error of the check.
     ///
-    /// Without `bounds`, actions are held against those that the file gives ([`DatasetFile::action_bounds`]), if it does.
+    /// Without `bounds`, actions are held against those that the file gives ([`DatasetFile::action_bounds`]), or else those of the
+    /// environment that it names, if that is built in.
     pub fn of(path: impl AsRef<Path>, bounds: Option<&ActionBounds>) -> Self {
         let mut check = Self {
             file: path.as_ref().to_owned(),
@@ -99,8 +100,11 @@ impl Check {
             .extend(repetition::look(&dataset_file, &transitions));
         let precision = Precision::of(&dataset_file)?;
         self.findings.extend(precision.findings());
-        self.findings
-            .extend(numbers::look_for_constants(&transitions, &precision));
+        self.findings.extend(numbers::look_for_constants(
+            &dataset_file,
+            &transitions,
+            &precision,
+        ));
         self.findings.extend(numbers::look_for_large(&transitions));
         Ok(())
     }

@@ -1,11 +1,13 @@
 //! Numbers that are none, and elements that never change.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::precision::Precision;
 use super::{Finding, Kind, Place, Severity};
 use crate::data::hdf5::{DatasetInfo, File, FileError};
-use crate::data::{Column, Layout, ObservationColumn, Transitions};
+use crate::data::{Column, DatasetFile, Layout, ObservationColumn, Transitions};
+use crate::observation::Picture;
 
 /// About how many numbers are looked at in one piece, so that a large file needs little memory.
 const PIECE: usize = 1 << 20;
@@ -147,12 +149,17 @@ fn first_large(numbers: &[f32]) -> Option<usize> {
 }
 
 /// Elements that have the same value in every row.
-pub(super) fn look_for_constants(transitions: &Transitions, precision: &Precision) -> Vec<Finding> {
+pub(super) fn look_for_constants(
+    dataset_file: &DatasetFile,
+    transitions: &Transitions,
+    precision: &Precision,
+) -> Vec<Finding> {
     if transitions.len() < 2 {
         return Vec::new();
     }
     let mut findings = Vec::new();
-    for (column, severity, constant, what) in [
+    let pictures = pictures(dataset_file);
+    for (column, severity, mut constant, what) in [
         (
             "observation",
             Severity::Note,
@@ -173,6 +180,16 @@ pub(super) fn look_for_constants(transitions: &Transitions, precision: &Precisio
             .filter(|it| it.column == column)
             .map(|it| it.element)
             .collect();
+        if column == "observation" {
+            // A part of a picture may well stand still.
+            for (name, place) in &pictures {
+                let before = constant.len();
+                constant.retain(|element| !place.contains(element));
+                if before - constant.len() == place.len() {
+                    findings.push(still(name, place.start));
+                }
+            }
+        }
         let (rounded, constant): (Vec<usize>, Vec<usize>) = constant
             .into_iter()
             .filter(|element| !lost.contains(element))
@@ -212,6 +229,28 @@ pub(super) fn look_for_constants(transitions: &Transitions, precision: &Precisio
         );
     }
     findings
+}
+
+/// The pictures in an observation, and which of its elements they are.
+fn pictures(dataset_file: &DatasetFile) -> Vec<(String, Range<usize>)> {
+    let mut first = 0;
+    let parts = dataset_file.parts();
+    let places = parts.iter().map(|part| {
+        let place = first..first + part.width();
+        first = place.end;
+        let is_picture = Picture::of_part(part, 1).is_some();
+        is_picture.then(|| (part.name.clone(), place))
+    });
+    places.flatten().collect()
+}
+
+/// A picture of which no pixel ever changes.
+fn still(name: &str, element: usize) -> Finding {
+    let message = format!(
+        "the picture `{name}` is always the same, which carries no information; where it moves in an environment, networks see what they \
+         never learned from"
+    );
+    Finding::new(Severity::Note, Kind::Constant, message).once(of_element(element))
 }
 
 fn of_element(element: usize) -> Place {

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::account::Account;
 use super::attributes::{self, is_derived};
-use super::robomimic::UNKNOWN_ENVIRONMENT;
 use super::{ConvertError, Origin};
 use crate::data::hdf5::{DatasetInfo, Dtype, FileError, GroupWriter, StepColumn, minari};
 use crate::data::{DatasetFile, Layout, LoadError};
@@ -89,7 +88,7 @@ impl<'a> Extras<'a> {
             steps: steps.into_iter().collect(),
             singles,
             fields: BTreeMap::new(),
-            environment: dataset_file.environment().and_then(environment_name),
+            environment: dataset_file.environment_name(),
         };
         extras.find_fields(account)?;
         attributes::leave(&extras, account)?;
@@ -276,16 +275,6 @@ pub(super) fn plain_name(name: &str) -> &str {
     name.strip_prefix("infos/").unwrap_or(name)
 }
 
-/// An environment's name, out of robomimic's arguments where it is one of them; none where it is the word for none.
-fn environment_name(text: &str) -> Option<String> {
-    let name = serde_json::from_str::<Value>(text)
-        .ok()
-        .inspect(crate::terminal::heed_json)
-        .and_then(|value| value["env_name"].as_str().map(str::to_owned))
-        .unwrap_or_else(|| text.to_owned());
-    (name != UNKNOWN_ENVIRONMENT).then_some(name)
-}
-
 /// A field's text: as it is, and everything else as JSON.
 pub(super) fn field_text(value: &Value) -> String {
     match value {
@@ -322,13 +311,5 @@ mod tests {
             assert_eq!(read_field(name, &field_text(&value)), value);
         }
         assert_eq!(read_field("author", "A"), serde_json::json!(["A"]));
-    }
-
-    #[test]
-    fn an_environments_name_is_found_in_robomimics_arguments() {
-        let named = |text| environment_name(text).unwrap_or_default();
-        assert_eq!(named("Hopper-v5"), "Hopper-v5");
-        assert_eq!(named(r#"{"env_name": "Lift", "type": 1}"#), "Lift");
-        assert_eq!(environment_name(r#"{"env_name": "unknown"}"#), None);
     }
 }

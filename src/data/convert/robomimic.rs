@@ -6,7 +6,7 @@ use std::path::Path;
 use super::account::Account;
 use super::extras::{Extras, plain_name};
 use super::{ConvertError, Job, count, spaces};
-use crate::data::hdf5::{GroupWriter, Key, Writer};
+use crate::data::hdf5::{GroupWriter, Key, UNKNOWN_ENVIRONMENT, Writer};
 use crate::data::{EpisodeEnd, Layout, ObservationColumn};
 use crate::observation::{ObservationPart, ObservationParts, PartKind};
 
@@ -15,9 +15,6 @@ pub const OBSERVATION_KEY: &str = "flat";
 
 /// The key of a picture that is all of the observation.
 const PICTURE_KEY: &str = "pixels";
-
-/// The environment's name where none is known.
-pub(super) const UNKNOWN_ENVIRONMENT: &str = "unknown";
 
 /// robomimic's number for environments of Gym (`EnvType.GYM_TYPE`).
 const GYM_TYPE: u32 = 2;
