@@ -541,10 +541,16 @@ fn environments_behind_a_pointer_play_the_same() {
 
 /// Three rows of an app's own world, which count up from what a restart sets.
 fn frogs() -> App {
+    frogs_from(None)
+}
+
+/// The same, going on from a checkpoint.
+fn frogs_from(resume: Option<Snapshot>) -> App {
     let mut app = App::new();
     app.add_plugins((
         SchedulePlugin,
         FacilitatorPlugin,
+        RestorePlugin,
         OwnEnvironments {
             num_envs: 3,
             ..OwnEnvironments::default()
@@ -570,6 +576,9 @@ fn frogs() -> App {
     for row in 0..3 {
         let seen = Observation(SmallVector::zeros(1));
         app.world_mut().spawn((EnvironmentRow { row }, seen));
+    }
+    if let Some(snapshot) = resume {
+        app.insert_resource(ResumeFrom(snapshot));
     }
     begin(&mut app);
     app
@@ -625,6 +634,45 @@ fn the_row_of_an_entity_that_is_gone_is_no_step_until_another_one_takes_it() {
     let mut lengths: Vec<usize> = recorded.episodes().iter().map(|it| it.rows.len()).collect();
     lengths.sort_unstable();
     assert_eq!(lengths, [1, 1, 6, 6]);
+}
+
+#[test]
+fn a_world_that_was_saved_while_a_row_was_empty_goes_on_as_it_was() {
+    let mut whole = frogs();
+    step(&mut whole, &[0.0; 3]);
+    let gone = frog_of(&mut whole, 1);
+    whole.world_mut().despawn(gone);
+    for _ in 0..2 {
+        step(&mut whole, &[0.0; 3]);
+    }
+    let saved = gather(whole.world(), 0).unwrap();
+    let mut resumed = frogs_from(Some(saved.clone()));
+    assert_eq!(gather(resumed.world(), 0).unwrap(), saved);
+    for t in 0..5 {
+        if t == 3 {
+            // Somebody takes the row in both.
+            for app in [&mut whole, &mut resumed] {
+                let seen = Observation(SmallVector::zeros(1));
+                app.world_mut().spawn((EnvironmentRow { row: 1 }, seen));
+            }
+        }
+        for app in [&mut whole, &mut resumed] {
+            step(app, &[0.0; 3]);
+            assert_eq!(valid(app), [true, t == 4, true], "{t}");
+        }
+        let (one, two) = (whole.world(), resumed.world());
+        let of = |world: &World| {
+            let steps = world.resource::<StepResults>();
+            let observed = steps.observation.values.clone();
+            (
+                observed,
+                steps.reward.clone(),
+                world.resource::<Observations>().clone(),
+            )
+        };
+        assert_eq!(of(one), of(two), "{t}");
+        assert_eq!(gather(one, 0).unwrap(), gather(two, 0).unwrap(), "{t}");
+    }
 }
 
 #[test]

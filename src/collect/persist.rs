@@ -1,6 +1,7 @@
 //! How environments are saved and restored: a component of all of them at once, in the order of their rows.
 
 use std::any::type_name;
+use std::collections::BTreeSet;
 
 use bevy_app::App;
 use bevy_ecs::component::Mutable;
@@ -8,6 +9,7 @@ use bevy_ecs::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Observations;
 use super::entity::EnvironmentRow;
 use crate::checkpoint::{AppPersistExt, CheckpointError, Snapshot};
 
@@ -51,6 +53,66 @@ impl AppPersistEnvironmentsExt for App {
     }
 }
 
+/// Under which a checkpoint has the rows that were nobody's when it was saved, each with what it showed last.
+pub(super) const EMPTY_ROWS: &str = "environments/empty_rows";
+
+type EmptyRows = Vec<(usize, Vec<f32>)>;
+
+/// Saves which rows are nobody's; nothing where all are somebody's.
+pub(super) fn save_empty_rows(
+    world: &World,
+    snapshot: &mut Snapshot,
+) -> Result<(), CheckpointError> {
+    let (Some(observations), Some(query)) = (
+        world.get_resource::<Observations>(),
+        world.try_query::<&EnvironmentRow>(),
+    ) else {
+        return Ok(());
+    };
+    let there: BTreeSet<usize> = query.iter_manual(world).map(|agent| agent.row).collect();
+    let empty = (0..observations.rows()).filter(|row| !there.contains(row));
+    let empty: EmptyRows = empty
+        .map(|row| (row, observations.row(row).to_vec()))
+        .collect();
+    match empty.is_empty() {
+        true => Ok(()),
+        false => snapshot.put_state(EMPTY_ROWS, &empty),
+    }
+}
+
+/// Takes the entities away again that begin in rows which were nobody's.
+pub(super) fn load_empty_rows(
+    world: &mut World,
+    snapshot: &Snapshot,
+) -> Result<(), CheckpointError> {
+    let empty = empty_rows(snapshot)?;
+    let mut agents = world.query::<(&EnvironmentRow, Entity)>();
+    let gone: Vec<Entity> = agents
+        .iter(world)
+        .filter(|(agent, _)| empty.iter().any(|(row, _)| *row == agent.row))
+        .map(|(_, entity)| entity)
+        .collect();
+    for entity in gone {
+        world.despawn(entity);
+    }
+    if let Some(mut observations) = world.get_resource_mut::<Observations>() {
+        let (rows, width) = (observations.rows(), observations.width);
+        for (row, shown) in empty {
+            if row < rows && shown.len() == width {
+                observations.row_mut(row).copy_from_slice(&shown);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn empty_rows(snapshot: &Snapshot) -> Result<EmptyRows, CheckpointError> {
+    match snapshot.state.contains_key(EMPTY_ROWS) {
+        true => snapshot.state(EMPTY_ROWS),
+        false => Ok(Vec::new()),
+    }
+}
+
 fn key<C>() -> String {
     format!("environments/{}", disqualified::ShortName::of::<C>())
 }
@@ -83,6 +145,9 @@ fn load<C: Component<Mutability = Mutable> + DeserializeOwned>(
     if entities.is_empty() {
         return Ok(());
     }
+    // Whoever begins in a row that was nobody's has nothing to go on with.
+    let empty = empty_rows(snapshot)?;
+    entities.retain(|(row, _)| empty.iter().all(|(nobodys, _)| nobodys != row));
     entities.sort_by_key(|(row, _)| *row);
     let saved: Vec<C> = snapshot.state(&key::<C>())?;
     if saved.len() != entities.len() {

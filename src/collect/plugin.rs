@@ -11,7 +11,7 @@ use bevy_reflect::Reflect;
 use super::entity::{
     Ended, EnvironmentRow, EpisodeStatistics, Observation, Restart, Reward, StepCount,
 };
-use super::persist::AppPersistEnvironmentsExt;
+use super::persist::{AppPersistEnvironmentsExt, EMPTY_ROWS, load_empty_rows, save_empty_rows};
 use super::scaling::{ClipActions, RescaleActions, RoundActions};
 use super::seen::{Asked, look_on, see_first, see_on};
 use super::systems::{gather_observations, keep_steps, limit_time, scatter_actions};
@@ -244,6 +244,7 @@ impl Plugin for OwnEnvironments {
         .insert_resource(asked)
         .init_resource::<FinishedEpisodes>()
         .init_resource::<RowsThere>()
+        .persist_with(EMPTY_ROWS, save_empty_rows, load_empty_rows)
         .persist::<Preprocessing>()
         .persist::<Seen>()
         .persist_component::<Observation>()
