@@ -62,12 +62,7 @@ fn declared(
     let bytes = 16 * most as u64;
     let made = memory::within(bytes, || settings.erased(input, &tracked))?;
     let made = ErasedModule(made);
-    let shapes = parameter_shapes(&made).into_iter();
-    let each = shapes.map(|(_, shape)| {
-        let sizes = shape.into_iter().map(|size| size as u64);
-        sizes.fold(1, u64::saturating_mul)
-    });
-    let parameters = each.fold(0, u64::saturating_add);
+    let parameters = parameters(&made);
     if parameters > most as u64 {
         let encoder = settings.name();
         return Err(InitError::TooLarge(format!(
@@ -75,6 +70,16 @@ fn declared(
         )));
     }
     Ok(made)
+}
+
+/// How many numbers all parameters have together, whether they are made or not.
+fn parameters(module: &ErasedModule) -> u64 {
+    let shapes = parameter_shapes(module).into_iter();
+    let each = shapes.map(|(_, shape)| {
+        let sizes = shape.into_iter().map(|size| size as u64);
+        sizes.fold(1, u64::saturating_mul)
+    });
+    each.fold(0, u64::saturating_add)
 }
 
 /// The parameters' names in files, by their paths in an [`EncoderModule`], with their shapes.
@@ -123,6 +128,10 @@ impl EncoderModule {
         let tracked = Device::flex().autodiff();
         let made = seeded(&Device::flex(), seed, || {
             let made = ErasedModule(make(&tracked)?);
+            let what = format!("the weights of the encoder `{name}`");
+            let bytes = parameters(&made).saturating_mul(4);
+            memory::check(&what, bytes, "lower its sizes")
+                .map_err(|error| InitError::TooLarge(error.to_string()))?;
             // Burn draws a parameter's values when they are first looked at.
             made.num_params();
             Ok(made)
@@ -257,5 +266,49 @@ impl EncoderModule {
             return forward(module, observation);
         }
         Tensor::from_inner(forward(&*module.valid(), observation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bevy_reflect::Reflect;
+    use burn::nn::{Linear, LinearConfig};
+
+    use super::*;
+    use crate::nn::{ActorHead, ActorNetwork, Encoder};
+    use crate::random::Seed;
+
+    /// An encoder of somebody's, of one layer.
+    #[derive(Clone, Debug, Default, Reflect)]
+    struct Wide {
+        width: usize,
+    }
+
+    impl Encoder for Wide {
+        type Module = Linear;
+
+        fn init(&self, _: &EncoderInput, device: &Device) -> bevy_ecs::prelude::Result<Linear> {
+            Ok(LinearConfig::new(self.width, self.width).init(device))
+        }
+
+        fn forward(module: &Linear, observation: Tensor<2>) -> Tensor<2> {
+            module.forward(observation)
+        }
+    }
+
+    #[test]
+    fn an_encoder_of_somebodys_without_room_for_its_weights_is_refused_before_they_are_drawn() {
+        let actor = |width: usize| {
+            let init = &mut Random::<Init>::new(Seed(0));
+            let head = ActorHead::Deterministic;
+            ActorNetwork::new(Wide { width }, head, width.min(3), 1, &Device::flex(), init)
+        };
+        assert!(actor(3).is_ok());
+        let said = actor(1 << 22).unwrap_err().to_string();
+        assert!(
+            said.starts_with("the weights of the encoder `Wide` would take 70368.")
+                && said.ends_with("lower its sizes"),
+            "{said}"
+        );
     }
 }
