@@ -18,7 +18,8 @@ use super::systems::{gather_observations, keep_steps, limit_time, scatter_action
 use super::{Actions, CollectError, Observations, Seen, StepResults};
 use crate::checkpoint::{AppPersistExt, RestoreSystems, ResumeFrom};
 use crate::data::{
-    ActionScale, Dataset, EpisodeGoal, Normalizer, Preprocessing, ScaleError, Spaces, load_dataset,
+    ActionScale, Dataset, EpisodeGoal, Normalizer, Preprocessing, ScaleError, Spaces, WholeActions,
+    load_dataset,
 };
 use crate::env::Space;
 use crate::report::Metrics;
@@ -235,6 +236,7 @@ impl Plugin for OwnEnvironments {
             observation: self.observation.clone(),
             action: self.action.clone(),
         })
+        .insert_resource(WholeActions(self.integer_actions))
         .insert_resource(StepsPerCollect(self.num_envs as u64))
         .insert_resource(self.autoreset)
         .insert_resource(EpisodeTimeLimit(self.time_limit))

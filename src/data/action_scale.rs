@@ -229,6 +229,11 @@ impl ActionScale {
         self.integer
     }
 
+    /// What actions are clipped to where it is not what they are scaled by, `[action, 2]`; empty where they are not.
+    pub(crate) fn clipped(&self) -> &[(f32, f32)] {
+        &self.clip
+    }
+
     /// From the least and the greatest value of each element of the data.
     ///
     /// An element that never changes maps to 0, and every value maps back to it.

@@ -179,6 +179,16 @@ impl Spaces {
     }
 }
 
+/// Whether the actions of the environment that a run acts in are whole numbers.
+#[derive(Resource, Clone, Copy, Debug)]
+pub(crate) struct WholeActions(pub bool);
+
+/// Whether actions are whole numbers, as far as the environment says: those that are built in take real numbers. `None` where no
+/// environment is known.
+fn whole_actions(whole: Option<&WholeActions>, spaces: Option<&Spaces>) -> Option<bool> {
+    whole.map(|whole| whole.0).or(spaces.map(|_| false))
+}
+
 /// That the algorithm learns which of a few discrete actions to take: data whose actions are discrete are its own, and are refused by an
 /// algorithm that does not say so.
 #[derive(Resource, Clone, Copy, Debug, Default)]
@@ -475,7 +485,7 @@ impl DifferentFrames {
 pub(crate) fn load_dataset(
     dataset: Res<Dataset>,
     folders: Option<Res<SearchFolders>>,
-    spaces: Option<Res<Spaces>>,
+    (spaces, whole): (Option<Res<Spaces>>, Option<Res<WholeActions>>),
     (learns_from, algorithm): (Option<Res<LearnsFrom>>, Option<Res<AlgorithmName>>),
     goals: Option<Res<Goals>>,
     (online, console): (Option<Res<StepResults>>, Option<Res<Console>>),
@@ -493,8 +503,10 @@ pub(crate) fn load_dataset(
         |folders| folders.find(&dataset.path),
     );
     let needs = Needs::of(learns_from.as_deref(), algorithm.as_deref());
-    let loaded = shared(&dataset, &file, spaces.as_deref(), &needs, given.as_ref())
-        .map_err(InputError::new)?;
+    let spaces = spaces.as_deref();
+    let world = (spaces, whole_actions(whole.as_deref(), spaces));
+    let loaded = shared(&dataset, &file, world, &needs, given.as_ref());
+    let loaded = loaded.map_err(InputError::new)?;
     for warning in &loaded.warnings {
         if let Some(console) = &console {
             console.message(warning);
@@ -507,7 +519,7 @@ pub(crate) fn load_dataset(
     preprocessing.observation = preprocessing
         .observation
         .repeated(frames + usize::from(goals.is_some()));
-    if let (Some(n), None) = (loaded.data.discrete_actions(), &spaces) {
+    if let (Some(n), None) = (loaded.data.discrete_actions(), spaces) {
         let width = loaded.preprocessing.observation.mean.len();
         commands.insert_resource(Spaces::of_choices(loaded.data.file.display(), width, n));
     }
@@ -549,7 +561,9 @@ pub fn preload(world: &World) -> Result<Option<SharedDataset>, DatasetError> {
         }));
     }
     let needs = Needs::of(world.get_resource(), world.get_resource());
-    let loaded = shared(dataset, &file, world.get_resource::<Spaces>(), &needs, None)?;
+    let spaces = world.get_resource();
+    let spaces = (spaces, whole_actions(world.get_resource(), spaces));
+    let loaded = shared(dataset, &file, spaces, &needs, None)?;
     Ok(Some(SharedDataset {
         file: loaded.data.file.clone(),
         _loaded: Some(loaded),
@@ -604,11 +618,12 @@ struct Loaded {
 /// What makes two datasets the same: file and everything that is done to it.
 type Key = String;
 
-/// Loads a dataset, or takes the copy of a learner that has it already.
+/// Loads a dataset, or takes the copy of a learner that has it already. Of the environment its spaces are given, and whether its actions
+/// are whole numbers.
 fn shared(
     dataset: &Dataset,
     file: &Path,
-    spaces: Option<&Spaces>,
+    (spaces, whole): (Option<&Spaces>, Option<bool>),
     needs: &Needs,
     given: Option<&Preprocessing>,
 ) -> Result<Arc<Loaded>, DatasetError> {
@@ -616,7 +631,7 @@ fn shared(
     // The lock is held while loading, so that learners that start together load once.
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let key = format!(
-        "{file:?} {dataset:?} {spaces:?} {given:?} {:?}",
+        "{file:?} {dataset:?} {spaces:?} {whole:?} {given:?} {:?}",
         modified(file)
     );
     if let Some(there) = loaded.get(&key).and_then(Weak::upgrade) {
@@ -624,7 +639,7 @@ fn shared(
         has_what_is_needed(needs, file, there.layout, recorded, dataset.dones)?;
         return Ok(there);
     }
-    let fresh = Arc::new(prepare(dataset, file, spaces, needs, given)?);
+    let fresh = Arc::new(prepare(dataset, file, (spaces, whole), needs, given)?);
     loaded.retain(|_, weak| weak.strong_count() > 0);
     loaded.insert(key, Arc::downgrade(&fresh));
     Ok(fresh)
@@ -656,7 +671,7 @@ fn modified(file: &Path) -> Option<std::time::SystemTime> {
 fn prepare(
     dataset: &Dataset,
     file: &Path,
-    spaces: Option<&Spaces>,
+    (spaces, whole): (Option<&Spaces>, Option<bool>),
     needs: &Needs,
     given: Option<&Preprocessing>,
 ) -> Result<Loaded, DatasetError> {
@@ -665,14 +680,20 @@ fn prepare(
         file: name.clone(),
         error,
     };
+    let dataset_file = DatasetFile::open(file, &dataset.reading())?;
+    let whole = whole.unwrap_or_else(|| dataset_file.has_whole_actions());
     let scale_of = |actions: &Column, discrete_actions: Option<usize>| {
         of_the_same_kind(&name, discrete_actions, spaces)?;
         if let Some(given) = given {
-            return Ok(given.action.clone());
+            return Ok::<_, DatasetError>(given.action.clone());
         }
-        action_scale(dataset, spaces, actions, discrete_actions).map_err(scale_error)
+        let scale = action_scale(dataset, spaces, actions, discrete_actions);
+        let scale = scale.map_err(scale_error)?;
+        Ok(match whole && discrete_actions.is_none() {
+            true => scale.rounded(),
+            false => scale,
+        })
     };
-    let dataset_file = DatasetFile::open(file, &dataset.reading())?;
     let (layout, recorded) = (dataset_file.layout(), dataset_file.recorded());
     has_what_is_needed(needs, file, layout, recorded, dataset.dones)?;
     let parts = dataset_file.parts();

@@ -56,7 +56,9 @@ pub use dataset::{
     Dataset, DatasetError, DiscreteActionsOnly, Preprocessing, SearchFolders, SharedDataset,
     Spaces, missing_file, preload,
 };
-pub(crate) use dataset::{DifferentFrames, GivenPreprocessing, load_dataset, warning_of_actions};
+pub(crate) use dataset::{
+    DifferentFrames, GivenPreprocessing, WholeActions, load_dataset, warning_of_actions,
+};
 pub use hdf5::{DatasetFile, DiscreteActions, Dones, Key, Layout, LoadError, Reading, Rule, load};
 pub(crate) use held_out::ValidatedParts;
 pub use learns_from::{AlgorithmName, AppLearnsFromExt, LearnsFrom};

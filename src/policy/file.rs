@@ -23,8 +23,12 @@ use crate::observation::ObservationParts;
 /// The note's name.
 const NOTE: &str = "policy";
 
-/// The format that is written, and the newest that is read.
-const FORMAT: u32 = 3;
+/// The newest format that is read, and the one that is written where actions are rounded or clipped: who does not know of that must not
+/// act with the policy.
+const FORMAT: u32 = 4;
+
+/// The format of all other policies.
+const PLAIN_FORMAT: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct Note {
@@ -35,6 +39,12 @@ struct Note {
     /// What one observation consists of.
     parts: ObservationParts,
     architecture: Architecture,
+    /// Whether actions are rounded to whole numbers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    whole_actions: bool,
+    /// What actions are clipped to where it is not `action.low` and `action.high`, `[action, 2]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clipped_actions: Vec<(f32, f32)>,
     /// Of all tensors' bytes, in the order of their names: a copy that lost some bits on the way is found out.
     sha256: String,
 }
@@ -72,12 +82,16 @@ impl Parts {
     fn to_bytes(&self) -> Result<Vec<u8>, String> {
         let tensors = self.tensors()?;
         let bytes: Vec<Vec<u8>> = tensors.iter().map(|it| bytes_of(&it.2)).collect();
+        let action = &self.preprocessing.action;
+        let is_plain = !action.is_rounded() && action.clipped().is_empty();
         let note = Note {
-            format: FORMAT,
+            format: if is_plain { PLAIN_FORMAT } else { FORMAT },
             step: self.step,
             frames: self.preprocessing.frames,
             parts: self.preprocessing.parts.clone(),
             architecture: self.architecture.clone(),
+            whole_actions: action.is_rounded(),
+            clipped_actions: action.clipped().to_vec(),
             sha256: sum(bytes.iter().map(Vec::as_slice)),
         };
         let note = serde_json::to_string(&note).map_err(|error| error.to_string())?;
@@ -145,7 +159,12 @@ impl Parts {
             parameters.extend(read(&name, Some(&shape))?);
         }
         let (low, high) = (read("action.low", None)?, read("action.high", None)?);
-        let bounds = serde_json::json!({ "low": low, "high": high });
+        let bounds = serde_json::json!({
+            "low": low,
+            "high": high,
+            "integer": note.whole_actions,
+            "clip": note.clipped_actions,
+        });
         // The way that looks at the bounds, and lets an element be constant.
         let action: ActionScale =
             serde_json::from_value(bounds).map_err(|error| error.to_string())?;
@@ -269,6 +288,28 @@ mod tests {
             "the same policy, the same bytes"
         );
         assert!(back.build().is_ok());
+    }
+
+    #[test]
+    fn actions_that_are_rounded_or_clipped_stay_so_and_say_it_by_the_format() {
+        let space = Space::from_bounds(&[(-3.0, f32::INFINITY)]);
+        let plain = || ActionScale::from_bounds(vec![-0.3], vec![1.7]).unwrap();
+        for (action, format) in [
+            (plain(), "\\\"format\\\":3"),
+            (plain().rounded(), "\\\"format\\\":4"),
+            (
+                ActionScale::identity(1).clipped_to(&space),
+                "\\\"format\\\":4",
+            ),
+        ] {
+            let mut parts = parts();
+            parts.preprocessing.action = action;
+            let bytes = parts.to_bytes().unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(text.contains(format), "{format}");
+            let back = Parts::from_bytes(&bytes).unwrap();
+            assert_eq!(back.preprocessing.action, parts.preprocessing.action);
+        }
     }
 
     #[test]

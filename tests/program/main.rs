@@ -43,4 +43,5 @@ mod trust_names;
 mod trust_replay;
 mod values;
 mod video;
+mod whole_actions;
 mod whole_schema;

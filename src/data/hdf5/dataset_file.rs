@@ -237,6 +237,12 @@ impl DatasetFile {
         &self.index.action
     }
 
+    /// Whether all of an action was recorded as whole numbers or truth values.
+    pub(in crate::data) fn has_whole_actions(&self) -> bool {
+        let is_whole = |key: &Key| matches!(key.dtype, Dtype::Integer { .. } | Dtype::Bool);
+        self.action().iter().all(is_whole)
+    }
+
     /// What an action chooses from, where it is one choice.
     pub fn discrete_actions(&self) -> Option<DiscreteActions> {
         self.index.discrete_actions
