@@ -45,7 +45,7 @@ pub(crate) fn check(what: &str, needed: u64, remedy: &'static str) -> Result<(),
             None => {
                 let remedy =
                     "what it declares is not in it, so it is damaged or was made to do harm";
-                return refused("its file has numbers for", left, remedy);
+                return refused("its file has numbers for at most", left, remedy);
             }
         }
     }

@@ -328,16 +328,23 @@ impl ActionScale {
     /// A length that is not a multiple of the scale's width.
     pub fn from_unit(&self, action: &mut [f32]) -> Result<(), ScaleError> {
         // This form hits both bounds exactly, which `low + share * (high - low)` does not.
+        let integer = self.integer;
         self.each(action, |value, low, high| {
             let share = (value + 1.0) / 2.0;
-            low * (1.0 - share) + high * share
-        })?;
-        if self.integer {
-            for value in action.iter_mut() {
-                // Without the 0 that is below 0.
-                *value = value.round() + 0.0;
+            let value = low * (1.0 - share) + high * share;
+            if !integer {
+                return value;
             }
-        }
+            // The whole numbers within the bounds, which need not be whole themselves.
+            let (least, most) = (low.ceil(), high.floor());
+            let nearest = f64::from((value as f32).round());
+            let nearest = match (0.0..=1.0).contains(&share) && least <= most {
+                true => nearest.clamp(least, most),
+                false => nearest,
+            };
+            // Without the 0 that is below 0.
+            nearest + 0.0
+        })?;
         for row in action.chunks_exact_mut(self.clip.len().max(1)) {
             for (value, (low, high)) in row.iter_mut().zip(&self.clip) {
                 *value = value.max(*low).min(*high);
@@ -585,6 +592,11 @@ mod tests {
         let mut actions = [-0.9, 0.9];
         bit.unwrap().rounded().from_unit(&mut actions).unwrap();
         assert_eq!(actions, [0.0, 1.0]);
+        // Bounds that are no whole numbers are not left.
+        let between = ActionScale::from_bounds(vec![-1.5], vec![1.5]);
+        let mut actions = [-1.0, 0.2, 1.0];
+        between.unwrap().rounded().from_unit(&mut actions).unwrap();
+        assert_eq!(actions, [-1.0, 0.0, 1.0]);
     }
 
     #[test]

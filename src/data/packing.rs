@@ -108,7 +108,7 @@ impl Packing {
         }
     }
 
-    /// Whether nothing of a row was lost when it was packed.
+    /// Whether nothing of a row was lost when it was packed, but for the sign of a zero.
     pub fn check(&self, row: &[f32], packed: &[u8]) -> Result<(), NotAByte> {
         let (mut element, mut place) = (0, 0);
         for stretch in self.stretches.iter() {

@@ -393,7 +393,11 @@ mod tests {
                 "Cnn",
                 "(pooling: SpatialSoftmax(keypoints: 65536), features: 1)",
             ),
-            (picture([40, 40, 1]), "ResNet18", "(features: 1)"),
+            (
+                picture([31, 31, 1]),
+                "ResNet18",
+                "(pooling: Average, features: 1)",
+            ),
             (
                 picture([20, 20, 1]),
                 "Combined",

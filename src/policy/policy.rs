@@ -21,8 +21,8 @@ use crate::subnormals::FlushSubnormals;
 ///
 /// [The module](super) shows it at work. Acting changes no weight; `&mut` is for the memory that a call computes in, so that it
 /// allocates nothing where the network is a perceptron. Any other encoder, `Cnn` and those of your own among them, is given a tensor of
-/// one row and computes in Burn's operations: each operation allocates its result, so that a call costs that next to the arithmetic, as
-/// the calls of a policy that predicts chunks do. A clone shares the weights and has memory of its own: give each thread one.
+/// one row: each of its operations allocates its result, so that a call costs that next to the arithmetic, as the calls of a policy that
+/// predicts chunks do. A clone shares the weights and has memory of its own: give each thread one.
 #[derive(Resource, Clone, Debug)]
 pub struct Policy {
     network: Network,

@@ -5,6 +5,9 @@ use std::ops::Range;
 /// The most calls that one copy serves.
 const MOST: usize = 64;
 
+/// The most bytes that are ahead on a device, where they are of more than one call.
+const MOST_BYTES: usize = 1 << 28;
+
 /// Draws of a random stream, of several calls to come, and what was made of them on a device: so that one copy serves many steps.
 ///
 /// Nothing depends on it. The stream is drawn from at each call as if there were nothing ahead, which costs the host a few microseconds;
@@ -15,6 +18,8 @@ pub(crate) struct Ahead<T, B> {
     made: Option<Made<T, B>>,
     /// The calls that the first copy serves.
     first: usize,
+    /// What is made of a draw takes so many bytes.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -38,7 +43,14 @@ impl<T, B> Ahead<T, B> {
         Ahead {
             made: None,
             first: calls.clamp(1, MOST as u64) as usize,
+            bytes: 4,
         }
+    }
+
+    /// What is made of a draw takes so many bytes: of large ones fewer are ahead. A number's four if nothing is said.
+    #[must_use]
+    pub fn each_of(self, bytes: usize) -> Self {
+        Ahead { bytes, ..self }
     }
 }
 
@@ -46,7 +58,8 @@ impl<T: PartialEq + Copy, B> Ahead<T, B> {
     /// What was made of `draws`, and where they are in it. `more` draws so many that come after them, without moving the stream, and
     /// `make` puts draws onto the device.
     ///
-    /// At first one call is ahead, or as many as are known to come. Where all that was ahead was asked for, four times as much is ahead next, up to 64 such calls; where it was not, one call.
+    /// At first one call is ahead, or as many as are known to come. Where all that was ahead was asked for, four times as much is ahead
+    /// next, up to 64 such calls and 256 MiB; where it was not, one call.
     pub fn take<E>(
         &mut self,
         draws: &[T],
@@ -54,13 +67,14 @@ impl<T: PartialEq + Copy, B> Ahead<T, B> {
         make: impl FnOnce(&[T]) -> Result<B, E>,
     ) -> Result<(&B, Range<usize>), E> {
         let n = draws.len();
+        let most = (MOST_BYTES / (n * self.bytes).max(1)).clamp(1, MOST);
         let missing = match &self.made {
-            None => Some(self.first * n),
+            None => Some(self.first.min(most) * n),
             Some(made) => {
                 let left = &made.draws[made.taken..];
                 match (left.starts_with(draws), draws.starts_with(left)) {
                     (true, _) => None,
-                    (false, true) => Some((4 * made.draws.len()).min(MOST * n).max(n)),
+                    (false, true) => Some((4 * made.draws.len()).min(most * n).max(n)),
                     (false, false) => Some(n),
                 }
             }
@@ -137,6 +151,17 @@ mod tests {
             stream.ahead = Ahead::beginning_with(calls);
             (0..12).for_each(|_| drop(stream.draw(3)));
             assert_eq!(stream.copies, copies, "{calls}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_large_less_is_ahead() {
+        // Three draws of 16 MiB a call: five calls are 240 MiB.
+        for (bytes, copies) in [(1 << 24, 4), (1 << 26, 20), (1 << 30, 20)] {
+            let mut stream = Counting::new();
+            stream.ahead = Ahead::beginning_with(64).each_of(bytes);
+            (0..20).for_each(|_| drop(stream.draw(3)));
+            assert_eq!(stream.copies, copies, "{bytes}");
         }
     }
 

@@ -18,10 +18,20 @@ pub(super) struct OnDevice {
 impl OnDevice {
     /// The rows of the dataset, in order.
     pub fn new(all: Gathered, device: &Device) -> Self {
+        let all = all.into_tensors(device);
+        let columns = [
+            Some(&all.observation),
+            Some(&all.action),
+            Some(&all.next_observation),
+            Some(&all.next_action),
+            all.past_action.as_ref(),
+        ];
+        let numbers = columns.into_iter().flatten().map(|column| column.dims()[1]);
+        let bytes = 4 * numbers.sum::<usize>();
         OnDevice {
             device: device.clone(),
-            all: all.into_tensors(device),
-            ahead: Ahead::default(),
+            all,
+            ahead: Ahead::default().each_of(bytes),
         }
     }
 

@@ -170,7 +170,7 @@ impl Chunk {
             .split_at_checked(8 + 8 * expected.len())
             .ok_or("it is too short")?;
         if found[..8] != magic(widths)[..] {
-            return Err("it does not begin as a part of such a replay buffer does".to_owned());
+            return Err("it does not begin as a part of such a replay buffer does: it is damaged, or of a version that kept such rows otherwise".to_owned());
         }
         for (bytes, expected) in found[8..].chunks_exact(8).zip(expected) {
             let mut number = [0; 8];

@@ -11,8 +11,8 @@ use crate::data::pipeline::{Pipeline, Places};
 use crate::data::{Batch, Normalizer, ScaleError};
 use crate::transfer::{Ahead, upload_integers_together, upload_together};
 
-/// The most steps of all environments that one copy has, where many are missing: after a resume.
-const MOST_STEPS: u64 = 16_384;
+/// The most bytes that one copy has, where many rows are missing: after a resume.
+const MOST_BYTES_OF_A_COPY: u64 = 1 << 26;
 
 /// A ring of rows, raw.
 #[derive(Debug)]
@@ -107,10 +107,13 @@ impl OnDevice {
     fn follow(&mut self, buffer: &ReplayBuffer) {
         let environments = buffer.environments();
         let kept = (self.rows / environments) as u64;
+        let [observation, action] = buffer.widths();
+        let bytes = 4 * environments * (2 * observation + action);
+        let at_once = (MOST_BYTES_OF_A_COPY / bytes.max(1) as u64).max(1);
         let mut step = self.written.max(buffer.taken.saturating_sub(kept));
         while step < buffer.taken {
             let place = step % kept;
-            let steps = (buffer.taken - step).min(kept - place).min(MOST_STEPS);
+            let steps = (buffer.taken - step).min(kept - place).min(at_once);
             let first = step as usize * environments;
             let rows = first..first + steps as usize * environments;
             self.write(buffer, rows, place as usize * environments);
@@ -158,7 +161,11 @@ impl OnDevice {
         self.follow(buffer);
         let made_of = (self.written, shown.scale(buffer)?);
         if self.made_of != made_of {
-            self.ahead = Ahead::beginning_with(shown.gradient_steps);
+            let [observation, action] = buffer.widths();
+            let Pipeline { chunk, .. } = shown.pipeline;
+            let shown_of_a_row =
+                2 * shown.pipeline.side_by_side() * observation + (chunk + 2) * action;
+            self.ahead = Ahead::beginning_with(shown.gradient_steps).each_of(4 * shown_of_a_row);
             self.made_of = made_of;
         }
         let mut ahead = std::mem::take(&mut self.ahead);
@@ -251,7 +258,7 @@ impl OnDevice {
         };
         let [observations, actions, next_observations] = [0, 1, 2].map(|it| &self.columns[it]);
         let select = |column: &Tensor<2>, rows: &Tensor<1, Int>| {
-            let width = column.dims()[1] * rows.dims()[0] / n;
+            let width = column.dims()[1] * rows.dims()[0] / n.max(1);
             column.clone().select(0, rows.clone()).reshape([n, width])
         };
         let goal = || {

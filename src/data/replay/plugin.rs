@@ -290,6 +290,10 @@ impl Replayed<'_> {
     ) -> Result<(), ScaleError> {
         let device = self.device.plain();
         if let Some(mut kept) = self.buffer.on(&device) {
+            let there = self.buffer.range();
+            if let Some(row) = rows.iter().find(|row| !there.contains(row)) {
+                panic!("row {row} is none of the replay buffer's, which has {there:?}");
+            }
             let mut batch = kept.gather(&self.buffer, &self.shown(), rows)?;
             let upload = |weight| upload(TensorData::new(weight, [rows.len()]), &device);
             batch.weight = weight.map(upload);

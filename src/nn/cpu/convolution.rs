@@ -267,6 +267,9 @@ impl Kernels {
         let Some(d_parameters) = wanted.params else {
             return;
         };
+        if convolve.batch() == 0 {
+            return d_parameters.fill(0.0);
+        }
         let linear = if convolve.rectified { &*linear } else { d_out };
         assert_eq!(d_parameters.len(), convolve.parameters.len());
         let (d_weight, d_bias) = d_parameters.split_at_mut(size * filters);

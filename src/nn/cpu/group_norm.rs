@@ -71,6 +71,10 @@ impl Kernels {
     ) {
         let (channels, batch) = (it.gain.len(), it.rows.len() / it.row);
         assert!([out.len(), d_out.len(), d_rows.len()] == [it.rows.len(); 3]);
+        if batch == 0 {
+            [d_gain, d_offset].into_iter().for_each(|all| all.fill(0.0));
+            return;
+        }
         let (mut gains, mut offsets) = (vec![0.0; batch * channels], vec![0.0; batch * channels]);
         let d_rows = Disjoint::new(d_rows);
         let [to_gains, to_offsets] = [&mut gains, &mut offsets].map(|all| Disjoint::new(all));
