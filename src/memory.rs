@@ -168,7 +168,9 @@ mod tests {
         });
         let said = built.unwrap_err().to_string();
         assert!(
-            said.starts_with("one more would take 0.0 MB, and its file has numbers for 0.0 MB"),
+            said.starts_with(
+                "one more would take 0.0 MB, and its file has numbers for at most 0.0 MB"
+            ),
             "{said}"
         );
         assert_eq!(check("a layer of its own", 101, ""), Ok(()));

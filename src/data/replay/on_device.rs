@@ -141,9 +141,10 @@ impl OnDevice {
         );
         // Nobody else has the columns, so that they are written in place.
         let columns = std::mem::take(&mut self.columns).into_iter();
+        let place = place..place + n;
         let written = columns
             .zip(new)
-            .map(|(column, new)| column.slice_assign([place..place + n], new));
+            .map(|(column, new)| column.slice_assign([place.clone()], new));
         self.columns = written.collect();
     }
 
