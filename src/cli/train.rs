@@ -116,7 +116,11 @@ pub(super) fn stop_on_signals() -> Result<(), CliError> {
             message("stopping: the run is saved after this step; once more ends it at once");
         };
         let outlives_its_terminal = hang_up::is_ignored();
-        ctrlc::set_handler(handler).map_err(CliError::failed)?;
+        match ctrlc::set_handler(handler) {
+            // A program that has one already, such as an app of Bevy's that ran before, keeps its own.
+            Ok(()) | Err(ctrlc::Error::MultipleHandlers) => {}
+            Err(error) => return Err(CliError::failed(error)),
+        }
         if outlives_its_terminal {
             hang_up::ignore();
         }

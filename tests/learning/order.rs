@@ -536,3 +536,11 @@ fn a_scenes_order_equals_the_same_edit_in_rust_bit_for_bit() {
     assert!(by_scene == by_rust);
     assert!(by_scene.files["actor"] != neither.files["actor"]);
 }
+
+#[test]
+fn a_program_with_a_handler_of_its_own_for_ctrl_c_trains_by_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    // Whichever of this process's tests comes first, there is a handler afterwards.
+    let _ = ctrlc::set_handler(|| {});
+    train(folder.path(), "own_handler", "", |_| ());
+}
