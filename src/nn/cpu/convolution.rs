@@ -107,18 +107,23 @@ impl<'a> Convolve<'a> {
         });
     }
 
-    /// Writes the gradient of one row of pictures, from that of its features in front of a rectifier.
+    /// Rows of pictures whose gradients are one task: as many as have a block of fields, so that weights are read once for all of them.
+    fn pictures_of_a_task(&self) -> usize {
+        (BLOCK / self.fields.places().max(1)).max(1)
+    }
+
+    /// Writes the gradient of some rows of pictures, from that of their features in front of a rectifier.
     fn down(
         &self,
         instructions: InstructionSet,
         turned: &[f32],
         linear: &[f32],
         work: &mut [f32],
-        d_picture: &mut [f32],
+        d_pictures: &mut [f32],
     ) {
         let (size, filters) = (self.fields.size(), self.filters());
-        d_picture.fill(0.0);
-        for block in self.blocks(0..self.fields.places()) {
+        d_pictures.fill(0.0);
+        for block in self.blocks(0..linear.len() / filters) {
             let rows = &mut work[..block.len() * size];
             instructions.run(Product {
                 a: &linear[block.start * filters..block.end * filters],
@@ -130,7 +135,7 @@ impl<'a> Convolve<'a> {
                 out: Strip::of(rows, size),
                 epilogue: Epilogue::Write,
             });
-            self.fields.scatter(block, rows, d_picture);
+            self.fields.scatter(block, rows, d_pictures);
         }
     }
 
@@ -228,12 +233,17 @@ impl Kernels {
         // In front of a rectifier, the gradient is another one than that of what is behind it.
         let linear = at_least(linear, if convolve.rectified { out.len() } else { 0 });
         let to_linear = Disjoint::new(linear);
-        let of_a_picture = |index: usize, worker: usize| {
-            let of = |width: usize| index * width..(index + 1) * width;
+        let (batch, each_task) = (convolve.batch(), convolve.pictures_of_a_task());
+        let of_pictures = |index: usize, worker: usize| {
+            let (first, end) = (
+                index * each_task,
+                (index * each_task + each_task).min(batch),
+            );
+            let of = |width: usize| first * width..end * width;
             let features = of(fields.places() * filters);
             let gradient = match convolve.rectified {
                 true => {
-                    // SAFETY: a row of pictures belongs to one task.
+                    // SAFETY: rows of pictures belong to one task.
                     let gradient = unsafe { to_linear.part(features.clone()) };
                     gradient.copy_from_slice(&d_out[features.clone()]);
                     instructions.run(Derive {
@@ -247,22 +257,22 @@ impl Kernels {
             };
             if let Some(d_pictures) = d_pictures {
                 // SAFETY: as above, and a worker's memory is its own.
-                let (work, d_picture) = unsafe {
+                let (work, d_pictures) = unsafe {
                     (
                         work.part(worker * each..(worker + 1) * each),
                         d_pictures.part(of(fields.row())),
                     )
                 };
-                convolve.down(instructions, turned, gradient, work, d_picture);
+                convolve.down(instructions, turned, gradient, work, d_pictures);
             }
         };
         let is_nothing_to_do = !convolve.rectified && d_pictures.is_none();
-        let pictures = if is_nothing_to_do {
+        let tasks = if is_nothing_to_do {
             0
         } else {
-            convolve.batch()
+            batch.div_ceil(each_task)
         };
-        share(&mut self.workers, pictures, work_load, of_a_picture);
+        share(&mut self.workers, tasks, work_load, of_pictures);
 
         let Some(d_parameters) = wanted.params else {
             return;
@@ -383,6 +393,7 @@ mod tests {
             (true, 2, 32, (1, [21, 23], 4, [8, 4, 0])),
             (false, 3, 16, (2, [9, 12], 3, [7, 2, 3])),
             (false, 9, 64, (1, [6, 5], 32, [3, 1, 1])),
+            (false, 300, 16, (1, [2, 1], 16, [3, 1, 1])),
             (false, 2, 48, (1, [7, 8], 16, [1, 2, 0])),
             (true, 2, 8, (1, [2, 1], 5, [3, 2, 1])),
         ];

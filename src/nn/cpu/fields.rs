@@ -66,9 +66,9 @@ impl Fields {
         by_run!(self, gather_runs(pictures, fields, runs, to, stride));
     }
 
-    /// Adds fields of one row of pictures, back to back, to where they are from.
-    pub(crate) fn scatter(&self, fields: Range<usize>, from: &[f32], picture: &mut [f32]) {
-        by_run!(self, scatter_runs(fields, from, picture));
+    /// Adds fields, back to back, to where they are from, numbered as in [`gather`](Self::gather).
+    pub(crate) fn scatter(&self, fields: Range<usize>, from: &[f32], pictures: &mut [f32]) {
+        by_run!(self, scatter_runs(fields, from, pictures));
     }
 
     /// `RUN` is the length of a run where it is known to the compiler, else 0: a copy of a few numbers costs less than the call that
@@ -103,18 +103,21 @@ impl Fields {
         &self,
         fields: Range<usize>,
         from: &[f32],
-        picture: &mut [f32],
+        pictures: &mut [f32],
     ) {
         let run = if RUN == 0 { self.run() } else { RUN };
+        let places = self.places();
         for (field, from) in fields.zip(from.chunks_exact(self.size())) {
-            let corner = self.corner(field);
+            let start = field / places * self.row();
+            let corner = self.corner(field % places);
             for (at, from) in from.chunks_exact(run).enumerate() {
                 let (to, part) = self.seen(corner, at);
+                let to = start + to;
                 if part.len() == run {
-                    let sums = picture[to..to + run].iter_mut();
+                    let sums = pictures[to..to + run].iter_mut();
                     sums.zip(from).for_each(|(sum, it)| *sum += it);
                 } else {
-                    let sums = picture[to..to + part.len()].iter_mut();
+                    let sums = pictures[to..to + part.len()].iter_mut();
                     sums.zip(&from[part]).for_each(|(sum, it)| *sum += it);
                 }
             }
