@@ -314,6 +314,35 @@ fn a_restored_buffer_goes_on_as_the_one_that_was_saved() {
 }
 
 #[test]
+fn a_checkpoint_whose_rows_begin_behind_the_oldest_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    through_the_disk(&filled(600, 2, 1_000), folder.path(), 1);
+    let good = load(folder.path().join("step_000000001")).unwrap();
+    let restored = |change: &dyn Fn(&str) -> String| {
+        let mut snapshot = good.clone();
+        let state = snapshot.state.get_mut("replay").unwrap();
+        *state = change(state);
+        filled(600, 2, 0).load(&snapshot, &World::new())
+    };
+    restored(&str::to_owned).unwrap();
+    let taken =
+        |steps: u64| move |state: &str| state.replace("taken:1000", &format!("taken:{steps}"));
+    // Steps whose last piece is not full, of which there are no others, and more rows than can be counted.
+    for steps in [1 << 32, u64::MAX] {
+        let changed = |state: &str| {
+            let changed = taken(steps)(state);
+            assert_ne!(changed, state);
+            let first = changed.find("first:").unwrap();
+            let end = first + changed[first..].find(',').unwrap();
+            let whole = u64::MAX / 2;
+            format!("{}first:{whole}{}", &changed[..first], &changed[end..])
+        };
+        let refused = restored(&changed).unwrap_err().to_string();
+        assert!(refused.contains("none before those of piece"), "{refused}");
+    }
+}
+
+#[test]
 fn a_save_writes_what_is_new_and_shares_the_rest_with_the_checkpoint_before() {
     use std::os::unix::fs::MetadataExt;
     let folder = tempfile::tempdir().unwrap();

@@ -66,6 +66,14 @@ impl Persist for ReplayBuffer {
             let what = format!("it has {state:?}, and this run {expected:?}");
             return Err(CheckpointError::unusable("the replay buffer", what));
         }
+        // Rows are found by their numbers from here on.
+        let oldest = state.taken.saturating_sub(self.capacity);
+        let rows = state.taken.checked_mul(self.widths.environments as u64);
+        if state.first > oldest / self.piece_steps || rows.is_none() {
+            let ReplayState { first, taken, .. } = state;
+            let what = format!("of {taken} steps it has none before those of piece {first}");
+            return Err(CheckpointError::unusable("the replay buffer", what));
+        }
         let decode = |name: &str, rows: u64| -> Result<(Arc<Chunk>, Blob), CheckpointError> {
             let blob = snapshot.blob(name)?;
             let rows = usize::try_from(rows).unwrap_or(usize::MAX);
