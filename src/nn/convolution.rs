@@ -14,12 +14,12 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use super::cpu::{Convolve, Fields, Gradients};
-use super::fused::{contiguous, floats};
+use super::fused::{contiguous, floats, register};
 use super::sides::{plain_device, same_side};
 use super::threads::{take_buffer, with_kernels};
 use super::{Activation, Mlp, MlpShape};
 
-/// A convolution without padding and a rectifier, on pictures whose pixels' numbers lie together.
+/// A convolution with a bias and a rectifier behind it, on pictures whose pixels' numbers lie together.
 ///
 /// On the CPU it is one operation; elsewhere it is Burn's convolution.
 #[derive(Module, Debug)]
@@ -275,10 +275,7 @@ impl Backward<Flex, 2> for ConvolutionBackward {
             (parameters_node, d_parameters, &parameters),
             (rows_node, d_rows, &rows),
         ] {
-            if let (Some(node), Some(gradient)) = (node, gradient) {
-                let gradient = TensorData::new(gradient, like.layout().shape().clone());
-                gradients.register::<Flex>(node.id, FlexTensor::from_data(gradient));
-            }
+            register(gradients, node.map(|node| node.id), gradient, like);
         }
     }
 }
@@ -309,7 +306,6 @@ fn convolve<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::TensorData;
 
     fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         tensor.into_data().into_vec().unwrap()
@@ -336,6 +332,34 @@ mod tests {
             kernel,
             stride,
             padding: 0,
+        }
+    }
+
+    /// Holds the features of some rows, and their gradients by the rows and by the parameters, to those of the reference.
+    fn agrees(
+        fields: Fields,
+        batch: usize,
+        by: impl Fn(bool, Tensor<2>) -> Tensor<2>,
+        parameters: impl Fn() -> Tensor<2>,
+    ) {
+        let device = Device::flex().autodiff();
+        let results = |reference: bool| {
+            let rows = rows(batch, fields.row(), &device).require_grad();
+            let out = by(reference, rows.clone());
+            let [_, wide] = out.dims();
+            let weights = self::rows(batch, wide, &device);
+            let gradients = (out.clone() * weights).sum().backward();
+            [
+                numbers(out),
+                numbers(rows.grad(&gradients).unwrap()),
+                numbers(parameters().grad(&gradients).unwrap()),
+            ]
+        };
+        for (ours, burns) in results(false).iter().zip(&results(true)) {
+            assert_eq!(ours.len(), burns.len());
+            for (a, b) in ours.iter().zip(burns) {
+                assert!((a - b).abs() < 1e-4, "{fields:?}: {a} {b}");
+            }
         }
     }
 
@@ -371,28 +395,11 @@ mod tests {
         ] {
             let fields = fields(pictures, [height, width], channels, [kernel, stride]);
             let convolution = Convolution::new(fields, 6, &device);
-            let gradients = |reference: bool| {
-                let rows = rows(5, fields.row(), &device).require_grad();
-                let out = match reference {
-                    true => convolution.reference(rows.clone()),
-                    false => convolution.forward(rows.clone()),
-                };
-                let [_, wide] = out.dims();
-                let weights = self::rows(5, wide, &device);
-                let gradients = (out.clone() * weights).sum().backward();
-                let parameters = convolution.filters.parameters().grad(&gradients);
-                [
-                    numbers(out),
-                    numbers(rows.grad(&gradients).unwrap()),
-                    numbers(parameters.unwrap()),
-                ]
+            let by = |reference: bool, rows| match reference {
+                true => convolution.reference(rows),
+                false => convolution.forward(rows),
             };
-            for (ours, burns) in gradients(false).iter().zip(&gradients(true)) {
-                assert_eq!(ours.len(), burns.len());
-                for (a, b) in ours.iter().zip(burns) {
-                    assert!((a - b).abs() < 1e-4, "{fields:?}: {a} {b}");
-                }
-            }
+            agrees(fields, 5, by, || convolution.filters.parameters());
         }
     }
 
@@ -409,29 +416,11 @@ mod tests {
                 ..fields(1, size, channels, [kernel, stride])
             };
             let convolution = PlainConvolution::new(fields, 16, &device);
-            let gradients = |reference: bool| {
-                let rows = rows(3, fields.row(), &device).require_grad();
-                let out = match reference {
-                    true => convolution.reference(rows.clone()),
-                    false => convolution.forward(rows.clone()),
-                };
-                let [_, wide] = out.dims();
-                let gradients = (out.clone() * self::rows(3, wide, &device))
-                    .sum()
-                    .backward();
-                let weight = convolution.weight.val().grad(&gradients);
-                [
-                    numbers(out),
-                    numbers(rows.grad(&gradients).unwrap()),
-                    numbers(weight.unwrap()),
-                ]
+            let by = |reference: bool, rows| match reference {
+                true => convolution.reference(rows),
+                false => convolution.forward(rows),
             };
-            for (ours, burns) in gradients(false).iter().zip(&gradients(true)) {
-                assert_eq!(ours.len(), burns.len());
-                for (a, b) in ours.iter().zip(burns) {
-                    assert!((a - b).abs() < 1e-4, "{fields:?}: {a} {b}");
-                }
-            }
+            agrees(fields, 3, by, || convolution.weight.val());
         }
     }
 

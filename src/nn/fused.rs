@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients as BurnGradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
@@ -140,13 +141,7 @@ impl Backward<Flex, 2> for MlpBackward {
             (parameters_node, d_parameters, &parameters),
             (input_node, d_input, &input),
         ] {
-            if let (Some(node), Some(gradient)) = (node, gradient) {
-                let shape = like.layout().shape().clone();
-                gradients.register::<Flex>(
-                    node.id,
-                    FlexTensor::from_data(TensorData::new(gradient, shape)),
-                );
-            }
+            register(gradients, node.map(|node| node.id), gradient, like);
         }
     }
 }
@@ -190,6 +185,19 @@ fn rows_of<'a>(input: &'a FlexTensor, shape: &MlpShape, mask: Option<&'a Mask>) 
 fn sizes_agree(done: Result<(), KernelError>) {
     if let Err(error) = done {
         panic!("the network does not fit what it is given: {error}");
+    }
+}
+
+/// Adds a gradient to those of a parent, in the shape of its tensor, where there are both: a parent that nobody trains has no node.
+pub(crate) fn register(
+    gradients: &mut BurnGradients,
+    node: Option<NodeId>,
+    gradient: Option<Vec<f32>>,
+    like: &FlexTensor,
+) {
+    if let (Some(node), Some(gradient)) = (node, gradient) {
+        let gradient = TensorData::new(gradient, like.layout().shape().clone());
+        gradients.register::<Flex>(node, FlexTensor::from_data(gradient));
     }
 }
 

@@ -14,7 +14,7 @@ use burn::nn::GroupNorm;
 use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use super::cpu::{Groups, Moments};
-use super::fused::{contiguous, floats};
+use super::fused::{contiguous, floats, register};
 use super::sides::plain_device;
 use super::threads::{take_buffer, with_kernels};
 
@@ -150,10 +150,7 @@ impl Backward<Flex, 3> for GroupNormBackward {
             );
         });
         for ((node, gradient), like) in ops.parents.into_iter().zip(found).zip(&given) {
-            if let Some(node) = node {
-                let gradient = TensorData::new(gradient, like.layout().shape().clone());
-                gradients.register::<Flex>(node.id, FlexTensor::from_data(gradient));
-            }
+            register(gradients, node.map(|node| node.id), Some(gradient), like);
         }
     }
 }

@@ -13,7 +13,7 @@ use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use super::cpu::{Kept, RecurrentWeights, SequenceGradients, Sequences};
-use super::fused::{contiguous, floats};
+use super::fused::{contiguous, floats, register};
 use super::sides::plain_device;
 use super::threads::with_kernels;
 
@@ -202,11 +202,7 @@ impl Backward<Flex, 4> for RecurrenceBackward {
             });
         }
         for ((node, gradient), like) in ops.parents.into_iter().zip(found).zip(&given) {
-            if let (Some(node), Some(gradient)) = (node, gradient) {
-                let shape = like.layout().shape().clone();
-                let gradient = FlexTensor::from_data(TensorData::new(gradient, shape));
-                gradients.register::<Flex>(node.id, gradient);
-            }
+            register(gradients, node.map(|node| node.id), gradient, like);
         }
     }
 }

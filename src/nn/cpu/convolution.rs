@@ -217,19 +217,19 @@ impl Kernels {
         } = &mut self.scratch;
         let work = Disjoint::new(at_least(rows, self.workers.threads() * each));
         let turned = at_least(transposed, size * filters);
-        let (weight, _) = convolve.weight_and_bias();
-        instructions.run(Transpose {
-            from: weight,
-            rows: size,
-            columns: filters,
-            to: Strip::of(turned, size),
+        let d_pictures = wanted.x.map(|d_pictures| {
+            assert_eq!(d_pictures.len(), convolve.pictures.len());
+            let (weight, _) = convolve.weight_and_bias();
+            instructions.run(Transpose {
+                from: weight,
+                rows: size,
+                columns: filters,
+                to: Strip::of(turned, size),
+            });
+            Disjoint::new(d_pictures)
         });
         let turned = &*turned;
 
-        let d_pictures = wanted.x.map(|d_pictures| {
-            assert_eq!(d_pictures.len(), convolve.pictures.len());
-            Disjoint::new(d_pictures)
-        });
         // In front of a rectifier, the gradient is another one than that of what is behind it.
         let linear = at_least(linear, if convolve.rectified { out.len() } else { 0 });
         let to_linear = Disjoint::new(linear);
@@ -266,18 +266,15 @@ impl Kernels {
                 convolve.down(instructions, turned, gradient, work, d_pictures);
             }
         };
-        let is_nothing_to_do = !convolve.rectified && d_pictures.is_none();
-        let tasks = if is_nothing_to_do {
-            0
-        } else {
-            batch.div_ceil(each_task)
-        };
-        share(&mut self.workers, tasks, work_load, of_pictures);
+        if convolve.rectified || d_pictures.is_some() {
+            let tasks = batch.div_ceil(each_task);
+            share(&mut self.workers, tasks, work_load, of_pictures);
+        }
 
         let Some(d_parameters) = wanted.params else {
             return;
         };
-        if convolve.batch() == 0 {
+        if batch == 0 {
             return d_parameters.fill(0.0);
         }
         let linear = if convolve.rectified { &*linear } else { d_out };
