@@ -10,6 +10,7 @@ use yarak::data::hdf5::{File, FileError};
 use yarak::data::{Summary, Transitions, load};
 
 use crate::hostile::{assert_bounded_memory, splitmix};
+use crate::made::{Finished, Made};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/d4rl")
@@ -322,4 +323,38 @@ fn gigantic_declared_shapes_are_refused_before_anything_is_allocated() {
         }
     }
     assert_bounded_memory("gigantic shapes");
+}
+
+/// Four rows of one element, of which the second ends an episode for good and the third one cuts it off.
+fn with_ends(names: &[(&str, [u8; 4])]) -> Finished {
+    let mut made = Made::new();
+    made.put("observations", &[4, 1], &[0.5_f32, 1.5, 2.5, 3.5])
+        .put("actions", &[4, 1], &[0.25_f32; 4])
+        .put("next_observations", &[4, 1], &[1.5_f32, 2.5, 3.5, 4.5])
+        .column("rewards", &[1.0_f32; 4]);
+    for (name, ends) in names {
+        made.column(name, ends);
+    }
+    made.finish()
+}
+
+#[test]
+fn ends_go_by_gymnasiums_names_too_and_dones_alone_are_refused() {
+    let (terminal, cut) = ([0, 1, 0, 0], [0, 0, 1, 0]);
+    let expected = with_ends(&[("terminals", terminal), ("timeouts", cut)]).read();
+    assert_eq!(expected.episodes().len(), 3);
+    for names in [
+        [("terminations", terminal), ("truncations", cut)],
+        [("terminated", terminal), ("truncated", cut)],
+        [("terminals", terminal), ("episode_terminals", cut)],
+        [("terminals", terminal), ("dones", [0, 1, 1, 0])],
+        // D4RL's own names come first.
+        [("timeouts", cut), ("terminals", terminal)],
+    ] {
+        let read = with_ends(&names).read();
+        assert_eq!(read.episodes(), expected.episodes(), "{names:?}");
+        assert_eq!(read.terminated(), expected.terminated(), "{names:?}");
+    }
+    let refusal = with_ends(&[("dones", [0, 1, 1, 0])]).refusal();
+    assert!(refusal.contains("call it `terminals`"), "{refusal}");
 }

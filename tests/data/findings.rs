@@ -183,6 +183,33 @@ fn numbers_of_steps_that_contradict_the_columns_are_a_warning() {
         "{}",
         finding.message
     );
+
+    // Minari 0.4 counted in the file's own attributes: an episode at its end is missing.
+    let mut made = Made::new();
+    episode(&mut made, "episode_0", 5, 0.0);
+    episode(&mut made, "episode_1", 5, 0.0);
+    made.number("", "total_episodes", 3)
+        .number("", "total_steps", 10);
+    let finding = made.finish().finding(Kind::Declared).unwrap();
+    let expected = "`total_episodes` says 3, and the file has 2 episodes";
+    assert!(finding.message.contains(expected), "{}", finding.message);
+}
+
+#[test]
+fn a_space_of_another_shape_than_the_columns_is_a_warning() {
+    let of = |elements: &str| {
+        let mut made = Made::new();
+        episode(&mut made, "episode_0", 5, 0.0);
+        let space = format!(
+            r#"{{"type": "Box", "shape": [2], "dtype": "float32", "low": [{elements}], "high": [{elements}]}}"#
+        );
+        made.text("", "observation_space", &space);
+        made.finish().finding(Kind::Declared)
+    };
+    assert_eq!(of("0, 0"), None);
+    let message = of("0, 0, 0").unwrap().message;
+    let expected = "the space of `observations` has 3 elements, and the columns have 2";
+    assert!(message.contains(expected), "{message}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Made {
         self
     }
 
-    /// A group's attribute that is a number.
+    /// An attribute of a group, or with an empty path of the file, that is a number.
     pub fn number(&mut self, group: &str, name: &str, value: i64) -> &mut Self {
         self.group(group).set_attr_numeric(name, &value).unwrap();
         self
@@ -73,7 +73,11 @@ impl Made {
 
     fn group(&mut self, path: &str) -> &H5Group {
         if !self.groups.contains_key(path) {
-            let group = self.file.root_group().create_group(path).unwrap();
+            let root = self.file.root_group();
+            let group = match path {
+                "" => root,
+                path => root.create_group(path).unwrap(),
+            };
             self.groups.insert(path.to_owned(), group);
         }
         &self.groups[path]

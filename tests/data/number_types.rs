@@ -223,6 +223,29 @@ fn several_choices_at_once_are_refused_by_name() {
 }
 
 #[test]
+fn choices_that_were_written_as_floats_are_choices_where_the_space_says_so() {
+    let of = |actions: &[f64]| {
+        let width = actions.len() / STEPS;
+        let shape: &[usize] = if width == 1 { &[] } else { &[width] };
+        let observations = (&[0.5_f32; 7][..], &[1][..]);
+        let rewards = [0.0_f64; STEPS];
+        let made = file(Layout::Minari, observations, (actions, shape), &rewards);
+        let space = r#"{"type": "Discrete", "dtype": "int64", "start": 0, "n": 3}"#;
+        describe(&made, BOX, space);
+        made
+    };
+    let transitions = of(&[0.0, 1.0, 2.0, 2.0, 1.0, 0.0]).read();
+    assert_eq!(transitions.discrete_actions(), Some(3));
+    assert_eq!(transitions.action().values, [0.0, 1.0, 2.0, 2.0, 1.0, 0.0]);
+    let between = of(&[0.0, 1.0, 0.5, 2.0, 1.0, 0.0]);
+    let refusal = between.open().unwrap().read().unwrap_err().to_string();
+    assert!(refusal.contains("the choice 0.5"), "{refusal}");
+    // One of three as three numbers.
+    let refusal = of(&[0.0; 3 * STEPS]).refusal();
+    assert!(refusal.contains("one choice at each step"), "{refusal}");
+}
+
+#[test]
 fn observations_of_spaces_that_start_elsewhere_count_from_0() {
     let start = r#"{"type": "Discrete", "dtype": "int64", "start": 10, "n": 4}"#;
     let made = file(

@@ -7,6 +7,7 @@ use crate::data::{DatasetFile, Layout};
 /// What a file declares and does not hold.
 pub(super) fn look(dataset_file: &DatasetFile) -> Vec<Finding> {
     let mut findings = other_numbers_of_steps(dataset_file);
+    findings.extend(other_spaces(dataset_file));
     findings.extend(not_recorded(dataset_file));
     if !dataset_file.file().was_closed() {
         findings.push(
@@ -25,9 +26,15 @@ pub(super) fn look(dataset_file: &DatasetFile) -> Vec<Finding> {
 /// Attributes that count steps, held against the columns.
 fn other_numbers_of_steps(dataset_file: &DatasetFile) -> Vec<Finding> {
     let file = dataset_file.file();
+    let steps = (dataset_file.recorded_steps(), "rows");
+    let episodes = (dataset_file.recorded_episodes(), "episodes");
     let (of_episode, of_all, group) = match dataset_file.layout() {
-        Layout::Robomimic => ("num_samples", Some("total"), "data"),
-        Layout::Minari => ("total_steps", None, ""),
+        Layout::Robomimic => ("num_samples", vec![("total", steps)], "data"),
+        Layout::Minari => (
+            "total_steps",
+            vec![("total_episodes", episodes), ("total_steps", steps)],
+            "",
+        ),
         Layout::D4rl | Layout::D3rlpy | Layout::Ogbench | Layout::Lerobot => return Vec::new(),
     };
     let mut finding: Option<Finding> = None;
@@ -55,23 +62,37 @@ fn other_numbers_of_steps(dataset_file: &DatasetFile) -> Vec<Finding> {
         }
     }
     let mut findings: Vec<Finding> = finding.into_iter().collect();
-    let steps = dataset_file.recorded_steps() as u64;
-    if let Some(total) = of_all
-        && let Some(said) = file.other_number(group, total, steps)
-    {
-        findings.push(
-            Finding::new(
-                Severity::Warning,
-                Kind::Declared,
-                format!("`{total}` {said}, and all columns together have {steps} rows: mend the attribute"),
-            )
-            .once(Place {
-                dataset: Some(group.to_owned()),
-                ..Place::default()
-            }),
+    for (total, (count, what)) in of_all {
+        let Some(said) = file.other_number(group, total, count as u64) else {
+            continue;
+        };
+        let place = Place {
+            dataset: (!group.is_empty()).then(|| group.to_owned()),
+            ..Place::default()
+        };
+        let message = format!(
+            "`{total}` {said}, and the file has {count} {what}: it was not written to its end, or the attribute is to be mended"
         );
+        let finding = Finding::new(Severity::Warning, Kind::Declared, message);
+        findings.push(finding.once(place));
     }
     findings
+}
+
+/// Spaces of other shapes than the columns: metadata of another file.
+fn other_spaces(dataset_file: &DatasetFile) -> Vec<Finding> {
+    // What cannot be read was refused before.
+    let other = dataset_file.other_widths().unwrap_or_default();
+    let finding = |(part, said, found): (&str, usize, usize)| {
+        let message = format!(
+            "the space of `{part}` has {said} elements, and the columns have {found}: the columns count; are the metadata another file's?"
+        );
+        Finding::new(Severity::Warning, Kind::Declared, message).once(Place {
+            dataset: Some(part.to_owned()),
+            ..Place::default()
+        })
+    };
+    other.into_iter().map(finding).collect()
 }
 
 fn not_recorded(dataset_file: &DatasetFile) -> Option<Finding> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::{Finding, Kind, Place, Severity};
-use crate::data::hdf5::{File, FileError};
+use crate::data::hdf5::{File, FileError, d4rl};
 use crate::data::{DatasetFile, EpisodeEnd, Layout, LoadError, Transitions};
 
 /// Numbers that differ by less were only rounded.
@@ -65,15 +65,18 @@ fn look_at_minari(file: &File) -> Result<Vec<Finding>, LoadError> {
 
 fn look_at_d4rl(file: &File) -> Result<Vec<Finding>, LoadError> {
     let there = |dataset: &str| !matches!(file.dataset(dataset), Err(FileError::NoDataset { .. }));
-    if !there("terminals") || !there("timeouts") {
+    let of = |names: &[&'static str]| d4rl::first_of(file, names);
+    let (Some(terminal), Some(timeout)) = (of(&d4rl::TERMINALS), of(&d4rl::TIMEOUTS)) else {
         return Ok(Vec::new());
-    }
-    let terminals: Vec<bool> = file.read("terminals", ..)?;
-    let timeouts: Vec<bool> = file.read("timeouts", ..)?;
+    };
+    let terminals: Vec<bool> = file.read(terminal, ..)?;
+    let timeouts: Vec<bool> = file.read(timeout, ..)?;
     let mut both = Finding::new(
         Severity::Warning,
         Kind::ContradictingEnds,
-        "`terminals` and `timeouts` are both set: the terminal wins, and nothing is bootstrapped after it",
+        format!(
+            "`{terminal}` and `{timeout}` are both set: the terminal wins, and nothing is bootstrapped after it"
+        ),
     );
     let mut empty = Finding::new(
         Severity::Note,
@@ -81,13 +84,14 @@ fn look_at_d4rl(file: &File) -> Result<Vec<Finding>, LoadError> {
         "an episode of one row that was cut off gives no transition, because what followed it was not recorded",
     );
     let mut start = 0;
-    for (row, (terminated, timeout)) in terminals.iter().zip(&timeouts).enumerate() {
-        if *terminated && *timeout {
-            both.at(|| of_row("terminals", row));
+    for (row, (terminated, cut_off)) in terminals.iter().zip(&timeouts).enumerate() {
+        // `dones` are set where terminals are, and contradict nothing.
+        if *terminated && *cut_off && !timeout.starts_with("done") {
+            both.at(|| of_row(terminal, row));
         }
-        if *terminated || *timeout {
+        if *terminated || *cut_off {
             if row == start && !*terminated && !there("next_observations") {
-                empty.at(|| of_row("timeouts", row));
+                empty.at(|| of_row(timeout, row));
             }
             start = row + 1;
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Finding, Kind, Place, Severity};
-use crate::data::hdf5::{DatasetInfo, Dtype, FileError, Key};
+use crate::data::hdf5::{DatasetInfo, Dtype, FileError, Key, d4rl};
 use crate::data::{DatasetFile, Layout};
 
 /// About how many numbers are looked at in one piece, so that a large file needs little memory.
@@ -185,10 +185,10 @@ fn episode_breaks(dataset_file: &DatasetFile) -> Result<Vec<bool>, FileError> {
         return Ok(Vec::new());
     }
     let mut breaks = vec![false; dataset_file.recorded_steps()];
-    for flags in ["terminals", "timeouts", "episode_terminals"] {
-        if file.dataset(flags).is_err() {
+    for flags in [d4rl::TERMINALS.as_slice(), d4rl::TIMEOUTS.as_slice()] {
+        let Some(flags) = d4rl::first_of(file, flags) else {
             continue;
-        }
+        };
         let ends: Vec<bool> = file.read(flags, ..)?;
         for (begins, ended) in breaks.iter_mut().skip(1).zip(ends) {
             *begins |= ended;

@@ -34,6 +34,12 @@ pub enum ConvertError {
         /// What is no part of a dataset.
         holds: PathBuf,
     },
+    /// A device, a pipe or a socket is where the new file would.
+    #[error("{}: it is a device or a pipe, which is not replaced: name a file", .path.display())]
+    Special {
+        /// The place.
+        path: PathBuf,
+    },
     /// The place cannot be written.
     #[error("{}: it cannot be written; check that its folder exists and may be written to", .path.display())]
     Io {

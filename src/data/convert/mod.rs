@@ -30,6 +30,7 @@ pub use error::ConvertError;
 use super::{
     DatasetFile, EpisodeEnd, Layout, LoadError, ObservationColumn, Reading, Spaces, Transitions,
 };
+use crate::checkpoint::is_special;
 use crate::observation::ObservationParts;
 use account::Account;
 use extras::Extras;
@@ -414,6 +415,9 @@ fn refuse_what_stands(to: &Path, force: bool) -> Result<(), ConvertError> {
     let path = to.to_owned();
     if !force {
         return Err(ConvertError::Exists { path });
+    }
+    if is_special(to) {
+        return Err(ConvertError::Special { path });
     }
     match there.is_dir().then(|| stranger_in(to)).flatten() {
         Some(holds) => Err(ConvertError::NotADataset { path, holds }),

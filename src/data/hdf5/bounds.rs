@@ -48,6 +48,33 @@ impl DatasetFile {
         ])
     }
 
+    /// The parts of observations and actions that Minari's spaces give another number of elements than their values have: how many the
+    /// space says, and how many there are.
+    ///
+    /// # Errors
+    ///
+    /// Metadata that cannot be read.
+    pub(in crate::data) fn other_widths(&self) -> Result<Vec<(&str, usize, usize)>, LoadError> {
+        if self.layout() != Layout::Minari {
+            return Ok(Vec::new());
+        }
+        let spaces = minari::spaces(self.file())?;
+        let mut other = Vec::new();
+        for (space, keys) in spaces.iter().zip([self.observation(), self.action()]) {
+            for key in keys {
+                let space = space.as_ref().and_then(|space| space.part(&key.name));
+                // One bound may stand for all elements.
+                if let Some(Space::Box { low, .. }) = space
+                    && low.len() > 1
+                    && low.len() != key.width()
+                {
+                    other.push((key.name.as_str(), low.len(), key.width()));
+                }
+            }
+        }
+        Ok(other)
+    }
+
     /// The bounds of actions that the file itself gives: Minari's action space. `None` where it gives none: in other layouts, for
     /// discrete actions, and for a space without a finite bound.
     ///

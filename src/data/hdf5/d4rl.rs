@@ -9,8 +9,10 @@
 //! | `timeouts` (optional) | like `terminals` | like `terminals` |
 //! | `next_observations` (optional) | like `observations` | numbers |
 //!
-//! Everything else in the file, such as `infos/` and `metadata/`, is left alone. Where `timeouts` is missing, `episode_terminals`
-//! stands for it, as d3rlpy 1 wrote it.
+//! Everything else in the file, such as `infos/` and `metadata/`, is left alone. Where `terminals` is missing, Gymnasium's word
+//! `terminations` or `terminated` stands for it; and for `timeouts` d3rlpy 1's `episode_terminals`, Gymnasium's `truncations` or
+//! `truncated`, or `dones` or `done`, as what is over without being terminal was cut off. `dones` without `terminals` is refused: it
+//! does not say which of the two an end is.
 //!
 //! **Choices.** How many there are, and the first one's number, D4RL says nowhere. The attributes `n` and `start` of `actions`, which
 //! converted files have, say it in the words of Gymnasium's `Discrete`; without them discrete actions count from 0 to the greatest that was taken.
@@ -41,15 +43,34 @@ use super::{
 use crate::data::transitions::first_not_finite;
 use crate::data::{Column, Episode, EpisodeEnd, Recorded};
 
-/// Every dataset that this layout reads, in the order in which they are listed.
-pub const COLUMNS: [&str; 7] = [
+/// Every dataset that this layout reads, in the order in which they are listed. Of [`TERMINALS`] and [`TIMEOUTS`] it reads the first.
+pub const COLUMNS: [&str; 13] = [
     "observations",
     "actions",
     "rewards",
     "terminals",
+    "terminations",
+    "terminated",
     "timeouts",
     "episode_terminals",
+    "truncations",
+    "truncated",
+    "dones",
+    "done",
     "next_observations",
+];
+
+/// The names of the rows that end an episode as terminal, D4RL's own first.
+pub(in crate::data) const TERMINALS: [&str; 3] = ["terminals", "terminations", "terminated"];
+
+/// The names of the rows that end an episode as truncated, D4RL's own first.
+pub(in crate::data) const TIMEOUTS: [&str; 6] = [
+    "timeouts",
+    "episode_terminals",
+    "truncations",
+    "truncated",
+    "dones",
+    "done",
 ];
 
 const MATRIX: &str =
@@ -75,16 +96,13 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     if has_rewards {
         vector(file, "rewards", VECTOR)?;
     }
-    let has_terminals = is_there(file, "terminals")?;
-    if has_terminals {
-        vector(file, "terminals", FLAGS)?;
-    }
-    let mut timeouts = None;
-    for dataset in ["timeouts", "episode_terminals"] {
-        if timeouts.is_none() && is_there(file, dataset)? {
-            vector(file, dataset, FLAGS)?;
-            timeouts = Some(dataset);
-        }
+    let terminals = flags(file, &TERMINALS)?;
+    let timeouts = flags(file, &TIMEOUTS)?;
+    if let (None, Some(dataset @ ("dones" | "done"))) = (terminals, timeouts) {
+        return Err(LoadError::Dones {
+            file: file.path().to_owned(),
+            dataset: dataset.to_owned(),
+        });
     }
     let has_next = reading.rule == Rule::Exact && is_there(file, "next_observations")?;
     if has_next {
@@ -100,12 +118,14 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         }
     }
     let rows = file.dataset("observations")?.rows();
-    for dataset in COLUMNS {
+    let columns = ["actions", "rewards", "next_observations"].into_iter();
+    for dataset in columns.chain(terminals).chain(timeouts) {
         same_rows(file, dataset, rows)?;
     }
-    let terminals: Vec<bool> = match has_terminals {
-        true => file.read("terminals", ..)?,
-        false => {
+    let has_terminals = terminals.is_some();
+    let terminals: Vec<bool> = match terminals {
+        Some(dataset) => file.read(dataset, ..)?,
+        None => {
             // What the file declares and cannot hold is nothing to allocate by.
             file.can_hold(file.dataset("observations")?)?;
             vec![false; rows]
@@ -167,6 +187,21 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
             rows,
         }),
     })
+}
+
+/// The first of these datasets that is there, as it has to be.
+fn flags(file: &File, names: &[&'static str]) -> Result<Option<&'static str>, LoadError> {
+    let found = first_of(file, names);
+    if let Some(name) = found {
+        vector(file, name, FLAGS)?;
+    }
+    Ok(found)
+}
+
+/// The first of these datasets that is there, whatever it is.
+pub(in crate::data) fn first_of(file: &File, names: &[&'static str]) -> Option<&'static str> {
+    let is_there = |name: &&&str| !matches!(file.dataset(name), Err(FileError::NoDataset { .. }));
+    names.iter().find(is_there).copied()
 }
 
 /// Episodes of so many rows each, in transitions' rows.

@@ -49,7 +49,7 @@ impl DiscreteActions {
         for action in actions.iter_mut() {
             let is_exact = action.abs() < BEYOND_FLOAT32;
             *action -= first;
-            if !is_exact || !(0.0..limit).contains(action) {
+            if !is_exact || action.fract() != 0.0 || !(0.0..limit).contains(action) {
                 return Err(LoadError::DiscreteActions {
                     file: file.path().to_owned(),
                     dataset: dataset.to_owned(),

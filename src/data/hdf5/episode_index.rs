@@ -186,7 +186,9 @@ impl<'a> EpisodeIndex<'a> {
             keys.iter()
                 .map(|key| {
                     let path = (self.path)(part, episode, &key.name);
-                    let must_be_whole = part == Part::Action && self.are_actions_discrete;
+                    // Choices may have been written as floats; each is looked at when it is read.
+                    let is_choice = part == Part::Action && self.are_actions_discrete;
+                    let must_be_whole = is_choice && !key.dtype.is_float();
                     self.part(key, &path, rows, rows > steps, must_be_whole)
                 })
                 .collect::<Result<Vec<_>, _>>()

@@ -97,7 +97,7 @@ pub enum LoadError {
     },
     /// A NaN or an infinity.
     #[error(
-        "{}: dataset `{dataset}`, row {row}, column {column} is {value}; expected a finite number: drop or repair this row",
+        "{}: dataset `{dataset}`, row {row}, column {column} is {value:?}; expected a finite number: drop or repair this row",
         .file.display()
     )]
     NotFinite {
@@ -292,6 +292,18 @@ pub enum LoadError {
         layout: Layout,
         /// What to do instead.
         remedy: &'static str,
+    },
+    /// Ends that do not say of which kind they are.
+    #[error(
+        "{}: `{dataset}` does not say which episodes are over for good and which were cut off: call it `terminals` where the task ends there, \
+         or `timeouts` where it would go on",
+        .file.display()
+    )]
+    Dones {
+        /// The file.
+        file: PathBuf,
+        /// The dataset.
+        dataset: String,
     },
     /// D4RL's own rule, on a file that does not say when episodes were cut off.
     #[error(

@@ -263,10 +263,10 @@ pub(super) fn discrete_actions(
 ) -> Result<Option<DiscreteActions>, LoadError> {
     let is_choice = |key: &Key| match space.and_then(|space| space.part(&key.name)) {
         Some(Space::Box { .. }) => false,
+        // Also where the numbers were written as floats.
+        Some(Space::Discrete { .. } | Space::MultiDiscrete { .. }) => true,
         // A space of another kind, such as MultiBinary, has several choices too.
-        Some(Space::Discrete { .. } | Space::MultiDiscrete { .. } | Space::Other(_)) => {
-            !key.dtype.is_float()
-        }
+        Some(Space::Other(_)) => !key.dtype.is_float(),
         _ => key.width() == 1 && !key.dtype.is_float(),
     };
     if !keys.iter().any(is_choice) {
