@@ -252,6 +252,21 @@ fn what_gymnasiums_interface_does_not_have_is_named_with_its_type_and_the_remedy
         ("NoFlag", &["`terminated` is None", "bool(terminated)"]),
         ("SeesNothing", &["an observation is None, of type NoneType"]),
         ("SeesTooFar", &["observation[1] is 1e+300", "scale"]),
+        (
+            "SeesBetween",
+            &["an observation is 1.5, of type float", "Discrete(4)"],
+        ),
+        ("SeesBeyond", &["array([1, 2])", "MultiDiscrete([4 2])"]),
+        (
+            "SeesHalfBytes",
+            &["array([0.5, 1. ])", "return an array of uint8"],
+        ),
+        (
+            "SeesNoBytes",
+            &["array([300, 1])", "return an array of uint8"],
+        ),
+        ("LacksAPart", &["{'a': 1}, of type dict", "lacks parts"]),
+        ("LacksAPlace", &["(1,), of type tuple", "lacks parts"]),
     ] {
         let said = Room::new(world, "", "").yarak("train scene.ron", 1);
         for word in words {
@@ -266,6 +281,10 @@ fn what_gymnasiums_interface_does_not_have_is_named_with_its_type_and_the_remedy
     ] {
         let said = Room::new(world, "", "").yarak("train scene.ron", 2);
         assert!(said.contains(one) && !said.contains("Traceback"), "{said}");
+    }
+    for world in ["SeesNoElement", "SeesNoPart"] {
+        let said = Room::new(world, "", "").yarak("train scene.ron", 2);
+        assert!(said.contains("has no element"), "{world}: {said}");
     }
 }
 

@@ -89,6 +89,20 @@ class SeesTooFar(World):
         return np.array([0.0, 1e300])
 
 
+def showing(space, value):
+    """A world that shows `value` where it says `space`."""
+
+    class Showing(World):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.observation_space = space
+
+        def see(self):
+            return value
+
+    return Showing
+
+
 def succeeding(info):
     """A world that says `info(t)` of its step t, which is not the last word on success: the task goes on."""
 
@@ -129,6 +143,14 @@ worlds = {
     "NoFlag": NoFlag,
     "SeesNothing": SeesNothing,
     "SeesTooFar": SeesTooFar,
+    "SeesBetween": showing(gym.spaces.Discrete(4), 1.5),
+    "SeesBeyond": showing(gym.spaces.MultiDiscrete([4, 2]), np.array([1, 2])),
+    "SeesHalfBytes": showing(gym.spaces.Box(0, 255, (2,), np.uint8), np.array([0.5, 1.0])),
+    "SeesNoBytes": showing(gym.spaces.Box(0, 255, (2,), np.uint8), np.array([300, 1])),
+    "LacksAPart": showing(gym.spaces.Dict(a=gym.spaces.Discrete(2), b=gym.spaces.Discrete(2)), {"a": 1}),
+    "LacksAPlace": showing(gym.spaces.Tuple([gym.spaces.Discrete(2), gym.spaces.Discrete(2)]), (1,)),
+    "SeesNoElement": showing(gym.spaces.Box(0.0, 1.0, (0,)), np.zeros(0)),
+    "SeesNoPart": showing(gym.spaces.Dict({}), {}),
     "Sized": Sized,
     "Succeeds": succeeding(lambda t: {"is_success": t == 4}),
     "SucceedsArray": succeeding(lambda t: {"success": np.array([t >= 4], F)}),

@@ -57,6 +57,8 @@ def describe(space, gym):
     import numpy as np
 
     spaces = gym.spaces
+    if getattr(space, "shape", None) is not None and 0 in space.shape or getattr(space, "spaces", None) in ({}, ()):
+        raise Refused(f"{space} has no element: leave it out, or give it one")
     if isinstance(space, spaces.Box):
         if space.dtype.kind not in "fiub":
             raise Refused(f"a Box of {space.dtype} holds no numbers: give the Box a dtype of numbers, such as np.float32")
@@ -99,19 +101,39 @@ def flattener(space, gym):
     import numpy as np
 
     spaces = gym.spaces
-    if isinstance(space, spaces.Discrete):
-        return lambda value: np.array([int(value) - int(space.start)], FLAT)
-    if isinstance(space, spaces.MultiDiscrete):
-        start = getattr(space, "start", 0)
-        return lambda value: (np.asarray(value) - start).astype(FLAT).ravel()
+    if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete)):
+        start = np.asarray(getattr(space, "start", 0))
+        count = np.asarray(space.n if isinstance(space, spaces.Discrete) else space.nvec)
+
+        def choices(value):
+            array = np.asarray(value)
+            if array.dtype.kind not in "fiub" or array.size != count.size:
+                fine = False
+            else:
+                array = array.reshape(count.shape) - start
+                fine = np.all((array >= 0) & (array < count) & (array % 1 == 0))
+            if not fine:
+                raise Refused(f"an observation is {show(value)}, which is not in its space, {space}: return one of its whole numbers")
+            return array.astype(FLAT).ravel()
+
+        return choices
     if isinstance(space, (spaces.Dict, spaces.Tuple)):
         is_dict = isinstance(space, spaces.Dict)
         parts = [
             (name if is_dict else int(name.removeprefix("_index_")), flattener(part, gym))
             for name, part in parts_of(space, gym)
         ]
-        return lambda value: np.concatenate([flatten(value[key]) for key, flatten in parts])
+
+        def all_parts(value):
+            try:
+                values = [value[key] for key, _ in parts]
+            except (KeyError, IndexError, TypeError):
+                raise Refused(f"an observation is {show(value)}, and lacks parts of its space, {space}: return all of them") from None
+            return np.concatenate([flatten(part) for part, (_, flatten) in zip(values, parts)])
+
+        return all_parts
     shape = space.shape
+    whole = space.dtype.kind in "iub"
 
     def box(value):
         try:
@@ -124,6 +146,14 @@ def flattener(space, gym):
             raise Refused(
                 f"an observation has shape {array.shape} where its space has {shape}; it is {show(value)}: return an array of that shape"
             )
+        if whole and array.dtype != space.dtype:
+            with np.errstate(invalid="ignore"):
+                fits = np.all(array == array.astype(space.dtype))
+            if not fits:
+                raise Refused(
+                    f"an observation is {show(value)}, which has numbers that are no {space.dtype}, as its space has them: return an array "
+                    f"of {space.dtype}, or give the space another dtype"
+                )
         with np.errstate(over="ignore"):
             flat = array.astype(FLAT).ravel()
         if array.dtype != flat.dtype and array.dtype.kind == "f":
