@@ -65,6 +65,7 @@ impl Default for Ddpg {
 
 impl Settings for Ddpg {
     fn check(&self, problems: &mut FieldProblems) {
+        self.exploration_noise.check("exploration_noise", problems);
         self.critic.check("critic", problems);
         self.actor.check("actor", problems);
     }

@@ -68,6 +68,7 @@ impl Default for Dqn {
 
 impl Settings for Dqn {
     fn check(&self, problems: &mut FieldProblems) {
+        self.exploration.check("exploration", problems);
         if self.exploration.greatest() > 1.0 {
             problems.refuse("exploration", "is a share of the actions: at most 1.0");
         }

@@ -103,6 +103,7 @@ impl ActorSettings {
 
 impl Settings for Td3 {
     fn check(&self, problems: &mut FieldProblems) {
+        self.exploration_noise.check("exploration_noise", problems);
         self.critic.check("critic", problems);
         self.actor.encoder.check("actor.encoder", problems);
         self.actor.optimizer.check("actor.optimizer", problems);

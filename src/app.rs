@@ -17,7 +17,7 @@ use crate::checkpoint::{
     CheckpointError, Checkpoints, RestorePlugin, ResumeFrom, RunFolder, RunFolderError, Start,
     finish_writing,
 };
-use crate::learner::{ComputeDevice, Seed};
+use crate::learner::{ComputeDevice, Seed, networks_never_trained};
 use crate::report::console::Console;
 use crate::report::{
     ConsolePlugin, JsonLinesPlugin, Reports, RunDirectory, finish_progress, nothing_learned,
@@ -289,8 +289,8 @@ fn conclude(world: &mut World) {
     let steps = world.resource::<Clock>().step;
     match outcome {
         Outcome::Finished => {
-            let nothing = nothing_learned(world).map_or(String::new(), |it| format!(": {it}"));
-            finish_progress(world, &format!("finished after {steps} steps{nothing}"));
+            let not_learned = what_was_not_learned(world);
+            finish_progress(world, &format!("finished after {steps} steps{not_learned}"));
             warn_of_metrics_that_never_came(world);
         }
         Outcome::Interrupted => {
@@ -311,6 +311,13 @@ fn conclude(world: &mut World) {
         message(&format!("error: {error}"));
         world.write_message(AppExit::from_code(1));
     }
+}
+
+/// What is to be said at the end of a finished run that learned less than its scene has; empty where it did not.
+pub(crate) fn what_was_not_learned(world: &World) -> String {
+    let nothing = nothing_learned(world).map(str::to_owned).into_iter();
+    let all = nothing.chain(networks_never_trained(world));
+    all.map(|it| format!(": {it}")).collect()
 }
 
 /// A run that was too short to refuse a name says that nothing came of it.

@@ -16,6 +16,7 @@ use super::values::Values;
 use crate::checkpoint::{
     CheckpointError, Snapshot, follow, latest_good, load, no_link, open_plain,
 };
+use crate::collect::Environments;
 use crate::env::{Environment, registry};
 use crate::evaluate::video::{Video, VideoError};
 use crate::evaluate::{Episodes, Evaluation, reference_scores, watch};
@@ -90,9 +91,15 @@ impl Eval {
             let app = || app_of(program, &scene, folders, &snapshot);
             return values.of(app, &scene, &checkpoint, snapshot.step);
         }
-        let evaluation = scene.settings::<Evaluation>().cloned();
-        let evaluation = evaluation.unwrap_or_default();
-        let env = self.env.clone().unwrap_or(evaluation.env.clone());
+        let of_scene = scene.settings::<Evaluation>().cloned();
+        let learned_in = scene.settings::<Environments>().map(|it| it.env.clone());
+        let named = of_scene.as_ref().map(|it| it.env.clone()).or(learned_in);
+        let Some(env) = self.env.clone().or(named) else {
+            return Err(CliError::input(
+                "the scene names no environment: say which with --env",
+            ));
+        };
+        let evaluation = of_scene.unwrap_or_default();
         // The run's own is not played, so it need not be allowed.
         if let Some(evaluation) = scene.settings_mut::<Evaluation>() {
             evaluation.env = env.clone();

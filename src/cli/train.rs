@@ -22,7 +22,7 @@ use super::ready::{
 };
 use super::scores::{Scores, over_seeds};
 use super::{INTERRUPTED, hang_up, print, words_of};
-use crate::app::warn_of_metrics_that_never_came;
+use crate::app::{warn_of_metrics_that_never_came, what_was_not_learned};
 use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, RunFolderError,
     Start, Versions, default_run_folder, finish_writing, open_plain_with,
@@ -34,9 +34,7 @@ use crate::evaluate::{Episodes, Evaluation, Validation};
 use crate::learner::ComputeDevice;
 use crate::nn::set_threads;
 use crate::report::console::Console;
-use crate::report::{
-    ConsolePlugin, Reported, Reports, RunDirectory, finish_progress, nothing_learned,
-};
+use crate::report::{ConsolePlugin, Reported, Reports, RunDirectory, finish_progress};
 use crate::scene::{Scene, quoted};
 use crate::schedule::{Clock, EndNow, Outcome, Training, request_stop, with_causes};
 use crate::terminal::message;
@@ -665,9 +663,9 @@ impl TrainingRun {
             Outcome::Failed(_) => format!("failed: {}", folder.display()),
         };
         let finished = outcome == Outcome::Finished;
-        let said = match nothing_learned(world).filter(|_| finished) {
-            Some(nothing) => format!("{said}: {nothing}"),
-            None => said,
+        let said = match finished {
+            true => format!("{said}{}", what_was_not_learned(world)),
+            false => said,
         };
         finish_progress(world, &said);
         if let Outcome::Failed(failure) = outcome {

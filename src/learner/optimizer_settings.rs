@@ -72,6 +72,8 @@ impl OptimizerSettings {
     /// Refuses what contradicts itself, for [`Settings::check`](crate::scene::Settings::check); `field` is where these settings
     /// are, such as `actor.optimizer`.
     pub fn check(&self, field: &str, problems: &mut FieldProblems) {
+        self.learning_rate
+            .check(&format!("{field}.learning_rate"), problems);
         let start = self.start_epoch.unwrap_or(1);
         if self.end_epoch.is_some_and(|end| end <= start) {
             problems.refuse(

@@ -52,9 +52,14 @@ impl<R: Role> Rate<R> {
 /// From here on no rule of ours learns anything: each step is longer than any weight that a network begins with.
 const LARGE: f64 = 1.0;
 
-/// What is to be said of a rate that is so large that training diverges.
+/// What is to be said of a rate that is so large that training diverges, or with which nothing is learned.
 fn warning(role: &str, schedule: &Schedule) -> Option<String> {
     let greatest = schedule.greatest();
+    if greatest == 0.0 {
+        return Some(format!(
+            "warning: the learning rate of `{role}` is 0: the network stays as it is made; rates are mostly from 1e-5 to 1e-2"
+        ));
+    }
     (greatest > LARGE).then(|| {
         format!(
             "warning: the learning rate of `{role}` is {greatest:e} at its greatest: a step is then longer than the weights are, and training diverges; rates are mostly from 1e-5 to 1e-2"
@@ -62,23 +67,23 @@ fn warning(role: &str, schedule: &Schedule) -> Option<String> {
     })
 }
 
-/// What is to be said of learning rates that no network survives, a line each.
+/// What is to be said of learning rates with which no network learns, a line each.
 #[derive(Resource, Default)]
-struct LargeRates(Vec<String>);
+struct OddRates(Vec<String>);
 
-/// Warns of the learning rate of `role`, where it is one that no network survives, when the run begins.
+/// Warns of the learning rate of `role`, where it is one with which no network learns, when the run begins.
 pub(super) fn look_at<R: Role>(app: &mut App, schedule: &Schedule) {
     let Some(warning) = warning(R::NAME, schedule) else {
         return;
     };
-    if !app.world().contains_resource::<LargeRates>() {
-        app.init_resource::<LargeRates>()
-            .add_systems(Startup, warn_of_large_rates);
+    if !app.world().contains_resource::<OddRates>() {
+        app.init_resource::<OddRates>()
+            .add_systems(Startup, warn_of_odd_rates);
     }
-    app.world_mut().resource_mut::<LargeRates>().0.push(warning);
+    app.world_mut().resource_mut::<OddRates>().0.push(warning);
 }
 
-fn warn_of_large_rates(rates: Res<LargeRates>, console: Option<Res<Console>>) {
+fn warn_of_odd_rates(rates: Res<OddRates>, console: Option<Res<Console>>) {
     if let Some(console) = console {
         rates.0.iter().for_each(|warning| console.message(warning));
     }
@@ -86,7 +91,7 @@ fn warn_of_large_rates(rates: Res<LargeRates>, console: Option<Res<Console>>) {
 
 /// What a run will warn of when it begins, for whoever looks at it and does not run it.
 pub(crate) fn warnings_of_rates(world: &World) -> &[String] {
-    let rates = world.get_resource::<LargeRates>();
+    let rates = world.get_resource::<OddRates>();
     rates.map_or(&[], |rates| &rates.0)
 }
 

@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use bevy_reflect::Reflect;
 
-use crate::scene::Bounds;
+use crate::scene::{Bounds, FieldProblems};
 
 /// A number over training. A learning rate's steps are the updates of its own network, so that a network with half as many
 /// updates as another takes twice as long for the same schedule; steps of exploration are the environments'. Epochs count
@@ -100,6 +100,32 @@ impl Span {
 }
 
 impl Schedule {
+    /// Refuses what contradicts itself, for [`Settings::check`](crate::scene::Settings::check); `field` is where the schedule is, such as
+    /// `actor.optimizer.learning_rate`.
+    pub fn check(&self, field: &str, problems: &mut FieldProblems) {
+        match self {
+            Schedule::Cosine {
+                over: Span::Steps(length) | Span::Epochs(length),
+                warm_up: Some(warm_up),
+                ..
+            } if warm_up >= length => problems.refuse(
+                field,
+                format!(
+                    "its `warm_up` of {warm_up} must be below the {length} of `over`, which it is part of, or the value falls from its top to 0 at once"
+                ),
+            ),
+            Schedule::Multistep { epoch_schedule, .. }
+                if epoch_schedule.first() == Some(&0) || !epoch_schedule.is_sorted() =>
+            {
+                problems.refuse(
+                    field,
+                    "its `epoch_schedule` must rise, and begin at 1 or later: the last epoch before each decay",
+                );
+            }
+            _ => {}
+        }
+    }
+
     /// The value of the step that follows `taken` steps, in `epoch` (from 1).
     pub fn at(&self, taken: u64, epoch: u64) -> f64 {
         match self {
@@ -175,6 +201,32 @@ fn share(passed: u64, length: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let is_refused = |schedule: Schedule| {
+            let mut problems = FieldProblems::default();
+            schedule.check("actor.optimizer.learning_rate", &mut problems);
+            !problems.is_empty()
+        };
+        let cosine = |warm_up| Schedule::Cosine {
+            initial: 1.0,
+            over: Span::Steps(4),
+            warm_up,
+        };
+        assert_eq!(
+            [None, Some(3), Some(4), Some(9)].map(|warm_up| is_refused(cosine(warm_up))),
+            [false, false, true, true]
+        );
+        let steps = |epochs: &[u64]| Schedule::Multistep {
+            initial: 1.0,
+            decay_factor: 0.1,
+            epoch_schedule: epochs.to_vec(),
+        };
+        let all: [&[u64]; 5] = [&[], &[1, 5], &[2, 2], &[0], &[3, 2]];
+        let refused = all.map(|epochs| is_refused(steps(epochs)));
+        assert_eq!(refused, [false, false, false, true, true]);
+    }
 
     #[test]
     fn warm_up_rises_to_the_initial_value_and_the_cosine_ends_at_zero() {

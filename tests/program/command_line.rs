@@ -8,7 +8,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::room::{
-    ROOT, Room, YARAK, checkpoint, checkpoints, dataset, metric, named, reports, run_in, wait_until,
+    ROOT, Room, YARAK, checkpoint, checkpoints, dataset, metric, named, reports, run_in,
+    wait_until, with_dataset,
 };
 
 fn json(text: &str) -> Value {
@@ -487,6 +488,39 @@ fn a_run_that_diverges_ends_with_exit_status_one_and_advice() {
         let warning = format!("fast.ron: warning: the learning rate of `{role}` is 1e10 at its");
         assert!(checked.stderr.contains(&warning), "{}", checked.stderr);
     }
+}
+
+#[test]
+fn networks_that_learn_nothing_are_named_before_the_first_step_or_at_the_end() {
+    let room = Room::new();
+    let told = room.yarak(
+        "train tiny.ron --run zero --steps 3 --set Td3Bc.critic.optimizer.learning_rate=Constant(0)",
+    );
+    let said = told.ends_with(0);
+    let warning = "warning: the learning rate of `critic` is 0";
+    assert!(said.contains(warning), "{said}");
+    assert!(!said.contains("rate of `actor`"), "{said}");
+    // Steps 1 to 60 are the first epoch.
+    let late = "train tiny.ron --set Td3Bc.critic.optimizer.start_epoch=2";
+    let told = room.yarak(&format!("{late} --run late --steps 30"));
+    let said = told.ends_with(0);
+    let never = "`critic` was never trained: the run ended before its `start_epoch`, 2";
+    assert!(said.contains(never), "{said}");
+    let told = room.yarak(&format!("{late} --run in_time --steps 90"));
+    let said = told.ends_with(0);
+    assert!(!said.contains("never trained"), "{said}");
+}
+
+#[test]
+fn a_run_that_names_no_environment_is_played_in_none() {
+    let room = Room::new();
+    let scene = "Scene(steps: 9, plugins: [Dataset(path: \"DATASET\"), Bc(), Checkpoints(every: 9, best: None)])";
+    room.write("silent.ron", &with_dataset(scene));
+    room.yarak("train silent.ron --run run").ends_with(0);
+    room.yarak("eval run --episodes 1")
+        .refuses(&["the scene names no environment", "--env"]);
+    room.yarak("eval run --episodes 1 --env Pendulum-v1")
+        .ends_with(0);
 }
 
 #[test]
