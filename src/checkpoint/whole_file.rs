@@ -9,13 +9,23 @@ use super::disk::{RealDisk, replace_file};
 /// What the name of an unfinished one begins with.
 pub(super) const DRAFT: &str = ".yarak-writing-";
 
-/// Writes next to `path` first and moves it there when it is safe on disk. What is there stays unless `force` is given: then it
-/// is an error of the kind [`io::ErrorKind::AlreadyExists`].
+/// Whether a device, a pipe or a socket is there, which nothing of ours replaces: all that write to it would lose it.
+pub(crate) fn is_special(path: &Path) -> bool {
+    let there = fs::symlink_metadata(path).map(|there| there.file_type());
+    there.is_ok_and(|there| !there.is_file() && !there.is_dir() && !there.is_symlink())
+}
+
+/// Writes next to `path` first and moves it there when it is safe on disk. What is there stays unless `force` is given: else it
+/// is an error of the kind [`io::ErrorKind::AlreadyExists`]. What [`is_special`] stays in any case.
 pub(crate) fn write_whole(
     path: &Path,
     force: bool,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
+    if force && is_special(path) {
+        let told = "it is a device or a pipe, which is not replaced: name a file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
+    }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -79,5 +89,16 @@ mod tests {
         write_whole(&path, true, words("three")).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "three");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_stays_even_by_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let _listening = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let error = write_whole(&path, true, |out| out.write_all(b"lost")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(is_special(&path));
     }
 }
