@@ -20,6 +20,7 @@ mod data;
 mod error;
 mod eval;
 mod export;
+mod file_size_limit;
 mod fork;
 mod graph;
 mod hang_up;
@@ -105,6 +106,7 @@ enum Command {
 /// Runs the command line of this process. `register` makes plugins of your own known to scenes.
 pub fn run(register: impl Fn(&mut App) + Send + Sync + 'static) -> AppExit {
     kept_memory::keep();
+    file_size_limit::let_writes_fail();
     run_with(register, std::env::args_os())
 }
 

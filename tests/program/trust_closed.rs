@@ -18,6 +18,23 @@ fn full() -> Stdio {
 }
 
 #[test]
+fn a_limit_of_a_files_size_is_a_failure_with_a_message() {
+    let room = Room::new();
+    // 1 KiB: too little for a checkpoint.
+    let command = format!("ulimit -f 1; exec {YARAK} train tiny.ron --run run");
+    let output = Command::new("bash")
+        .args(["-c", &command])
+        .current_dir(room.path("."))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("File too large"), "{said}");
+    room.yarak("train tiny.ron --run run --resume auto")
+        .ends_with(0);
+}
+
+#[test]
 fn a_result_that_cannot_be_written_is_a_failure_with_a_message() {
     let room = Room::new();
     room.yarak("train tiny.ron --run run --steps 50")

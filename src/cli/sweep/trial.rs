@@ -1,5 +1,6 @@
 //! `yarak sweep trial`: one trial, to the end of its next round.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bevy_app::AppExit;
@@ -135,6 +136,8 @@ impl TrialArguments {
             match trained {
                 Ok(Outcome::Interrupted) => return Ok(Outcome::Interrupted),
                 Ok(_) => {}
+                // A full disk is no fault of the trial's: it may be tried again once there is room.
+                Err(error) if !has_room(folder.path()) => return Err(error),
                 Err(error) => {
                     progress.failures.push(Failed {
                         message: error.to_string(),
@@ -156,6 +159,12 @@ impl TrialArguments {
         folder.keep(self.trial, &progress)?;
         Ok(Outcome::Finished)
     }
+}
+
+/// Whether a megabyte can be written to a folder, as it cannot on a full disk or under `ulimit -f`.
+fn has_room(folder: &Path) -> bool {
+    let probe = tempfile::tempfile_in(folder);
+    probe.is_ok_and(|mut probe| probe.write_all(&vec![1; 1 << 20]).is_ok())
 }
 
 /// One run of a trial, to a step.
