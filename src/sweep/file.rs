@@ -411,6 +411,10 @@ mod tests {
                 "twice",
             ),
             (
+                "Sweep(scene: \"a\", space: {\"A.b.c\": Grid([1]), \"A.b\": Grid([2])})",
+                "it and `A.b.c` are varied, and one is in the other",
+            ),
+            (
                 "Sweep(scene: \"a\", samples: 2, space: {\"A.b\": Grid([1])})",
                 "samples",
             ),

@@ -108,6 +108,12 @@ const ELSEWHERE: [(&str, &str); 5] = [
     ("name", "trials have numbers"),
 ];
 
+/// Whether a setting is another one, or a part of it.
+fn is_in(path: &str, whole: &str) -> bool {
+    let rest = path.strip_prefix(whole);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// Reads `{ "Td3Bc.alpha": LogUniform(0.5, 10.0), ["A.x", "B.x"]: Choice([1, 2]) }`.
 pub(super) fn read_space<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Vec<Dimension> {
     let Shape::Map(entries) = &node.shape else {
@@ -129,11 +135,16 @@ pub(super) fn read_space<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Vec<Di
             continue;
         };
         for (index, path) in paths.iter().enumerate() {
-            let is_taken = paths[..index].contains(path)
-                || space.iter().any(|dimension| dimension.paths.contains(path));
-            if is_taken {
+            let before = space.iter().flat_map(|dimension| &dimension.paths);
+            let before = before.chain(&paths[..index]);
+            let mut taken = before.filter(|other| is_in(path, other) || is_in(other, path));
+            if let Some(other) = taken.next() {
+                let message = match other == path {
+                    true => "it is varied twice".to_owned(),
+                    false => format!("it and `{other}` are varied, and one is in the other"),
+                };
                 let help = "keep one of them".to_owned();
-                reader.refuse(key.problem(path, "it is varied twice", Some(help)));
+                reader.refuse(key.problem(path, message, Some(help)));
             }
             if let Some((_, why)) = ELSEWHERE.iter().find(|(name, _)| name == path) {
                 let message = "this setting cannot be varied";
