@@ -95,7 +95,7 @@ impl Collect {
         let transitions = recorder.transitions().map_err(CliError::failed)?;
         let spaces = app.world().resource::<Spaces>();
         let written = write_recorded(&transitions, spaces, &self.out, self.force)
-            .map_err(CliError::failed)?;
+            .map_err(|error| CliError::of(false, &error))?;
         print(&written.to_string())?;
         Ok(AppExit::Success)
     }

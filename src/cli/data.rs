@@ -1,5 +1,6 @@
 //! `yarak data`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bevy_app::AppExit;
@@ -7,12 +8,13 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::error::CliError;
 use super::print;
+use crate::checkpoint::write_whole;
 use crate::data::DatasetPicture;
 use crate::data::check::{ActionBounds, Check as Checked};
-use crate::data::convert::{self, Origin, Target};
-use crate::data::{DatasetFile, Reading, Summary, Transitions};
+use crate::data::convert::{self, ConvertError, Origin, Target};
+use crate::data::{DatasetFile, DiscreteActions, Reading, Summary, Transitions};
 use crate::env::Space;
-use crate::env::registry::specification;
+use crate::env::registry::{Specification, specification};
 use crate::terminal::message;
 
 /// Look into datasets, check, convert and draw them.
@@ -75,14 +77,16 @@ pub struct Check {
 
 impl Check {
     fn run(&self) -> Result<AppExit, CliError> {
-        let bounds = match &self.env {
-            None => None,
-            Some(name) => action_bounds(name)?,
-        };
+        let known = self.env.as_deref().map(specification).transpose();
+        let known = known.map_err(|error| CliError::of(true, &error))?;
         // What cannot be opened is a finding like any other.
         if let Ok(dataset_file) = DatasetFile::open(&self.file, &Reading::default()) {
             say_what_it_takes(&self.file, &dataset_file);
+            if let Some(known) = &known {
+                refuse_other_spaces(&self.file, &dataset_file, known)?;
+            }
         }
+        let bounds = known.and_then(|known| action_bounds(&known));
         let check = Checked::of(&self.file, bounds.as_ref());
         if self.json {
             print(&serde_json::to_string(&check).map_err(CliError::failed)?)?;
@@ -148,7 +152,7 @@ impl Convert {
             origin.as_ref(),
             self.force,
         )
-        .map_err(|error| CliError::of(true, &error))?;
+        .map_err(|error| CliError::of(!matches!(error, ConvertError::Io { .. }), &error))?;
         if self.json {
             print(&serde_json::to_string(&converted).map_err(CliError::failed)?)?;
         } else {
@@ -224,7 +228,7 @@ impl Plot {
             parts: &parts,
         };
         let svg = picture.svg().map_err(CliError::failed)?;
-        std::fs::write(&out, svg)
+        write_whole(&out, self.force, |file| file.write_all(svg.as_bytes()))
             .map_err(|error| CliError::failed(format!("{}: {error}", out.display())))?;
         print(&out.display().to_string())?;
         Ok(AppExit::Success)
@@ -246,16 +250,49 @@ fn say_what_it_takes(path: &Path, dataset_file: &DatasetFile) {
 }
 
 /// The bounds of an environment's actions; `None` where they are discrete.
-fn action_bounds(name: &str) -> Result<Option<ActionBounds>, CliError> {
-    let known = specification(name).map_err(|error| CliError::of(true, &error))?;
-    Ok(match known.action_space {
+fn action_bounds(known: &Specification) -> Option<ActionBounds> {
+    match &known.action_space {
         Space::Box { low, high, .. } => Some(ActionBounds {
-            of: name.to_owned(),
-            low,
-            high,
+            of: known.name.to_owned(),
+            low: low.clone(),
+            high: high.clone(),
         }),
         Space::Discrete { .. } | Space::Dict { .. } => None,
-    })
+    }
+}
+
+/// Refuses data whose actions cannot be of an environment, and says where its observations are others.
+fn refuse_other_spaces(
+    path: &Path,
+    dataset_file: &DatasetFile,
+    known: &Specification,
+) -> Result<(), CliError> {
+    let [observation, action] = dataset_file.widths();
+    let (path, name) = (path.display(), known.name);
+    let of_data = match dataset_file.discrete_actions() {
+        Some(DiscreteActions { count: Some(n), .. }) => format!("{n} discrete actions"),
+        Some(_) => "discrete actions".to_owned(),
+        None => format!("actions of {action} real numbers"),
+    };
+    let of_known = match known.action_space {
+        Space::Discrete { n } => format!("{n} discrete actions"),
+        _ => format!("actions of {} real numbers", known.action_space.size()),
+    };
+    // How many discrete actions there are a file may not say.
+    let fits = of_data == of_known
+        || of_data == "discrete actions" && matches!(known.action_space, Space::Discrete { .. });
+    if !fits {
+        return Err(CliError::input(format!(
+            "{path}: the data have {of_data}, and {name} takes {of_known}: name the environment that they are of"
+        )));
+    }
+    let shown = known.observation_space.size();
+    if shown != observation {
+        message(&format!(
+            "{path}: note: the data have observations of {observation} numbers, and {name} shows {shown}"
+        ));
+    }
+    Ok(())
 }
 
 fn refuse_what_stands(path: &Path, force: bool) -> Result<(), CliError> {

@@ -461,6 +461,20 @@ fn a_check_ends_with_2_for_what_makes_training_wrong_alone() {
     assert_eq!(sound.status.code(), Some(0));
     let page = String::from_utf8(sound.stdout).unwrap();
     assert!(page.contains("`terminals`, row 47"), "{page}");
+    // Its actions are real numbers.
+    let other = yarak(&[
+        "data",
+        "check",
+        text(&fixture("contiguous.hdf5")),
+        "--env",
+        "CartPole-v1",
+    ]);
+    assert_eq!(other.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&other.stderr);
+    assert!(
+        said.contains("CartPole-v1 takes 2 discrete actions"),
+        "{said}"
+    );
     let nan = yarak(&["data", "check", text(&fixture("nan.hdf5"))]);
     assert_eq!(nan.status.code(), Some(2));
     let asset = yarak(&[
