@@ -161,6 +161,22 @@ pub fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Resu
     Err(scene.problem("plugins", message, Some(help.into())).into())
 }
 
+/// What is to be said of a scene that has data and environments to learn in: our algorithms learn from one of the two.
+pub fn warning_of_two_sources(app: &App, scene: &Scene) -> Option<String> {
+    scene.settings::<Dataset>()?;
+    scene.settings::<Environments>()?;
+    let (learned, other) = match learns_from(app)? {
+        Source::Data | Source::Replay => (
+            "minibatches are drawn from the `Dataset`",
+            "what the run collects in `Environments`",
+        ),
+        Source::Rollouts => ("rounds are collected in `Environments`", "the `Dataset`"),
+    };
+    Some(format!(
+        "warning: the scene has a `Dataset` and `Environments`: {learned}, and nothing is learned from {other}, unless a step of yours does; take out one of the two (`Evaluation` plays without `Environments`)"
+    ))
+}
+
 /// Refuses a replay buffer that never holds a minibatch.
 fn check_that_it_fits_the_buffer(app: &App, scene: &Scene) -> Result<(), CliError> {
     let Some(experience) = app.world().get_resource::<Experience>() else {

@@ -78,7 +78,9 @@ impl SceneCommand {
                         let app = program.app(&scene, scene.seed, folders, For::Looking)?;
                         ready::check(&app, &scene)?;
                         let of_actions = warning_of_actions(app.world());
-                        for warning in warnings_of_rates(app.world()).iter().chain(&of_actions) {
+                        let of_sources = ready::warning_of_two_sources(&app, &scene);
+                        let of_rates = warnings_of_rates(app.world()).iter();
+                        for warning in of_rates.chain(&of_actions).chain(&of_sources) {
                             message(&format!("{}: {warning}", path.display()));
                         }
                         Ok(ready::not_looked_at(&scene))

@@ -12,7 +12,7 @@ use super::plugin::EnvironmentSystems;
 use super::systems::{gather_observations, keep_steps};
 use super::{Observations, RowsThere, StepResults};
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
-use crate::data::{Column, GivenPreprocessing, Normalizer, Preprocessing};
+use crate::data::{Column, Data, GivenPreprocessing, Normalizer, Preprocessing};
 use crate::scene::{Bounds, Settings};
 use crate::schedule::{Collect, InputError};
 
@@ -89,15 +89,21 @@ impl Plugin for NormalizeObservations {
     }
 }
 
-/// Networks that learned before see observations as they did then.
-fn keep_what_is_given(given: Option<Res<GivenPreprocessing>>) -> Result<(), BevyError> {
-    match given {
-        None => Ok(()),
-        Some(_) => Err(InputError::new(
-            "`NormalizeObservations` moves how observations are scaled, and the networks of `Pretrained` know them as they were: take one of the two out of the plugins",
-        )
-        .into()),
-    }
+/// Networks that learned before see observations as they did then, and those that learn from data as these are normalized.
+fn keep_what_is_given(
+    given: Option<Res<GivenPreprocessing>>,
+    data: Option<Res<Data>>,
+) -> Result<(), BevyError> {
+    let told = match (given, data) {
+        (None, None) => return Ok(()),
+        (Some(_), _) => {
+            "`NormalizeObservations` moves how observations are scaled, and the networks of `Pretrained` know them as they were: take one of the two out of the plugins"
+        }
+        (None, Some(_)) => {
+            "`NormalizeObservations` moves how observations are scaled while the run acts, and what it learns from data is scaled once: take it out, and normalize by `Dataset(normalize: true)`"
+        }
+    };
+    Err(InputError::new(told).into())
 }
 
 /// The running statistics of observations.

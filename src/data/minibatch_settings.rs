@@ -69,6 +69,7 @@ pub struct OffPolicySettings {
     #[reflect(@Bounds::at_least(1.0))]
     pub train_freq: u64,
     /// Gradient steps in an update.
+    #[reflect(@Bounds::at_least(1.0))]
     pub gradient_steps: u64,
 }
 

@@ -4,7 +4,7 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 
 use super::{Optim, Role};
-use crate::schedule::Tick;
+use crate::schedule::{Clock, Tick};
 
 /// For each network what is to be said of it, if it was never trained.
 #[derive(Resource, Default)]
@@ -17,14 +17,16 @@ pub(super) fn watch<R: Role>(app: &mut App) {
 }
 
 fn never_trained<R: Role>(world: &World) -> Option<String> {
-    let first = world.get_resource::<Tick<R>>()?.window.start_epoch?;
-    let updates = world.get_resource::<Optim<R>>()?.updates();
-    (updates == 0).then(|| {
-        format!(
-            "`{}` was never trained: the run ended before its `start_epoch`, {first}",
-            R::NAME
-        )
-    })
+    if world.get_resource::<Optim<R>>()?.updates() > 0 {
+        return None;
+    }
+    let steps = world.get_resource::<Clock>()?.gradient_steps;
+    let first = world.get_resource::<Tick<R>>()?.window.start_epoch;
+    let why = match first {
+        Some(first) => format!("the run ended before its `start_epoch`, {first}"),
+        None => format!("no step of the run's {steps} updated it"),
+    };
+    (steps > 0).then(|| format!("`{}` was never trained: {why}", R::NAME))
 }
 
 /// What is to be said at the end of a run of the networks whose first epoch never came.

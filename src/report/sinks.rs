@@ -185,13 +185,20 @@ fn say_what_was_left(left: On<Left>, clock: Res<Clock>, console: Res<Console>) {
     ));
 }
 
-/// A run that ends before its learning starts says so before its first step.
+/// A run that ends before its learning starts says so before its first step, and so does one that is shorter than a round.
 fn warn_of_no_learning(
     (clock, starts): (Res<Clock>, Option<Res<LearningStarts>>),
     cadence: Option<Res<Cadence>>,
     console: Res<Console>,
 ) {
-    let collects = cadence.is_some_and(|cadence| cadence.collect > 0);
+    let round = cadence.map_or(0, |cadence| cadence.collect);
+    let collects = round > 0;
+    if round > clock.steps && clock.step < clock.steps {
+        console.message(&format!(
+            "warning: the run has {} steps, and takes more: {round} of every environment are collected before it learns, reports or ends",
+            clock.steps
+        ));
+    }
     let (Some(starts), true) = (starts, collects) else {
         return;
     };

@@ -230,6 +230,43 @@ fn a_run_that_learns_nothing_says_so_before_its_first_step_and_at_its_end() {
 }
 
 #[test]
+fn data_and_environments_together_are_warned_of_and_not_normalized_in_two_ways() {
+    let room = Room::new();
+    let scene = |more: &str| {
+        with_dataset(&format!(
+            "Scene(steps: 9, plugins: [Dataset(path: \"DATASET\"), Environments(), \
+             Bc(minibatch: (batch_size: 4), actor: (encoder: Mlp(hidden_sizes: [8]))){more}])"
+        ))
+    };
+    room.write("both.ron", &scene(""));
+    let warning = "minibatches are drawn from the `Dataset`, and nothing is learned from what the run collects";
+    let checked = room.yarak("scene check both.ron");
+    assert!(checked.stderr.contains(warning), "{}", checked.stderr);
+    let told = room.yarak("train both.ron --run both");
+    assert!(told.ends_with(0).contains(warning), "{}", told.stderr);
+    room.write("normalized.ron", &scene(", NormalizeObservations()"));
+    room.yarak("train normalized.ron --run normalized")
+        .refuses(&["`NormalizeObservations`", "Dataset(normalize: true)"]);
+}
+
+#[test]
+fn rounds_that_are_longer_than_the_run_are_said_and_those_that_learn_nothing_are_refused() {
+    let room = Room::new();
+    let td3 = ALGORITHMS[0].1;
+    room.write("tiny.ron", &scene("Pendulum-v1", td3));
+    let told =
+        room.yarak("train tiny.ron --run long --steps 20 --set Td3.off_policy.train_freq=100");
+    let said = told.ends_with(0);
+    assert!(
+        said.contains("the run has 20 steps, and takes more: 100 of"),
+        "{said}"
+    );
+    room.yarak("scene check tiny.ron").ends_with(0);
+    room.yarak("train tiny.ron --run none --set Td3.off_policy.gradient_steps=0")
+        .refuses(&["gradient_steps", "at least 1"]);
+}
+
+#[test]
 fn an_evaluation_in_a_world_that_does_not_start_is_refused_before_the_first_step() {
     let room = Room::new();
     room.write(

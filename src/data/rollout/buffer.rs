@@ -456,7 +456,8 @@ impl RolloutBuffer {
         for part in parts {
             let from = advantage.len();
             advantage.extend(part.iter().map(|row| self.advantage[*row as usize]));
-            if normalize {
+            // One alone has no deviation, and would be 0 whatever it is.
+            if normalize && part.len() > 1 {
                 standardize(&mut advantage[from..]);
             }
             rows.extend_from_slice(part);

@@ -273,6 +273,22 @@ fn a_minibatch_has_its_rows_columns_and_normalizes_its_own_advantages() {
 }
 
 #[test]
+fn the_advantage_of_a_minibatch_of_one_row_stays_as_it_is() {
+    let column = |value: f32| Column {
+        values: vec![value; 2],
+        width: 1,
+    };
+    let rows = FixedRollout {
+        advantage: Some(vec![5.0; 2]),
+        ..FixedRollout::new(column(1.0), column(2.0), vec![0.0; 2])
+    };
+    let mut rollout = RolloutBuffer::fixed(&rows).unwrap();
+    rollout.shuffle(1, 2, &mut ChaCha8Rng::seed_from_u64(1));
+    let batch = rollout.next_minibatch(true, &ComputeDevice::cpu().plain());
+    assert_eq!(numbers(batch.advantage), [5.0]);
+}
+
+#[test]
 fn fewer_rows_than_minibatches_come_twice_and_none_is_empty() {
     let (mut rollout, _) = numbered(false);
     rollout.valid.fill(false);

@@ -95,7 +95,9 @@ pub(super) enum PictureError {
         "it sees one picture, and the observation is {0}: take `Combined()`, which has an encoder for each picture, or choose the picture among the observations"
     )]
     More(String),
-    #[error("it sees a picture, and the observation is {0}, which is none: take `Mlp()`")]
+    #[error(
+        "it sees a picture, and the observation is {0}, which is none (they are of bytes, at least 20 pixels high and wide): take `Mlp()`"
+    )]
     NoPicture(String),
 }
 
