@@ -282,10 +282,29 @@ fn what_gymnasiums_interface_does_not_have_is_named_with_its_type_and_the_remedy
         let said = Room::new(world, "", "").yarak("train scene.ron", 2);
         assert!(said.contains(one) && !said.contains("Traceback"), "{said}");
     }
-    for world in ["SeesNoElement", "SeesNoPart"] {
+    for (world, words) in [
+        ("SeesNoElement", "has no element"),
+        ("SeesNoPart", "has no element"),
+        ("NamelessPart", "is called ''"),
+        ("ManyChoices", "float32 does not tell apart"),
+        ("FarChoices", "float32 does not tell apart"),
+    ] {
         let said = Room::new(world, "", "").yarak("train scene.ron", 2);
-        assert!(said.contains("has no element"), "{world}: {said}");
+        assert!(said.contains(words), "{world}: {said}");
     }
+}
+
+#[test]
+fn parts_whose_names_have_a_slash_are_collected_and_read_back() {
+    if !python() {
+        return;
+    }
+    let room = Room::collecting("Walker");
+    room.yarak("collect scene.ron --out o.hdf5 --steps 20", 0);
+    let info = room.yarak("data info o.hdf5", 0);
+    assert!(info.contains("walker/pos"), "{info}");
+    let file = load(room.path("o.hdf5")).unwrap();
+    assert_eq!(*file.observation().row(0), [0.5, -0.5, 0.25, 0.75, 1.0]);
 }
 
 #[test]

@@ -151,6 +151,13 @@ worlds = {
     "LacksAPlace": showing(gym.spaces.Tuple([gym.spaces.Discrete(2), gym.spaces.Discrete(2)]), (1,)),
     "SeesNoElement": showing(gym.spaces.Box(0.0, 1.0, (0,)), np.zeros(0)),
     "SeesNoPart": showing(gym.spaces.Dict({}), {}),
+    "NamelessPart": showing(gym.spaces.Dict({"": gym.spaces.Discrete(2)}), {"": 1}),
+    "ManyChoices": acting_in(spaces.Discrete(2**32)),
+    "FarChoices": acting_in(spaces.Discrete(3, start=2**60)),
+    "Walker": showing(
+        spaces.Dict({"walker/pos": spaces.Box(-1, 1, (2,), F), "walker/vel": spaces.Box(-1, 1, (2, 1), F), "x": spaces.Box(-1, 1, (), F)}),
+        {"walker/pos": np.array([0.5, -0.5], F), "walker/vel": np.array([[0.25], [0.75]], F), "x": np.array(1.0, F)},
+    ),
     "Sized": Sized,
     "Succeeds": succeeding(lambda t: {"is_success": t == 4}),
     "SucceedsArray": succeeding(lambda t: {"success": np.array([t >= 4], F)}),

@@ -33,6 +33,9 @@ import traceback
 
 FLAT = "<f4"
 
+# Whole numbers beyond are not all distinct as float32.
+MOST_CHOICES = 1 << 24
+
 
 class Refused(Exception):
     """What an environment does that nobody can learn from: reported as a sentence, without a traceback."""
@@ -72,6 +75,11 @@ def describe(space, gym):
             "shape": list(space.shape),
             "integer": space.dtype.kind in "iub",
         }
+    if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete)):
+        count = np.asarray(space.n if isinstance(space, spaces.Discrete) else space.nvec, object)
+        start = np.asarray(getattr(space, "start", 0), object)
+        if np.any(np.maximum(abs(start), abs(start + count)) > MOST_CHOICES):
+            raise Refused(f"{space} has numbers beyond {MOST_CHOICES}, which float32 does not tell apart: wrap the environment with others")
     if isinstance(space, spaces.Discrete):
         return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
     if isinstance(space, spaces.MultiBinary):
@@ -82,6 +90,11 @@ def describe(space, gym):
         low = [0.0] * len(high)
         return {"type": "Box", "low": low, "high": high.tolist(), "shape": list(space.nvec.shape)}
     if isinstance(space, (spaces.Dict, spaces.Tuple)):
+        names = [name for name, _ in parts_of(space, gym)]
+        for name in names:
+            inside = name.startswith("/") or name.endswith("/") or "//" in name or any(other.startswith(name + "/") for other in names)
+            if not name or "\0" in name or inside:
+                raise Refused(f"a part of {space} is called {name!r}: wrap the environment so that each has a name of its own")
         parts = [[name, describe(part, gym)] for name, part in parts_of(space, gym)]
         return {"type": "Dict", "parts": parts}
     raise Refused(
