@@ -43,15 +43,15 @@ pub struct Collect {
     /// The environment of a trained policy; the scene's if not given
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
-    /// The first environment's seed, of a trained policy
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// Deviation of normal noise on a trained policy's actions, which lie in [-1, 1]
-    #[arg(long, value_name = "STD", default_value_t = 0.0)]
-    noise: f32,
-    /// The share of a trained policy's steps that are uniformly random instead
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
-    random: f32,
+    /// The first environment's seed, of a trained policy [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Deviation of normal noise on a trained policy's actions, which lie in [-1, 1] [default: 0]
+    #[arg(long, value_name = "STD")]
+    noise: Option<f32>,
+    /// The share of a trained policy's steps that are uniformly random instead [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    random: Option<f32>,
     /// Override a value of a scene, such as Environments.num_envs=4
     #[arg(long = "set", value_name = "PATH=VALUE")]
     overrides: Vec<String>,
@@ -73,11 +73,23 @@ impl Collect {
     /// Collects and writes.
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
         let program = &program.allowing(self.modules.with_env(self.env.as_deref()));
-        if !(0.0..=1.0).contains(&self.random) {
+        let (noise, random) = (self.noise.unwrap_or(0.0), self.random.unwrap_or(0.0));
+        if !(0.0..=1.0).contains(&random) {
             return Err(CliError::input("--random: a share from 0 to 1"));
         }
-        if !(self.noise >= 0.0 && self.noise.is_finite()) {
+        if !(noise >= 0.0 && noise.is_finite()) {
             return Err(CliError::input("--noise: a deviation of at least 0"));
+        }
+        if self
+            .out
+            .extension()
+            .is_some_and(|it| it.eq_ignore_ascii_case("npz"))
+        {
+            return Err(CliError::input(format!(
+                "{}: what is collected is written as HDF5: name the file such as {}",
+                self.out.display(),
+                self.out.with_extension("hdf5").display()
+            )));
         }
         // Found before anything is played and not after.
         if self.out.exists() && !self.force {
@@ -89,7 +101,7 @@ impl Collect {
         let app = if self.source.is_file() {
             self.of_scene(program)?
         } else {
-            self.of_policy(program)?
+            self.of_policy(program, NoisyPolicy { noise, random })?
         };
         let recorder = app.world().resource::<DatasetRecorder>();
         let transitions = recorder.transitions().map_err(CliError::failed)?;
@@ -102,6 +114,30 @@ impl Collect {
 
     /// Runs a scene to its end.
     fn of_scene(&self, program: &Program) -> Result<App, CliError> {
+        let of_policies = [
+            (
+                "--env",
+                self.env.is_some(),
+                "--set Environments.env=\"...\"",
+            ),
+            ("--seed", self.seed.is_some(), "--set seed=..."),
+            (
+                "--noise",
+                self.noise.is_some(),
+                "the scene's own exploration",
+            ),
+            (
+                "--random",
+                self.random.is_some(),
+                "the scene's own exploration",
+            ),
+        ];
+        if let Some((option, _, instead)) = of_policies.iter().find(|(_, is_given, _)| *is_given) {
+            return Err(CliError::input(format!(
+                "{option} is for a trained policy, and {} is a scene, which acts as it says itself: take {instead}",
+                self.source.display()
+            )));
+        }
         let mut scene = program.read_scene(&self.source, &self.overrides)?;
         if scene.settings::<Environments>().is_none() {
             return Err(CliError::input(format!(
@@ -129,7 +165,12 @@ impl Collect {
     }
 
     /// Lets a trained policy act.
-    fn of_policy(&self, program: &Program) -> Result<App, CliError> {
+    fn of_policy(&self, program: &Program, noisy: NoisyPolicy) -> Result<App, CliError> {
+        if let Some(first) = self.overrides.first() {
+            return Err(CliError::input(format!(
+                "--set {first}: a run's scene stays as it was trained; `--set` is for scenes"
+            )));
+        }
         let (checkpoint, snapshot) = find(&self.source)?;
         let run = checkpoint.parent().and_then(Path::parent);
         let scene_file = run.unwrap_or(Path::new(".")).join("scene.ron");
@@ -172,10 +213,6 @@ impl Collect {
             evaluation.also.clear();
         }
         program.check_modules(&scene)?;
-        let noisy = NoisyPolicy {
-            noise: self.noise,
-            random: self.random,
-        };
         let add = |app: &mut App| {
             app.insert_resource(noisy)
                 .add_random::<Exploration>()
@@ -216,15 +253,16 @@ impl Collect {
 
     /// Every environment begins a first episode, from the seed that was asked for.
     fn begin_anew(&self, world: &mut World) {
-        seed_bridged(world, self.seed);
+        let seed = self.seed.unwrap_or(0);
+        seed_bridged(world, seed);
         let mut agents = world.query::<(&EnvironmentRow, &mut Restart, Option<&mut Generator>)>();
         for (agent, mut restart, generator) in agents.iter_mut(world) {
             restart.0 = true;
             if let Some(mut generator) = generator {
-                generator.0 = NumpyRandom::new(self.seed.wrapping_add(agent.row as u64));
+                generator.0 = NumpyRandom::new(seed.wrapping_add(agent.row as u64));
             }
         }
-        seed_environments(world, self.seed);
+        seed_environments(world, seed);
     }
 }
 

@@ -410,7 +410,7 @@ impl Train {
                 .map_err(|error| error.to_string())?;
             Ok(old.differences(scene))
         };
-        let record = match (&source.parent, &dataset) {
+        let mut record = match (&source.parent, &dataset) {
             (Some(_), Some(dataset)) => Some(record_of(dataset)?),
             _ => None,
         };
@@ -437,6 +437,12 @@ impl Train {
             resumed_from = snapshot.step;
             let resume = ResumeFrom(snapshot);
             finished = resume.is_over(scene.steps);
+            if let (false, Some(dataset)) = (finished, &dataset) {
+                let now = record_of(dataset)?;
+                let before = former.as_ref().and_then(|it| it.dataset.as_ref());
+                refuse_other_data(folder, before, &now)?;
+                record = Some(now);
+            }
             if !finished {
                 keep_log(console, &opened.folder);
                 console.message(&format!("resuming from {}", checkpoint.display()));
@@ -712,6 +718,23 @@ impl TrainingRun {
 fn record_of(dataset: &SharedDataset) -> Result<DatasetRecord, CliError> {
     DatasetRecord::of_files(dataset.file(), &files_of(dataset.file()))
         .map_err(|error| CliError::of(false, &error))
+}
+
+/// A run goes on with the data that it has learned from, byte for byte, wherever they are.
+fn refuse_other_data(
+    folder: &Path,
+    before: Option<&DatasetRecord>,
+    now: &DatasetRecord,
+) -> Result<(), CliError> {
+    match before.filter(|before| before.sha256 != now.sha256) {
+        None => Ok(()),
+        Some(before) => Err(CliError::input(format!(
+            "{}: the data are not those that the run has learned from: SHA-256 {}, then {}; bring those back, or begin another run with its networks: Pretrained(path: \"CHECKPOINT\")",
+            folder.display(),
+            now.sha256,
+            before.sha256
+        ))),
+    }
 }
 
 /// The versions of what computes a scene in this process.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use yarak::data::{EpisodeEnd, load};
 
-use crate::room::yarak;
+use crate::room::{Room, yarak};
 
 #[track_caller]
 fn done(arguments: &[&str]) -> String {
@@ -133,4 +133,28 @@ fn what_cannot_be_collected_is_refused_with_a_remedy_and_nothing_is_written() {
     ])
     .ends_with(2);
     assert_eq!(fs::read_to_string(&file).unwrap(), "a thesis");
+}
+
+#[test]
+fn options_that_do_not_apply_and_another_format_are_refused() {
+    let room = Room::new();
+    room.write(
+        "random.ron",
+        "Scene(steps: 9, plugins: [Environments(), ActRandomly()])",
+    );
+    for (options, words) in [
+        ("--noise 0.5", "--noise is for a trained policy"),
+        ("--env CartPole-v1", "--set Environments.env"),
+        ("--seed 7", "--set seed"),
+    ] {
+        room.yarak(&format!("collect random.ron --out o.hdf5 {options}"))
+            .refuses(&[words]);
+    }
+    room.yarak("collect random.ron --out o.npz")
+        .refuses(&["o.hdf5"]);
+    room.yarak("train tiny.ron --run run --steps 25")
+        .ends_with(0);
+    room.yarak("collect run --set seed=1 --out o.hdf5 --steps 3")
+        .refuses(&["--set seed=1"]);
+    assert!(!room.path("o.hdf5").exists());
 }

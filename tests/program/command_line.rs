@@ -512,6 +512,29 @@ fn networks_that_learn_nothing_are_named_before_the_first_step_or_at_the_end() {
 }
 
 #[test]
+fn a_run_goes_on_with_no_other_data_than_it_has_learned_from() {
+    let room = Room::new();
+    let scene = std::fs::read_to_string(room.path("tiny.ron")).unwrap();
+    let scene = scene.replace(dataset().to_str().unwrap(), "own.hdf5");
+    room.write("own.ron", &scene);
+    std::fs::copy(dataset(), room.path("own.hdf5")).unwrap();
+    room.yarak("train own.ron --run run --steps 50")
+        .ends_with(0);
+    let manifest = room.path("run/manifest.ron");
+    let before = std::fs::read_to_string(&manifest).unwrap();
+    // One byte more changes nothing that is read.
+    let mut bytes = std::fs::read(room.path("own.hdf5")).unwrap();
+    bytes.push(0);
+    std::fs::write(room.path("own.hdf5"), &bytes).unwrap();
+    room.yarak("train own.ron --run run --steps 100 --resume auto")
+        .refuses(&["not those that the run has learned from", "Pretrained"]);
+    assert_eq!(std::fs::read_to_string(&manifest).unwrap(), before);
+    std::fs::copy(dataset(), room.path("own.hdf5")).unwrap();
+    room.yarak("train own.ron --run run --steps 100 --resume auto")
+        .ends_with(0);
+}
+
+#[test]
 fn a_run_that_names_no_environment_is_played_in_none() {
     let room = Room::new();
     let scene = "Scene(steps: 9, plugins: [Dataset(path: \"DATASET\"), Bc(), Checkpoints(every: 9, best: None)])";
