@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::own_evaluation::is_training;
 use super::plugin::EnvironmentSystems;
+use super::seen::see_on;
 use super::systems::{gather_observations, keep_steps};
 use super::{Observations, RowsThere, StepResults};
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
-use crate::data::{Column, Data, GivenPreprocessing, Normalizer, Preprocessing};
+use crate::data::{Column, Data, GivenPreprocessing, Normalizer, Preprocessing, Seen};
 use crate::scene::{Bounds, Settings};
 use crate::schedule::{Collect, InputError};
 
@@ -69,7 +70,7 @@ impl RunningMoments {
 
 /// Normalizes observations by the mean and the deviation of all that were seen so far (`NormalizeObservation` of Gymnasium).
 ///
-/// It keeps [`Preprocessing`]'s normalizer up to date; [`Observations`] and buffers stay raw, so that what was collected early
+/// Parts that are bytes, such as pictures, stay as they are. It keeps [`Preprocessing`]'s normalizer up to date; [`Observations`] and buffers stay raw, so that what was collected early
 /// is seen on the same scale as what was collected late.
 #[derive(Clone, Debug, Default, Resource, Reflect)]
 pub struct NormalizeObservations {}
@@ -81,6 +82,7 @@ impl Plugin for NormalizeObservations {
         let measure = measure_observations
             .in_set(EnvironmentSystems::Gather)
             .after(gather_observations)
+            .before(see_on)
             .run_if(is_training);
         app.insert_resource(ObservationMoments(RunningMoments::new(0)))
             .persist::<ObservationMoments>()
@@ -124,7 +126,7 @@ impl Persist for ObservationMoments {
 fn measure_observations(
     observations: Res<Observations>,
     steps: Res<StepResults>,
-    there: Res<RowsThere>,
+    (there, seen): (Res<RowsThere>, Option<Res<Seen>>),
     mut moments: ResMut<ObservationMoments>,
     mut preprocessing: ResMut<Preprocessing>,
 ) {
@@ -142,8 +144,7 @@ fn measure_observations(
     }
     moments.update(&wide(&observations));
     let epsilon = f64::from(Normalizer::EPSILON);
-    let inputs = preprocessing.widths()[0];
-    let normalizer = Normalizer {
+    let shown = Normalizer {
         mean: moments.mean.iter().map(|mean| *mean as f32).collect(),
         // The normalizer adds a little to the deviation; Gymnasium adds less, to the variance.
         std: moments
@@ -152,8 +153,15 @@ fn measure_observations(
             .map(|variance| ((variance + 1e-8).sqrt() - epsilon).max(0.0) as f32)
             .collect(),
     };
-    // Once for each of the frames, and for the goal.
-    preprocessing.observation = normalizer.resized(inputs);
+    let parts = &preprocessing.parts;
+    preprocessing.observation = match seen {
+        Some(seen) => {
+            let frames = preprocessing.frames;
+            seen.view().standardizing(&shown, parts, frames)
+        }
+        // Networks see what is shown.
+        None => shown.leaving_bytes(parts),
+    };
 }
 
 /// Scales what learners get as reward by the deviation of the discounted returns so far (`NormalizeReward` of Gymnasium).

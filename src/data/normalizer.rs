@@ -102,7 +102,7 @@ impl Normalizer {
 
     /// Leaves the elements of parts that are bytes as they are: a picture is scaled where it is looked at.
     #[must_use]
-    pub(super) fn leaving_bytes(mut self, parts: &ObservationParts) -> Self {
+    pub(crate) fn leaving_bytes(mut self, parts: &ObservationParts) -> Self {
         let mut at = 0;
         for part in parts.iter() {
             let place = at..at + part.width();
@@ -113,6 +113,25 @@ impl Normalizer {
             }
         }
         self
+    }
+
+    /// Of these elements alone, in their order.
+    #[must_use]
+    pub(super) fn of_elements(&self, elements: &[Range<usize>]) -> Self {
+        let of = |values: &[f32]| {
+            let parts = elements.iter().map(|part| &values[part.clone()]);
+            parts.flatten().copied().collect()
+        };
+        Self {
+            mean: of(&self.mean),
+            std: of(&self.std),
+        }
+    }
+
+    /// For these elements and then those of another one.
+    pub(super) fn extend(&mut self, other: &Self) {
+        self.mean.extend_from_slice(&other.mean);
+        self.std.extend_from_slice(&other.std);
     }
 
     /// For so many observations side by side, each standardized as one.

@@ -37,6 +37,11 @@ impl Seen {
         }
     }
 
+    /// What networks see of the environments.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
     /// The same for other environments of that kind, so many of them, in which nothing was seen yet.
     pub(crate) fn anew(&self, rows: usize) -> Self {
         let column = Column::zeros(rows, self.now.width);

@@ -69,7 +69,7 @@ impl ObservationParts {
     /// The parts of these names, in their order.
     ///
     /// # Errors
-    /// The first name that no part has, in words.
+    /// The first name that no part has, or that is there twice, in words.
     pub fn chosen(&self, names: &[impl AsRef<str>]) -> Result<Self, String> {
         let one = |name: &str| {
             let found = self.0.iter().find(|part| part.name == name);
@@ -77,6 +77,14 @@ impl ObservationParts {
                 .cloned()
                 .ok_or_else(|| format!("there is no `{name}` among {self}"))
         };
+        let twice = |at: &usize| {
+            names[..*at]
+                .iter()
+                .any(|it| it.as_ref() == names[*at].as_ref())
+        };
+        if let Some(at) = (0..names.len()).find(twice) {
+            return Err(format!("`{}` is named twice", names[at].as_ref()));
+        }
         let parts = names.iter().map(|name| one(name.as_ref()));
         Ok(ObservationParts(parts.collect::<Result<_, _>>()?))
     }

@@ -250,6 +250,35 @@ fn data_and_environments_together_are_warned_of_and_not_normalized_in_two_ways()
 }
 
 #[test]
+fn chosen_parts_are_normalized_by_their_own_statistics() {
+    let room = Room::new();
+    let statistics = |observations: &str| {
+        let scene = format!(
+            "Scene(steps: 100, plugins: [Environments(env: \"PendulumNamed-v1\", observations: [{observations}]), NormalizeObservations(), \
+             Ppo(steps: 20, minibatches: 1, epochs: 1, actor: (encoder: Mlp(hidden_sizes: [8])), critic: (encoder: Mlp(hidden_sizes: [8]))), \
+             Checkpoints(every: 100, best: None)])"
+        );
+        room.write("part.ron", &scene);
+        let run = format!("run_{}", observations.len());
+        room.yarak(&format!("train part.ron --run {run}"))
+            .ends_with(0);
+        let saved = checkpoint(&room.path(&run), "step_000000100");
+        let state = String::from_utf8(saved["state.ron"].clone()).unwrap();
+        let (_, rest) = state.split_once("observation:(mean:[").unwrap();
+        let (_, rest) = rest.split_once("std:[").unwrap();
+        let (deviations, _) = rest.split_once(']').unwrap();
+        let numbers = deviations.split(',').map(|it| it.parse().unwrap());
+        numbers.collect::<Vec<f32>>()
+    };
+    let (all, one) = (statistics(""), statistics("\"velocity\""));
+    let [cosine, _, velocity]: [f32; 3] = all.try_into().unwrap();
+    let [chosen]: [f32; 1] = one.try_into().unwrap();
+    // The actions are others; an angle's cosine is at most 1, and the velocity up to 8.
+    assert!(velocity > 1.2 && chosen > 1.2, "{velocity} {chosen}");
+    assert!(cosine < 1.0, "{cosine}");
+}
+
+#[test]
 fn rounds_that_are_longer_than_the_run_are_said_and_those_that_learn_nothing_are_refused() {
     let room = Room::new();
     let td3 = ALGORITHMS[0].1;

@@ -293,6 +293,14 @@ pub enum LoadError {
         /// What to do instead.
         remedy: &'static str,
     },
+    /// An observation that was chosen twice.
+    #[error("{}: `observations` chooses `{name}` twice; name it once", .file.display())]
+    Twice {
+        /// The file.
+        file: PathBuf,
+        /// Its name.
+        name: String,
+    },
     /// Ends that do not say of which kind they are.
     #[error(
         "{}: `{dataset}` does not say which episodes are over for good and which were cut off: call it `terminals` where the task ends there, \

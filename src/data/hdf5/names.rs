@@ -124,6 +124,13 @@ pub(super) fn choose(
                 found: list(&names),
             });
         }
+        let (chosen_before, now) = chosen.split_at(before);
+        if let Some(twice) = now.iter().find(|name| chosen_before.contains(name)) {
+            return Err(LoadError::Twice {
+                file: file.path().to_owned(),
+                name: twice.clone(),
+            });
+        }
     }
     Ok(chosen)
 }

@@ -7,7 +7,7 @@ use bevy_reflect::Reflect;
 use smallvec::SmallVec;
 
 use super::{FrameStack, HeldOutGoals};
-use crate::data::Column;
+use crate::data::{Column, Normalizer};
 use crate::env::Space;
 use crate::observation::ObservationParts;
 
@@ -202,6 +202,24 @@ impl View {
         }
     }
 
+    /// What networks see is standardized by, of statistics of all that is shown: `parts` are those that are observed, and of those that
+    /// are bytes nothing is standardized.
+    pub fn standardizing(
+        &self,
+        shown: &Normalizer,
+        parts: &ObservationParts,
+        frames: usize,
+    ) -> Normalizer {
+        let observed = shown.of_elements(&self.observed).leaving_bytes(parts);
+        let mut all = observed.repeated(frames);
+        match &self.goal {
+            GoalPlace::None => {}
+            GoalPlace::Fixed(_) | GoalPlace::InTurn(_) => all.extend(&observed),
+            GoalPlace::Part(part) => all.extend(&shown.of_elements(std::slice::from_ref(part))),
+        }
+        all
+    }
+
     /// What is observed of rows that are shown.
     pub fn observe(&self, shown: &Column) -> Column {
         let rows = shown.values.chunks_exact(shown.width.max(1));
@@ -308,6 +326,42 @@ mod tests {
         ObservationParts::of_space(&goal_environment())
             .chosen(&["achieved_goal"])
             .unwrap()
+    }
+
+    #[test]
+    fn statistics_follow_the_parts_their_frames_and_the_goal_and_leave_bytes_alone() {
+        let vector = |n: usize| Space::from_bounds(&vec![(0.0, 1.0); n]);
+        let space = Space::dict([
+            ("a", vector(2)),
+            ("b", vector(1)),
+            ("goal", vector(2)),
+            ("p", Space::picture([20, 20, 1])),
+        ]);
+        let shown = Normalizer {
+            mean: (0..405).map(|element| element as f32).collect(),
+            std: (0..405).map(|element| element as f32 + 0.5).collect(),
+        };
+        let standardizing = |names: &[&str], goal: Option<EpisodeGoal>, frames| {
+            let parts = ObservationParts::of_space(&space).chosen(names).unwrap();
+            let asked = goal.is_some();
+            let view = View::of(&parts, goal.as_ref(), None, asked, "Arm", &space).unwrap();
+            view.standardizing(&shown, &parts, frames)
+        };
+        let chosen = standardizing(&["b", "a"], None, 2);
+        assert_eq!(chosen.mean, [2.0, 0.0, 1.0, 2.0, 0.0, 1.0]);
+        assert_eq!(chosen.std, [2.5, 0.5, 1.5, 2.5, 0.5, 1.5]);
+        let part = EpisodeGoal::Part("goal".into());
+        let with_goal = standardizing(&["a"], Some(part), 1);
+        assert_eq!(with_goal.mean, [0.0, 1.0, 3.0, 4.0]);
+        let fixed = EpisodeGoal::Fixed(vec![0.1, 0.2]);
+        assert_eq!(
+            standardizing(&["a"], Some(fixed), 1).mean,
+            [0.0, 1.0, 0.0, 1.0]
+        );
+        let picture = standardizing(&["p", "b"], None, 1);
+        assert_eq!(picture.mean[..400], [0.0; 400]);
+        assert_eq!(picture.std[..400], [1.0 - Normalizer::EPSILON; 400]);
+        assert_eq!((picture.mean[400], picture.std[400]), (2.0, 2.5));
     }
 
     #[test]
