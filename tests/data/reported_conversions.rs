@@ -11,6 +11,7 @@ use yarak::data::{
 };
 
 use crate::converting::{converted, fixture, open, read};
+use crate::made::Made;
 
 fn left(converted: &Converted) -> Vec<&str> {
     let left = converted.left_behind.iter();
@@ -372,4 +373,31 @@ fn a_filter_key_is_left_for_the_demonstration_that_it_names_and_that_is_not_ther
         Target::Robomimic,
     );
     assert!(done.left_behind[0].why.contains("`demo_7`"), "{done}");
+}
+
+#[test]
+fn pictures_of_d3rlpy_stay_pictures_in_robomimics_layout() {
+    let mut made = Made::new();
+    made.put("observations_0", &[3, 1, 20, 24], &[7_u8; 3 * 480])
+        .put("actions_0", &[3, 1], &[0.5_f32; 3])
+        .column("rewards_0", &[1.0_f32; 3])
+        .column("terminated_0", &[1_u8])
+        .column("num_episodes", &[1_i64]);
+    let made = made.finish();
+    let out = made.folder.path().join("pictures.hdf5");
+    converted(&made.path, &out, Target::Robomimic);
+    let copy = open(&out);
+    let [picture] = copy.observation() else {
+        panic!("{:?}", copy.observation());
+    };
+    assert_eq!(
+        (&*picture.name, &picture.shape[..]),
+        ("pixels", &[1, 20, 24][..])
+    );
+    assert_eq!(copy.read().unwrap().observation().row(0)[..], [7.0; 480]);
+    let bytes = DatasetFile::open(&made.path, &Reading::default()).unwrap();
+    assert_eq!(
+        copy.parts().iter().next().unwrap().kind,
+        bytes.parts().iter().next().unwrap().kind
+    );
 }

@@ -376,7 +376,12 @@ impl Translation {
 impl Translated {
     /// What is wrong with the scene, said of the keys behind it.
     pub fn said_of_keys(&self, file: &str, problems: &Problems) -> String {
-        let lines = problems.iter().map(|problem| {
+        // What is wrong with the scene as a whole follows from what is wrong with a key.
+        let of_keys = problems.iter().any(|problem| !problem.path.is_empty());
+        let told = problems
+            .iter()
+            .filter(|problem| !of_keys || !problem.path.is_empty());
+        let lines = told.map(|problem| {
             let behind = self.sources.iter().find(|(setting, _)| {
                 let rest = problem.path.strip_prefix(setting.as_str());
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
@@ -384,7 +389,11 @@ impl Translated {
             let key = behind.map_or(problem.path.as_str(), |(_, key)| key);
             let help = problem.help.iter().map(|help| format!("\nhelp: {help}"));
             let help: String = help.collect();
-            format!("{file}: error: {key}: {}{help}", problem.message)
+            let key = match key {
+                "" => String::new(),
+                key => format!("{key}: "),
+            };
+            format!("{file}: error: {key}{}{help}", problem.message)
         });
         lines.collect::<Vec<_>>().join("\n")
     }

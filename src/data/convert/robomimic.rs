@@ -131,6 +131,18 @@ fn keys(job: &Job<'_>) -> Vec<ObservationPart> {
     if is_named && is_flat && parts.is_sorted_by(|a, b| a.name < b.name) {
         return ObservationParts::of_keys(parts).iter().cloned().collect();
     }
+    if let [_] = parts {
+        let only = ObservationParts::of_keys(parts);
+        let picture = only
+            .iter()
+            .find(|part| part.kind == PartKind::Byte && part.shape.len() > 1);
+        if let Some(picture) = picture {
+            return vec![ObservationPart {
+                name: PICTURE_KEY.to_owned(),
+                ..picture.clone()
+            }];
+        }
+    }
     vec![ObservationPart {
         name: OBSERVATION_KEY.to_owned(),
         shape: vec![width],

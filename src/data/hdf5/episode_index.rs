@@ -254,7 +254,7 @@ impl<'a> EpisodeIndex<'a> {
             self.file,
             self.layout,
             path,
-            "a part that the first episode has",
+            "a part of the first episode's observations; write it, or choose parts that are everywhere with `observations: [..]`",
         )?;
         if info.shape.get(1..) != Some(key.shape.as_slice())
             || (must_be_whole && info.dtype.is_float())
