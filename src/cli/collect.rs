@@ -14,7 +14,7 @@ use super::print;
 use crate::checkpoint::without_persisting;
 use crate::collect::{
     Actions, DatasetRecorder, DatasetRecorderPlugin, EnvironmentRow, Environments, Exploration,
-    Generator, Restart, act_deterministically, seed_bridged, seed_environments,
+    Generator, Restart, StandingStill, act_deterministically, seed_bridged, seed_environments,
 };
 use crate::data::Spaces;
 use crate::data::convert::write_recorded;
@@ -215,6 +215,7 @@ impl Collect {
         program.check_modules(&scene)?;
         let add = |app: &mut App| {
             app.insert_resource(noisy)
+                .insert_resource(StandingStill)
                 .add_random::<Exploration>()
                 .add_plugins(DatasetRecorderPlugin);
             let act = (act_deterministically, add_noise).chain();

@@ -11,6 +11,7 @@ use crate::data::{
 };
 use crate::env::{gymnasium, registry};
 use crate::evaluate::Evaluation;
+use crate::networks::TrainsOn;
 use crate::nn::EncoderSettings;
 use crate::pretrained;
 use crate::scene::{Scene, find};
@@ -159,6 +160,24 @@ pub fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Resu
         }
     };
     Err(scene.problem("plugins", message, Some(help.into())).into())
+}
+
+/// What is to be said of data whose actions are scaled by their own extremes, as only Python knows the bounds of their environment.
+pub fn warning_of_unknown_bounds(app: &App, scene: &Scene) -> Option<String> {
+    let (dataset, evaluation) = (
+        scene.settings::<Dataset>()?,
+        scene.settings::<Evaluation>()?,
+    );
+    let is_known = dataset.action_bounds.is_some()
+        || scene.settings::<Environments>().is_some()
+        || gymnasium::name_of(&evaluation.env).is_none()
+        || matches!(app.world().get_resource(), Some(TrainsOn::Discrete));
+    (!is_known).then(|| {
+        format!(
+            "warning: actions are scaled by the least and the greatest of the data, as only Python knows the bounds of `{}`: give `Dataset(action_bounds: (least, greatest))`",
+            evaluation.env
+        )
+    })
 }
 
 /// What is to be said of a scene that has data and environments to learn in: our algorithms learn from one of the two.

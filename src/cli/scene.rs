@@ -79,8 +79,10 @@ impl SceneCommand {
                         ready::check(&app, &scene)?;
                         let of_actions = warning_of_actions(app.world());
                         let of_sources = ready::warning_of_two_sources(&app, &scene);
+                        let of_bounds = ready::warning_of_unknown_bounds(&app, &scene);
                         let of_rates = warnings_of_rates(app.world()).iter();
-                        for warning in of_rates.chain(&of_actions).chain(&of_sources) {
+                        let of_data = of_actions.iter().chain(&of_sources).chain(&of_bounds);
+                        for warning in of_rates.chain(of_data) {
                             message(&format!("{}: {warning}", path.display()));
                         }
                         Ok(ready::not_looked_at(&scene))

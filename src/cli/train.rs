@@ -18,7 +18,7 @@ use super::playing::{Played, best_on_fresh_episodes, first_seed};
 use super::pool::pin;
 use super::ready::{
     WHERE_FILES_ARE, check_that_environments_are_there, check_that_evaluation_starts,
-    check_that_it_learns, environments_of, warning_of_two_sources,
+    check_that_it_learns, environments_of, warning_of_two_sources, warning_of_unknown_bounds,
 };
 use super::scores::{Scores, over_seeds};
 use super::{INTERRUPTED, hang_up, print, words_of};
@@ -398,7 +398,8 @@ impl Train {
             scene.problem(error.setting(), with_causes(&error), help)
         })?;
         check_that_it_learns(&app, scene, dataset.is_some())?;
-        if let Some(warning) = warning_of_two_sources(&app, scene) {
+        let of_sources = warning_of_two_sources(&app, scene).into_iter();
+        for warning in of_sources.chain(warning_of_unknown_bounds(&app, scene)) {
             console.message(&warning);
         }
         check_that_environments_are_there(scene)?;

@@ -84,6 +84,7 @@ pub use rows::{Actions, Observations};
 pub use scaling::{ClipActions, RescaleActions, RoundActions};
 pub use small_vector::SmallVector;
 
+pub(crate) use statistics::StandingStill;
 pub use statistics::{
     NormalizeObservations, NormalizeReturns, ObservationMoments, ReturnMoments, RunningMoments,
 };

@@ -83,7 +83,7 @@ impl Plugin for NormalizeObservations {
             .in_set(EnvironmentSystems::Gather)
             .after(gather_observations)
             .before(see_on)
-            .run_if(is_training);
+            .run_if(is_training.and_then(not(resource_exists::<StandingStill>)));
         app.insert_resource(ObservationMoments(RunningMoments::new(0)))
             .persist::<ObservationMoments>()
             .add_systems(Startup, keep_what_is_given)
@@ -107,6 +107,10 @@ fn keep_what_is_given(
     };
     Err(InputError::new(told).into())
 }
+
+/// The statistics stay as training left them: a trained policy acts, and nothing is learned.
+#[derive(Resource)]
+pub(crate) struct StandingStill;
 
 /// The running statistics of observations.
 #[derive(Resource, Clone, Debug, PartialEq)]
@@ -188,7 +192,7 @@ impl Plugin for NormalizeReturns {
         let scale = scale_rewards
             .in_set(EnvironmentSystems::TimeLimit)
             .after(keep_steps)
-            .run_if(is_training);
+            .run_if(is_training.and_then(not(resource_exists::<StandingStill>)));
         app.insert_resource(self.clone())
             .insert_resource(ReturnMoments {
                 moments: RunningMoments::new(1),

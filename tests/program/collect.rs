@@ -158,3 +158,21 @@ fn options_that_do_not_apply_and_another_format_are_refused() {
         .refuses(&["--set seed=1"]);
     assert!(!room.path("o.hdf5").exists());
 }
+
+#[test]
+fn a_policy_collects_with_the_statistics_that_training_left() {
+    let room = Room::new();
+    let scene = "Scene(steps: 40, plugins: [Environments(), NormalizeObservations(), \
+        Ppo(steps: 20, minibatches: 1, epochs: 1, actor: (encoder: Mlp(hidden_sizes: [8])), critic: (encoder: Mlp(hidden_sizes: [8]))), \
+        Checkpoints(every: 20, best: None)])";
+    room.write("ppo.ron", scene);
+    room.yarak("train ppo.ron --run run").ends_with(0);
+    let played = room.yarak("eval run --episodes 1 --seed 5 --json");
+    let played: serde_json::Value = serde_json::from_str(played.result()).unwrap();
+    room.yarak("collect run --steps 200 --seed 5 --out o.hdf5")
+        .ends_with(0);
+    let collected = load(room.path("o.hdf5")).unwrap();
+    let sum: f64 = collected.reward().iter().map(|it| f64::from(*it)).sum();
+    let expected = played["return"].as_f64().unwrap();
+    assert!((sum - expected).abs() < 1e-3, "{sum}, not {expected}");
+}
