@@ -151,6 +151,8 @@ fn app_shown(
                 batch_size,
                 discount: 0.9,
                 n_step,
+                // As memories ask for them.
+                past_actions: frames > 1,
                 ..default()
             },
         ));
@@ -178,9 +180,9 @@ fn bits(batch: &Batch) -> Vec<u32> {
         batch.next_action.to_data(),
         batch.has_next_action.to_data(),
     ];
-    let values = tensors
-        .iter()
-        .flat_map(|data| data.to_vec::<f32>().unwrap());
+    let past = batch.past_action.iter().map(|it| it.to_data());
+    let tensors = tensors.into_iter().chain(past);
+    let values = tensors.flat_map(|data| data.to_vec::<f32>().unwrap());
     let row_ids = batch.row_ids.iter().map(|row| *row as u32);
     row_ids.chain(values.map(f32::to_bits)).collect()
 }
@@ -380,6 +382,7 @@ fn a_picture_takes_a_byte_a_number_in_memory_and_batches_have_the_bits_of_number
             batch_size: 5,
             discount: 0.9,
             n_step: 2,
+            past_actions: true,
             ..default()
         });
     reference.finish();

@@ -224,11 +224,16 @@ impl Stored {
             return Ok(rows);
         };
         let after = &mut rows.next_observation.values;
+        let past = rows
+            .past_action
+            .as_mut()
+            .map_or(&mut [][..], |it| &mut it.values);
         observation
             .apply_to_row(&mut rows.observation.values)
             .and_then(|()| observation.apply_to_row(after))
             .and_then(|()| action.to_unit(&mut rows.action.values))
             .and_then(|()| action.to_unit(&mut rows.next_action.values))
+            .and_then(|()| action.to_unit(past))
             .map_err(|_| changed(&self.dataset_file))?;
         // What is not known is not scaled either.
         for (row, known) in rows.has_next_action.iter().enumerate() {
