@@ -112,6 +112,18 @@ pub enum PretrainedError {
         /// What does not fit.
         source: Box<CheckpointError>,
     },
+    /// Networks that see something else.
+    #[error(
+        "`Pretrained`: the networks of {place} see {there}, and those of this run {here}: choose the same `observations` in the same order, `frame_stack` and goal, or train anew"
+    )]
+    OtherSight {
+        /// The checkpoint.
+        place: String,
+        /// What they see there.
+        there: String,
+        /// What they see here.
+        here: String,
+    },
     /// Environments with another task.
     #[error(
         "`Pretrained`: {what} of this run have {found} elements, and those of {place} {expected}: it is another task"
@@ -216,8 +228,25 @@ fn begin_with_its_networks(world: &mut World) -> Result<(), BevyError> {
     Ok(())
 }
 
+/// Refuses networks that would see other parts, or others of their steps, than they learned from.
+fn compare_sights(world: &World, source: &Source) -> Result<(), PretrainedError> {
+    let there: Preprocessing = source.snapshot.state("preprocessing")?;
+    let Some(here) = world.get_resource::<Preprocessing>() else {
+        return Ok(());
+    };
+    match here.sees_as(&there) {
+        true => Ok(()),
+        false => Err(PretrainedError::OtherSight {
+            place: source.place.clone(),
+            there: there.in_words(),
+            here: here.in_words(),
+        }),
+    }
+}
+
 /// Takes them; what there is to say of it.
 fn take_networks(world: &mut World, source: &Source) -> Result<String, PretrainedError> {
+    compare_sights(world, source)?;
     let roles: Vec<RoleEntry> = world
         .get_resource::<Roles>()
         .map_or_else(Vec::new, |roles| roles.0.clone());

@@ -13,7 +13,7 @@ use crate::env::{gymnasium, registry};
 use crate::evaluate::Evaluation;
 use crate::networks::TrainsOn;
 use crate::nn::EncoderSettings;
-use crate::pretrained;
+use crate::pretrained::{self, Pretrained};
 use crate::scene::{Scene, find};
 use crate::schedule::{Learn, with_causes};
 
@@ -34,6 +34,7 @@ pub fn check(app: &App, scene: &Scene) -> Result<(), CliError> {
             .into());
     }
     check_pretrained(app, scene)?;
+    check_scales(scene)?;
     check_frames(scene)?;
     check_memories(scene)?;
     check_that_it_learns(app, scene, scene.settings::<Dataset>().is_some())
@@ -106,6 +107,27 @@ pub fn check_pretrained(app: &App, scene: &Scene) -> Result<(), CliError> {
     Err(scene
         .problem("Pretrained.path", with_causes(&error), help)
         .into())
+}
+
+/// Refuses to scale actions in another way than the networks know that a run begins with.
+pub fn check_scales(scene: &Scene) -> Result<(), CliError> {
+    let (Some(_), Some(environments)) = (
+        scene.settings::<Pretrained>(),
+        scene.settings::<Environments>(),
+    ) else {
+        return Ok(());
+    };
+    let setting = match (
+        environments.action_bounds.is_empty(),
+        environments.rescale_actions,
+    ) {
+        (true, true) => return Ok(()),
+        (false, _) => "Environments.action_bounds",
+        (true, false) => "Environments.rescale_actions",
+    };
+    let message = "the networks of `Pretrained` act on the scale that they learned on, and this would change nothing";
+    let help = Some("leave it out".to_owned());
+    Err(scene.problem(setting, message, help).into())
 }
 
 /// From what an algorithm learns.

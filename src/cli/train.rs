@@ -17,7 +17,7 @@ use super::modules::Modules;
 use super::playing::{Played, best_on_fresh_episodes, first_seed};
 use super::pool::pin;
 use super::ready::{
-    WHERE_FILES_ARE, check_that_environments_are_there, check_that_evaluation_starts,
+    WHERE_FILES_ARE, check_scales, check_that_environments_are_there, check_that_evaluation_starts,
     check_that_it_learns, environments_of, warning_of_two_sources, warning_of_unknown_bounds,
 };
 use super::scores::{Scores, over_seeds};
@@ -398,6 +398,7 @@ impl Train {
             scene.problem(error.setting(), with_causes(&error), help)
         })?;
         check_that_it_learns(&app, scene, dataset.is_some())?;
+        check_scales(scene)?;
         let of_sources = warning_of_two_sources(&app, scene).into_iter();
         for warning in of_sources.chain(warning_of_unknown_bounds(&app, scene)) {
             console.message(&warning);

@@ -267,6 +267,26 @@ impl Preprocessing {
         }
     }
 
+    /// Whether networks see the same as with other preprocessing: the same parts, which a vector without names leaves open, as many
+    /// observations side by side, and a goal or none.
+    pub(crate) fn sees_as(&self, other: &Self) -> bool {
+        let named = |it: &Self| it.parts.iter().all(|part| !part.name.is_empty());
+        let same_parts = match named(self) && named(other) {
+            true => self.parts == other.parts,
+            false => self.parts.width() == other.parts.width(),
+        };
+        same_parts && self.frames == other.frames && self.side_by_side() == other.side_by_side()
+    }
+
+    /// What networks see, in words.
+    pub(crate) fn in_words(&self) -> String {
+        let goal = match self.side_by_side() > Some(self.frames) {
+            true => " and a goal",
+            false => "",
+        };
+        format!("{} in {} frame(s){goal}", self.parts, self.frames)
+    }
+
     /// What networks are given of an observation.
     pub fn input(&self) -> EncoderInput {
         let side_by_side = self.side_by_side().unwrap_or(1);

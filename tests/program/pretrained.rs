@@ -80,7 +80,8 @@ fn networks_that_both_have_are_taken_with_their_scaling_and_others_are_fresh() {
     room.yarak("train td3_bc.ron --run cut --resume auto --steps 40")
         .ends_with(0);
     assert!(checkpoint(&room.path("cut"), "step_000000040") == run);
-    room.yarak("eval run --episodes 1").ends_with(0);
+    room.yarak("eval run --episodes 1 --env Pendulum-v1")
+        .ends_with(0);
 }
 
 #[test]
@@ -128,6 +129,48 @@ fn what_cannot_be_taken_is_refused_by_name() {
     );
     room.yarak("train cartpole.ron --run other")
         .refuses(&["`Pretrained`", "it is another task"]);
+}
+
+#[test]
+fn networks_that_would_see_or_do_something_else_are_refused() {
+    let room = Room::new();
+    let scene = |environments: &str, more: &str| {
+        format!(
+            "Scene(steps: 20, plugins: [Environments(env: \"PendulumNamed-v1\", {environments}), \
+             Ppo(steps: 10, minibatches: 1, actor: (encoder: Mlp(hidden_sizes: [8])), critic: (encoder: Mlp(hidden_sizes: [8]))), {more}])"
+        )
+    };
+    let first = "observations: [\"angle\"], frame_stack: 2";
+    room.write(
+        "first.ron",
+        &scene(first, "Checkpoints(every: 20, best: None)"),
+    );
+    room.yarak("train first.ron --run first").ends_with(0);
+    let then = "Pretrained(path: \"first\")";
+    for (environments, words) in [
+        (
+            "observations: [\"angle\", \"velocity\"]",
+            "it is another task",
+        ),
+        // Four numbers as well.
+        (
+            "observations: [\"velocity\"], frame_stack: 4",
+            "in 4 frame(s)",
+        ),
+        (
+            &*format!("{first}, rescale_actions: false"),
+            "Environments.rescale_actions",
+        ),
+        (
+            &*format!("{first}, action_bounds: [(-1, 1)]"),
+            "Environments.action_bounds",
+        ),
+    ] {
+        room.write("then.ron", &scene(environments, then));
+        room.yarak("train then.ron --run then").refuses(&[words]);
+    }
+    room.write("then.ron", &scene(first, then));
+    room.yarak("train then.ron --run then").ends_with(0);
 }
 
 #[test]
