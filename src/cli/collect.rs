@@ -11,13 +11,14 @@ use super::error::CliError;
 use super::eval::{check_that_it_is_plain, find};
 use super::modules::Modules;
 use super::print;
+use super::ready::{Source, learns_from};
 use crate::checkpoint::without_persisting;
 use crate::collect::{
     Actions, DatasetRecorder, DatasetRecorderPlugin, EnvironmentRow, Environments, Exploration,
     Generator, Restart, StandingStill, act_deterministically, seed_bridged, seed_environments,
 };
 use crate::data::Spaces;
-use crate::data::convert::write_recorded;
+use crate::data::convert::{check_that_it_is_recordable, write_recorded};
 use crate::env::{NumpyRandom, Space};
 use crate::evaluate::Evaluation;
 use crate::learner::{AppRandomExt, Random};
@@ -154,6 +155,7 @@ impl Collect {
             prepare: &prepare,
         };
         let mut app = program.app(&scene, scene.seed, folders_of(&self.source), purpose)?;
+        check_that_it_is_kept(&app)?;
         loop {
             app.update();
             match &app.world().resource::<Training>().outcome {
@@ -219,17 +221,20 @@ impl Collect {
                 .add_random::<Exploration>()
                 .add_plugins(DatasetRecorderPlugin);
             let act = (act_deterministically, add_noise).chain();
-            if online.is_some() {
-                // In place of the algorithm's own exploration.
-                app.replace(Collecting, CollectSystems::Act, act);
-            } else {
+            let explores = matches!(learns_from(app), Some(Source::Replay | Source::Rollouts));
+            if online.is_none() {
                 app.add_plugins(Environments {
                     env: env.clone(),
                     goal: goal.clone(),
                     kwargs: kwargs.clone(),
                     ..Environments::default()
-                })
-                .add_systems(Collecting, act.in_set(CollectSystems::Act));
+                });
+            }
+            if explores || online.is_some() {
+                // In place of the algorithm's own exploration.
+                app.replace(Collecting, CollectSystems::Act, act);
+            } else {
+                app.add_systems(Collecting, act.in_set(CollectSystems::Act));
             }
         };
         let prepare = |app: &mut App| without_persisting(app, add);
@@ -241,6 +246,7 @@ impl Collect {
         // Networks are built and restored; all steps are taken already, so nothing is learned.
         app.update();
         check(failure(&app))?;
+        check_that_it_is_kept(&app)?;
         self.begin_anew(app.world_mut());
         app.world_mut().run_schedule(Collecting);
         check(failure(&app))?;
@@ -265,6 +271,14 @@ impl Collect {
         }
         seed_environments(world, seed);
     }
+}
+
+/// Found before anything is played and not after.
+fn check_that_it_is_kept(app: &App) -> Result<(), CliError> {
+    let spaces = app.world().get_resource::<Spaces>();
+    spaces.map_or(Ok(()), |spaces| {
+        check_that_it_is_recordable(spaces).map_err(|error| CliError::of(true, &error))
+    })
 }
 
 fn check(failure: Option<Failure>) -> Result<(), CliError> {

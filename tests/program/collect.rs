@@ -5,7 +5,7 @@ use std::path::Path;
 
 use yarak::data::{EpisodeEnd, load};
 
-use crate::room::{Room, yarak};
+use crate::room::{Room, with_dataset, yarak};
 
 #[track_caller]
 fn done(arguments: &[&str]) -> String {
@@ -175,4 +175,30 @@ fn a_policy_collects_with_the_statistics_that_training_left() {
     let sum: f64 = collected.reward().iter().map(|it| f64::from(*it)).sum();
     let expected = played["return"].as_f64().unwrap();
     assert!((sum - expected).abs() < 1e-3, "{sum}, not {expected}");
+}
+
+#[test]
+fn a_policy_that_learned_from_data_and_would_explore_collects_too() {
+    let room = Room::new();
+    let networks =
+        "actor: (encoder: Mlp(hidden_sizes: [8])), critic: (encoder: Mlp(hidden_sizes: [8]))";
+    let scene = format!(
+        "Scene(steps: 4, plugins: [Dataset(path: \"DATASET\"), Td3(minibatch: (batch_size: 8), {networks}), Checkpoints(every: 4, best: None)])"
+    );
+    room.write("td3.ron", &with_dataset(&scene));
+    room.yarak("train td3.ron --run run").ends_with(0);
+    room.yarak("collect run --env Pendulum-v1 --steps 30 --out o.hdf5")
+        .ends_with(0);
+    assert_eq!(load(room.path("o.hdf5")).unwrap().len(), 30);
+}
+
+#[test]
+fn what_no_layout_keeps_is_refused_before_the_first_step() {
+    let room = Room::new();
+    room.write(
+        "named.ron",
+        "Scene(steps: 1000000000, plugins: [Environments(env: \"CartPoleNamed-v1\"), ActRandomly()])",
+    );
+    room.yarak("collect named.ron --out o.hdf5")
+        .refuses(&["CartPoleNamed-v1", "no discrete actions"]);
 }

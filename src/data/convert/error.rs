@@ -100,6 +100,15 @@ pub enum ConvertError {
         /// How many discrete actions there are.
         discrete_actions: usize,
     },
+    /// Environments of which no layout keeps both.
+    #[error(
+        "{environment}: observations with names or in pictures are recorded in robomimic's layout, which has no discrete actions; wrap the \
+         environment so that it shows one vector, or takes real numbers"
+    )]
+    Unrecordable {
+        /// The environment.
+        environment: String,
+    },
     /// An episode that T + 1 observations cannot hold.
     #[error(
         "episode {episode}, row {row}: its next observation is not the observation of row {}, and Minari keeps one \

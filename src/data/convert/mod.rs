@@ -31,6 +31,7 @@ use super::{
     DatasetFile, EpisodeEnd, Layout, LoadError, ObservationColumn, Reading, Spaces, Transitions,
 };
 use crate::checkpoint::is_special;
+use crate::env::Space;
 use crate::observation::ObservationParts;
 use account::Account;
 use extras::Extras;
@@ -171,8 +172,7 @@ pub fn write_recorded(
     force: bool,
 ) -> Result<Converted, ConvertError> {
     let parts = ObservationParts::of_space(&spaces.observation);
-    let is_vector = matches!(Vec::from_iter(parts.iter())[..], [part] if part.shape.len() == 1);
-    if is_vector {
+    if is_vector(&parts) {
         return write(transitions, to, Target::D4rl, None, force);
     }
     refuse_what_stands(to, force)?;
@@ -181,6 +181,24 @@ pub fn write_recorded(
         ..Job::new(transitions, None, None)?
     };
     job.run(to, Target::Robomimic, Account::default(), force)
+}
+
+/// Whether a file can keep what is recorded in environments with these spaces.
+///
+/// # Errors
+/// [`ConvertError::Unrecordable`].
+pub(crate) fn check_that_it_is_recordable(spaces: &Spaces) -> Result<(), ConvertError> {
+    let is_discrete = matches!(spaces.action, Space::Discrete { .. });
+    match is_discrete && !is_vector(&ObservationParts::of_space(&spaces.observation)) {
+        false => Ok(()),
+        true => Err(ConvertError::Unrecordable {
+            environment: spaces.environment.clone(),
+        }),
+    }
+}
+
+fn is_vector(parts: &ObservationParts) -> bool {
+    matches!(Vec::from_iter(parts.iter())[..], [part] if part.shape.len() == 1)
 }
 
 /// What is to be written.

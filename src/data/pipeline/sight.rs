@@ -65,7 +65,8 @@ pub enum ViewError {
     },
     /// A goal of another width than an observation.
     #[error(
-        "{environment}: the goal has {found} numbers, and an observation {expected}; a goal is an observation to come to"
+        "{environment}: the goal has {found} numbers, and an observation {expected}; a goal is an observation to come to: give as many, or leave the \
+         goal's own part out of what is observed, with `observations: [..]`"
     )]
     Width {
         /// The environment.
