@@ -95,6 +95,24 @@ pub(crate) fn name_of(content: &dyn Reflect) -> &'static str {
 }
 
 impl<'s> Reader<'s> {
+    /// Reads into what a value holds, whose types are those of its choice.
+    pub(super) fn inside_choice(
+        &mut self,
+        choices: Choices,
+        value: &mut dyn PartialReflect,
+        read: impl FnOnce(&mut Self, &mut dyn PartialReflect),
+    ) {
+        let name = (choices.content)(value).map(name_of);
+        let known = (choices.list)();
+        let chosen = known.iter().find(|choice| Some(choice.name()) == name);
+        let types = chosen.map_or(self.types, |choice| choice.types);
+        let outside = std::mem::replace(&mut self.types, types);
+        if let Some(content) = (choices.content_mut)(value) {
+            read(self, content.as_partial_reflect_mut());
+        }
+        self.types = outside;
+    }
+
     /// Reads `Name(field: value, ..)`, or the fields of the choice that is there already without its name.
     pub(super) fn read_choice(
         &mut self,
@@ -121,18 +139,17 @@ impl<'s> Reader<'s> {
             let help = suggestion(written, names, "names");
             return self.refuse_node(node, path, message, help);
         };
-        let outside = std::mem::replace(&mut self.types, chosen.types);
         if current == Some(written) {
             // What is left out stays what it is here, which may be another default than the type's own.
-            if let Some(content) = (choices.content_mut)(value) {
-                self.read(node, content.as_partial_reflect_mut(), None, path);
-            }
-        } else {
-            let mut content = chosen.default;
-            self.read(node, content.as_partial_reflect_mut(), None, path);
-            (choices.set)(value, content);
+            return self.inside_choice(choices, value, |reader, content| {
+                reader.read(node, content, None, path);
+            });
         }
+        let mut content = chosen.default;
+        let outside = std::mem::replace(&mut self.types, chosen.types);
+        self.read(node, content.as_partial_reflect_mut(), None, path);
         self.types = outside;
+        (choices.set)(value, content);
     }
 }
 

@@ -70,16 +70,9 @@ impl Override {
         };
         let setting_type = value.get_represented_type_info().and_then(SettingType::of);
         if let Some(SettingType::Choice(choices)) = setting_type {
-            if let Some(content) = (choices.content_mut)(value) {
-                self.apply(
-                    reader,
-                    content.as_partial_reflect_mut(),
-                    bounds,
-                    steps,
-                    path,
-                );
-            }
-            return;
+            return reader.inside_choice(choices, value, |reader, content| {
+                self.apply(reader, content, bounds, steps, path);
+            });
         }
         match (setting_type, value.reflect_mut()) {
             (Some(SettingType::Struct(info)), ReflectMut::Struct(value)) => {

@@ -3,7 +3,7 @@
 
 use yarak::checkpoint::gather;
 use yarak::evaluate::Acting;
-use yarak::nn::register_encoder;
+use yarak::nn::{Cnn, Pooling, register_encoder};
 use yarak::observation::EncoderInput;
 use yarak::policy;
 use yarak::prelude::*;
@@ -311,6 +311,15 @@ fn a_scene_names_an_encoder_and_leaves_out_what_it_likes() {
     let read = parse("", &set).unwrap();
     assert_eq!(read.actor.encoder, EncoderSettings::from(&[5]));
     assert_eq!(read.critic.encoder.name(), "Fourier");
+    // A type that one encoder has and no algorithm.
+    let set = ["Td3Bc.actor.encoder.pooling=Average"];
+    let read = parse("actor: (encoder: Cnn(features: 7))", &set).unwrap();
+    let expected = Cnn {
+        features: 7,
+        pooling: Pooling::Average,
+        ..default()
+    };
+    assert_eq!(read.actor.encoder, EncoderSettings::new(expected));
 }
 
 #[test]
