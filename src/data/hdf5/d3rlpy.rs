@@ -16,7 +16,7 @@
 //!
 //! Files that d3rlpy 1 wrote have D4RL's datasets and are read as such, with `episode_terminals` for `timeouts`.
 
-use super::dataset_file::{Index, Values};
+use super::dataset_file::Index;
 use super::episode_index::{EpisodeIndex, NextRule, Part, dataset};
 use super::minari::discrete_actions;
 use super::{File, Layout, LoadError, Reading, names};
@@ -125,21 +125,11 @@ pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
         let end = EpisodeEnd::Truncated;
         episode_index.add(&name, reward.as_deref(), steps, terminals, end)?;
     }
-    let (episodes, values) = episode_index.finish()?;
-    Ok(Index {
-        observation: values.observation.clone(),
-        action: values.action.clone(),
-        episodes,
-        recorded: declared as usize,
-        columns: Recorded {
-            rewards: has_rewards,
-            ends: has_ends,
-        },
-        held_out: None,
-        discrete_actions,
-        environment: None,
-        values: Values::Episodic(values),
-    })
+    let columns = Recorded {
+        rewards: has_rewards,
+        ends: has_ends,
+    };
+    episode_index.finish(declared as usize, columns, discrete_actions)
 }
 
 fn part_path(number: &str, name: &str) -> String {

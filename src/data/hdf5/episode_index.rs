@@ -2,11 +2,11 @@
 
 use std::thread;
 
-use super::dataset_file::Key;
+use super::dataset_file::{Index, Key, Values};
 use super::episodic::{Episodic, Next, Source};
 use super::selection::MAX_COMPRESSION;
-use super::{DatasetInfo, Dtype, File, FileError, Layout, LoadError};
-use crate::data::{Episode, EpisodeEnd, TransitionsError};
+use super::{DatasetInfo, DiscreteActions, Dtype, File, FileError, Layout, LoadError};
+use crate::data::{Episode, EpisodeEnd, Recorded, TransitionsError};
 
 /// How next observations are recorded, as an episode is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,10 +288,15 @@ impl<'a> EpisodeIndex<'a> {
         Ok(self.file.index_of(path)?)
     }
 
-    /// The finished index of values.
+    /// The finished index, of a file that names no environment and holds nothing out; `recorded` and the others are its fields.
     ///
     /// Each dataset alone was found to be possible; but links can make many episodes of one, more than memory holds.
-    pub(super) fn finish(self) -> Result<(Vec<Episode>, Episodic), LoadError> {
+    pub(super) fn finish(
+        self,
+        recorded: usize,
+        columns: Recorded,
+        discrete_actions: Option<DiscreteActions>,
+    ) -> Result<Index, LoadError> {
         let width = |keys: &[Key]| keys.iter().map(|key| key.width() as u64).sum::<u64>();
         let numbers = 2 * width(&self.values.observation) + width(&self.values.action) + 1;
         let bytes = numbers.saturating_mul(4 * self.rows as u64);
@@ -307,7 +312,17 @@ impl<'a> EpisodeIndex<'a> {
                 limit,
             }));
         }
-        Ok((self.episodes, self.values))
+        Ok(Index {
+            observation: self.values.observation.clone(),
+            action: self.values.action.clone(),
+            episodes: self.episodes,
+            recorded,
+            columns,
+            held_out: None,
+            discrete_actions,
+            environment: None,
+            values: Values::Episodic(self.values),
+        })
     }
 }
 

@@ -16,7 +16,7 @@
 //! reinforcement learning takes each mark for a terminal. What ends without a terminal is truncated, and its last step is no transition,
 //! because what followed was not recorded.
 
-use super::dataset_file::{Index, Values};
+use super::dataset_file::Index;
 use super::episode_index::{EpisodeIndex, NextRule};
 use super::minari::discrete_actions;
 use super::robomimic::terminals;
@@ -112,19 +112,9 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         let end = EpisodeEnd::Truncated;
         episode_index.add(name, reward.as_deref(), *steps, &terminals, end)?;
     }
-    let (found, values) = episode_index.finish()?;
-    Ok(Index {
-        observation: values.observation.clone(),
-        action: values.action.clone(),
-        episodes: found,
-        recorded: episodes.len(),
-        columns: Recorded {
-            rewards: has_rewards,
-            ends: has_dones || reading.dones != super::Dones::Terminated,
-        },
-        held_out: None,
-        discrete_actions,
-        environment: None,
-        values: Values::Episodic(values),
-    })
+    let columns = Recorded {
+        rewards: has_rewards,
+        ends: has_dones || reading.dones != super::Dones::Terminated,
+    };
+    episode_index.finish(episodes.len(), columns, discrete_actions)
 }

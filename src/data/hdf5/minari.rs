@@ -27,7 +27,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::dataset_file::{Index, Key, Values};
+use super::dataset_file::{Index, Key};
 use super::episode_index::{EpisodeIndex, NextRule, Part};
 use super::space::{Space, parse_json, parse_json_with};
 use super::{DiscreteActions, Dtype, File, Layout, LoadError, Reading, names};
@@ -194,20 +194,13 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         episode_index.add(name, reward.as_deref(), steps, terminals, end)?;
     }
     count("steps", metadata.steps, steps_found)?;
-    let (found, values) = episode_index.finish()?;
+    let columns = Recorded {
+        rewards: has_rewards,
+        ends: has_terminations,
+    };
     Ok(Index {
-        observation: values.observation.clone(),
-        action: values.action.clone(),
-        episodes: found,
-        recorded: episodes.len(),
-        columns: Recorded {
-            rewards: has_rewards,
-            ends: has_terminations,
-        },
-        held_out: None,
-        discrete_actions,
         environment: metadata.environment,
-        values: Values::Episodic(values),
+        ..episode_index.finish(episodes.len(), columns, discrete_actions)?
     })
 }
 

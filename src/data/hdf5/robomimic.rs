@@ -25,7 +25,7 @@
 
 use std::collections::BTreeSet;
 
-use super::dataset_file::{Index, Values};
+use super::dataset_file::Index;
 use super::episode_index::{EpisodeIndex, NextRule, Part};
 use super::minari::discrete_actions;
 use super::{Dones, File, Layout, LoadError, Reading, names};
@@ -135,20 +135,14 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         episode_index.add(name, reward.as_deref(), steps, &terminals, end)?;
         held.resize(episode_index.episodes.len(), is_held_out(name));
     }
-    let (episodes, values) = episode_index.finish()?;
+    let columns = Recorded {
+        rewards: has_rewards,
+        ends: has_dones || reading.dones != Dones::Terminated,
+    };
     Ok(Index {
-        observation: values.observation.clone(),
-        action: values.action.clone(),
-        episodes,
-        recorded: names.len(),
-        columns: Recorded {
-            rewards: has_rewards,
-            ends: has_dones || reading.dones != Dones::Terminated,
-        },
         held_out: held_out.is_some().then_some(held),
-        discrete_actions,
         environment: file.text_attribute("data", "env_args")?,
-        values: Values::Episodic(values),
+        ..episode_index.finish(names.len(), columns, discrete_actions)?
     })
 }
 

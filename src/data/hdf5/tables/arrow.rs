@@ -12,7 +12,7 @@ use arrow_ipc::{Block, root_as_footer, root_as_message};
 use arrow_schema::{DataType, Schema, SchemaRef};
 
 use super::columns::Leaf;
-use super::refused;
+use super::{damaged, opened, refused, unreadable};
 use crate::data::hdf5::FileError;
 
 const SIGNATURE: [u8; 6] = *b"ARROW1";
@@ -39,16 +39,8 @@ impl<'a> Table<'a> {
     /// # Errors
     /// [`FileError::Table`] for what is no Arrow file, or cut off.
     pub(super) fn open(path: &'a Path) -> Result<Self, FileError> {
-        let io = |source| FileError::Io {
-            file: path.to_owned(),
-            source,
-        };
-        let mut file = File::open(path).map_err(io)?;
-        let kind = file.metadata().map_err(io)?;
-        if !kind.is_file() {
-            return Err(refused(path, "is no regular file: copy it there"));
-        }
-        let bytes = kind.len();
+        let io = unreadable(path);
+        let (mut file, bytes) = opened(path)?;
         let none = || {
             refused(
                 path,
@@ -59,9 +51,9 @@ impl<'a> Table<'a> {
             return Err(none());
         }
         let (mut start, mut end) = ([0; SIGNATURE.len()], [0; END as usize]);
-        file.read_exact(&mut start).map_err(io)?;
-        file.seek(SeekFrom::End(-(END as i64))).map_err(io)?;
-        file.read_exact(&mut end).map_err(io)?;
+        file.read_exact(&mut start).map_err(&io)?;
+        file.seek(SeekFrom::End(-(END as i64))).map_err(&io)?;
+        file.read_exact(&mut end).map_err(&io)?;
         let length = u64::from(u32::from_le_bytes([end[0], end[1], end[2], end[3]]));
         let fits = length <= MOST_FOOTER_BYTES.min(bytes - START - END);
         if start != SIGNATURE || !end.ends_with(&SIGNATURE) || !fits {
@@ -69,8 +61,8 @@ impl<'a> Table<'a> {
         }
         let mut footer = vec![0; length as usize];
         file.seek(SeekFrom::Start(bytes - END - length))
-            .map_err(io)?;
-        file.read_exact(&mut footer).map_err(io)?;
+            .map_err(&io)?;
+        file.read_exact(&mut footer).map_err(&io)?;
         let footer = root_as_footer(&footer).map_err(|error| damaged(path, &error))?;
         let schema = footer.schema().ok_or_else(none)?;
         let schema = Arc::new(try_fb_to_schema(schema).map_err(|error| damaged(path, &error))?);
@@ -147,10 +139,7 @@ impl<'a> Table<'a> {
                 format!("declares {what}: it is damaged; write it again, or copy it again"),
             )
         };
-        let io = |source| FileError::Io {
-            file: path.to_owned(),
-            source,
-        };
+        let io = unreadable(path);
         let block = self.blocks[at];
         let [start, described, body] = [
             block.offset(),
@@ -167,8 +156,8 @@ impl<'a> Table<'a> {
             false => length,
         };
         let mut bytes = vec![0; taken as usize];
-        self.file.seek(SeekFrom::Start(start)).map_err(io)?;
-        self.file.read_exact(&mut bytes).map_err(io)?;
+        self.file.seek(SeekFrom::Start(start)).map_err(&io)?;
+        self.file.read_exact(&mut bytes).map_err(&io)?;
         if !bytes.starts_with(&MARK) {
             return Err(wrong("a batch of rows where there is none"));
         }
@@ -231,11 +220,4 @@ fn is_read(data_type: &DataType, depth: usize) -> bool {
             T::Utf8 | T::LargeUtf8 | T::Binary | T::LargeBinary | T::Boolean | T::Null => true,
             other => other.is_primitive(),
         }
-}
-
-fn damaged(path: &Path, error: &impl std::fmt::Display) -> FileError {
-    refused(
-        path,
-        format!("cannot be read ({error}): it is damaged; write it again, or copy it again"),
-    )
 }

@@ -16,8 +16,9 @@ mod minari;
 mod pages;
 mod parquet;
 
-use std::fs;
-use std::io::Read;
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -70,17 +71,43 @@ fn refused(file: &Path, cause: impl Into<String>) -> FileError {
     }
 }
 
+/// A table's file, and how many bytes it has.
+///
+/// # Errors
+/// What is no regular file.
+fn opened(path: &Path) -> Result<(File, u64), FileError> {
+    let file = File::open(path).map_err(unreadable(path))?;
+    let kind = file.metadata().map_err(unreadable(path))?;
+    match kind.is_file() {
+        true => Ok((file, kind.len())),
+        false => Err(refused(path, "is no regular file: copy it there")),
+    }
+}
+
+/// What the operating system refuses of a file.
+fn unreadable(file: &Path) -> impl Fn(io::Error) -> FileError {
+    move |source| FileError::Io {
+        file: file.to_owned(),
+        source,
+    }
+}
+
+/// A table that its reader cannot read.
+fn damaged(path: &Path, error: &impl Display) -> FileError {
+    refused(
+        path,
+        format!("cannot be read ({error}): it is damaged; write it again, or copy it again"),
+    )
+}
+
 /// What a description says, with Python's infinities as `null`.
 fn json(path: &Path) -> Result<Value, FileError> {
     let mut text = String::new();
-    let read = fs::File::open(path).and_then(|file| {
+    let read = File::open(path).and_then(|file| {
         file.take(MOST_JSON_BYTES).read_to_string(&mut text)?;
         Ok(())
     });
-    read.map_err(|source| FileError::Io {
-        file: path.to_owned(),
-        source,
-    })?;
+    read.map_err(unreadable(path))?;
     parse_json(&text).map_err(|cause| {
         refused(
             path,
@@ -91,13 +118,10 @@ fn json(path: &Path) -> Result<Value, FileError> {
 
 /// The entries of a folder, in the order of their names.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
-    let io = |source| FileError::Io {
-        file: folder.to_owned(),
-        source,
-    };
+    let io = unreadable(folder);
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(io)? {
-        found.push(entry.map_err(io)?.path());
+    for entry in fs::read_dir(folder).map_err(&io)? {
+        found.push(entry.map_err(&io)?.path());
     }
     found.sort();
     Ok(found)

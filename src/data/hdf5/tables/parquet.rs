@@ -14,7 +14,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use super::super::selection::MAX_COMPRESSION;
 use super::columns::Leaf;
 use super::pages::{self, Chunk};
-use super::{PIECE_BYTES, counted, refused};
+use super::{PIECE_BYTES, counted, damaged, opened, refused, unreadable};
 use crate::data::hdf5::FileError;
 
 const SIGNATURE: [u8; 4] = *b"PAR1";
@@ -35,17 +35,9 @@ impl<'a> Table<'a> {
     /// # Errors
     /// [`FileError::Table`] for what is no Parquet file, or cut off.
     pub(super) fn open(path: &'a Path) -> Result<Self, FileError> {
-        let io = |source| FileError::Io {
-            file: path.to_owned(),
-            source,
-        };
-        let mut file = File::open(path).map_err(io)?;
-        let kind = file.metadata().map_err(io)?;
-        if !kind.is_file() {
-            return Err(refused(path, "is no regular file: copy it there"));
-        }
-        let bytes = kind.len();
-        let whole = ends(&mut file, bytes).map_err(io)?;
+        let io = unreadable(path);
+        let (mut file, bytes) = opened(path)?;
+        let whole = ends(&mut file, bytes).map_err(&io)?;
         if !whole {
             return Err(refused(
                 path,
@@ -54,7 +46,7 @@ impl<'a> Table<'a> {
         }
         // The types that Parquet itself has are enough; those of Arrow beside them are another description to be wrong.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let copy = file.try_clone().map_err(io)?;
+        let copy = file.try_clone().map_err(&io)?;
         let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(copy, options)
             .map_err(|error| damaged(path, &error))?;
         Ok(Self {
@@ -225,11 +217,4 @@ fn chunk(column: &ColumnChunkMetaData, file_bytes: u64) -> Result<Chunk, String>
         }),
         _ => Err(outside.to_owned()),
     }
-}
-
-fn damaged(path: &Path, error: &impl std::fmt::Display) -> FileError {
-    refused(
-        path,
-        format!("cannot be read ({error}): it is damaged; write it again, or copy it again"),
-    )
 }
