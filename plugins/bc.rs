@@ -42,6 +42,12 @@ impl Settings for Bc {
                 ),
             );
         }
+        if self.actor.encoder.resets_at_horizon() && !self.supervise_all_steps {
+            problems.refuse(
+                "actor.encoder.horizon",
+                "begins anew every `frame_stack` steps where it acts, so each of them has to be trained: take `supervise_all_steps: true`, or leave `horizon: Sliding`",
+            );
+        }
         if self.supervise_all_steps && self.action_chunk.prediction_horizon > 1 {
             problems.refuse(
                 "supervise_all_steps",
@@ -58,6 +64,7 @@ impl Plugin for Bc {
         app.insert_resource(self.clone())
             .add_plugins(MinibatchPlugin {
                 past_actions: self.supervise_all_steps,
+                resets_at_horizon: self.actor.encoder.resets_at_horizon(),
                 chunk: self.action_chunk,
                 ..self.minibatch.plugin(0.0, 1, false)
             })

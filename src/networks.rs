@@ -8,7 +8,7 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use burn::tensor::Device;
 
-use crate::data::{ActionChunk, DiscreteActionsOnly, Preprocessing, Spaces};
+use crate::data::{ActionChunk, DiscreteActionsOnly, Preprocessing, ResetsAtHorizon, Spaces};
 use crate::env::Space;
 use crate::learner::{ComputeDevice, CriticSettings, Init, Net, Random, Role, Target};
 use crate::nn::denoising::{Denoiser, DenoiserForm};
@@ -132,6 +132,7 @@ pub struct Networks<'w, 's> {
     preprocessing: Res<'w, Preprocessing>,
     spaces: Option<Res<'w, Spaces>>,
     chunk: Option<Res<'w, ActionChunk>>,
+    resets: Option<Res<'w, ResetsAtHorizon>>,
     device: Res<'w, ComputeDevice>,
     /// The stream of initial weights.
     pub init: ResMut<'w, Random<Init>>,
@@ -173,6 +174,10 @@ impl Networks<'_, '_> {
     /// # Errors
     /// When the encoder does not fit the observations, or the head the actions.
     pub fn actor(&mut self, layers: impl Into<Layers>, head: ActorHead) -> Result<ActorNetwork> {
+        let layers = layers.into();
+        if self.resets.is_none() {
+            trained_at_the_last_step(&layers)?;
+        }
         let discrete = head == ActorHead::Categorical;
         let action = self.fitting("the actor", discrete)? * self.prediction_horizon();
         let (input, device) = (self.input(), self.device());
@@ -185,6 +190,8 @@ impl Networks<'_, '_> {
     /// # Errors
     /// When the encoder does not fit the observations, the body the chunk, or the actions are discrete.
     pub fn denoiser(&mut self, layers: impl Into<Layers>, form: DenoiserForm) -> Result<Denoiser> {
+        let layers = layers.into();
+        trained_at_the_last_step(&layers)?;
         self.fitting("the actor", false)?;
         let (input, device) = (self.input(), self.device());
         let denoiser = Denoiser::new(layers, form, input, &device, &mut self.init);
@@ -201,6 +208,8 @@ impl Networks<'_, '_> {
         head: CriticHead,
         members: usize,
     ) -> Result<CriticNetwork> {
+        let layers = layers.into();
+        trained_at_the_last_step(&layers)?;
         match head {
             CriticHead::State => {}
             CriticHead::Continuous { .. } => drop(self.fitting("the critic", false)?),
@@ -292,5 +301,13 @@ impl Networks<'_, '_> {
     /// The same.
     pub fn checked<T>(&self, built: Result<T, InitError>) -> Result<T> {
         Ok(built.map_err(InputError::new)?)
+    }
+}
+
+/// Refuses an encoder that begins anew where it acts, of a network that is trained at the last step of a window alone.
+fn trained_at_the_last_step(layers: &Layers) -> Result<()> {
+    match layers.encoder.refusal_of_resets() {
+        Some(error) => Err(InputError::new(error).into()),
+        None => Ok(()),
     }
 }

@@ -6,8 +6,8 @@ use bevy_ecs::schedule::Schedules;
 use super::error::CliError;
 use crate::collect::{Environments, StepResults};
 use crate::data::{
-    Dataset, DifferentFrames, Experience, ExperiencePlugin, MinibatchPlugin, Replay, RolloutPlugin,
-    missing_file,
+    Dataset, DifferentFrames, Experience, ExperiencePlugin, MinibatchPlugin, Replay,
+    ResetsAtHorizon, RolloutPlugin, missing_file,
 };
 use crate::env::{gymnasium, registry};
 use crate::evaluate::Evaluation;
@@ -36,7 +36,7 @@ pub fn check(app: &App, scene: &Scene) -> Result<(), CliError> {
     check_pretrained(app, scene)?;
     check_scales(scene)?;
     check_frames(scene)?;
-    check_memories(scene)?;
+    check_memories(app, scene)?;
     check_that_it_learns(app, scene, scene.settings::<Dataset>().is_some())
 }
 
@@ -76,8 +76,9 @@ fn check_frames(scene: &Scene) -> Result<(), CliError> {
     }
 }
 
-/// Refuses encoders that remember and are shown a single step.
-fn check_memories(scene: &Scene) -> Result<(), CliError> {
+/// Refuses encoders that remember and are shown a single step, and those that begin anew where the algorithm trains the last one alone.
+fn check_memories(app: &App, scene: &Scene) -> Result<(), CliError> {
+    let resets = app.world().contains_resource::<ResetsAtHorizon>();
     let of_data = scene
         .settings::<Dataset>()
         .map(|dataset| dataset.frame_stack);
@@ -87,7 +88,10 @@ fn check_memories(scene: &Scene) -> Result<(), CliError> {
     let Some(steps) = of_data.or(of_environments) else {
         return Ok(());
     };
-    let refused = |encoder: &EncoderSettings| encoder.refusal_of_steps(steps);
+    let refused = |encoder: &EncoderSettings| {
+        let of_resets = encoder.refusal_of_resets().filter(|_| !resets);
+        encoder.refusal_of_steps(steps).or(of_resets)
+    };
     let found = scene.plugins.iter().find_map(|plugin| {
         let settings = plugin.as_reflected().as_partial_reflect();
         find(settings, plugin.scene_name(), &refused)

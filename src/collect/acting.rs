@@ -3,20 +3,20 @@
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::rows::preprocessed;
 use super::{Actions, Observations, Seen};
-use crate::data::{ActionChunks, Preprocessing, Spaces, StepResults};
+use crate::data::{ActionChunks, Column, Preprocessing, Spaces, StepResults};
 use crate::env::Space;
 use crate::evaluate::{Acting, EvaluationError};
 use crate::learner::{AppRandomExt, ComputeDevice, Random};
 use crate::random::Exploration;
 use crate::scene::Settings;
 use crate::schedule::{Collect, CollectSystems, RunError};
-use crate::transfer::download;
+use crate::transfer::{download, upload_integers};
 
 /// Acts uniformly at random: a baseline, and a policy for environments that nobody learns in yet.
 #[derive(Clone, Debug, Default, Resource, Reflect)]
@@ -95,11 +95,30 @@ fn predict(world: &World) -> Result<Tensor<2>, BevyError> {
     let preprocessing = world
         .get_resource::<Preprocessing>()
         .ok_or(RunError::new(EvaluationError::NoPreprocessing))?;
-    let rows = match world.get_resource::<Seen>() {
-        Some(seen) => &seen.now,
-        None => &**world.resource::<Observations>(),
+    let say = |rows: &Column, preprocessing: &Preprocessing| -> Result<Tensor<2>, BevyError> {
+        let observation = preprocessed(rows, preprocessing, &device).map_err(RunError::new)?;
+        let predicted = acting.predict(world, observation);
+        Ok(predicted.ok_or(RunError::new(EvaluationError::NoPolicy))?)
     };
-    let observation = preprocessed(rows, preprocessing, &device).map_err(RunError::new)?;
-    let predicted = acting.predict(world, observation);
-    Ok(predicted.ok_or(RunError::new(EvaluationError::NoPolicy))?)
+    let seen = match world.get_resource::<Seen>() {
+        None => return say(world.resource::<Observations>(), preprocessing),
+        Some(seen) if !seen.resets() => return say(&seen.now, preprocessing),
+        Some(seen) => seen,
+    };
+    let (mut said, mut place_of) = (Vec::new(), vec![0_i32; seen.now.rows()]);
+    let mut place = 0;
+    for (rows, seen) in seen.now_by_width() {
+        let shorter = Preprocessing {
+            observation: preprocessing.observation.resized(seen.width),
+            ..preprocessing.clone()
+        };
+        said.push(say(&seen, &shorter)?);
+        for row in rows {
+            place_of[row] = place;
+            place += 1;
+        }
+    }
+    let environments = place_of.len();
+    let place_of = upload_integers::<1>(TensorData::new(place_of, [environments]), &device);
+    Ok(Tensor::cat(said, 0).select(0, place_of))
 }

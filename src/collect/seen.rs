@@ -4,7 +4,10 @@ use bevy_ecs::prelude::*;
 
 use super::Observations;
 use crate::data::pipeline::View;
-use crate::data::{EpisodeGoal, Goals, HeldOutGoals, Preprocessing, Seen, Spaces, StepResults};
+use crate::data::{
+    EpisodeGoal, FrameStack, Goals, HeldOutGoals, Preprocessing, ResetsAtHorizon, Seen, Spaces,
+    StepResults,
+};
 use crate::env::Space;
 use crate::observation::ObservationParts;
 use crate::schedule::InputError;
@@ -34,6 +37,7 @@ pub(super) fn look_on(
     observations: Res<Observations>,
     asked: Res<Asked>,
     (goals, held_out): (Option<Res<Goals>>, Option<Res<HeldOutGoals>>),
+    resets: Option<Res<ResetsAtHorizon>>,
     mut preprocessing: ResMut<Preprocessing>,
     mut commands: Commands,
 ) -> Result<(), BevyError> {
@@ -69,6 +73,7 @@ pub(super) fn look_on(
     // Without data nobody knew of the goal.
     let inputs = frames * view.observed() + view.goal_width();
     preprocessing.observation = preprocessing.observation.resized(inputs);
+    let frames = FrameStack::new(frames).resetting(resets.is_some());
     let seen = Seen::new(observations.rows(), frames, view);
     commands.insert_resource(seen);
     Ok(())
@@ -125,7 +130,11 @@ mod tests {
 
     #[test]
     fn frames_and_goals_are_those_of_the_episode_before_and_after_a_step() {
-        let mut seen = Seen::new(1, 2, view(EpisodeGoal::Part("goal".into())));
+        let mut seen = Seen::new(
+            1,
+            FrameStack::new(2),
+            view(EpisodeGoal::Part("goal".into())),
+        );
         let (_, first) = step(0.0, 1.0, false, true);
         seen.begin(&first);
         assert_eq!(seen.now.values, [1.0, 1.0, 7.0]);
@@ -149,7 +158,11 @@ mod tests {
 
     #[test]
     fn what_was_no_step_begins_an_episode() {
-        let mut seen = Seen::new(1, 2, view(EpisodeGoal::Part("goal".into())));
+        let mut seen = Seen::new(
+            1,
+            FrameStack::new(2),
+            view(EpisodeGoal::Part("goal".into())),
+        );
         let (_, first) = step(0.0, 1.0, false, true);
         seen.begin(&first);
         let (steps, observations) = step(1.0, 5.0, false, false);
@@ -158,14 +171,52 @@ mod tests {
     }
 
     #[test]
+    fn a_memory_that_resets_is_shown_what_came_since_and_goes_on_with_it() {
+        let seen = || {
+            let frames = FrameStack::new(2).resetting(true);
+            Seen::new(1, frames, view(EpisodeGoal::Part("goal".into())))
+        };
+        let now = |seen: &Seen| seen.now_by_width().remove(0).1.values;
+        let (mut whole, (_, first)) = (seen(), step(0.0, 1.0, false, true));
+        whole.begin(&first);
+        assert_eq!(now(&whole), [1.0, 7.0]);
+        assert_eq!(whole.now.values, [1.0, 7.0, 0.0]);
+        let expected: [&[f32]; 4] = [
+            &[1.0, 2.0, 7.0],
+            &[3.0, 7.0],
+            &[3.0, 4.0, 7.0],
+            // An episode has begun.
+            &[10.0, 9.0],
+        ];
+        for (at, expected) in (1_u8..).zip(expected) {
+            let (steps, observations) = step(at.into(), f32::from(at) + 1.0, at == 4, true);
+            let mut snapshot = Snapshot::new(1);
+            whole.save(&mut snapshot).unwrap();
+            let mut restored = seen();
+            restored.load(&snapshot, &World::new()).unwrap();
+            for seen in [&mut whole, &mut restored] {
+                seen.follow(&steps, &observations);
+                assert_eq!(now(seen), expected);
+            }
+        }
+        let mut snapshot = Snapshot::new(1);
+        whole.save(&mut snapshot).unwrap();
+        for wrong in ["[]", "[1]", "[4]", "[2, 2]"] {
+            let key = "environments/seen_widths".to_owned();
+            snapshot.state.insert(key, wrong.to_owned());
+            assert!(seen().load(&snapshot, &World::new()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn what_was_saved_is_seen_again() {
-        let mut seen = Seen::new(1, 2, view(EpisodeGoal::Fixed(vec![7.0])));
+        let mut seen = Seen::new(1, FrameStack::new(2), view(EpisodeGoal::Fixed(vec![7.0])));
         let (steps, observations) = step(1.0, 2.0, false, true);
         seen.begin(&observations);
         seen.follow(&steps, &observations);
         let mut snapshot = Snapshot::new(1);
         seen.save(&mut snapshot).unwrap();
-        let mut restored = Seen::new(1, 2, view(EpisodeGoal::Fixed(vec![7.0])));
+        let mut restored = Seen::new(1, FrameStack::new(2), view(EpisodeGoal::Fixed(vec![7.0])));
         restored.load(&snapshot, &World::new()).unwrap();
         for seen in [&mut seen, &mut restored] {
             let (steps, observations) = step(2.0, 3.0, false, true);

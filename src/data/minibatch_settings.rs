@@ -47,6 +47,7 @@ impl MinibatchSettings {
             n_step,
             infinite_horizon,
             past_actions: false,
+            resets_at_horizon: false,
             chunk: ActionChunk::default(),
         }
     }

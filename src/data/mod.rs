@@ -65,6 +65,7 @@ pub use learns_from::{AlgorithmName, AppLearnsFromExt, LearnsFrom};
 pub use loaded::{Data, DataRows, ScoredEpisode, StoredRows};
 pub use memory::Bytes;
 pub use minibatch_settings::{MinibatchSettings, OffPolicySettings};
+pub(crate) use minibatches::ResetsAtHorizon;
 pub use minibatches::{MinibatchPlugin, Minibatches};
 pub use normalizer::Normalizer;
 pub use observation_column::ObservationColumn;

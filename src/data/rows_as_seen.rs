@@ -125,6 +125,7 @@ impl RowsAsSeen {
                 infinite_horizon: false,
             },
             frames: preprocessing.frames,
+            from_row: false,
             goals,
             past_actions: false,
             chunk: 1,

@@ -9,8 +9,8 @@ use super::{Acting, MadeWith, TrainingSeeds, check_keywords};
 use crate::checkpoint::{AppPersistExt, RestoreSystems};
 use crate::data::pipeline::{Sight, View, find_held_out_goals};
 use crate::data::{
-    ActionChunk, ActionChunks, Data, EpisodeGoal, Goals, HeldOutGoals, Preprocessing, ScaleError,
-    Spaces, ViewError, load_dataset,
+    ActionChunk, ActionChunks, Data, EpisodeGoal, FrameStack, Goals, HeldOutGoals, Preprocessing,
+    ResetsAtHorizon, ScaleError, Spaces, ViewError, load_dataset,
 };
 use crate::env::gymnasium::{self, BridgeError};
 use crate::env::registry::{self, ReferenceScores};
@@ -603,7 +603,8 @@ pub fn watch(
     let mut environments: Vec<Box<dyn Environment>> = Vec::new();
     let mut observations: Vec<Vec<f32>> = Vec::new();
     let mut sights = Vec::new();
-    let frames = preprocessing.frames.max(1);
+    let resets = world.contains_resource::<ResetsAtHorizon>();
+    let frames = FrameStack::new(preprocessing.frames).resetting(resets);
     for (index, mut made) in registry::make_with(environment, episodes, kwargs)?
         .into_iter()
         .enumerate()
@@ -627,7 +628,7 @@ pub fn watch(
             &mut observation,
         )?;
         look(index, &*made);
-        let mut sight = Sight::new(frames, view, index, episodes);
+        let mut sight = Sight::new(frames.clone(), view, index, episodes);
         sight.begin(&observation);
         sights.push(sight);
         environments.push(made);
@@ -649,11 +650,13 @@ pub fn watch(
         // Episodes that are over stay in the batch, so that an action never depends on how many others still play.
         let mut actions = chunks.act(|| {
             let mut rows: Vec<f32> = sights.iter().flat_map(Sight::values).collect();
-            preprocessing
-                .observation
-                .apply_to_row(&mut rows)
-                .map_err(scale_error)?;
             let shape = [episodes, rows.len() / episodes];
+            let normalizer = &preprocessing.observation;
+            let normalized = match resets {
+                true => normalizer.resized(shape[1]).apply_to_row(&mut rows),
+                false => normalizer.apply_to_row(&mut rows),
+            };
+            normalized.map_err(scale_error)?;
             let observation = upload(TensorData::new(rows, shape), &device);
             let predicted = acting
                 .predict(world, observation)
@@ -667,6 +670,8 @@ pub fn watch(
             .map_err(scale_error)?;
         for index in 0..episodes {
             if !playing[index] {
+                // So that as much is seen of it as of the others.
+                sights[index].push(&observations[index]);
                 continue;
             }
             if stop_requested() {

@@ -51,7 +51,7 @@ pub use distribution::{ActionDistribution, SampledAction};
 pub(crate) use encoder::seeded_module;
 pub use encoder::{
     AppEncoderExt, Cnn, Combined, Convolutions, Encoder, EncoderModule, EncoderSettings, Gru,
-    InitError, Lstm, PartEncoder, Pooling, Positions, ResNet18, Transform, Transformer,
+    Horizon, InitError, Lstm, PartEncoder, Pooling, Positions, ResNet18, Transform, Transformer,
     register_encoder,
 };
 pub use gaussian::DiagonalGaussian;

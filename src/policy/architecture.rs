@@ -125,6 +125,12 @@ impl Architecture {
         }
     }
 
+    /// Whether its memory begins anew every so many steps of an episode.
+    pub(super) fn resets_at_horizon(&self) -> bool {
+        let settings = self.encoder.as_ref().map(EncoderForm::settings);
+        settings.is_some_and(|settings| settings.is_ok_and(|it| it.resets_at_horizon()))
+    }
+
     /// Numbers in an observation.
     pub(super) fn observation(&self) -> usize {
         match &self.encoder {
@@ -180,7 +186,7 @@ impl Architecture {
         let encoder = match &self.encoder {
             None => None,
             Some(form) => {
-                let settings = EncoderSettings::read(&form.name, &form.settings);
+                let settings = form.settings();
                 let module = form.module(encoder).map_err(Broken::Encoder)?;
                 Some((settings.map_err(Broken::Encoder)?, module))
             }
@@ -256,12 +262,16 @@ impl Architecture {
 }
 
 impl EncoderForm {
+    fn settings(&self) -> Result<EncoderSettings, String> {
+        EncoderSettings::read(&self.name, &self.settings)
+    }
+
     /// The module with the given parameters, one after the other.
     ///
     /// # Errors
     /// In words, when the encoder is not known, cannot be made, or takes more of them.
     pub(super) fn module(&self, values: &[f32]) -> Result<EncoderModule, String> {
-        let settings = EncoderSettings::read(&self.name, &self.settings)?;
+        let settings = self.settings()?;
         let module = EncoderModule::with_values(&settings, &self.input, values);
         module.map_err(|error| error.to_string())
     }

@@ -109,6 +109,21 @@ pub enum PolicyError {
         /// What it was given.
         found: usize,
     },
+    /// Not the observations that a policy acts on whose memory resets.
+    #[error(
+        "the policy acts on the observations since its memory began anew, 1 to {most} of them with {one} number(s) each{}, and is given {found} number(s); `next_action` keeps them",
+        if *takes_goal { " and the goal behind them" } else { "" }
+    )]
+    ObservationsSinceReset {
+        /// The most observations.
+        most: usize,
+        /// Numbers in one.
+        one: usize,
+        /// Whether it acts towards a goal.
+        takes_goal: bool,
+        /// What it was given.
+        found: usize,
+    },
     /// An observation that is NaN or infinite. A sensor has failed, and whoever acts must not.
     #[error("observation[{index}] is {value}; the policy acts on finite numbers alone")]
     ObservationNotFinite {

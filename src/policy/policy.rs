@@ -105,7 +105,7 @@ impl Policy {
     }
 
     /// The action for a raw observation `[observation]`, or for as many of them side by side as it sees [frames](Self::frames), oldest
-    /// first (a [`FrameStack`](crate::data::FrameStack) keeps them), and behind them the goal if it [takes one](Self::takes_goal): `[action]` in the environment's own unit, or the index of the choice as
+    /// first (a [`FrameStack`](crate::data::FrameStack) keeps them; if it [resets](Self::resets), those since its last reset), and behind them the goal if it [takes one](Self::takes_goal): `[action]` in the environment's own unit, or the index of the choice as
     /// one number.
     ///
     /// A policy that [predicts chunks](Self::chunk) is asked once a step of one environment: it executes a chunk before it looks again,
@@ -114,7 +114,7 @@ impl Policy {
     /// # Errors
     /// An observation of another length, or one that is not finite; then nothing has changed.
     pub fn act(&mut self, observation: &[f32]) -> Result<&[f32], PolicyError> {
-        self.check(observation)?;
+        self.check_to_act(observation)?;
         let Some(mut chunks) = self.chunks.take() else {
             self.predict(observation)?;
             return Ok(self.first());
@@ -130,7 +130,7 @@ impl Policy {
 
     /// An episode begins: what was seen in the last one is forgotten, and what is left of its chunk is not executed.
     pub fn begin(&mut self) {
-        self.stack = FrameStack::new(self.frames);
+        self.stack = FrameStack::new(self.frames).resetting(self.stack.resets());
         if let Some(chunks) = &mut self.chunks {
             chunks.begin(0);
         }
@@ -249,6 +249,7 @@ impl Policy {
         PolicyError::ObservationLength { expected, found }
     }
 
+    /// Whether a raw observation is all that it sees.
     fn check(&self, observation: &[f32]) -> Result<(), PolicyError> {
         if observation.len() != self.mean.len() {
             return Err(self.wrong_length(observation.len()));
@@ -256,14 +257,32 @@ impl Policy {
         finite(observation)
     }
 
+    /// The same, or a part of it where it acts on what came since its memory began anew.
+    fn check_to_act(&self, observation: &[f32]) -> Result<(), PolicyError> {
+        if !self.resets() {
+            return self.check(observation);
+        }
+        let (one, found) = (self.parts.width(), observation.len());
+        let goal = if self.takes_goal { one } else { 0 };
+        if !(one + goal..=self.mean.len()).contains(&found) || !found.is_multiple_of(one) {
+            return Err(PolicyError::ObservationsSinceReset {
+                most: self.frames,
+                one,
+                takes_goal: self.takes_goal,
+                found,
+            });
+        }
+        finite(observation)
+    }
+
     /// Puts a raw observation into `input` as networks see it.
     fn preprocess(&mut self, observation: &[f32]) {
+        // Statistics are the same for all observations side by side, and a goal's are an observation's, too.
         let statistics = self.mean.iter().zip(&self.divisor);
-        for ((input, raw), (mean, divisor)) in
-            self.input.iter_mut().zip(observation).zip(statistics)
-        {
-            *input = (raw - mean) / divisor;
-        }
+        let scaled = observation.iter().zip(statistics);
+        self.input.clear();
+        self.input
+            .extend(scaled.map(|(raw, (mean, divisor))| (raw - mean) / divisor));
     }
 
     /// What each of the run's critics says of an action: Q(s, a), `[critics]`, for a raw observation as [`act`](Self::act) takes it and an
@@ -358,8 +377,8 @@ impl Policy {
         Ok(self.act(observation)?[0] as usize)
     }
 
-    /// The actions `[rows, action]` for raw observations `[rows, observation]`, a row after the other. The rows have nothing to do with
-    /// each other: of a chunk each has the first action.
+    /// The actions `[rows, action]` for raw observations `[rows, observation]`, all [frames](Self::frames) of them, a row after the other.
+    /// The rows have nothing to do with each other: of a chunk each has the first action.
     ///
     /// # Errors
     /// As [`act`](Self::act), and [`PolicyError::ActionLength`]; rows before the one at fault are written.
@@ -395,6 +414,12 @@ impl Policy {
     /// How many observations of its episode it sees side by side: 1, or what [`Dataset::frame_stack`](crate::data::Dataset::frame_stack) was.
     pub fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// Whether its memory begins anew every [`frames`](Self::frames) steps of an episode, as
+    /// [`Horizon::Resetting`](crate::nn::Horizon::Resetting) says.
+    pub fn resets(&self) -> bool {
+        self.stack.resets()
     }
 
     /// How many actions it predicts at once, and how they are executed; `None` where it predicts one.
@@ -694,7 +719,7 @@ impl Parts {
                 )));
             }
         }
-        let frames = preprocessing.frames;
+        let (frames, resets) = (preprocessing.frames, architecture.resets_at_horizon());
         let Some(side_by_side) = preprocessing.side_by_side() else {
             return Err(misfit(preprocessing.misfit()));
         };
@@ -714,7 +739,7 @@ impl Parts {
             divisor: std.iter().map(|std| std + Normalizer::EPSILON).collect(),
             frames,
             takes_goal: side_by_side > frames,
-            stack: FrameStack::new(frames),
+            stack: FrameStack::new(frames).resetting(resets),
             joined: Vec::new(),
             parts: preprocessing.parts,
             scale: preprocessing.action,

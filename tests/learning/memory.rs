@@ -1,7 +1,7 @@
 //! Encoders with memory are in every algorithm: they train, repeat and resume bit for bit, know what was seen steps ago, and never what
 //! is to come.
 
-use yarak::nn::{Gru, Lstm, Positions, Transformer};
+use yarak::nn::{Combined, Gru, Horizon, Lstm, PartEncoder, Positions, Transformer};
 use yarak::observation::{EncoderInput, ObservationParts};
 use yarak::prelude::*;
 use yarak::testing::{Mistake, Trial};
@@ -29,6 +29,7 @@ fn encoders() -> [EncoderSettings; 4] {
             each: EncoderSettings::from(&[12]),
             hidden_size: 8,
             layers: 1,
+            ..default()
         }
         .into(),
         transformer(Positions::Learned).into(),
@@ -61,6 +62,45 @@ fn behavior_cloning_has_memory_with_every_head() -> Result<(), Mistake> {
                 trial(bc)
             })?;
         }
+    }
+    Ok(())
+}
+
+/// Two layers of memory that move along an episode in this way.
+fn moving(horizon: Horizon) -> [EncoderSettings; 2] {
+    let (hidden_size, layers) = (8, 2);
+    [
+        Lstm {
+            hidden_size,
+            layers,
+            horizon,
+            ..default()
+        }
+        .into(),
+        Gru {
+            hidden_size,
+            layers,
+            horizon,
+            ..default()
+        }
+        .into(),
+    ]
+}
+
+#[test]
+fn behavior_cloning_resets_its_memory() -> Result<(), Mistake> {
+    let [lstm, gru] = [Horizon::Resetting, Horizon::OpenLoop].map(moving);
+    for encoder in lstm.into_iter().chain(gru) {
+        stands(|| {
+            let mut bc = Bc {
+                minibatch: MinibatchSettings::of(16),
+                head: Some(PolicyHead::Mixture),
+                supervise_all_steps: true,
+                ..default()
+            };
+            bc.actor.encoder = encoder.clone();
+            trial(bc)
+        })?;
     }
     Ok(())
 }
@@ -184,6 +224,56 @@ fn what_was_seen_first_is_remembered_and_each_step_knows_no_later_one() {
 }
 
 #[test]
+fn a_row_of_fewer_steps_is_that_step_of_a_whole_one() {
+    for goal in [false, true] {
+        let of_goal = usize::from(goal);
+        let input = input(STEPS + of_goal).with_goal(goal);
+        for horizon in [Horizon::Resetting, Horizon::OpenLoop] {
+            for encoder in moving(horizon) {
+                let name = encoder.name();
+                let actor = actor(encoder, &input);
+                let row: Vec<f32> = (0..input.width()).map(|it| (it as f32).cos()).collect();
+                let (seen, behind) = row.split_at(2 * STEPS);
+                let data = TensorData::new(row.clone(), [1, row.len()]);
+                let policy = Tensor::from_data(data, &device().plain());
+                let policy = actor.distribution_at_each_step(policy).unwrap().mode();
+                let each: Vec<f32> = policy.into_data().into_vec().unwrap();
+                for steps in 1..=STEPS {
+                    let shorter = [&seen[..2 * steps], behind].concat();
+                    // Next to another row, as in a batch.
+                    let other = shorter.iter().map(|it| -it).collect();
+                    let acted = actions(&actor, &[other, shorter]);
+                    assert_eq!(acted[1], each[steps - 1], "{name} {horizon:?} {steps}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_open_loop_sees_the_first_step_in_all_of_them() {
+    let row: Vec<f32> = (0..2 * STEPS).map(|it| (it as f32).cos()).collect();
+    let first = row[..2].repeat(STEPS);
+    let [open, closed] = [Horizon::OpenLoop, Horizon::Resetting].map(moving);
+    for (open, closed) in open.into_iter().zip(closed) {
+        let name = open.name();
+        // The same initial weights.
+        let [open, closed] = [open, closed].map(|it| actor(it, &input(STEPS)));
+        let expected = actions(&closed, std::slice::from_ref(&first));
+        assert_eq!(
+            actions(&open, &[row.clone(), first.clone()]),
+            expected.repeat(2),
+            "{name}"
+        );
+        assert_ne!(
+            actions(&closed, std::slice::from_ref(&row)),
+            expected,
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn a_goal_is_no_step_and_is_seen_at_each() {
     for encoder in encoders() {
         let name = encoder.name();
@@ -215,6 +305,20 @@ fn what_cannot_remember_is_refused_with_the_remedy() {
     for encoder in encoders() {
         let said = refused(encoder, 1);
         assert!(said.contains("`Dataset(frame_stack: 10)`"), "{said}");
+    }
+    for encoder in moving(Horizon::Resetting) {
+        let part = PartEncoder {
+            part: String::new(),
+            encoder,
+        };
+        let said = refused(
+            Combined {
+                encoders: vec![part],
+            }
+            .into(),
+            2,
+        );
+        assert!(said.contains("(each: Combined(..), horizon: ..)"), "{said}");
     }
     let uneven = Transformer {
         embedding: 10,

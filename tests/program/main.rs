@@ -25,6 +25,7 @@ mod policies;
 mod pretrained;
 mod ray;
 mod report_page;
+mod resets;
 mod resume;
 mod right_or_refused;
 mod room;

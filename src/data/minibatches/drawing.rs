@@ -68,6 +68,7 @@ impl Minibatches {
         let pipeline = Pipeline {
             folding,
             frames,
+            from_row: settings.resets_at_horizon,
             goals,
             past_actions: settings.past_actions,
             chunk: settings.chunk.prediction_horizon.max(1),

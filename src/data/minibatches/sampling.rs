@@ -24,6 +24,10 @@ use crate::schedule::{
     written_before_read,
 };
 
+/// The policy's memory begins anew every `frame_stack` steps where it acts.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub(crate) struct ResetsAtHorizon;
+
 /// Draws a [`Batch`] of the dataset in [`LearnSystems::Sample`]. An algorithm adds it with what its settings say.
 #[derive(Clone, Debug)]
 pub struct MinibatchPlugin {
@@ -39,6 +43,12 @@ pub struct MinibatchPlugin {
     pub infinite_horizon: bool,
     /// Whether what was done at each of the observations side by side is asked for: [`Batch::past_action`].
     pub past_actions: bool,
+    /// Whether the policy's memory begins anew every `frame_stack` steps where it acts: then the observations side by side are those
+    /// from the drawn row on, and what was done and earned is of the last of them. Where the episode ends, its last row stands for
+    /// those after it. Evaluation and collecting show the policy what came since its last reset.
+    /// [`Networks::actor`](crate::networks::Networks::actor) refuses [such an encoder](crate::nn::Encoder::resets_at_horizon)
+    /// without it.
+    pub resets_at_horizon: bool,
     /// How many actions the policy predicts at once, and how they are executed.
     pub chunk: ActionChunk,
 }
@@ -53,6 +63,7 @@ impl Default for MinibatchPlugin {
             n_step: 1,
             infinite_horizon: false,
             past_actions: false,
+            resets_at_horizon: false,
             chunk: ActionChunk::default(),
         }
     }
@@ -83,6 +94,9 @@ impl Plugin for MinibatchPlugin {
             app.insert_resource(self.chunk)
                 .insert_resource(ActionChunks::new(self.chunk, 0))
                 .persist::<ActionChunks>();
+        }
+        if self.resets_at_horizon {
+            app.init_resource::<ResetsAtHorizon>();
         }
         let build = move |data: Option<Res<Data>>,
                           device: Res<ComputeDevice>,

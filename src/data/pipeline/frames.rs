@@ -30,9 +30,23 @@ pub(super) fn frames_of(order: &impl Order, row: usize, frames: usize) -> SmallV
 /// stack.push(&[2.0, 20.0]);
 /// assert_eq!(stack.values(), [1.0, 10.0, 1.0, 10.0, 2.0, 20.0]);
 /// ```
+///
+/// A policy that [resets](crate::nn::Horizon::Resetting) is shown those since its last reset, the first of them alone at first:
+///
+/// ```
+/// # use yarak::data::FrameStack;
+/// let mut stack = FrameStack::new(2).resetting(true);
+/// stack.begin(&[1.0, 10.0]);
+/// assert_eq!(stack.values(), [1.0, 10.0]);
+/// stack.push(&[2.0, 20.0]);
+/// assert_eq!(stack.values(), [1.0, 10.0, 2.0, 20.0]);
+/// stack.push(&[3.0, 30.0]);
+/// assert_eq!(stack.values(), [3.0, 30.0]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct FrameStack {
     frames: usize,
+    resets: bool,
     values: Vec<f32>,
 }
 
@@ -41,20 +55,44 @@ impl FrameStack {
     pub fn new(frames: usize) -> Self {
         FrameStack {
             frames: frames.max(1),
+            resets: false,
             values: Vec::new(),
         }
+    }
+
+    /// The same, which if `resets` grows to so many frames, and then begins anew with the next observation.
+    #[must_use]
+    pub fn resetting(self, resets: bool) -> Self {
+        FrameStack { resets, ..self }
+    }
+
+    /// Whether it begins anew.
+    pub(crate) fn resets(&self) -> bool {
+        self.resets
+    }
+
+    /// The most frames.
+    pub(crate) fn frames(&self) -> usize {
+        self.frames
     }
 
     /// An episode begins with this observation.
     pub fn begin(&mut self, observation: &[f32]) {
         self.values.clear();
-        for _ in 0..self.frames {
+        let times = if self.resets { 1 } else { self.frames };
+        for _ in 0..times {
             self.values.extend_from_slice(observation);
         }
     }
 
     /// The observation after one more step of the episode, as wide as the first. Without a first it is one.
     pub fn push(&mut self, observation: &[f32]) {
+        if self.resets {
+            if self.values.len() >= self.frames * observation.len() {
+                self.values.clear();
+            }
+            return self.values.extend_from_slice(observation);
+        }
         let kept = (self.frames - 1) * observation.len();
         if self.values.len() != kept + observation.len() {
             return self.begin(observation);
@@ -68,7 +106,7 @@ impl FrameStack {
         self.values = values.to_vec();
     }
 
-    /// The frames, oldest first, `[frames * observation]`; empty before the first episode.
+    /// The frames, oldest first, `[frames * observation]`, or fewer of them since a reset; empty before the first episode.
     pub fn values(&self) -> &[f32] {
         &self.values
     }

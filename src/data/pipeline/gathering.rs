@@ -27,6 +27,8 @@ pub(in crate::data) struct Pipeline {
     pub folding: Folding,
     /// The observations side by side, at least 1.
     pub frames: usize,
+    /// Whether they are those from the row on, and not those up to it. What is done and earned is then of the last of them.
+    pub from_row: bool,
     /// The goals behind them.
     pub goals: Option<Goals>,
     /// Whether what was done at each of the observations is known as well.
@@ -74,9 +76,15 @@ impl Pipeline {
     }
 
     pub(super) fn sources(&self, order: &impl Order, row: usize) -> Sources {
+        let seen = match self.from_row {
+            true => chunk_of(order, row, self.frames),
+            false => frames_of(order, row, self.frames),
+        };
+        // What is acted on is what was seen last.
+        let row = seen.last().copied().unwrap_or(row);
         let folded = order.fold(row, &self.folding);
         Sources {
-            seen: frames_of(order, row, self.frames),
+            seen,
             acted: chunk_of(order, row, self.chunk),
             seen_after: frames_of(order, folded.last, self.frames - 1),
             goal: self.goals.map(|goals| goals.row(order, row)),
@@ -225,6 +233,7 @@ mod tests {
                 infinite_horizon: false,
             },
             frames,
+            from_row: false,
             goals: None,
             past_actions: false,
             chunk: 1,
@@ -281,6 +290,24 @@ mod tests {
     }
 
     #[test]
+    fn frames_from_a_row_on_are_padded_with_the_last_one_and_know_what_was_done() {
+        let order = order();
+        let asked = Pipeline {
+            past_actions: true,
+            from_row: true,
+            ..pipeline(3, 1)
+        };
+        let gathered = asked.gather(&order, &order, [1, 1], &[0, 1, 2, 3]);
+        let seen = [0.0, 1.0, 2.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 3.0, 3.0, 3.0];
+        assert_eq!(gathered.observation.values, seen);
+        let done = seen.map(|row: f32| -row);
+        assert_eq!(gathered.past_action.unwrap().values, done);
+        assert_eq!(gathered.action.values, [-2.0, -2.0, -2.0, -3.0]);
+        assert_eq!(gathered.next_observation.values[..3], [1.0, 2.0, 2.5]);
+        assert_eq!(gathered.row_ids, [0, 1, 2, 3]);
+    }
+
+    #[test]
     fn a_chunk_is_the_actions_from_the_row_on_and_the_last_stands_for_those_after_it() {
         let order = order();
         let pipeline = Pipeline {
@@ -314,12 +341,13 @@ mod tests {
             }
         }
         let order = order();
-        for (frames, n_step, chunk, past_actions) in [
-            (1, 1, 1, false),
-            (1, 3, 3, true),
-            (3, 1, 2, false),
-            (3, 1, 1, true),
-            (3, 2, 1, false),
+        for (frames, n_step, chunk, past_actions, from_row) in [
+            (1, 1, 1, false, false),
+            (1, 3, 3, true, false),
+            (3, 1, 2, false, false),
+            (3, 1, 1, true, false),
+            (3, 1, 1, true, true),
+            (3, 2, 1, false, false),
         ] {
             for goals in [
                 None,
@@ -330,6 +358,7 @@ mod tests {
                 let pipeline = Pipeline {
                     goals,
                     past_actions,
+                    from_row,
                     chunk,
                     ..pipeline(frames, n_step)
                 };

@@ -248,13 +248,13 @@ pub(crate) struct Sight {
 
 impl Sight {
     /// What is seen of the `row`-th of `rows` environments side by side, which play the episodes of this number and every `rows`-th
-    /// after it.
-    pub fn new(frames: usize, view: View, row: usize, rows: usize) -> Self {
+    /// after it. `frames` waits for an episode.
+    pub fn new(frames: FrameStack, view: View, row: usize, rows: usize) -> Self {
         Sight {
             next_episode: row,
             side_by_side: rows,
             is_new: false,
-            frames: FrameStack::new(frames),
+            frames,
             view,
             observation: Vec::new(),
             goal: Vec::new(),
@@ -303,6 +303,11 @@ impl Sight {
         let (frames, goal) = values.split_at(frames);
         self.frames.restore(frames);
         self.goal = goal.to_vec();
+    }
+
+    /// How many numbers [`values`](Self::values) are.
+    pub fn width(&self) -> usize {
+        self.frames.values().len() + self.goal.len()
     }
 
     /// The frames, oldest first, and the goal behind them; raw.
@@ -386,7 +391,7 @@ mod tests {
             width: 4,
         };
         assert_eq!(view.observe(&shown).values, [1.0, 2.0]);
-        let mut sight = Sight::new(2, view, 0, 1);
+        let mut sight = Sight::new(FrameStack::new(2), view, 0, 1);
         sight.begin(&shown.values);
         assert!(sight.values().eq([1.0, 2.0, 1.0, 2.0, 8.0, 9.0]));
         sight.push(&[3.0, 4.0, 8.0, 9.0]);
@@ -407,7 +412,7 @@ mod tests {
                 &space,
             )
         };
-        let mut sight = Sight::new(1, view(&[7.0, 6.0]).unwrap(), 0, 1);
+        let mut sight = Sight::new(FrameStack::new(1), view(&[7.0, 6.0]).unwrap(), 0, 1);
         sight.begin(&[1.0, 2.0]);
         assert!(sight.values().eq([1.0, 2.0, 7.0, 6.0]));
         let error = view(&[1.0]).unwrap_err().to_string();
@@ -433,7 +438,7 @@ mod tests {
             )
         };
         // The second of two environments: episodes 1, 3, 5, ...
-        let mut sight = Sight::new(1, of(Some(&goals)).unwrap(), 1, 2);
+        let mut sight = Sight::new(FrameStack::new(1), of(Some(&goals)).unwrap(), 1, 2);
         for goal in [8.0, 7.0, 9.0, 8.0] {
             sight.begin(&[5.0]);
             // It was set out once more, before its first step.

@@ -36,6 +36,7 @@ fn fold(n_step: usize) -> Pipeline {
             infinite_horizon: false,
         },
         frames: 1,
+        from_row: false,
         goals: None,
         past_actions: false,
         chunk: 1,

@@ -39,6 +39,7 @@ fn pipelines() -> Vec<Pipeline> {
             infinite_horizon: false,
         },
         frames: 1,
+        from_row: false,
         goals: None,
         past_actions: false,
         chunk: 1,
@@ -69,6 +70,7 @@ fn pipelines() -> Vec<Pipeline> {
         Pipeline {
             folding: folded(2),
             frames: 2,
+            from_row: false,
             goals,
             past_actions: true,
             chunk: 3,

@@ -86,19 +86,23 @@ impl Experience {
 
 impl Plugin for ExperiencePlugin {
     fn build(&self, app: &mut App) {
-        app.add_plugins(self.minibatch.clone())
-            .insert_resource(Experience(self.clone()))
-            .add_random::<Exploration>()
-            .persist::<ReplayBuffer>()
-            .add_systems(Startup, build_buffer)
-            .add_systems(Collect, record_steps.in_set(CollectSystems::Record))
-            .add_systems(
-                Learn,
-                draw_replayed
-                    .run_if(resource_exists::<ReplayBuffer>)
-                    .after(draw_minibatch)
-                    .in_set(LearnSystems::Sample),
-            );
+        // What is learned while environments run is learned of whole windows.
+        app.add_plugins(MinibatchPlugin {
+            resets_at_horizon: false,
+            ..self.minibatch.clone()
+        })
+        .insert_resource(Experience(self.clone()))
+        .add_random::<Exploration>()
+        .persist::<ReplayBuffer>()
+        .add_systems(Startup, build_buffer)
+        .add_systems(Collect, record_steps.in_set(CollectSystems::Record))
+        .add_systems(
+            Learn,
+            draw_replayed
+                .run_if(resource_exists::<ReplayBuffer>)
+                .after(draw_minibatch)
+                .in_set(LearnSystems::Sample),
+        );
     }
 }
 
@@ -259,6 +263,7 @@ impl Replayed<'_> {
         Pipeline {
             folding: minibatch.folding(),
             frames: self.preprocessing.frames,
+            from_row: false,
             goals: self.goals.as_deref().copied(),
             past_actions: minibatch.past_actions,
             chunk: minibatch.chunk.prediction_horizon,

@@ -344,6 +344,7 @@ impl RolloutBuffer {
                 infinite_horizon: false,
             },
             frames,
+            from_row: false,
             goals: None,
             past_actions: false,
             chunk: 1,

@@ -44,6 +44,10 @@ enum CombinedError {
     Unknown { name: String, found: String },
     #[error("the part `{0}` has two encoders: name it once")]
     Twice(String),
+    #[error(
+        "a policy's state begins anew for all parts at once: give `{0}` its `horizon` around them, as in `{0}(each: Combined(..), horizon: ..)`"
+    )]
+    Resets(&'static str),
 }
 
 /// The module of a [`Combined`].
@@ -70,6 +74,9 @@ impl Encoder for Combined {
                     found: input.to_string(),
                 }
                 .into());
+            }
+            if encoder.resets_at_horizon() {
+                return Err(CombinedError::Resets(encoder.name()).into());
             }
             if chosen.iter().any(|(name, _)| name == part) {
                 return Err(CombinedError::Twice(part.clone()).into());
@@ -99,6 +106,10 @@ impl Encoder for Combined {
     fn check(&self, field: &str, problems: &mut FieldProblems) {
         for (index, part) in self.encoders.iter().enumerate() {
             let field = format!("{field}.encoders[{index}].encoder");
+            if part.encoder.resets_at_horizon() {
+                let error = CombinedError::Resets(part.encoder.name());
+                problems.refuse(format!("{field}.horizon"), error.to_string());
+            }
             part.encoder.check(&field, problems);
         }
     }

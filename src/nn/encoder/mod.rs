@@ -39,7 +39,7 @@ pub use combined::{Combined, PartEncoder};
 pub use module::EncoderModule;
 pub(crate) use module::seeded_module;
 pub use pooling::Pooling;
-pub use recurrent::{Gru, Lstm};
+pub use recurrent::{Gru, Horizon, Lstm};
 pub use resnet::ResNet18;
 pub use settings::EncoderSettings;
 pub use table::{AppEncoderExt, register_encoder};
@@ -135,6 +135,12 @@ pub trait Encoder:
 
     /// Whether it reads the observations side by side one after the other, and so has features at each of them.
     const HAS_MEMORY: bool = false;
+
+    /// Whether it begins anew every `frame_stack` steps where it acts, as [`Horizon::Resetting`] says: then rows have from one to
+    /// `frame_stack` steps there, and training asks for the features at each of them.
+    fn resets_at_horizon(&self) -> bool {
+        false
+    }
 
     /// Features `[batch * steps, width]` at each step of the rows, a row's steps one after the other: at a step it knows that step and
     /// those before it alone. The features of the last one are those of [`forward`](Self::forward). Asked for where it has memory.

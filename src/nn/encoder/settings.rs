@@ -72,6 +72,19 @@ impl EncoderSettings {
         self.chosen.has_memory()
     }
 
+    /// Whether it begins anew every `frame_stack` steps where it acts: [`Encoder::resets_at_horizon`].
+    pub fn resets_at_horizon(&self) -> bool {
+        self.chosen.resets_at_horizon()
+    }
+
+    /// Why it cannot begin anew where not every step of a window is trained; `None` where it does not.
+    pub(crate) fn refusal_of_resets(&self) -> Option<InitError> {
+        self.resets_at_horizon().then(|| InitError::Refused {
+            encoder: self.name(),
+            why: StepsError::Resets.to_string(),
+        })
+    }
+
     /// Why it cannot be shown so many steps side by side; `None` where it can.
     pub(crate) fn refusal_of_steps(&self, steps: usize) -> Option<InitError> {
         let is_refused = self.has_memory() && steps < 2;
@@ -187,6 +200,7 @@ impl<const N: usize> From<&[usize; N]> for EncoderSettings {
 pub(super) trait AnyEncoder: Send + Sync + fmt::Debug {
     fn name(&self) -> &'static str;
     fn has_memory(&self) -> bool;
+    fn resets_at_horizon(&self) -> bool;
     fn refuse_contradictions(&self, field: &str, problems: &mut FieldProblems);
     fn reflected(&self) -> &dyn Reflect;
     fn reflected_mut(&mut self) -> &mut dyn Reflect;
@@ -202,6 +216,10 @@ impl<E: Encoder> AnyEncoder for E {
 
     fn has_memory(&self) -> bool {
         E::HAS_MEMORY
+    }
+
+    fn resets_at_horizon(&self) -> bool {
+        Encoder::resets_at_horizon(self)
     }
 
     fn refuse_contradictions(&self, field: &str, problems: &mut FieldProblems) {

@@ -17,12 +17,15 @@ use crate::scene::FieldProblems;
 #[derive(Module, Debug)]
 pub(super) struct Steps {
     each: ErasedModule,
-    /// How many there are.
+    /// The most that there are.
     #[module(skip)]
     count: usize,
     /// Numbers in one observation.
     #[module(skip)]
     width: usize,
+    /// Numbers in the goal behind them.
+    #[module(skip)]
+    goal: usize,
 }
 
 /// Why an encoder cannot remember.
@@ -36,6 +39,10 @@ pub(super) enum StepsError {
         "`each` encodes one step alone, and `{0}` remembers: give `each` an encoder without memory, such as `Mlp` or `Cnn`"
     )]
     Remembers(&'static str),
+    #[error(
+        "its `horizon` begins anew every `frame_stack` steps where it acts, and that takes a policy whose every step is trained: take `Bc(supervise_all_steps: true)`, or leave `horizon: Sliding`"
+    )]
+    Resets,
 }
 
 /// The encoder of a step that leaves its numbers as they are.
@@ -73,24 +80,25 @@ impl Steps {
             each: module,
             count: input.steps(),
             width: input.parts().width(),
+            goal: input.width() - input.steps() * input.parts().width(),
         };
         Ok((steps, features))
     }
 
-    /// How many there are.
+    /// The most that there are.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The features `[batch, steps, features]` of rows `[batch, input]`.
+    /// The features `[batch, steps, features]` of rows `[batch, input]`, which have from 1 to [`count`](Self::count) steps.
     pub fn features(&self, observation: Tensor<2>) -> Tensor<3> {
         let [batch, input] = observation.dims();
-        let (count, width) = (self.count, self.width);
-        let seen = count * width;
+        let (width, seen) = (self.width, input - self.goal);
+        let count = seen / width;
         let steps = observation.clone().narrow(1, 0, seen);
         let mut steps = steps.reshape([batch, count, width]);
-        if input > seen {
-            let goal = observation.narrow(1, seen, input - seen);
+        if self.goal > 0 {
+            let goal = observation.narrow(1, seen, self.goal);
             let goal = goal.unsqueeze_dim::<3>(1).repeat_dim(1, count);
             steps = Tensor::cat(vec![steps, goal], 2);
         }
@@ -98,6 +106,18 @@ impl Steps {
         let features = self.each.0.forward(steps.reshape([batch * count, each]));
         let [_, width] = features.dims();
         features.reshape([batch, count, width])
+    }
+
+    /// The same rows with the first step in the place of all others.
+    pub fn first_alone(&self, observation: Tensor<2>) -> Tensor<2> {
+        let [_, input] = observation.dims();
+        let seen = input - self.goal;
+        let first = observation.clone().narrow(1, 0, self.width);
+        let first = first.repeat_dim(1, seen / self.width);
+        match self.goal {
+            0 => first,
+            goal => Tensor::cat(vec![first, observation.narrow(1, seen, goal)], 1),
+        }
     }
 
     /// How many numbers a pass keeps for each row, as far as is known.
