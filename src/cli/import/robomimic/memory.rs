@@ -89,19 +89,18 @@ fn rnn(translation: &mut Translation) {
     count(translation, ".actor.encoder.layers", "algo.rnn.num_layers");
     translation.write(".actor.head_sizes", Form::HeadLayers, LAYERS);
     translation.set(".supervise_all_steps", "true", &[]);
-    translation.list(
-        "algo.rnn.enabled",
-        "translated; where it acts, the window of the last steps slides, and robomimic's state begins anew every `algo.rnn.horizon` steps",
-    );
+    translation.use_up(&["algo.rnn.enabled"]);
     let steps = window(translation, SEQUENCE, "algo.rnn.enabled");
     translation.list(
         SEQUENCE,
-        "translated as `Dataset.frame_stack`: windows end at each row, padded in front with the demonstration's first, and robomimic's \
-         begin at each row, padded behind with its last",
+        "translated as `Dataset.frame_stack`: windows begin at each row",
     );
-    translation.list(PAD_SEQUENCE, "windows are padded, in front");
+    translation.list(
+        PAD_SEQUENCE,
+        "windows are padded with a demonstration's last row",
+    );
     match translation.count(HORIZON) == steps {
-        true => translation.list(HORIZON, "as many steps are seen where it acts"),
+        true => translation.use_up(&[HORIZON]),
         false => {
             let message = format!(
                 "a policy acts on as many steps as it learned from here, and `{SEQUENCE}` is {steps}: make them the same"
@@ -113,8 +112,12 @@ fn rnn(translation: &mut Translation) {
         translation,
         "an RNN reads the steps of `train.seq_length`, and robomimic stacks frames for its transformers",
     );
-    let open_loop = "a policy that acts on the first of several observations alone is not here";
-    translation.only("algo.rnn.open_loop", "false", open_loop);
+    const OPEN_LOOP: &str = "algo.rnn.open_loop";
+    let horizon = match translation.flag(OPEN_LOOP) {
+        true => "OpenLoop",
+        false => "Resetting",
+    };
+    translation.set(".actor.encoder.horizon", horizon, &[OPEN_LOOP]);
     for name in translation.below("algo.rnn.kwargs") {
         let key = format!("algo.rnn.kwargs.{name}");
         match name.as_str() {

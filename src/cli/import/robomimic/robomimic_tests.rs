@@ -192,10 +192,15 @@ fn values_become_settings_by_the_meaning_that_they_have() {
             ],
             vec![
                 "frame_stack: 5",
-                "encoder: Gru(hidden_size: 64, layers: 2)",
+                "encoder: Gru(hidden_size: 64, layers: 2, horizon: Resetting)",
                 "head_sizes: Some([])",
                 "supervise_all_steps: true",
             ],
+        ),
+        (
+            "bc_rnn_gmm",
+            vec![("algo.rnn.open_loop", json!(true))],
+            vec!["horizon: OpenLoop"],
         ),
         (
             "bc_transformer",
@@ -290,12 +295,6 @@ fn what_would_be_learned_otherwise_is_refused_by_its_name() {
             "algo.rnn.horizon",
             json!(400),
             "`train.seq_length` is 10: make them the same",
-        ),
-        (
-            "bc_rnn_gmm",
-            "algo.rnn.open_loop",
-            json!(true),
-            "first of several observations alone",
         ),
         (
             "bc_rnn_gmm",
