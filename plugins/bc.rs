@@ -74,6 +74,7 @@ impl Plugin for Bc {
             .add_learner::<Actor>(self.actor.optimizer.clone())
             .acts_with::<Actor>()
             .trains_on(TrainsOn::Continuous)
+            .stacks()
             .learns_from(LearnsFrom::Actions)
             .add_systems(Startup, build_policy)
             .add_systems(Learn, clone_behavior.in_set(LearnSystems::Actor))
@@ -91,13 +92,15 @@ fn build_policy(bc: Res<Bc>, mut networks: Networks) -> Result {
     Ok(())
 }
 
-/// How far the policy is from the data's actions, `[1]`: mean((π(s) − a)²) over the batch and the action's elements, or where the policy
+/// How far the policy is from the data's actions, `[1]`, or `[learners]` of a stack: mean((π(s) − a)²) over the batch and the action's elements, or where the policy
 /// has a density −mean ln π(a | s) over the batch. Where the batch has past actions, over all steps that are shown of each row.
 pub fn imitation_loss(actor: &ActorNetwork, batch: &Batch) -> Tensor<1> {
     let (policy, action) = supervised(actor, batch);
     match policy {
-        ActionDistribution::Deterministic(chosen) => losses::mse(chosen, action),
-        density => density.log_probability(action).mean().neg(),
+        ActionDistribution::Deterministic(chosen) => {
+            batch.mean(losses::squared_error(chosen, action))
+        }
+        density => batch.mean(density.log_probability(action)).neg(),
     }
 }
 

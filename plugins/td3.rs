@@ -239,17 +239,18 @@ pub fn update_critic(
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let y = q_target(&td3, &batch, &target_actor, &target_critic, &mut noise);
-    metrics.record("critic/q_target", y.clone().mean());
+    metrics.record("critic/q_target", batch.mean(y.clone()));
     metrics.record(
         "critic/terminated_fraction",
-        batch.terminated.clone().mean(),
+        batch.mean(batch.terminated.clone()),
     );
 
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q(s, a);
-    let losses = td3.critic.losses(q, y, batch.weight.clone());
+    let losses = td3.critic.row_losses(q, y, batch.weight.clone());
+    let losses = batch.mean_of_each(losses);
     metrics.record_each("critic", "loss", losses.clone());
-    let loss = losses.sum();
+    let loss = batch.sum_of_members(losses);
     metrics.record("critic/loss", loss.clone());
     let step = critic.descend(loss)?;
     metrics.record_each("critic", "gradient_norm", step.gradient_norm);

@@ -74,6 +74,7 @@ impl Plugin for Td3Bc {
             .add_plugins(GoalPlugin {
                 mode: self.goal_mode,
             })
+            .stacks()
             // TD3's networks, its critics' step and its targets' step.
             .add_plugins(td3::TwinDelayed {
                 critic: self.critic.clone(),
@@ -85,7 +86,7 @@ impl Plugin for Td3Bc {
     }
 }
 
-/// −λ · mean Q1(s, π(s)) + mean((π(s) − a)²), with λ = alpha / mean |Q1(s, π(s))| without gradient; `[1]`.
+/// −λ · mean Q1(s, π(s)) + mean((π(s) − a)²), with λ = alpha / mean |Q1(s, π(s))| without gradient; `[1]`, or `[learners]` of a stack.
 fn actor_loss(
     alpha: f32,
     actor: &ActorNetwork,
@@ -93,18 +94,18 @@ fn actor_loss(
     batch: &Batch,
 ) -> Tensor<1> {
     let action = actor.act(batch.observation.clone());
-    let imitation = losses::mse(action.clone(), batch.action.clone());
+    let imitation = batch.mean(losses::squared_error(action.clone(), batch.action.clone()));
     if alpha == 0.0 {
         return imitation;
     }
     let q1 = critic.q1(batch.observation.clone(), action);
-    imitation - weighed(alpha, q1)
+    imitation - weighed(alpha, q1, batch)
 }
 
-/// λ · mean Q1, `[1]`.
-fn weighed(alpha: f32, q1: Tensor<1>) -> Tensor<1> {
-    let lambda = q1.clone().detach().abs().mean().recip() * alpha;
-    lambda * q1.mean()
+/// λ · mean Q1, `[learners]`.
+fn weighed(alpha: f32, q1: Tensor<1>, batch: &Batch) -> Tensor<1> {
+    let lambda = batch.mean(q1.clone().detach().abs()).recip() * alpha;
+    lambda * batch.mean(q1)
 }
 
 /// The actor's step: up the first critic's values, towards the data's actions.
@@ -192,7 +193,8 @@ mod tests {
         let device = ComputeDevice::cpu().autodiff();
         let q1 = Tensor::<1>::from_floats([4.0, 0.0], &device).require_grad();
         let imitation = Tensor::<1>::from_floats([0.1], &device);
-        let loss = imitation - weighed(2.5, q1.clone());
+        let batch = Batch::empty(1, 1, &device);
+        let loss = imitation - weighed(2.5, q1.clone(), &batch);
         assert!((loss.clone().into_scalar::<f32>() + 2.4).abs() < 1e-6);
         // -lambda / 2 for each of the two: with a gradient through lambda the first would differ.
         let gradient = q1.grad(&loss.backward()).unwrap().into_data();

@@ -13,12 +13,26 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
+use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot, stack};
 use crate::transfer::{Ahead, is_far, plain, upload};
 
 /// The seed of a run. Every stream is derived from it and from the stream's own name.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seed(pub u64);
+
+/// The seeds of the learners of a stack, whose networks are members of one network: a [`Random`] draws for each of them from its own
+/// stream. It is there before any plugin is added; a run of one learner has none.
+#[derive(Resource, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stack(pub Vec<Seed>);
+
+impl Stack {
+    /// How many learners a world has: 1 without a stack.
+    pub fn learners_of(world: &World) -> usize {
+        world
+            .get_resource::<Stack>()
+            .map_or(1, |stack| stack.0.len())
+    }
+}
 
 /// What a random stream is for.
 pub trait Purpose: Send + Sync + 'static {
@@ -76,16 +90,69 @@ impl Purpose for Init {
 /// assert_eq!(again.normals(4), second);
 /// assert_ne!(first, second);
 /// ```
+///
+/// In a stack of learners it is a stream for each, and a draw of n numbers is made of equal parts, one from each learner's stream in
+/// turn, so that each learner has what its lone run draws.
 #[derive(Resource)]
 pub struct Random<P: Purpose> {
+    /// One for each learner of a stack; one, where one learns alone.
+    streams: Vec<Stream>,
+    /// Normal and uniform draws that are on a device already.
+    ahead: [Ahead<f32, Tensor<1>>; 2],
+    purpose: PhantomData<P>,
+}
+
+/// The stream of one learner.
+#[derive(Clone)]
+struct Stream {
     generator: ChaCha8Rng,
     /// Normal draws that were given and come before the generator's.
     given: VecDeque<f32>,
     /// The same of uniform draws, in [0, 1).
     given_uniforms: VecDeque<f32>,
-    /// Normal and uniform draws that are on a device already.
-    ahead: [Ahead<f32, Tensor<1>>; 2],
-    purpose: PhantomData<P>,
+}
+
+impl Stream {
+    fn new(seed: Seed, name: &str, stream: u64) -> Self {
+        let mut generator = ChaCha8Rng::from_seed(key(seed, name));
+        generator.set_stream(stream);
+        Stream {
+            generator,
+            given: VecDeque::new(),
+            given_uniforms: VecDeque::new(),
+        }
+    }
+
+    fn normal(&mut self) -> f32 {
+        match self.given.pop_front() {
+            Some(given) => given,
+            None => StandardNormal.sample(&mut self.generator),
+        }
+    }
+
+    fn uniform(&mut self, low: f32, high: f32) -> f32 {
+        use rand::RngExt;
+        let given = self.given_uniforms.pop_front();
+        low + (high - low) * given.unwrap_or_else(|| self.generator.random::<f32>())
+    }
+
+    fn state(&self) -> RandomState {
+        RandomState {
+            seed: self.generator.get_seed(),
+            stream: self.generator.get_stream(),
+            word: self.generator.get_word_pos(),
+            given: self.given.iter().copied().collect(),
+            given_uniforms: self.given_uniforms.iter().copied().collect(),
+        }
+    }
+
+    fn restore(&mut self, state: RandomState) {
+        self.generator = ChaCha8Rng::from_seed(state.seed);
+        self.generator.set_stream(state.stream);
+        self.generator.set_word_pos(state.word);
+        self.given = state.given.into();
+        self.given_uniforms = state.given_uniforms.into();
+    }
 }
 
 /// A stream's place: what is saved of it.
@@ -108,35 +175,44 @@ impl<P: Purpose> Random<P> {
 
     /// Stream number `stream` of the same purpose: independent of the others.
     pub fn forked(seed: Seed, stream: u64) -> Self {
-        let mut generator = ChaCha8Rng::from_seed(key(seed, P::NAME));
-        generator.set_stream(stream);
+        Random::of_streams(vec![Stream::new(seed, P::NAME, stream)])
+    }
+
+    /// The streams of all learners of a stack, from their beginning.
+    pub(crate) fn of_stack(stack: &Stack) -> Self {
+        let seeds = stack.0.iter();
+        Random::of_streams(seeds.map(|seed| Stream::new(*seed, P::NAME, 0)).collect())
+    }
+
+    fn of_streams(streams: Vec<Stream>) -> Self {
         Random {
-            generator,
-            given: VecDeque::new(),
-            given_uniforms: VecDeque::new(),
+            streams,
             ahead: [Ahead::default(), Ahead::default()],
             purpose: PhantomData,
         }
     }
 
-    /// The place in the stream.
-    pub fn state(&self) -> RandomState {
-        RandomState {
-            seed: self.generator.get_seed(),
-            stream: self.generator.get_stream(),
-            word: self.generator.get_word_pos(),
-            given: self.given.iter().copied().collect(),
-            given_uniforms: self.given_uniforms.iter().copied().collect(),
+    /// The stream of the world's learner, or the streams of its learners, from their beginning.
+    pub(crate) fn of_world(world: &mut World) -> Self {
+        match world.get_resource::<Stack>() {
+            Some(stack) => Random::of_stack(stack),
+            None => Random::new(*world.get_resource_or_init::<Seed>()),
         }
     }
 
-    /// Goes on from a saved place.
+    /// How many learners it draws for: 1, or those of a stack.
+    pub fn learners(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// The place in the stream; in a stack, in the first learner's.
+    pub fn state(&self) -> RandomState {
+        self.streams[0].state()
+    }
+
+    /// Goes on from a saved place; in a stack, the first learner does.
     pub fn restore(&mut self, state: RandomState) {
-        self.generator = ChaCha8Rng::from_seed(state.seed);
-        self.generator.set_stream(state.stream);
-        self.generator.set_word_pos(state.word);
-        self.given = state.given.into();
-        self.given_uniforms = state.given_uniforms.into();
+        self.streams[0].restore(state);
     }
 
     /// Gives the next normal draws: they come in this order, then the stream goes on where it is. So a run repeats the
@@ -151,7 +227,7 @@ impl<P: Purpose> Random<P> {
     /// assert_eq!(random.normals(3), Random::<Noise>::new(Seed(0)).normals(3));
     /// ```
     pub fn give_normals(&mut self, draws: impl IntoIterator<Item = f32>) {
-        self.given.extend(draws);
+        self.streams[0].given.extend(draws);
     }
 
     /// Gives the next uniform draws, each in [0, 1), as [`give_normals`](Random::give_normals) gives normal ones.
@@ -164,30 +240,42 @@ impl<P: Purpose> Random<P> {
     /// assert_eq!(random.uniforms(2, -1.0, 1.0), [0.0, -0.5]);
     /// ```
     pub fn give_uniforms(&mut self, draws: impl IntoIterator<Item = f32>) {
-        self.given_uniforms.extend(draws);
+        self.streams[0].given_uniforms.extend(draws);
     }
 
     /// The generator itself, for `rand`'s distributions. It knows nothing of draws that were given.
+    ///
+    /// # Panics
+    /// In a stack of learners, which has one for each: an algorithm that says `app.stacks()` draws by the other methods.
     pub fn generator(&mut self) -> &mut ChaCha8Rng {
-        &mut self.generator
+        assert!(
+            self.streams.len() == 1,
+            "a stack of {} learners has as many generators: draw by `normals`, `uniforms` and the like, or leave `app.stacks()` out",
+            self.streams.len()
+        );
+        &mut self.streams[0].generator
+    }
+
+    /// The generator of each learner.
+    pub(crate) fn generators(&mut self) -> impl Iterator<Item = &mut ChaCha8Rng> {
+        self.streams.iter_mut().map(|stream| &mut stream.generator)
+    }
+
+    /// `n` draws, in equal parts from each learner's stream.
+    fn draws<T>(&mut self, n: usize, draw: impl Fn(&mut Stream) -> T) -> Vec<T> {
+        draws_of(&mut self.streams, n, draw)
     }
 
     /// `n` draws of the standard normal distribution.
     pub fn normals(&mut self, n: usize) -> Vec<f32> {
-        (0..n)
-            .map(|_| match self.given.pop_front() {
-                Some(given) => given,
-                None => StandardNormal.sample(&mut self.generator),
-            })
-            .collect()
+        self.draws(n, Stream::normal)
     }
 
     /// As many draws of the standard normal distribution as the tensor has elements, in its shape and on its device.
     pub fn normal_like<const D: usize>(&mut self, tensor: &Tensor<D>) -> Tensor<D> {
         let draws = self.normals(tensor.shape().num_elements());
-        let next = |generator: &mut ChaCha8Rng| StandardNormal.sample(generator);
-        let generator = self.generator.clone();
-        on_device(&mut self.ahead[0], draws, generator, next, tensor)
+        let next = |stream: &mut Stream| StandardNormal.sample(&mut stream.generator);
+        on_device(&mut self.ahead[0], draws, &self.streams, next, tensor)
     }
 
     /// As many draws, uniform in [low, high), as the tensor has elements, in its shape and on its device.
@@ -208,9 +296,8 @@ impl<P: Purpose> Random<P> {
     ) -> Tensor<D> {
         use rand::RngExt;
         let draws = self.uniforms(tensor.shape().num_elements(), low, high);
-        let next = |generator: &mut ChaCha8Rng| low + (high - low) * generator.random::<f32>();
-        let generator = self.generator.clone();
-        on_device(&mut self.ahead[1], draws, generator, next, tensor)
+        let next = |stream: &mut Stream| low + (high - low) * stream.generator.random::<f32>();
+        on_device(&mut self.ahead[1], draws, &self.streams, next, tensor)
     }
 
     /// `n` draws, uniform in 0..below: rows of a table, with replacement.
@@ -219,9 +306,8 @@ impl<P: Purpose> Random<P> {
     /// When `below` is 0: there is nothing to draw from.
     pub fn indices(&mut self, n: usize, below: usize) -> Vec<usize> {
         use rand::RngExt;
-        (0..n)
-            .map(|_| self.generator.random_range(0..below as u64) as usize)
-            .collect()
+        let below = below as u64;
+        self.draws(n, |stream| stream.generator.random_range(0..below) as usize)
     }
 
     /// `n` different indices in 0..below, every choice of them as likely as any other: without replacement, in any order.
@@ -234,36 +320,55 @@ impl<P: Purpose> Random<P> {
     /// ```
     ///
     /// # Panics
-    /// When `n` is more than `below`: there are not so many.
+    /// When `n` is more than `below`: there are not so many. In a stack of learners, as [`generator`](Random::generator).
     pub fn different_indices(&mut self, n: usize, below: usize) -> Vec<usize> {
-        rand::seq::index::sample(&mut self.generator, below, n).into_vec()
+        rand::seq::index::sample(self.generator(), below, n).into_vec()
     }
 
     /// `n` draws, uniform in [low, high).
     pub fn uniforms(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
-        use rand::RngExt;
-        (0..n)
-            .map(|_| {
-                let given = self.given_uniforms.pop_front();
-                low + (high - low) * given.unwrap_or_else(|| self.generator.random::<f32>())
-            })
-            .collect()
+        self.draws(n, |stream| stream.uniform(low, high))
     }
 }
 
-/// Draws in a tensor's shape and on its device; `next` is how `generator` would go on.
+/// `n` draws, in equal parts from each stream in turn.
+///
+/// # Panics
+/// When they cannot be: what a stack of learners draws is for all of them.
+fn draws_of<T>(streams: &mut [Stream], n: usize, draw: impl Fn(&mut Stream) -> T) -> Vec<T> {
+    let learners = streams.len();
+    assert!(
+        n.is_multiple_of(learners),
+        "{n} draws cannot be shared out among the {learners} learners of a stack: draw as many for each"
+    );
+    let each = n / learners;
+    let mut draws = Vec::with_capacity(n);
+    for stream in streams {
+        draws.extend((0..each).map(|_| draw(stream)));
+    }
+    draws
+}
+
+/// Draws in a tensor's shape and on its device; `next` is how the streams would go on.
 fn on_device<const D: usize>(
     ahead: &mut Ahead<f32, Tensor<1>>,
     draws: Vec<f32>,
-    mut generator: ChaCha8Rng,
-    next: impl Fn(&mut ChaCha8Rng) -> f32,
+    streams: &[Stream],
+    next: impl Fn(&mut Stream) -> f32,
     like: &Tensor<D>,
 ) -> Tensor<D> {
     let (shape, device) = (like.shape(), like.device());
     if !is_far(&device) {
         return upload(TensorData::new(draws, shape), &device);
     }
-    let more = |n| (0..n).map(|_| next(&mut generator)).collect();
+    // As many calls like this one as have so many draws, each in equal parts.
+    let call = draws.len();
+    let more = |n: usize| {
+        let mut streams = streams.to_vec();
+        let calls = 0..n.div_ceil(call.max(1));
+        let drawn = calls.flat_map(|_| draws_of(&mut streams, call, &next));
+        drawn.take(n).collect()
+    };
     let make = |all: &[f32]| {
         let data = TensorData::new(all.to_vec(), [all.len()]);
         Ok::<_, Infallible>(upload(data, &plain(&device)))
@@ -301,19 +406,27 @@ impl AppRandomExt for App {
         if self.world().contains_resource::<Random<P>>() {
             return self;
         }
-        let seed = *self.world_mut().get_resource_or_init::<Seed>();
-        self.insert_resource(Random::<P>::new(seed))
-            .persist::<Random<P>>()
+        let random = Random::<P>::of_world(self.world_mut());
+        self.insert_resource(random).persist::<Random<P>>()
     }
 }
 
 impl<P: Purpose> Persist for Random<P> {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
-        snapshot.put_state(&format!("random/{}", P::NAME), &self.state())
+        let learners = self.learners();
+        let mut streams = self.streams.iter().enumerate();
+        streams.try_for_each(|(learner, stream)| {
+            let key = stack::own(&format!("random/{}", P::NAME), learner, learners);
+            snapshot.put_state(&key, &stream.state())
+        })
     }
 
     fn load(&mut self, snapshot: &Snapshot, _: &World) -> Result<(), CheckpointError> {
-        self.restore(snapshot.state(&format!("random/{}", P::NAME))?);
+        let learners = self.learners();
+        for (learner, stream) in self.streams.iter_mut().enumerate() {
+            let key = stack::own(&format!("random/{}", P::NAME), learner, learners);
+            stream.restore(snapshot.state(&key)?);
+        }
         Ok(())
     }
 }

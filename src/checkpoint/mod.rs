@@ -23,6 +23,7 @@ mod run_error;
 mod run_folder;
 mod search;
 mod snapshot;
+pub(crate) mod stack;
 mod step_folder;
 mod tensor_file;
 mod whole_file;

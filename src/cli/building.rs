@@ -19,12 +19,14 @@ use crate::networks::TrainsOn;
 use crate::plugins;
 use crate::policy::saved_discrete_actions;
 use crate::pretrained::Pretrained;
-use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Reports, TensorBoard};
+use crate::random::Stack;
+use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Metrics, Reports, TensorBoard};
 use crate::scene::{
     AppSceneExt, ForeignCode, PluginKind, Problems, Scene, SceneEntry, SceneRegistry, suggestion,
 };
 use crate::schedule::{
-    Clock, FailSaved, Failure, Outcome, StepRegistry, Training, TrainingSchedule, take_failure,
+    Clock, FailSaved, Failure, Outcome, StepRegistry, TakenElsewhere, Training, TrainingSchedule,
+    take_failure,
 };
 
 /// This binary's plugins: ours and those of whoever calls [`run`](super::run).
@@ -41,6 +43,8 @@ pub enum For<'a> {
     Looking,
     /// Training, with progress shown.
     Training(ConsolePlugin),
+    /// Learning in a stack, for learners of these seeds whose own apps do all else.
+    Stack(&'a [u64]),
     /// Acting with the networks of a checkpoint: no dataset is needed.
     Evaluation(&'a Snapshot),
     /// Keeping what is collected, by a scene that runs or by a checkpoint's policy.
@@ -220,6 +224,12 @@ impl Program {
         let mut prepare_with: Option<&dyn Fn(&mut App)> = None;
         match purpose {
             For::Looking => {}
+            For::Stack(seeds) => {
+                let seeds: Vec<Seed> = seeds.iter().map(|seed| Seed(*seed)).collect();
+                app.insert_resource(Metrics::of_learners(seeds.len()))
+                    .insert_resource(Stack(seeds))
+                    .insert_resource(TakenElsewhere);
+            }
             For::Training(console) => {
                 app.add_plugins((JsonLinesPlugin, console));
             }
@@ -373,7 +383,7 @@ pub fn algorithms(registry: &SceneRegistry) -> impl Iterator<Item = &SceneEntry>
 }
 
 /// The name of the scene's algorithm; none of a scene that is a part of one to come.
-fn algorithm<'s>(app: &App, scene: &'s Scene) -> Option<&'s str> {
+pub(super) fn algorithm<'s>(app: &App, scene: &'s Scene) -> Option<&'s str> {
     let mut names = scene.plugins.iter().map(|plugin| plugin.scene_name());
     names.find(|name| {
         let entry = registry(app).entry(name);

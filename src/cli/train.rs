@@ -1,6 +1,7 @@
 //! `yarak train`.
 
 use std::fs::OpenOptions;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
@@ -21,6 +22,7 @@ use super::ready::{
     check_that_it_learns, environments_of, warning_of_two_sources, warning_of_unknown_bounds,
 };
 use super::scores::{Scores, over_seeds};
+use super::stacked::{self, StackApp, StackedRun};
 use super::{INTERRUPTED, hang_up, print, words_of};
 use crate::app::{warn_of_metrics_that_never_came, what_was_not_learned};
 use crate::checkpoint::{
@@ -87,9 +89,17 @@ pub struct Train {
     /// Train for so many steps instead of the scene's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
-    /// Train one learner for each of these seeds, side by side, each into a folder of its own (seed_0, seed_1, ...)
-    #[arg(long, value_name = "0,1,2", value_delimiter = ',')]
-    seeds: Vec<u64>,
+    /// Train one learner for each of these seeds, side by side, each into a folder of its own (seed_0, seed_1, ...); `0..64` are the
+    /// seeds from 0 to 63
+    #[arg(long, value_name = "0,1,2", value_delimiter = ',', value_parser = seeds_of)]
+    seeds: Vec<Range<u64>>,
+    /// Train the seeds as one stack: their networks are members of one network, whose gradient steps cost a card the launches of one
+    /// learner
+    ///
+    /// Each learner has the folder, reports and checkpoints that its lone run has. It is for `Td3Bc` and `Bc` with `Mlp` encoders and
+    /// data in memory; what it cannot do is refused by name. docs/devices.md has more of it.
+    #[arg(long)]
+    stacked: bool,
     /// Threads to compute with; all cores if not given. Results do not depend on it, bit for bit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
@@ -164,6 +174,7 @@ impl Train {
             debug: false,
             steps: None,
             seeds: Vec::new(),
+            stacked: false,
             threads: None,
             cores: Vec::new(),
             modules: Modules::default(),
@@ -215,12 +226,18 @@ impl Train {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
         let threads = self.threads.map_or(cores, |threads| threads as usize);
         let ended = if scene.seeds.is_empty() {
+            if self.stacked {
+                return Err(CliError::input(stacked::TOO_FEW));
+            }
             set_threads(threads);
             vec![self.train_one(program, &source, &scene, &folder, &console, "")?]
         } else if source.parent.is_some() {
             return Err(CliError::input(
                 "--fork: a checkpoint has the state of one learner; take `seeds` out of the scene",
             ));
+        } else if self.stacked {
+            set_threads(threads);
+            self.train_stacked(program, &source, &scene, &folder, &console)?
         } else {
             self.train_seeds(program, &source, &scene, &folder, &console, threads)?
         };
@@ -267,7 +284,8 @@ impl Train {
         let name = self.name.as_ref().map(|name| quoted(name));
         overrides.extend(name.map(|name| format!("name={name}")));
         if !self.seeds.is_empty() {
-            overrides.push(format!("seeds={:?}", self.seeds));
+            let seeds: Vec<u64> = self.seeds.iter().cloned().flatten().collect();
+            overrides.push(format!("seeds={seeds:?}"));
         }
         let scene = program.read_scene(file, &overrides)?;
         if !self.debug {
@@ -302,18 +320,7 @@ impl Train {
         console: &Console,
         threads: usize,
     ) -> Result<Vec<Ended>, CliError> {
-        let mut alone: Vec<(String, Scene)> = Vec::new();
-        for seed in &scene.seeds {
-            let name = format!("seed_{seed}");
-            if alone.iter().any(|(there, _)| *there == name) {
-                return Err(CliError::input(format!(
-                    "seed {seed} is named twice in `seeds`"
-                )));
-            }
-            let mut scene = scene.clone();
-            (scene.seed, scene.seeds) = (*seed, Vec::new());
-            alone.push((name, scene));
-        }
+        let alone = alone(scene)?;
         // Everything that can be wrong is found before the first learner starts.
         for (_, scene) in &alone {
             let _ = program.app(scene, scene.seed, folders_of(&source.scene), For::Looking)?;
@@ -356,24 +363,68 @@ impl Train {
         let console = &console.of_learner();
         let learner = self.prepare(program, source, scene, folder, console, name);
         let ended = learner.and_then(TrainingRun::train);
-        // The folder is held until its scores are in it.
-        let (mut ended, _held) =
-            ended.inspect_err(|error| console.log(&format!("error: {error}")))?;
-        if ended.outcome == Outcome::Finished && ended.scores.last.is_some() {
-            let folders = folders_of(&source.scene);
-            // What was learned is saved, whatever becomes of this.
-            match best_on_fresh_episodes(program, scene, folders, folder) {
-                Ok(fresh) => ended.scores.fresh = fresh,
-                Err(error) => console.message(&format!(
-                    "warning: the best checkpoint was not played on fresh episodes: {error}"
-                )),
+        score(program, source, scene, console, ended)
+    }
+
+    /// All seeds as one stack of learners.
+    fn train_stacked(
+        &self,
+        program: &Program,
+        source: &Source,
+        scene: &Scene,
+        folder: &Path,
+        console: &Console,
+    ) -> Result<Vec<Ended>, CliError> {
+        let alone = alone(scene)?;
+        let folders = folders_of(&source.scene);
+        let stack_of = |seeds: &[u64]| StackApp::build(program, scene, seeds, folders.clone());
+        // What no stack can do is found before any folder is made.
+        let mut stack = stack_of(&scene.seeds)?;
+        let mut learners: Vec<(String, &Scene, Console, TrainingRun)> = Vec::new();
+        for (name, scene) in &alone {
+            let console = console.of_learner();
+            let folder = folder.join(name);
+            let run = self.prepare(program, source, scene, &folder, &console, name)?;
+            learners.push((name.clone(), scene, console, run));
+        }
+        let unfinished = learners.iter().filter(|(.., run)| !run.finished);
+        let seeds: Vec<u64> = unfinished.map(|(_, scene, ..)| scene.seed).collect();
+        if seeds.len() == 1 {
+            // The others have taken all of their steps.
+            let ended = learners.into_iter().map(|(_, scene, console, run)| {
+                score(program, source, scene, &console, run.train())
+            });
+            return ended.collect();
+        }
+        if !seeds.is_empty() {
+            if seeds.len() < scene.seeds.len() {
+                stack = stack_of(&seeds)?;
             }
-            ended.scores.write(folder)?;
-            if let Some(line) = ended.scores.line() {
-                console.log(&line);
+            let running = learners.iter_mut().filter(|(.., run)| !run.finished);
+            let running = running.map(|(name, .., run)| StackedRun {
+                name,
+                app: &mut run.app,
+                folder: &run.folder,
+            });
+            let mut running: Vec<StackedRun> = running.collect();
+            let train = || stack.train(&mut running);
+            // A panic is a bug, of ours or of a plugin, and all learners' steps are one.
+            match catch_unwind(AssertUnwindSafe(train)) {
+                Ok(trained) => trained?,
+                Err(panic) => return Err(panicked(words_of(&*panic), folder)),
             }
         }
-        Ok(ended)
+        let ended: Vec<_> = learners
+            .into_iter()
+            .map(|(_, scene, console, run)| {
+                let ended = match run.finished {
+                    true => run.train(),
+                    false => run.conclude(),
+                };
+                score(program, source, scene, &console, ended)
+            })
+            .collect();
+        ended.into_iter().collect()
     }
 
     /// Builds a learner: its app, its folder, and the checkpoint that it goes on from.
@@ -541,6 +592,85 @@ impl Train {
     }
 }
 
+/// Scores what was learned, and writes the scores into the run's folder, which is held until then.
+fn score(
+    program: &Program,
+    source: &Source,
+    scene: &Scene,
+    console: &Console,
+    ended: Result<(Ended, RunFolder), CliError>,
+) -> Result<Ended, CliError> {
+    let (mut ended, _held) = ended.inspect_err(|error| console.log(&format!("error: {error}")))?;
+    if ended.outcome == Outcome::Finished && ended.scores.last.is_some() {
+        let folders = folders_of(&source.scene);
+        // What was learned is saved, whatever becomes of this.
+        match best_on_fresh_episodes(program, scene, folders, &ended.folder) {
+            Ok(fresh) => ended.scores.fresh = fresh,
+            Err(error) => console.message(&format!(
+                "warning: the best checkpoint was not played on fresh episodes: {error}"
+            )),
+        }
+        ended.scores.write(&ended.folder)?;
+        if let Some(line) = ended.scores.line() {
+            console.log(&line);
+        }
+    }
+    Ok(ended)
+}
+
+/// The scenes of the lone runs of a scene's seeds, with the names of their folders.
+fn alone(scene: &Scene) -> Result<Vec<(String, Scene)>, CliError> {
+    let mut alone: Vec<(String, Scene)> = Vec::new();
+    for seed in &scene.seeds {
+        let name = format!("seed_{seed}");
+        if alone.iter().any(|(there, _)| *there == name) {
+            return Err(CliError::input(format!(
+                "seed {seed} is named twice in `seeds`"
+            )));
+        }
+        let mut scene = scene.clone();
+        (scene.seed, scene.seeds) = (*seed, Vec::new());
+        alone.push((name, scene));
+    }
+    Ok(alone)
+}
+
+/// The most seeds that `0..N` stands for.
+const MOST_SEEDS: u64 = 4_096;
+
+/// A seed, or those from one up to and without another: `7`, `0..64`.
+fn seeds_of(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str| {
+        let read = text.trim().parse::<u64>();
+        read.map_err(|_| format!("{text:?} is no seed: write whole numbers, or `0..64`"))
+    };
+    let Some((first, end)) = text.split_once("..") else {
+        let seed = number(text)?;
+        let end = seed.checked_add(1);
+        return end
+            .map(|end| seed..end)
+            .ok_or_else(|| format!("{seed} is no seed here: the greatest is {}", u64::MAX - 1));
+    };
+    let (first, end) = (number(first)?, number(end)?);
+    match end.saturating_sub(first) {
+        0 => Err(format!(
+            "`{text}` has no seed: the first must be below the second"
+        )),
+        1..=MOST_SEEDS => Ok(first..end),
+        many => Err(format!(
+            "`{text}` are {many} seeds: give {MOST_SEEDS} at most"
+        )),
+    }
+}
+
+/// That a step panicked.
+fn panicked(what: &str, folder: &Path) -> CliError {
+    CliError::failed(format!(
+        "a step panicked: {what}\nThis is a bug in a plugin or in yarak. The last checkpoint in {} is kept",
+        folder.display()
+    ))
+}
+
 /// Keeps what a learner shows from now on in its run's folder.
 fn keep_log(console: &Console, folder: &RunFolder) {
     let mut log = OpenOptions::new();
@@ -635,12 +765,14 @@ impl TrainingRun {
         // A panic is a bug, of ours or of a plugin; the checkpoints are still good and the other learners go on.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(updates)) {
             let what = words_of(&*panic);
-            return Err(CliError::failed(format!(
-                "a step panicked: {what}\nThis is a bug in a plugin or in yarak. The last checkpoint in {} is kept",
-                self.folder.checkpoints().display()
-            )));
+            return Err(panicked(what, &self.folder.checkpoints()));
         }
         kept?;
+        self.conclude()
+    }
+
+    /// What became of a run that has ended.
+    fn conclude(mut self) -> Result<(Ended, RunFolder), CliError> {
         drop(self.dataset.take());
         // Somebody may have deleted the folder under the run, which was then saved there again.
         if self

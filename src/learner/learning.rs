@@ -14,6 +14,7 @@ use super::{
     never_trained, parameters, step_memory, training,
 };
 use crate::checkpoint::AppPersistExt;
+use crate::random::Stack;
 use crate::report::Metrics;
 use crate::schedule::{Learn, LearnSystems, Tick, TickPlugin};
 
@@ -39,6 +40,18 @@ pub enum LearnerError {
         role: &'static str,
         /// How many numbers it is.
         elements: usize,
+    },
+    /// The loss is not one number for each learner of a stack.
+    #[error(
+        "the loss of `{role}` must be one number for each of the {learners} learners of the stack, and has {elements}: take `batch.mean(..)` over its rows, or leave `app.stacks()` out"
+    )]
+    NotOfEachLearner {
+        /// The network.
+        role: &'static str,
+        /// How many numbers it is.
+        elements: usize,
+        /// How many learners there are.
+        learners: usize,
     },
     /// A rule for a learning rate gave something that is none.
     #[error(
@@ -95,22 +108,32 @@ impl<R: Role> Learning<'_, R> {
         &self.net
     }
 
-    /// One step of the optimizer against the gradient of `loss` (one number). Outside the network's epochs of training, which
+    /// One step of the optimizer against the gradient of `loss`: one number, and in a stack one for each learner. Outside the network's epochs of training, which
     /// its [`OptimizerSettings`] say, the network stays as it is.
     ///
     /// # Errors
     /// When the loss is not one number, or does not depend on this network.
     pub fn descend(&mut self, loss: Tensor<1>) -> Result<Descent, LearnerError> {
-        let elements = loss.dims()[0];
-        if elements != 1 {
-            return Err(LearnerError::NotAScalar {
-                role: R::NAME,
-                elements,
+        let (elements, learners) = (loss.dims()[0], self.optim.learners);
+        if elements != learners {
+            let role = R::NAME;
+            return Err(match learners {
+                1 => LearnerError::NotAScalar { role, elements },
+                _ => LearnerError::NotOfEachLearner {
+                    role,
+                    elements,
+                    learners,
+                },
             });
         }
         if !loss.device().is_autodiff() {
             return Err(LearnerError::NotRecorded(R::NAME));
         }
+        // No learner's loss depends on another's network, so that each has the gradient of its own loss.
+        let loss = match learners {
+            1 => loss,
+            _ => loss.sum(),
+        };
         let mut gradients = loss.backward();
         // The graph's copies of the parameters go before they are changed, so that they are changed in place.
         drop(loss);
@@ -157,6 +180,11 @@ pub trait AppLearnerExt {
     /// the sizes are known.
     fn add_learner<R: Role>(&mut self, optimizer: OptimizerSettings) -> &mut Self;
 
+    /// The app's algorithm can learn in a stack: its networks are members of one network of several learners (`--stacked`), whose
+    /// minibatches lie one behind the other in a batch. Its steps draw by [`Random`]'s own methods, compute row by row, and take means
+    /// over rows by [`Batch::mean`](crate::data::Batch::mean).
+    fn stacks(&mut self) -> &mut Self;
+
     /// Sets the learning rate of role `R` by a rule of your own, in the place of the schedule in its settings. The rule is a system that
     /// is given how many updates the network has taken, and returns the rate of the next one: a finite number that is not below 0.
     ///
@@ -188,12 +216,14 @@ impl AppLearnerExt for App {
         let mut roles = self.world_mut().get_resource_or_init::<Roles>();
         roles.declare::<R>();
         look_at::<R>(self, &optimizer.learning_rate);
+        let learners = Stack::learners_of(self.world());
+        let optim = Optim::<R>::new(
+            optimizer.rule,
+            optimizer.weight_decay,
+            optimizer.max_gradient_norm,
+        );
         self.add_plugins(TickPlugin::<R>::new(optimizer.window()))
-            .insert_resource(Optim::<R>::new(
-                optimizer.rule,
-                optimizer.weight_decay,
-                optimizer.max_gradient_norm,
-            ))
+            .insert_resource(optim.of_learners(learners))
             .insert_resource(Rate::<R>::new(optimizer.learning_rate));
         check_targets(self);
         training::add_dropout(self);
@@ -212,11 +242,19 @@ impl AppLearnerExt for App {
             .persist::<Rate<R>>()
     }
 
+    fn stacks(&mut self) -> &mut Self {
+        self.insert_resource(Stacks)
+    }
+
     fn sets_rate<R: Role, M>(&mut self, rule: impl IntoSystem<In<u64>, f64, M>) -> &mut Self {
         add_rule::<R, M>(self, rule);
         self
     }
 }
+
+/// The app's algorithm can learn in a stack.
+#[derive(Resource)]
+pub(crate) struct Stacks;
 
 /// Records the rate of the step that was taken.
 fn record_rate<R: Role>(rate: Res<Rate<R>>, mut metrics: ResMut<Metrics>) {

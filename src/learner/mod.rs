@@ -35,6 +35,7 @@ pub use crate::random::{
     AppRandomExt, Dropout, Init, Noise, Purpose, Random, RandomState, Sampling, Seed,
 };
 pub use critic_settings::{CriticSettings, EnsembleSettings};
+pub(crate) use learning::Stacks;
 pub use learning::{AppLearnerExt, Descent, LearnerError, Learning};
 pub use net::{Net, Target};
 pub use network_settings::NetworkSettings;

@@ -132,6 +132,8 @@ pub struct Optim<R: Role> {
     pub(super) memories: Vec<Option<Memories>>,
     /// Steps taken.
     pub(super) updates: u64,
+    /// How many learners of a stack its network is of.
+    pub(super) learners: usize,
     role: PhantomData<R>,
 }
 
@@ -164,8 +166,14 @@ impl<R: Role> Optim<R> {
             max_gradient_norm,
             memories: Vec::new(),
             updates: 0,
+            learners: 1,
             role: PhantomData,
         }
+    }
+
+    /// The same for the network of so many learners.
+    pub(super) fn of_learners(self, learners: usize) -> Self {
+        Optim { learners, ..self }
     }
 
     /// How many steps the network took.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::optimizer::Memories;
 use super::{Net, Network, Optim, Piece, Rate, Role, Target, parameters};
-use crate::checkpoint::{CheckpointError, Persist, Snapshot};
+use crate::checkpoint::{CheckpointError, Persist, Snapshot, stack};
 use crate::schedule::{Clock, Tick, TickState};
 use crate::transfer::{download, upload};
 
@@ -39,7 +39,7 @@ pub(crate) fn target_file<R: Role>() -> String {
     format!("target_{}", R::NAME)
 }
 
-/// A parameter as it is saved: in the pieces that the network names, or whole, in its own shape.
+/// A parameter as it is saved: in the pieces that the network names, of each learner of a stack, or whole, in its own shape.
 fn pieces<N: Network>(network: &N, parameter: &parameters::Parameter) -> Vec<Piece> {
     let pieces = network.pieces(&parameter.path);
     if pieces.is_empty() {
@@ -48,7 +48,15 @@ fn pieces<N: Network>(network: &N, parameter: &parameters::Parameter) -> Vec<Pie
             shape: parameter.shape.clone(),
         }];
     }
-    pieces
+    let learners = network.learners();
+    let of_learner = |learner| {
+        let own = move |piece: &Piece| Piece {
+            name: stack::own(&piece.name, learner, learners),
+            shape: piece.shape.clone(),
+        };
+        pieces.iter().map(own)
+    };
+    (0..learners).flat_map(of_learner).collect()
 }
 
 fn save_network<N: Network>(
@@ -101,7 +109,7 @@ fn with_values<N: Network>(network: N, values: Vec<Vec<f32>>) -> N {
 
 #[derive(Serialize, Deserialize)]
 struct OptimState {
-    /// For each parameter its steps and its shape; `None` for one that never got a gradient.
+    /// For each parameter its steps and its shape, of one learner; `None` for one that never got a gradient.
     parameters: Vec<Option<(u64, [usize; 2])>>,
     /// Steps that the network took.
     updates: u64,
@@ -115,23 +123,30 @@ impl<R: Role> Optim<R> {
 
 impl<R: Role> Persist for Optim<R> {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
-        let file = Self::file();
+        let (file, learners) = (Self::file(), self.learners);
         let parameters = self.memories.iter().map(|memories| {
             let memories = memories.as_ref()?;
             let shape = memories.values.first().map_or([0, 0], Tensor::dims);
-            Some((memories.steps, shape))
+            Some((memories.steps, [shape[0] / learners, shape[1]]))
         });
         let state = OptimState {
             parameters: parameters.collect(),
             updates: self.updates,
         };
-        snapshot.put_state(&file, &state)?;
+        for learner in 0..learners {
+            snapshot.put_state(&stack::own(&file, learner, learners), &state)?;
+        }
         for (index, memories) in self.memories.iter().enumerate() {
             let Some(memories) = memories else { continue };
             for (name, values) in self.rule.memories().iter().zip(&memories.values) {
                 let name = format!("{index}.{name}");
-                let shape = values.dims();
-                snapshot.put_tensor(&file, &name, &shape, download(values.clone()))?;
+                let [members, n] = values.dims();
+                let shape = [members / learners, n];
+                let values = download(values.clone());
+                for (learner, own) in apart(values, learners).into_iter().enumerate() {
+                    let name = stack::own(&name, learner, learners);
+                    snapshot.put_tensor(&file, &name, &shape, own)?;
+                }
             }
         }
         Ok(())
@@ -142,8 +157,8 @@ impl<R: Role> Persist for Optim<R> {
             .get_resource::<Net<R>>()
             .and_then(|net| parameters::device_of(&**net))
             .unwrap_or_else(Device::flex);
-        let file = Self::file();
-        let state: OptimState = snapshot.state(&file)?;
+        let (file, learners) = (Self::file(), self.learners);
+        let state: OptimState = snapshot.state(&stack::own(&file, 0, learners))?;
         let mut restored = Vec::new();
         for (index, parameter) in state.parameters.into_iter().enumerate() {
             let Some((steps, shape)) = parameter else {
@@ -152,7 +167,12 @@ impl<R: Role> Persist for Optim<R> {
             };
             let read = |name: &&str| -> Result<Tensor<2>, CheckpointError> {
                 let name = format!("{index}.{name}");
-                let values = snapshot.tensor(&file, &name, &shape)?.values.clone();
+                let mut values: Vec<f32> = Vec::new();
+                for learner in 0..learners {
+                    let name = stack::own(&name, learner, learners);
+                    values.extend(&snapshot.tensor(&file, &name, &shape)?.values);
+                }
+                let shape = [learners * shape[0], shape[1]];
                 Ok(upload(TensorData::new(values, shape), &device))
             };
             let values = self.rule.memories().iter().map(read);
@@ -163,6 +183,15 @@ impl<R: Role> Persist for Optim<R> {
         }
         (self.memories, self.updates) = (restored, state.updates);
         Ok(())
+    }
+}
+
+/// What each learner has of values that lie one learner's behind the other's.
+fn apart(values: Vec<f32>, learners: usize) -> Vec<Vec<f32>> {
+    match (learners, values.len() / learners) {
+        (1, _) => vec![values],
+        (_, 0) => vec![Vec::new(); learners],
+        (_, each) => values.chunks(each).map(<[f32]>::to_vec).collect(),
     }
 }
 

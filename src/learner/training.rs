@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 
-use super::{Dropout, Random, RandomState, Seed};
+use super::{Dropout, Random, RandomState};
 use crate::checkpoint::{AppPersistExt, CheckpointError, Persist, Snapshot};
 use crate::nn::{DropoutStream, draw_from};
 
@@ -53,8 +53,7 @@ impl Persist for DropoutDraws {
 /// The stream, once for all networks of an app.
 pub(super) fn add_dropout(app: &mut App) {
     if !app.world().contains_resource::<DropoutDraws>() {
-        let seed = *app.world_mut().get_resource_or_init::<Seed>();
-        let stream = Arc::new(Mutex::new(Random::new(seed)));
+        let stream = Arc::new(Mutex::new(Random::of_world(app.world_mut())));
         app.insert_resource(DropoutDraws(stream))
             .persist::<DropoutDraws>();
     }

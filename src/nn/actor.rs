@@ -67,6 +67,11 @@ impl ActorNetwork {
         let tracked = plain_device(device).autodiff();
         let trunk = Trunk::new(layers.into(), sizes, &tracked, init)?;
         let log_std = head.log_std();
+        if log_std.is_some() && init.learners() > 1 {
+            return Err(InitError::NotStacked {
+                what: "a deviation that is learned apart from the observation".to_owned(),
+            });
+        }
         let actor = ActorNetwork {
             trunk,
             log_std: log_std.map(|log_std| {
@@ -200,6 +205,14 @@ impl ActorNetwork {
 }
 
 impl Network for ActorNetwork {
+    fn members(&self) -> usize {
+        self.trunk.members()
+    }
+
+    fn learners(&self) -> usize {
+        self.trunk.learners()
+    }
+
     fn values_per_row(&self) -> usize {
         self.trunk.values_per_row()
     }

@@ -278,6 +278,10 @@ impl Network for CriticNetwork {
         self.trunk.members()
     }
 
+    fn learners(&self) -> usize {
+        self.trunk.learners()
+    }
+
     fn member_of(&self, path: &str) -> Option<usize> {
         self.trunk.member_of(path.strip_prefix("trunk.")?)
     }

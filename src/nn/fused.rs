@@ -1,8 +1,10 @@
 //! The perceptron as one differentiable operation on the CPU.
 //!
 //! An ensemble with all its layers, biases and activations is a single node of Burn's autodiff graph, registered as a
-//! backend extension; its forward and backward are the kernels of [`cpu`](super::cpu). Other devices use Burn's operations.
+//! backend extension; its forward and backward are the kernels of [`cpu`](super::cpu). Other devices use Burn's operations. Of a stack of
+//! learners the kernels run for one learner after the other, as they do where it learns alone: its bits are those of its lone run.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use burn::backend::autodiff::NodeId;
@@ -21,18 +23,27 @@ use super::threads::{Lease, take_buffer, with_kernels};
 /// Backends that have the perceptron as one operation.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait FusedMlp: Backend {
-    /// Outputs `[members, batch, out]` for parameters `[members, parameters]` and inputs `[batch, in]`.
+    /// Outputs `[members, batch, out]` for parameters `[learners * members, parameters]` and inputs `[batch, in]`, of which each learner
+    /// of a stack has an equal part.
     fn fused_mlp(
         parameters: FloatTensor<Self>,
         input: FloatTensor<Self>,
-        shape: Arc<MlpShape>,
+        stack: Stacked,
         mask: Option<Mask>,
     ) -> FloatTensor<Self>;
+}
+
+/// The shape of one learner's members, and how many learners there are.
+#[derive(Clone, Debug)]
+pub(crate) struct Stacked {
+    shape: Arc<MlpShape>,
+    learners: usize,
 }
 
 /// The fused perceptron on tensors of the CPU, both recorded or both plain.
 pub(crate) fn forward(
     shape: &Arc<MlpShape>,
+    learners: usize,
     parameters: Tensor<2>,
     input: Tensor<2>,
     mask: Option<Mask>,
@@ -40,7 +51,10 @@ pub(crate) fn forward(
     let out = <Dispatch as FusedMlp>::fused_mlp(
         parameters.into_dispatch(),
         input.into_dispatch(),
-        shape.clone(),
+        Stacked {
+            shape: shape.clone(),
+            learners,
+        },
         mask,
     );
     Tensor::from_dispatch(out)
@@ -50,11 +64,11 @@ impl FusedMlp for Flex {
     fn fused_mlp(
         parameters: FlexTensor,
         input: FlexTensor,
-        shape: Arc<MlpShape>,
+        stack: Stacked,
         mask: Option<Mask>,
     ) -> FlexTensor {
         let (parameters, input) = (contiguous(parameters), contiguous(input));
-        pass(&parameters, &input, &shape, mask.as_ref(), None)
+        pass(&parameters, &input, &stack, mask.as_ref(), None)
     }
 }
 
@@ -62,7 +76,7 @@ impl<C: CheckpointStrategy> FusedMlp for Autodiff<Flex, C> {
     fn fused_mlp(
         parameters: FloatTensor<Self>,
         input: FloatTensor<Self>,
-        shape: Arc<MlpShape>,
+        stack: Stacked,
         mask: Option<Mask>,
     ) -> FloatTensor<Self> {
         let nodes = [parameters.node.clone(), input.node.clone()];
@@ -70,17 +84,18 @@ impl<C: CheckpointStrategy> FusedMlp for Autodiff<Flex, C> {
         let input = contiguous(input.primitive);
         match MlpBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::UnTracked(prep) => {
-                prep.finish(pass(&parameters, &input, &shape, mask.as_ref(), None))
+                prep.finish(pass(&parameters, &input, &stack, mask.as_ref(), None))
             }
             OpsKind::Tracked(prep) => {
-                let mut lease = Lease::take();
-                let out = pass(&parameters, &input, &shape, mask.as_ref(), Some(&mut lease));
+                let mut leases: Vec<Lease> = (0..stack.learners).map(|_| Lease::take()).collect();
+                let kept = Some(&mut leases[..]);
+                let out = pass(&parameters, &input, &stack, mask.as_ref(), kept);
                 let state = Recorded {
                     parameters,
                     input,
-                    shape,
+                    stack,
                     mask,
-                    lease: Arc::new(lease),
+                    leases: Arc::new(leases),
                 };
                 prep.finish(state, out)
             }
@@ -93,9 +108,10 @@ impl<C: CheckpointStrategy> FusedMlp for Autodiff<Flex, C> {
 struct Recorded {
     parameters: FlexTensor,
     input: FlexTensor,
-    shape: Arc<MlpShape>,
+    stack: Stacked,
     mask: Option<Mask>,
-    lease: Arc<Lease>,
+    /// One for each learner.
+    leases: Arc<Vec<Lease>>,
 }
 
 #[derive(Debug)]
@@ -110,9 +126,9 @@ impl Backward<Flex, 2> for MlpBackward {
         let Recorded {
             parameters,
             input,
-            shape,
+            stack,
             mask,
-            lease,
+            leases,
         } = ops.state;
         // A parent that nobody trains has no node, and costs nothing.
         let mut d_parameters = parameters_node
@@ -121,22 +137,34 @@ impl Backward<Flex, 2> for MlpBackward {
         let mut d_input = input_node
             .as_ref()
             .map(|_| take_buffer(floats(&input).len()));
-        let wanted = Gradients {
-            params: d_parameters.as_deref_mut(),
-            x: d_input.as_deref_mut(),
-        };
-        let done = with_kernels(|kernels| {
-            let rows = rows_of(&input, &shape, mask.as_ref());
-            kernels.backward(
-                &shape,
-                floats(&parameters),
-                rows,
-                lease.saved(),
-                floats(&d_out),
-                wanted,
-            )
-        });
-        sizes_agree(done);
+        let (shape, learners) = (&stack.shape, stack.learners);
+        for (learner, lease) in leases.iter().enumerate() {
+            let own = |all: usize| all / learners * learner..all / learners * (learner + 1);
+            let d_out = stack.of_learner(floats(&d_out), learner);
+            let wanted = Gradients {
+                params: d_parameters.as_deref_mut().map(|all| {
+                    let own = own(all.len());
+                    &mut all[own]
+                }),
+                x: d_input.as_deref_mut().map(|all| {
+                    let own = own(all.len());
+                    &mut all[own]
+                }),
+            };
+            let done = with_kernels(|kernels| {
+                let all = floats(&parameters);
+                let rows = stack.rows_of(&input, learner, mask.as_ref());
+                kernels.backward(
+                    shape,
+                    &all[own(all.len())],
+                    rows,
+                    lease.saved(),
+                    &d_out,
+                    wanted,
+                )
+            });
+            sizes_agree(done);
+        }
         for (node, gradient, like) in [
             (parameters_node, d_parameters, &parameters),
             (input_node, d_input, &input),
@@ -149,34 +177,86 @@ impl Backward<Flex, 2> for MlpBackward {
 fn pass(
     parameters: &FlexTensor,
     input: &FlexTensor,
-    shape: &MlpShape,
+    stack: &Stacked,
     mask: Option<&Mask>,
-    lease: Option<&mut Lease>,
+    mut leases: Option<&mut [Lease]>,
 ) -> FlexTensor {
-    let rows = rows_of(input, shape, mask);
-    let batch = rows.batch;
-    let mut out = vec![0.0; shape.members * batch * shape.outputs()];
-    if batch > 0 {
-        let done = with_kernels(|kernels| match lease {
-            Some(lease) => {
-                kernels.forward(shape, floats(parameters), rows, lease.saved_mut(), &mut out)
-            }
-            None => kernels.infer(shape, floats(parameters), rows, &mut out),
+    let (shape, learners) = (&stack.shape, stack.learners);
+    let (members, width) = (shape.members, shape.outputs());
+    let batch = floats(input).len() / shape.inputs();
+    let mut out = vec![0.0; members * batch * width];
+    let each = members * batch / learners * width;
+    // Each learner's members have their rows of all members' outputs.
+    let mut apart = vec![0.0; if stack.is_apart() { each } else { 0 }];
+    for learner in 0..learners {
+        let rows = stack.rows_of(input, learner, mask);
+        if rows.batch == 0 {
+            continue;
+        }
+        let all = floats(parameters);
+        let own = all.len() / learners;
+        let own = &all[own * learner..own * (learner + 1)];
+        let to = match stack.is_apart() {
+            true => &mut apart[..],
+            false => &mut out[each * learner..each * (learner + 1)],
+        };
+        let done = with_kernels(|kernels| match leases.as_deref_mut() {
+            Some(leases) => kernels.forward(shape, own, rows, leases[learner].saved_mut(), to),
+            None => kernels.infer(shape, own, rows, to),
         });
         sizes_agree(done);
+        if stack.is_apart() {
+            stack.put(&apart, learner, &mut out);
+        }
     }
-    FlexTensor::from_data(TensorData::new(
-        out,
-        [shape.members, batch, shape.outputs()],
-    ))
+    FlexTensor::from_data(TensorData::new(out, [members, batch, width]))
 }
 
-fn rows_of<'a>(input: &'a FlexTensor, shape: &MlpShape, mask: Option<&'a Mask>) -> Input<'a> {
-    let rows = floats(input);
-    Input {
-        rows,
-        batch: rows.len() / shape.inputs(),
-        dropout: mask.map(Mask::values),
+impl Stacked {
+    /// Whether a learner's outputs lie apart from each other: those of its members, among other learners'.
+    fn is_apart(&self) -> bool {
+        self.learners > 1 && self.shape.members > 1
+    }
+
+    /// A learner's rows, and what is dropped of them: dropout knows no stack.
+    fn rows_of<'a>(
+        &self,
+        input: &'a FlexTensor,
+        learner: usize,
+        mask: Option<&'a Mask>,
+    ) -> Input<'a> {
+        let all = floats(input);
+        let each = all.len() / self.learners;
+        Input {
+            rows: &all[each * learner..each * (learner + 1)],
+            batch: each / self.shape.inputs(),
+            dropout: mask.map(Mask::values),
+        }
+    }
+
+    /// A learner's part `[members, its batch, out]` of outputs `[members, batch, out]`.
+    fn of_learner<'a>(&self, out: &'a [f32], learner: usize) -> Cow<'a, [f32]> {
+        let each = out.len() / self.learners;
+        if !self.is_apart() {
+            return Cow::Borrowed(&out[each * learner..each * (learner + 1)]);
+        }
+        let of_member = each / self.shape.members;
+        let members = out.chunks(of_member.max(1) * self.learners);
+        Cow::Owned(
+            members
+                .flat_map(|member| &member[of_member * learner..of_member * (learner + 1)])
+                .copied()
+                .collect(),
+        )
+    }
+
+    /// Puts a learner's part into the outputs of all.
+    fn put(&self, own: &[f32], learner: usize, out: &mut [f32]) {
+        let of_member = own.len() / self.shape.members;
+        let members = out.chunks_mut(of_member.max(1) * self.learners);
+        for (member, own) in members.zip(own.chunks(of_member.max(1))) {
+            member[of_member * learner..of_member * (learner + 1)].copy_from_slice(own);
+        }
     }
 }
 

@@ -22,7 +22,15 @@ use super::StopGradient;
 /// # Panics
 /// When the shapes differ: that is a mistake in an algorithm, never in data.
 pub fn mse<const D: usize>(prediction: Tensor<D>, target: Tensor<D>) -> Tensor<1> {
-    error(prediction, target).square().mean()
+    squared_error(prediction, target).mean()
+}
+
+/// Squared errors, `(prediction - target)^2`, one for each element. The target is a constant.
+///
+/// # Panics
+/// When the shapes differ.
+pub fn squared_error<const D: usize>(prediction: Tensor<D>, target: Tensor<D>) -> Tensor<D> {
+    error(prediction, target).square()
 }
 
 /// Mean squared error with a weight for each element, `mean(weight * (prediction - target)^2)`, shape `[1]`.
@@ -240,6 +248,28 @@ fn huber_of<const D: usize>(error: Tensor<D>, delta: f32) -> Tensor<D> {
     clipped.clone() * (size - clipped * 0.5)
 }
 
+/// For each member of an ensemble its loss on each row, `[members, batch]`: squared errors, or the smooth L1 loss, times what the row
+/// counts. Predictions are `[members, batch]`, targets and weights `[batch]`, and constants.
+///
+/// # Panics
+/// When the batches differ.
+pub(crate) fn of_each_row(
+    prediction: Tensor<2>,
+    target: Tensor<1>,
+    smooth_l1: bool,
+    weight: Option<Tensor<1>>,
+) -> Tensor<2> {
+    let error = error_of_each(prediction, target);
+    let losses = match smooth_l1 {
+        true => huber_of(error, 1.0),
+        false => error.square(),
+    };
+    match weight {
+        Some(weight) => weigh_rows(losses, weight),
+        None => losses,
+    }
+}
+
 fn error_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<2> {
     let [_, batch] = prediction.dims();
     assert_eq!(
@@ -251,11 +281,16 @@ fn error_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<2> {
     prediction - target
 }
 
-fn mean_of_each(values: Tensor<2>) -> Tensor<1> {
+/// The mean of each member over the rows, `[members]`.
+pub(crate) fn mean_of_each(values: Tensor<2>) -> Tensor<1> {
     values.mean_dim(1).squeeze_dim::<1>(1)
 }
 
 fn weighted_mean_of_each(values: Tensor<2>, weight: Tensor<1>) -> Tensor<1> {
+    mean_of_each(weigh_rows(values, weight))
+}
+
+fn weigh_rows(values: Tensor<2>, weight: Tensor<1>) -> Tensor<2> {
     let [_, batch] = values.dims();
     assert_eq!(
         batch,
@@ -263,7 +298,7 @@ fn weighted_mean_of_each(values: Tensor<2>, weight: Tensor<1>) -> Tensor<1> {
         "losses [members, batch] and weights [batch] must have the same batch"
     );
     let weight = weight.unsqueeze::<2>().constant_of(&values);
-    mean_of_each(values * weight)
+    values * weight
 }
 
 fn same_shape<const D: usize>(what: &str, a: &Tensor<D>, b: &Tensor<D>) {

@@ -17,6 +17,9 @@ use crate::transfer::upload;
 /// and layer the weight `[in, out]` row by row (y = x W + b), then the bias `[out]`, then, with layer normalization, the gain
 /// and the offset `[out]` of a hidden layer.
 ///
+/// In a stack of learners, which a [`Random<Init>`] of several makes, the members of one learner lie behind the other's, and so do the
+/// rows of a batch: each learner's members see its rows alone. What comes out has the shape that it has for one learner.
+///
 /// On the CPU it is one differentiable operation with kernels of its own; elsewhere it is made of Burn's operations. Results
 /// on the CPU do not depend on the number of threads, bit for bit.
 ///
@@ -32,11 +35,15 @@ use crate::transfer::upload;
 #[derive(Module, Debug)]
 pub struct Mlp {
     parameters: Param<Tensor<2>>,
+    /// The shape of one learner's members.
     #[module(skip)]
     shape: Arc<MlpShape>,
     /// The shape of one member.
     #[module(skip)]
     first: Arc<MlpShape>,
+    /// How many learners of a stack it is of.
+    #[module(skip)]
+    learners: usize,
     /// The share of hidden values that a training step drops.
     #[module(skip)]
     dropout: f32,
@@ -45,32 +52,39 @@ pub struct Mlp {
 impl Mlp {
     /// A perceptron with PyTorch's initial weights: weights and biases uniform in ±1/√in.
     pub fn new(shape: MlpShape, device: &Device, init: &mut Random<Init>) -> Self {
-        let mut values = Vec::with_capacity(shape.members * shape.parameters());
+        let mut of_learners = vec![Vec::new(); init.learners()];
         for _ in 0..shape.members {
             for (layer, pair) in shape.sizes.windows(2).enumerate() {
                 let bound = 1.0 / (pair[0].max(1) as f32).sqrt();
-                values.extend(init.uniforms((pair[0] + 1) * pair[1], -bound, bound));
-                if shape.gain(layer).is_some() {
-                    values.extend(vec![1.0; pair[1]]);
-                    values.extend(vec![0.0; pair[1]]);
+                let each = (pair[0] + 1) * pair[1];
+                let drawn = init.uniforms(each * of_learners.len(), -bound, bound);
+                for (learner, values) in of_learners.iter_mut().enumerate() {
+                    values.extend(&drawn[learner * each..][..each]);
+                    if shape.gain(layer).is_some() {
+                        values.extend(vec![1.0; pair[1]]);
+                        values.extend(vec![0.0; pair[1]]);
+                    }
                 }
             }
         }
-        Mlp::from_values(shape, values, device)
+        Mlp::from_values(shape, of_learners.concat(), device)
     }
 
-    /// A perceptron with the given parameters, laid out as the type says.
+    /// A perceptron with the given parameters, laid out as the type says: of a stack, where they are those of several learners.
     ///
     /// # Panics
-    /// When there are not `members * parameters` values.
+    /// When there are not `members * parameters` values for each learner.
     pub fn from_values(shape: MlpShape, values: Vec<f32>, device: &Device) -> Self {
-        let data = TensorData::new(values, [shape.members, shape.parameters()]);
+        let parameters = shape.parameters();
+        let learners = values.len() / (shape.members * parameters).max(1);
+        let data = TensorData::new(values, [learners * shape.members, parameters]);
         let parameters = upload(data, &plain_device(device));
         Mlp::from_parameters(shape, parameters, device)
     }
 
     /// The same of plain parameters `[members, parameters]`.
     pub(crate) fn from_parameters(shape: MlpShape, parameters: Tensor<2>, device: &Device) -> Self {
+        let learners = parameters.dims()[0] / shape.members.max(1);
         // Built where gradients are tracked and taken back: so the parameter knows that it is to be trained.
         let parameters = Param::from_tensor(Tensor::from_inner(parameters));
         let mlp = Mlp {
@@ -80,6 +94,7 @@ impl Mlp {
                 ..shape.clone()
             }),
             shape: Arc::new(shape),
+            learners,
             dropout: 0.0,
         };
         if device.is_autodiff() {
@@ -122,13 +137,43 @@ impl Mlp {
                 .squeeze_dim::<2>(0);
         }
         let mask = self.mask(&self.first, &parameters, input.dims()[0]);
-        let parameters = parameters.narrow(0, member, 1);
-        run(&self.first, parameters, input, mask).squeeze_dim::<2>(0)
+        let parameters = match self.learners {
+            1 => parameters.narrow(0, member, 1),
+            learners => {
+                let [all, each] = parameters.dims();
+                let of_learners = parameters.reshape([learners, all / learners, each]);
+                of_learners.narrow(1, member, 1).reshape([learners, each])
+            }
+        };
+        self.run(&self.first, parameters, input, mask)
+            .squeeze_dim::<2>(0)
     }
 
     fn pass(&self, shape: &Arc<MlpShape>, parameters: Tensor<2>, input: Tensor<2>) -> Tensor<3> {
         let mask = self.mask(shape, &parameters, input.dims()[0]);
-        run(shape, parameters, input, mask)
+        self.run(shape, parameters, input, mask)
+    }
+
+    /// One operation on the CPU, Burn's operations elsewhere. `shape` is of those members of one learner that are asked.
+    fn run(
+        &self,
+        shape: &Arc<MlpShape>,
+        parameters: Tensor<2>,
+        input: Tensor<2>,
+        mask: Option<Mask>,
+    ) -> Tensor<3> {
+        let (parameters, input) = same_side(parameters, input);
+        assert!(
+            input.dims()[0].is_multiple_of(self.learners),
+            "{} rows cannot be shared out among the {} learners of a stack",
+            input.dims()[0],
+            self.learners
+        );
+        if plain_device(&input.device()) == Device::flex() && !tests_want_the_reference() {
+            fused::forward(shape, self.learners, parameters, input, mask)
+        } else {
+            reference::forward(shape, self.learners, parameters, input, mask.as_ref())
+        }
     }
 
     /// What is dropped of a batch: something only where the parameters are in training.
@@ -142,7 +187,7 @@ impl Mlp {
     /// The output of every hidden layer, after its activation: `[members, batch, width]` each. Gradients flow through them.
     pub fn features(&self, input: Tensor<2>) -> Vec<Tensor<3>> {
         let (parameters, input) = same_side(self.parameters.val(), input);
-        let mut layers = reference::layers(&self.shape, parameters, input, None);
+        let mut layers = reference::layers(&self.shape, self.learners, parameters, input, None);
         layers.pop();
         layers
     }
@@ -150,15 +195,15 @@ impl Mlp {
     /// The same outputs as [`forward`](Mlp::forward), made of Burn's operations: what the fused operation is tested against.
     pub fn reference(&self, input: Tensor<2>) -> Tensor<3> {
         let (parameters, input) = same_side(self.parameters.val(), input);
-        reference::forward(&self.shape, parameters, input, None)
+        reference::forward(&self.shape, self.learners, parameters, input, None)
     }
 
-    /// The parameters `[members, parameters]`.
+    /// The parameters `[members, parameters]`, of all learners.
     pub(super) fn parameters(&self) -> Tensor<2> {
         self.parameters.val()
     }
 
-    /// The shape.
+    /// The shape: of one learner's members, where it is of several.
     pub fn shape(&self) -> &MlpShape {
         &self.shape
     }
@@ -166,7 +211,11 @@ impl Mlp {
 
 impl Network for Mlp {
     fn members(&self) -> usize {
-        self.shape.members
+        self.learners * self.shape.members
+    }
+
+    fn learners(&self) -> usize {
+        self.learners
     }
 
     fn values_per_row(&self) -> usize {
@@ -199,21 +248,6 @@ impl Network for Mlp {
             }
         }
         pieces
-    }
-}
-
-/// One operation on the CPU, Burn's operations elsewhere.
-fn run(
-    shape: &Arc<MlpShape>,
-    parameters: Tensor<2>,
-    input: Tensor<2>,
-    mask: Option<Mask>,
-) -> Tensor<3> {
-    let (parameters, input) = same_side(parameters, input);
-    if plain_device(&input.device()) == Device::flex() && !tests_want_the_reference() {
-        fused::forward(shape, parameters, input, mask)
-    } else {
-        reference::forward(shape, parameters, input, mask.as_ref())
     }
 }
 

@@ -11,6 +11,12 @@ pub trait Network: AutodiffModule + Sync + 'static {
         1
     }
 
+    /// How many learners of a stack it is the network of; 1, where one learns alone. Each learner has as many of the members, one
+    /// learner's behind the other's.
+    fn learners(&self) -> usize {
+        1
+    }
+
     /// The member that a parameter belongs to alone, by the parameter's path in the module. `None`: every member has a part of it.
     fn member_of(&self, path: &str) -> Option<usize> {
         let _ = path;
@@ -24,7 +30,7 @@ pub trait Network: AutodiffModule + Sync + 'static {
     }
 
     /// The named tensors that are saved for a parameter: pieces of its flat values, in order, without gaps. `path` is the
-    /// parameter's path in the module. Empty: the parameter is saved whole.
+    /// parameter's path in the module. Empty: the parameter is saved whole. Of a stack they are those of one learner.
     fn pieces(&self, path: &str) -> Vec<Piece> {
         let _ = path;
         Vec::new()

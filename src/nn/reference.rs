@@ -5,14 +5,16 @@ use burn::tensor::{Tensor, activation};
 use super::cpu::{Activation, MlpShape};
 use super::dropout::Mask;
 
-/// Outputs `[members, batch, out]` for parameters `[members, parameters]` and inputs `[batch, in]`.
+/// Outputs `[members, batch, out]` for parameters `[learners * members, parameters]` and inputs `[batch, in]`, of which each learner of a
+/// stack has an equal part.
 pub(crate) fn forward(
     shape: &MlpShape,
+    learners: usize,
     parameters: Tensor<2>,
     input: Tensor<2>,
     mask: Option<&Mask>,
 ) -> Tensor<3> {
-    layers(shape, parameters, input, mask)
+    layers(shape, learners, parameters, input, mask)
         .pop()
         .expect("a perceptron has at least one layer")
 }
@@ -20,15 +22,13 @@ pub(crate) fn forward(
 /// The output of every layer, after its activation, `[members, batch, width]`.
 pub(crate) fn layers(
     shape: &MlpShape,
+    learners: usize,
     parameters: Tensor<2>,
     input: Tensor<2>,
     mask: Option<&Mask>,
 ) -> Vec<Tensor<3>> {
-    let members = shape.members;
-    let mut x = input.unsqueeze::<3>();
-    if members > 1 {
-        x = x.repeat_dim(0, members);
-    }
+    let members = learners * shape.members;
+    let mut x = each_member_its_rows(input, learners, shape.members);
     let mut outputs = Vec::new();
     for (layer, pair) in shape.sizes.windows(2).enumerate() {
         let (fan_in, fan_out) = (pair[0], pair[1]);
@@ -50,9 +50,43 @@ pub(crate) fn layers(
             x = centered / (variance + epsilon).sqrt() * piece(gain, 1) + piece(offset, 1);
         }
         x = apply(if last { shape.output } else { shape.hidden }, x);
-        outputs.push(x.clone());
+        outputs.push(learners_side_by_side(x.clone(), learners));
     }
     outputs
+}
+
+/// The rows that each member sees, `[learners * members, batch / learners, in]`: those of its learner.
+fn each_member_its_rows(input: Tensor<2>, learners: usize, members: usize) -> Tensor<3> {
+    let [rows, width] = input.dims();
+    if learners == 1 {
+        let input = input.unsqueeze::<3>();
+        return match members {
+            1 => input,
+            _ => input.repeat_dim(0, members),
+        };
+    }
+    let each = rows / learners;
+    let of_learners = input.reshape([learners, 1, each, width]);
+    let of_members = match members {
+        1 => of_learners,
+        _ => of_learners.repeat_dim(1, members),
+    };
+    of_members.reshape([learners * members, each, width])
+}
+
+/// The same rows as `[members, batch, width]`, each learner's behind the other's.
+fn learners_side_by_side(x: Tensor<3>, learners: usize) -> Tensor<3> {
+    if learners == 1 {
+        return x;
+    }
+    let [all, each, width] = x.dims();
+    let members = all / learners;
+    let of_learners = x.reshape([learners, members, each, width]);
+    let of_members = match members {
+        1 => of_learners,
+        _ => of_learners.swap_dims(0, 1),
+    };
+    of_members.reshape([members, learners * each, width])
 }
 
 pub(super) fn apply<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<D> {

@@ -99,6 +99,7 @@ impl Trunk {
         init: &mut Random<Init>,
     ) -> Result<Self, InitError> {
         let mut encoders = Vec::new();
+        knows_stacks(&layers, init.learners())?;
         let (mut inputs, mut hidden) = (sizes.input.width(), MlpSettings::from(&[]));
         match layers.encoder.as_mlp() {
             Some(mlp) => {
@@ -225,7 +226,12 @@ impl Trunk {
     }
 
     pub(super) fn members(&self) -> usize {
-        self.layers.shape().members
+        self.layers.members()
+    }
+
+    /// How many learners of a stack it is of.
+    pub(super) fn learners(&self) -> usize {
+        self.layers.learners()
     }
 
     /// Which member a parameter belongs to, where it does not belong to all; `path` is its path in the trunk.
@@ -251,6 +257,22 @@ impl Trunk {
             });
         }
         self.layers.pieces("parameters")
+    }
+}
+
+/// Refuses what no stack of learners has.
+fn knows_stacks(layers: &Layers, learners: usize) -> Result<(), InitError> {
+    if learners == 1 {
+        return Ok(());
+    }
+    let refused = |what: String| Err(InitError::NotStacked { what });
+    match layers.encoder.as_mlp() {
+        None => refused(format!("the encoder `{}`", layers.encoder.name())),
+        Some(mlp) if mlp.dropout > 0.0 => refused("`dropout`".to_owned()),
+        Some(_) if layers.weights != Weights::Uniform => {
+            refused("orthogonal initial weights".to_owned())
+        }
+        Some(_) => Ok(()),
     }
 }
 

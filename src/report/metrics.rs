@@ -4,7 +4,7 @@ use bevy_ecs::prelude::*;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{CheckpointError, Persist, Snapshot};
+use crate::checkpoint::{CheckpointError, Persist, Snapshot, stack};
 use crate::nn::ComputeDevice;
 use crate::transfer::{download, upload};
 
@@ -24,9 +24,14 @@ use crate::transfer::{download, upload};
 /// assert_eq!(means[1], ("critic/loss".to_owned(), 2.0));
 /// assert!(metrics.read().is_empty());
 /// ```
-#[derive(Resource, Default, Debug)]
+///
+/// In a stack of learners whatever is recorded on a device is a number for each of them, `[learners]` in the place of `[1]`, and
+/// `[learners * members]` for the members of an ensemble; each learner's own run reports its own.
+#[derive(Resource, Debug)]
 pub struct Metrics {
     entries: Vec<Entry>,
+    /// How many learners of a stack record here.
+    learners: usize,
     /// How many rows what is recorded under `validate/` stands for; `None` for one.
     validated_rows: Option<f64>,
 }
@@ -46,7 +51,27 @@ enum Sum {
     Latest(f64),
 }
 
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics::of_learners(1)
+    }
+}
+
 impl Metrics {
+    /// Those of so many learners, before anything is recorded.
+    pub(crate) fn of_learners(learners: usize) -> Self {
+        Metrics {
+            entries: Vec::new(),
+            learners,
+            validated_rows: None,
+        }
+    }
+
+    /// Forgets what was recorded.
+    pub(crate) fn clear(&mut self) {
+        *self = Metrics::of_learners(self.learners);
+    }
+
     /// Records a device scalar `[1]` with weight 1. Nothing is read back now.
     pub fn record(&mut self, name: &str, value: Tensor<1>) {
         self.add(name, Sum::Device(value.no_grad()), 1.0);
@@ -77,6 +102,7 @@ impl Metrics {
             rest.and_then(|rest| rest.strip_prefix("/*/")) == Some(what)
         };
         let values = values.no_grad();
+        self.of_each_learner(what, &values);
         let (sum, weight) = self.weigh(role, Sum::Device(values), 1.0);
         match self.entries.iter_mut().find(same) {
             Some(entry) => entry.add(sum, weight),
@@ -138,7 +164,20 @@ impl Metrics {
         self.validated_rows = Some(rows as f64);
     }
 
+    /// In a stack a number is recorded for each learner, or nobody would know whose it is.
+    fn of_each_learner(&self, name: &str, values: &Tensor<1>) {
+        let found = values.dims()[0];
+        assert!(
+            self.learners == 1 || found.is_multiple_of(self.learners),
+            "`{name}` was recorded as {found} number(s), and the stack has {} learners: take `batch.mean(..)` over its rows, or leave `app.stacks()` out",
+            self.learners
+        );
+    }
+
     fn add(&mut self, name: &str, value: Sum, weight: f64) {
+        if let Sum::Device(values) = &value {
+            self.of_each_learner(name, values);
+        }
         let (value, weight) = self.weigh(name, value, weight);
         match self.entries.iter_mut().find(|entry| entry.name == name) {
             Some(entry) => entry.add(value, weight),
@@ -227,7 +266,9 @@ fn to_host(scalars: Vec<Tensor<1>>) -> Vec<f32> {
     download(Tensor::cat(scalars, 0))
 }
 
-#[derive(Serialize, Deserialize)]
+const KEY: &str = "metrics";
+
+#[derive(Clone, Serialize, Deserialize)]
 struct SavedEntry {
     name: String,
     /// Whether the sums live on the device.
@@ -244,33 +285,49 @@ struct SavedEntry {
 impl Persist for Metrics {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
         let of_validation = |entry: &&Entry| entry.name.starts_with("validate/");
-        let saved: Vec<SavedEntry> = self
-            .entries
-            .iter()
-            .filter(|entry| !of_validation(entry))
-            .map(|entry| {
-                let sums = match &entry.sum {
-                    Sum::Host(number) | Sum::Latest(number) => vec![*number],
-                    Sum::Device(sums) => {
-                        let sums = to_host(vec![sums.clone()]);
-                        sums.into_iter().map(f64::from).collect()
-                    }
-                };
-                SavedEntry {
+        let mut of_learners = vec![Vec::new(); self.learners];
+        for entry in self.entries.iter().filter(|entry| !of_validation(entry)) {
+            let sums = match &entry.sum {
+                Sum::Host(number) | Sum::Latest(number) => vec![*number; self.learners],
+                Sum::Device(sums) => {
+                    let sums = to_host(vec![sums.clone()]);
+                    sums.into_iter().map(f64::from).collect()
+                }
+            };
+            let each = sums.len() / self.learners;
+            for (learner, saved) in of_learners.iter_mut().enumerate() {
+                saved.push(SavedEntry {
                     name: entry.name.clone(),
                     device: matches!(entry.sum, Sum::Device(_)),
                     latest: matches!(entry.sum, Sum::Latest(_)),
-                    sums,
+                    sums: sums[each * learner..each * (learner + 1)].to_vec(),
                     weight: entry.weight,
-                }
-            })
-            .collect();
-        snapshot.put_state("metrics", &saved)
+                });
+            }
+        }
+        for (learner, saved) in of_learners.iter().enumerate() {
+            snapshot.put_state(&stack::own(KEY, learner, self.learners), saved)?;
+        }
+        Ok(())
     }
 
     fn load(&mut self, snapshot: &Snapshot, world: &World) -> Result<(), CheckpointError> {
         let device = world.resource::<ComputeDevice>().plain();
-        let saved: Vec<SavedEntry> = snapshot.state("metrics")?;
+        let mut learners = Vec::new();
+        for learner in 0..self.learners {
+            let key = stack::own(KEY, learner, self.learners);
+            learners.push(snapshot.state::<Vec<SavedEntry>>(&key)?);
+        }
+        let mut learners = learners.into_iter();
+        let mut saved = learners.next().unwrap_or_default();
+        for other in learners {
+            for (entry, other) in saved.iter_mut().zip(other) {
+                // What a host has is the same for all.
+                if entry.device {
+                    entry.sums.extend(other.sums);
+                }
+            }
+        }
         self.entries = saved
             .into_iter()
             .map(|entry| Entry {

@@ -215,7 +215,8 @@ impl Plugin for FacilitatorPlugin {
 }
 
 fn facilitate(world: &mut World) {
-    if world.resource::<Training>().outcome.is_some() {
+    if world.resource::<Training>().outcome.is_some() || world.contains_resource::<TakenElsewhere>()
+    {
         return;
     }
     let errors = &world.resource::<ScheduleErrors>().0;
@@ -267,11 +268,29 @@ fn round(world: &mut World) -> Option<Outcome> {
     let began = world.resource::<Clock>().step;
     let started = Instant::now();
     let all_taken = take_steps(world, &mut at);
-    let elapsed = started.elapsed();
+    let time = started.elapsed();
+    let steps = world.resource::<Clock>().step - began;
+    conclude(world, at, all_taken, Taken { steps, time })
+}
+
+/// Steps that were taken, and how long that took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Taken {
+    pub steps: u64,
+    pub time: Duration,
+}
+
+/// What falls due after the steps of a round; the outcome when the run has ended.
+fn conclude(
+    world: &mut World,
+    at: RoundPosition,
+    all_taken: bool,
+    taken: Taken,
+) -> Option<Outcome> {
     let clock = world.resource::<Clock>().clone();
     let mut stopwatch = world.resource_mut::<Stopwatch>();
-    stopwatch.learning += elapsed;
-    stopwatch.steps += clock.step - began;
+    stopwatch.learning += taken.time;
+    stopwatch.steps += taken.steps;
     // A step that failed is never saved: the last checkpoint is kept.
     if let Some(failure) = take_failure() {
         return Some(Outcome::Failed(failure));
@@ -401,6 +420,62 @@ const NOTHING_LEARNED: &str =
 
 const ENDLESS: &str =
     "the run has `epochs` and no `steps`, and nothing here says how long an epoch is: give `steps`";
+
+/// That a run's steps are taken elsewhere, by the stack of learners that it is one of: the facilitator leaves it alone.
+#[derive(Resource)]
+pub(crate) struct TakenElsewhere;
+
+/// One round of a stack of learners, with nothing that falls due after it: that is of its learners' own runs.
+pub(crate) fn take_round(world: &mut World) -> Result<RoundPosition, Failure> {
+    let clock = world.resource::<Clock>();
+    let mut at = RoundPosition {
+        has_begun: true,
+        before: clock.step,
+        gradient_steps_before: clock.gradient_steps,
+        ..RoundPosition::default()
+    };
+    take_steps(world, &mut at);
+    take_failure().map_or(Ok(at), Err)
+}
+
+/// Whether anything falls due in a run after a round that was taken elsewhere, up to where `clock` is.
+pub(crate) fn is_due(world: &mut World, round: &RoundPosition, clock: &Clock) -> bool {
+    let periods = world.resource::<Periods>().periods.iter();
+    let mut passed = periods.map(|(_, period)| Passed::in_a_round(*period, round, clock));
+    let any = passed.any(|it| it.now / it.length > it.before / it.length);
+    let times = world.get_resource_mut::<SaveTimes>();
+    let saves = times.is_some_and(|mut times| times.are_due(round, clock));
+    any || saves || clock.step >= clock.steps || stop_requested()
+}
+
+/// What a run does before the first step that is taken elsewhere: where it was stopped in a round, what falls due after that. Whether it
+/// goes on.
+pub(crate) fn begins_elsewhere(world: &mut World) -> bool {
+    let at = *world.resource::<RoundPosition>();
+    let clock = world.resource::<Clock>();
+    let is_over = clock.step >= clock.steps || world.resource::<EndNow>().0.is_some();
+    let outcome = match take_failure() {
+        Some(failure) => Some(Outcome::Failed(failure)),
+        None if at.has_begun => conclude(world, at, true, Taken::default()),
+        None => is_over.then_some(Outcome::Finished),
+    };
+    goes_on(world, outcome)
+}
+
+/// What falls due in a run after a round that was taken elsewhere. Whether it goes on.
+pub(crate) fn concludes_elsewhere(world: &mut World, at: RoundPosition, taken: Taken) -> bool {
+    let outcome = conclude(world, at, true, taken);
+    goes_on(world, outcome)
+}
+
+/// Ends a run whose steps can be taken no more.
+pub(crate) fn fails_elsewhere(world: &mut World, failure: Failure) {
+    end(world, Outcome::Failed(failure));
+}
+
+fn goes_on(world: &mut World, outcome: Option<Outcome>) -> bool {
+    outcome.map(|outcome| end(world, outcome)).is_none()
+}
 
 /// What became of the schedules that fell due.
 enum Due {

@@ -44,11 +44,14 @@ pub use clock::{Clock, EpochWindow, StepsPerCollect, Tick, TickPlugin, TickState
 pub use condition::{after, between, every, training};
 pub use edit::AppScheduleExt;
 pub(crate) use edit::after_every_slot;
-pub(crate) use facilitate::interrupt;
 pub use facilitate::{
     AppCadenceExt, Cadence, DueLeft, EndNow, Epochs, FacilitatorPlugin, FailSaved, LearningStarts,
     Left, Outcome, RoundPosition, SaveNow, Stopwatch, TimeBudget, Training, request_stop,
     stop_requested,
+};
+pub(crate) use facilitate::{
+    Taken, TakenElsewhere, begins_elsewhere, concludes_elsewhere, fails_elsewhere, interrupt,
+    is_due, take_round,
 };
 pub(crate) use failure::with_causes;
 pub use failure::{Failure, InputError, RunError, keep_failure, take_failure};

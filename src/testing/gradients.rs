@@ -311,6 +311,7 @@ impl Trial {
         };
         let vector = |value: f32| Tensor::<1>::from_floats([value], &device);
         Batch {
+            learners: 1,
             row_ids: vec![seed as usize],
             observation: matrix(vec![wave(seed, 1.3), wave(seed, 2.9)]),
             action: matrix(vec![self.actions.nearest(0.9 * wave(seed, 2.1))]),

@@ -189,7 +189,7 @@ fn bits(batch: &Batch) -> Vec<u32> {
 
 fn draw(app: &App, random: &mut Random<Sampling>) -> Result<Vec<u32>, LoadError> {
     let minibatches = app.world().resource::<Minibatches>();
-    let batch = minibatches.draw(random.generator(), &ComputeDevice::cpu().plain())?;
+    let batch = minibatches.draw(random, &ComputeDevice::cpu().plain())?;
     Ok(bits(&batch))
 }
 

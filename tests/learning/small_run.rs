@@ -58,6 +58,7 @@ impl Rows {
         let rows = self.reward.len();
         let action = self.action.len() / rows;
         Batch {
+            learners: 1,
             row_ids: (0..rows).collect(),
             observation: matrix(&self.observation, rows),
             action: matrix(&self.action, rows),

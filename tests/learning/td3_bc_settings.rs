@@ -970,10 +970,10 @@ fn minibatches_are_drawn_from_the_training_rows_with_replacement_and_from_the_se
     let minibatches = app.world().resource::<Minibatches>();
     let mut stream = Random::<Sampling>::new(Seed(0));
     let device = device().plain();
-    let again = minibatches.draw(stream.generator(), &device).unwrap();
+    let again = minibatches.draw(&mut stream, &device).unwrap();
     assert_eq!(host(again.observation), observation);
     let mut other = Random::<Sampling>::new(Seed(1));
-    let other = minibatches.draw(other.generator(), &device).unwrap();
+    let other = minibatches.draw(&mut other, &device).unwrap();
     assert_ne!(host(other.observation), observation);
 }
 

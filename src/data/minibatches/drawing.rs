@@ -15,6 +15,7 @@ use crate::data::{
     Batch, Bytes, Data, DataRows, FoldError, Folding, Gathered, Goals, LoadError, MinibatchPlugin,
     Split, StoredRows, fold,
 };
+use crate::random::{Random, Sampling};
 use crate::transfer::{MOST_BYTES, is_far};
 
 /// The dataset as minibatches are drawn from it: in memory, or read from its file ahead of the learner, with the same bits.
@@ -124,27 +125,44 @@ impl Minibatches {
         kept.is_on(device).then_some(kept)
     }
 
-    /// Draws a minibatch of the training rows.
+    /// Draws a minibatch of the training rows: for each learner of a stack its own, from its own stream.
     ///
     /// # Errors
     /// Data that stay in their file cannot be read any more.
-    pub fn draw(&self, generator: &mut ChaCha8Rng, device: &Device) -> Result<Batch, LoadError> {
-        let before = generator.clone();
-        let training = &self.data.split.training;
-        let drawn = draw_rows(training, self.batch, generator);
+    pub fn draw(&self, random: &mut Random<Sampling>, device: &Device) -> Result<Batch, LoadError> {
+        let learners = random.learners();
+        let before = random.generators().next().cloned();
+        let drawn = self.draw_for_each(&mut random.generators());
         if let Some(mut kept) = self.on(device) {
-            let mut after = generator.clone();
-            return Ok(kept.take(&drawn, |n| draw_rows(training, n, &mut after)));
+            let mut after: Vec<ChaCha8Rng> = random.generators().map(|it| it.clone()).collect();
+            let more = |n: usize| {
+                let minibatches = 0..n.div_ceil(drawn.len());
+                let more = minibatches.flat_map(|_| self.draw_for_each(&mut after.iter_mut()));
+                more.take(n).collect()
+            };
+            let batch = kept.take(&drawn, more);
+            return Ok(Batch { learners, ..batch });
         }
-        let gathered = match &self.source {
-            Source::InMemory(_) => self.rows(&as_rows(&drawn))?,
-            Source::Ahead(ahead) => {
+        let gathered = match (&self.source, before) {
+            (Source::Ahead(ahead), Some(before)) => {
                 let threads = ahead.read_ahead.lock();
                 let mut threads = threads.unwrap_or_else(PoisonError::into_inner);
                 threads.take(&drawn, &before)?
             }
+            _ => self.rows(&as_rows(&drawn))?,
         };
-        Ok(gathered.into_tensors(device))
+        let batch = gathered.into_tensors(device);
+        Ok(Batch { learners, ..batch })
+    }
+
+    /// The rows of one minibatch for each generator.
+    fn draw_for_each<'a>(
+        &self,
+        generators: &mut dyn Iterator<Item = &'a mut ChaCha8Rng>,
+    ) -> Vec<u32> {
+        let training = &self.data.split.training;
+        let each = generators.map(|generator| draw_rows(training, self.batch, generator));
+        each.collect::<Vec<_>>().concat()
     }
 
     /// The batch of the given rows. Of data that stay in their file they are read at once, which takes a while.

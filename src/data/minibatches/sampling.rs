@@ -20,7 +20,7 @@ use crate::nn::ComputeDevice;
 use crate::random::{AppRandomExt, Random, Sampling};
 use crate::report::Metrics;
 use crate::schedule::{
-    Clock, InputError, Learn, LearnSystems, PartsLeft, Validate, ValidateSystems,
+    Clock, InputError, Learn, LearnSystems, PartsLeft, TakenElsewhere, Validate, ValidateSystems,
     written_before_read,
 };
 
@@ -98,45 +98,55 @@ impl Plugin for MinibatchPlugin {
         if self.resets_at_horizon {
             app.init_resource::<ResetsAtHorizon>();
         }
-        let build = move |data: Option<Res<Data>>,
-                          device: Res<ComputeDevice>,
-                          goals: Option<Res<Goals>>,
-                          preprocessing: Option<Res<Preprocessing>>,
-                          discrete_only: Option<Res<DiscreteActionsOnly>>,
-                          mut clock: ResMut<Clock>,
-                          mut commands: Commands|
-              -> Result<(), BevyError> {
-            let Some(data) = data else {
-                return Ok(());
+        let build =
+            move |data: Option<Res<Data>>,
+                  device: Res<ComputeDevice>,
+                  goals: Option<Res<Goals>>,
+                  preprocessing: Option<Res<Preprocessing>>,
+                  discrete_only: Option<Res<DiscreteActionsOnly>>,
+                  (sampling, elsewhere): (Res<Random<Sampling>>, Option<Res<TakenElsewhere>>),
+                  mut clock: ResMut<Clock>,
+                  mut commands: Commands|
+                  -> Result<(), BevyError> {
+                let Some(data) = data else {
+                    return Ok(());
+                };
+                if let (Some(discrete_actions), None) = (data.discrete_actions(), discrete_only) {
+                    return Err(InputError::new(discrete_actions_refused(
+                        &data.file,
+                        discrete_actions,
+                    ))
+                    .into());
+                }
+                if data.transitions().is_none() && sampling.learners() > 1 {
+                    return Err(InputError::new(NOT_STACKED).into());
+                }
+                let goals = goals.map(|goals| *goals);
+                let frames = preprocessing.map_or(1, |preprocessing| preprocessing.frames.max(1));
+                let mut minibatches =
+                    Minibatches::new(&settings, &data, frames, goals).map_err(InputError::new)?;
+                // The stack that takes a learner's steps has the rows there, once for all of its learners.
+                let is_taught = elsewhere.is_some() && sampling.learners() == 1;
+                if !is_taught {
+                    minibatches.keep_on(&device.plain())?;
+                }
+                let rows = minibatches.training_rows();
+                clock.set_epoch(
+                    settings
+                        .steps_per_epoch
+                        .unwrap_or_else(|| rows.div_ceil(settings.batch_size.max(1)) as u64),
+                );
+                let [observation, action] = minibatches.widths();
+                let rows = settings.batch_size.saturating_mul(sampling.learners());
+                fits_the_machine(rows, observation, action).map_err(InputError::new)?;
+                commands.insert_resource(RowsOfStep {
+                    rows,
+                    setting: LOWER_BATCH,
+                });
+                commands.insert_resource(Batch::empty(observation, action, &device.plain()));
+                commands.insert_resource(minibatches);
+                Ok(())
             };
-            if let (Some(discrete_actions), None) = (data.discrete_actions(), discrete_only) {
-                return Err(InputError::new(discrete_actions_refused(
-                    &data.file,
-                    discrete_actions,
-                ))
-                .into());
-            }
-            let goals = goals.map(|goals| *goals);
-            let frames = preprocessing.map_or(1, |preprocessing| preprocessing.frames.max(1));
-            let mut minibatches =
-                Minibatches::new(&settings, &data, frames, goals).map_err(InputError::new)?;
-            minibatches.keep_on(&device.plain())?;
-            let rows = minibatches.training_rows();
-            clock.set_epoch(
-                settings
-                    .steps_per_epoch
-                    .unwrap_or_else(|| rows.div_ceil(settings.batch_size.max(1)) as u64),
-            );
-            let [observation, action] = minibatches.widths();
-            fits_the_machine(settings.batch_size, observation, action).map_err(InputError::new)?;
-            commands.insert_resource(RowsOfStep {
-                rows: settings.batch_size,
-                setting: LOWER_BATCH,
-            });
-            commands.insert_resource(Batch::empty(observation, action, &device.plain()));
-            commands.insert_resource(minibatches);
-            Ok(())
-        };
         written_before_read::<Batch>(app);
         app.insert_resource(Suspects(suspicious_rows));
         app.add_random::<Sampling>()
@@ -164,6 +174,8 @@ fn find_data(
 const NO_DATASET: &str =
     "there is no data to learn from: add `Dataset(path: \"...\")` to the plugins";
 
+const NOT_STACKED: &str = "learners of one stack draw from data in memory, and these stay in their file: give `Dataset.memory` more, or train the seeds side by side, without `--stacked`";
+
 /// Refuses a batch that would take more memory than there is.
 fn fits_the_machine(batch: usize, observation: usize, action: usize) -> Result<(), TooLarge> {
     let row = 4 * (2 * (observation as u64 + action as u64) + 4);
@@ -187,7 +199,7 @@ pub(in crate::data) fn draw_minibatch(
     mut batch: ResMut<Batch>,
 ) -> Result<(), BevyError> {
     if let Some(minibatches) = minibatches {
-        *batch = minibatches.draw(random.generator(), &device.plain())?;
+        *batch = minibatches.draw(&mut random, &device.plain())?;
     }
     Ok(())
 }

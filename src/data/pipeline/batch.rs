@@ -10,8 +10,13 @@ use crate::random::{Purpose, Random, Seed};
 ///
 /// Observations are normalized where the dataset says so, actions are scaled to [-1, 1], and rewards are folded over
 /// `n_step` steps inside the episode, so that the target is always `reward + bootstrap * Q(next_observation, ..)`.
+///
+/// In a stack of learners the rows are those of each learner's minibatch, one learner's behind the other's. What couples rows, such as
+/// the mean of a loss, is of each learner's own rows: [`mean`](Batch::mean) and its like.
 #[derive(Resource, Clone, Debug)]
 pub struct Batch {
+    /// How many learners of a stack the rows are of, in equal parts; 1, where one learns alone.
+    pub learners: usize,
     /// Which rows were drawn, `[batch]`: of the dataset, or of the replay buffer, which counts all that were ever recorded
     /// ([`ReplayBuffer`](crate::data::ReplayBuffer)).
     pub row_ids: Vec<usize>,
@@ -56,6 +61,7 @@ impl Batch {
         let matrix = |width| Tensor::empty([0, width], device);
         let vector = || Tensor::empty([0], device);
         Batch {
+            learners: 1,
             row_ids: Vec::new(),
             observation: matrix(observation),
             action: matrix(action),
@@ -75,6 +81,50 @@ impl Batch {
         self.observation.dims()[0]
     }
 
+    /// The mean of what is of each row, over the rows of each learner: `[learners]`, which is `[1]` where one learns alone. The first
+    /// dimension of `of_rows` is the row.
+    ///
+    /// ```
+    /// use yarak::prelude::*;
+    ///
+    /// let device = ComputeDevice::cpu().plain();
+    /// let batch = Batch { learners: 2, ..Batch::empty(1, 1, &device) };
+    /// let losses = Tensor::<1>::from_floats([1.0, 3.0, 5.0, 9.0], &device);
+    /// assert_eq!(batch.mean(losses).into_data().into_vec::<f32>()?, [2.0, 7.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn mean<const D: usize>(&self, of_rows: Tensor<D>) -> Tensor<1> {
+        if self.learners == 1 {
+            return of_rows.mean();
+        }
+        let each = of_rows.shape().num_elements() / self.learners;
+        let of_learners = of_rows.reshape([self.learners, each]);
+        of_learners.mean_dim(1).squeeze_dim::<1>(1)
+    }
+
+    /// The mean of what each member of an ensemble has of each row, `[members, batch]`: `[members]`, and in a stack
+    /// `[learners * members]`, over each learner's rows.
+    pub fn mean_of_each(&self, of_rows: Tensor<2>) -> Tensor<1> {
+        let [members, rows] = of_rows.dims();
+        if self.learners == 1 {
+            return of_rows.mean_dim(1).squeeze_dim::<1>(1);
+        }
+        let of_learners = of_rows.reshape([members, self.learners, rows / self.learners]);
+        let means = of_learners.mean_dim(2).squeeze_dim::<2>(2);
+        means.swap_dims(0, 1).reshape([self.learners * members])
+    }
+
+    /// The sum of what the members of an ensemble have, such as their losses, over those of each learner: `[learners]`, which is `[1]`
+    /// where one learns alone.
+    pub fn sum_of_members(&self, of_members: Tensor<1>) -> Tensor<1> {
+        if self.learners == 1 {
+            return of_members.sum();
+        }
+        let members = of_members.dims()[0] / self.learners;
+        let of_learners = of_members.reshape([self.learners, members]);
+        of_learners.sum_dim(1).squeeze_dim::<1>(1)
+    }
+
     /// The same columns after a change of each, for other rows.
     pub(in crate::data) fn map(
         &self,
@@ -83,6 +133,7 @@ impl Batch {
         vector: impl Fn(Tensor<1>) -> Tensor<1>,
     ) -> Self {
         Batch {
+            learners: self.learners,
             row_ids,
             observation: matrix(self.observation.clone()),
             action: matrix(self.action.clone()),

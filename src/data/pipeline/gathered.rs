@@ -136,6 +136,7 @@ impl Gathered {
         };
         let flat = |column: Tensor<2>| column.squeeze_dim::<1>(1);
         Batch {
+            learners: 1,
             row_ids: self.row_ids,
             observation,
             action,

@@ -275,6 +275,7 @@ impl OnDevice {
         let after = before.into_iter().chain([after]).chain(goal());
         let flat = |column: Tensor<2>| column.squeeze_dim::<1>(1);
         Batch {
+            learners: 1,
             row_ids: rows.to_vec(),
             observation: scaled(side_by_side(now.collect())),
             action: select(actions, &acted),

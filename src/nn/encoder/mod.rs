@@ -190,6 +190,14 @@ pub enum InitError {
     /// There is no memory for its weights.
     #[error("{0}")]
     TooLarge(String),
+    /// A stack of learners has no such networks.
+    #[error(
+        "{what} is not what learners of one stack can have: take an `Mlp` without it, or train the seeds side by side, without `--stacked`"
+    )]
+    NotStacked {
+        /// What it is.
+        what: String,
+    },
     /// It keeps what is no parameter.
     #[error(
         "the encoder keeps running statistics in a `BatchNorm`, which are neither trained nor saved with a run: take `LayerNorm` or `GroupNorm`"
