@@ -434,6 +434,7 @@ impl<P: Purpose> Persist for Random<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::ComputeDevice;
 
     #[test]
     fn streams_of_other_names_seeds_and_numbers_differ() {
@@ -455,6 +456,38 @@ mod tests {
         let variance = draws.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / 1e5;
         assert!(mean.abs() < 0.01, "{mean}");
         assert!((variance - 1.0).abs() < 0.02, "{variance}");
+    }
+
+    #[test]
+    fn a_stack_draws_for_each_learner_what_its_lone_run_draws_and_is_saved_for_each() {
+        let stack = Stack(vec![Seed(3), Seed(5)]);
+        let mut random = Random::<Noise>::of_stack(&stack);
+        let lone = |seed| Random::<Noise>::new(Seed(seed));
+        let (mut three, mut five) = (lone(3), lone(5));
+        let like = Tensor::<2>::zeros([4, 2], &ComputeDevice::cpu().plain());
+        let half = like.clone().narrow(0, 0, 2);
+        for _ in 0..2 {
+            let both = [three.normals(3), five.normals(3)].concat();
+            assert_eq!(random.normals(6), both);
+            let both = [three.indices(2, 100), five.indices(2, 100)].concat();
+            assert_eq!(random.indices(4, 100), both);
+            let both = Tensor::cat(vec![three.normal_like(&half), five.normal_like(&half)], 0);
+            assert!(random.normal_like(&like).equal(both).all().into_scalar::<bool>());
+        }
+        let mut snapshot = Snapshot::new(0);
+        random.save(&mut snapshot).unwrap();
+        let mut again = Random::<Noise>::of_stack(&Stack(vec![Seed(0), Seed(1)]));
+        again.load(&snapshot, &World::new()).unwrap();
+        assert_eq!(
+            again.normals(8),
+            [three.normals(4), five.normals(4)].concat()
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "3 draws cannot be shared out among the 2 learners")]
+    fn draws_that_are_not_for_all_learners_are_refused() {
+        Random::<Noise>::of_stack(&Stack(vec![Seed(3), Seed(5)])).normals(3);
     }
 
     #[test]

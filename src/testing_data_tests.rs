@@ -4,6 +4,7 @@ use crate::data::{
     ActionScale, Column, Data, Episode, EpisodeEnd, Normalizer, Parts, Transitions, split_episodes,
 };
 use crate::prelude::*;
+use crate::random::Stack;
 use crate::schedule::{FacilitatorPlugin, SchedulePlugin, take_failure};
 
 const EPISODES: usize = 20;
@@ -51,9 +52,19 @@ pub fn data() -> Data {
 
 /// An app that has learned for so many steps.
 pub fn learner(algorithm: impl Plugin, steps: u64) -> App {
+    learner_of(&[1], algorithm, steps)
+}
+
+/// The same from this seed, or as a stack of these seeds.
+pub fn learner_of(seeds: &[u64], algorithm: impl Plugin, steps: u64) -> App {
     let mut app = App::new();
+    if seeds.len() > 1 {
+        let stack = Stack(seeds.iter().map(|seed| Seed(*seed)).collect());
+        app.insert_resource(Metrics::of_learners(seeds.len()))
+            .insert_resource(stack);
+    }
     app.add_plugins((SchedulePlugin, FacilitatorPlugin, Reports::default()))
-        .insert_resource(Seed(1))
+        .insert_resource(Seed(seeds[0]))
         .insert_resource(ComputeDevice::cpu())
         .insert_resource(data())
         .insert_resource(Preprocessing::new(

@@ -278,3 +278,91 @@ fn check(app: &App, scene: &Scene) -> Result<(), CliError> {
     }
     Ok(problems.into_result()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Resume;
+    use crate::schedule::RunDirectory;
+
+    const SCENE: &str = r#"Scene(
+        steps: 12,
+        plugins: [
+            Dataset(path: "assets/pendulum-medium-expert.hdf5"),
+            Bc(minibatch: (batch_size: 8), actor: (encoder: Mlp(hidden_sizes: [8]))),
+            Reports(every: 4),
+            Checkpoints(every: 6),
+        ],
+    )"#;
+
+    /// The app of a lone run of this seed.
+    fn lone(program: &Program, scene: &Scene, seed: u64, folder: &RunFolder) -> App {
+        let mut app = program.app(scene, seed, Vec::new(), For::Looking).unwrap();
+        app.insert_resource(RunDirectory {
+            path: folder.path().to_path_buf(),
+            resumed_from: 0,
+        })
+        .insert_resource(folder.guard());
+        app
+    }
+
+    #[test]
+    fn a_learner_that_diverges_is_left_out_and_the_others_have_the_bits_of_their_lone_runs() {
+        let program = Program::new(|_| ());
+        let scene = program.parse_scene("scene.ron", SCENE).unwrap();
+        let room = tempfile::tempdir().unwrap();
+        let open = |name: String| {
+            let folder = room.path().join(name);
+            let opened = RunFolder::open(&folder, &Resume::Never, SCENE, |_| Ok(Vec::new()));
+            opened.unwrap().folder
+        };
+        let seeds = [0, 1, 2];
+        let folders = seeds.map(|seed| open(format!("stack_{seed}")));
+        let mut apps = seeds.map(|seed| lone(&program, &scene, seed, &folders[seed as usize]));
+        let mut stack = StackApp::build(&program, &scene, &seeds, Vec::new()).unwrap();
+        // The second begins with a network that is not finite.
+        apps[1].insert_resource(TakenElsewhere);
+        apps[1].update();
+        let mut snapshot = gather(apps[1].world(), 0).unwrap();
+        let actor = snapshot.files.get_mut("actor").unwrap();
+        actor.get_mut("0.weight").unwrap().values[0] = f32::NAN;
+        restore(apps[1].world_mut(), &snapshot).unwrap();
+        let mut runs: Vec<StackedRun> = apps
+            .iter_mut()
+            .zip(&folders)
+            .map(|(app, folder)| StackedRun {
+                name: "seed",
+                app,
+                folder,
+            })
+            .collect();
+        stack.train(&mut runs).unwrap();
+        drop(runs);
+        let ended = |app: &App| {
+            let world = app.world();
+            let outcome = world.resource::<Training>().outcome.clone();
+            (outcome, world.resource::<Clock>().step)
+        };
+        let (Some(Outcome::Failed(failure)), step) = ended(&apps[1]) else {
+            panic!("it must have failed")
+        };
+        assert!(
+            failure.message.contains("`actor/loss` is NaN at step 4"),
+            "{failure}"
+        );
+        assert_eq!(step, 4);
+        for seed in [0, 2] {
+            let app = &apps[seed as usize];
+            assert_eq!(ended(app), (Some(Outcome::Finished), 12));
+            let folder = open(format!("lone_{seed}"));
+            let mut alone = lone(&program, &scene, seed, &folder);
+            while alone.should_exit().is_none() {
+                alone.update();
+            }
+            assert_eq!(
+                gather(alone.world(), 12).unwrap(),
+                gather(app.world(), 12).unwrap()
+            );
+        }
+    }
+}

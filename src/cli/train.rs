@@ -900,6 +900,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn seeds_are_numbers_and_ranges_of_them() {
+        assert_eq!(seeds_of("7"), Ok(7..8));
+        assert_eq!(seeds_of("2..5"), Ok(2..5));
+        for odd in [
+            "",
+            "..",
+            "5..5",
+            "6..5",
+            "0..-1",
+            "x",
+            "0..1000000",
+            "18446744073709551615",
+        ] {
+            assert!(seeds_of(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
     fn the_manifest_names_the_versions_that_are_pinned() {
         let manifest = include_str!("../../Cargo.toml");
         assert!(manifest.contains(&format!("burn = {{ version = \"={BURN}\"")));

@@ -265,11 +265,13 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::checkpoint::{gather, stack};
     use crate::learner::Dropout;
     use crate::nn::Activation;
     use crate::nn::MlpShape;
     use crate::nn::dropout::{DropoutStream, draw_from};
     use crate::prelude::*;
+    use crate::random::Stack;
 
     thread_local! {
         static REFERENCE: Cell<bool> = const { Cell::new(false) };
@@ -308,6 +310,19 @@ mod tests {
 
     /// Outputs and the gradients of parameters and inputs, of a loss that weighs every output differently.
     fn outputs_and_gradients(mlp: &Mlp, rows: &Tensor<2>, reference: bool) -> [Vec<f32>; 3] {
+        weighed(mlp, rows, reference, |shape| {
+            let weights = (0..shape.iter().product()).map(|i: usize| (i as f32 * 0.7).sin());
+            weights.collect()
+        })
+    }
+
+    /// The same of a loss with given weights of the outputs.
+    fn weighed(
+        mlp: &Mlp,
+        rows: &Tensor<2>,
+        reference: bool,
+        weights: impl Fn([usize; 3]) -> Vec<f32>,
+    ) -> [Vec<f32>; 3] {
         REFERENCE.set(reference);
         let recording = in_training(mlp);
         let parameters = recording.parameters.val();
@@ -316,9 +331,7 @@ mod tests {
         let out = recording.forward(input.clone());
         draw_from(None);
         REFERENCE.set(false);
-        let weights: Vec<f32> = (0..out.shape().num_elements())
-            .map(|i| (i as f32 * 0.7).sin())
-            .collect();
+        let weights = weights(out.dims());
         let weights = Tensor::from_data(TensorData::new(weights, out.shape()), &out.device());
         let gradients = (out.clone() * weights).sum().backward();
         [
@@ -362,6 +375,118 @@ mod tests {
                     let apart = distance(fused, reference);
                     let case = format!("{hidden:?} {members} {layer_norm:?} {dropout}");
                     assert!(apart < 1e-6, "{case}: {apart}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_learner_of_a_stack_has_its_own_outputs_and_gradients_whatever_the_others_are() {
+        let device = Device::flex();
+        let seeds = [3, 4, 5].map(Seed);
+        let (learners, batch) = (seeds.len(), 29);
+        for (members, layer_norm) in [(1, None), (2, Some(1e-5))] {
+            let shape = MlpShape {
+                members,
+                sizes: vec![7, 33, 20, 3],
+                layer_norm,
+                ..default()
+            };
+            let stack = Stack(seeds.to_vec());
+            let stack = Mlp::new(shape.clone(), &device, &mut Random::of_stack(&stack));
+            assert_eq!((stack.members(), stack.learners()), (3 * members, 3));
+            let mut values = Random::<Init>::new(Seed(0)).normals(learners * batch * 7);
+            // The last learner has diverged.
+            values[2 * batch * 7 + 3] = f32::NAN;
+            let rows = Tensor::from_data(TensorData::new(values, [learners * batch, 7]), &device);
+            // The same weights for each learner, in outputs `[members, batch, out]`.
+            let weigh = |[members, rows, out]: [usize; 3]| -> Vec<f32> {
+                let each = batch * out;
+                let weights = (0..members * rows * out).map(|i| {
+                    let (member, place) = (i / (rows * out), i % each);
+                    ((member * each + place) as f32 * 0.7).sin()
+                });
+                weights.collect()
+            };
+            for reference in [false, true] {
+                let all = weighed(&stack, &rows, reference, weigh);
+                for (learner, seed) in seeds.iter().enumerate().take(2) {
+                    let init = &mut Random::new(*seed);
+                    let lone = Mlp::new(shape.clone(), &device, init);
+                    let own = rows.clone().narrow(0, learner * batch, batch);
+                    let lone_all = weighed(&lone, &own, reference, weigh);
+                    let each = |all: &[f32]| {
+                        let each = all.len() / learners;
+                        all[learner * each..(learner + 1) * each].to_vec()
+                    };
+                    let outputs = all[0].chunks(learners * batch * 3);
+                    let outputs: Vec<f32> = outputs.flat_map(each).collect();
+                    let found = [outputs, each(&all[1]), each(&all[2])];
+                    for (found, expected) in found.iter().zip(&lone_all) {
+                        let apart = distance(found, expected);
+                        assert!(apart < 1e-6, "{members} {reference} {learner}: {apart}");
+                        // The kernels run for each learner as they do where it learns alone.
+                        assert!(reference || found == expected, "{members} {learner}");
+                    }
+                    REFERENCE.set(reference);
+                    let last = stack.forward_member(members - 1, rows.clone());
+                    let last = last.narrow(0, learner * batch, batch);
+                    let lone_last = lone.forward_member(members - 1, own);
+                    REFERENCE.set(false);
+                    assert!(distance(&numbers(last), &numbers(lone_last)) < 1e-6);
+                }
+            }
+        }
+    }
+
+    /// Networks, targets and optimizers of TD3+BC after 50 steps, from this seed or as a stack of these seeds, in Burn's operations.
+    fn taught(seeds: &[u64]) -> Snapshot {
+        let mut td3 = Td3Bc {
+            minibatch: MinibatchSettings::of(16),
+            ..default()
+        };
+        td3.actor.encoder.set_hidden_sizes(&[16, 16]);
+        td3.critic.encoder.set_hidden_sizes(&[16, 16]);
+        REFERENCE.set(true);
+        let app = crate::testing_data::learner_of(seeds, td3, 50);
+        REFERENCE.set(false);
+        gather(app.world(), 50).unwrap()
+    }
+
+    #[test]
+    fn a_stack_in_burns_operations_has_the_weights_targets_optimizers_and_losses_of_lone_runs() {
+        let all = taught(&[3, 4, 5]);
+        for (learner, seed) in [3, 4, 5].into_iter().enumerate() {
+            let lone = taught(&[seed]);
+            let mut own = lone.clone();
+            stack::teach(&mut own, &all, learner);
+            assert_eq!(own.files.len(), 6, "{:?}", own.files.keys());
+            for (file, tensors) in &lone.files {
+                for (name, tensor) in tensors {
+                    let apart = distance(&own.files[file][name].values, &tensor.values);
+                    assert!(apart < 1e-5, "{file} {name}: {apart}");
+                }
+            }
+            let metrics = |snapshot: &Snapshot| {
+                let mut world = World::new();
+                world.insert_resource(ComputeDevice::cpu());
+                let mut metrics = Metrics::default();
+                metrics.load(snapshot, &world).unwrap();
+                metrics.read()
+            };
+            let (found, expected) = (metrics(&own), metrics(&lone));
+            assert!(expected.len() > 8, "{expected:?}");
+            assert_eq!(found.len(), expected.len());
+            for ((name, found), (_, expected)) in found.iter().zip(&expected) {
+                let apart = (found - expected).abs();
+                assert!(
+                    apart <= 1e-5 * expected.abs().max(1.0),
+                    "{name}: {found} {expected}"
+                );
+            }
+            for (key, state) in &lone.state {
+                if key.starts_with("random/") || key.starts_with("optimizer_") {
+                    assert_eq!(&own.state[key], state, "{key}");
                 }
             }
         }

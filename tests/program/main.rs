@@ -30,6 +30,7 @@ mod resume;
 mod right_or_refused;
 mod room;
 mod scenes;
+mod stacked;
 mod suites;
 mod sweeps;
 mod templates;

@@ -1,0 +1,201 @@
+//! Seeds that learn as one stack: each has the bits of its lone run.
+
+use std::process::Command;
+
+use crate::room::{
+    Room, checkpoint, checkpoints, copy, files, named, reports, wait_until, with_dataset,
+};
+
+/// Behavior cloning, as small as it gets.
+const BC: &str = r#"Scene(
+    steps: 24,
+    plugins: [
+        Dataset(path: "DATASET"),
+        Bc(minibatch: (batch_size: 8), actor: (encoder: Mlp(hidden_sizes: [8]))),
+        Evaluation(every: 12, episodes: 1),
+        Reports(every: 5),
+        Checkpoints(every: 6, keep: 100),
+    ],
+)
+"#;
+
+/// Everything in a run's folder that does not depend on the clock on the wall.
+#[track_caller]
+fn same(room: &Room, one: &str, other: &str) {
+    let [one, other] = [one, other].map(|name| room.path(name));
+    assert_eq!(reports(&one), reports(&other));
+    let saved = checkpoints(&one);
+    assert!(saved.len() > 1);
+    assert_eq!(saved, checkpoints(&other));
+    for name in saved {
+        assert!(
+            checkpoint(&one, &name) == checkpoint(&other, &name),
+            "{name}"
+        );
+    }
+    let names = |run| {
+        files(run)
+            .into_keys()
+            .filter(|name| !name.contains("tfevents"))
+    };
+    assert!(names(&one).eq(names(&other)));
+}
+
+#[test]
+fn learners_of_a_stack_have_the_bits_reports_and_checkpoints_of_their_lone_runs() {
+    let room = Room::new();
+    room.write("bc.ron", &with_dataset(BC));
+    for (scene, steps) in [("tiny", 80), ("bc", 24)] {
+        let train = format!("train {scene}.ron --seeds 0..3 --steps {steps}");
+        let said = room.yarak(&format!("{train} --run {scene}_stack --stacked"));
+        assert!(said.result().contains("over 3 seeds"), "{}", said.stdout);
+        room.yarak(&format!("{train} --run {scene}_lone"))
+            .ends_with(0);
+        for seed in 0..3 {
+            let of = |run: &str| format!("{scene}_{run}/seed_{seed}");
+            same(&room, &of("stack"), &of("lone"));
+        }
+    }
+    let policy = room.yarak("eval tiny_stack/seed_1 --episodes 1");
+    assert_eq!(
+        policy.result(),
+        room.yarak("eval tiny_lone/seed_1 --episodes 1").result()
+    );
+}
+
+#[test]
+fn a_stack_goes_on_where_it_was_cut_and_each_learner_goes_on_alone() {
+    let room = Room::new();
+    let train = "train tiny.ron --seeds 0,2";
+    room.yarak(&format!("{train} --run whole --stacked --steps 60"))
+        .ends_with(0);
+    room.yarak(&format!("{train} --run cut --stacked --steps 25"))
+        .ends_with(0);
+    copy(&room.path("cut/seed_2"), &room.path("alone"));
+    let resumed = format!("{train} --run cut --stacked --steps 60 --resume auto");
+    room.yarak(&resumed).ends_with(0);
+    room.yarak("train tiny.ron --set seed=2 --run alone --steps 60 --resume auto")
+        .ends_with(0);
+    let last = "step_000000060";
+    for (run, seed) in [("cut/seed_0", 0), ("cut/seed_2", 2), ("alone", 2)] {
+        let whole = room.path(&format!("whole/seed_{seed}"));
+        assert!(
+            checkpoint(&room.path(run), last) == checkpoint(&whole, last),
+            "{run}"
+        );
+    }
+    // All steps were taken.
+    let said = room.yarak(&resumed);
+    assert_eq!(
+        said.ends_with(0).matches("is finished").count(),
+        2,
+        "{}",
+        said.stderr
+    );
+    // One learner is behind the other.
+    room.yarak("train tiny.ron --set seed=2 --run cut/seed_2 --steps 80 --resume auto")
+        .ends_with(0);
+    room.yarak(&format!(
+        "{train} --run cut --stacked --steps 90 --resume auto"
+    ))
+    .refuses(&["`clock` differs", "side by side, without `--stacked`"]);
+}
+
+#[test]
+fn a_stack_that_is_stopped_saves_every_learner_and_goes_on() {
+    let room = Room::new();
+    let train = "train tiny.ron --seeds 0,1 --stacked";
+    let mut child = room.start(&format!("{train} --run cut --steps 1000000"));
+    wait_until("the first checkpoint", || {
+        room.path("cut/seed_1/checkpoints/latest").exists()
+    });
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let [first, second] =
+        ["seed_0", "seed_1"].map(|seed| named(&room.path("cut").join(seed), "latest"));
+    assert_eq!(first, second);
+    let step: u64 = first["step_".len()..].parse().unwrap();
+    let end = (step / 50 + 1) * 50;
+    room.yarak(&format!("{train} --run whole --steps {end}"))
+        .ends_with(0);
+    room.yarak(&format!("{train} --run cut --steps {end} --resume auto"))
+        .ends_with(0);
+    for seed in ["seed_0", "seed_1"] {
+        let [whole, cut] = ["whole", "cut"].map(|run| room.path(run).join(seed));
+        assert_eq!(reports(&whole), reports(&cut));
+        let last = format!("step_{end:09}");
+        assert!(
+            checkpoint(&whole, &last) == checkpoint(&cut, &last),
+            "{seed}"
+        );
+    }
+}
+
+#[test]
+fn what_no_stack_can_do_is_refused_by_name_before_a_folder_is_made() {
+    let room = Room::new();
+    let tiny = with_dataset(crate::room::TINY);
+    let actor = "actor: (encoder: Mlp(hidden_sizes: [8, 8])";
+    let edited = |from: &str, to: &str| {
+        let edited = tiny.replace(from, to);
+        assert_ne!(edited, tiny, "{from}");
+        edited
+    };
+    let bc = with_dataset(BC);
+    for (scene, parts) in [
+        (
+            edited("Td3Bc(", "Cql("),
+            &["Cql", "it does not learn in a stack", "without `--stacked`"][..],
+        ),
+        (
+            edited(
+                actor,
+                "actor: (encoder: Mlp(hidden_sizes: [8, 8], dropout: 0.1)",
+            ),
+            &["`dropout` is not what learners of one stack can have"],
+        ),
+        (
+            bc.replace("encoder: Mlp(hidden_sizes: [8])", "encoder: Transformer()"),
+            &["the encoder `Transformer`"],
+        ),
+        (
+            bc.replace("Bc(", "Bc(head: Gaussian, gaussian: (deviation: Learned), "),
+            &["a deviation that is learned apart from the observation"],
+        ),
+        (
+            edited("validation: 0.2)", "validation: 0.2, memory: 0.001)"),
+            &["draw from data in memory", "Dataset.memory"],
+        ),
+        (
+            edited(
+                "plugins: [",
+                "order: [Replace(Actor, with: \"bc::clone_behavior\")],\n    plugins: [",
+            ),
+            &["order", "may couple the rows"],
+        ),
+        (
+            edited("TensorBoard(),", "Pretrained(path: \"nowhere\"),"),
+            &["Pretrained", "it knows no stack of learners"],
+        ),
+    ] {
+        room.write("odd.ron", &scene);
+        room.yarak("train odd.ron --run odd --seeds 0,1 --stacked")
+            .refuses(parts);
+        assert!(!room.path("odd").exists(), "{parts:?}");
+    }
+    for (words, part) in [
+        ("--stacked", "give two seeds or more"),
+        ("--stacked --seeds 3", "give two seeds or more"),
+        ("--stacked --seeds 3,3", "named twice"),
+        ("--seeds 3..3", "has no seed"),
+        ("--seeds 0..100000", "4096 at most"),
+        ("--seeds 0..x", "is no seed"),
+    ] {
+        room.yarak(&format!("train tiny.ron --run odd {words}"))
+            .refuses(&[part]);
+        assert!(!room.path("odd").exists(), "{words}");
+    }
+}
