@@ -472,7 +472,13 @@ mod tests {
             let both = [three.indices(2, 100), five.indices(2, 100)].concat();
             assert_eq!(random.indices(4, 100), both);
             let both = Tensor::cat(vec![three.normal_like(&half), five.normal_like(&half)], 0);
-            assert!(random.normal_like(&like).equal(both).all().into_scalar::<bool>());
+            assert!(
+                random
+                    .normal_like(&like)
+                    .equal(both)
+                    .all()
+                    .into_scalar::<bool>()
+            );
         }
         let mut snapshot = Snapshot::new(0);
         random.save(&mut snapshot).unwrap();

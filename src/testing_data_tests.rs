@@ -57,6 +57,13 @@ pub fn learner(algorithm: impl Plugin, steps: u64) -> App {
 
 /// The same from this seed, or as a stack of these seeds.
 pub fn learner_of(seeds: &[u64], algorithm: impl Plugin, steps: u64) -> App {
+    let app = tried_for(seeds, algorithm, steps);
+    assert_eq!(take_failure(), None);
+    app
+}
+
+/// The same, with what went wrong left to be taken.
+pub fn tried_for(seeds: &[u64], algorithm: impl Plugin, steps: u64) -> App {
     let mut app = App::new();
     if seeds.len() > 1 {
         let stack = Stack(seeds.iter().map(|seed| Seed(*seed)).collect());
@@ -81,6 +88,5 @@ pub fn learner_of(seeds: &[u64], algorithm: impl Plugin, steps: u64) -> App {
         clock.gradient_steps += 1;
         app.world_mut().run_schedule(Learn);
     }
-    assert_eq!(take_failure(), None);
     app
 }

@@ -14,12 +14,11 @@ use crate::data::{
     AlgorithmName, Dataset, HeldOutGoals, Preprocessing, Replay, SearchFolders, Spaces,
 };
 use crate::evaluate::{EVALUATION_METRICS, Evaluation, NO_DATA_HELD_OUT, Validation};
-use crate::learner::{ComputeDevice, Seed};
+use crate::learner::{ComputeDevice, Seed, Stack};
 use crate::networks::TrainsOn;
 use crate::plugins;
 use crate::policy::saved_discrete_actions;
 use crate::pretrained::Pretrained;
-use crate::random::Stack;
 use crate::report::{ConsolePlugin, EarlyStopping, JsonLinesPlugin, Metrics, Reports, TensorBoard};
 use crate::scene::{
     AppSceneExt, ForeignCode, PluginKind, Problems, Scene, SceneEntry, SceneRegistry, suggestion,

@@ -23,7 +23,8 @@ use crate::report::{EarlyStopping, Metrics, Reported, Reports, TensorBoard};
 use crate::scene::{Problems, Scene};
 use crate::schedule::{
     Clock, Failure, Outcome, RoundPosition, Taken, TakenElsewhere, Training, begins_elsewhere,
-    concludes_elsewhere, fails_elsewhere, is_due, take_round, with_causes,
+    concludes_elsewhere, fails_elsewhere, interrupt, is_due, stop_requested, take_round,
+    with_causes,
 };
 
 /// What is said of a stack of one.
@@ -101,6 +102,8 @@ impl StackApp {
         for learner in learners.iter() {
             learner.folder.keep_scene()?;
         }
+        // Whoever was stopped in what falls due after a round stays there, and so do the others.
+        stop_all_if_asked(learners, &mut going);
         let mut taken = Taken::default();
         while going.contains(&true) {
             let started = Instant::now();
@@ -188,6 +191,7 @@ impl StackApp {
         if is_reported {
             self.app.world_mut().resource_mut::<Metrics>().clear();
         }
+        stop_all_if_asked(learners, going);
         Ok(())
     }
 }
@@ -216,6 +220,19 @@ fn fail_all(learners: &mut [StackedRun<'_>], going: &mut [bool], failure: &Failu
     for (learner, going) in learners.iter_mut().zip(going) {
         if std::mem::take(going) {
             fails_elsewhere(learner.app.world_mut(), failure.clone());
+        }
+    }
+}
+
+/// Where the process is asked to stop, saves and ends the runs of all that go on: at the same step as those that have seen it. Each has
+/// been given what it has learned.
+fn stop_all_if_asked(learners: &mut [StackedRun<'_>], going: &mut [bool]) {
+    if !stop_requested() {
+        return;
+    }
+    for (learner, going) in learners.iter_mut().zip(going) {
+        if std::mem::take(going) {
+            interrupt(learner.app.world_mut());
         }
     }
 }

@@ -260,3 +260,38 @@ pub(crate) struct Stacks;
 fn record_rate<R: Role>(rate: Res<Rate<R>>, mut metrics: ResMut<Metrics>) {
     metrics.record_latest(&format!("learning_rate/{}", R::NAME), rate.current);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plugins::bc;
+    use crate::prelude::*;
+    use crate::schedule::take_failure;
+    use crate::testing_data::tried_for;
+
+    /// The step of behavior cloning with the mean over all rows.
+    fn all_rows(batch: Res<Batch>, mut actor: Learning<Actor>) -> Result {
+        let loss = bc::imitation_loss(&actor, &batch).mean();
+        actor.descend(loss)?;
+        Ok(())
+    }
+
+    #[test]
+    fn a_stacks_loss_that_is_not_of_each_learner_is_refused_with_the_word_to_write() {
+        let said = |seeds: &[u64]| {
+            let algorithm = |app: &mut App| {
+                app.add_plugins(Bc {
+                    minibatch: MinibatchSettings::of(8),
+                    ..default()
+                })
+                .replace(Learn, LearnSystems::Actor, all_rows);
+            };
+            tried_for(seeds, algorithm, 1);
+            take_failure().map(|failure| failure.message)
+        };
+        assert_eq!(said(&[1]), None);
+        let refused = said(&[1, 2]).unwrap();
+        for part in ["for each of the 2 learners", "and has 1", "batch.mean(..)"] {
+            assert!(refused.contains(part), "{refused}");
+        }
+    }
+}

@@ -31,6 +31,7 @@ mod training;
 mod update;
 
 pub use crate::nn::{ComputeDevice, DeviceError, Network, Piece};
+pub(crate) use crate::random::Stack;
 pub use crate::random::{
     AppRandomExt, Dropout, Init, Noise, Purpose, Random, RandomState, Sampling, Seed,
 };

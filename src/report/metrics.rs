@@ -321,6 +321,13 @@ impl Persist for Metrics {
         let mut learners = learners.into_iter();
         let mut saved = learners.next().unwrap_or_default();
         for other in learners {
+            let names = |entries: &[SavedEntry]| -> Vec<String> {
+                entries.iter().map(|entry| entry.name.clone()).collect()
+            };
+            if names(&saved) != names(&other) {
+                let what = "they have recorded different ones since their last reports";
+                return Err(CheckpointError::unusable("metrics of one stack", what));
+            }
             for (entry, other) in saved.iter_mut().zip(other) {
                 // What a host has is the same for all.
                 if entry.device {
@@ -401,6 +408,49 @@ mod tests {
         let read: Vec<f64> = metrics.read().into_iter().map(|(_, value)| value).collect();
         // critic/loss, validate/a, validate/b, validate/critic/0/loss and 1/loss.
         assert_eq!(read, [3.0, 2.0, 5.0, 2.0, 4.0]);
+    }
+
+    #[test]
+    fn a_stack_has_each_learners_own_metrics_and_takes_them_back() {
+        let device = ComputeDevice::cpu().plain();
+        let mut metrics = Metrics::of_learners(2);
+        metrics.record("critic/loss", Tensor::from_floats([1.0, 5.0], &device));
+        metrics.record("critic/loss", Tensor::from_floats([3.0, 7.0], &device));
+        let losses = Tensor::from_floats([1.0, 2.0, 3.0, 4.0], &device);
+        metrics.record_each("critic", "loss", losses);
+        metrics.record_latest("rate", 0.5);
+        let mut snapshot = Snapshot::new(0);
+        metrics.save(&mut snapshot).unwrap();
+        let mut world = World::new();
+        world.insert_resource(ComputeDevice::cpu());
+        let of_learner = |snapshot: &Snapshot, learner| {
+            let mut own = Snapshot::new(0);
+            stack::teach(&mut own, snapshot, learner);
+            let mut metrics = Metrics::default();
+            metrics.load(&own, &world).unwrap();
+            metrics
+                .read()
+                .into_iter()
+                .map(|(_, value)| value)
+                .collect::<Vec<_>>()
+        };
+        // critic/0/loss, critic/1/loss, critic/loss and the rate.
+        assert_eq!(of_learner(&snapshot, 0), [1.0, 2.0, 2.0, 0.5]);
+        assert_eq!(of_learner(&snapshot, 1), [3.0, 4.0, 6.0, 0.5]);
+        let mut again = Metrics::of_learners(2);
+        again.load(&snapshot, &world).unwrap();
+        let mut saved_again = Snapshot::new(0);
+        again.save(&mut saved_again).unwrap();
+        assert_eq!(saved_again, snapshot);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "`actor/loss` was recorded as 1 number(s), and the stack has 2 learners"
+    )]
+    fn a_number_that_is_no_learners_own_is_refused() {
+        let device = ComputeDevice::cpu().plain();
+        Metrics::of_learners(2).record("actor/loss", Tensor::ones([1], &device));
     }
 
     #[test]
