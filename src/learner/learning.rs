@@ -285,7 +285,7 @@ mod tests {
                 })
                 .replace(Learn, LearnSystems::Actor, all_rows);
             };
-            tried_for(seeds, algorithm, 1);
+            let _ = tried_for(seeds, algorithm, 1);
             take_failure().map(|failure| failure.message)
         };
         assert_eq!(said(&[1]), None);
