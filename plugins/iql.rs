@@ -110,6 +110,7 @@ impl Plugin for Iql {
             .update_targets_with::<Critic>(self.target_update)
             .acts_with::<Actor>()
             .trains_on(TrainsOn::Continuous)
+            .stacks()
             .add_systems(Startup, build_networks)
             .insert_before(Learn, LearnSystems::Critic, ValueStep, update_value)
             .add_systems(
@@ -169,8 +170,8 @@ pub fn update_value(
 ) -> Result {
     let q = target_q(&iql, &batch, &target_critic);
     let v = value.v(batch.observation.clone());
-    metrics.record("value/v", v.clone().mean());
-    let loss = losses::expectile(v, q, iql.expectile);
+    metrics.record("value/v", batch.mean(v.clone()));
+    let loss = batch.mean(losses::expectile_error(v, q, iql.expectile));
     metrics.record("value/loss", loss.clone());
     let step = value.descend(loss)?;
     metrics.record("value/gradient_norm", step.gradient_norm);
@@ -186,16 +187,17 @@ pub fn update_critic(
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let y = q_target(&batch, &value);
-    metrics.record("critic/q_target", y.clone().mean());
+    metrics.record("critic/q_target", batch.mean(y.clone()));
     metrics.record(
         "critic/terminated_fraction",
-        batch.terminated.clone().mean(),
+        batch.mean(batch.terminated.clone()),
     );
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q(s, a);
-    let losses = iql.critic.losses(q, y, batch.weight.clone());
+    let losses = iql.critic.row_losses(q, y, batch.weight.clone());
+    let losses = batch.mean_of_each(losses);
     metrics.record_each("critic", "loss", losses.clone());
-    let loss = losses.sum();
+    let loss = batch.sum_of_members(losses);
     metrics.record("critic/loss", loss.clone());
     let step = critic.descend(loss)?;
     metrics.record_each("critic", "gradient_norm", step.gradient_norm);
@@ -212,13 +214,13 @@ pub fn update_actor(
     mut metrics: ResMut<Metrics>,
 ) -> Result {
     let advantage = target_q(&iql, &batch, &target_critic) - value.v(batch.observation.clone());
-    metrics.record("actor/advantage", advantage.clone().mean());
+    metrics.record("actor/advantage", batch.mean(advantage.clone()));
     let weight = weights(&iql, advantage);
-    metrics.record("actor/weight", weight.clone().mean());
+    metrics.record("actor/weight", batch.mean(weight.clone()));
     let policy = actor.distribution(batch.observation.clone());
     let log_probability = policy.log_probability(batch.action.clone());
-    metrics.record("actor/log_probability", log_probability.clone().mean());
-    let loss = losses::weighted_mean(log_probability, weight).neg();
+    metrics.record("actor/log_probability", batch.mean(log_probability.clone()));
+    let loss = batch.mean(losses::weigh(log_probability, weight)).neg();
     metrics.record("actor/loss", loss.clone());
     let step = actor.descend(loss)?;
     metrics.record("actor/gradient_norm", step.gradient_norm);

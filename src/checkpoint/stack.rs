@@ -3,6 +3,8 @@
 //! In a stack's snapshot the tensors and states that each learner has for itself are named after it, `learner_3/0.weight`; the others,
 //! such as the clock, are the same for all. In a learner's own snapshot they have their plain names: it is that of a lone run.
 
+use std::collections::BTreeMap;
+
 use super::{CheckpointError, Snapshot};
 
 /// The states that a stack moves and that are the same for all of its learners: keys, or what keys begin with.
@@ -77,17 +79,28 @@ pub(crate) fn teach(snapshot: &mut Snapshot, stack: &Snapshot, learner: usize) {
     }
 }
 
-/// A state in a stack's snapshot that differs from an earlier one and is neither a learner's own nor a counter, or a tensor that is no
+/// The states of a stack's snapshot that are neither a learner's own nor counters: no step of a stack may change them.
+pub(crate) fn shared(stack: &Snapshot) -> BTreeMap<String, String> {
+    let shared = stack.state.iter().filter(|(key, _)| is_shared(key));
+    shared
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// A state in a stack's snapshot that differs from what was shared before and is neither a learner's own nor a counter, or a tensor that is no
 /// learner's own: no learner would be given it.
-pub(crate) fn nobodys(before: &Snapshot, after: &Snapshot) -> Option<String> {
-    let is_nobodys = |key: &&String| !key.starts_with(PREFIX) && !is_counter(key);
-    let mut keys = after.state.keys().filter(is_nobodys);
-    let changed = keys.find(|key| before.state.get(*key) != after.state.get(*key));
+pub(crate) fn nobodys(before: &BTreeMap<String, String>, after: &Snapshot) -> Option<String> {
+    let mut keys = after.state.keys().filter(|key| is_shared(key));
+    let changed = keys.find(|key| before.get(*key) != after.state.get(*key));
     let whole = after.files.iter().find_map(|(file, tensors)| {
         let mut names = tensors.keys().filter(|name| !name.starts_with(PREFIX));
         Some(format!("{} of {file}", names.next()?))
     });
     changed.cloned().or(whole)
+}
+
+fn is_shared(key: &str) -> bool {
+    !key.starts_with(PREFIX) && !is_counter(key)
 }
 
 fn is_counter(key: &str) -> bool {
@@ -132,8 +145,8 @@ mod tests {
 
     #[test]
     fn what_changes_and_is_nobodys_is_found() {
-        let before = merge(&[learner(1.0), learner(2.0)]).unwrap();
-        let mut after = before.clone();
+        let mut after = merge(&[learner(1.0), learner(2.0)]).unwrap();
+        let before = shared(&after);
         assert_eq!(nobodys(&before, &after), None);
         after.state.remove("clock");
         after.put_state("clock", &8_u64).unwrap();

@@ -4,6 +4,7 @@
 //! validates, evaluates, reports and saves as its lone run does, in its own folder. A learner that fails or ends is left out from then
 //! on; the stack goes on computing its part, which no other learner sees.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -37,6 +38,9 @@ pub struct StackApp {
     /// Whether the learners validate, for which each needs the data.
     validates: bool,
 }
+
+/// States of a stack that are no learner's own.
+type Shared = BTreeMap<String, String>;
 
 /// The run of one learner.
 pub struct StackedRun<'a> {
@@ -131,8 +135,8 @@ impl StackApp {
         Ok(())
     }
 
-    /// Gives the stack the networks, optimizers, streams and counters that the learners begin with; what it holds then.
-    fn take_over(&mut self, learners: &[StackedRun<'_>]) -> Result<Snapshot, Failure> {
+    /// Gives the stack the networks, optimizers, streams and counters that the learners begin with; what it holds besides.
+    fn take_over(&mut self, learners: &[StackedRun<'_>]) -> Result<Shared, Failure> {
         let world = self.app.world_mut();
         let snapshots: Result<Vec<Snapshot>, CheckpointError> = learners
             .iter()
@@ -148,8 +152,9 @@ impl StackApp {
         })?;
         restore(world, &merged).map_err(|error| refused(&error))?;
         let held = gather(world, merged.step).map_err(|error| refused(&error))?;
-        check_that_all_is_somebodys(&held, &held)?;
-        Ok(held)
+        let shared = stack::shared(&held);
+        check_that_all_is_somebodys(&shared, &held)?;
+        Ok(shared)
     }
 
     /// Gives each learner that goes on what it has learned, and lets its run do what falls due.
@@ -157,7 +162,7 @@ impl StackApp {
         &mut self,
         learners: &mut [StackedRun<'_>],
         going: &mut [bool],
-        before: &Snapshot,
+        before: &Shared,
         (round, taken): (RoundPosition, Taken),
     ) -> Result<(), Failure> {
         let world = self.app.world_mut();
@@ -238,7 +243,7 @@ fn stop_all_if_asked(learners: &mut [StackedRun<'_>], going: &mut [bool]) {
 }
 
 /// Refuses what changes and is no learner's own, which no run would be given.
-fn check_that_all_is_somebodys(before: &Snapshot, after: &Snapshot) -> Result<(), Failure> {
+fn check_that_all_is_somebodys(before: &Shared, after: &Snapshot) -> Result<(), Failure> {
     match stack::nobodys(before, after) {
         None => Ok(()),
         Some(what) => Err(Failure {

@@ -96,7 +96,7 @@ pub struct Train {
     /// Train the seeds as one stack: their networks are members of one network, whose gradient steps cost a card the launches of one
     /// learner
     ///
-    /// Each learner has the folder, reports and checkpoints that its lone run has. It is for `Td3Bc` and `Bc` with `Mlp` encoders and
+    /// Each learner has the folder, reports and checkpoints that its lone run has. It is for `Bc`, `Iql` and `Td3Bc` with `Mlp` encoders and
     /// data in memory; what it cannot do is refused by name. docs/devices.md has more of it.
     #[arg(long)]
     stacked: bool,

@@ -39,16 +39,18 @@ pub(crate) fn target_file<R: Role>() -> String {
     format!("target_{}", R::NAME)
 }
 
-/// A parameter as it is saved: in the pieces that the network names, of each learner of a stack, or whole, in its own shape.
+/// A parameter as it is saved: in the pieces that the network names, or whole, in its own shape; of a stack, each learner's.
 fn pieces<N: Network>(network: &N, parameter: &parameters::Parameter) -> Vec<Piece> {
-    let pieces = network.pieces(&parameter.path);
-    if pieces.is_empty() {
-        return vec![Piece {
-            name: parameter.path.clone(),
-            shape: parameter.shape.clone(),
-        }];
-    }
     let learners = network.learners();
+    let mut pieces = network.pieces(&parameter.path);
+    if pieces.is_empty() {
+        let mut shape = parameter.shape.clone();
+        if let Some(first) = shape.first_mut() {
+            *first /= learners;
+        }
+        let name = parameter.path.clone();
+        pieces.push(Piece { name, shape });
+    }
     let of_learner = |learner| {
         let own = move |piece: &Piece| Piece {
             name: stack::own(&piece.name, learner, learners),

@@ -67,15 +67,10 @@ impl ActorNetwork {
         let tracked = plain_device(device).autodiff();
         let trunk = Trunk::new(layers.into(), sizes, &tracked, init)?;
         let log_std = head.log_std();
-        if log_std.is_some() && init.learners() > 1 {
-            return Err(InitError::NotStacked {
-                what: "a deviation that is learned apart from the observation".to_owned(),
-            });
-        }
         let actor = ActorNetwork {
             trunk,
             log_std: log_std.map(|log_std| {
-                let log_std = vec![log_std; action];
+                let log_std = vec![log_std; init.learners() * action];
                 Param::from_tensor(upload(TensorData::from(&log_std[..]), &tracked))
             }),
             head,
@@ -164,8 +159,13 @@ impl ActorNetwork {
         let Some(log_std) = self.log_std() else {
             return like.ones_like();
         };
-        let std = log_std.exp().unsqueeze::<2>();
-        std.repeat_dim(0, like.dims()[0])
+        let (learners, [rows, action]) = (self.trunk.learners(), like.dims());
+        if learners == 1 {
+            return log_std.exp().unsqueeze::<2>().repeat_dim(0, rows);
+        }
+        let of_learners = log_std.exp().reshape([learners, 1, action]);
+        let of_rows = of_learners.repeat_dim(1, rows / learners);
+        of_rows.reshape([rows, action])
     }
 
     /// The actions without noise, `[batch, action]`: in [-1, 1], or indices of discrete actions.
@@ -183,7 +183,7 @@ impl ActorNetwork {
         self.trunk.forward(observation, None).squeeze_dim::<2>(0)
     }
 
-    /// The learned ln σ of each element of the action, `[action]`, where the head has one.
+    /// The learned ln σ of each element of the action, `[action]`, where the head has one; of a stack `[learners * action]`.
     pub fn log_std(&self) -> Option<Tensor<1>> {
         self.log_std.as_ref().map(Param::val)
     }

@@ -96,9 +96,21 @@ pub fn expectile<const D: usize>(
     target: Tensor<D>,
     expectile: f32,
 ) -> Tensor<1> {
+    expectile_error(prediction, target, expectile).mean()
+}
+
+/// The same for each element, `|expectile - 1(e < 0)| * e^2`. The target is a constant.
+///
+/// # Panics
+/// When the shapes differ.
+pub fn expectile_error<const D: usize>(
+    prediction: Tensor<D>,
+    target: Tensor<D>,
+    expectile: f32,
+) -> Tensor<D> {
     let short = error(prediction, target).neg();
     let (under, over) = (short.clone().clamp_min(0.0), short.clamp_max(0.0));
-    (under.square() * expectile + over.square() * (1.0 - expectile)).mean()
+    under.square() * expectile + over.square() * (1.0 - expectile)
 }
 
 /// The quantile loss (Koenker & Bassett 1978), shape `[1]`: the mean of `max(quantile * e, (quantile - 1) * e)` with
@@ -236,9 +248,17 @@ pub fn weighted_mean<const D: usize>(values: Tensor<D>, weight: Tensor<D>) -> Te
 
 /// `mean(weight * loss)`, with the weight as a constant.
 fn weighted<const D: usize>(loss: Tensor<D>, weight: Tensor<D>) -> Tensor<1> {
-    same_shape("losses and weights", &loss, &weight);
-    let weight = weight.constant_of(&loss);
-    (loss * weight).mean()
+    weigh(loss, weight).mean()
+}
+
+/// `weight * values`, element by element. The weight is a constant.
+///
+/// # Panics
+/// When the shapes differ.
+pub fn weigh<const D: usize>(values: Tensor<D>, weight: Tensor<D>) -> Tensor<D> {
+    same_shape("losses and weights", &values, &weight);
+    let weight = weight.constant_of(&values);
+    values * weight
 }
 
 /// With c = min(|e|, delta), both branches are c * (|e| - c / 2): smooth, and without a mask.
