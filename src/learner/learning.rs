@@ -181,7 +181,7 @@ pub trait AppLearnerExt {
     fn add_learner<R: Role>(&mut self, optimizer: OptimizerSettings) -> &mut Self;
 
     /// The app's algorithm can learn in a stack: its networks are members of one network of several learners (`--stacked`), whose
-    /// minibatches lie one behind the other in a batch. Its steps draw by [`Random`]'s own methods, compute row by row, and take means
+    /// minibatches lie one behind the other in a batch. Its steps draw by the own methods of [`Random`](super::Random), compute row by row, and take means
     /// over rows by [`Batch::mean`](crate::data::Batch::mean).
     fn stacks(&mut self) -> &mut Self;
 

@@ -109,6 +109,16 @@ fn a_stack_goes_on_where_it_was_cut_and_each_learner_goes_on_alone() {
         "{train} --run cut --stacked --steps 90 --resume auto"
     ))
     .refuses(&["`clock` differs", "side by side, without `--stacked`"]);
+    // One has taken all of its steps: the other goes on alone.
+    room.yarak(&format!(
+        "{train} --run cut --stacked --steps 80 --resume auto"
+    ))
+    .ends_with(0);
+    room.yarak("train tiny.ron --run lone --steps 80")
+        .ends_with(0);
+    let last = "step_000000080";
+    let cut = checkpoint(&room.path("cut/seed_0"), last);
+    assert!(cut == checkpoint(&room.path("lone"), last));
 }
 
 #[test]

@@ -98,55 +98,55 @@ impl Plugin for MinibatchPlugin {
         if self.resets_at_horizon {
             app.init_resource::<ResetsAtHorizon>();
         }
-        let build =
-            move |data: Option<Res<Data>>,
-                  device: Res<ComputeDevice>,
-                  goals: Option<Res<Goals>>,
-                  preprocessing: Option<Res<Preprocessing>>,
-                  discrete_only: Option<Res<DiscreteActionsOnly>>,
-                  (sampling, elsewhere): (Res<Random<Sampling>>, Option<Res<TakenElsewhere>>),
-                  mut clock: ResMut<Clock>,
-                  mut commands: Commands|
-                  -> Result<(), BevyError> {
-                let Some(data) = data else {
-                    return Ok(());
-                };
-                if let (Some(discrete_actions), None) = (data.discrete_actions(), discrete_only) {
-                    return Err(InputError::new(discrete_actions_refused(
-                        &data.file,
-                        discrete_actions,
-                    ))
-                    .into());
-                }
-                if data.transitions().is_none() && sampling.learners() > 1 {
-                    return Err(InputError::new(NOT_STACKED).into());
-                }
-                let goals = goals.map(|goals| *goals);
-                let frames = preprocessing.map_or(1, |preprocessing| preprocessing.frames.max(1));
-                let mut minibatches =
-                    Minibatches::new(&settings, &data, frames, goals).map_err(InputError::new)?;
-                // The stack that takes a learner's steps has the rows there, once for all of its learners.
-                let is_taught = elsewhere.is_some() && sampling.learners() == 1;
-                if !is_taught {
-                    minibatches.keep_on(&device.plain())?;
-                }
-                let rows = minibatches.training_rows();
-                clock.set_epoch(
-                    settings
-                        .steps_per_epoch
-                        .unwrap_or_else(|| rows.div_ceil(settings.batch_size.max(1)) as u64),
-                );
-                let [observation, action] = minibatches.widths();
-                let rows = settings.batch_size.saturating_mul(sampling.learners());
-                fits_the_machine(rows, observation, action).map_err(InputError::new)?;
-                commands.insert_resource(RowsOfStep {
-                    rows,
-                    setting: LOWER_BATCH,
-                });
-                commands.insert_resource(Batch::empty(observation, action, &device.plain()));
-                commands.insert_resource(minibatches);
-                Ok(())
+        let build = move |data: Option<Res<Data>>,
+                          device: Res<ComputeDevice>,
+                          goals: Option<Res<Goals>>,
+                          preprocessing: Option<Res<Preprocessing>>,
+                          discrete_only: Option<Res<DiscreteActionsOnly>>,
+                          sampling: Res<Random<Sampling>>,
+                          elsewhere: Option<Res<TakenElsewhere>>,
+                          mut clock: ResMut<Clock>,
+                          mut commands: Commands|
+              -> Result<(), BevyError> {
+            let Some(data) = data else {
+                return Ok(());
             };
+            if let (Some(discrete_actions), None) = (data.discrete_actions(), discrete_only) {
+                return Err(InputError::new(discrete_actions_refused(
+                    &data.file,
+                    discrete_actions,
+                ))
+                .into());
+            }
+            if data.transitions().is_none() && sampling.learners() > 1 {
+                return Err(InputError::new(NOT_STACKED).into());
+            }
+            let goals = goals.map(|goals| *goals);
+            let frames = preprocessing.map_or(1, |preprocessing| preprocessing.frames.max(1));
+            let mut minibatches =
+                Minibatches::new(&settings, &data, frames, goals).map_err(InputError::new)?;
+            // The stack that takes a learner's steps has the rows there, once for all of its learners.
+            let is_taught = elsewhere.is_some() && sampling.learners() == 1;
+            if !is_taught {
+                minibatches.keep_on(&device.plain())?;
+            }
+            let rows = minibatches.training_rows();
+            clock.set_epoch(
+                settings
+                    .steps_per_epoch
+                    .unwrap_or_else(|| rows.div_ceil(settings.batch_size.max(1)) as u64),
+            );
+            let [observation, action] = minibatches.widths();
+            let rows = settings.batch_size.saturating_mul(sampling.learners());
+            fits_the_machine(rows, observation, action).map_err(InputError::new)?;
+            commands.insert_resource(RowsOfStep {
+                rows,
+                setting: LOWER_BATCH,
+            });
+            commands.insert_resource(Batch::empty(observation, action, &device.plain()));
+            commands.insert_resource(minibatches);
+            Ok(())
+        };
         written_before_read::<Batch>(app);
         app.insert_resource(Suspects(suspicious_rows));
         app.add_random::<Sampling>()
