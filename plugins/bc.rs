@@ -92,8 +92,9 @@ fn build_policy(bc: Res<Bc>, mut networks: Networks) -> Result {
     Ok(())
 }
 
-/// How far the policy is from the data's actions, `[1]`, or `[learners]` of a stack: mean((π(s) − a)²) over the batch and the action's elements, or where the policy
-/// has a density −mean ln π(a | s) over the batch. Where the batch has past actions, over all steps that are shown of each row.
+/// How far the policy is from the data's actions, `[1]`, or `[learners]` of a stack: mean((π(s) − a)²) over the batch and the action's
+/// elements, or where the policy has a density −mean ln π(a | s) over the batch. Where the batch has past actions, over all steps that are
+/// shown of each row.
 pub fn imitation_loss(actor: &ActorNetwork, batch: &Batch) -> Tensor<1> {
     let (policy, action) = supervised(actor, batch);
     match policy {

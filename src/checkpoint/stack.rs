@@ -87,8 +87,8 @@ pub(crate) fn shared(stack: &Snapshot) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A state in a stack's snapshot that differs from what was shared before and is neither a learner's own nor a counter, or a tensor that is no
-/// learner's own: no learner would be given it.
+/// A state in a stack's snapshot that differs from what was shared before and is neither a learner's own nor a counter, or a tensor that
+/// is no learner's own: no learner would be given it.
 pub(crate) fn nobodys(before: &BTreeMap<String, String>, after: &Snapshot) -> Option<String> {
     let mut keys = after.state.keys().filter(|key| is_shared(key));
     let changed = keys.find(|key| before.get(*key) != after.state.get(*key));

@@ -38,6 +38,7 @@ mod replay;
 mod report;
 mod scene;
 mod scores;
+mod seeds;
 mod stacked;
 mod suite;
 mod sweep;

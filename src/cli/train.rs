@@ -22,6 +22,7 @@ use super::ready::{
     check_that_it_learns, environments_of, warning_of_two_sources, warning_of_unknown_bounds,
 };
 use super::scores::{Scores, over_seeds};
+use super::seeds::seeds_of;
 use super::stacked::{self, StackApp, StackedRun};
 use super::{INTERRUPTED, hang_up, print, words_of};
 use crate::app::{warn_of_metrics_that_never_came, what_was_not_learned};
@@ -96,8 +97,8 @@ pub struct Train {
     /// Train the seeds as one stack: their networks are members of one network, whose gradient steps cost a card the launches of one
     /// learner
     ///
-    /// Each learner has the folder, reports and checkpoints that its lone run has. It is for `Bc`, `Iql` and `Td3Bc` with `Mlp` encoders and
-    /// data in memory; what it cannot do is refused by name. docs/devices.md has more of it.
+    /// Each learner has the folder, reports and checkpoints that its lone run has. It is for `Bc`, `Iql` and `Td3Bc` with `Mlp` encoders
+    /// and data in memory; what it cannot do is refused by name. docs/devices.md has more of it.
     #[arg(long)]
     stacked: bool,
     /// Threads to compute with; all cores if not given. Results do not depend on it, bit for bit
@@ -635,34 +636,6 @@ fn alone(scene: &Scene) -> Result<Vec<(String, Scene)>, CliError> {
     Ok(alone)
 }
 
-/// The most seeds that `0..N` stands for.
-const MOST_SEEDS: u64 = 4_096;
-
-/// A seed, or those from one up to and without another: `7`, `0..64`.
-fn seeds_of(text: &str) -> Result<Range<u64>, String> {
-    let number = |text: &str| {
-        let read = text.trim().parse::<u64>();
-        read.map_err(|_| format!("{text:?} is no seed: write whole numbers, or `0..64`"))
-    };
-    let Some((first, end)) = text.split_once("..") else {
-        let seed = number(text)?;
-        let end = seed.checked_add(1);
-        return end
-            .map(|end| seed..end)
-            .ok_or_else(|| format!("{seed} is no seed here: the greatest is {}", u64::MAX - 1));
-    };
-    let (first, end) = (number(first)?, number(end)?);
-    match end.saturating_sub(first) {
-        0 => Err(format!(
-            "`{text}` has no seed: the first must be below the second"
-        )),
-        1..=MOST_SEEDS => Ok(first..end),
-        many => Err(format!(
-            "`{text}` are {many} seeds: give {MOST_SEEDS} at most"
-        )),
-    }
-}
-
 /// That a step panicked.
 fn panicked(what: &str, folder: &Path) -> CliError {
     CliError::failed(format!(
@@ -898,24 +871,6 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn seeds_are_numbers_and_ranges_of_them() {
-        assert_eq!(seeds_of("7"), Ok(7..8));
-        assert_eq!(seeds_of("2..5"), Ok(2..5));
-        for odd in [
-            "",
-            "..",
-            "5..5",
-            "6..5",
-            "0..-1",
-            "x",
-            "0..1000000",
-            "18446744073709551615",
-        ] {
-            assert!(seeds_of(odd).is_err(), "{odd}");
-        }
-    }
 
     #[test]
     fn the_manifest_names_the_versions_that_are_pinned() {

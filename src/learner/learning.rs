@@ -108,8 +108,8 @@ impl<R: Role> Learning<'_, R> {
         &self.net
     }
 
-    /// One step of the optimizer against the gradient of `loss`: one number, and in a stack one for each learner. Outside the network's epochs of training, which
-    /// its [`OptimizerSettings`] say, the network stays as it is.
+    /// One step of the optimizer against the gradient of `loss`: one number, and in a stack one for each learner. Outside the network's
+    /// epochs of training, which its [`OptimizerSettings`] say, the network stays as it is.
     ///
     /// # Errors
     /// When the loss is not one number, or does not depend on this network.
@@ -181,8 +181,8 @@ pub trait AppLearnerExt {
     fn add_learner<R: Role>(&mut self, optimizer: OptimizerSettings) -> &mut Self;
 
     /// The app's algorithm can learn in a stack: its networks are members of one network of several learners (`--stacked`), whose
-    /// minibatches lie one behind the other in a batch. Its steps draw by the own methods of [`Random`](super::Random), compute row by row, and take means
-    /// over rows by [`Batch::mean`](crate::data::Batch::mean).
+    /// minibatches lie one behind the other in a batch. Its steps draw by the own methods of [`Random`](super::Random), compute row by
+    /// row, and take means over rows by [`Batch::mean`](crate::data::Batch::mean).
     fn stacks(&mut self) -> &mut Self;
 
     /// Sets the learning rate of role `R` by a rule of your own, in the place of the schedule in its settings. The rule is a system that
