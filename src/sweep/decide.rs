@@ -1,4 +1,6 @@
 //! Which trials go on from the end of a round: a function of what all of its trials came to, and of nothing else.
+//!
+//! `Asha` has no rounds: see [`asha`](super::asha).
 
 use std::cmp::Ordering;
 
@@ -6,7 +8,6 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::file::{Scheduler, SweepSettings};
-use super::plan::kept;
 use super::progress::median;
 use crate::schedule::Goal;
 
@@ -22,21 +23,13 @@ pub(super) struct Decision {
     pub forks: Vec<(usize, usize)>,
 }
 
-/// Decides round number `round`, which so many trials have entered; `entrants` are those of them that did not fail.
-pub(super) fn decide(
-    settings: &SweepSettings,
-    round: usize,
-    entered: usize,
-    entrants: &[Entrant],
-) -> Decision {
+/// Decides round number `round`; `entrants` are those of its trials that did not fail.
+pub(super) fn decide(settings: &SweepSettings, round: usize, entrants: &[Entrant]) -> Decision {
     let ranked = ranked(entrants, settings.objective.goal);
     let mut decision = Decision::default();
     match &settings.scheduler {
-        Scheduler::All => decision.go_on = ranked,
-        Scheduler::Asha { factor, .. } => {
-            let keep = kept(entered, *factor);
-            decision.go_on = ranked.into_iter().take(keep).collect();
-        }
+        // Promoted one by one, elsewhere.
+        Scheduler::All | Scheduler::Asha { .. } => decision.go_on = ranked,
         Scheduler::Median { .. } => {
             let mut values: Vec<f64> = entrants.iter().filter_map(|(_, value)| *value).collect();
             values.sort_by(f64::total_cmp);
@@ -82,17 +75,20 @@ pub(super) fn stream(seed: u64, round: usize, trial: usize) -> ChaCha8Rng {
 /// The trials, the best first; those without a value last, and of equal ones the first.
 pub(super) fn ranked(entrants: &[Entrant], goal: Goal) -> Vec<usize> {
     let mut ranked = entrants.to_vec();
-    ranked.sort_by(|(one, a), (other, b)| {
-        let by_value = match (a, b) {
-            (Some(a), Some(b)) if goal == Goal::Largest => b.total_cmp(a),
-            (Some(a), Some(b)) => a.total_cmp(b),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => Ordering::Equal,
-        };
-        by_value.then(one.cmp(other))
-    });
+    ranked.sort_by(|one, other| order(one, other, goal));
     ranked.into_iter().map(|(trial, _)| trial).collect()
+}
+
+/// How [`ranked`] puts two trials.
+pub(super) fn order((one, a): &Entrant, (other, b): &Entrant, goal: Goal) -> Ordering {
+    let by_value = match (a, b) {
+        (Some(a), Some(b)) if goal == Goal::Largest => b.total_cmp(a),
+        (Some(a), Some(b)) => a.total_cmp(b),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => Ordering::Equal,
+    };
+    by_value.then(one.cmp(other))
 }
 
 #[cfg(test)]
@@ -106,27 +102,7 @@ mod tests {
         };
         let value = |value: f64| value.is_finite().then_some(value);
         let entrants: Vec<Entrant> = values.iter().map(|it| value(*it)).enumerate().collect();
-        decide(&settings, 0, values.len(), &entrants)
-    }
-
-    #[test]
-    fn halving_keeps_the_best_and_of_equal_ones_the_first() {
-        let asha = |values: &[f64]| {
-            let decision = decided(
-                Scheduler::Asha {
-                    first: 1,
-                    factor: 2,
-                },
-                values,
-            );
-            assert!(decision.forks.is_empty());
-            decision.go_on
-        };
-        assert_eq!(asha(&[1.0, 4.0, 3.0, 2.0]), [1, 2]);
-        assert_eq!(asha(&[1.0, 1.0, 1.0]), [0]);
-        assert_eq!(asha(&[f64::NAN, f64::NAN, -9.0, f64::NAN]), [0, 2]);
-        assert_eq!(asha(&[5.0]), [0]);
-        assert!(asha(&[]).is_empty());
+        decide(&settings, 0, &entrants)
     }
 
     #[test]

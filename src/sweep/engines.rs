@@ -1,8 +1,8 @@
 //! The same sweep for engines that run processes elsewhere: lines for GNU parallel and the like, Slurm's scripts, Kubernetes' Jobs, a
 //! command for Ray.
 //!
-//! Each of them calls `yarak sweep trial DIR N` for every trial once a round, and a round after the other: a trial that was decided
-//! against ends at once. Nothing is run here.
+//! Slurm and Kubernetes start as many `yarak sweep work DIR` as trials may ever run at once; each of them takes one trial after the other.
+//! Nothing is run here.
 
 use std::path::Path;
 
@@ -34,14 +34,14 @@ pub(crate) fn quoted(argument: &str) -> String {
     }
 }
 
-/// Slurm's files by name: an array of trials for each round, and a script that submits them one after the other.
+/// Slurm's file by name: an array of workers.
 ///
 /// A job that Slurm is about to end gets SIGTERM a minute before, saves, and is queued again.
 pub(crate) fn slurm(folder: &Path, state: &State) -> Vec<(String, String)> {
     let at = quoted(&folder.display().to_string());
-    let last = state.progress.len().saturating_sub(1);
+    let last = state.workers().saturating_sub(1);
     let needs = &state.settings.needs;
-    let round = format!(
+    let workers = format!(
         "#!/bin/bash\n\
          #SBATCH --job-name=yarak-sweep\n\
          #SBATCH --array=0-{last}\n\
@@ -52,11 +52,12 @@ pub(crate) fn slurm(folder: &Path, state: &State) -> Vec<(String, String)> {
          #SBATCH --signal=TERM@60\n\
          #SBATCH --open-mode=append\n\
          #SBATCH --output=slurm-%A_%a.log\n\
-         # One round: each trial is brought to its next rung. Partition, account and time are this cluster's: add them above.\n\
-         srun yarak sweep trial {at} \"$SLURM_ARRAY_TASK_ID\" --threads {}\n\
+         # Workers, each of which takes one trial after the other. Submit it where yarak is to run: scenes and data are relative to there.\n\
+         # Partition, account and time are this cluster's: add them above. A smaller array is slower, and comes to the same.\n\
+         srun yarak sweep work {at} --threads {}\n\
          status=$?\n\
-         # 130: interrupted and saved; 75: another process is still at this trial.\n\
-         if [ \"$status\" -eq 130 ] || [ \"$status\" -eq 75 ]; then\n    \
+         # 130: interrupted and saved.\n\
+         if [ \"$status\" -eq 130 ]; then\n    \
              scontrol requeue \"${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}\"\n\
          fi\n\
          exit \"$status\"\n",
@@ -64,22 +65,7 @@ pub(crate) fn slurm(folder: &Path, state: &State) -> Vec<(String, String)> {
         mebibytes(needs.memory),
         needs.cores
     );
-    let rounds = state.plan.rounds.len();
-    let submit = format!(
-        "#!/bin/bash\n\
-         # Submits {rounds} rounds, each when the one before it has ended.\n\
-         set -e\n\
-         cd \"$(dirname \"$0\")\"\n\
-         job=$(sbatch --parsable --chdir=\"$OLDPWD\" round.sh)\n\
-         for _ in $(seq 2 {rounds}); do\n    \
-             job=$(sbatch --parsable --chdir=\"$OLDPWD\" --dependency=\"afterany:$job\" round.sh)\n\
-         done\n\
-         echo \"the last round is job $job\"\n"
-    );
-    vec![
-        ("round.sh".to_owned(), round),
-        ("submit.sh".to_owned(), submit),
-    ]
+    vec![("workers.sh".to_owned(), workers)]
 }
 
 /// Where Kubernetes finds the program and the sweep.
@@ -90,10 +76,9 @@ pub(crate) struct Cluster<'a> {
     pub claim: &'a str,
 }
 
-/// Kubernetes' files by name: an Indexed Job for each round, and a script that applies them one after the other.
+/// Kubernetes' file by name: an Indexed Job of workers.
 ///
-/// Exit status 2, wrong input, fails the trial's index at once; a disruption, 130 (interrupted and saved) and 75 (another process is at
-/// it) are no failures.
+/// Exit status 2, wrong input, fails a worker's index at once; a disruption and 130 (interrupted and saved) are no failures.
 pub(crate) fn kubernetes(
     folder: &Path,
     state: &State,
@@ -105,46 +90,27 @@ pub(crate) fn kubernetes(
         serde_json::Value::from(*claim),
     );
     let needs = &state.settings.needs;
-    let trials = state.progress.len();
+    let workers = state.workers();
     let (retries, cores, memory) = (state.settings.retries, needs.cores, mebibytes(needs.memory));
-    let job = |round: usize| {
-        format!(
-            "apiVersion: batch/v1\n\
-             kind: Job\n\
-             metadata:\n  name: yarak-sweep-round-{round}\n\
-             spec:\n  completions: {trials}\n  parallelism: {trials}\n  completionMode: Indexed\n  \
-               backoffLimitPerIndex: {retries}\n  maxFailedIndexes: {trials}\n  \
-               podFailurePolicy:\n    rules:\n    \
-                 - action: FailIndex\n      onExitCodes: {{ containerName: trial, operator: In, values: [2] }}\n    \
-                 - action: Ignore\n      onPodConditions: [{{ type: DisruptionTarget }}]\n    \
-                 - action: Ignore\n      onExitCodes: {{ containerName: trial, operator: In, values: [75, 130] }}\n  \
-               template:\n    spec:\n      restartPolicy: Never\n      terminationGracePeriodSeconds: 60\n      \
-                   containers:\n      - name: trial\n        image: {image}\n        workingDir: /sweep\n        \
-                     command: [\"yarak\", \"sweep\", \"trial\", {at}, \"$(JOB_COMPLETION_INDEX)\", \"--threads\", \"{cores}\"]\n        \
-                     resources:\n          requests: {{ cpu: \"{cores}\", memory: \"{memory}Mi\" }}\n          limits: {{ memory: \"{memory}Mi\" }}\n        \
-                     volumeMounts: [{{ name: sweep, mountPath: /sweep }}]\n      \
-                   volumes:\n      - name: sweep\n        persistentVolumeClaim: {{ claimName: {claim} }}\n"
-        )
-    };
-    let rounds = state.plan.rounds.len();
-    let apply = format!(
-        "#!/bin/bash\n\
-         # Applies {rounds} rounds, each when the one before it has ended. A round in which a trial failed has ended, too.\n\
-         set -e\n\
-         cd \"$(dirname \"$0\")\"\n\
-         for round in $(seq 0 {}); do\n    \
-             kubectl apply -f \"round_$round.yaml\"\n    \
-             until kubectl get job \"yarak-sweep-round-$round\" -o 'jsonpath={{.status.conditions[*].type}}' | grep -Eqw 'Complete|Failed'; do\n        \
-                 sleep 10\n    \
-             done\n\
-         done\n",
-        rounds - 1
+    let job = format!(
+        "# Workers, each of which takes one trial after the other. Fewer are slower, and come to the same.\n\
+         apiVersion: batch/v1\n\
+         kind: Job\n\
+         metadata:\n  name: yarak-sweep\n\
+         spec:\n  completions: {workers}\n  parallelism: {workers}\n  completionMode: Indexed\n  \
+           backoffLimitPerIndex: {retries}\n  maxFailedIndexes: {workers}\n  \
+           podFailurePolicy:\n    rules:\n    \
+             - action: FailIndex\n      onExitCodes: {{ containerName: worker, operator: In, values: [2] }}\n    \
+             - action: Ignore\n      onPodConditions: [{{ type: DisruptionTarget }}]\n    \
+             - action: Ignore\n      onExitCodes: {{ containerName: worker, operator: In, values: [130] }}\n  \
+           template:\n    spec:\n      restartPolicy: Never\n      terminationGracePeriodSeconds: 60\n      \
+               containers:\n      - name: worker\n        image: {image}\n        workingDir: /sweep\n        \
+                 command: [\"yarak\", \"sweep\", \"work\", {at}, \"--threads\", \"{cores}\"]\n        \
+                 resources:\n          requests: {{ cpu: \"{cores}\", memory: \"{memory}Mi\" }}\n          limits: {{ memory: \"{memory}Mi\" }}\n        \
+                 volumeMounts: [{{ name: sweep, mountPath: /sweep }}]\n      \
+               volumes:\n      - name: sweep\n        persistentVolumeClaim: {{ claimName: {claim} }}\n"
     );
-    let mut files: Vec<(String, String)> = (0..rounds)
-        .map(|round| (format!("round_{round}.yaml"), job(round)))
-        .collect();
-    files.push(("apply.sh".to_owned(), apply));
-    files
+    vec![("workers.yaml".to_owned(), job)]
 }
 
 fn mebibytes(gibibytes: f64) -> u64 {

@@ -40,7 +40,7 @@ pub(crate) struct SweepSettings {
     pub needs: Needs,
     /// How often a trial that failed is tried again.
     pub retries: u64,
-    /// The most steps that all trials together may take; None: as many as the plan has.
+    /// The most steps that all trials together may take: a sweep that could take more is refused. None: as many as it takes.
     pub budget: Option<u64>,
 }
 
@@ -112,9 +112,9 @@ pub(crate) enum OverSeeds {
 pub(crate) enum Scheduler {
     /// All to the end.
     All,
-    /// Successive halving (Li et al. 2020, <https://arxiv.org/abs/1810.05934>): all to `first` steps, the best of each `factor` to
-    /// `factor` times as many, and so on. A rung is decided when all of its trials have reached it, so that decisions do not hang on
-    /// who was faster.
+    /// Asynchronous successive halving (Li et al. 2020, <https://arxiv.org/abs/1810.05934>): all to `first` steps, the best of each
+    /// `factor` to `factor` times as many, and so on. Who is promoted, and when, is decided in virtual time, in which a step takes every
+    /// trial equally long, so that decisions do not hang on who was faster.
     Asha {
         /// Steps of the first rung.
         #[reflect(@Bounds::at_least(1.0))]
@@ -122,6 +122,10 @@ pub(crate) enum Scheduler {
         /// One of so many goes on.
         #[reflect(@Bounds::at_least(2.0))]
         factor: u64,
+        /// How many trials are under way at once in virtual time, and so the most that run at once. Fewer bring the first ones to the end
+        /// earlier. None: all.
+        #[reflect(@Bounds::at_least(1.0))]
+        workers: Option<u64>,
     },
     /// Ends a trial that is worse than the median of all, every so many steps.
     Median {

@@ -1,14 +1,15 @@
 //! Many runs of one scene with other settings: which, how far each is brought, and what came of it.
 //!
 //! A sweep is a folder. `file` reads the `Sweep(..)` that describes it, `space` and `draw` make its trials, `plan` says at which steps
-//! they are compared, and `decide` which go on from there. Everything that a decision rests on is in the trials' own files (`folder`),
-//! and a decision is a function of whole rounds alone: whoever asks, and whenever, finds the same one. So nobody has to drive a sweep,
-//! and one that was killed anywhere ends with the same `table`.
+//! they are compared; `decide` says which go on from the end of a round, and `asha` which are promoted to the next rung. Everything that a
+//! decision rests on is in the trials' own files (`folder`), and it hangs on what they came to and not on when: whoever asks, and whenever,
+//! finds the same one. So nobody has to drive a sweep, and one that was killed anywhere ends with the same `table`.
 //!
 //! `suite` is the other question, several scenes as they are on several datasets and seeds, and one table.
 //!
 //! What starts processes is `yarak sweep run`, or an engine that exists, for which `engines` writes the files. Nothing here trains.
 
+mod asha;
 mod decide;
 mod draw;
 mod engines;

@@ -1,7 +1,8 @@
-//! Where a sweep is: which trials are in which round, what they are, and what each may do now.
+//! Where a sweep is: which trials are in which round, or on which rung, what they are, and what each may do now.
 
 use std::path::PathBuf;
 
+use super::asha::{Asha, Outcome};
 use super::decide::{decide, ranked, stream};
 use super::draw::{draw, perturbed};
 use super::file::{Scheduler, SweepFile, SweepSettings};
@@ -18,10 +19,18 @@ pub(crate) struct State {
     pub progress: Vec<Progress>,
     /// What each trial is in its last round.
     pub lineages: Vec<Lineage>,
-    /// The last round that each has entered.
-    rounds: Vec<usize>,
-    /// How many rounds have begun.
-    begun: usize,
+    entered: Entered,
+}
+
+/// How far trials were let go.
+#[derive(Debug)]
+struct Entered {
+    /// The last round that each has entered; `None` before it has begun.
+    rounds: Vec<Option<usize>>,
+    /// Who has ended one of the rounds before this one, and entered no other, is out.
+    open: usize,
+    /// All that may run, those first that others wait for.
+    order: Vec<usize>,
 }
 
 /// What a trial trains.
@@ -39,7 +48,7 @@ pub(crate) struct Lineage {
 pub(crate) enum Standing {
     /// Go on to the end of this round.
     Ready(usize),
-    /// It has ended a round that is not decided yet.
+    /// It is not decided yet whether it goes on, or it has not begun and its turn has not come.
     Waiting,
     /// It was decided against.
     Stopped,
@@ -96,8 +105,11 @@ impl State {
     ) -> Self {
         let plan = Plan::of(&settings, trials.len(), steps);
         let mut state = State {
-            rounds: vec![0; trials.len()],
-            begun: 1,
+            entered: Entered {
+                rounds: Vec::new(),
+                open: 0,
+                order: Vec::new(),
+            },
             lineages: trials
                 .into_iter()
                 .enumerate()
@@ -111,23 +123,67 @@ impl State {
             plan,
             progress,
         };
-        let mut entrants: Vec<usize> = (0..state.progress.len()).collect();
-        for round in 0..state.plan.rounds.len() - 1 {
-            let Some(ended) = state.ended(round, &entrants) else {
+        state.entered = match state.settings.scheduler {
+            Scheduler::Asha {
+                factor, workers, ..
+            } => state.promoted(factor, workers),
+            _ => state.decided(space),
+        };
+        state
+    }
+
+    /// By `Asha`: when a trial goes on hangs on those that have come to its rung.
+    fn promoted(&self, factor: u64, workers: Option<u64>) -> Entered {
+        let asha = Asha {
+            steps: &self.plan.rounds,
+            factor,
+            workers: workers.unwrap_or(u64::MAX),
+            goal: self.settings.objective.goal,
+            trials: self.progress.len(),
+        };
+        let promotions = asha.simulate(|trial, rung| {
+            let progress = &self.progress[trial];
+            match progress.reached.get(rung) {
+                Some(reached) => Outcome::Reached(reached.value),
+                None if progress.has_failed(self.settings.retries) => Outcome::Failed,
+                None => Outcome::Open,
+            }
+        });
+        Entered {
+            rounds: promotions.rungs,
+            open: match promotions.under_way.is_empty() {
+                true => self.plan.rounds.len(),
+                false => 0,
+            },
+            order: promotions.under_way,
+        }
+    }
+
+    /// By whole rounds.
+    fn decided(&mut self, space: &[Dimension]) -> Entered {
+        let trials = self.progress.len();
+        let mut entered = Entered {
+            rounds: vec![Some(0); trials],
+            open: 0,
+            order: (0..trials).collect(),
+        };
+        let mut entrants: Vec<usize> = (0..trials).collect();
+        for round in 0..self.plan.rounds.len() - 1 {
+            let Some(ended) = self.ended(round, &entrants) else {
                 break;
             };
-            let decision = decide(&state.settings, round, entrants.len(), &ended);
-            let before = state.lineages.clone();
+            let decision = decide(&self.settings, round, &ended);
+            let before = self.lineages.clone();
             for (child, parent) in decision.forks {
-                state.lineages[child] = state.fork(space, round, child, &before[parent]);
+                self.lineages[child] = self.fork(space, round, child, &before[parent]);
             }
             entrants = decision.go_on;
-            entrants
-                .iter()
-                .for_each(|trial| state.rounds[*trial] = round + 1);
-            state.begun = round + 2;
+            for trial in &entrants {
+                entered.rounds[*trial] = Some(round + 1);
+            }
+            entered.open = round + 1;
         }
-        state
+        entered
     }
 
     /// What the trials of a round came to, once all of them have ended it. One that failed in it is not among them.
@@ -168,11 +224,14 @@ impl State {
 
     /// What a trial may do now.
     pub fn standing(&self, trial: usize) -> Standing {
-        let (progress, round) = (&self.progress[trial], self.rounds[trial]);
+        let progress = &self.progress[trial];
+        let Some(round) = self.entered.rounds[trial] else {
+            return Standing::Waiting;
+        };
         if progress.reached.len() > round {
             return match round {
                 round if round + 1 == self.plan.rounds.len() => Standing::Done,
-                round if round + 1 < self.begun => Standing::Stopped,
+                round if round < self.entered.open => Standing::Stopped,
                 _ => Standing::Waiting,
             };
         }
@@ -182,12 +241,24 @@ impl State {
         }
     }
 
-    /// The trials that may go on now, in order.
+    /// The trials that may go on now, those first that others wait for.
     pub fn ready(&self) -> Vec<usize> {
-        let trials = 0..self.progress.len();
-        trials
+        let order = self.entered.order.iter().copied();
+        order
             .filter(|trial| matches!(self.standing(*trial), Standing::Ready(_)))
             .collect()
+    }
+
+    /// How many trials may ever run at once.
+    pub fn workers(&self) -> u64 {
+        let trials = self.progress.len() as u64;
+        match self.settings.scheduler {
+            Scheduler::Asha {
+                workers: Some(workers),
+                ..
+            } => workers.min(trials),
+            _ => trials,
+        }
     }
 
     /// Whether nothing is left to do.
@@ -222,7 +293,8 @@ mod tests {
     use super::super::progress::{Failed, Reached};
     use super::*;
 
-    const ASHA: &str = "scheduler: Asha(first: 10, factor: 2), retries: 0,";
+    const ASHA: &str = "scheduler: Asha(first: 10, factor: 2, workers: 2), retries: 0,";
+    const MEDIAN: &str = "scheduler: Median(every: 20), retries: 0,";
     const PBT: &str = "scheduler: Pbt(every: 10, quantile: 0.25, perturb: 2),";
 
     fn state(scheduler: &str, values: &[&[f64]]) -> State {
@@ -260,39 +332,55 @@ mod tests {
 
     #[test]
     fn a_round_is_decided_when_all_of_its_trials_have_ended_it() {
-        let mut sweep = state(ASHA, &[&[1.0], &[2.0], &[3.0], &[]]);
+        let mut sweep = state(MEDIAN, &[&[1.0], &[2.0], &[3.0], &[]]);
         assert_eq!(words(&sweep), ["waiting", "waiting", "waiting", "ready"]);
-        sweep = state(ASHA, &[&[1.0], &[2.0], &[3.0], &[0.0]]);
+        sweep = state(MEDIAN, &[&[1.0], &[2.0], &[3.0], &[0.0]]);
         assert_eq!(words(&sweep), ["stopped", "ready", "ready", "stopped"]);
+        sweep = state(MEDIAN, &[&[1.0], &[2.0, 5.0], &[3.0, 4.0], &[0.0]]);
+        assert_eq!(words(&sweep), ["stopped", "done", "done", "stopped"]);
+        assert!(sweep.is_over());
+        assert_eq!((sweep.best(), sweep.workers()), (Some(1), 4));
+    }
+
+    #[test]
+    fn rungs_are_climbed_one_by_one_and_who_is_left_is_out_at_the_end() {
+        let mut sweep = state(ASHA, &[&[], &[], &[], &[]]);
+        assert_eq!(words(&sweep), ["ready", "ready", "waiting", "waiting"]);
+        sweep = state(ASHA, &[&[1.0], &[2.0], &[], &[]]);
+        assert_eq!(words(&sweep), ["waiting", "ready", "ready", "waiting"]);
         sweep = state(ASHA, &[&[1.0], &[2.0, 5.0], &[3.0, 4.0], &[0.0]]);
-        assert_eq!(words(&sweep), ["stopped", "ready", "stopped", "stopped"]);
+        assert_eq!(words(&sweep), ["waiting", "ready", "waiting", "waiting"]);
         assert_eq!((sweep.best(), sweep.ready()), (Some(1), vec![1]));
         sweep = state(ASHA, &[&[1.0], &[2.0, 5.0, 6.0], &[3.0, 4.0], &[0.0]]);
         assert_eq!(words(&sweep), ["stopped", "done", "stopped", "stopped"]);
         assert!(sweep.is_over());
-        assert_eq!(sweep.steps_taken(), 10 + 40 + 20 + 10);
+        assert_eq!(
+            (sweep.steps_taken(), sweep.workers()),
+            (10 + 40 + 20 + 10, 2)
+        );
     }
 
     #[test]
     fn a_trial_that_failed_is_waited_for_no_more_and_what_was_decided_stays() {
-        let file = |values: &[&[f64]], failed: usize| {
-            let mut sweep = state(ASHA, values);
+        let file = |scheduler: &str, values: &[&[f64]], failed: usize| {
+            let mut sweep = state(scheduler, values);
             sweep.progress[failed].failures.push(Failed {
                 message: "it diverged".to_owned(),
                 is_final: false,
             });
-            let trials = sweep
-                .lineages
-                .iter()
-                .map(|it| it.settings.clone())
-                .collect();
+            let trials = sweep.lineages.iter().map(|it| it.settings.clone());
+            let trials = trials.collect();
             State::of(sweep.settings, &[], trials, sweep.progress, 40)
         };
-        let sweep = file(&[&[1.0], &[2.0], &[3.0], &[]], 3);
+        let sweep = file(MEDIAN, &[&[1.0], &[2.0], &[3.0], &[]], 3);
         assert_eq!(words(&sweep), ["stopped", "ready", "ready", "failed"]);
         // It was among the best of the first round, and still is.
-        let sweep = file(&[&[1.0], &[2.0], &[3.0, 9.0], &[0.0]], 1);
-        assert_eq!(words(&sweep), ["stopped", "failed", "ready", "stopped"]);
+        let sweep = file(MEDIAN, &[&[1.0], &[2.0], &[3.0, 9.0], &[0.0]], 1);
+        assert_eq!(words(&sweep), ["stopped", "failed", "done", "stopped"]);
+        let sweep = file(ASHA, &[&[], &[2.0], &[], &[]], 0);
+        assert_eq!(words(&sweep), ["failed", "ready", "ready", "waiting"]);
+        let sweep = file(ASHA, &[&[1.0], &[2.0], &[3.0, 9.0], &[0.0]], 1);
+        assert_eq!(words(&sweep), ["waiting", "failed", "ready", "waiting"]);
     }
 
     #[test]

@@ -48,17 +48,19 @@ fn json(text: &str) -> Value {
 fn killed_sweeps_end_with_the_table_of_the_one_that_nobody_killed() {
     let kills = std::env::var("YARAK_KILLS").ok();
     let kills: u64 = kills.map_or(4, |kills| kills.parse().unwrap());
-    let room = room("Asha(first: 20, factor: 2)", 4, "0");
+    let room = room("Asha(first: 20, factor: 2, workers: 3)", 4, "0");
     room.yarak("sweep new sweep.ron --dir whole").ends_with(0);
     let began = Instant::now();
-    room.yarak("sweep run whole").ends_with(0);
+    room.yarak("sweep run whole --jobs 1").ends_with(0);
     let whole = began.elapsed();
     let (mut of_drivers, mut of_trials) = (0, 0);
     for kill in 0..kills {
         let mut driver = room.start("sweep run sweep");
-        // Moments that are spread over the sweep, whatever this machine's speed.
+        // Moments that are spread over the sweep, whatever this machine's speed, and leave some of it for the next.
         let share = (0.5 + 0.618 * kill as f64).fract();
-        std::thread::sleep(whole.mul_f64(0.6 * share) + Duration::from_millis(20));
+        std::thread::sleep(
+            whole.mul_f64(2.0 * share / (kills + 1) as f64) + Duration::from_millis(20),
+        );
         if kill % 2 == 0 {
             of_trials += kill_trials(&room.path("sweep"));
         }
@@ -80,12 +82,11 @@ fn killed_sweeps_end_with_the_table_of_the_one_that_nobody_killed() {
         .iter()
         .map(|it| it["state"].as_str().unwrap())
         .collect();
-    assert_eq!(
-        states.iter().filter(|it| **it == "done").count(),
-        1,
+    assert!(states.contains(&"done"), "{states:?}");
+    assert!(
+        states.iter().all(|it| ["done", "stopped"].contains(it)),
         "{states:?}"
     );
-    assert!(!states.contains(&"failed"), "{states:?}");
 }
 
 /// Kills the processes that hold trials, as far as there are any, and says how many.
@@ -134,7 +135,7 @@ fn a_sweep_goes_by_commands_alone_and_each_says_where_its_trial_is() {
             calls += 1;
         }
     }
-    // 2 trials to 20 steps, 1 to 40, 1 to 80.
+    // 2 trials to 20 steps, the better one of them to 40 and to 80.
     assert_eq!(calls, 4);
     let rows = json(&table(&room, "sweep"));
     let done = rows
@@ -403,45 +404,28 @@ fn the_command_for_ray_has_what_a_trial_needs() {
 
 #[test]
 fn files_for_slurm_and_kubernetes_are_written_and_run_nothing() {
-    let room = room("Asha(first: 20, factor: 2)", 4, "0");
-    let slurm = room.yarak("sweep run sweep --on slurm").result().to_owned();
-    assert_eq!(slurm.lines().count(), 2);
-    let words = "sweep run sweep --on kubernetes --image registry/yarak:1 --claim data";
-    let kubernetes = room.yarak(words).result().to_owned();
-    assert_eq!(kubernetes.lines().count(), 4, "three rounds and a script");
-    for file in slurm
-        .lines()
-        .chain(kubernetes.lines())
-        .filter(|it| it.ends_with(".sh"))
-    {
-        let checked = Command::new("bash")
-            .arg("-n")
-            .arg(room.path(file))
-            .output()
-            .unwrap();
-        assert!(
-            checked.status.success(),
-            "{file}: {}",
-            String::from_utf8_lossy(&checked.stderr)
-        );
-    }
-    let round = fs::read_to_string(room.path("sweep/slurm/round.sh")).unwrap();
+    let room = room("Asha(first: 20, factor: 2, workers: 3)", 4, "0");
+    let slurm = room.yarak("sweep run sweep --on slurm");
+    assert_eq!(slurm.result(), "sweep/slurm/workers.sh\n");
+    let script = fs::read_to_string(room.path("sweep/slurm/workers.sh")).unwrap();
     for part in [
-        "#SBATCH --array=0-3\n",
+        "#SBATCH --array=0-2\n",
         "--requeue\n",
         "--signal=TERM@60\n",
-        "srun yarak sweep trial sweep \"$SLURM_ARRAY_TASK_ID\"",
-        "scontrol requeue",
+        "srun yarak sweep work sweep --threads 1\n",
     ] {
-        assert!(round.contains(part), "{part} is not in\n{round}");
+        assert!(script.contains(part), "{part} is not in\n{script}");
     }
-    let job = fs::read_to_string(room.path("sweep/kubernetes/round_2.yaml")).unwrap();
+    let words = "sweep run sweep --on kubernetes --image registry/yarak:1 --claim data";
+    let kubernetes = room.yarak(words);
+    assert_eq!(kubernetes.result(), "sweep/kubernetes/workers.yaml\n");
+    let job = fs::read_to_string(room.path("sweep/kubernetes/workers.yaml")).unwrap();
     for part in [
-        "  completions: 4\n",
+        "  completions: 3\n",
         "  completionMode: Indexed\n",
-        "    - action: FailIndex\n      onExitCodes: { containerName: trial, operator: In, values: [2] }\n",
+        "    - action: FailIndex\n      onExitCodes: { containerName: worker, operator: In, values: [2] }\n",
         "DisruptionTarget",
-        "\"$(JOB_COMPLETION_INDEX)\"",
+        "command: [\"yarak\", \"sweep\", \"work\", \"sweep\", \"--threads\", \"1\"]\n",
         "        image: \"registry/yarak:1\"\n",
         "claimName: \"data\"",
     ] {
@@ -450,6 +434,66 @@ fn files_for_slurm_and_kubernetes_are_written_and_run_nothing() {
     assert!(!room.path("sweep/trials").exists(), "nothing was run");
     room.yarak("sweep run sweep --on kubernetes")
         .refuses(&["--image"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn workers_as_slurm_starts_them_end_with_the_table_of_one_machine() {
+    let room = room("Asha(first: 20, factor: 2, workers: 3)", 4, "0");
+    room.yarak("sweep new sweep.ron --dir whole").ends_with(0);
+    room.yarak("sweep run whole --jobs 1").ends_with(0);
+    room.yarak("sweep run sweep --on slurm").ends_with(0);
+    // What a node of the cluster has. The job that is ended in its first step is queued again, which here is starting it once more.
+    let program = |name: &str, text: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        room.write(&format!("bin/{name}"), text);
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(room.path(&format!("bin/{name}")), executable).unwrap();
+    };
+    fs::create_dir_all(room.path("bin")).unwrap();
+    program("yarak", &format!("#!/bin/sh\nexec {YARAK} \"$@\"\n"));
+    program(
+        "srun",
+        "#!/bin/sh\n\"$@\" & child=$!\nif mkdir interrupted 2>/dev/null; then sleep 0.2; kill $child; fi\nwait $child\n",
+    );
+    program(
+        "scontrol",
+        "#!/bin/sh\necho \"$@\" >> requeued\nSLURM_ARRAY_TASK_ID=${2#*_} exec bash sweep/slurm/workers.sh\n",
+    );
+    let path = std::env::var("PATH").unwrap();
+    let workers: Vec<_> = (0..2)
+        .map(|worker| {
+            Command::new("bash")
+                .arg("sweep/slurm/workers.sh")
+                .current_dir(room.path(""))
+                .env("PATH", format!("{}:{path}", room.path("bin").display()))
+                .envs([
+                    ("SLURM_ARRAY_JOB_ID", "7"),
+                    ("SLURM_ARRAY_TASK_ID", &*format!("{worker}")),
+                ])
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let ends = workers.into_iter().map(|mut it| it.wait().unwrap().code());
+    let ends: Vec<_> = ends.collect();
+    // The one that was ended says so, if it was not through before.
+    assert!(
+        ends.iter().all(|it| [Some(0), Some(130)].contains(it)),
+        "{ends:?}"
+    );
+    let requeued = fs::read_to_string(room.path("requeued")).unwrap_or_default();
+    assert_eq!(
+        requeued.lines().count(),
+        ends.iter().filter(|it| **it == Some(130)).count()
+    );
+    assert!(
+        requeued.is_empty() || requeued.starts_with("requeue 7_"),
+        "{requeued}"
+    );
+    assert_eq!(table(&room, "whole"), table(&room, "sweep"));
+    // Nothing is left to do.
+    room.yarak("sweep work sweep").ends_with(0);
 }
 
 #[test]
@@ -481,11 +525,11 @@ fn the_sweep_that_comes_along_is_good() {
     let sweep = format!("{ROOT}/scenes/sweeps/pendulum_td3_bc.ron");
     let dir = room.path("sweep");
     let said = crate::room::yarak(&["sweep", "new", &sweep, "--dir", dir.to_str().unwrap()]);
-    // 32 trials to 250 steps, 16 of them to 500, 8 to 1000, 4 to 2000.
+    // 32 trials to 250 steps, 16 of them to 500, 8 to 1000, 4 to 2000; or all but one more each time.
     let said = said.result();
     assert!(
         said.contains(
-            "32 trials of up to 2000 steps in 4 rounds, at most 20000 steps together (64000 with"
+            "32 trials of up to 2000 steps in 4 rounds, 20000 to 59750 steps together (64000 with"
         ),
         "{said}"
     );

@@ -42,23 +42,26 @@ pub fn make(program: &Program, path: &Path, dir: Option<&Path>) -> Result<AppExi
     let plan = Plan::of(&sweep.settings, trials.len(), scene.steps);
     if let Some(budget) = sweep.settings.budget.filter(|budget| *budget < plan.most) {
         let message = format!(
-            "the plan takes up to {} steps, and the budget is {budget}",
+            "the trials may take up to {} steps, and the budget is {budget}",
             plan.most
         );
-        let help = "raise the budget, take fewer samples, or let a scheduler end trials: Asha(first: .., factor: ..)";
+        let help = "raise the budget, or take fewer samples or steps";
         return Err(sweep.problem("budget", message, help).into());
     }
     let named = || Path::new("runs").join(path.file_stem().unwrap_or("sweep".as_ref()));
     let dir = dir.map_or_else(named, Path::to_path_buf);
     SweepFolder::make(&dir, &sweep.text, &scene.to_ron(), &trials)?;
     let dir = dir.display().to_string();
+    let together = match plan.least < plan.most {
+        true => format!("{} to {}", plan.least, plan.most),
+        false => plan.most.to_string(),
+    };
     print(&format!(
-        "{dir}: {} trials of up to {} steps in {} round{}, at most {} steps together ({} with every trial to the end). Next:\n\n  yarak sweep run {}",
+        "{dir}: {} trials of up to {} steps in {} round{}, {together} steps together ({} with every trial to the end). Next:\n\n  yarak sweep run {}",
         trials.len(),
         scene.steps,
         plan.rounds.len(),
         if plan.rounds.len() == 1 { "" } else { "s" },
-        plan.most,
         plan.whole,
         as_argument(&dir)
     ))?;

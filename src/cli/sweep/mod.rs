@@ -5,6 +5,7 @@ mod failures;
 mod local;
 mod making;
 mod trial;
+mod work;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -26,12 +27,13 @@ use crate::sweep::{
 use best::Best;
 use failures::Failures;
 use trial::TrialArguments;
+use work::Work;
 
 /// Train one scene with many settings.
 ///
-/// A sweep is a file, `Sweep(..)`, and a folder. Its trials are compared at the same steps, and which go on is a function of what all of
-/// them came to there: so it can be killed anywhere and ends the same, and processes, Slurm or Kubernetes can run it without a driver.
-/// See docs/sweeps.md.
+/// A sweep is a file, `Sweep(..)`, and a folder. Its trials are compared at the same steps, and which go on is a function of what they
+/// came to there, and not of when: so it can be killed anywhere and ends the same, and processes, Slurm or Kubernetes can run it without
+/// a driver. See docs/sweeps.md.
 #[derive(Subcommand)]
 pub enum SweepCommand {
     /// Check a sweep's file with its scene, and make its folder; nothing is run
@@ -47,6 +49,10 @@ pub enum SweepCommand {
     /// Bring the trials of a sweep to their end on this machine, or write what another engine needs for it. Exit status: 0 done, 1 a trial
     /// failed for good, 2 the input is wrong, 130 interrupted and saved
     Run(Run),
+    /// Bring one trial after the other to the end of its next round, as long as there is one that may go on: as many of these as one
+    /// likes, on any machines that share the sweep's folder. Exit status: 0 the sweep is over, 1 or 2 it cannot go on, 130 interrupted
+    /// and saved
+    Work(Work),
     /// Bring one trial to the end of its next round: nothing where that is not decided yet. Exit status: 0 done, 1 it failed and may be
     /// tried again, 2 it failed for good, 75 another process is at it, 130 interrupted and saved
     Trial(TrialArguments),
@@ -153,6 +159,7 @@ impl SweepCommand {
                 making::make(program, sweep, dir.as_deref())
             }
             SweepCommand::Run(run) => run.run(program),
+            SweepCommand::Work(work) => work.run(program),
             SweepCommand::Trial(trial) => trial.run(program),
             SweepCommand::Status { dir, json } => {
                 let (folder, state) = open(program, dir)?;

@@ -86,21 +86,15 @@ impl TrialArguments {
                 break state;
             }
             is_first = false;
-            if self.train(program, &folder, state, round)? == Outcome::Interrupted {
-                return Ok(AppExit::from_code(INTERRUPTED));
+            match train_round(program, &folder, state, self.trial, round)? {
+                Ended::Reached => {}
+                Ended::Interrupted => return Ok(AppExit::from_code(INTERRUPTED)),
+                Ended::Failed(error) => return Err(error),
             }
         };
         print(&match self.json {
             true => state.trial_json(self.trial).to_string(),
-            false => format!(
-                "trial {}: {}, at step {}",
-                self.trial,
-                state.standing(self.trial).word(),
-                state.progress[self.trial]
-                    .reached
-                    .last()
-                    .map_or(0, |it| it.step)
-            ),
+            false => in_words(&state, self.trial),
         })?;
         match state.standing(self.trial) {
             Standing::Failed => Err(CliError::input(format!(
@@ -114,51 +108,72 @@ impl TrialArguments {
             _ => Ok(AppExit::Success),
         }
     }
+}
 
-    /// Brings every seed to the end of the round, and keeps what came of it.
-    fn train(
-        &self,
-        program: &Program,
-        folder: &SweepFolder,
-        state: State,
-        round: usize,
-    ) -> Result<Outcome, CliError> {
-        let mut progress = state.progress[self.trial].clone();
-        let step = state.plan.rounds[round];
-        let mut values = Vec::new();
-        for seed in &state.settings.seeds {
-            if stop_requested() {
-                return Ok(Outcome::Interrupted);
-            }
-            let run = folder.path().join(&state.lineages[self.trial].folder);
-            let run = run.join(format!("seed_{seed}"));
-            let trained = train_seed(program, folder, &state, self.trial, *seed, &run, step);
-            match trained {
-                Ok(Outcome::Interrupted) => return Ok(Outcome::Interrupted),
-                Ok(_) => {}
-                // A full disk is no fault of the trial's: it may be tried again once there is room.
-                Err(error) if !has_room(folder.path()) => return Err(error),
-                Err(error) => {
-                    progress.failures.push(Failed {
-                        message: error.to_string(),
-                        is_final: error.status() == 2,
-                    });
-                    folder.keep(self.trial, &progress)?;
-                    return Err(error);
-                }
-            }
-            let rows = json_lines::read(run.join("metrics.jsonl"))
-                .map_err(|error| CliError::of(false, &error))?;
-            values.push(state.settings.objective.of_run(&rows, step));
+/// Where a trial is, in a line.
+pub(super) fn in_words(state: &State, trial: usize) -> String {
+    let last = state.progress[trial].reached.last();
+    format!(
+        "trial {trial}: {}, at step {}",
+        state.standing(trial).word(),
+        last.map_or(0, |it| it.step)
+    )
+}
+
+/// How a trial's way to the end of a round ended.
+pub(super) enum Ended {
+    Reached,
+    /// Saved; it goes on from there.
+    Interrupted,
+    /// The failure is kept in the trial's file.
+    Failed(CliError),
+}
+
+/// Brings every seed of a trial to the end of a round, and keeps what came of it. The caller holds the trial.
+///
+/// # Errors
+/// What came of it cannot be read or kept, or the disk is full.
+pub(super) fn train_round(
+    program: &Program,
+    folder: &SweepFolder,
+    state: State,
+    trial: usize,
+    round: usize,
+) -> Result<Ended, CliError> {
+    let mut progress = state.progress[trial].clone();
+    let step = state.plan.rounds[round];
+    let mut values = Vec::new();
+    for seed in &state.settings.seeds {
+        if stop_requested() {
+            return Ok(Ended::Interrupted);
         }
-        progress.reached.push(Reached {
-            step,
-            value: state.settings.objective.over_seeds(&values),
-            seeds: values,
-        });
-        folder.keep(self.trial, &progress)?;
-        Ok(Outcome::Finished)
+        let run = folder.path().join(&state.lineages[trial].folder);
+        let run = run.join(format!("seed_{seed}"));
+        match train_seed(program, folder, &state, trial, *seed, &run, step) {
+            Ok(Outcome::Interrupted) => return Ok(Ended::Interrupted),
+            Ok(_) => {}
+            // A full disk is no fault of the trial's: it may be tried again once there is room.
+            Err(error) if !has_room(folder.path()) => return Err(error),
+            Err(error) => {
+                progress.failures.push(Failed {
+                    message: error.to_string(),
+                    is_final: error.status() == 2,
+                });
+                folder.keep(trial, &progress)?;
+                return Ok(Ended::Failed(error));
+            }
+        }
+        let rows = json_lines::read(run.join("metrics.jsonl"))
+            .map_err(|error| CliError::of(false, &error))?;
+        values.push(state.settings.objective.of_run(&rows, step));
     }
+    progress.reached.push(Reached {
+        step,
+        value: state.settings.objective.over_seeds(&values),
+        seeds: values,
+    });
+    folder.keep(trial, &progress)?;
+    Ok(Ended::Reached)
 }
 
 /// Whether a megabyte can be written to a folder, as it cannot on a full disk or under `ulimit -f`.

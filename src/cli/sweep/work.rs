@@ -1,0 +1,85 @@
+//! `yarak sweep work`: one trial after the other, for as long as there is one that may go on.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use bevy_app::AppExit;
+use clap::Args;
+
+use super::super::building::Program;
+use super::super::error::CliError;
+use super::super::modules::Modules;
+use super::super::train::stop_on_signals;
+use super::super::{INTERRUPTED, print};
+use super::open;
+use super::trial::{Ended, in_words, train_round};
+use crate::nn::set_threads;
+use crate::schedule::stop_requested;
+use crate::sweep::{Standing, SweepError, SweepFolder};
+use crate::terminal::message;
+
+/// How long is waited before looking again, where other processes are at all trials that may go on.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Args)]
+pub struct Work {
+    /// The sweep's folder
+    dir: PathBuf,
+    /// Threads to compute with; all cores if not given. Results do not depend on it, bit for bit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+    #[command(flatten)]
+    modules: Modules,
+}
+
+impl Work {
+    /// Works until the sweep is over.
+    pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
+        let program = &program.allowing(self.modules.with_env(None));
+        stop_on_signals()?;
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+        set_threads(self.threads.map_or(cores, |threads| threads as usize));
+        loop {
+            let (folder, state) = open(program, &self.dir)?;
+            let ready = state.ready();
+            if ready.is_empty() {
+                return Ok(AppExit::Success);
+            }
+            match self.take(program, &folder, &ready)? {
+                Some(Ended::Reached) => {}
+                Some(Ended::Failed(error)) => message(&error.to_string()),
+                Some(Ended::Interrupted) => return Ok(AppExit::from_code(INTERRUPTED)),
+                None => thread::sleep(PAUSE),
+            }
+            if stop_requested() {
+                return Ok(AppExit::from_code(INTERRUPTED));
+            }
+        }
+    }
+
+    /// Brings the first of these trials that no other process has to the end of its round; none where others have all.
+    fn take(
+        &self,
+        program: &Program,
+        folder: &SweepFolder,
+        ready: &[usize],
+    ) -> Result<Option<Ended>, CliError> {
+        for trial in ready {
+            let _held = match folder.hold_trial(*trial) {
+                Err(SweepError::InUse { .. }) => continue,
+                held => held?,
+            };
+            // Another process may have brought it further before this one held it.
+            let (_, state) = open(program, &self.dir)?;
+            let Standing::Ready(round) = state.standing(*trial) else {
+                continue;
+            };
+            let ended = train_round(program, folder, state, *trial, round)?;
+            let (_, state) = open(program, &self.dir)?;
+            print(&in_words(&state, *trial))?;
+            return Ok(Some(ended));
+        }
+        Ok(None)
+    }
+}
