@@ -704,6 +704,7 @@ fn an_action_of_whole_numbers_is_learned_from_as_the_environment_got_it() {
             integer_actions: true,
             ..OwnEnvironments::default()
         },
+        DatasetRecorderPlugin,
     ))
     .init_resource::<Metrics>();
     for row in 0..4 {
@@ -717,6 +718,11 @@ fn an_action_of_whole_numbers_is_learned_from_as_the_environment_got_it() {
     assert_eq!(got, [0.0, 1.0, -2.0, 2.0]);
     let kept = &app.world().resource::<StepResults>().action.values;
     assert_eq!(kept[..], [0.0, 0.5, -1.0, 1.0]);
+    // What is recorded of it says so to whoever learns from it alone.
+    let recorded = app.world().resource::<DatasetRecorder>();
+    let recorded = recorded.transitions().unwrap();
+    assert_eq!(recorded.action().values, [0.0, 1.0, -2.0, 2.0]);
+    assert!(recorded.has_whole_actions());
 }
 
 #[test]

@@ -6,7 +6,9 @@ use bevy_ecs::prelude::*;
 use super::StepResults;
 use super::entity::{Action, EnvironmentRow, Reward};
 use super::plugin::FirstAction;
-use crate::data::{Column, Episode, EpisodeEnd, Parts, Spaces, Transitions, TransitionsError};
+use crate::data::{
+    Column, Episode, EpisodeEnd, Parts, Spaces, Transitions, TransitionsError, WholeActions,
+};
 use crate::env::Space;
 use crate::schedule::{Collect, CollectSystems};
 
@@ -30,6 +32,8 @@ pub struct DatasetRecorder {
     discrete_actions: Option<usize>,
     /// What the world calls the first of them.
     first_action: i64,
+    /// Whether the world's actions are whole numbers.
+    has_whole_actions: bool,
     steps: usize,
 }
 
@@ -91,6 +95,7 @@ impl DatasetRecorder {
         Transitions::new(parts)
             .map(|transitions| transitions.with_discrete_actions(self.discrete_actions))
             .map(|transitions| transitions.with_first_action(self.first_action))
+            .map(|transitions| transitions.with_whole_actions(self.has_whole_actions))
     }
 }
 
@@ -98,6 +103,7 @@ fn record(
     steps: Res<StepResults>,
     spaces: Res<Spaces>,
     first_action: Res<FirstAction>,
+    whole: Res<WholeActions>,
     mut recorder: ResMut<DatasetRecorder>,
     agents: Query<(&EnvironmentRow, &Action, &Reward)>,
 ) {
@@ -105,6 +111,7 @@ fn record(
     recorder.running.resize_with(steps.rows(), Default::default);
     recorder.widths[0] = steps.observation.width;
     recorder.first_action = first_action.0;
+    recorder.has_whole_actions = whole.0;
     recorder.discrete_actions = match spaces.action {
         Space::Discrete { n } => Some(n),
         _ => None,

@@ -137,6 +137,7 @@ pub struct Transitions {
     recorded: Recorded,
     /// What the world, or the file, calls the first of them.
     first_action: i64,
+    has_whole_actions: bool,
 }
 
 impl Transitions {
@@ -225,6 +226,7 @@ impl Transitions {
             discrete_actions: None,
             recorded: Recorded::ALL,
             first_action: 0,
+            has_whole_actions: false,
         })
     }
 
@@ -257,6 +259,18 @@ impl Transitions {
     /// What the world calls its first discrete action, which is 0 here.
     pub fn first_action(&self) -> i64 {
         self.first_action
+    }
+
+    /// Says that the numbers of actions that are vectors are whole: whoever writes them down writes that, too.
+    #[must_use]
+    pub fn with_whole_actions(mut self, are_whole: bool) -> Self {
+        self.has_whole_actions = are_whole;
+        self
+    }
+
+    /// Whether the numbers of actions are said to be whole. Of transitions from a file the file says it.
+    pub fn has_whole_actions(&self) -> bool {
+        self.has_whole_actions
     }
 
     /// The episode that a row belongs to.

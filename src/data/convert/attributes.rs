@@ -6,7 +6,7 @@ use std::iter;
 
 use super::account::Account;
 use super::extras::Extras;
-use crate::data::hdf5::DatasetInfo;
+use crate::data::hdf5::{DatasetInfo, WHOLE_NUMBERS};
 use crate::data::{Layout, LoadError};
 
 /// Tells of all that are neither the layout's own nor a field of what the file says of itself.
@@ -33,7 +33,7 @@ pub(super) fn leave(extras: &Extras<'_>, account: &mut Account) -> Result<(), Lo
 pub(super) fn is_derived(layout: Layout, object: &str, name: &str) -> bool {
     let names: &[&str] = match (layout, object) {
         (Layout::D4rl, "") => &["env"],
-        (Layout::D4rl, "actions") => &["n", "start"],
+        (Layout::D4rl, "actions") => &["n", "start", WHOLE_NUMBERS],
         (Layout::Minari, "") => &[
             "action_space",
             "data_format",
@@ -48,6 +48,9 @@ pub(super) fn is_derived(layout: Layout, object: &str, name: &str) -> bool {
         (Layout::Minari, "episode_N") => &["id", "total_steps"],
         (Layout::Robomimic, "data") => &["env_args", "total"],
         (Layout::Robomimic, "data/demo_N") => &["num_samples"],
+        (Layout::Minari, "episode_N/actions") | (Layout::Robomimic, "data/demo_N/actions") => {
+            &[WHOLE_NUMBERS]
+        }
         _ => &[],
     };
     names.contains(&name)

@@ -22,7 +22,7 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
     }
     let action = transitions.action();
     match job.discrete_actions {
-        None => root.matrix("actions", &action.values, action.width)?,
+        None => root.actions(&action.values, action.width, job.whole_actions)?,
         Some(discrete_actions) => {
             let attributes = [
                 ("n", discrete_actions.count as i64),

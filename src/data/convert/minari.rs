@@ -49,7 +49,7 @@ pub(super) fn write(
         let action = transitions.action();
         let taken = action.rows_between(rows.clone());
         match job.discrete_actions {
-            None => group.matrix("actions", taken, action.width)?,
+            None => group.actions(taken, action.width, job.whole_actions)?,
             Some(discrete_actions) => {
                 group.wholes("actions", &discrete_actions.numbers(taken), &[])?
             }

@@ -210,6 +210,8 @@ struct Job<'a> {
     recorded: Option<(&'a ObservationParts, &'a str)>,
     origin: Option<&'a Origin>,
     discrete_actions: Option<DiscreteActions>,
+    /// Whether the numbers of actions are whole.
+    whole_actions: bool,
 }
 
 /// Actions that are `first..first + count`.
@@ -263,12 +265,15 @@ impl<'a> Job<'a> {
                 }
             }
         }
-        let first = extras.and_then(|extras| extras.dataset_file.discrete_actions());
+        let dataset_file = extras.map(|extras| extras.dataset_file);
+        let first = dataset_file.and_then(|file| file.discrete_actions());
+        let has_whole = dataset_file.is_some_and(|file| file.has_whole_actions());
         Ok(Self {
             transitions,
             extras,
             recorded: None,
             origin,
+            whole_actions: has_whole || transitions.has_whole_actions(),
             discrete_actions: count.map(|count| DiscreteActions {
                 first: first.map_or(transitions.first_action(), |discrete_actions| {
                     discrete_actions.first
@@ -398,6 +403,11 @@ impl<'a> Job<'a> {
                     == self
                         .discrete_actions
                         .map(|discrete_actions| discrete_actions.count),
+            ),
+            (
+                "whole numbers as actions",
+                self.discrete_actions.is_some()
+                    || dataset_file.has_whole_actions() == self.whole_actions,
             ),
             ("rewards", same(back.reward(), transitions.reward())),
             ("terminals", back.terminated() == transitions.terminated()),

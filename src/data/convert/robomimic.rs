@@ -55,7 +55,8 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
             }
         }
         let action = transitions.action();
-        demonstration.matrix("actions", action.rows_between(rows.clone()), action.width)?;
+        let taken = action.rows_between(rows.clone());
+        demonstration.actions(taken, action.width, job.whole_actions)?;
         demonstration.vector("rewards", &transitions.reward()[rows.clone()])?;
         demonstration.flags("dones", transitions.terminated()[rows].iter().copied())?;
         demonstrations.push(demonstration);

@@ -52,6 +52,9 @@ impl Key {
     }
 }
 
+/// The attribute of the actions of a file that yarak wrote, 1 where these floats are whole numbers.
+pub(in crate::data) const WHOLE_NUMBERS: &str = "whole_numbers";
+
 /// About how many bytes of observations are read at once where they do not stay numbers.
 const SPAN_BYTES: usize = 64 << 20;
 
@@ -237,10 +240,16 @@ impl DatasetFile {
         &self.index.action
     }
 
-    /// Whether all of an action was recorded as whole numbers or truth values.
+    /// Whether all of an action was recorded as whole numbers or truth values, or as floats that are said to be whole numbers.
     pub(in crate::data) fn has_whole_actions(&self) -> bool {
         let is_whole = |key: &Key| matches!(key.dtype, Dtype::Integer { .. } | Dtype::Bool);
-        self.action().iter().all(is_whole)
+        let said = || {
+            let names = self.recorded_names();
+            let first = names.first().map_or("", String::as_str);
+            let actions = self.layout.column_path(first, "actions");
+            self.file.whole_attribute(&actions, WHOLE_NUMBERS)
+        };
+        self.action().iter().all(is_whole) || matches!(said(), Ok(Some(1)))
     }
 
     /// What an action chooses from, where it is one choice.

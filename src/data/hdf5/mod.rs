@@ -48,6 +48,7 @@ use serde::Serialize;
 
 pub use bounds::ActionBounds;
 pub(in crate::data) use bounds::JoinedBounds;
+pub(in crate::data) use dataset_file::WHOLE_NUMBERS;
 pub use dataset_file::{DatasetFile, Key};
 pub use discrete_actions::DiscreteActions;
 pub use element::{Dtype, Element};

@@ -11,6 +11,7 @@ use rust_hdf5::types::H5Type;
 use rust_hdf5::{DatatypeMessage, H5Dataset, H5File, H5Group, HBool, Hdf5Error};
 
 use super::FileError;
+use super::dataset_file::WHOLE_NUMBERS;
 use super::raw::Raw;
 
 /// A new HDF5 file.
@@ -120,6 +121,32 @@ impl GroupWriter<'_> {
         attributes: &[(&str, i64)],
     ) -> Result<(), FileError> {
         let dataset = self.write(name, &[values.len()], values)?;
+        self.mark(name, &dataset, attributes)
+    }
+
+    /// Actions that are vectors of real numbers, or of whole ones, which is then said in an attribute: their type is float32 all the same,
+    /// as whole numbers in a column alone are discrete actions.
+    pub(in crate::data) fn actions(
+        &self,
+        values: &[f32],
+        width: usize,
+        are_whole: bool,
+    ) -> Result<(), FileError> {
+        let rows = values.len().checked_div(width).unwrap_or(0);
+        let dataset = self.write("actions", &[rows, width], values)?;
+        match are_whole {
+            true => self.mark("actions", &dataset, &[(WHOLE_NUMBERS, 1)]),
+            false => Ok(()),
+        }
+    }
+
+    /// Attributes of a dataset that are whole numbers.
+    fn mark(
+        &self,
+        name: &str,
+        dataset: &H5Dataset,
+        attributes: &[(&str, i64)],
+    ) -> Result<(), FileError> {
         for (attribute, value) in attributes {
             dataset
                 .new_attr::<i64>()
