@@ -15,6 +15,7 @@ mod layouts;
 #[cfg(feature = "libhdf5")]
 mod libhdf5;
 mod made;
+mod maniskill;
 mod number_types;
 mod reported_conversions;
 mod tables;

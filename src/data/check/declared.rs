@@ -35,7 +35,9 @@ fn other_numbers_of_steps(dataset_file: &DatasetFile) -> Vec<Finding> {
             vec![("total_episodes", episodes), ("total_steps", steps)],
             "",
         ),
-        Layout::D4rl | Layout::D3rlpy | Layout::Ogbench | Layout::Lerobot => return Vec::new(),
+        Layout::D4rl | Layout::D3rlpy | Layout::Ogbench | Layout::Lerobot | Layout::Maniskill => {
+            return Vec::new();
+        }
     };
     let mut finding: Option<Finding> = None;
     for (name, steps) in dataset_file.steps_of_episodes() {

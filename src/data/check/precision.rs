@@ -151,7 +151,7 @@ fn holds_more(dtype: Dtype) -> bool {
 fn places(dataset_file: &DatasetFile) -> BTreeMap<String, (&'static str, usize)> {
     let layout = dataset_file.layout();
     let group = match layout {
-        Layout::Robomimic => "obs",
+        Layout::Robomimic | Layout::Maniskill => "obs",
         _ => "observations",
     };
     let reward = match layout {

@@ -72,6 +72,7 @@ fn without_number(layout: Layout, path: &str) -> String {
         Layout::D4rl | Layout::Ogbench => return path.to_owned(),
         Layout::Minari | Layout::Lerobot => "episode_",
         Layout::Robomimic => "data/demo_",
+        Layout::Maniskill => "traj_",
         Layout::D3rlpy => path.find('_').map_or(path, |at| &path[..=at]),
     };
     match path.strip_prefix(prefix) {

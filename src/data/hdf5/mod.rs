@@ -21,6 +21,7 @@ mod huge_pages;
 pub mod lerobot;
 mod listing;
 mod load_error;
+pub mod maniskill;
 pub mod minari;
 mod names;
 mod npz;
@@ -99,6 +100,8 @@ pub enum Layout {
     Ogbench,
     /// LeRobot's tables of frames; see [`lerobot`].
     Lerobot,
+    /// A group a trajectory; see [`maniskill`].
+    Maniskill,
 }
 
 impl Layout {
@@ -114,6 +117,7 @@ impl Layout {
             (Self::D3rlpy, d3rlpy::is_it),
             (Self::Robomimic, robomimic::is_it),
             (Self::Minari, minari::is_it),
+            (Self::Maniskill, maniskill::is_it),
             (Self::Ogbench, ogbench::is_it),
             (Self::D4rl, d4rl::is_it),
         ] {
@@ -135,6 +139,7 @@ impl Layout {
             Self::D3rlpy => d3rlpy::index(file, reading),
             Self::Ogbench => ogbench::index(file),
             Self::Lerobot => lerobot::index(file, reading),
+            Self::Maniskill => maniskill::index(file, reading),
         }
     }
 
@@ -159,6 +164,10 @@ impl Layout {
                 let part = name.split('/').next().unwrap_or_default();
                 ["obs", "next_obs", "actions", "rewards", "dones"].contains(&part)
             }),
+            Self::Maniskill => self.step_name(path).is_some_and(|name| {
+                let part = name.split('/').next().unwrap_or_default();
+                ["obs", "actions", "rewards", "terminated", "truncated"].contains(&part)
+            }),
             Self::D3rlpy => self.step_name(path).is_some(),
             Self::Lerobot => self.step_name(path).is_some_and(|name| {
                 lerobot::is_observation(&name)
@@ -181,6 +190,7 @@ impl Layout {
             Self::D3rlpy => ["rewards_N", "terminated_N"],
             Self::Ogbench => ["rewards", "masks"],
             Self::Lerobot => ["next.reward", "next.done"],
+            Self::Maniskill => ["rewards", "terminated"],
         }
     }
 
@@ -192,6 +202,10 @@ impl Layout {
             Self::Minari | Self::Lerobot => {
                 let (group, name) = path.split_once('/')?;
                 names::episode(group, "episode_").map(|_| name.to_owned())
+            }
+            Self::Maniskill => {
+                let (group, name) = path.split_once('/')?;
+                names::episode(group, maniskill::WORD).map(|_| name.to_owned())
             }
             Self::Robomimic => {
                 let (group, name) = path.strip_prefix("data/")?.split_once('/')?;
@@ -219,7 +233,7 @@ impl Layout {
     fn column_path(self, episode: &str, name: &str) -> String {
         match self {
             Self::D4rl | Self::Ogbench => name.to_owned(),
-            Self::Minari | Self::Lerobot => format!("{episode}/{name}"),
+            Self::Minari | Self::Lerobot | Self::Maniskill => format!("{episode}/{name}"),
             Self::Robomimic => format!("data/{episode}/{name}"),
             Self::D3rlpy => match name.split_once("/_index_") {
                 Some((name, part)) => format!("{name}_{episode}_{part}"),
@@ -238,6 +252,7 @@ impl fmt::Display for Layout {
             Self::D3rlpy => "d3rlpy",
             Self::Ogbench => "OGBench",
             Self::Lerobot => "LeRobot",
+            Self::Maniskill => "ManiSkill",
         })
     }
 }
@@ -269,6 +284,12 @@ mod tests {
                 "observation.state",
             ),
             (
+                Layout::Maniskill,
+                "traj_12",
+                "traj_12/obs/agent/qpos",
+                "obs/agent/qpos",
+            ),
+            (
                 Layout::D3rlpy,
                 "12",
                 "observations_12_3",
@@ -282,6 +303,7 @@ mod tests {
         assert!(!Layout::Minari.reads("episode_0/infos/x"));
         assert!(!Layout::Robomimic.reads("data/demo_0/states"));
         assert!(!Layout::Lerobot.reads("episode_0/observations"));
+        assert!(!Layout::Maniskill.reads("traj_0/env_states/actors/cube"));
         assert!(!Layout::Robomimic.reads("mask/train"));
         assert!(!Layout::D3rlpy.reads("num_episodes"));
     }

@@ -17,7 +17,7 @@ use super::{File, Layout, LoadError};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reading {
-    /// Minari, robomimic and LeRobot: the named parts of an observation, in the order in which they are joined. Empty: all of them, in
+    /// Minari, robomimic, ManiSkill and LeRobot: the named parts of an observation, in the order in which they are joined. Empty: all of them, in
     /// the layout's order, and of LeRobot's those that are numbers. A name with others below it stands for all of these.
     pub observations: Vec<String>,
     /// D4RL: which rows are transitions.
@@ -63,7 +63,8 @@ impl Reading {
         let plain = Self::default();
         let [d4rl, robomimic, lerobot] =
             [Layout::D4rl, Layout::Robomimic, Layout::Lerobot].map(|it| it == layout);
-        let has_names = robomimic || lerobot || layout == Layout::Minari;
+        let has_names =
+            robomimic || lerobot || [Layout::Minari, Layout::Maniskill].contains(&layout);
         let has_dones = robomimic || lerobot;
         let no_names = "whose observations have no named parts; leave it out";
         let no_rule = "whose files say which steps have a next observation; leave it out";
