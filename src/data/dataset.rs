@@ -140,6 +140,15 @@ impl Dataset {
             dones: self.dones,
             filter: self.filter.clone(),
             validation_filter: self.validation_filter.clone(),
+            unfollowed: false,
+        }
+    }
+
+    /// The same for who learns from so much of it: from observations and actions alone, also where nothing follows.
+    fn reading_for(&self, learns_from: LearnsFrom) -> Reading {
+        Reading {
+            unfollowed: learns_from == LearnsFrom::Actions,
+            ..self.reading()
         }
     }
 
@@ -609,7 +618,9 @@ pub(crate) fn warning_of_actions(world: &World) -> Option<String> {
     let spaces = world.get_resource::<Spaces>();
     // Without bounds the file is not even opened.
     Limits::of_run(dataset, spaces, None, 0)?;
-    let dataset_file = DatasetFile::open(file_of(dataset, world), &dataset.reading()).ok()?;
+    let learns_from = world.get_resource().copied().unwrap_or_default();
+    let reading = dataset.reading_for(learns_from);
+    let dataset_file = DatasetFile::open(file_of(dataset, world), &reading).ok()?;
     if dataset_file.discrete_actions().is_some() {
         return None;
     }
@@ -651,7 +662,8 @@ fn shared(
     // The lock is held while loading, so that learners that start together load once.
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let key = format!(
-        "{file:?} {dataset:?} {spaces:?} {whole:?} {given:?} {:?}",
+        "{file:?} {dataset:?} {spaces:?} {whole:?} {given:?} {:?} {:?}",
+        needs.learns_from,
         modified(file)
     );
     if let Some(there) = loaded.get(&key).and_then(Weak::upgrade) {
@@ -700,7 +712,7 @@ fn prepare(
         file: name.clone(),
         error,
     };
-    let dataset_file = DatasetFile::open(file, &dataset.reading())?;
+    let dataset_file = DatasetFile::open(file, &dataset.reading_for(needs.learns_from))?;
     let whole = whole.unwrap_or_else(|| dataset_file.has_whole_actions());
     let scale_of = |actions: &Column, discrete_actions: Option<usize>| {
         of_the_same_kind(&name, discrete_actions, spaces)?;

@@ -60,6 +60,7 @@ fn reading(asked: &Value) -> Reading {
         },
         filter: text("filter"),
         validation_filter: text("validation_filter"),
+        unfollowed: false,
     }
 }
 

@@ -4,9 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use bevy_app::{App, PreStartup};
 use yarak::data::check::Kind;
 use yarak::data::convert::{ConvertError, Target, convert};
-use yarak::data::{EpisodeEnd, Recorded, Summary};
+use yarak::data::{
+    AppLearnsFromExt, Data, Dataset, DatasetFile, EpisodeEnd, LearnsFrom, ObservationColumn,
+    Reading, Recorded, Summary, Transitions,
+};
+use yarak::schedule::{SchedulePlugin, take_failure};
 
 use crate::made::{Finished, Made, noise};
 
@@ -113,7 +118,7 @@ fn rewards_that_some_episodes_lack_are_named() {
 
 #[test]
 fn what_demonstrations_end_with_can_be_said_where_it_was_not_recorded() {
-    use yarak::data::{DatasetFile, Dones, Reading};
+    use yarak::data::Dones;
     let files = files(true, false);
     for (dones, end) in [
         (Dones::EndOfDemonstration, EpisodeEnd::Truncated),
@@ -218,4 +223,76 @@ fn behavior_cloning_trains_where_others_name_what_they_lack_and_the_way_out() {
     );
     let said = String::from_utf8_lossy(&trained.stderr).into_owned();
     assert_eq!(trained.status.code(), Some(0), "{said}");
+}
+
+#[test]
+fn the_last_rows_of_demonstrations_count_for_who_looks_at_no_next_observation() {
+    let mut kept = Vec::new();
+    for file in files(true, true) {
+        let plain = file.read();
+        let reading = Reading {
+            unfollowed: true,
+            ..Reading::default()
+        };
+        let opened = DatasetFile::open(&file.path, &reading).unwrap();
+        let all = opened.read().unwrap();
+        assert_eq!((all.len(), all.episodes().len()), (30, 3));
+        let ends = |it: &Transitions| it.episodes().iter().map(|it| it.end).collect::<Vec<_>>();
+        assert_eq!(ends(&all), ends(&plain));
+        let of_plain = plain.episodes().iter().flat_map(|it| it.rows.clone());
+        for (row, of_plain) in (0..30)
+            .filter(|row| plain.len() == 30 || row % 10 != 9)
+            .zip(of_plain)
+        {
+            let same = |a: &ObservationColumn, b: &ObservationColumn| {
+                assert_eq!(a.row(row), b.row(of_plain));
+            };
+            same(all.observation(), plain.observation());
+            same(all.next_observation(), plain.next_observation());
+            assert_eq!(all.action().row(row), plain.action().row(of_plain));
+            assert_eq!(all.reward()[row], plain.reward()[of_plain]);
+        }
+        if plain.len() < 30 {
+            for last in [9, 19, 29] {
+                let own = all.observation().row(last);
+                assert_eq!(all.next_observation().row(last), own);
+            }
+        }
+        // A part of them is the same as that part of all.
+        let part = opened.read_rows(5..25).unwrap();
+        assert_eq!(*part.observation().row(14), *all.observation().row(19));
+        assert_eq!(
+            *part.next_observation().row(14),
+            *all.next_observation().row(19)
+        );
+        kept.push(plain.len());
+    }
+    // Minari has an observation more, so that nothing is left out.
+    assert_eq!(kept, [27, 30, 27, 27]);
+}
+
+#[test]
+fn a_run_that_imitates_learns_from_last_rows_and_one_that_values_does_not() {
+    for (learns_from, rows) in [(LearnsFrom::Actions, 30), (LearnsFrom::Rewards, 27)] {
+        for memory in [None, Some(0.000_000_6)] {
+            let mut app = App::new();
+            let file = &files(true, true)[2];
+            app.add_plugins((
+                SchedulePlugin,
+                Dataset {
+                    path: file.path.clone(),
+                    memory,
+                    ..Dataset::default()
+                },
+            ))
+            .learns_from(learns_from);
+            app.finish();
+            app.world_mut().run_schedule(PreStartup);
+            assert_eq!(take_failure(), None);
+            let data = app.world().resource::<Data>();
+            assert_eq!(data.transitions().is_none(), memory.is_some());
+            let episodes = data.episodes();
+            assert_eq!(episodes.iter().map(|it| it.rows.len()).sum::<usize>(), rows);
+        }
+    }
 }

@@ -33,7 +33,7 @@ pub(super) fn is_it(file: &File) -> bool {
             .any(|path| file.listed(path).is_some())
 }
 
-pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
+pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> {
     let layout = Layout::D3rlpy;
     dataset(file, layout, COUNT, "the number of episodes")?;
     let declared = match file.read::<i64>(COUNT, ..)?[..] {
@@ -88,7 +88,7 @@ pub(super) fn index(file: &File, _: &Reading) -> Result<Index, LoadError> {
     let mut episode_index = EpisodeIndex::new(
         file,
         layout,
-        NextRule::Absent,
+        NextRule::absent(reading),
         path,
         "0",
         [observation, action],

@@ -136,10 +136,10 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         Rule::Exact => {
             let timeouts = timeouts.unwrap_or_else(|| vec![false; rows]);
             let recorded = episodes(&terminals, &timeouts);
-            if has_next {
-                (recorded, NextRule::Recorded)
-            } else {
-                (without_last(recorded), NextRule::FollowingButTerminal)
+            match (has_next, reading.unfollowed) {
+                (true, _) => (recorded, NextRule::Recorded),
+                (false, true) => (recorded, NextRule::FollowingButLast),
+                (false, false) => (without_last(recorded), NextRule::FollowingButTerminal),
             }
         }
         Rule::D4rl => {
@@ -239,6 +239,8 @@ pub(super) enum NextRule {
     Recorded,
     /// In the following row, but for a terminal row, which gets its own observation.
     FollowingButTerminal,
+    /// In the following row, but for the last row of each episode, which gets its own observation.
+    FollowingButLast,
     /// In the following row.
     Following,
 }
@@ -259,8 +261,12 @@ impl D4rlRows {
             .map(|((episode, part), kept)| {
                 let offset = part.start - episode.rows.start;
                 let start = kept.start + offset;
-                let ends_here =
-                    part.end == episode.rows.end && episode.end == EpisodeEnd::Terminated;
+                let is_followed = match self.next {
+                    NextRule::FollowingButTerminal => episode.end != EpisodeEnd::Terminated,
+                    NextRule::FollowingButLast => false,
+                    NextRule::Recorded | NextRule::Following => true,
+                };
+                let ends_here = part.end == episode.rows.end && !is_followed;
                 (start..start + part.len(), ends_here)
             })
             .collect();
@@ -307,7 +313,7 @@ impl D4rlRows {
             for (piece, (_, ends_here)) in kept.iter().zip(&pieces) {
                 let (out, others) = rest.split_at_mut(piece.len() * width);
                 rest = others;
-                if *ends_here && self.next == NextRule::FollowingButTerminal {
+                if *ends_here {
                     let (following, last) = out.split_at_mut((piece.len() - 1) * width);
                     following
                         .copy_from_slice(&values[(piece.start + 1) * width..piece.end * width]);

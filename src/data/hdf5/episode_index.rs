@@ -5,7 +5,7 @@ use std::thread;
 use super::dataset_file::{Index, Key, Values};
 use super::episodic::{Episodic, Next, Source};
 use super::selection::MAX_COMPRESSION;
-use super::{DatasetInfo, DiscreteActions, Dtype, File, FileError, Layout, LoadError};
+use super::{DatasetInfo, DiscreteActions, Dtype, File, FileError, Layout, LoadError, Reading};
 use crate::data::{Episode, EpisodeEnd, Recorded, TransitionsError};
 
 /// How next observations are recorded, as an episode is added.
@@ -17,6 +17,18 @@ pub(super) enum NextRule {
     OneMore,
     /// Not at all: observations have as many rows as actions.
     Absent,
+    /// The same, and the last row is kept with its own observation.
+    Unfollowed,
+}
+
+impl NextRule {
+    /// Where next observations are not recorded.
+    pub(super) fn absent(reading: &Reading) -> Self {
+        match reading.unfollowed {
+            true => Self::Unfollowed,
+            false => Self::Absent,
+        }
+    }
 }
 
 /// Collects the episodes of a file, and holds each against the first.
@@ -202,6 +214,7 @@ impl<'a> EpisodeIndex<'a> {
                 steps,
             )?),
             NextRule::Absent if ends_terminal => Next::FollowingButLast,
+            NextRule::Unfollowed => Next::FollowingButLast,
             NextRule::OneMore | NextRule::Absent => Next::Following,
         };
         if let Some(reward) = reward {

@@ -43,7 +43,7 @@ pub(super) enum Next {
     Recorded(Vec<usize>),
     /// In the observations, one row further.
     Following,
-    /// In the observations, one row further; nothing follows the last row, which is terminal, so it gets its own.
+    /// In the observations, one row further; nothing follows the last row, which is terminal or kept all the same, so it gets its own.
     FollowingButLast,
 }
 

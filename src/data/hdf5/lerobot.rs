@@ -85,8 +85,14 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     }
     let path = Box::new(|_, episode: &str, name: &str| format!("{episode}/{name}"));
     let parts = [chosen, vec![ACTION.to_owned()]];
-    let mut episode_index =
-        EpisodeIndex::new(file, Layout::Lerobot, NextRule::Absent, path, first, parts)?;
+    let mut episode_index = EpisodeIndex::new(
+        file,
+        Layout::Lerobot,
+        NextRule::absent(reading),
+        path,
+        first,
+        parts,
+    )?;
     let discrete_actions = discrete_actions(file, episode_index.action(), None)?;
     if discrete_actions.is_some() {
         episode_index.actions_are_discrete();

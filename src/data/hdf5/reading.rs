@@ -30,13 +30,16 @@ pub struct Reading {
     pub filter: Option<String>,
     /// robomimic: the filter key in `mask/` whose demonstrations are held out for validation. None: none.
     pub validation_filter: Option<String>,
+    /// Keeps rows whose next observation was not recorded, with their own observation in its place: for who learns from observations and
+    /// actions alone. [`Rule::D4rl`] leaves them out all the same, and so does OGBench, whose last actions were never taken.
+    pub unfollowed: bool,
 }
 
 /// Which rows of a D4RL file are transitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
 pub enum Rule {
     /// Every row whose next observation was recorded. A truncated step keeps its true next observation where the file has one, and
-    /// is not a transition where it has none.
+    /// is not a transition where it has none, unless [`Reading::unfollowed`] keeps it.
     #[default]
     Exact,
     /// Row for row what D4RL's `qlearning_dataset` gives, to compare with published scores: next observations are those of the

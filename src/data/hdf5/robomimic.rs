@@ -18,7 +18,7 @@
 //! terminal or not, unless [`Dones::EndOfDemonstration`] or [`Dones::Both`] says what demonstrations end with.
 //!
 //! **Next observations.** Without `next_obs` they are the following row's, and the last row of a demonstration that does not end
-//! terminal is not a transition, because what followed was not recorded.
+//! terminal is not a transition, because what followed was not recorded; [`Reading::unfollowed`] keeps it.
 //!
 //! **Filter keys.** `mask/NAME` lists demonstrations by name; see [`Reading::filter`] and [`Reading::validation_filter`].
 //! robomimic's trainers use `train` and `valid`.
@@ -97,7 +97,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     let rule = if has_next {
         NextRule::Recorded
     } else {
-        NextRule::Absent
+        NextRule::absent(reading)
     };
     let action = names::below(file, &format!("data/{first}/actions"));
     let mut episode_index = EpisodeIndex::new(
