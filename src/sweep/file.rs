@@ -435,6 +435,10 @@ mod tests {
                 "scheduler.first",
             ),
             (
+                "Sweep(scene: \"a\", scheduler: Asha(first: 1, factor: 3, workers: Some(0)), space: {\"A.b\": Grid([1])})",
+                "scheduler.workers",
+            ),
+            (
                 "Sweep(scene: \"a\", seeds: [0, 1], scheduler: Pbt(every: 1, quantile: 0.2, perturb: 1.2), space: {\"A.b\": Grid([1])})",
                 "give one seed",
             ),
