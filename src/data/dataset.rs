@@ -29,8 +29,8 @@ use crate::scene::{Bounds, FieldProblems, Settings};
 use crate::schedule::InputError;
 use crate::terminal::message;
 
-/// Loads a dataset of demonstrations into memory: HDF5 in the layout of D4RL, Minari, robomimic or d3rlpy, an `.npz` of OGBench's, or, with
-/// the feature `parquet`, a folder of Minari's in Arrow or Parquet or of LeRobot's.
+/// Loads a dataset of demonstrations into memory: HDF5 in the layout of D4RL, Minari, robomimic, d3rlpy or ManiSkill, an `.npz` of
+/// OGBench's, or, with the feature `parquet`, a folder of Minari's in Arrow or Parquet or of LeRobot's.
 #[derive(Clone, Debug, Resource, Reflect)]
 pub struct Dataset {
     /// The file, or Minari's or LeRobot's folder, relative to the working directory or to the scene's folder.

@@ -16,7 +16,8 @@ pub enum LoadError {
     /// No known layout.
     #[error(
         "{}: no known layout. D4RL has `observations`, `actions`, `rewards` and `terminals` at the top level, Minari `episode_0/`, \
-         robomimic `data/demo_0/`, d3rlpy `observations_0` and `num_episodes`, OGBench's archives `observations`, `actions` and `terminals`; this file has {found}",
+         robomimic `data/demo_0/`, d3rlpy `observations_0` and `num_episodes`, ManiSkill `traj_0/`, \
+         OGBench's archives `observations`, `actions` and `terminals`; this file has {found}",
         .file.display()
     )]
     UnknownLayout {
