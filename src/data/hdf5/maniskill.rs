@@ -17,7 +17,7 @@
 //!
 //! Trajectories come in the order of their numbers, padded or not, which may have gaps.
 
-use super::dataset_file::{Index, Values};
+use super::dataset_file::Index;
 use super::episode_index::{EpisodeIndex, NextRule, Part};
 use super::minari::discrete_actions;
 use super::{File, Layout, LoadError, Reading, names};
@@ -105,19 +105,9 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         let reward = has_rewards.then(|| reward(name));
         episode_index.add(name, reward.as_deref(), *steps, &of(&terminated), end)?;
     }
-    let (episodes, values) = episode_index.finish()?;
-    Ok(Index {
-        observation: values.observation.clone(),
-        action: values.action.clone(),
-        episodes,
-        recorded: trajectories.len(),
-        columns: Recorded {
-            rewards: has_rewards,
-            ends: terminated.is_some(),
-        },
-        held_out: None,
-        discrete_actions,
-        environment: None,
-        values: Values::Episodic(values),
-    })
+    let columns = Recorded {
+        rewards: has_rewards,
+        ends: terminated.is_some(),
+    };
+    episode_index.finish(trajectories.len(), columns, discrete_actions)
 }
