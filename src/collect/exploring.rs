@@ -45,9 +45,11 @@ impl Exploring<'_> {
     /// What networks see of the environments, `[environments, observation]`.
     ///
     /// # Errors
-    /// When the preprocessing was made for observations of another width.
+    /// When the preprocessing was made for observations of another width, or the policy's memory
+    /// [resets](crate::nn::Horizon::Resetting).
     pub fn observation(&self) -> Result<Tensor<2>, ScaleError> {
         let rows = match &self.seen {
+            Some(seen) if seen.resets() => return Err(ScaleError::Resets),
             Some(seen) => &seen.now,
             None => &**self.observations,
         };

@@ -386,6 +386,11 @@ pub enum ScaleError {
         /// Elements given.
         found: usize,
     },
+    /// Rows of other lengths, which are those of a policy whose memory resets.
+    #[error(
+        "the policy's memory resets, so that each environment shows it another number of steps: act with `collect::act_deterministically`, which acts on each"
+    )]
+    Resets,
     /// A mean or a deviation that cannot be applied.
     #[error(
         "element {element} has mean {mean} and standard deviation {std}; both must be finite and the deviation at least 0: fit the normalizer again"

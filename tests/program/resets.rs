@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use bevy_ecs::system::RunSystemOnce;
 use yarak::checkpoint::{ResumeFrom, Snapshot, gather};
 use yarak::collect::{
-    Action, Actions, Ended, EnvironmentRow, Observation, Observations, OwnEnvironments, Restart,
-    Reward, SmallVector, StepResults, act_deterministically,
+    Action, Actions, Ended, EnvironmentRow, Exploration, Observation, Observations,
+    OwnEnvironments, Restart, Reward, SmallVector, StepResults, act_deterministically,
 };
 use yarak::data::{FrameStack, Minibatches, load};
 use yarak::env::registry;
@@ -306,6 +307,7 @@ fn environments_at_other_ages_are_acted_in_at_once() {
                 },
             ))
             .steps_environments(walk, rest)
+            .add_random::<Exploration>()
             .add_systems(Collect, act_deterministically.in_set(CollectSystems::Act));
             for (row, end) in ENDS.into_iter().enumerate() {
                 let seen = Observation(SmallVector::zeros(3));
@@ -340,6 +342,9 @@ fn environments_at_other_ages_are_acted_in_at_once() {
             }
         }
         assert!(compared > 50, "{compared}");
+        let look = |exploring: Exploring| exploring.observation().unwrap_err().to_string();
+        let refused = app.world_mut().run_system_once(look).unwrap();
+        assert!(refused.contains("act_deterministically"), "{refused}");
     }
 }
 
