@@ -141,8 +141,9 @@ fn tensors_cross_between_host_and_device_in_one_place() {
 #[test]
 fn unsafe_code_stands_in_the_kernels_and_at_foreign_libraries_alone() {
     // Foreign functions, and the processor's mode.
-    const FOREIGN: [&str; 7] = [
+    const FOREIGN: [&str; 8] = [
         "src/cli/hang_up.rs",
+        "src/cli/file_size_limit.rs",
         "src/cli/kept_memory.rs",
         "src/cli/pool/process.rs",
         "src/data/hdf5/huge_pages.rs",
