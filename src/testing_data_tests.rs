@@ -10,6 +10,13 @@ use crate::schedule::{FacilitatorPlugin, SchedulePlugin, take_failure};
 const EPISODES: usize = 20;
 const LENGTH: usize = 25;
 
+/// The card that `YARAK_TEST_DEVICE` names, on which kernels are held against Burn's operations; `tests/device.sh` sets it.
+pub fn card() -> Option<Device> {
+    let name = std::env::var("YARAK_TEST_DEVICE").ok()?;
+    let device: ComputeDevice = name.parse().unwrap();
+    Some(device.plain()).filter(|device| *device != Device::flex())
+}
+
 /// Random transitions of 11 observations and 3 actions, half of the episodes terminal.
 pub fn data() -> Data {
     let mut random = Random::<Noise>::new(Seed(0));

@@ -46,9 +46,17 @@ step "$yarak" list devices
     exit 77
 }
 
+# The path of the tests that were built, of this name.
+built() {
+    realpath "$(sed -n "s/.*(\\(.*$1-[^)]*\\)).*/\\1/p" "$work/built" | tail -n 1)"
+}
+build test --lib --no-run 2>&1 | tee "$work/built"
+kernels="$(built yarak)"
 build test --test learning --no-run 2>&1 | tee "$work/built"
-tests="$(sed -n 's/.*(\(.*learning-[^)]*\)).*/\1/p' "$work/built" | tail -n 1)"
-tests="$(realpath "$tests")"
+tests="$(built learning)"
+
+# Our kernels, against Burn's operations.
+step "$kernels" the_kernels_of_a_card a_step_of_adam values_are_added_up
 
 # The references, for every algorithm that has one.
 step "$tests" parity:: offline_family:: --nocapture

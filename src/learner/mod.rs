@@ -16,6 +16,7 @@ mod learning;
 mod net;
 mod network_settings;
 mod never_trained;
+mod on_card;
 mod on_cpu;
 mod optimizer;
 mod optimizer_settings;

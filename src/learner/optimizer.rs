@@ -4,7 +4,7 @@
 //! root of the corrected second moment, weight decay added to the gradient; AdamW (Loshchilov & Hutter 2019,
 //! <https://arxiv.org/abs/1711.05101>) with the decay decoupled from it; gradient descent with momentum; RMSProp (Tieleman &
 //! Hinton 2012, not centered) with eps next to the root. The rules themselves are in `update`, in Burn's operations, and in
-//! `on_cpu`, in one pass.
+//! `on_cpu` and `on_card`, in one pass.
 
 use std::marker::PhantomData;
 
@@ -13,7 +13,7 @@ use bevy_reflect::Reflect;
 use burn::tensor::Tensor;
 
 use super::parameters::Members;
-use super::{Role, on_cpu, parameters, update};
+use super::{Role, on_card, on_cpu, parameters, update};
 use crate::scene::Bounds;
 
 /// The rule that turns gradients into steps.
@@ -197,6 +197,8 @@ impl<R: Role> Optim<R> {
         self.memories.resize_with(gradients.len(), || None);
         if gradients.iter().flatten().all(on_cpu::is_here) {
             self.step_on_cpu(network, gradients, rate)
+        } else if self.is_one_operation(&network, &gradients) {
+            self.step_on_card(network, gradients, rate)
         } else {
             self.step_anywhere(network, gradients, rate)
         }
@@ -229,6 +231,40 @@ impl<R: Role> Optim<R> {
             on_cpu::step(rule, values, gradient, scale, memories)
         });
         (network, on_cpu::vector(norms))
+    }
+
+    /// Whether a card takes this step by kernels of ours.
+    fn is_one_operation(&self, network: &R::Network, gradients: &[Option<Tensor<2>>]) -> bool {
+        let members = Members::of(network);
+        let is_shared = |index: usize| members.owner(index).is_none();
+        on_card::knows(self.rule)
+            && gradients.iter().flatten().all(on_card::is_here)
+            && (0..gradients.len()).all(is_shared)
+    }
+
+    /// An operation for each parameter, and one more for its part of the norm.
+    fn step_on_card(
+        &mut self,
+        network: R::Network,
+        mut gradients: Vec<Option<Tensor<2>>>,
+        rate: f64,
+    ) -> (R::Network, Tensor<1>) {
+        let squares = on_card::squares(&gradients);
+        let rule = (self.rule, f64::from(self.weight_decay), rate);
+        let mut norms = None;
+        let network = parameters::map(network, |index, values| {
+            let Some(gradient) = gradients[index].take() else {
+                return values;
+            };
+            let memories =
+                self.memories[index].get_or_insert_with(|| Memories::new(self.rule, &values));
+            let (most, squares) = (self.max_gradient_norm, squares.clone());
+            let (values, all) = on_card::step(rule, most, values, gradient, squares, memories);
+            norms = Some(all);
+            values
+        });
+        let norms = norms.expect("a step has a gradient for at least one parameter");
+        (network, norms.squeeze_dim::<1>(1))
     }
 
     /// The same in Burn's operations.

@@ -8,7 +8,7 @@ use bevy_ecs::system::SystemParam;
 use bevy_reflect::Reflect;
 use burn::tensor::Tensor;
 
-use super::{Net, Network, Role, Roles, Target, on_cpu, parameters};
+use super::{Net, Network, Role, Roles, Target, on_card, on_cpu, parameters};
 use crate::checkpoint::AppPersistExt;
 use crate::report::console::Console;
 use crate::scene::Bounds;
@@ -97,6 +97,7 @@ impl<R: Role> Tracking<'_, R> {
         self.target.change(|target| {
             parameters::map(target, |_, old| match sources.next() {
                 Some(new) if on_cpu::is_here(&old) => on_cpu::track(old, new, tau),
+                Some(new) if on_card::is_here(&old) => on_card::track(old, new, tau),
                 Some(new) => old.clone() + (new - old) * tau,
                 None => old,
             })

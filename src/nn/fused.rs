@@ -1,8 +1,9 @@
-//! The perceptron as one differentiable operation on the CPU.
+//! The perceptron as one differentiable operation.
 //!
 //! An ensemble with all its layers, biases and activations is a single node of Burn's autodiff graph, registered as a
-//! backend extension; its forward and backward are the kernels of [`cpu`](super::cpu). Other devices use Burn's operations. Of a stack of
-//! learners the kernels run for one learner after the other, as they do where it learns alone: its bits are those of its lone run.
+//! backend extension; its forward and backward are the kernels of [`cpu`](super::cpu), and on a card those of `card`, which know fewer
+//! perceptrons. Of a stack of learners the processor's kernels run for one learner after the other, as they do where it learns alone: its
+//! bits are those of its lone run.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,14 +15,20 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
+
+#[cfg(feature = "cuda")]
+use burn::backend::Cuda;
+#[cfg(feature = "vulkan")]
+use burn::backend::Vulkan;
 
 use super::cpu::{Gradients, Input, KernelError, MlpShape};
 use super::dropout::Mask;
 use super::threads::{Lease, take_buffer, with_kernels};
+use crate::transfer::is_far;
 
 /// Backends that have the perceptron as one operation.
-#[backend_extension(Autodiff, Flex)]
+#[backend_extension(Autodiff, Flex, Vulkan: cfg(feature = "vulkan"), Cuda: cfg(feature = "cuda"))]
 pub(crate) trait FusedMlp: Backend {
     /// Outputs `[members, batch, out]` for parameters `[learners * members, parameters]` and inputs `[batch, in]`, of which each learner
     /// of a stack has an equal part.
@@ -36,11 +43,26 @@ pub(crate) trait FusedMlp: Backend {
 /// The shape of one learner's members, and how many learners there are.
 #[derive(Clone, Debug)]
 pub(crate) struct Stacked {
-    shape: Arc<MlpShape>,
+    pub shape: Arc<MlpShape>,
     learners: usize,
 }
 
-/// The fused perceptron on tensors of the CPU, both recorded or both plain.
+/// Whether this device has such perceptrons as one operation.
+pub(crate) fn is_there(
+    device: &Device,
+    shape: &MlpShape,
+    learners: usize,
+    mask: Option<&Mask>,
+) -> bool {
+    // The derivative of GELU needs what it was computed from, which a card's kernels do not keep.
+    let keeps_outputs = ![shape.hidden, shape.output]
+        .iter()
+        .any(|it| it.keeps_input());
+    let is_plain = shape.layer_norm.is_none() && mask.is_none() && learners == 1;
+    !is_far(device) || (is_plain && keeps_outputs)
+}
+
+/// The fused perceptron on tensors where [`is_there`], both recorded or both plain.
 pub(crate) fn forward(
     shape: &Arc<MlpShape>,
     learners: usize,

@@ -20,8 +20,8 @@ use crate::transfer::upload;
 /// In a stack of learners, which a [`Random<Init>`] of several makes, the members of one learner lie behind the other's, and so do the
 /// rows of a batch: each learner's members see its rows alone. What comes out has the shape that it has for one learner.
 ///
-/// On the CPU it is one differentiable operation with kernels of its own; elsewhere it is made of Burn's operations. Results
-/// on the CPU do not depend on the number of threads, bit for bit.
+/// On the CPU it is one differentiable operation with kernels of its own, and on a card too, unless it has layer normalization, GELU,
+/// dropout or several learners, which Burn's operations compute there. Results on the CPU do not depend on the number of threads, bit for bit.
 ///
 /// ```
 /// use yarak::prelude::*;
@@ -154,7 +154,7 @@ impl Mlp {
         self.run(shape, parameters, input, mask)
     }
 
-    /// One operation on the CPU, Burn's operations elsewhere. `shape` is of those members of one learner that are asked.
+    /// One operation where there is one, else Burn's operations. `shape` is of those members of one learner that are asked.
     fn run(
         &self,
         shape: &Arc<MlpShape>,
@@ -169,7 +169,9 @@ impl Mlp {
             input.dims()[0],
             self.learners
         );
-        if plain_device(&input.device()) == Device::flex() && !tests_want_the_reference() {
+        let (device, learners) = (input.device(), self.learners);
+        let is_fused = fused::is_there(&device, shape, learners, mask.as_ref());
+        if is_fused && !tests_want_the_reference() {
             fused::forward(shape, self.learners, parameters, input, mask)
         } else {
             reference::forward(shape, self.learners, parameters, input, mask.as_ref())
@@ -343,7 +345,6 @@ mod tests {
 
     #[test]
     fn the_fused_operation_agrees_with_burns_operations() {
-        let device = Device::flex();
         let hidden = [
             Activation::Relu,
             Activation::Tanh,
@@ -365,16 +366,51 @@ mod tests {
                     output: Activation::Tanh,
                     layer_norm,
                 };
-                let mut random = Random::<Init>::new(Seed(index as u64));
-                let mlp = Mlp::new(shape, &device, &mut random).with_dropout(dropout);
-                let rows = TensorData::new(random.normals(29 * 7), [29, 7]);
-                let rows = Tensor::from_data(rows, &device);
-                let fused = outputs_and_gradients(&mlp, &rows, false);
-                let reference = outputs_and_gradients(&mlp, &rows, true);
-                for (fused, reference) in fused.iter().zip(&reference) {
-                    let apart = distance(fused, reference);
-                    let case = format!("{hidden:?} {members} {layer_norm:?} {dropout}");
-                    assert!(apart < 1e-6, "{case}: {apart}");
+                agrees(&shape, dropout, 29, index as u64, &Device::flex());
+            }
+        }
+    }
+
+    /// Both ways come to the same outputs and gradients, to rounding.
+    fn agrees(shape: &MlpShape, dropout: f32, batch: usize, seed: u64, device: &Device) {
+        let mut random = Random::<Init>::new(Seed(seed));
+        let mlp = Mlp::new(shape.clone(), device, &mut random).with_dropout(dropout);
+        let inputs = shape.inputs();
+        let rows = TensorData::new(random.normals(batch * inputs), [batch, inputs]);
+        let rows = Tensor::from_data(rows, device);
+        let fused = outputs_and_gradients(&mlp, &rows, false);
+        let reference = outputs_and_gradients(&mlp, &rows, true);
+        for (fused, reference) in fused.iter().zip(&reference) {
+            let apart = distance(fused, reference);
+            assert!(apart < 1e-6, "{shape:?} {dropout} {batch}: {apart}");
+        }
+    }
+
+    /// Those of a card as well, where the tests have one: of sizes that tiles fit, and that they do not.
+    #[test]
+    fn the_kernels_of_a_card_agree_with_burns_operations() {
+        if let Some(device) = crate::testing_data::card() {
+            for (hidden, output) in [
+                (Activation::Relu, Activation::Identity),
+                (Activation::Relu, Activation::Tanh),
+                (Activation::Tanh, Activation::Elu),
+                (Activation::Elu, Activation::Identity),
+            ] {
+                for (members, sizes, batch) in [
+                    (1, vec![3, 1], 1),
+                    (2, vec![7, 33, 20, 3], 29),
+                    (3, vec![32, 64, 64, 32], 64),
+                    (2, vec![14, 100, 1], 100),
+                ] {
+                    let shape = MlpShape {
+                        members,
+                        sizes,
+                        hidden,
+                        output,
+                        layer_norm: None,
+                    };
+                    assert!(fused::is_there(&device, &shape, None));
+                    agrees(&shape, 0.0, batch, 0, &device);
                 }
             }
         }

@@ -8,6 +8,8 @@
 mod action_vae;
 mod actor;
 mod attention;
+#[cfg(any(feature = "cuda", feature = "vulkan"))]
+mod card;
 mod categorical;
 mod convolution;
 pub mod cpu;
@@ -17,6 +19,7 @@ mod device;
 mod distribution;
 mod dropout;
 mod encoder;
+mod flat;
 mod fused;
 mod gaussian;
 mod gaussian_mixture;
@@ -69,6 +72,7 @@ pub use threads::{set_threads, threads};
 pub use trunk::{Layers, Trunk, Weights};
 
 pub(crate) use dropout::{DropoutStream, draw_from};
+pub(crate) use flat::{AdamStep, Decay, FlatKernels, SUMMANDS, add_up};
 pub(crate) use fused::{contiguous, floats};
 pub(crate) use network::parameter_shapes;
 pub(crate) use threads::{give_buffer, with_kernels};

@@ -4,6 +4,7 @@ use bevy_ecs::prelude::*;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use super::running_sum::RunningSum;
 use crate::checkpoint::{CheckpointError, Persist, Snapshot, stack};
 use crate::nn::ComputeDevice;
 use crate::transfer::{download, upload};
@@ -45,7 +46,7 @@ struct Entry {
 
 #[derive(Debug)]
 enum Sum {
-    Device(Tensor<1>),
+    Device(RunningSum),
     Host(f64),
     /// No sum: the last number alone.
     Latest(f64),
@@ -74,7 +75,7 @@ impl Metrics {
 
     /// Records a device scalar `[1]` with weight 1. Nothing is read back now.
     pub fn record(&mut self, name: &str, value: Tensor<1>) {
-        self.add(name, Sum::Device(value.no_grad()), 1.0);
+        self.add(name, device_sum(value), 1.0);
     }
 
     /// Adds a term `[1]` to a sum that another step has recorded or will record once: the loss of a step whose terms belong to
@@ -92,7 +93,7 @@ impl Metrics {
     /// assert_eq!(metrics.read(), [("loss".to_owned(), 2.5)]);
     /// ```
     pub fn record_term(&mut self, name: &str, term: Tensor<1>) {
-        self.add(name, Sum::Device(term.no_grad()), 0.0);
+        self.add(name, device_sum(term), 0.0);
     }
 
     /// Records a number for each member of an ensemble, `[members]`: `critic` and `loss` make `critic/0/loss`, `critic/1/loss`, ...
@@ -101,9 +102,9 @@ impl Metrics {
             let rest = entry.name.strip_prefix(role);
             rest.and_then(|rest| rest.strip_prefix("/*/")) == Some(what)
         };
-        let values = values.no_grad();
-        self.of_each_learner(what, &values);
-        let (sum, weight) = self.weigh(role, Sum::Device(values), 1.0);
+        self.of_each_learner(what, values.dims()[0]);
+        let sum = device_sum(values);
+        let (sum, weight) = self.weigh(role, sum, 1.0);
         match self.entries.iter_mut().find(same) {
             Some(entry) => entry.add(sum, weight),
             None => self.entries.push(Entry {
@@ -116,7 +117,7 @@ impl Metrics {
 
     /// Records a mean `[1]` over `weight` samples.
     pub fn record_weighted(&mut self, name: &str, mean: Tensor<1>, weight: f64) {
-        self.add(name, Sum::Device(mean.no_grad() * weight), weight);
+        self.add(name, device_sum(mean.no_grad() * weight), weight);
     }
 
     /// Records a number that is on the host anyway: a score.
@@ -165,8 +166,7 @@ impl Metrics {
     }
 
     /// In a stack a number is recorded for each learner, or nobody would know whose it is.
-    fn of_each_learner(&self, name: &str, values: &Tensor<1>) {
-        let found = values.dims()[0];
+    fn of_each_learner(&self, name: &str, found: usize) {
         assert!(
             self.learners == 1 || found.is_multiple_of(self.learners),
             "`{name}` was recorded as {found} number(s), and the stack has {} learners: take `batch.mean(..)` over its rows, or leave `app.stacks()` out",
@@ -176,7 +176,7 @@ impl Metrics {
 
     fn add(&mut self, name: &str, value: Sum, weight: f64) {
         if let Sum::Device(values) = &value {
-            self.of_each_learner(name, values);
+            self.of_each_learner(name, values.len());
         }
         let (value, weight) = self.weigh(name, value, weight);
         match self.entries.iter_mut().find(|entry| entry.name == name) {
@@ -196,7 +196,7 @@ impl Metrics {
             return (value, weight);
         };
         match value {
-            Sum::Device(sum) => (Sum::Device(sum * rows), weight * rows),
+            Sum::Device(sum) => (Sum::Device(sum.times(rows)), weight * rows),
             Sum::Host(sum) => (Sum::Host(sum * rows), weight * rows),
             Sum::Latest(_) => (value, weight),
         }
@@ -208,15 +208,21 @@ impl Metrics {
         self.validated_rows = None;
         let entries = std::mem::take(&mut self.entries);
         let tensors = entries.iter().filter_map(|entry| match &entry.sum {
-            Sum::Device(tensor) => Some(tensor.clone()),
+            Sum::Device(sum) => Some(sum.total()),
             Sum::Host(_) | Sum::Latest(_) => None,
         });
-        let mut device_sums = to_host(tensors.collect()).into_iter().map(f64::from);
+        let tensors: Vec<Tensor<1>> = tensors.collect();
+        let lengths: Vec<usize> = tensors.iter().map(|sum| sum.dims()[0]).collect();
+        let mut lengths = lengths.into_iter();
+        let mut device_sums = to_host(tensors).into_iter().map(f64::from);
         let mut means = Vec::new();
         for entry in entries {
             let sums: Vec<f64> = match &entry.sum {
                 Sum::Host(number) | Sum::Latest(number) => vec![*number],
-                Sum::Device(sums) => device_sums.by_ref().take(sums.dims()[0]).collect(),
+                Sum::Device(_) => {
+                    let length = lengths.next().unwrap_or_default();
+                    device_sums.by_ref().take(length).collect()
+                }
             };
             // Terms of a sum that nobody began.
             if entry.weight == 0.0 {
@@ -245,10 +251,10 @@ impl Entry {
         }
         self.weight += weight;
         self.sum = match (std::mem::replace(&mut self.sum, Sum::Host(0.0)), value) {
-            (Sum::Device(sum), Sum::Device(value)) => Sum::Device(sum + value),
+            (Sum::Device(sum), Sum::Device(value)) => Sum::Device(sum.add(value.total())),
             (Sum::Device(tensor), Sum::Host(number) | Sum::Latest(number))
             | (Sum::Host(number) | Sum::Latest(number), Sum::Device(tensor)) => {
-                Sum::Device(tensor + number)
+                device_sum(tensor.total() + number)
             }
             // A name that is recorded in both ways has one value and is a mean from there on.
             (Sum::Host(sum) | Sum::Latest(sum), Sum::Host(value) | Sum::Latest(value)) => {
@@ -256,6 +262,11 @@ impl Entry {
             }
         };
     }
+}
+
+/// A sum that has this one tensor.
+fn device_sum(value: Tensor<1>) -> Sum {
+    Sum::Device(RunningSum::of(value.no_grad()))
 }
 
 /// All elements of the given tensors, on the host, in one transfer.
@@ -290,7 +301,7 @@ impl Persist for Metrics {
             let sums = match &entry.sum {
                 Sum::Host(number) | Sum::Latest(number) => vec![*number; self.learners],
                 Sum::Device(sums) => {
-                    let sums = to_host(vec![sums.clone()]);
+                    let sums = to_host(vec![sums.total()]);
                     sums.into_iter().map(f64::from).collect()
                 }
             };
@@ -347,7 +358,7 @@ impl Persist for Metrics {
                         // They were f32 before.
                         let sums: Vec<f32> = entry.sums.iter().map(|sum| *sum as f32).collect();
                         let shape = [sums.len()];
-                        Sum::Device(upload(TensorData::new(sums, shape), &device))
+                        device_sum(upload(TensorData::new(sums, shape), &device))
                     }
                 },
             })

@@ -18,6 +18,7 @@ mod metrics;
 pub mod page;
 mod progress_line;
 mod reporting;
+mod running_sum;
 mod sinks;
 pub mod tensorboard;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::lanes::{Kernel, Lanes, read, write};
 
 /// A function of one value, applied to each output of a layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect, Serialize, Deserialize)]
 pub enum Activation {
     /// `x`.
     #[default]
