@@ -98,9 +98,7 @@ fn build_policy(bc: Res<Bc>, mut networks: Networks) -> Result {
 pub fn imitation_loss(actor: &ActorNetwork, batch: &Batch) -> Tensor<1> {
     let (policy, action) = supervised(actor, batch);
     match policy {
-        ActionDistribution::Deterministic(chosen) => {
-            batch.mean(losses::squared_error(chosen, action))
-        }
+        ActionDistribution::Deterministic(chosen) => batch.mse(chosen, action),
         density => batch.mean(density.log_probability(action)).neg(),
     }
 }

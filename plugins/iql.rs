@@ -194,8 +194,8 @@ pub fn update_critic(
     );
     let (s, a) = (batch.observation.clone(), batch.action.clone());
     let q = critic.q(s, a);
-    let losses = iql.critic.row_losses(q, y, batch.weight.clone());
-    let losses = batch.mean_of_each(losses);
+    let weight = batch.weight.clone();
+    let losses = iql.critic.losses_of(batch.learners, q, y, weight);
     metrics.record_each("critic", "loss", losses.clone());
     let loss = batch.sum_of_members(losses);
     metrics.record("critic/loss", loss.clone());

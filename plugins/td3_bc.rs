@@ -94,7 +94,7 @@ fn actor_loss(
     batch: &Batch,
 ) -> Tensor<1> {
     let action = actor.act(batch.observation.clone());
-    let imitation = batch.mean(losses::squared_error(action.clone(), batch.action.clone()));
+    let imitation = batch.mse(action.clone(), batch.action.clone());
     if alpha == 0.0 {
         return imitation;
     }

@@ -94,13 +94,27 @@ impl CriticSettings {
     /// The loss of each critic, `[members]`, for values `[members, batch]` whose target is `[batch]`. `weight` is what each row
     /// counts, `[batch]`: the batch's.
     pub fn losses(&self, q: Tensor<2>, y: Tensor<1>, weight: Option<Tensor<1>>) -> Tensor<1> {
-        losses::mean_of_each(self.row_losses(q, y, weight))
+        match (self.huber, weight) {
+            (false, None) => losses::mse_of_each(q, y),
+            (true, None) => losses::smooth_l1_of_each(q, y),
+            (false, Some(weight)) => losses::weighted_mse_of_each(q, y, weight),
+            (true, Some(weight)) => losses::weighted_smooth_l1_of_each(q, y, weight),
+        }
     }
 
-    /// The same on each row, `[members, batch]`: for whoever means them otherwise, as a stack of learners does
-    /// ([`Batch::mean_of_each`](crate::data::Batch::mean_of_each)).
-    pub fn row_losses(&self, q: Tensor<2>, y: Tensor<1>, weight: Option<Tensor<1>>) -> Tensor<2> {
-        losses::of_each_row(q, y, self.huber, weight)
+    /// The same over the rows of each of so many learners of a stack, [`Batch::learners`](crate::data::Batch::learners):
+    /// `[learners * members]`.
+    pub fn losses_of(
+        &self,
+        learners: usize,
+        q: Tensor<2>,
+        y: Tensor<1>,
+        weight: Option<Tensor<1>>,
+    ) -> Tensor<1> {
+        match learners {
+            1 => self.losses(q, y, weight),
+            _ => losses::mean_of_each(losses::of_each_row(q, y, self.huber, weight), learners),
+        }
     }
 
     /// Refuses what contradicts itself, for [`Settings::check`](crate::scene::Settings::check); `field` is where these settings

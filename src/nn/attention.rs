@@ -13,6 +13,7 @@ use burn::tensor::{Bool, Device, Tensor, TensorData, activation};
 use super::cpu::Heads;
 use super::dropout::Mask;
 use super::fused::{contiguous, floats};
+use super::matrix_product::matrix_product;
 use super::sides::plain_device;
 use super::threads::with_kernels;
 
@@ -35,7 +36,7 @@ fn reference(all: Tensor<3>, heads: usize, dropped: Option<Mask>) -> Tensor<3> {
     let all = all.reshape([batch, steps, 3 * heads, each]).swap_dims(1, 2);
     let [query, key, value] =
         [0, 1, 2].map(|part: usize| all.clone().narrow(1, part * heads, heads));
-    let scores = query.matmul(key.transpose()) / (each as f64).sqrt();
+    let scores = matrix_product(query, key.transpose()) / (each as f64).sqrt();
     let future = Tensor::<2, Bool>::tril_mask([steps, steps], 0, &scores.device());
     let future = future.unsqueeze::<4>().expand([batch, heads, steps, steps]);
     let shares = activation::softmax(scores.mask_fill(future, f32::NEG_INFINITY), 3);
@@ -43,7 +44,7 @@ fn reference(all: Tensor<3>, heads: usize, dropped: Option<Mask>) -> Tensor<3> {
         Some(dropped) => shares * dropped.tensor([batch, heads, steps, steps], &all.device()),
         None => shares,
     };
-    let seen = shares.matmul(value).swap_dims(1, 2);
+    let seen = matrix_product(shares, value).swap_dims(1, 2);
     seen.reshape([batch, steps, heads * each])
 }
 

@@ -16,13 +16,14 @@
 use burn::tensor::{Int, Tensor, activation};
 
 use super::StopGradient;
+use super::regression::{self, Cost};
 
 /// Mean squared error, `mean((prediction - target)^2)`, shape `[1]`. The target is a constant.
 ///
 /// # Panics
 /// When the shapes differ: that is a mistake in an algorithm, never in data.
 pub fn mse<const D: usize>(prediction: Tensor<D>, target: Tensor<D>) -> Tensor<1> {
-    squared_error(prediction, target).mean()
+    mean_cost(prediction, target, None, Cost::Squared)
 }
 
 /// Squared errors, `(prediction - target)^2`, one for each element. The target is a constant.
@@ -42,7 +43,7 @@ pub fn weighted_mse<const D: usize>(
     target: Tensor<D>,
     weight: Tensor<D>,
 ) -> Tensor<1> {
-    weighted(error(prediction, target).square(), weight)
+    mean_cost(prediction, target, Some(weight), Cost::Squared)
 }
 
 /// The Huber loss (Huber 1964), shape `[1]`: the mean of `e^2 / 2` where `|e| <= delta`, else `delta * (|e| - delta / 2)`.
@@ -59,7 +60,7 @@ pub fn weighted_mse<const D: usize>(
 /// # Panics
 /// When the shapes differ.
 pub fn huber<const D: usize>(prediction: Tensor<D>, target: Tensor<D>, delta: f32) -> Tensor<1> {
-    huber_of(error(prediction, target), delta).mean()
+    mean_cost(prediction, target, None, Cost::Huber(delta))
 }
 
 /// The Huber loss with a weight for each element, shape `[1]`.
@@ -72,7 +73,7 @@ pub fn weighted_huber<const D: usize>(
     delta: f32,
     weight: Tensor<D>,
 ) -> Tensor<1> {
-    weighted(huber_of(error(prediction, target), delta), weight)
+    mean_cost(prediction, target, Some(weight), Cost::Huber(delta))
 }
 
 /// The expectile loss (Newey & Powell 1987; IQL's, <https://arxiv.org/abs/2110.06169>), shape `[1]`: the mean of
@@ -175,7 +176,7 @@ pub fn cross_entropy(logits: Tensor<2>, target: Tensor<1, Int>) -> Tensor<1> {
 /// # Panics
 /// When the batches differ.
 pub fn mse_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<1> {
-    mean_of_each(error_of_each(prediction, target).square())
+    mean_cost_of_each(prediction, target, None, Cost::Squared)
 }
 
 /// For each member of an ensemble the smooth L1 loss with β = 1 (Huber with δ = 1): `e^2 / 2` where `|e| <= 1`, else `|e| - 1/2`.
@@ -193,7 +194,7 @@ pub fn mse_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<1> {
 /// # Panics
 /// When the batches differ.
 pub fn smooth_l1_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<1> {
-    mean_of_each(huber_of(error_of_each(prediction, target), 1.0))
+    mean_cost_of_each(prediction, target, None, SMOOTH_L1)
 }
 
 /// For each member of an ensemble the mean squared error with a weight for each row, `mean(weight * (prediction - target)^2)`.
@@ -216,7 +217,7 @@ pub fn weighted_mse_of_each(
     target: Tensor<1>,
     weight: Tensor<1>,
 ) -> Tensor<1> {
-    weighted_mean_of_each(error_of_each(prediction, target).square(), weight)
+    mean_cost_of_each(prediction, target, Some(weight), Cost::Squared)
 }
 
 /// As [`smooth_l1_of_each`], with a weight for each row, `[batch]`. The weights are constants.
@@ -228,7 +229,65 @@ pub fn weighted_smooth_l1_of_each(
     target: Tensor<1>,
     weight: Tensor<1>,
 ) -> Tensor<1> {
-    weighted_mean_of_each(huber_of(error_of_each(prediction, target), 1.0), weight)
+    mean_cost_of_each(prediction, target, Some(weight), SMOOTH_L1)
+}
+
+/// Huber with δ = 1.
+const SMOOTH_L1: Cost = Cost::Huber(1.0);
+
+/// The mean cost of all errors, `[1]`: one operation on a card.
+fn mean_cost<const D: usize>(
+    prediction: Tensor<D>,
+    target: Tensor<D>,
+    weight: Option<Tensor<D>>,
+    cost: Cost,
+) -> Tensor<1> {
+    let n = prediction.shape().num_elements();
+    if regression::is_there(&prediction, n) {
+        same_shape("predictions and targets", &prediction, &target);
+        if let Some(weight) = &weight {
+            same_shape("losses and weights", &prediction, weight);
+        }
+        let (prediction, target) = (prediction.reshape([1, n]), target.reshape([n]));
+        let weight = weight.map(|weight| weight.reshape([n]));
+        return regression::mean_costs(prediction, target, weight, cost);
+    }
+    let costs = cost_of(error(prediction, target), cost);
+    match weight {
+        Some(weight) => weighted(costs, weight),
+        None => costs.mean(),
+    }
+}
+
+/// The mean cost of each member's errors, `[members]`: one operation on a card.
+fn mean_cost_of_each(
+    prediction: Tensor<2>,
+    target: Tensor<1>,
+    weight: Option<Tensor<1>>,
+    cost: Cost,
+) -> Tensor<1> {
+    let [_, batch] = prediction.dims();
+    same_batch("targets", batch, &target);
+    if let Some(weight) = &weight {
+        same_batch("weights", batch, weight);
+    }
+    if regression::is_there(&prediction, batch) {
+        return regression::mean_costs(prediction, target, weight, cost);
+    }
+    let target = target.unsqueeze::<2>().constant_of(&prediction);
+    let mut costs = cost_of(prediction - target, cost);
+    if let Some(weight) = weight {
+        let weight = weight.unsqueeze::<2>().constant_of(&costs);
+        costs = costs * weight;
+    }
+    costs.mean_dim(1).squeeze_dim::<1>(1)
+}
+
+fn cost_of<const D: usize>(error: Tensor<D>, cost: Cost) -> Tensor<D> {
+    match cost {
+        Cost::Squared => error.square(),
+        Cost::Huber(delta) => huber_of(error, delta),
+    }
 }
 
 /// `prediction - target`, with the target as a constant.
@@ -279,46 +338,34 @@ pub(crate) fn of_each_row(
     smooth_l1: bool,
     weight: Option<Tensor<1>>,
 ) -> Tensor<2> {
-    let error = error_of_each(prediction, target);
-    let losses = match smooth_l1 {
-        true => huber_of(error, 1.0),
-        false => error.square(),
-    };
-    match weight {
-        Some(weight) => weigh_rows(losses, weight),
-        None => losses,
-    }
-}
-
-fn error_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<2> {
     let [_, batch] = prediction.dims();
-    assert_eq!(
-        batch,
-        target.dims()[0],
-        "predictions [members, batch] and targets [batch] must have the same batch"
-    );
+    same_batch("targets", batch, &target);
     let target = target.unsqueeze::<2>().constant_of(&prediction);
-    prediction - target
+    let cost = if smooth_l1 { SMOOTH_L1 } else { Cost::Squared };
+    let costs = cost_of(prediction - target, cost);
+    let Some(weight) = weight else {
+        return costs;
+    };
+    same_batch("weights", batch, &weight);
+    let weight = weight.unsqueeze::<2>().constant_of(&costs);
+    costs * weight
 }
 
-/// The mean of each member over the rows, `[members]`.
-pub(crate) fn mean_of_each(values: Tensor<2>) -> Tensor<1> {
-    values.mean_dim(1).squeeze_dim::<1>(1)
+/// The mean of each member `[members, batch]` over its rows; of a stack of so many learners, whose rows lie one behind the other's, over
+/// each learner's: `[learners * members]`.
+pub(crate) fn mean_of_each(values: Tensor<2>, learners: usize) -> Tensor<1> {
+    let [members, rows] = values.dims();
+    let of_learners = values.reshape([members, learners, rows / learners]);
+    let means = of_learners.mean_dim(2).squeeze_dim::<2>(2);
+    means.swap_dims(0, 1).reshape([learners * members])
 }
 
-fn weighted_mean_of_each(values: Tensor<2>, weight: Tensor<1>) -> Tensor<1> {
-    mean_of_each(weigh_rows(values, weight))
-}
-
-fn weigh_rows(values: Tensor<2>, weight: Tensor<1>) -> Tensor<2> {
-    let [_, batch] = values.dims();
+fn same_batch(what: &str, batch: usize, rows: &Tensor<1>) {
     assert_eq!(
         batch,
-        weight.dims()[0],
-        "losses [members, batch] and weights [batch] must have the same batch"
+        rows.dims()[0],
+        "predictions [members, batch] and {what} [batch] must have the same batch"
     );
-    let weight = weight.unsqueeze::<2>().constant_of(&values);
-    values * weight
 }
 
 fn same_shape<const D: usize>(what: &str, a: &Tensor<D>, b: &Tensor<D>) {

@@ -14,6 +14,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use super::cpu::{Kept, RecurrentWeights, SequenceGradients, Sequences};
 use super::fused::{contiguous, floats, register};
+use super::matrix_product::matrix_product;
 use super::sides::plain_device;
 use super::threads::with_kernels;
 
@@ -88,14 +89,15 @@ impl Recurrence {
         let (weight, bias) = (self.hidden.val(), self.bias.val());
         let [hidden, gates] = weight.dims();
         let row = |from: usize, len: usize| bias.clone().narrow(0, from, len).unsqueeze::<2>();
-        let of_inputs = x.reshape([batch * steps, inputs]).matmul(self.input.val());
+        let inputs = x.reshape([batch * steps, inputs]);
+        let of_inputs = matrix_product(inputs, self.input.val());
         let of_inputs = (of_inputs + row(0, gates)).reshape([batch, steps, gates]);
         let mut state = Tensor::<2>::zeros([batch, hidden], &of_inputs.device());
         let mut cell = state.clone();
         let mut states = Vec::with_capacity(steps);
         for step in 0..steps {
             let of_input = of_inputs.clone().narrow(1, step, 1).squeeze_dim::<2>(1);
-            let of_state = state.clone().matmul(weight.clone());
+            let of_state = matrix_product(state.clone(), weight.clone());
             let gate =
                 |from: &Tensor<2>, index: usize| from.clone().narrow(1, index * hidden, hidden);
             state = match self.cell {

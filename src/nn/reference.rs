@@ -4,6 +4,7 @@ use burn::tensor::{Tensor, activation};
 
 use super::cpu::{Activation, MlpShape};
 use super::dropout::Mask;
+use super::matrix_product::matrix_product;
 
 /// Outputs `[members, batch, out]` for parameters `[learners * members, parameters]` and inputs `[batch, in]`, of which each learner of a
 /// stack has an equal part.
@@ -36,7 +37,8 @@ pub(crate) fn layers(
             let piece = parameters.clone().slice([0..members, range]);
             piece.reshape([members, rows, fan_out])
         };
-        x = x.matmul(piece(shape.weight(layer), fan_in)) + piece(shape.bias(layer), 1);
+        let product = matrix_product(x, piece(shape.weight(layer), fan_in));
+        x = product + piece(shape.bias(layer), 1);
         let last = layer + 2 == shape.sizes.len();
         if let (Some(mask), false) = (mask, last) {
             let device = x.device();

@@ -7,10 +7,10 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-use super::Encoder;
 use super::cpu::{Activation, MlpShape};
 use super::reference::apply;
 use super::trunk::no_pictures;
+use super::{Encoder, matrix_product};
 use crate::observation::EncoderInput;
 use crate::scene::Bounds;
 
@@ -141,7 +141,7 @@ impl Encoder for MlpSettings {
     fn forward(module: &HiddenLayers, observation: Tensor<2>) -> Tensor<2> {
         let mut x = observation;
         for (index, linear) in module.linear.iter().enumerate() {
-            x = module.dropout.forward(linear.forward(x));
+            x = module.dropout.forward(matrix_product::linear(linear, x));
             if let Some(norm) = module.norm.get(index) {
                 x = norm.forward(x);
             }

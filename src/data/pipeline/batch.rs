@@ -4,6 +4,7 @@ use bevy_ecs::prelude::*;
 use burn::tensor::{Device, Tensor};
 
 use crate::data::check::numbers::LARGE;
+use crate::nn::losses;
 use crate::random::{Purpose, Random, Seed};
 
 /// The minibatch that the steps of [`Learn`](crate::schedule::Learn) read. Its tensors are plain: nothing is tracked.
@@ -102,16 +103,15 @@ impl Batch {
         of_learners.mean_dim(1).squeeze_dim::<1>(1)
     }
 
-    /// The mean of what each member of an ensemble has of each row, `[members, batch]`: `[members]`, and in a stack
-    /// `[learners * members]`, over each learner's rows.
-    pub fn mean_of_each(&self, of_rows: Tensor<2>) -> Tensor<1> {
-        let [members, rows] = of_rows.dims();
-        if self.learners == 1 {
-            return of_rows.mean_dim(1).squeeze_dim::<1>(1);
+    /// The mean squared error over the rows of each learner, `[learners]`. The target is a constant.
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    pub fn mse<const D: usize>(&self, prediction: Tensor<D>, target: Tensor<D>) -> Tensor<1> {
+        match self.learners {
+            1 => losses::mse(prediction, target),
+            _ => self.mean(losses::squared_error(prediction, target)),
         }
-        let of_learners = of_rows.reshape([members, self.learners, rows / self.learners]);
-        let means = of_learners.mean_dim(2).squeeze_dim::<2>(2);
-        means.swap_dims(0, 1).reshape([self.learners * members])
     }
 
     /// The sum of what the members of an ensemble have, such as their losses, over those of each learner: `[learners]`, which is `[1]`

@@ -7,12 +7,11 @@ use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{CubeBackend, CubeRuntime, cubecl};
 
 use super::product::derivative;
+use super::sum::{UNITS, summed};
 use super::{contiguous, room};
 use crate::nn::cpu::Activation;
 use crate::nn::flat::{AdamStep, Decay, FlatKernels};
 
-/// Units of a cube.
-const UNITS: usize = 256;
 /// Parts in which the squares of a member are summed up.
 const PARTS: usize = 64;
 
@@ -205,7 +204,6 @@ fn add_up_kernel(
 
 #[cube(launch)]
 fn squares_kernel(gradient: &[f32], squares: &mut [f32], n: usize) {
-    let mut sums = Shared::<[f32]>::new_slice(UNITS);
     let unit = UNIT_POS as usize;
     let part = CUBE_POS_X as usize;
     let member = CUBE_POS_Y as usize;
@@ -218,19 +216,9 @@ fn squares_kernel(gradient: &[f32], squares: &mut [f32], n: usize) {
             sum += g * g;
         }
     }
-    sums[unit] = sum;
-    sync_cube();
-    // In halves, in the same order each time.
-    let mut half = CUBE_DIM as usize / 2;
-    while half > 0 {
-        if unit < half {
-            sums[unit] = sums[unit] + sums[unit + half];
-        }
-        sync_cube();
-        half /= 2;
-    }
+    let sum = summed(sum);
     if unit == 0 {
-        squares[member * PARTS + part] = sums[0];
+        squares[member * PARTS + part] = sum;
     }
 }
 

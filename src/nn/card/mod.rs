@@ -5,11 +5,16 @@
 //!
 //! - `product`: a product of matrices with bias and activation, or with what their gradients need.
 //! - `perceptron`: all layers of an ensemble, forward and backward.
+//! - `matrix_product`: a product of matrices by itself, and its gradients.
+//! - `regression`: the mean cost of errors, and its gradient.
 //! - `flat`: a step of Adam, a target that follows, norms, each over all numbers of a tensor.
 
 mod flat;
+mod matrix_product;
 mod perceptron;
 mod product;
+mod regression;
+mod sum;
 
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous;

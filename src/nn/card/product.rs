@@ -17,6 +17,8 @@ const UNITS: usize = 16;
 /// What is done with the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Then {
+    /// It is left as it is.
+    Keep,
     /// A bias is added to each column, and the activation taken.
     Activate(Activation),
     /// It is multiplied by the activation's derivative, which is computed from the activation's values.
@@ -33,7 +35,7 @@ impl Then {
     fn activation(self) -> Activation {
         match self {
             Then::Activate(activation) | Then::Derive(activation) => activation,
-            Then::SumColumns => Activation::Identity,
+            Then::Keep | Then::SumColumns => Activation::Identity,
         }
     }
 }
@@ -286,7 +288,7 @@ fn beside_place(at: usize, column: usize, #[comptime] then: Then) -> usize {
 fn finished(value: f32, beside: &[f32], other: usize, #[comptime] then: Then) -> f32 {
     if comptime!(then.activates()) {
         activated(value + beside[other], comptime!(then.activation()))
-    } else if comptime!(then == Then::SumColumns) {
+    } else if comptime!(then.activation() == Activation::Identity) {
         value
     } else {
         value * derivative(beside[other], comptime!(then.activation()))

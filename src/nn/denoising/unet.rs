@@ -10,6 +10,7 @@ use burn::tensor::{Device, Tensor, activation};
 
 use crate::memory;
 use crate::nn::Encoder;
+use crate::nn::matrix_product::linear;
 use crate::observation::EncoderInput;
 
 /// A U-Net along the steps of a chunk (Chi et al. 2023, <https://arxiv.org/abs/2303.04137>, after Janner et al. 2022,
@@ -101,7 +102,7 @@ impl Residual {
     fn forward(&self, x: Tensor<3>, condition: &Tensor<2>) -> Tensor<3> {
         let out = self.first.forward(x.clone());
         let channels = out.dims()[1];
-        let modulation = self.modulation.forward(condition.clone());
+        let modulation = linear(&self.modulation, condition.clone());
         let part = |from| {
             modulation
                 .clone()
@@ -211,8 +212,8 @@ impl Encoder for Unet {
         let (seen, time) = (module.condition, module.time_features);
         let (horizon, action) = (module.horizon, module.action);
         let condition = {
-            let features = module.time_in.forward(rows.clone().narrow(1, seen, time));
-            let time = module.time_out.forward(activation::mish(features));
+            let features = linear(&module.time_in, rows.clone().narrow(1, seen, time));
+            let time = linear(&module.time_out, activation::mish(features));
             let both = Tensor::cat(vec![time, rows.clone().narrow(1, 0, seen)], 1);
             activation::mish(both)
         };
