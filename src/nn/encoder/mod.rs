@@ -14,6 +14,7 @@ mod cnn;
 mod combined;
 mod erased;
 mod module;
+mod moved;
 mod pooling;
 mod recurrent;
 mod resnet;

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng as _;
 
 use super::erased::{Erased, ErasedModule};
+use super::moved::moved;
 use super::{EncoderSettings, InitError};
 use crate::memory;
 use crate::nn::Piece;
@@ -43,11 +44,7 @@ pub(crate) fn seeded_module<M: AutodiffModule>(
         made.num_params();
         made
     });
-    if *device == tracked {
-        made
-    } else {
-        made.fork(device)
-    }
+    moved(made, device)
 }
 
 /// The module of settings that come from a file with so many numbers for it, before its weights are drawn. What is gigantic beside
@@ -147,11 +144,7 @@ impl EncoderModule {
                 found: [rows, width],
             });
         }
-        let module = if *device == tracked {
-            made
-        } else {
-            made.fork(device)
-        };
+        let module = moved(made, device);
         Ok(EncoderModule { module, width })
     }
 
