@@ -57,7 +57,7 @@ tests="$(built learning)"
 
 # Our kernels, against Burn's operations and the processor's; and modules that are moved to a device.
 step "$kernels" the_kernels_of_a_card a_step_of_adam values_are_added_up the_costs_of_errors products_on_a_card a_layer_of_burns \
-    a_module_keeps_its_values
+    a_module_keeps_its_values the_gradient_of_gelu
 
 # The references, for every algorithm that has one.
 step "$tests" parity:: offline_family:: --nocapture
