@@ -67,11 +67,7 @@ fn measure(file: &Path, memory: Option<f32>) -> Vec<f64> {
         ComputeDevice::cpu().plain(),
         Random::<Sampling>::new(Seed(0)),
     );
-    let mut draw = || {
-        minibatches
-            .draw(random.generator(), &device)
-            .expect("a batch")
-    };
+    let mut draw = || minibatches.draw(&mut random, &device).expect("a batch");
     // Until sweeps are as long as they become.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(2) {

@@ -207,12 +207,12 @@ impl<P: Purpose> Random<P> {
 
     /// The place in the stream; in a stack, in the first learner's.
     pub fn state(&self) -> RandomState {
-        self.streams[0].state()
+        self.only().state()
     }
 
     /// Goes on from a saved place; in a stack, the first learner does.
     pub fn restore(&mut self, state: RandomState) {
-        self.streams[0].restore(state);
+        self.only_mut().restore(state);
     }
 
     /// Gives the next normal draws: they come in this order, then the stream goes on where it is. So a run repeats the
@@ -227,7 +227,7 @@ impl<P: Purpose> Random<P> {
     /// assert_eq!(random.normals(3), Random::<Noise>::new(Seed(0)).normals(3));
     /// ```
     pub fn give_normals(&mut self, draws: impl IntoIterator<Item = f32>) {
-        self.streams[0].given.extend(draws);
+        self.only_mut().given.extend(draws);
     }
 
     /// Gives the next uniform draws, each in [0, 1), as [`give_normals`](Random::give_normals) gives normal ones.
@@ -240,7 +240,7 @@ impl<P: Purpose> Random<P> {
     /// assert_eq!(random.uniforms(2, -1.0, 1.0), [0.0, -0.5]);
     /// ```
     pub fn give_uniforms(&mut self, draws: impl IntoIterator<Item = f32>) {
-        self.streams[0].given_uniforms.extend(draws);
+        self.only_mut().given_uniforms.extend(draws);
     }
 
     /// The generator itself, for `rand`'s distributions. It knows nothing of draws that were given.
@@ -248,12 +248,26 @@ impl<P: Purpose> Random<P> {
     /// # Panics
     /// In a stack of learners, which has one for each: an algorithm that says `app.stacks()` draws by the other methods.
     pub fn generator(&mut self) -> &mut ChaCha8Rng {
+        &mut self.only_mut().generator
+    }
+
+    /// The only stream, of one learner.
+    fn only(&self) -> &Stream {
+        self.is_of_one();
+        &self.streams[0]
+    }
+
+    fn only_mut(&mut self) -> &mut Stream {
+        self.is_of_one();
+        &mut self.streams[0]
+    }
+
+    fn is_of_one(&self) {
         assert!(
             self.streams.len() == 1,
             "a stack of {} learners has as many generators: draw by `normals`, `uniforms` and the like, or leave `app.stacks()` out",
             self.streams.len()
         );
-        &mut self.streams[0].generator
     }
 
     /// The generator of each learner.

@@ -12,6 +12,7 @@ use crate::schedule::{Failure, with_causes};
 pub struct CliError {
     message: String,
     status: u8,
+    is_of_the_moment: bool,
 }
 
 impl CliError {
@@ -20,12 +21,25 @@ impl CliError {
         CliError {
             message: format!("error: {message}"),
             status: 2,
+            is_of_the_moment: false,
+        }
+    }
+
+    /// The same, of what may be well again later, with nothing of the run's own changed.
+    pub fn of_the_moment(message: impl fmt::Display) -> Self {
+        CliError {
+            is_of_the_moment: true,
+            ..CliError::input(message)
         }
     }
 
     /// The same, in words that name its places.
     pub fn as_said(message: String) -> Self {
-        CliError { message, status: 2 }
+        CliError {
+            message,
+            status: 2,
+            is_of_the_moment: false,
+        }
     }
 
     /// Something went wrong on the way.
@@ -33,6 +47,7 @@ impl CliError {
         CliError {
             message: format!("error: {message}"),
             status: 1,
+            is_of_the_moment: false,
         }
     }
 
@@ -44,6 +59,11 @@ impl CliError {
         } else {
             CliError::failed(message)
         }
+    }
+
+    /// Whether it may be well again later, as it is nothing of the run's own.
+    pub fn is_of_the_moment(&self) -> bool {
+        self.is_of_the_moment
     }
 
     /// The exit status.
@@ -77,6 +97,7 @@ impl From<Failure> for CliError {
         CliError {
             message: format!("error: {failure}"),
             status,
+            is_of_the_moment: false,
         }
     }
 }

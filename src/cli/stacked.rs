@@ -188,7 +188,7 @@ impl StackApp {
                 learner.app.world().get_resource::<Console>(),
             ) {
                 console.message(&format!(
-                    "{}: {failure}\n{} is left out from now on; the others go on",
+                    "{}: {failure}\n{} is left out from now on, and nobody else",
                     learner.name, learner.name
                 ));
             }

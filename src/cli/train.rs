@@ -28,7 +28,7 @@ use super::{INTERRUPTED, hang_up, print, words_of};
 use crate::app::{warn_of_metrics_that_never_came, what_was_not_learned};
 use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, RunFolderError,
-    Start, Versions, default_run_folder, finish_writing, open_plain_with,
+    Start, Versions, default_run_folder, finish_writing, open_plain_with, saved_steps,
 };
 use crate::data::hdf5::files_of;
 use crate::data::{Dataset, SharedDataset, preload};
@@ -94,8 +94,8 @@ pub struct Train {
     /// seeds from 0 to 63
     #[arg(long, value_name = "0,1,2", value_delimiter = ',', value_parser = seeds_of)]
     seeds: Vec<Range<u64>>,
-    /// Train the seeds as one stack: their networks are members of one network, whose gradient steps cost a card the launches of one
-    /// learner
+    /// Train the seeds as one stack: their networks are members of one network, so that a gradient step costs a card the same launches
+    /// however many seeds there are
     ///
     /// Each learner has the folder, reports and checkpoints that its lone run has. It is for `Bc`, `Iql` and `Td3Bc` with `Mlp` encoders
     /// and data in memory; what it cannot do is refused by name. docs/devices.md has more of it.
@@ -193,7 +193,14 @@ impl Train {
         program.check_modules(&scene)?;
         let folder = self.run.clone().unwrap_or_default();
         let console = &console.of_learner();
-        let learner = self.prepare(program, &source, &scene, &folder, console, "")?;
+        let learner = self.prepare(
+            program,
+            &source,
+            &scene,
+            &folder,
+            (console, ""),
+            &self.resume,
+        )?;
         let (ended, _held) = learner.train()?;
         Ok(ended.outcome)
     }
@@ -362,7 +369,14 @@ impl Train {
         name: &str,
     ) -> Result<Ended, CliError> {
         let console = &console.of_learner();
-        let learner = self.prepare(program, source, scene, folder, console, name);
+        let learner = self.prepare(
+            program,
+            source,
+            scene,
+            folder,
+            (console, name),
+            &self.resume,
+        );
         let ended = learner.and_then(TrainingRun::train);
         score(program, source, scene, console, ended)
     }
@@ -381,11 +395,13 @@ impl Train {
         let stack_of = |seeds: &[u64]| StackApp::build(program, scene, seeds, folders.clone());
         // What no stack can do is found before any folder is made.
         let mut stack = stack_of(&scene.seeds)?;
+        let resume = self.resume_together(&alone, folder);
         let mut learners: Vec<(String, &Scene, Console, TrainingRun)> = Vec::new();
         for (name, scene) in &alone {
             let console = console.of_learner();
             let folder = folder.join(name);
-            let run = self.prepare(program, source, scene, &folder, &console, name)?;
+            let shown = (&console, &**name);
+            let run = self.prepare(program, source, scene, &folder, shown, &resume)?;
             learners.push((name.clone(), scene, console, run));
         }
         let unfinished = learners.iter().filter(|(.., run)| !run.finished);
@@ -399,6 +415,8 @@ impl Train {
         }
         if !seeds.is_empty() {
             if seeds.len() < scene.seeds.len() {
+                // Its data and networks go before those of the next one come.
+                drop(stack);
                 stack = stack_of(&seeds)?;
             }
             let running = learners.iter_mut().filter(|(.., run)| !run.finished);
@@ -428,6 +446,28 @@ impl Train {
         ended.into_iter().collect()
     }
 
+    /// Where the learners of a stack go on together: each saves a best checkpoint at a step of its own, so that the latest ones may be at
+    /// different steps, and then it is from the latest that all have kept.
+    fn resume_together(&self, alone: &[(String, Scene)], folder: &Path) -> Resume {
+        if self.resume != Resume::Auto {
+            return self.resume.clone();
+        }
+        let saved = alone.iter().map(|(name, _)| {
+            let checkpoints = folder.join(name).join("checkpoints");
+            saved_steps(&checkpoints).unwrap_or_default()
+        });
+        let saved: Vec<Vec<u64>> = saved.collect();
+        let latest: Vec<Option<&u64>> = saved.iter().map(|steps| steps.iter().max()).collect();
+        if latest.iter().all(|step| *step == latest[0]) {
+            return Resume::Auto;
+        }
+        let of_all = |step: &&u64| saved.iter().all(|steps| steps.contains(step));
+        match saved[0].iter().filter(of_all).max() {
+            Some(step) => Resume::From(format!("step_{step:09}").into()),
+            None => Resume::Auto,
+        }
+    }
+
     /// Builds a learner: its app, its folder, and the checkpoint that it goes on from.
     fn prepare(
         &self,
@@ -435,8 +475,8 @@ impl Train {
         source: &Source,
         scene: &Scene,
         folder: &Path,
-        console: &Console,
-        name: &str,
+        (console, name): (&Console, &str),
+        resume: &Resume,
     ) -> Result<TrainingRun, CliError> {
         let progress = ConsolePlugin {
             console: console.clone(),
@@ -472,7 +512,7 @@ impl Train {
             Some(parent) => Some(parent.fork(program, scene, record.as_ref())?),
             None => None,
         };
-        let opened = RunFolder::open(folder, &self.resume, &resolved, differences)?;
+        let opened = RunFolder::open(folder, resume, &resolved, differences)?;
         for warning in opened.warnings() {
             console.message(&warning);
         }
@@ -835,7 +875,7 @@ fn refuse_other_data(
 ) -> Result<(), CliError> {
     match before.filter(|before| before.sha256 != now.sha256) {
         None => Ok(()),
-        Some(before) => Err(CliError::input(format!(
+        Some(before) => Err(CliError::of_the_moment(format!(
             "{}: the data are not those that the run has learned from: SHA-256 {}, then {}; bring those back, or begin another run with its networks: Pretrained(path: \"CHECKPOINT\")",
             folder.display(),
             now.sha256,

@@ -8,11 +8,11 @@ use burn::tensor::Tensor;
 use super::Optimizer;
 use super::optimizer::{AdamNumbers, Memories};
 use crate::nn::{AdamStep, Decay, FlatKernels};
-use crate::transfer::is_far;
+use crate::transfer::{fits_a_launch, is_far};
 
-/// Whether a plain tensor lies on a card.
+/// Whether a plain tensor lies on a card, and is one launch there.
 pub(super) fn is_here(tensor: &Tensor<2>) -> bool {
-    is_far(&tensor.device())
+    is_far(&tensor.device()) && fits_a_launch(tensor.shape().num_elements())
 }
 
 /// Whether the rule is computed here.

@@ -25,7 +25,7 @@ use burn::backend::Vulkan;
 use super::cpu::{Gradients, Input, KernelError, MlpShape};
 use super::dropout::Mask;
 use super::threads::{Lease, take_buffer, with_kernels};
-use crate::transfer::is_far;
+use crate::transfer::{fits_a_launch, is_far};
 
 /// Backends that have the perceptron as one operation.
 #[backend_extension(Autodiff, Flex, Vulkan: cfg(feature = "vulkan"), Cuda: cfg(feature = "cuda"))]
@@ -51,7 +51,7 @@ pub(crate) struct Stacked {
 pub(crate) fn is_there(
     device: &Device,
     shape: &MlpShape,
-    learners: usize,
+    (learners, rows): (usize, usize),
     mask: Option<&Mask>,
 ) -> bool {
     // The derivative of GELU needs what it was computed from, which a card's kernels do not keep.
@@ -59,7 +59,12 @@ pub(crate) fn is_there(
         .iter()
         .any(|it| it.keeps_input());
     let is_plain = shape.layer_norm.is_none() && mask.is_none() && learners == 1;
-    !is_far(device) || (is_plain && keeps_outputs)
+    let widest = shape
+        .sizes
+        .iter()
+        .max()
+        .map_or(0, |width| shape.members * width * rows);
+    !is_far(device) || (is_plain && keeps_outputs && fits_a_launch(widest))
 }
 
 /// The fused perceptron on tensors where [`is_there`], both recorded or both plain.

@@ -42,12 +42,27 @@ pub(super) fn matrix_product<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tens
     let [rows, inner] = [dims[D - 2], dims[D - 1]];
     let columns = b.dims()[D - 1];
     let members: usize = dims[..D - 2].iter().product();
-    let product = <Dispatch as MatrixProduct>::matrix_product(
-        a.reshape([members, rows, inner]).into_dispatch(),
-        b.reshape([members, inner, columns]).into_dispatch(),
+    let (a, b) = (
+        a.reshape([members, rows, inner]),
+        b.reshape([members, inner, columns]),
     );
+    let multiply = |a: Tensor<3>, b: Tensor<3>| {
+        let (a, b) = (a.into_dispatch(), b.into_dispatch());
+        Tensor::<3>::from_dispatch(<Dispatch as MatrixProduct>::matrix_product(a, b))
+    };
+    // A launch has cubes for so many; more are multiplied in parts.
+    const MOST: usize = 65_535;
+    let product = if members <= MOST {
+        multiply(a, b)
+    } else {
+        let part = |from: usize| {
+            let part = from..members.min(from + MOST);
+            multiply(a.clone().slice([part.clone()]), b.clone().slice([part]))
+        };
+        Tensor::cat((0..members).step_by(MOST).map(part).collect(), 0)
+    };
     dims[D - 1] = columns;
-    Tensor::<3>::from_dispatch(product).reshape(dims)
+    product.reshape(dims)
 }
 
 /// A layer of Burn's applied to rows `[batch, in]`, on a card by products from here.

@@ -169,8 +169,8 @@ impl Mlp {
             input.dims()[0],
             self.learners
         );
-        let (device, learners) = (input.device(), self.learners);
-        let is_fused = fused::is_there(&device, shape, learners, mask.as_ref());
+        let sizes = (self.learners, input.dims()[0]);
+        let is_fused = fused::is_there(&input.device(), shape, sizes, mask.as_ref());
         if is_fused && !tests_want_the_reference() {
             fused::forward(shape, self.learners, parameters, input, mask)
         } else {
@@ -411,7 +411,7 @@ mod tests {
                         output,
                         layer_norm: None,
                     };
-                    assert!(fused::is_there(&device, &shape, 1, None));
+                    assert!(fused::is_there(&device, &shape, (1, 1), None));
                     agrees(&shape, 0.0, batch, 0, &device);
                 }
             }

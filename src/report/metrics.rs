@@ -46,7 +46,7 @@ struct Entry {
 
 #[derive(Debug)]
 enum Sum {
-    Device(RunningSum),
+    Device(Box<RunningSum>),
     Host(f64),
     /// No sum: the last number alone.
     Latest(f64),
@@ -102,7 +102,8 @@ impl Metrics {
             let rest = entry.name.strip_prefix(role);
             rest.and_then(|rest| rest.strip_prefix("/*/")) == Some(what)
         };
-        self.of_each_learner(what, values.dims()[0]);
+        let found = values.dims()[0];
+        self.of_each_learner(what, found, found / self.learners);
         let sum = device_sum(values);
         let (sum, weight) = self.weigh(role, sum, 1.0);
         match self.entries.iter_mut().find(same) {
@@ -166,9 +167,9 @@ impl Metrics {
     }
 
     /// In a stack a number is recorded for each learner, or nobody would know whose it is.
-    fn of_each_learner(&self, name: &str, found: usize) {
+    fn of_each_learner(&self, name: &str, found: usize, members: usize) {
         assert!(
-            self.learners == 1 || found.is_multiple_of(self.learners),
+            self.learners == 1 || found == members * self.learners,
             "`{name}` was recorded as {found} number(s), and the stack has {} learners: take `batch.mean(..)` over its rows, or leave `app.stacks()` out",
             self.learners
         );
@@ -176,7 +177,7 @@ impl Metrics {
 
     fn add(&mut self, name: &str, value: Sum, weight: f64) {
         if let Sum::Device(values) = &value {
-            self.of_each_learner(name, values.len());
+            self.of_each_learner(name, values.len(), 1);
         }
         let (value, weight) = self.weigh(name, value, weight);
         match self.entries.iter_mut().find(|entry| entry.name == name) {
@@ -196,7 +197,7 @@ impl Metrics {
             return (value, weight);
         };
         match value {
-            Sum::Device(sum) => (Sum::Device(sum.times(rows)), weight * rows),
+            Sum::Device(sum) => (Sum::Device(Box::new(sum.times(rows))), weight * rows),
             Sum::Host(sum) => (Sum::Host(sum * rows), weight * rows),
             Sum::Latest(_) => (value, weight),
         }
@@ -251,7 +252,7 @@ impl Entry {
         }
         self.weight += weight;
         self.sum = match (std::mem::replace(&mut self.sum, Sum::Host(0.0)), value) {
-            (Sum::Device(sum), Sum::Device(value)) => Sum::Device(sum.add(value.total())),
+            (Sum::Device(sum), Sum::Device(value)) => Sum::Device(Box::new(sum.add(value.total()))),
             (Sum::Device(tensor), Sum::Host(number) | Sum::Latest(number))
             | (Sum::Host(number) | Sum::Latest(number), Sum::Device(tensor)) => {
                 device_sum(tensor.total() + number)
@@ -266,7 +267,7 @@ impl Entry {
 
 /// A sum that has this one tensor.
 fn device_sum(value: Tensor<1>) -> Sum {
-    Sum::Device(RunningSum::of(value.no_grad()))
+    Sum::Device(Box::new(RunningSum::of(value.no_grad())))
 }
 
 /// All elements of the given tensors, on the host, in one transfer.

@@ -24,6 +24,11 @@ pub struct Crossed {
     pub bytes_read: u64,
 }
 
+/// Whether a card has cubes enough for a launch over so many numbers, 256 in each: 65,535 of them in one direction are sure.
+pub(crate) fn fits_a_launch(numbers: usize) -> bool {
+    numbers <= 65_535 * 256
+}
+
 thread_local! {
     static CROSSED: Cell<Crossed> = const {
         Cell::new(Crossed { writes: 0, bytes_written: 0, reads: 0, bytes_read: 0 })

@@ -201,6 +201,9 @@ fn a_template_is_a_good_scene_and_resolves_to_the_defaults() {
                 with_dataset("Dataset(path: \"DATASET\"), Bc(), Evaluation(every: 1, episodes: 1),")
             }
             "Dqn" => "Environments(env: \"CartPole-v1\"),".to_owned(),
+            "NormalizeObservations" => {
+                "Environments(), Ppo(steps: 8, minibatches: 1, epochs: 1),".to_owned()
+            }
             _ if algorithms.contains(&name) => with_dataset("Dataset(path: \"DATASET\"),"),
             _ => with_dataset("Dataset(path: \"DATASET\", validation: 0.1), Bc(),"),
         };

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::resume::cut_after;
 use crate::room::{
     Room, checkpoint, checkpoints, copy, files, named, reports, wait_until, with_dataset,
 };
@@ -39,6 +40,23 @@ fn same(room: &Room, one: &str, other: &str) {
             .filter(|name| !name.contains("tfevents"))
     };
     assert!(names(&one).eq(names(&other)));
+}
+
+#[test]
+fn learners_that_saved_at_different_steps_go_on_from_the_latest_that_all_have() {
+    let room = Room::new();
+    room.write("bc.ron", &with_dataset(BC));
+    let train = "train bc.ron --seeds 0,1 --stacked";
+    room.yarak(&format!("{train} --run whole")).ends_with(0);
+    copy(&room.path("whole"), &room.path("cut"));
+    // As a process leaves them that dies after one of them has saved its best.
+    cut_after(&room.path("cut/seed_0"), 18);
+    cut_after(&room.path("cut/seed_1"), 12);
+    room.yarak(&format!("{train} --run cut --resume auto"))
+        .ends_with(0);
+    for seed in ["seed_0", "seed_1"] {
+        same(&room, &format!("whole/{seed}"), &format!("cut/{seed}"));
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `yarak sweep trial`: one trial, to the end of its next round.
 
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -152,8 +153,10 @@ pub(super) fn train_round(
         match train_seed(program, folder, &state, trial, *seed, &run, step) {
             Ok(Outcome::Interrupted) => return Ok(Ended::Interrupted),
             Ok(_) => {}
-            // A full disk is no fault of the trial's: it may be tried again once there is room.
-            Err(error) if !has_room(folder.path()) => return Err(error),
+            // A full disk and data that are others for a while are no fault of the trial's: it may be tried again.
+            Err(error) if error.is_of_the_moment() || !has_room(folder.path(), &run) => {
+                return Err(error);
+            }
             Err(error) => {
                 progress.failures.push(Failed {
                     message: error.to_string(),
@@ -176,10 +179,30 @@ pub(super) fn train_round(
     Ok(Ended::Reached)
 }
 
-/// Whether a megabyte can be written to a folder, as it cannot on a full disk or under `ulimit -f`.
-fn has_room(folder: &Path) -> bool {
-    let probe = tempfile::tempfile_in(folder);
-    probe.is_ok_and(|mut probe| probe.write_all(&vec![1; 1 << 20]).is_ok())
+/// Whether a megabyte more than the largest file that a run has saved can be written to a folder, as it cannot on a full disk or under
+/// `ulimit -f`.
+fn has_room(folder: &Path, run: &Path) -> bool {
+    const BLOCK: u64 = 1 << 20;
+    let saved = sizes_in(&run.join("checkpoints"));
+    let needed = saved.into_iter().max().unwrap_or(0) + BLOCK;
+    let Ok(mut probe) = tempfile::tempfile_in(folder) else {
+        return false;
+    };
+    let block = vec![1; BLOCK as usize];
+    (0..needed.div_ceil(BLOCK)).all(|_| probe.write_all(&block).is_ok())
+}
+
+/// The sizes of the files in a folder and in those in it.
+fn sizes_in(folder: &Path) -> Vec<u64> {
+    let mut sizes = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.metadata() {
+            Ok(there) if there.is_dir() => sizes.extend(sizes_in(&entry.path())),
+            Ok(there) => sizes.push(there.len()),
+            Err(_) => {}
+        }
+    }
+    sizes
 }
 
 /// One run of a trial, to a step.

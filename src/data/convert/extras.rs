@@ -28,7 +28,8 @@ pub(super) const FIELDS: [(&str, &str); 10] = [
 const D3RLPYS_OWN: [&str; 3] = ["columns", "num_episodes", "version"];
 
 /// The columns that are truth values, in every layout.
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 10] = [
+    "done",
     "dones",
     "episode_terminals",
     "next.done",
@@ -36,6 +37,7 @@ const FLAGS: [&str; 8] = [
     "terminated",
     "terminations",
     "timeouts",
+    "truncated",
     "truncations",
 ];
 

@@ -156,10 +156,7 @@ impl Minibatches {
     }
 
     /// The rows of one minibatch for each generator.
-    fn draw_for_each<'a>(
-        &self,
-        generators: &mut dyn Iterator<Item = &'a mut ChaCha8Rng>,
-    ) -> Vec<u32> {
+    fn draw_for_each(&self, generators: &mut dyn Iterator<Item = &mut ChaCha8Rng>) -> Vec<u32> {
         let training = &self.data.split.training;
         let each = generators.map(|generator| draw_rows(training, self.batch, generator));
         each.collect::<Vec<_>>().concat()

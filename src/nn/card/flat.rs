@@ -92,8 +92,8 @@ impl<R: CubeRuntime> FlatKernels for CubeBackend<R> {
                 step.epsilon,
                 coupled,
                 kept,
-                // Everything is below it.
-                step.most.unwrap_or(f32::MAX),
+                // Nothing is above it.
+                step.most.unwrap_or(f32::INFINITY),
             ),
         );
         (values, first, second, norms)
@@ -261,8 +261,10 @@ fn adam_kernel(
     if within == 0 {
         norms[member] = norm;
     }
-    // A norm of 0 stays unclipped.
-    let scale = min(numbers.most / max(norm, 1.175_494_4e-38f32), 1.0f32);
+    let mut scale = 1.0f32;
+    if norm > numbers.most {
+        scale = numbers.most / norm;
+    }
     if within < n {
         let at = member * n + within;
         let value = values[at];
