@@ -397,11 +397,11 @@ impl Train {
         let mut stack = stack_of(&scene.seeds)?;
         let resume = self.resume_together(&alone, folder);
         let mut learners: Vec<(String, &Scene, Console, TrainingRun)> = Vec::new();
-        for (name, scene) in &alone {
+        for ((name, scene), resume) in alone.iter().zip(&resume) {
             let console = console.of_learner();
             let folder = folder.join(name);
             let shown = (&console, &**name);
-            let run = self.prepare(program, source, scene, &folder, shown, &resume)?;
+            let run = self.prepare(program, source, scene, &folder, shown, resume)?;
             learners.push((name.clone(), scene, console, run));
         }
         let unfinished = learners.iter().filter(|(.., run)| !run.finished);
@@ -446,26 +446,32 @@ impl Train {
         ended.into_iter().collect()
     }
 
-    /// Where the learners of a stack go on together: each saves a best checkpoint at a step of its own, so that the latest ones may be at
-    /// different steps, and then it is from the latest that all have kept.
-    fn resume_together(&self, alone: &[(String, Scene)], folder: &Path) -> Resume {
+    /// From where each learner of a stack goes on: each saves a best checkpoint at a step of its own, so that the latest ones may be at
+    /// different steps, and then it is from the latest that all have kept. Whoever has taken all steps is left as it is.
+    fn resume_together(&self, alone: &[(String, Scene)], folder: &Path) -> Vec<Resume> {
+        let mut resume = vec![self.resume.clone(); alone.len()];
         if self.resume != Resume::Auto {
-            return self.resume.clone();
+            return resume;
         }
         let saved = alone.iter().map(|(name, _)| {
             let checkpoints = folder.join(name).join("checkpoints");
             saved_steps(&checkpoints).unwrap_or_default()
         });
         let saved: Vec<Vec<u64>> = saved.collect();
-        let latest: Vec<Option<&u64>> = saved.iter().map(|steps| steps.iter().max()).collect();
-        if latest.iter().all(|step| *step == latest[0]) {
-            return Resume::Auto;
+        let latest = |place: &usize| saved[*place].iter().max().copied();
+        let goes_on = |place: &usize| latest(place) < Some(alone[*place].1.steps);
+        let going: Vec<usize> = (0..alone.len()).filter(goes_on).collect();
+        let is_apart = going.iter().any(|place| latest(place) != latest(&going[0]));
+        let of_all = |step: &&u64| going.iter().all(|place| saved[*place].contains(step));
+        let common = going
+            .first()
+            .and_then(|first| saved[*first].iter().filter(of_all).max());
+        if let (true, Some(step)) = (is_apart, common) {
+            for place in going {
+                resume[place] = Resume::From(format!("step_{step:09}").into());
+            }
         }
-        let of_all = |step: &&u64| saved.iter().all(|steps| steps.contains(step));
-        match saved[0].iter().filter(of_all).max() {
-            Some(step) => Resume::From(format!("step_{step:09}").into()),
-            None => Resume::Auto,
-        }
+        resume
     }
 
     /// Builds a learner: its app, its folder, and the checkpoint that it goes on from.

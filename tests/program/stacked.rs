@@ -120,23 +120,33 @@ fn a_stack_goes_on_where_it_was_cut_and_each_learner_goes_on_alone() {
         "{}",
         said.stderr
     );
-    // One learner is behind the other.
+    // One has taken all of its steps: the other goes on alone.
     room.yarak("train tiny.ron --set seed=2 --run cut/seed_2 --steps 80 --resume auto")
         .ends_with(0);
-    room.yarak(&format!(
-        "{train} --run cut --stacked --steps 90 --resume auto"
-    ))
-    .refuses(&["`clock` differs", "side by side, without `--stacked`"]);
-    // One has taken all of its steps: the other goes on alone.
+    let finished = files(&room.path("cut/seed_2"));
     room.yarak(&format!(
         "{train} --run cut --stacked --steps 80 --resume auto"
     ))
     .ends_with(0);
+    let left = files(&room.path("cut/seed_2"));
+    assert!(left["metrics.jsonl"] == finished["metrics.jsonl"]);
     room.yarak("train tiny.ron --run lone --steps 80")
         .ends_with(0);
     let last = "step_000000080";
     let cut = checkpoint(&room.path("cut/seed_0"), last);
     assert!(cut == checkpoint(&room.path("lone"), last));
+    // Without a step that both have kept.
+    let kept = room.path("cut/seed_2/checkpoints");
+    for name in checkpoints(&room.path("cut/seed_2")) {
+        if name != last {
+            std::fs::remove_dir_all(kept.join(name)).unwrap();
+        }
+    }
+    cut_after(&room.path("cut/seed_0"), 60);
+    room.yarak(&format!(
+        "{train} --run cut --stacked --steps 90 --resume auto"
+    ))
+    .refuses(&["`clock` differs", "side by side, without `--stacked`"]);
 }
 
 #[test]
