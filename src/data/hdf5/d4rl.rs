@@ -44,7 +44,7 @@ use crate::data::transitions::first_not_finite;
 use crate::data::{Column, Episode, EpisodeEnd, Recorded};
 
 /// Every dataset that this layout reads by D4RL's and d3rlpy 1's names, in the order in which they are listed. Where one of these is missing,
-/// another of [`TERMINALS`] or [`TIMEOUTS`] is read in its place, and kept by a conversion all the same.
+/// another of `TERMINALS` or `TIMEOUTS` is read in its place, and kept by a conversion all the same.
 pub const COLUMNS: [&str; 7] = [
     "observations",
     "actions",
