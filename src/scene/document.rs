@@ -182,7 +182,8 @@ impl Scene {
             self.seed,
             quoted(&self.device),
         );
-        if self.steps != u64::MAX {
+        // The greatest number stands for epochs alone, unless somebody wrote it.
+        if self.steps != u64::MAX || self.epochs.is_none() {
             out.push_str(&format!("    steps: {},\n", self.steps));
         }
         if let Some(epochs) = self.epochs {

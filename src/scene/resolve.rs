@@ -540,6 +540,9 @@ mod tests {
         assert_eq!((back.steps, back.epochs), (u64::MAX, Some(3)));
         let both = parse("(steps: 5, epochs: 3, plugins: [])").unwrap();
         assert_eq!((both.steps, both.epochs), (5, Some(3)));
+        let greatest = parse("(steps: 18446744073709551615, plugins: [])").unwrap();
+        let back = parse(&greatest.to_ron()).unwrap();
+        assert_eq!((back.steps, back.epochs), (u64::MAX, None));
         let refused = parse("(epochs: 0, plugins: [])").err().unwrap();
         assert!(refused.to_string().contains("at least 1"), "{refused}");
     }
