@@ -205,12 +205,18 @@ impl<P: Purpose> Random<P> {
         self.streams.len()
     }
 
-    /// The place in the stream; in a stack, in the first learner's.
+    /// The place in the stream.
+    ///
+    /// # Panics
+    /// In a stack of learners, which has a stream for each.
     pub fn state(&self) -> RandomState {
         self.only().state()
     }
 
-    /// Goes on from a saved place; in a stack, the first learner does.
+    /// Goes on from a saved place.
+    ///
+    /// # Panics
+    /// In a stack of learners, which has a stream for each.
     pub fn restore(&mut self, state: RandomState) {
         self.only_mut().restore(state);
     }
@@ -226,6 +232,9 @@ impl<P: Purpose> Random<P> {
     /// assert_eq!(random.normals(2), [0.5, -1.0]);
     /// assert_eq!(random.normals(3), Random::<Noise>::new(Seed(0)).normals(3));
     /// ```
+    ///
+    /// # Panics
+    /// In a stack of learners, which has a stream for each.
     pub fn give_normals(&mut self, draws: impl IntoIterator<Item = f32>) {
         self.only_mut().given.extend(draws);
     }
@@ -239,6 +248,9 @@ impl<P: Purpose> Random<P> {
     /// random.give_uniforms([0.5, 0.25]);
     /// assert_eq!(random.uniforms(2, -1.0, 1.0), [0.0, -0.5]);
     /// ```
+    ///
+    /// # Panics
+    /// In a stack of learners, which has a stream for each.
     pub fn give_uniforms(&mut self, draws: impl IntoIterator<Item = f32>) {
         self.only_mut().given_uniforms.extend(draws);
     }
@@ -288,8 +300,13 @@ impl<P: Purpose> Random<P> {
     /// As many draws of the standard normal distribution as the tensor has elements, in its shape and on its device.
     pub fn normal_like<const D: usize>(&mut self, tensor: &Tensor<D>) -> Tensor<D> {
         let draws = self.normals(tensor.shape().num_elements());
-        let next = |stream: &mut Stream| StandardNormal.sample(&mut stream.generator);
-        on_device(&mut self.ahead[0], draws, &self.streams, next, tensor)
+        on_device(
+            &mut self.ahead[0],
+            draws,
+            &self.streams,
+            Stream::normal,
+            tensor,
+        )
     }
 
     /// As many draws, uniform in [low, high), as the tensor has elements, in its shape and on its device.
@@ -308,9 +325,8 @@ impl<P: Purpose> Random<P> {
         low: f32,
         high: f32,
     ) -> Tensor<D> {
-        use rand::RngExt;
         let draws = self.uniforms(tensor.shape().num_elements(), low, high);
-        let next = |stream: &mut Stream| low + (high - low) * stream.generator.random::<f32>();
+        let next = |stream: &mut Stream| stream.uniform(low, high);
         on_device(&mut self.ahead[1], draws, &self.streams, next, tensor)
     }
 

@@ -49,6 +49,7 @@ pub use run_folder::{
 pub use search::{LatestGood, Skipped, follow, latest_good};
 pub(crate) use search::{mend_best, no_link, resolve, saved_steps};
 pub use snapshot::{HostTensor, Snapshot};
+pub(crate) use step_folder::step_folder_name;
 pub(crate) use whole_file::{is_special, replace_whole, write_whole};
 pub use writer::CheckpointWriter;
 

@@ -65,7 +65,7 @@ pub(super) struct StateFile {
 }
 
 /// `step_000020000`.
-pub(super) fn step_folder_name(step: u64) -> String {
+pub(crate) fn step_folder_name(step: u64) -> String {
     format!("step_{step:09}")
 }
 

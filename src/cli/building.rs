@@ -24,7 +24,7 @@ use crate::scene::{
     AppSceneExt, ForeignCode, PluginKind, Problems, Scene, SceneEntry, SceneRegistry, suggestion,
 };
 use crate::schedule::{
-    Clock, FailSaved, Failure, Outcome, StepRegistry, TakenElsewhere, Training, TrainingSchedule,
+    Clock, FailSaved, Failure, StepRegistry, TakenElsewhere, Training, TrainingSchedule,
     take_failure,
 };
 
@@ -273,10 +273,7 @@ impl Program {
 
 /// What went wrong in an app that is updated by hand: in a step just now, before the first step, or in an environment that went away.
 pub fn failure(app: &App) -> Option<Failure> {
-    let ended = || match &app.world().get_resource::<Training>()?.outcome {
-        Some(Outcome::Failed(failure)) => Some(failure.clone()),
-        _ => None,
-    };
+    let ended = || app.world().get_resource::<Training>()?.failure().cloned();
     let gone = || app.world().get_resource::<FailSaved>()?.0.clone();
     take_failure().or_else(ended).or_else(gone)
 }

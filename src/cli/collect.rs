@@ -10,6 +10,7 @@ use super::building::{For, Program, failure, folders_of};
 use super::error::CliError;
 use super::eval::{check_that_it_is_plain, find};
 use super::modules::Modules;
+use super::playing::play_in;
 use super::print;
 use super::ready::{Source, learns_from};
 use crate::checkpoint::without_persisting;
@@ -188,9 +189,6 @@ impl Collect {
                 online.env
             )));
         }
-        let of_scene = scene
-            .settings::<Evaluation>()
-            .map(|evaluation| evaluation.env.clone());
         let kwargs = scene
             .settings::<Evaluation>()
             .filter(|evaluation| self.env.as_ref().is_none_or(|env| *env == evaluation.env))
@@ -199,21 +197,7 @@ impl Collect {
         let goal = scene
             .settings::<Evaluation>()
             .and_then(|evaluation| evaluation.goal.clone());
-        let Some(env) = self
-            .env
-            .clone()
-            .or(of_scene)
-            .or(online.as_ref().map(|it| it.env.clone()))
-        else {
-            return Err(CliError::input(
-                "the scene names no environment: say which with --env",
-            ));
-        };
-        // The run's own is not played in, so it need not be allowed.
-        if let Some(evaluation) = scene.settings_mut::<Evaluation>() {
-            evaluation.env = env.clone();
-            evaluation.also.clear();
-        }
+        let env = play_in(&mut scene, self.env.as_deref())?;
         program.check_modules(&scene)?;
         let add = |app: &mut App| {
             app.insert_resource(noisy)

@@ -269,19 +269,23 @@ fn refuse_other_spaces(
 ) -> Result<(), CliError> {
     let [observation, action] = dataset_file.widths();
     let (path, name) = (path.display(), known.name);
-    let of_data = match dataset_file.discrete_actions() {
-        Some(DiscreteActions { count: Some(n), .. }) => format!("{n} discrete actions"),
-        Some(_) => "discrete actions".to_owned(),
-        None => format!("actions of {action} real numbers"),
+    let of_data = dataset_file.discrete_actions();
+    let fits = match (of_data, &known.action_space) {
+        // How many there are a file may not say.
+        (Some(of_data), Space::Discrete { n }) => of_data.count.is_none_or(|count| count == *n),
+        (None, Space::Discrete { .. }) | (Some(_), _) => false,
+        (None, space) => space.size() == action,
     };
-    let of_known = match known.action_space {
-        Space::Discrete { n } => format!("{n} discrete actions"),
-        _ => format!("actions of {} real numbers", known.action_space.size()),
-    };
-    // How many discrete actions there are a file may not say.
-    let fits = of_data == of_known
-        || of_data == "discrete actions" && matches!(known.action_space, Space::Discrete { .. });
     if !fits {
+        let of_data = match of_data {
+            Some(DiscreteActions { count: Some(n), .. }) => format!("{n} discrete actions"),
+            Some(_) => "discrete actions".to_owned(),
+            None => format!("actions of {action} real numbers"),
+        };
+        let of_known = match known.action_space {
+            Space::Discrete { n } => format!("{n} discrete actions"),
+            _ => format!("actions of {} real numbers", known.action_space.size()),
+        };
         return Err(CliError::input(format!(
             "{path}: the data have {of_data}, and {name} takes {of_known}: name the environment that they are of"
         )));

@@ -9,14 +9,13 @@ use serde_json::json;
 use super::building::{Program, folders_of};
 use super::error::CliError;
 use super::modules::Modules;
-use super::playing::{app_of, first_seed};
+use super::playing::{app_of, first_seed, play_in};
 use super::print;
 use super::scores::counted;
 use super::values::Values;
 use crate::checkpoint::{
     CheckpointError, Snapshot, follow, latest_good, load, no_link, open_plain,
 };
-use crate::collect::Environments;
 use crate::env::{Environment, registry};
 use crate::evaluate::video::{Video, VideoError};
 use crate::evaluate::{Episodes, Evaluation, reference_scores, watch};
@@ -92,19 +91,8 @@ impl Eval {
             return values.of(app, &scene, &checkpoint, snapshot.step);
         }
         let of_scene = scene.settings::<Evaluation>().cloned();
-        let learned_in = scene.settings::<Environments>().map(|it| it.env.clone());
-        let named = of_scene.as_ref().map(|it| it.env.clone()).or(learned_in);
-        let Some(env) = self.env.clone().or(named) else {
-            return Err(CliError::input(
-                "the scene names no environment: say which with --env",
-            ));
-        };
         let evaluation = of_scene.unwrap_or_default();
-        // The run's own is not played, so it need not be allowed.
-        if let Some(evaluation) = scene.settings_mut::<Evaluation>() {
-            evaluation.env = env.clone();
-            evaluation.also.clear();
-        }
+        let env = play_in(&mut scene, self.env.as_deref())?;
         program.check_modules(&scene)?;
         let episodes = self
             .episodes

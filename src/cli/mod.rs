@@ -50,6 +50,7 @@ use std::any::Any;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 use bevy_app::{App, AppExit};
 use clap::{Parser, Subcommand};
@@ -64,6 +65,14 @@ use crate::terminal::{heed, message, shown};
 
 /// Exit status of a run that Ctrl-C ended: 128 and the signal's number, as shells have it.
 const INTERRUPTED: u8 = 130;
+
+/// The threads that were asked for; all cores where none were.
+fn threads_or_all(asked: Option<u64>) -> usize {
+    asked.map_or_else(
+        || thread::available_parallelism().map_or(1, usize::from),
+        |threads| threads as usize,
+    )
+}
 
 /// Reinforcement learning as a Bevy schedule.
 ///

@@ -34,6 +34,27 @@ pub fn app_of(
     }
 }
 
+/// Makes a scene's episodes those of the environment that is named, or else of its own.
+///
+/// # Errors
+/// When there is none.
+pub fn play_in(scene: &mut Scene, named: Option<&str>) -> Result<String, CliError> {
+    let of_evaluation = scene.settings::<Evaluation>().map(|it| &it.env);
+    let learned_in = scene.settings::<Environments>().map(|it| &it.env);
+    let own = of_evaluation.or(learned_in).cloned();
+    let Some(env) = named.map(str::to_owned).or(own) else {
+        return Err(CliError::input(
+            "the scene names no environment: say which with --env",
+        ));
+    };
+    // The run's own is not played, so it need not be allowed.
+    if let Some(evaluation) = scene.settings_mut::<Evaluation>() {
+        evaluation.env = env.clone();
+        evaluation.also.clear();
+    }
+    Ok(env)
+}
+
 /// The seed of the first of so many episodes of the scene's evaluation.
 pub fn first_seed(scene: &Scene, evaluation: &Evaluation, episodes: usize) -> u64 {
     evaluation.first_seed(Seed(scene.seed), episodes, training_seeds(scene).as_ref())

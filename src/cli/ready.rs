@@ -188,8 +188,14 @@ pub fn check_that_it_learns(app: &App, scene: &Scene, has_dataset: bool) -> Resu
     Err(scene.problem("plugins", message, Some(help.into())).into())
 }
 
+/// What a scene says that is allowed and hardly meant.
+pub fn warnings(app: &App, scene: &Scene) -> impl Iterator<Item = String> {
+    let of_sources = warning_of_two_sources(app, scene).into_iter();
+    of_sources.chain(warning_of_unknown_bounds(app, scene))
+}
+
 /// What is to be said of data whose actions are scaled by their own extremes, as only Python knows the bounds of their environment.
-pub fn warning_of_unknown_bounds(app: &App, scene: &Scene) -> Option<String> {
+fn warning_of_unknown_bounds(app: &App, scene: &Scene) -> Option<String> {
     let (dataset, evaluation) = (
         scene.settings::<Dataset>()?,
         scene.settings::<Evaluation>()?,
@@ -207,7 +213,7 @@ pub fn warning_of_unknown_bounds(app: &App, scene: &Scene) -> Option<String> {
 }
 
 /// What is to be said of a scene that has data and environments to learn in: our algorithms learn from one of the two.
-pub fn warning_of_two_sources(app: &App, scene: &Scene) -> Option<String> {
+fn warning_of_two_sources(app: &App, scene: &Scene) -> Option<String> {
     scene.settings::<Dataset>()?;
     scene.settings::<Environments>()?;
     let (learned, other) = match learns_from(app)? {

@@ -15,7 +15,7 @@ use super::train::{stop_on_signals, versions_of};
 use super::{INTERRUPTED, print};
 use crate::checkpoint::{
     DatasetRecord, ForkRecord, Manifest, ResumeFrom, Snapshot, difference, finish_writing, gather,
-    is_plain_folder, load, no_link, saved_steps,
+    is_plain_folder, load, no_link, saved_steps, step_folder_name,
 };
 use crate::data::hdf5::files_of;
 use crate::data::{Dataset, preload};
@@ -113,7 +113,7 @@ impl Replay {
             None => steps.reverse(),
         }
         for step in steps {
-            let folder = checkpoints.join(format!("step_{step:09}"));
+            let folder = checkpoints.join(step_folder_name(step));
             no_link(&checkpoints, &folder)?;
             let snapshot = load(&folder)?;
             let in_a_round = snapshot

@@ -78,11 +78,9 @@ impl SceneCommand {
                         let app = program.app(&scene, scene.seed, folders, For::Looking)?;
                         ready::check(&app, &scene)?;
                         let of_actions = warning_of_actions(app.world());
-                        let of_sources = ready::warning_of_two_sources(&app, &scene);
-                        let of_bounds = ready::warning_of_unknown_bounds(&app, &scene);
-                        let of_rates = warnings_of_rates(app.world()).iter();
-                        let of_data = of_actions.iter().chain(&of_sources).chain(&of_bounds);
-                        for warning in of_rates.chain(of_data) {
+                        let of_rates = warnings_of_rates(app.world()).iter().cloned();
+                        let of_scene = of_rates.chain(of_actions);
+                        for warning in of_scene.chain(ready::warnings(&app, &scene)) {
                             message(&format!("{}: {warning}", path.display()));
                         }
                         Ok(ready::not_looked_at(&scene))

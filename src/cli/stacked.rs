@@ -23,7 +23,7 @@ use crate::report::console::Console;
 use crate::report::{EarlyStopping, Metrics, Reported, Reports, TensorBoard};
 use crate::scene::{Problems, Scene};
 use crate::schedule::{
-    Clock, Failure, Outcome, RoundPosition, Taken, TakenElsewhere, Training, begins_elsewhere,
+    Clock, Failure, RoundPosition, Taken, TakenElsewhere, Training, begins_elsewhere,
     concludes_elsewhere, fails_elsewhere, interrupt, is_due, stop_requested, take_round,
     with_causes,
 };
@@ -210,10 +210,8 @@ fn teach(world: &mut World, learned: &Snapshot, place: usize) -> Result<(), Chec
 
 /// Why a learner's run has failed, if it has.
 fn failure_of(learner: &StackedRun<'_>) -> Option<Failure> {
-    match &learner.app.world().resource::<Training>().outcome {
-        Some(Outcome::Failed(failure)) => Some(failure.clone()),
-        _ => None,
-    }
+    let training = learner.app.world().resource::<Training>();
+    training.failure().cloned()
 }
 
 fn failure_of_any(learners: &[StackedRun<'_>]) -> Option<Failure> {
@@ -305,7 +303,7 @@ fn check(app: &App, scene: &Scene) -> Result<(), CliError> {
 mod tests {
     use super::*;
     use crate::checkpoint::Resume;
-    use crate::schedule::RunDirectory;
+    use crate::schedule::{Outcome, RunDirectory};
 
     const SCENE: &str = r#"Scene(
         steps: 12,

@@ -19,16 +19,17 @@ use super::playing::{Played, best_on_fresh_episodes, first_seed};
 use super::pool::pin;
 use super::ready::{
     WHERE_FILES_ARE, check_scales, check_that_environments_are_there, check_that_evaluation_starts,
-    check_that_it_learns, environments_of, warning_of_two_sources, warning_of_unknown_bounds,
+    check_that_it_learns, environments_of, warnings,
 };
 use super::scores::{Scores, over_seeds};
 use super::seeds::seeds_of;
 use super::stacked::{self, StackApp, StackedRun};
-use super::{INTERRUPTED, hang_up, print, words_of};
+use super::{INTERRUPTED, hang_up, print, threads_or_all, words_of};
 use crate::app::{warn_of_metrics_that_never_came, what_was_not_learned};
 use crate::checkpoint::{
     Best, Checkpoints, DatasetRecord, Manifest, Resume, ResumeFrom, RunFolder, RunFolderError,
     Start, Versions, default_run_folder, finish_writing, open_plain_with, saved_steps,
+    step_folder_name,
 };
 use crate::data::hdf5::files_of;
 use crate::data::{Dataset, SharedDataset, preload};
@@ -231,8 +232,7 @@ impl Train {
         }
         stop_on_signals()?;
         let console = Console::stderr();
-        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-        let threads = self.threads.map_or(cores, |threads| threads as usize);
+        let threads = threads_or_all(self.threads);
         let ended = if scene.seeds.is_empty() {
             if self.stacked {
                 return Err(CliError::input(stacked::TOO_FEW));
@@ -406,14 +406,7 @@ impl Train {
         }
         let unfinished = learners.iter().filter(|(.., run)| !run.finished);
         let seeds: Vec<u64> = unfinished.map(|(_, scene, ..)| scene.seed).collect();
-        if seeds.len() == 1 {
-            // The others have taken all of their steps.
-            let ended = learners.into_iter().map(|(_, scene, console, run)| {
-                score(program, source, scene, &console, run.train())
-            });
-            return ended.collect();
-        }
-        if !seeds.is_empty() {
+        if seeds.len() > 1 {
             if seeds.len() < scene.seeds.len() {
                 // Its data and networks go before those of the next one come.
                 drop(stack);
@@ -433,12 +426,14 @@ impl Train {
                 Err(panic) => return Err(panicked(words_of(&*panic), folder)),
             }
         }
+        drop(stack);
         let ended: Vec<_> = learners
             .into_iter()
             .map(|(_, scene, console, run)| {
-                let ended = match run.finished {
-                    true => run.train(),
-                    false => run.conclude(),
+                let ended = match seeds.len() {
+                    // Alone: the others have taken all of their steps.
+                    1 => run.train(),
+                    _ => run.conclude(),
                 };
                 score(program, source, scene, &console, ended)
             })
@@ -468,7 +463,7 @@ impl Train {
             .and_then(|first| saved[*first].iter().filter(of_all).max());
         if let (true, Some(step)) = (is_apart, common) {
             for place in going {
-                resume[place] = Resume::From(format!("step_{step:09}").into());
+                resume[place] = Resume::From(step_folder_name(*step).into());
             }
         }
         resume
@@ -497,8 +492,7 @@ impl Train {
         })?;
         check_that_it_learns(&app, scene, dataset.is_some())?;
         check_scales(scene)?;
-        let of_sources = warning_of_two_sources(&app, scene).into_iter();
-        for warning in of_sources.chain(warning_of_unknown_bounds(&app, scene)) {
+        for warning in warnings(&app, scene) {
             console.message(&warning);
         }
         check_that_environments_are_there(scene)?;
@@ -538,7 +532,10 @@ impl Train {
             let resume = ResumeFrom(snapshot);
             finished = resume.is_over(scene.steps);
             if let (false, Some(dataset)) = (finished, &dataset) {
-                let now = record_of(dataset)?;
+                let now = match record.take() {
+                    Some(now) => now,
+                    None => record_of(dataset)?,
+                };
                 let before = former.as_ref().and_then(|it| it.dataset.as_ref());
                 refuse_other_data(folder, before, &now)?;
                 record = Some(now);
@@ -756,13 +753,7 @@ struct TrainingRun {
 impl TrainingRun {
     fn train(mut self) -> Result<(Ended, RunFolder), CliError> {
         if self.finished {
-            let ended = Ended {
-                outcome: Outcome::Finished,
-                folder: self.folder.path().to_path_buf(),
-                is_saved: true,
-                scores: Scores::default(),
-            };
-            return Ok((ended, self.folder));
+            return self.conclude();
         }
         let app = &mut self.app;
         let folder = &self.folder;
@@ -771,12 +762,9 @@ impl TrainingRun {
             let mut has_started = false;
             while app.should_exit().is_none() {
                 app.update();
-                let failed = matches!(
-                    app.world().resource::<Training>().outcome,
-                    Some(Outcome::Failed(_))
-                );
+                let failure = app.world().resource::<Training>().failure();
                 // A scene that does not start leaves the one that did.
-                if !failed && !std::mem::replace(&mut has_started, true) {
+                if failure.is_none() && !std::mem::replace(&mut has_started, true) {
                     kept = folder.keep_scene();
                 }
             }
@@ -792,6 +780,15 @@ impl TrainingRun {
 
     /// What became of a run that has ended.
     fn conclude(mut self) -> Result<(Ended, RunFolder), CliError> {
+        if self.finished {
+            let ended = Ended {
+                outcome: Outcome::Finished,
+                folder: self.folder.path().to_path_buf(),
+                is_saved: true,
+                scores: Scores::default(),
+            };
+            return Ok((ended, self.folder));
+        }
         drop(self.dataset.take());
         // Somebody may have deleted the folder under the run, which was then saved there again.
         if self

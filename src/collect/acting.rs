@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::rows::preprocessed;
 use super::{Actions, Observations, Seen};
-use crate::data::{ActionChunks, Column, Preprocessing, Spaces, StepResults};
+use crate::data::{ActionChunks, Column, Normalizer, Preprocessing, Spaces, StepResults};
 use crate::env::Space;
 use crate::evaluate::{Acting, EvaluationError};
 use crate::learner::{AppRandomExt, ComputeDevice, Random};
@@ -95,24 +95,21 @@ fn predict(world: &World) -> Result<Tensor<2>, BevyError> {
     let preprocessing = world
         .get_resource::<Preprocessing>()
         .ok_or(RunError::new(EvaluationError::NoPreprocessing))?;
-    let say = |rows: &Column, preprocessing: &Preprocessing| -> Result<Tensor<2>, BevyError> {
-        let observation = preprocessed(rows, preprocessing, &device).map_err(RunError::new)?;
+    let normalizer = &preprocessing.observation;
+    let say = |rows: &Column, normalizer: &Normalizer| -> Result<Tensor<2>, BevyError> {
+        let observation = preprocessed(rows, normalizer, &device).map_err(RunError::new)?;
         let predicted = acting.predict(world, observation);
         Ok(predicted.ok_or(RunError::new(EvaluationError::NoPolicy))?)
     };
     let seen = match world.get_resource::<Seen>() {
-        None => return say(world.resource::<Observations>(), preprocessing),
-        Some(seen) if !seen.resets() => return say(&seen.now, preprocessing),
+        None => return say(world.resource::<Observations>(), normalizer),
+        Some(seen) if !seen.resets() => return say(&seen.now, normalizer),
         Some(seen) => seen,
     };
     let (mut said, mut place_of) = (Vec::new(), vec![0_i32; seen.now.rows()]);
     let mut place = 0;
     for (rows, seen) in seen.now_by_width() {
-        let shorter = Preprocessing {
-            observation: preprocessing.observation.resized(seen.width),
-            ..preprocessing.clone()
-        };
-        said.push(say(&seen, &shorter)?);
+        said.push(say(&seen, &normalizer.resized(seen.width))?);
         for row in rows {
             place_of[row] = place;
             place += 1;

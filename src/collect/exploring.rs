@@ -53,7 +53,7 @@ impl Exploring<'_> {
             Some(seen) => &seen.now,
             None => &**self.observations,
         };
-        preprocessed(rows, &self.preprocessing, &self.device.plain())
+        preprocessed(rows, &self.preprocessing.observation, &self.device.plain())
     }
 
     /// Whether the run only collects as yet, with actions at random: up to step `learning_starts` of its

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use bevy_ecs::prelude::*;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::data::{Column, Preprocessing, ScaleError};
+use crate::data::{Column, Normalizer, Preprocessing, ScaleError};
 use crate::transfer::{download, upload};
 
 /// What the environments show now, raw, `[environments, observation]`: after a reset, the new episode's first observation.
@@ -40,17 +40,17 @@ impl Observations {
         preprocessing: &Preprocessing,
         device: &Device,
     ) -> Result<Tensor<2>, ScaleError> {
-        preprocessed(&self.0, preprocessing, device)
+        preprocessed(&self.0, &preprocessing.observation, device)
     }
 }
 
 /// What networks see of rows that are as wide.
 pub(super) fn preprocessed(
     rows: &Column,
-    preprocessing: &Preprocessing,
+    normalizer: &Normalizer,
     device: &Device,
 ) -> Result<Tensor<2>, ScaleError> {
-    let [expected, _] = preprocessing.widths();
+    let expected = normalizer.mean.len();
     if expected != rows.width {
         return Err(ScaleError::Width {
             expected,
@@ -58,7 +58,7 @@ pub(super) fn preprocessed(
         });
     }
     let mut values = rows.values.clone();
-    preprocessing.observation.apply_to_row(&mut values)?;
+    normalizer.apply_to_row(&mut values)?;
     let shape = [values.len() / rows.width, rows.width];
     Ok(upload(TensorData::new(values, shape), device))
 }

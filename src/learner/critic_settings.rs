@@ -4,7 +4,7 @@ use bevy_reflect::Reflect;
 use burn::tensor::Tensor;
 
 use super::OptimizerSettings;
-use crate::nn::{CriticHead, EncoderSettings, Layers, ValueBounds, losses};
+use crate::nn::{Cost, CriticHead, EncoderSettings, Layers, ValueBounds, losses};
 use crate::scene::{Bounds, FieldProblems};
 
 /// The action values Q(s, a): an ensemble of critics, their networks, their loss and how they are trained. It is the `critic` of
@@ -94,12 +94,7 @@ impl CriticSettings {
     /// The loss of each critic, `[members]`, for values `[members, batch]` whose target is `[batch]`. `weight` is what each row
     /// counts, `[batch]`: the batch's.
     pub fn losses(&self, q: Tensor<2>, y: Tensor<1>, weight: Option<Tensor<1>>) -> Tensor<1> {
-        match (self.huber, weight) {
-            (false, None) => losses::mse_of_each(q, y),
-            (true, None) => losses::smooth_l1_of_each(q, y),
-            (false, Some(weight)) => losses::weighted_mse_of_each(q, y, weight),
-            (true, Some(weight)) => losses::weighted_smooth_l1_of_each(q, y, weight),
-        }
+        self.losses_of(1, q, y, weight)
     }
 
     /// The same over the rows of each of so many learners of a stack, [`Batch::learners`](crate::data::Batch::learners):
@@ -111,10 +106,11 @@ impl CriticSettings {
         y: Tensor<1>,
         weight: Option<Tensor<1>>,
     ) -> Tensor<1> {
-        match learners {
-            1 => self.losses(q, y, weight),
-            _ => losses::mean_of_each(losses::of_each_row(q, y, self.huber, weight), learners),
-        }
+        let cost = match self.huber {
+            true => losses::SMOOTH_L1,
+            false => Cost::Squared,
+        };
+        losses::mean_cost_of_each(q, y, weight, cost, learners)
     }
 
     /// Refuses what contradicts itself, for [`Settings::check`](crate::scene::Settings::check); `field` is where these settings

@@ -10,8 +10,8 @@ use burn::tensor::Tensor;
 use super::rate::{add_rule, look_at, move_rate};
 use super::roles::check_targets;
 use super::{
-    AppRandomExt, DropoutDraws, Init, Net, Optim, OptimizerSettings, Rate, Role, Roles,
-    never_trained, parameters, step_memory, training,
+    AppRandomExt, DropoutDraws, Init, Net, Optim, OptimizerSettings, Rate, Role, Roles, parameters,
+    step_memory, training,
 };
 use crate::checkpoint::AppPersistExt;
 use crate::random::Stack;
@@ -228,7 +228,6 @@ impl AppLearnerExt for App {
         check_targets(self);
         training::add_dropout(self);
         step_memory::weigh_network::<R>(self);
-        never_trained::watch::<R>(self);
         self.add_random::<Init>()
             .add_systems(
                 Learn,

@@ -1,22 +1,13 @@
 //! Networks that a run was over too soon to train.
 
-use bevy_app::App;
 use bevy_ecs::prelude::*;
 
+use super::roles::Roles;
 use super::{Optim, Role};
 use crate::schedule::{Clock, Tick};
 
-/// For each network what is to be said of it, if it was never trained.
-#[derive(Resource, Default)]
-struct Trained(Vec<fn(&World) -> Option<String>>);
-
-/// Keeps an eye on role `R`.
-pub(super) fn watch<R: Role>(app: &mut App) {
-    let mut trained = app.world_mut().get_resource_or_init::<Trained>();
-    trained.0.push(never_trained::<R>);
-}
-
-fn never_trained<R: Role>(world: &World) -> Option<String> {
+/// What is to be said of role `R`'s network, if it was never trained.
+pub(super) fn never_trained<R: Role>(world: &World) -> Option<String> {
     if world.get_resource::<Optim<R>>()?.updates() > 0 {
         return None;
     }
@@ -31,7 +22,8 @@ fn never_trained<R: Role>(world: &World) -> Option<String> {
 
 /// What is to be said at the end of a run of the networks whose first epoch never came.
 pub(crate) fn networks_never_trained(world: &World) -> Vec<String> {
-    let trained = world.get_resource::<Trained>();
-    let all = trained.into_iter().flat_map(|trained| &trained.0);
-    all.filter_map(|said| said(world)).collect()
+    let roles = world.get_resource::<Roles>();
+    let all = roles.into_iter().flat_map(|roles| &roles.0);
+    all.filter_map(|entry| (entry.never_trained)(world))
+        .collect()
 }

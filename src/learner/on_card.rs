@@ -6,8 +6,8 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use super::Optimizer;
-use super::optimizer::{AdamNumbers, Memories};
-use crate::nn::{AdamStep, Decay, FlatKernels};
+use super::optimizer::{AdamNumbers, Memories, weight_decay};
+use crate::nn::{AdamStep, FlatKernels};
 use crate::transfer::{fits_a_launch, is_far};
 
 /// Whether a plain tensor lies on a card, and is one launch there.
@@ -48,22 +48,19 @@ pub(super) fn step(
         unreachable!("the caller has asked `knows`");
     };
     let adam = AdamNumbers::new(betas, epsilon);
-    // Beyond i32::MAX steps both corrections are 1 to the last bit.
-    let steps = i32::try_from(memories.steps).unwrap_or(i32::MAX);
+    let [correction_1, correction_2] = adam.corrections(memories.steps);
+    let (coupled, kept) = weight_decay(rule, decay).parts(rate);
     let step = AdamStep {
         rate: rate as f32,
         beta_1: adam.beta_1 as f32,
         rest_1: (1.0 - adam.beta_1) as f32,
         beta_2: adam.beta_2 as f32,
         rest_2: (1.0 - adam.beta_2) as f32,
-        correction_1: (1.0 - adam.beta_1.powi(steps)) as f32,
-        root_correction_2: (1.0 - adam.beta_2.powi(steps)).sqrt() as f32,
+        correction_1: correction_1 as f32,
+        root_correction_2: correction_2.sqrt() as f32,
         epsilon: adam.epsilon as f32,
-        decay: match rule {
-            _ if decay == 0.0 => Decay::None,
-            Optimizer::AdamW { .. } => Decay::Decoupled((1.0 - rate * decay) as f32),
-            _ => Decay::Coupled(decay as f32),
-        },
+        coupled: coupled as f32,
+        kept: kept as f32,
         most,
     };
     // Nobody else has them then, so that they are changed in place.

@@ -7,9 +7,9 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Optimizer;
-use super::optimizer::{AdamNumbers, EPSILON, Memories, SMOOTHING, setting};
+use super::optimizer::{AdamNumbers, EPSILON, Memories, SMOOTHING, setting, weight_decay};
 use super::parameters::Members;
-use crate::nn::cpu::{Adam, AdamState, KernelError, RmsProp, Sgd, WeightDecay};
+use crate::nn::cpu::{Adam, AdamState, KernelError, RmsProp, Sgd};
 use crate::nn::{contiguous, floats, give_buffer, with_kernels};
 
 /// Whether a plain tensor lies in the processor's memory.
@@ -84,11 +84,7 @@ pub(super) fn step(
                     beta_1: numbers.beta_1,
                     beta_2: numbers.beta_2,
                     epsilon: numbers.epsilon,
-                    weight_decay: match rule {
-                        _ if decay == 0.0 => WeightDecay::None,
-                        Optimizer::AdamW { .. } => WeightDecay::Decoupled(decay),
-                        _ => WeightDecay::Coupled(decay),
-                    },
+                    weight_decay: weight_decay(rule, decay),
                 };
                 let state = AdamState {
                     params,

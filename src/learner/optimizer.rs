@@ -14,6 +14,7 @@ use burn::tensor::Tensor;
 
 use super::parameters::Members;
 use super::{Role, on_card, on_cpu, parameters, update};
+use crate::nn::cpu::WeightDecay;
 use crate::scene::Bounds;
 
 /// The rule that turns gradients into steps.
@@ -106,6 +107,22 @@ impl AdamNumbers {
             epsilon: setting(epsilon, EPSILON),
         }
     }
+
+    /// 1 − β₁ᵗ and 1 − β₂ᵗ.
+    pub fn corrections(&self, steps: u64) -> [f64; 2] {
+        // Beyond i32::MAX steps both are 1 to the last bit.
+        let steps = i32::try_from(steps).unwrap_or(i32::MAX);
+        [self.beta_1, self.beta_2].map(|beta| 1.0 - beta.powi(steps))
+    }
+}
+
+/// How Adam and AdamW hold parameters down.
+pub(super) fn weight_decay(rule: Optimizer, decay: f64) -> WeightDecay {
+    match rule {
+        _ if decay == 0.0 => WeightDecay::None,
+        Optimizer::AdamW { .. } => WeightDecay::Decoupled(decay),
+        _ => WeightDecay::Coupled(decay),
+    }
 }
 
 pub(super) const EPSILON: f64 = 1e-8;
@@ -195,35 +212,48 @@ impl<R: Role> Optim<R> {
     ) -> (R::Network, Tensor<1>) {
         self.updates += 1;
         self.memories.resize_with(gradients.len(), || None);
+        let members = Members::of(&network);
         if gradients.iter().flatten().all(on_cpu::is_here) {
-            self.step_on_cpu(network, gradients, rate)
-        } else if self.is_one_operation(&network, &gradients) {
+            self.step_on_cpu(network, &members, gradients, rate)
+        } else if self.is_one_operation(&members, &gradients) {
             self.step_on_card(network, gradients, rate)
         } else {
-            self.step_anywhere(network, gradients, rate)
+            self.step_anywhere(network, &members, gradients, rate)
         }
+    }
+
+    /// Steps each parameter that has a gradient.
+    fn step_each(
+        &mut self,
+        network: R::Network,
+        mut gradients: Vec<Option<Tensor<2>>>,
+        mut step: impl FnMut(usize, Tensor<2>, Tensor<2>, &mut Memories) -> Tensor<2>,
+    ) -> R::Network {
+        parameters::map(network, |index, values| {
+            let Some(gradient) = gradients[index].take() else {
+                return values;
+            };
+            let memories =
+                self.memories[index].get_or_insert_with(|| Memories::new(self.rule, &values));
+            step(index, values, gradient, memories)
+        })
     }
 
     /// One pass over flat buffers.
     fn step_on_cpu(
         &mut self,
         network: R::Network,
-        mut gradients: Vec<Option<Tensor<2>>>,
+        members: &Members,
+        gradients: Vec<Option<Tensor<2>>>,
         rate: f64,
     ) -> (R::Network, Tensor<1>) {
-        let members = Members::of(&network);
-        let norms = on_cpu::norms(&gradients, &members);
+        let norms = on_cpu::norms(&gradients, members);
         let scale: Option<Vec<f32>> = self.max_gradient_norm.map(|most| {
             let scale = |norm: &f32| (most / norm.max(f32::MIN_POSITIVE)).min(1.0);
             norms.iter().map(scale).collect()
         });
         let rule = (self.rule, f64::from(self.weight_decay), rate);
-        let network = parameters::map(network, |index, values| {
-            let Some(gradient) = gradients[index].take() else {
-                return values;
-            };
-            let memories =
-                self.memories[index].get_or_insert_with(|| Memories::new(self.rule, &values));
+        let network = self.step_each(network, gradients, |index, values, gradient, memories| {
             let scale = scale.as_deref().map(|scale| match members.owner(index) {
                 Some(member) => &scale[member..=member],
                 None => scale,
@@ -234,8 +264,7 @@ impl<R: Role> Optim<R> {
     }
 
     /// Whether a card takes this step by kernels of ours.
-    fn is_one_operation(&self, network: &R::Network, gradients: &[Option<Tensor<2>>]) -> bool {
-        let members = Members::of(network);
+    fn is_one_operation(&self, members: &Members, gradients: &[Option<Tensor<2>>]) -> bool {
         let is_shared = |index: usize| members.owner(index).is_none();
         on_card::knows(self.rule)
             && gradients.iter().flatten().all(on_card::is_here)
@@ -246,19 +275,15 @@ impl<R: Role> Optim<R> {
     fn step_on_card(
         &mut self,
         network: R::Network,
-        mut gradients: Vec<Option<Tensor<2>>>,
+        gradients: Vec<Option<Tensor<2>>>,
         rate: f64,
     ) -> (R::Network, Tensor<1>) {
         let squares = on_card::squares(&gradients);
         let rule = (self.rule, f64::from(self.weight_decay), rate);
+        let most = self.max_gradient_norm;
         let mut norms = None;
-        let network = parameters::map(network, |index, values| {
-            let Some(gradient) = gradients[index].take() else {
-                return values;
-            };
-            let memories =
-                self.memories[index].get_or_insert_with(|| Memories::new(self.rule, &values));
-            let (most, squares) = (self.max_gradient_norm, squares.clone());
+        let network = self.step_each(network, gradients, |_, values, gradient, memories| {
+            let squares = squares.clone();
             let (values, all) = on_card::step(rule, most, values, gradient, squares, memories);
             norms = Some(all);
             values
@@ -271,17 +296,14 @@ impl<R: Role> Optim<R> {
     fn step_anywhere(
         &mut self,
         network: R::Network,
-        mut gradients: Vec<Option<Tensor<2>>>,
+        members: &Members,
+        gradients: Vec<Option<Tensor<2>>>,
         rate: f64,
     ) -> (R::Network, Tensor<1>) {
-        let members = Members::of(&network);
-        let norms = norms(&gradients, &members);
+        let norms = norms(&gradients, members);
         let scale = self.max_gradient_norm.map(|most| clip_scale(&norms, most));
         let rule = (self.rule, f64::from(self.weight_decay), rate);
-        let network = parameters::map(network, |index, values| {
-            let Some(gradient) = gradients[index].take() else {
-                return values;
-            };
+        let network = self.step_each(network, gradients, |index, values, gradient, memories| {
             let gradient = match &scale {
                 Some(scale) => match members.owner(index) {
                     Some(member) => gradient * scale.clone().narrow(0, member, 1),
@@ -289,8 +311,6 @@ impl<R: Role> Optim<R> {
                 },
                 None => gradient,
             };
-            let memories =
-                self.memories[index].get_or_insert_with(|| Memories::new(self.rule, &values));
             update::step(rule, values, gradient, memories)
         });
         (network, norms.squeeze_dim::<1>(1))

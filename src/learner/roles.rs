@@ -6,6 +6,7 @@ use bevy_ecs::prelude::*;
 use crate::checkpoint::{CheckpointError, Persist, Snapshot};
 use crate::schedule::InputError;
 
+use super::never_trained::never_trained;
 use super::{Net, Network, Optim, Optimizer, Rate, Role, Schedule, Target};
 
 /// All roles with a learner or a target.
@@ -29,6 +30,8 @@ pub(crate) struct RoleEntry {
     pub begin_as: fn(&mut World, &Snapshot) -> Result<(), CheckpointError>,
     /// Makes its steps plain gradient descent with that rate: what changes then is the gradient.
     pub descend_plainly: fn(&mut World, f64),
+    /// What is to be said of its network at a run's end, if it was never trained.
+    pub never_trained: fn(&World) -> Option<String>,
 }
 
 /// Refuses a target that was inserted and never declared: no checkpoint would hold it.
@@ -99,6 +102,7 @@ impl Roles {
                         *current = Rate::new(Schedule::Constant(rate));
                     }
                 },
+                never_trained: never_trained::<R>,
             });
             self.0.len() - 1
         });

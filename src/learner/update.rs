@@ -25,14 +25,11 @@ pub(super) fn step(
             [first, second],
         ) => {
             let adam = AdamNumbers::new(betas, epsilon);
-            // Beyond i32::MAX steps both corrections are 1 to the last bit.
-            let steps = i32::try_from(memories.steps).unwrap_or(i32::MAX);
-            let correction1 = 1.0 - adam.beta_1.powi(steps);
-            let correction2 = 1.0 - adam.beta_2.powi(steps);
+            let [correction_1, correction_2] = adam.corrections(memories.steps);
             *first = first.clone() * adam.beta_1 + gradient.clone() * (1.0 - adam.beta_1);
             *second = second.clone() * adam.beta_2 + gradient.square() * (1.0 - adam.beta_2);
-            let denominator = second.clone().sqrt() / correction2.sqrt() + adam.epsilon;
-            first.clone() / denominator / correction1
+            let denominator = second.clone().sqrt() / correction_2.sqrt() + adam.epsilon;
+            first.clone() / denominator / correction_1
         }
         (Optimizer::Sgd { momentum }, [buffer]) => carried(buffer, momentum, gradient),
         (

@@ -12,7 +12,7 @@ use burn::tensor::{Bool, Device, Tensor, TensorData, activation};
 
 use super::cpu::Heads;
 use super::dropout::Mask;
-use super::fused::{contiguous, floats};
+use super::fused::{contiguous, floats, register};
 use super::matrix_product::matrix_product;
 use super::sides::plain_device;
 use super::threads::with_kernels;
@@ -121,8 +121,7 @@ impl Backward<Flex, 1> for AttentionBackward {
             let sizes = sizes(&all, heads);
             kernels.attend_back(sizes, floats(&all), &shares, dropped, floats(&d_out))
         });
-        let gradient = TensorData::new(gradient, all.layout().shape().clone());
-        gradients.register::<Flex>(parent.id, FlexTensor::from_data(gradient));
+        register(gradients, Some(parent.id), Some(gradient), &all);
     }
 }
 

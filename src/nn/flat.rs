@@ -32,19 +32,12 @@ pub(crate) struct AdamStep {
     /// √(1 − β₂ᵗ)
     pub root_correction_2: f32,
     pub epsilon: f32,
-    pub decay: Decay,
+    /// So much of the parameter is added to its gradient.
+    pub coupled: f32,
+    /// The parameter is multiplied by this.
+    pub kept: f32,
     /// The norm that each member's gradient is clipped to.
     pub most: Option<f32>,
-}
-
-/// Weight decay.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Decay {
-    None,
-    /// So much of the parameter is added to its gradient.
-    Coupled(f32),
-    /// The parameter is multiplied by this.
-    Decoupled(f32),
 }
 
 /// Backends that have these kernels.

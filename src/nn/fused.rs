@@ -6,6 +6,7 @@
 //! bits are those of its lone run.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::backend::autodiff::NodeId;
@@ -164,9 +165,9 @@ impl Backward<Flex, 2> for MlpBackward {
         let mut d_input = input_node
             .as_ref()
             .map(|_| take_buffer(floats(&input).len()));
-        let (shape, learners) = (&stack.shape, stack.learners);
+        let shape = &stack.shape;
         for (learner, lease) in leases.iter().enumerate() {
-            let own = |all: usize| all / learners * learner..all / learners * (learner + 1);
+            let own = |all: usize| stack.part(all, learner);
             let d_out = stack.of_learner(floats(&d_out), learner);
             let wanted = Gradients {
                 params: d_parameters.as_deref_mut().map(|all| {
@@ -212,20 +213,22 @@ fn pass(
     let (members, width) = (shape.members, shape.outputs());
     let batch = floats(input).len() / shape.inputs();
     let mut out = vec![0.0; members * batch * width];
-    let each = members * batch / learners * width;
     // Each learner's members have their rows of all members' outputs.
-    let mut apart = vec![0.0; if stack.is_apart() { each } else { 0 }];
+    let mut apart = match stack.is_apart() {
+        true => vec![0.0; out.len() / learners],
+        false => Vec::new(),
+    };
     for learner in 0..learners {
         let rows = stack.rows_of(input, learner, mask);
         if rows.batch == 0 {
             continue;
         }
         let all = floats(parameters);
-        let own = all.len() / learners;
-        let own = &all[own * learner..own * (learner + 1)];
+        let own = &all[stack.part(all.len(), learner)];
+        let part = stack.part(out.len(), learner);
         let to = match stack.is_apart() {
             true => &mut apart[..],
-            false => &mut out[each * learner..each * (learner + 1)],
+            false => &mut out[part],
         };
         let done = with_kernels(|kernels| match leases.as_deref_mut() {
             Some(leases) => kernels.forward(shape, own, rows, leases[learner].saved_mut(), to),
@@ -245,6 +248,12 @@ impl Stacked {
         self.learners > 1 && self.shape.members > 1
     }
 
+    /// A learner's part of so many numbers, which lie one learner's behind the other's.
+    fn part(&self, all: usize, learner: usize) -> Range<usize> {
+        let each = all / self.learners;
+        each * learner..each * (learner + 1)
+    }
+
     /// A learner's rows, and what is dropped of them: dropout knows no stack.
     fn rows_of<'a>(
         &self,
@@ -253,28 +262,22 @@ impl Stacked {
         mask: Option<&'a Mask>,
     ) -> Input<'a> {
         let all = floats(input);
-        let each = all.len() / self.learners;
+        let rows = &all[self.part(all.len(), learner)];
         Input {
-            rows: &all[each * learner..each * (learner + 1)],
-            batch: each / self.shape.inputs(),
+            rows,
+            batch: rows.len() / self.shape.inputs(),
             dropout: mask.map(Mask::values),
         }
     }
 
     /// A learner's part `[members, its batch, out]` of outputs `[members, batch, out]`.
     fn of_learner<'a>(&self, out: &'a [f32], learner: usize) -> Cow<'a, [f32]> {
-        let each = out.len() / self.learners;
         if !self.is_apart() {
-            return Cow::Borrowed(&out[each * learner..each * (learner + 1)]);
+            return Cow::Borrowed(&out[self.part(out.len(), learner)]);
         }
-        let of_member = each / self.shape.members;
-        let members = out.chunks(of_member.max(1) * self.learners);
-        Cow::Owned(
-            members
-                .flat_map(|member| &member[of_member * learner..of_member * (learner + 1)])
-                .copied()
-                .collect(),
-        )
+        let members = out.chunks((out.len() / self.shape.members).max(1));
+        let own = members.flat_map(|member| &member[self.part(member.len(), learner)]);
+        Cow::Owned(own.copied().collect())
     }
 
     /// Puts a learner's part into the outputs of all.
@@ -282,7 +285,8 @@ impl Stacked {
         let of_member = own.len() / self.shape.members;
         let members = out.chunks_mut(of_member.max(1) * self.learners);
         for (member, own) in members.zip(own.chunks(of_member.max(1))) {
-            member[of_member * learner..of_member * (learner + 1)].copy_from_slice(own);
+            let part = self.part(member.len(), learner);
+            member[part].copy_from_slice(own);
         }
     }
 }

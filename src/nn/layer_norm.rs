@@ -11,7 +11,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::fused::{contiguous, floats};
+use super::fused::{contiguous, floats, register};
 use super::sides::plain_device;
 use super::threads::with_kernels;
 
@@ -110,8 +110,8 @@ impl Backward<Flex, 3> for NormBackward {
             normal,
             inverse,
         } = ops.state;
-        let gain = floats(&gain);
-        let (mut d_gain, mut d_offset) = (vec![0.0; gain.len()], vec![0.0; gain.len()]);
+        let width = floats(&gain).len();
+        let (mut d_gain, mut d_offset) = (vec![0.0; width], vec![0.0; width]);
         let mut d_rows = floats(&d_out).to_vec();
         let [rows, of_gain, of_offset] = ops.parents;
         with_kernels(|kernels| {
@@ -119,20 +119,16 @@ impl Backward<Flex, 3> for NormBackward {
                 kernels.normalize_back_parameters(&normal, &d_rows, &mut d_gain, &mut d_offset);
             }
             if rows.is_some() {
-                kernels.normalize_back_rows(&normal, &inverse, gain, &mut d_rows);
+                kernels.normalize_back_rows(&normal, &inverse, floats(&gain), &mut d_rows);
             }
         });
-        let width = gain.len();
         let shape = [inverse.len(), width];
         if let Some(node) = rows {
             let d_rows = FlexTensor::from_data(TensorData::new(d_rows, shape));
             gradients.register::<Flex>(node.id, d_rows);
         }
         for (node, gradient) in [(of_gain, d_gain), (of_offset, d_offset)] {
-            if let Some(node) = node {
-                let gradient = FlexTensor::from_data(TensorData::new(gradient, [width]));
-                gradients.register::<Flex>(node.id, gradient);
-            }
+            register(gradients, node.map(|node| node.id), Some(gradient), &gain);
         }
     }
 }

@@ -176,7 +176,7 @@ pub fn cross_entropy(logits: Tensor<2>, target: Tensor<1, Int>) -> Tensor<1> {
 /// # Panics
 /// When the batches differ.
 pub fn mse_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<1> {
-    mean_cost_of_each(prediction, target, None, Cost::Squared)
+    mean_cost_of_each(prediction, target, None, Cost::Squared, 1)
 }
 
 /// For each member of an ensemble the smooth L1 loss with β = 1 (Huber with δ = 1): `e^2 / 2` where `|e| <= 1`, else `|e| - 1/2`.
@@ -194,7 +194,7 @@ pub fn mse_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<1> {
 /// # Panics
 /// When the batches differ.
 pub fn smooth_l1_of_each(prediction: Tensor<2>, target: Tensor<1>) -> Tensor<1> {
-    mean_cost_of_each(prediction, target, None, SMOOTH_L1)
+    mean_cost_of_each(prediction, target, None, SMOOTH_L1, 1)
 }
 
 /// For each member of an ensemble the mean squared error with a weight for each row, `mean(weight * (prediction - target)^2)`.
@@ -217,7 +217,7 @@ pub fn weighted_mse_of_each(
     target: Tensor<1>,
     weight: Tensor<1>,
 ) -> Tensor<1> {
-    mean_cost_of_each(prediction, target, Some(weight), Cost::Squared)
+    mean_cost_of_each(prediction, target, Some(weight), Cost::Squared, 1)
 }
 
 /// As [`smooth_l1_of_each`], with a weight for each row, `[batch]`. The weights are constants.
@@ -229,11 +229,11 @@ pub fn weighted_smooth_l1_of_each(
     target: Tensor<1>,
     weight: Tensor<1>,
 ) -> Tensor<1> {
-    mean_cost_of_each(prediction, target, Some(weight), SMOOTH_L1)
+    mean_cost_of_each(prediction, target, Some(weight), SMOOTH_L1, 1)
 }
 
 /// Huber with δ = 1.
-const SMOOTH_L1: Cost = Cost::Huber(1.0);
+pub(crate) const SMOOTH_L1: Cost = Cost::Huber(1.0);
 
 /// The mean cost of all errors, `[1]`: one operation on a card.
 fn mean_cost<const D: usize>(
@@ -254,24 +254,26 @@ fn mean_cost<const D: usize>(
     }
     let costs = cost_of(error(prediction, target), cost);
     match weight {
-        Some(weight) => weighted(costs, weight),
+        Some(weight) => weighted_mean(costs, weight),
         None => costs.mean(),
     }
 }
 
-/// The mean cost of each member's errors, `[members]`: one operation on a card.
-fn mean_cost_of_each(
+/// The mean cost of each member's errors, `[members]`; of a stack of so many learners over each learner's rows, `[learners * members]`.
+/// For one learner it is one operation on a card.
+pub(crate) fn mean_cost_of_each(
     prediction: Tensor<2>,
     target: Tensor<1>,
     weight: Option<Tensor<1>>,
     cost: Cost,
+    learners: usize,
 ) -> Tensor<1> {
     let [_, batch] = prediction.dims();
     same_batch("targets", batch, &target);
     if let Some(weight) = &weight {
         same_batch("weights", batch, weight);
     }
-    if regression::is_there(&prediction, batch) {
+    if learners == 1 && regression::is_there(&prediction, batch) {
         return regression::mean_costs(prediction, target, weight, cost);
     }
     let target = target.unsqueeze::<2>().constant_of(&prediction);
@@ -280,7 +282,10 @@ fn mean_cost_of_each(
         let weight = weight.unsqueeze::<2>().constant_of(&costs);
         costs = costs * weight;
     }
-    costs.mean_dim(1).squeeze_dim::<1>(1)
+    match learners {
+        1 => costs.mean_dim(1).squeeze_dim::<1>(1),
+        _ => mean_of_each(costs, learners),
+    }
 }
 
 fn cost_of<const D: usize>(error: Tensor<D>, cost: Cost) -> Tensor<D> {
@@ -302,12 +307,7 @@ fn error<const D: usize>(prediction: Tensor<D>, target: Tensor<D>) -> Tensor<D> 
 /// # Panics
 /// When the shapes differ.
 pub fn weighted_mean<const D: usize>(values: Tensor<D>, weight: Tensor<D>) -> Tensor<1> {
-    weighted(values, weight)
-}
-
-/// `mean(weight * loss)`, with the weight as a constant.
-fn weighted<const D: usize>(loss: Tensor<D>, weight: Tensor<D>) -> Tensor<1> {
-    weigh(loss, weight).mean()
+    weigh(values, weight).mean()
 }
 
 /// `weight * values`, element by element. The weight is a constant.
@@ -325,30 +325,6 @@ fn huber_of<const D: usize>(error: Tensor<D>, delta: f32) -> Tensor<D> {
     let size = error.abs();
     let clipped = size.clone().clamp_max(delta);
     clipped.clone() * (size - clipped * 0.5)
-}
-
-/// For each member of an ensemble its loss on each row, `[members, batch]`: squared errors, or the smooth L1 loss, times what the row
-/// counts. Predictions are `[members, batch]`, targets and weights `[batch]`, and constants.
-///
-/// # Panics
-/// When the batches differ.
-pub(crate) fn of_each_row(
-    prediction: Tensor<2>,
-    target: Tensor<1>,
-    smooth_l1: bool,
-    weight: Option<Tensor<1>>,
-) -> Tensor<2> {
-    let [_, batch] = prediction.dims();
-    same_batch("targets", batch, &target);
-    let target = target.unsqueeze::<2>().constant_of(&prediction);
-    let cost = if smooth_l1 { SMOOTH_L1 } else { Cost::Squared };
-    let costs = cost_of(prediction - target, cost);
-    let Some(weight) = weight else {
-        return costs;
-    };
-    same_batch("weights", batch, &weight);
-    let weight = weight.unsqueeze::<2>().constant_of(&costs);
-    costs * weight
 }
 
 /// The mean of each member `[members, batch]` over its rows; of a stack of so many learners, whose rows lie one behind the other's, over

@@ -52,22 +52,26 @@ pub struct Mlp {
 impl Mlp {
     /// A perceptron with PyTorch's initial weights: weights and biases uniform in ±1/√in.
     pub fn new(shape: MlpShape, device: &Device, init: &mut Random<Init>) -> Self {
-        let mut of_learners = vec![Vec::new(); init.learners()];
-        for _ in 0..shape.members {
+        let parameters = shape.parameters();
+        let of_learner = shape.members * parameters;
+        let mut values = vec![0.0; init.learners() * of_learner];
+        for member in 0..shape.members {
             for (layer, pair) in shape.sizes.windows(2).enumerate() {
                 let bound = 1.0 / (pair[0].max(1) as f32).sqrt();
-                let each = (pair[0] + 1) * pair[1];
-                let drawn = init.uniforms(each * of_learners.len(), -bound, bound);
-                for (learner, values) in of_learners.iter_mut().enumerate() {
-                    values.extend(&drawn[learner * each..][..each]);
-                    if shape.gain(layer).is_some() {
-                        values.extend(vec![1.0; pair[1]]);
-                        values.extend(vec![0.0; pair[1]]);
+                // Weights and, behind them, biases.
+                let range = shape.weight(layer).start..shape.bias(layer).end;
+                let drawn = init.uniforms(range.len() * init.learners(), -bound, bound);
+                for learner in 0..init.learners() {
+                    let own = &mut values[learner * of_learner + member * parameters..];
+                    own[range.clone()]
+                        .copy_from_slice(&drawn[learner * range.len()..][..range.len()]);
+                    if let Some(gain) = shape.gain(layer) {
+                        own[gain].fill(1.0);
                     }
                 }
             }
         }
-        Mlp::from_values(shape, of_learners.concat(), device)
+        Mlp::from_values(shape, values, device)
     }
 
     /// A perceptron with the given parameters, laid out as the type says: of a stack, where they are those of several learners.
@@ -125,17 +129,17 @@ impl Mlp {
     /// row; anywhere else nothing is dropped, and nothing drawn. A tracked network takes a plain input as a constant, and a plain
     /// network is a constant for a tracked input.
     pub fn forward(&self, input: Tensor<2>) -> Tensor<3> {
-        self.pass(&self.shape, self.parameters.val(), input)
+        let parameters = self.parameters.val();
+        let mask = self.mask(&self.shape, &parameters, input.dims()[0]);
+        self.run(&self.shape, parameters, input, mask)
     }
 
     /// The outputs `[batch, out]` of one member alone. The others cost nothing.
     pub fn forward_member(&self, member: usize, input: Tensor<2>) -> Tensor<2> {
-        let parameters = self.parameters.val();
         if self.shape.members == 1 {
-            return self
-                .pass(&self.shape, parameters, input)
-                .squeeze_dim::<2>(0);
+            return self.forward(input).squeeze_dim::<2>(0);
         }
+        let parameters = self.parameters.val();
         let mask = self.mask(&self.first, &parameters, input.dims()[0]);
         let parameters = match self.learners {
             1 => parameters.narrow(0, member, 1),
@@ -147,11 +151,6 @@ impl Mlp {
         };
         self.run(&self.first, parameters, input, mask)
             .squeeze_dim::<2>(0)
-    }
-
-    fn pass(&self, shape: &Arc<MlpShape>, parameters: Tensor<2>, input: Tensor<2>) -> Tensor<3> {
-        let mask = self.mask(shape, &parameters, input.dims()[0]);
-        self.run(shape, parameters, input, mask)
     }
 
     /// One operation where there is one, else Burn's operations. `shape` is of those members of one learner that are asked.
@@ -191,7 +190,8 @@ impl Mlp {
         let (parameters, input) = same_side(self.parameters.val(), input);
         let mut layers = reference::layers(&self.shape, self.learners, parameters, input, None);
         layers.pop();
-        layers
+        let together = |layer| reference::learners_side_by_side(layer, self.learners);
+        layers.into_iter().map(together).collect()
     }
 
     /// The same outputs as [`forward`](Mlp::forward), made of Burn's operations: what the fused operation is tested against.

@@ -74,7 +74,8 @@ pub use threads::{set_threads, threads};
 pub use trunk::{Layers, Trunk, Weights};
 
 pub(crate) use dropout::{DropoutStream, draw_from};
-pub(crate) use flat::{AdamStep, Decay, FlatKernels, SUMMANDS, add_up};
+pub(crate) use flat::{AdamStep, FlatKernels, SUMMANDS, add_up};
 pub(crate) use fused::{contiguous, floats};
 pub(crate) use network::parameter_shapes;
+pub(crate) use regression::Cost;
 pub(crate) use threads::{give_buffer, with_kernels};

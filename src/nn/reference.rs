@@ -18,12 +18,11 @@ pub(crate) fn forward(
     input: Tensor<2>,
     mask: Option<&Mask>,
 ) -> Tensor<3> {
-    layers(shape, learners, parameters, input, mask)
-        .pop()
-        .expect("a perceptron has at least one layer")
+    let last = layers(shape, learners, parameters, input, mask).pop();
+    learners_side_by_side(last.expect("a perceptron has at least one layer"), learners)
 }
 
-/// The output of every layer, after its activation, `[members, batch, width]`.
+/// The output of every layer, after its activation, `[learners * members, batch / learners, width]`.
 pub(crate) fn layers(
     shape: &MlpShape,
     learners: usize,
@@ -55,7 +54,7 @@ pub(crate) fn layers(
             x = centered / (variance + epsilon).sqrt() * piece(gain, 1) + piece(offset, 1);
         }
         x = apply(if last { shape.output } else { shape.hidden }, x);
-        outputs.push(learners_side_by_side(x.clone(), learners));
+        outputs.push(x.clone());
     }
     outputs
 }
@@ -80,7 +79,7 @@ fn each_member_its_rows(input: Tensor<2>, learners: usize, members: usize) -> Te
 }
 
 /// The same rows as `[members, batch, width]`, each learner's behind the other's.
-fn learners_side_by_side(x: Tensor<3>, learners: usize) -> Tensor<3> {
+pub(super) fn learners_side_by_side(x: Tensor<3>, learners: usize) -> Tensor<3> {
     if learners == 1 {
         return x;
     }

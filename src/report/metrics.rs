@@ -208,23 +208,9 @@ impl Metrics {
     pub fn read(&mut self) -> Vec<(String, f64)> {
         self.validated_rows = None;
         let entries = std::mem::take(&mut self.entries);
-        let tensors = entries.iter().filter_map(|entry| match &entry.sum {
-            Sum::Device(sum) => Some(sum.total()),
-            Sum::Host(_) | Sum::Latest(_) => None,
-        });
-        let tensors: Vec<Tensor<1>> = tensors.collect();
-        let lengths: Vec<usize> = tensors.iter().map(|sum| sum.dims()[0]).collect();
-        let mut lengths = lengths.into_iter();
-        let mut device_sums = to_host(tensors).into_iter().map(f64::from);
+        let sums = sums_of(entries.iter());
         let mut means = Vec::new();
-        for entry in entries {
-            let sums: Vec<f64> = match &entry.sum {
-                Sum::Host(number) | Sum::Latest(number) => vec![*number],
-                Sum::Device(_) => {
-                    let length = lengths.next().unwrap_or_default();
-                    device_sums.by_ref().take(length).collect()
-                }
-            };
+        for (entry, sums) in entries.into_iter().zip(sums) {
             // Terms of a sum that nobody began.
             if entry.weight == 0.0 {
                 continue;
@@ -292,19 +278,39 @@ struct SavedEntry {
     weight: f64,
 }
 
+/// The sums of each entry: of those on a device in one transfer.
+fn sums_of<'e>(entries: impl Iterator<Item = &'e Entry> + Clone) -> Vec<Vec<f64>> {
+    let tensors = entries.clone().filter_map(|entry| match &entry.sum {
+        Sum::Device(sum) => Some(sum.total()),
+        Sum::Host(_) | Sum::Latest(_) => None,
+    });
+    let tensors: Vec<Tensor<1>> = tensors.collect();
+    let lengths: Vec<usize> = tensors.iter().map(|sum| sum.dims()[0]).collect();
+    let mut lengths = lengths.into_iter();
+    let mut of_devices = to_host(tensors).into_iter().map(f64::from);
+    let sums = entries.map(|entry| match &entry.sum {
+        Sum::Host(number) | Sum::Latest(number) => vec![*number],
+        Sum::Device(_) => {
+            let length = lengths.next().unwrap_or_default();
+            of_devices.by_ref().take(length).collect()
+        }
+    });
+    sums.collect()
+}
+
 /// Half-filled means are saved too, so that the first report of a resumed run is the same as without the cut; but for those of a
 /// validation that was left before its report, which begins anew.
 impl Persist for Metrics {
     fn save(&self, snapshot: &mut Snapshot) -> Result<(), CheckpointError> {
         let of_validation = |entry: &&Entry| entry.name.starts_with("validate/");
         let mut of_learners = vec![Vec::new(); self.learners];
-        for entry in self.entries.iter().filter(|entry| !of_validation(entry)) {
-            let sums = match &entry.sum {
-                Sum::Host(number) | Sum::Latest(number) => vec![*number; self.learners],
-                Sum::Device(sums) => {
-                    let sums = to_host(vec![sums.total()]);
-                    sums.into_iter().map(f64::from).collect()
-                }
+        let entries = self.entries.iter().filter(|entry| !of_validation(entry));
+        let sums = sums_of(entries.clone());
+        for (entry, sums) in entries.zip(sums) {
+            let sums = match entry.sum {
+                // All learners have it.
+                Sum::Host(_) | Sum::Latest(_) => sums.repeat(self.learners),
+                Sum::Device(_) => sums,
             };
             let each = sums.len() / self.learners;
             for (learner, saved) in of_learners.iter_mut().enumerate() {

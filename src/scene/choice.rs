@@ -106,10 +106,16 @@ impl<'s> Reader<'s> {
         let known = (choices.list)();
         let chosen = known.iter().find(|choice| Some(choice.name()) == name);
         let types = chosen.map_or(self.types, |choice| choice.types);
+        self.with_types(types, |reader| {
+            if let Some(content) = (choices.content_mut)(value) {
+                read(reader, content.as_partial_reflect_mut());
+            }
+        });
+    }
+
+    fn with_types(&mut self, types: &'s TypeRegistry, read: impl FnOnce(&mut Self)) {
         let outside = std::mem::replace(&mut self.types, types);
-        if let Some(content) = (choices.content_mut)(value) {
-            read(self, content.as_partial_reflect_mut());
-        }
+        read(self);
         self.types = outside;
     }
 
@@ -139,17 +145,16 @@ impl<'s> Reader<'s> {
             let help = suggestion(written, names, "names");
             return self.refuse_node(node, path, message, help);
         };
-        if current == Some(written) {
+        self.with_types(chosen.types, |reader| {
             // What is left out stays what it is here, which may be another default than the type's own.
-            return self.inside_choice(choices, value, |reader, content| {
-                reader.read(node, content, None, path);
-            });
-        }
-        let mut content = chosen.default;
-        let outside = std::mem::replace(&mut self.types, chosen.types);
-        self.read(node, content.as_partial_reflect_mut(), None, path);
-        self.types = outside;
-        (choices.set)(value, content);
+            if let (true, Some(content)) = (current == Some(written), (choices.content_mut)(value))
+            {
+                return reader.read(node, content.as_partial_reflect_mut(), None, path);
+            }
+            let mut content = chosen.default;
+            reader.read(node, content.as_partial_reflect_mut(), None, path);
+            (choices.set)(value, content);
+        });
     }
 }
 

@@ -35,6 +35,18 @@ pub struct RoundPosition {
     pub learned: u64,
 }
 
+impl RoundPosition {
+    /// At the beginning of a round.
+    fn beginning(clock: &Clock) -> Self {
+        RoundPosition {
+            has_begun: true,
+            before: clock.step,
+            gradient_steps_before: clock.gradient_steps,
+            ..RoundPosition::default()
+        }
+    }
+}
+
 /// What a round consists of. Offline learning collects nothing.
 #[derive(Resource, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cadence {
@@ -111,6 +123,16 @@ pub enum Outcome {
 pub struct Training {
     /// How the run ended, once it did.
     pub outcome: Option<Outcome>,
+}
+
+impl Training {
+    /// Why the run has failed, if it has.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        match &self.outcome {
+            Some(Outcome::Failed(failure)) => Some(failure),
+            _ => None,
+        }
+    }
 }
 
 /// Time spent in rounds, without evaluation, reports and saving.
@@ -239,6 +261,12 @@ fn facilitate(world: &mut World) {
     }
 }
 
+/// Whether a run that is between two rounds has none to take.
+fn is_over(world: &World) -> bool {
+    let clock = world.resource::<Clock>();
+    clock.step >= clock.steps || world.resource::<EndNow>().0.is_some()
+}
+
 /// One round and what falls due after it; the outcome when the run has ended.
 fn round(world: &mut World) -> Option<Outcome> {
     // A failure of `Startup` is found here, before the first step.
@@ -247,17 +275,10 @@ fn round(world: &mut World) -> Option<Outcome> {
     }
     let mut at = *world.resource::<RoundPosition>();
     if !at.has_begun {
-        let clock = world.resource::<Clock>();
-        let (before, gradient_steps_before) = (clock.step, clock.gradient_steps);
-        if before >= world.resource::<Clock>().steps || world.resource::<EndNow>().0.is_some() {
+        if is_over(world) {
             return Some(Outcome::Finished);
         }
-        at = RoundPosition {
-            has_begun: true,
-            before,
-            gradient_steps_before,
-            ..RoundPosition::default()
-        };
+        at = RoundPosition::beginning(world.resource::<Clock>());
     }
     if world.resource::<Clock>().steps == u64::MAX {
         return Some(Outcome::Failed(Failure {
@@ -427,13 +448,7 @@ pub(crate) struct TakenElsewhere;
 
 /// One round of a stack of learners, with nothing that falls due after it: that is of its learners' own runs.
 pub(crate) fn take_round(world: &mut World) -> Result<RoundPosition, Failure> {
-    let clock = world.resource::<Clock>();
-    let mut at = RoundPosition {
-        has_begun: true,
-        before: clock.step,
-        gradient_steps_before: clock.gradient_steps,
-        ..RoundPosition::default()
-    };
+    let mut at = RoundPosition::beginning(world.resource::<Clock>());
     take_steps(world, &mut at);
     take_failure().map_or(Ok(at), Err)
 }
@@ -442,7 +457,7 @@ pub(crate) fn take_round(world: &mut World) -> Result<RoundPosition, Failure> {
 pub(crate) fn is_due(world: &mut World, round: &RoundPosition, clock: &Clock) -> bool {
     let periods = world.resource::<Periods>().periods.iter();
     let mut passed = periods.map(|(_, period)| Passed::in_a_round(*period, round, clock));
-    let any = passed.any(|it| it.now / it.length > it.before / it.length);
+    let any = passed.any(|passed| passed.is_due());
     let times = world.get_resource_mut::<SaveTimes>();
     let saves = times.is_some_and(|mut times| times.are_due(round, clock));
     any || saves || clock.step >= clock.steps || stop_requested()
@@ -452,12 +467,10 @@ pub(crate) fn is_due(world: &mut World, round: &RoundPosition, clock: &Clock) ->
 /// goes on.
 pub(crate) fn begins_elsewhere(world: &mut World) -> bool {
     let at = *world.resource::<RoundPosition>();
-    let clock = world.resource::<Clock>();
-    let is_over = clock.step >= clock.steps || world.resource::<EndNow>().0.is_some();
     let outcome = match take_failure() {
         Some(failure) => Some(Outcome::Failed(failure)),
         None if at.has_begun => conclude(world, at, true, Taken::default()),
-        None => is_over.then_some(Outcome::Finished),
+        None => is_over(world).then_some(Outcome::Finished),
     };
     goes_on(world, outcome)
 }
@@ -492,10 +505,10 @@ fn run_due(
     finished: bool,
 ) -> Result<Due, Failure> {
     let due = |world: &World, label: InternedScheduleLabel| {
-        world.resource::<Periods>().of(label).is_some_and(|period| {
-            let passed = Passed::in_a_round(period, round, clock);
-            finished || passed.now / passed.length > passed.before / passed.length
-        })
+        world
+            .resource::<Periods>()
+            .of(label)
+            .is_some_and(|period| finished || Passed::in_a_round(period, round, clock).is_due())
     };
     let mut scored = false;
     if due(world, Validate.intern()) {

@@ -75,6 +75,11 @@ impl Passed {
             length: length.max(1),
         }
     }
+
+    /// Whether a period ended in these steps.
+    pub fn is_due(&self) -> bool {
+        self.now / self.length > self.before / self.length
+    }
 }
 
 #[cfg(test)]

@@ -105,10 +105,7 @@ impl Jobs<'_> {
             return Some((self.drawn - 1, 0));
         }
         // The paper's draws never end. Of a number of trials one comes to the last rung, however few there are.
-        let [.., last] = &self.rungs[..] else {
-            return None;
-        };
-        let has_one = last.iter().any(|it| !it.has_failed);
+        let has_one = self.rungs.last()?.iter().any(|it| !it.has_failed);
         match self.under_way.is_empty() && !has_one {
             true => self.promote(Vec::len),
             false => None,

@@ -124,20 +124,18 @@ impl State {
             progress,
         };
         state.entered = match state.settings.scheduler {
-            Scheduler::Asha {
-                factor, workers, ..
-            } => state.promoted(factor, workers),
+            Scheduler::Asha { factor, .. } => state.promoted(factor),
             _ => state.decided(space),
         };
         state
     }
 
     /// By `Asha`: when a trial goes on hangs on those that have come to its rung.
-    fn promoted(&self, factor: u64, workers: Option<u64>) -> Entered {
+    fn promoted(&self, factor: u64) -> Entered {
         let asha = Asha {
             steps: &self.plan.rounds,
             factor,
-            workers: workers.unwrap_or(u64::MAX),
+            workers: self.workers(),
             goal: self.settings.objective.goal,
             trials: self.progress.len(),
         };

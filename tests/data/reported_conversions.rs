@@ -395,7 +395,7 @@ fn pictures_of_d3rlpy_stay_pictures_in_robomimics_layout() {
         ("pixels", &[1, 20, 24][..])
     );
     assert_eq!(copy.read().unwrap().observation().row(0)[..], [7.0; 480]);
-    let bytes = DatasetFile::open(&made.path, &Reading::default()).unwrap();
+    let bytes = open(&made.path);
     assert_eq!(
         copy.parts().iter().next().unwrap().kind,
         bytes.parts().iter().next().unwrap().kind

@@ -273,10 +273,10 @@ fn the_last_rows_of_demonstrations_count_for_who_looks_at_no_next_observation() 
 
 #[test]
 fn a_run_that_imitates_learns_from_last_rows_and_one_that_values_does_not() {
+    let file = &files(true, true)[2];
     for (learns_from, rows) in [(LearnsFrom::Actions, 30), (LearnsFrom::Rewards, 27)] {
         for memory in [None, Some(0.000_000_6)] {
             let mut app = App::new();
-            let file = &files(true, true)[2];
             app.add_plugins((
                 SchedulePlugin,
                 Dataset {

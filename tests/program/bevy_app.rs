@@ -11,6 +11,8 @@ use yarak::report::console::Console;
 use yarak::report::{ConsolePlugin, Reported};
 use yarak::schedule::{AppCadenceExt, Evaluate, TimeBudget};
 
+use crate::room::run_to_the_end;
+
 #[allow(dead_code)] // Its `main` is the example's.
 #[path = "../../examples/learn_in_bevy.rs"]
 mod rabbits;
@@ -47,10 +49,7 @@ impl Lines {
 fn run(app: &mut App) {
     app.finish();
     app.cleanup();
-    while app.should_exit().is_none() {
-        app.update();
-    }
-    assert_eq!(app.should_exit(), Some(AppExit::Success));
+    run_to_the_end(app);
 }
 
 /// The rabbits' app, with everything of a run that is short.

@@ -10,7 +10,7 @@ use yarak::policy::Policy;
 use yarak::prelude::*;
 use yarak::schedule::{FacilitatorPlugin, SchedulePlugin, take_failure};
 
-use crate::room::yarak;
+use crate::room::{run_to_the_end, yarak};
 
 const DATA: &str = "assets/pendulum-medium-expert.hdf5";
 
@@ -217,17 +217,10 @@ fn td3() -> Td3 {
     td3
 }
 
-fn run(app: &mut App) {
-    while app.should_exit().is_none() {
-        app.update();
-    }
-    assert_eq!(app.should_exit(), Some(AppExit::Success));
-}
-
 #[test]
 fn a_replay_buffer_shows_the_frames_that_the_policy_acted_on() {
     let mut app = online(td3(), 200);
-    run(&mut app);
+    run_to_the_end(&mut app);
     let world = app.world();
     let (shown, batch) = (&world.resource::<Shown>().0, world.resource::<Batch>());
     let (seen, after) = (
@@ -260,7 +253,7 @@ fn on_policy_learners_see_frames_too() {
     ppo.actor.encoder.set_hidden_sizes(&[8]);
     ppo.critic.encoder.set_hidden_sizes(&[8]);
     let mut app = online(ppo, 128);
-    run(&mut app);
+    run_to_the_end(&mut app);
     let world = app.world();
     let observations = host(
         world
@@ -274,13 +267,13 @@ fn on_policy_learners_see_frames_too() {
 #[test]
 fn a_resumed_run_goes_on_with_the_frames_that_it_had() -> Result<(), CheckpointError> {
     let mut begun = online(td3(), 66);
-    run(&mut begun);
+    run_to_the_end(&mut begun);
     let saved = gather(begun.world(), 66)?;
     let mut whole = online(td3(), 120);
-    run(&mut whole);
+    run_to_the_end(&mut whole);
     let mut resumed = online(td3(), 120);
     resumed.insert_resource(ResumeFrom(saved));
-    run(&mut resumed);
+    run_to_the_end(&mut resumed);
     let seen = |app: &App| app.world().resource::<Shown>().0.last().cloned();
     assert_eq!(seen(&whole), seen(&resumed));
     let (whole, resumed) = (gather(whole.world(), 120)?, gather(resumed.world(), 120)?);

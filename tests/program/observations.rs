@@ -10,6 +10,8 @@ use yarak::observation::PartKind;
 use yarak::prelude::*;
 use yarak::schedule::{FacilitatorPlugin, Outcome, SchedulePlugin};
 
+use crate::room::run_to_the_end;
+
 /// What the policy was shown at each step of all environments.
 #[derive(Resource, Default)]
 struct Shown(Vec<Vec<f32>>);
@@ -91,13 +93,6 @@ fn walkers_whose(tiredness: Space, environments: OwnEnvironments) -> App {
     app
 }
 
-fn run(app: &mut App) {
-    while app.should_exit().is_none() {
-        app.update();
-    }
-    assert_eq!(app.should_exit(), Some(AppExit::Success));
-}
-
 fn names(parts: &ObservationParts) -> Vec<&str> {
     parts.iter().map(|part| part.name.as_str()).collect()
 }
@@ -109,7 +104,7 @@ fn networks_see_the_parts_that_were_chosen_in_their_order() -> Result<(), Checkp
         frame_stack: 2,
         ..default()
     });
-    run(&mut app);
+    run_to_the_end(&mut app);
     let world = app.world();
     let shown = &world.resource::<Shown>().0;
     assert_eq!(shown[0], [0.0, 0.0, 0.0, 0.0]);
@@ -127,7 +122,7 @@ fn networks_see_the_parts_that_were_chosen_in_their_order() -> Result<(), Checkp
 #[test]
 fn all_parts_are_seen_where_none_is_chosen() {
     let mut app = walkers(OwnEnvironments::default());
-    run(&mut app);
+    run_to_the_end(&mut app);
     let world = app.world();
     assert_eq!(world.resource::<Shown>().0[3], [3.0, 50.0, 1.5]);
     let parts = &world.resource::<Preprocessing>().parts;
@@ -148,7 +143,7 @@ fn a_desired_goal_is_seen_behind_the_frames_of_the_other_parts() {
     app.insert_resource(Goals {
         mode: GoalMode::Last,
     });
-    run(&mut app);
+    run_to_the_end(&mut app);
     let world = app.world();
     assert_eq!(world.resource::<Shown>().0[3], [2.0, 3.0, 50.0]);
     // What is learned from has what the episode came to, or has come to so far, in its place.

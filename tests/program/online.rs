@@ -7,7 +7,7 @@ use std::time::Instant;
 use yarak::env::registry;
 
 use crate::resume::{assert_same_end, cut_after, kill_again_and_again};
-use crate::room::{Room, checkpoint, copy, named, reports, wait_until, with_dataset};
+use crate::room::{Room, checkpoint, copy, named, reports, send, wait_until, with_dataset};
 
 /// A scene that begins to learn after 60 steps, has episodes of 20 steps, and whose replay buffer is full after 150. What is
 /// saved every 25 steps lies before, on and after all of these.
@@ -197,10 +197,7 @@ fn a_run_that_is_stopped_in_the_middle_of_a_round_goes_on_from_there_without_a_d
         });
         std::thread::sleep(whole.mul_f64(share));
         let asked = Instant::now();
-        let signal = Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
-            .status();
-        assert!(signal.unwrap().success());
+        send("-INT", &child);
         let output = child.wait_with_output().unwrap();
         assert!(asked.elapsed() < std::time::Duration::from_secs(2));
         stopped += usize::from(output.status.code() == Some(130));

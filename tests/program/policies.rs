@@ -12,14 +12,13 @@ use yarak::plugins::{Diffusion, FlowBc};
 use yarak::policy::denoising::DenoiserBody;
 use yarak::policy::{Policy, PolicyError};
 use yarak::prelude::{
-    Activation, App, AppExit, Bc, Bcq, Checkpoints, ComputeDevice, Cql, Dataset, Ddpg, Dqn,
-    EncoderSettings, Environments, Iql, MinibatchSettings, MlpSettings, NetworkSettings, Noise,
-    OffPolicySettings, Plugin, PluginGroup, PolicyHead, Ppo, Preprocessing, Random, Replay,
-    RunPlugin, Sac, Schedule, ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor, TensorData, World,
-    YarakPlugins, default,
+    Activation, App, Bc, Bcq, Checkpoints, ComputeDevice, Cql, Dataset, Ddpg, Dqn, EncoderSettings,
+    Environments, Iql, MinibatchSettings, MlpSettings, NetworkSettings, Noise, OffPolicySettings,
+    Plugin, PluginGroup, PolicyHead, Ppo, Preprocessing, Random, Replay, RunPlugin, Sac, Schedule,
+    ScheduleRunnerPlugin, Seed, Td3, Td3Bc, Tensor, TensorData, World, YarakPlugins, default,
 };
 
-use crate::room::yarak;
+use crate::room::{run_to_the_end, yarak};
 
 const DATA: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -38,10 +37,7 @@ pub fn trained(plugins: impl FnOnce(&mut App), folder: Option<PathBuf>) -> App {
     plugins(&mut app);
     app.finish();
     app.cleanup();
-    while app.should_exit().is_none() {
-        app.update();
-    }
-    assert_eq!(app.should_exit(), Some(AppExit::Success));
+    run_to_the_end(&mut app);
     app
 }
 

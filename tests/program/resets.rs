@@ -16,7 +16,7 @@ use yarak::policy::{Policy, PolicyError};
 use yarak::prelude::*;
 
 use crate::policies::{data, trained};
-use crate::room::{Room, yarak};
+use crate::room::{Room, run_to_the_end, yarak};
 
 /// Steps between two resets.
 const HORIZON: usize = 4;
@@ -379,10 +379,7 @@ fn collecting(steps: u64, resume: Option<Snapshot>) -> App {
     }
     app.finish();
     app.cleanup();
-    while app.should_exit().is_none() {
-        app.update();
-    }
-    assert_eq!(app.should_exit(), Some(AppExit::Success));
+    run_to_the_end(&mut app);
     app
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::room::{
-    Room, checkpoint, checkpoints, copy, files, learned, metric, named, reports, wait_until,
+    Room, checkpoint, checkpoints, copy, files, learned, metric, named, reports, send, wait_until,
 };
 
 /// Demands that two runs ended alike, bit for bit: the last checkpoint, the best one, and all reports.
@@ -146,10 +146,7 @@ fn ctrl_c_finishes_the_step_saves_and_says_how_to_go_on_without_a_difference() {
     wait_until("the first checkpoint", || {
         room.path("cut/checkpoints/latest").exists()
     });
-    let signal = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(signal.unwrap().success());
+    send("-INT", &child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     let said = String::from_utf8(output.stderr).unwrap();

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
+use yarak::prelude::*;
 
 /// The program's file.
 pub const YARAK: &str = env!("CARGO_BIN_EXE_yarak");
@@ -38,6 +39,23 @@ pub const TINY: &str = r#"Scene(
     ],
 )
 "#;
+
+/// Updates an app until its run has ended, which has to succeed.
+#[track_caller]
+pub fn run_to_the_end(app: &mut App) {
+    while app.should_exit().is_none() {
+        app.update();
+    }
+    assert_eq!(app.should_exit(), Some(AppExit::Success));
+}
+
+/// Sends a signal, such as `-INT`, to a process.
+#[track_caller]
+pub fn send(signal: &str, child: &Child) {
+    let mut kill = Command::new("kill");
+    kill.args([signal, &child.id().to_string()]);
+    assert!(kill.status().unwrap().success());
+}
 
 /// What the program said and how it ended.
 pub struct Told {

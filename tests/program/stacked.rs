@@ -1,10 +1,8 @@
 //! Seeds that learn as one stack: each has the bits of its lone run.
 
-use std::process::Command;
-
 use crate::resume::cut_after;
 use crate::room::{
-    Room, checkpoint, checkpoints, copy, files, named, reports, wait_until, with_dataset,
+    Room, checkpoint, checkpoints, copy, files, named, reports, send, wait_until, with_dataset,
 };
 
 /// Behavior cloning, as small as it gets.
@@ -157,10 +155,7 @@ fn a_stack_that_is_stopped_saves_every_learner_and_goes_on() {
     wait_until("the first checkpoint", || {
         room.path("cut/seed_1/checkpoints/latest").exists()
     });
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
+    send("-INT", &child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let [first, second] =
         ["seed_0", "seed_1"].map(|seed| named(&room.path("cut").join(seed), "latest"));

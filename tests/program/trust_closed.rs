@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::room::{Room, YARAK, named, wait_until};
+use crate::room::{Room, YARAK, named, send, wait_until};
 
 fn full() -> Stdio {
     OpenOptions::new()
@@ -97,12 +97,6 @@ fn unheard(room: &Room, command: &mut Command) -> Child {
         room.path("run/checkpoints/latest").is_file()
     });
     child
-}
-
-fn send(signal: &str, child: &Child) {
-    let mut kill = Command::new("kill");
-    kill.args([signal, &child.id().to_string()]);
-    assert!(kill.status().unwrap().success());
 }
 
 #[test]

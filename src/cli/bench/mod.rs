@@ -7,7 +7,6 @@ mod online;
 mod stepping;
 mod windows;
 
-use std::thread;
 use std::time::Duration;
 
 use bevy_app::{AppExit, Plugin};
@@ -16,7 +15,7 @@ use serde_json::json;
 
 use self::windows::Windows;
 use super::error::CliError;
-use super::print;
+use super::{print, threads_or_all};
 use crate::env::registry;
 use crate::nn::set_threads;
 use crate::plugins::{Diffusion, Td3Bc};
@@ -230,8 +229,7 @@ impl Bench {
     }
 
     fn measure(&self, name: Name) -> Result<Figure, CliError> {
-        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-        let threads = self.threads.map_or(cores, |threads| threads as usize);
+        let threads = threads_or_all(self.threads);
         let windows = Windows {
             count: self.windows,
             length: Duration::from_secs_f64(self.seconds),

@@ -12,9 +12,9 @@ use super::super::error::CliError;
 use super::super::modules::Modules;
 use super::super::pool::pin;
 use super::super::train::{Train, stop_on_signals};
-use super::super::{INTERRUPTED, print};
+use super::super::{INTERRUPTED, print, threads_or_all};
 use super::open;
-use crate::checkpoint::saved_steps;
+use crate::checkpoint::{saved_steps, step_folder_name};
 use crate::nn::set_threads;
 use crate::report::console::Console;
 use crate::report::json_lines;
@@ -70,8 +70,7 @@ impl TrialArguments {
             held => held?,
         };
         stop_on_signals()?;
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        set_threads(self.threads.map_or(cores, |threads| threads as usize));
+        set_threads(threads_or_all(self.threads));
         let mut is_first = true;
         let state = loop {
             // Another process may have brought it further before this one held it.
@@ -183,8 +182,7 @@ pub(super) fn train_round(
 /// `ulimit -f`.
 fn has_room(folder: &Path, run: &Path) -> bool {
     const BLOCK: u64 = 1 << 20;
-    let saved = sizes_in(&run.join("checkpoints"));
-    let needed = saved.into_iter().max().unwrap_or(0) + BLOCK;
+    let needed = largest_in(&run.join("checkpoints")) + BLOCK;
     let Ok(mut probe) = tempfile::tempfile_in(folder) else {
         return false;
     };
@@ -192,17 +190,14 @@ fn has_room(folder: &Path, run: &Path) -> bool {
     (0..needed.div_ceil(BLOCK)).all(|_| probe.write_all(&block).is_ok())
 }
 
-/// The sizes of the files in a folder and in those in it.
-fn sizes_in(folder: &Path) -> Vec<u64> {
-    let mut sizes = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.metadata() {
-            Ok(there) if there.is_dir() => sizes.extend(sizes_in(&entry.path())),
-            Ok(there) => sizes.push(there.len()),
-            Err(_) => {}
-        }
-    }
-    sizes
+/// The size of the largest file in a folder and in those in it.
+fn largest_in(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| match entry.metadata().ok()? {
+        there if there.is_dir() => Some(largest_in(&entry.path())),
+        there => Some(there.len()),
+    });
+    sizes.max().unwrap_or(0)
 }
 
 /// One run of a trial, to a step.
@@ -236,5 +231,5 @@ pub(super) fn end_of_round(runs: &Path, seed: u64, step: u64) -> Result<PathBuf,
     // With several environments a round ends a little behind its step.
     let saved = saved_steps(&checkpoints)?.into_iter();
     let end = saved.filter(|saved| *saved >= step).min();
-    Ok(checkpoints.join(format!("step_{:09}", end.unwrap_or(step))))
+    Ok(checkpoints.join(step_folder_name(end.unwrap_or(step))))
 }

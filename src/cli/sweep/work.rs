@@ -11,12 +11,12 @@ use super::super::building::Program;
 use super::super::error::CliError;
 use super::super::modules::Modules;
 use super::super::train::stop_on_signals;
-use super::super::{INTERRUPTED, print};
+use super::super::{INTERRUPTED, print, threads_or_all};
 use super::open;
 use super::trial::{Ended, in_words, train_round};
 use crate::nn::set_threads;
 use crate::schedule::stop_requested;
-use crate::sweep::{Standing, SweepError, SweepFolder};
+use crate::sweep::{Standing, State, SweepError, SweepFolder};
 use crate::terminal::message;
 
 /// How long is waited before looking again, where other processes are at all trials that may go on.
@@ -38,19 +38,26 @@ impl Work {
     pub fn run(&self, program: &Program) -> Result<AppExit, CliError> {
         let program = &program.allowing(self.modules.with_env(None));
         stop_on_signals()?;
-        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-        set_threads(self.threads.map_or(cores, |threads| threads as usize));
+        set_threads(threads_or_all(self.threads));
+        let (folder, mut state) = open(program, &self.dir)?;
         loop {
-            let (folder, state) = open(program, &self.dir)?;
             let ready = state.ready();
             if ready.is_empty() {
                 return Ok(AppExit::Success);
             }
             match self.take(program, &folder, &ready)? {
-                Some(Ended::Reached) => {}
-                Some(Ended::Failed(error)) => message(&error.to_string()),
-                Some(Ended::Interrupted) => return Ok(AppExit::from_code(INTERRUPTED)),
-                None => thread::sleep(PAUSE),
+                Some((ended, now)) => {
+                    state = now;
+                    match ended {
+                        Ended::Reached => {}
+                        Ended::Failed(error) => message(&error.to_string()),
+                        Ended::Interrupted => return Ok(AppExit::from_code(INTERRUPTED)),
+                    }
+                }
+                None => {
+                    thread::sleep(PAUSE);
+                    (_, state) = open(program, &self.dir)?;
+                }
             }
             if stop_requested() {
                 return Ok(AppExit::from_code(INTERRUPTED));
@@ -58,13 +65,14 @@ impl Work {
         }
     }
 
-    /// Brings the first of these trials that no other process has to the end of its round; none where others have all.
+    /// Brings the first of these trials that no other process has to the end of its round, and says how the sweep stands then; none
+    /// where others have all.
     fn take(
         &self,
         program: &Program,
         folder: &SweepFolder,
         ready: &[usize],
-    ) -> Result<Option<Ended>, CliError> {
+    ) -> Result<Option<(Ended, State)>, CliError> {
         for trial in ready {
             let _held = match folder.hold_trial(*trial) {
                 Err(SweepError::InUse { .. }) => continue,
@@ -78,7 +86,7 @@ impl Work {
             let ended = train_round(program, folder, state, *trial, round)?;
             let (_, state) = open(program, &self.dir)?;
             print(&in_words(&state, *trial))?;
-            return Ok(Some(ended));
+            return Ok(Some((ended, state)));
         }
         Ok(None)
     }

@@ -1,12 +1,12 @@
 //! Writing the robomimic layout: `data/demo_N/{obs/*, next_obs/*, actions, rewards, dones}`, with `states` and `mask/`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::account::Account;
 use super::extras::{Extras, plain_name};
 use super::{ConvertError, Job, count, spaces};
-use crate::data::hdf5::{FileError, GroupWriter, Key, UNKNOWN_ENVIRONMENT, Writer};
+use crate::data::hdf5::{GroupWriter, Key, UNKNOWN_ENVIRONMENT, Writer};
 use crate::data::{EpisodeEnd, Layout, ObservationColumn};
 use crate::observation::{ObservationPart, ObservationParts, PartKind};
 
@@ -41,12 +41,11 @@ pub(super) fn write(job: &Job<'_>, to: &Path, account: &mut Account) -> Result<(
             ("obs", transitions.observation()),
             ("next_obs", transitions.next_observation()),
         ] {
-            let mut groups = Groups::below(demonstration.group(group)?);
+            let group = demonstration.group(group)?;
             let mut from = 0;
             for key in &keys {
                 let ObservationPart { name, shape, kind } = key;
                 let part = part(column, rows.clone(), from, key.width());
-                let (group, name) = groups.place_of(name)?;
                 match kind {
                     PartKind::Byte => group.bytes(name, &part, shape)?,
                     PartKind::Number => group.table(name, &part, shape)?,
@@ -149,36 +148,6 @@ fn keys(job: &Job<'_>) -> Vec<ObservationPart> {
         shape: vec![width],
         kind: PartKind::Number,
     }]
-}
-
-/// The groups of parts whose names have a slash, such as `walker/pos`, which is `pos` in the group `walker`.
-struct Groups<'w> {
-    /// By path, the one above all by an empty one.
-    made: BTreeMap<String, GroupWriter<'w>>,
-}
-
-impl<'w> Groups<'w> {
-    fn below(all: GroupWriter<'w>) -> Self {
-        Groups {
-            made: BTreeMap::from([(String::new(), all)]),
-        }
-    }
-
-    /// The group of a part, made where it is not there, and the part's name in it.
-    fn place_of<'n>(&mut self, name: &'n str) -> Result<(&GroupWriter<'w>, &'n str), FileError> {
-        let mut above = "";
-        for (end, _) in name.match_indices('/') {
-            let path = &name[..end];
-            if !self.made.contains_key(path) {
-                let last = path.strip_prefix(above).unwrap_or(path);
-                let group = self.made[above].group(last.trim_start_matches('/'))?;
-                self.made.insert(path.to_owned(), group);
-            }
-            above = path;
-        }
-        let last = name[above.len()..].trim_start_matches('/');
-        Ok((&self.made[above], last))
-    }
 }
 
 /// Some elements of each of some rows.

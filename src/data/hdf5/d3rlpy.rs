@@ -18,7 +18,6 @@
 
 use super::dataset_file::Index;
 use super::episode_index::{EpisodeIndex, NextRule, Part, dataset};
-use super::minari::discrete_actions;
 use super::{File, Layout, LoadError, Reading, names};
 use crate::data::{EpisodeEnd, Recorded};
 
@@ -93,10 +92,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         "0",
         [observation, action],
     )?;
-    let discrete_actions = discrete_actions(file, episode_index.action(), None)?;
-    if discrete_actions.is_some() {
-        episode_index.actions_are_discrete();
-    }
+    episode_index.find_discrete_actions(None)?;
     let reward = |number: u64| format!("rewards_{number}");
     let terminated = |number: u64| format!("terminated_{number}");
     let has_rewards = episode_index.is_recorded((0..declared).map(reward))?;
@@ -129,7 +125,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         rewards: has_rewards,
         ends: has_ends,
     };
-    episode_index.finish(declared as usize, columns, discrete_actions)
+    episode_index.finish(declared as usize, columns)
 }
 
 fn part_path(number: &str, name: &str) -> String {

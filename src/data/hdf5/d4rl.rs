@@ -75,9 +75,13 @@ pub(super) const FLAGS: &str = "bool, or 0 and 1 of any number type, of shape [N
 
 /// Whether at least two of the layout's four required names are at the top level.
 pub(super) fn is_it(file: &File) -> bool {
-    let stands =
-        |dataset: &&&str| !matches!(file.dataset(dataset), Err(FileError::NoDataset { .. }));
-    COLUMNS[..4].iter().filter(stands).count() >= 2
+    let required = COLUMNS[..4].iter();
+    required.filter(|name| stands(file, name)).count() >= 2
+}
+
+/// Whether a dataset is there, whatever it is.
+fn stands(file: &File, name: &str) -> bool {
+    !matches!(file.dataset(name), Err(FileError::NoDataset { .. }))
 }
 
 pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> {
@@ -195,8 +199,7 @@ fn flags(file: &File, names: &[&'static str]) -> Result<Option<&'static str>, Lo
 
 /// The first of these datasets that is there, whatever it is.
 pub(in crate::data) fn first_of(file: &File, names: &[&'static str]) -> Option<&'static str> {
-    let is_there = |name: &&&str| !matches!(file.dataset(name), Err(FileError::NoDataset { .. }));
-    names.iter().find(is_there).copied()
+    names.iter().find(|name| stands(file, name)).copied()
 }
 
 /// Episodes of so many rows each, in transitions' rows.

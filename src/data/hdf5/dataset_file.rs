@@ -244,8 +244,10 @@ impl DatasetFile {
     pub(in crate::data) fn has_whole_actions(&self) -> bool {
         let is_whole = |key: &Key| matches!(key.dtype, Dtype::Integer { .. } | Dtype::Bool);
         let said = || {
-            let names = self.recorded_names();
-            let first = names.first().map_or("", String::as_str);
+            let first = match &self.index.values {
+                Values::D4rl(_) => "",
+                Values::Episodic(values) => values.sources.first().map_or("", |it| &it.name),
+            };
             let actions = self.layout.column_path(first, "actions");
             self.file.whole_attribute(&actions, WHOLE_NUMBERS)
         };

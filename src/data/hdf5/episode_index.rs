@@ -4,7 +4,9 @@ use std::thread;
 
 use super::dataset_file::{Index, Key, Values};
 use super::episodic::{Episodic, Next, Source};
+use super::minari::discrete_actions;
 use super::selection::MAX_COMPRESSION;
+use super::space::Space;
 use super::{DatasetInfo, DiscreteActions, Dtype, File, FileError, Layout, LoadError, Reading};
 use crate::data::{Episode, EpisodeEnd, Recorded, TransitionsError};
 
@@ -38,8 +40,8 @@ pub(super) struct EpisodeIndex<'a> {
     next: NextRule,
     path: Paths,
     values: Episodic,
-    /// Whether an action is one of a few discrete ones, so that each episode's are whole numbers.
-    are_actions_discrete: bool,
+    /// What actions choose from, where each is one of a few: each episode's are whole numbers then.
+    discrete_actions: Option<DiscreteActions>,
     /// In transitions' rows.
     pub(super) episodes: Vec<Episode>,
     rows: usize,
@@ -88,23 +90,20 @@ impl<'a> EpisodeIndex<'a> {
             next,
             path,
             values,
-            are_actions_discrete: false,
+            discrete_actions: None,
             episodes: Vec::new(),
             rows: 0,
         })
-    }
-
-    pub(super) fn action(&self) -> &[Key] {
-        &self.values.action
     }
 
     pub(super) fn observation(&self) -> &[Key] {
         &self.values.observation
     }
 
-    /// Says that an action is one of a few discrete ones.
-    pub(super) fn actions_are_discrete(&mut self) {
-        self.are_actions_discrete = true;
+    /// Finds whether an action is one of a few discrete ones, by its space or, where none is known, by its type.
+    pub(super) fn find_discrete_actions(&mut self, space: Option<&Space>) -> Result<(), LoadError> {
+        self.discrete_actions = discrete_actions(self.file, &self.values.action, space)?;
+        Ok(())
     }
 
     /// Takes these numbers off these elements of observations, those at which their spaces start.
@@ -199,7 +198,7 @@ impl<'a> EpisodeIndex<'a> {
                 .map(|key| {
                     let path = (self.path)(part, episode, &key.name);
                     // Choices may have been written as floats; each is looked at when it is read.
-                    let is_choice = part == Part::Action && self.are_actions_discrete;
+                    let is_choice = part == Part::Action && self.discrete_actions.is_some();
                     let must_be_whole = is_choice && !key.dtype.is_float();
                     self.part(key, &path, rows, rows > steps, must_be_whole)
                 })
@@ -301,15 +300,10 @@ impl<'a> EpisodeIndex<'a> {
         Ok(self.file.index_of(path)?)
     }
 
-    /// The finished index, of a file that names no environment and holds nothing out; `recorded` and the others are its fields.
+    /// The finished index, of a file that names no environment and holds nothing out; `recorded` and `columns` are its fields.
     ///
     /// Each dataset alone was found to be possible; but links can make many episodes of one, more than memory holds.
-    pub(super) fn finish(
-        self,
-        recorded: usize,
-        columns: Recorded,
-        discrete_actions: Option<DiscreteActions>,
-    ) -> Result<Index, LoadError> {
+    pub(super) fn finish(self, recorded: usize, columns: Recorded) -> Result<Index, LoadError> {
         let width = |keys: &[Key]| keys.iter().map(|key| key.width() as u64).sum::<u64>();
         let numbers = 2 * width(&self.values.observation) + width(&self.values.action) + 1;
         let bytes = numbers.saturating_mul(4 * self.rows as u64);
@@ -332,7 +326,7 @@ impl<'a> EpisodeIndex<'a> {
             recorded,
             columns,
             held_out: None,
-            discrete_actions,
+            discrete_actions: self.discrete_actions,
             environment: None,
             values: Values::Episodic(self.values),
         })

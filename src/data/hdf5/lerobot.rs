@@ -18,7 +18,6 @@
 
 use super::dataset_file::Index;
 use super::episode_index::{EpisodeIndex, NextRule};
-use super::minari::discrete_actions;
 use super::robomimic::terminals;
 use super::table_folder::Tables;
 use super::{Dtype, File, FileError, Layout, LoadError, Reading, names};
@@ -93,10 +92,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         first,
         parts,
     )?;
-    let discrete_actions = discrete_actions(file, episode_index.action(), None)?;
-    if discrete_actions.is_some() {
-        episode_index.actions_are_discrete();
-    }
+    episode_index.find_discrete_actions(None)?;
     let [reward, done] = Layout::Lerobot.columns_of_rewards_and_ends();
     let mut wanted = Vec::new();
     for name in &episodes {
@@ -122,5 +118,5 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         rewards: has_rewards,
         ends: has_dones || reading.dones != super::Dones::Terminated,
     };
-    episode_index.finish(episodes.len(), columns, discrete_actions)
+    episode_index.finish(episodes.len(), columns)
 }

@@ -19,7 +19,6 @@
 
 use super::dataset_file::Index;
 use super::episode_index::{EpisodeIndex, NextRule, Part};
-use super::minari::discrete_actions;
 use super::{File, Layout, LoadError, Reading, names};
 use crate::data::{EpisodeEnd, Recorded};
 
@@ -58,10 +57,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
             Part::Action => "actions",
             Part::Observation | Part::NextObservation => "obs",
         };
-        match name == group {
-            true => format!("{episode}/{group}"),
-            false => format!("{episode}/{group}/{name}"),
-        }
+        names::part_path(episode, group, name)
     });
     let mut episode_index = EpisodeIndex::new(
         file,
@@ -71,10 +67,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         first,
         [observation, action],
     )?;
-    let discrete_actions = discrete_actions(file, episode_index.action(), None)?;
-    if discrete_actions.is_some() {
-        episode_index.actions_are_discrete();
-    }
+    episode_index.find_discrete_actions(None)?;
     let mut steps = Vec::new();
     for name in &trajectories {
         steps.push(episode_index.steps(name)?);
@@ -93,21 +86,24 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     };
     let (terminated, truncated) = (flags("terminated")?, flags("truncated")?);
     for (place, (name, steps)) in trajectories.iter().zip(&steps).enumerate() {
-        let of = |flags: &Option<Vec<Vec<bool>>>| {
-            let flags = flags.as_ref().map_or(&[][..], |flags| &flags[place]);
-            let rows = flags.iter().enumerate().filter(|(_, flag)| **flag);
-            rows.map(|(row, _)| row).collect::<Vec<_>>()
+        let of = |flags: &Option<Vec<Vec<bool>>>| match flags {
+            Some(flags) => flags[place].clone(),
+            None => Vec::new(),
         };
+        let terminated = of(&terminated).into_iter().enumerate();
+        let terminals: Vec<usize> = terminated
+            .filter_map(|(row, is)| is.then_some(row))
+            .collect();
         let end = match of(&truncated).last() {
-            Some(row) if row + 1 == *steps => EpisodeEnd::Truncated,
+            Some(true) => EpisodeEnd::Truncated,
             _ => EpisodeEnd::Unfinished,
         };
         let reward = has_rewards.then(|| reward(name));
-        episode_index.add(name, reward.as_deref(), *steps, &of(&terminated), end)?;
+        episode_index.add(name, reward.as_deref(), *steps, &terminals, end)?;
     }
     let columns = Recorded {
         rewards: has_rewards,
         ends: terminated.is_some(),
     };
-    episode_index.finish(trajectories.len(), columns, discrete_actions)
+    episode_index.finish(trajectories.len(), columns)
 }

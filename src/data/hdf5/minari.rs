@@ -122,11 +122,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         } else {
             "observations"
         };
-        if name == group {
-            format!("{episode}/{group}")
-        } else {
-            format!("{episode}/{group}/{name}")
-        }
+        names::part_path(episode, group, name)
     });
     let mut episode_index = EpisodeIndex::new(
         file,
@@ -136,11 +132,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         first,
         [observation, action],
     )?;
-    let discrete_actions =
-        discrete_actions(file, episode_index.action(), metadata.action.as_ref())?;
-    if discrete_actions.is_some() {
-        episode_index.actions_are_discrete();
-    }
+    episode_index.find_discrete_actions(metadata.action.as_ref())?;
     episode_index.start_at(metadata.starts(file, episode_index.observation())?);
     let mut steps = Vec::new();
     for name in &episodes {
@@ -200,7 +192,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     };
     Ok(Index {
         environment: metadata.environment,
-        ..episode_index.finish(episodes.len(), columns, discrete_actions)?
+        ..episode_index.finish(episodes.len(), columns)?
     })
 }
 

@@ -92,6 +92,14 @@ pub(super) fn below(file: &File, path: &str) -> Vec<String> {
     names
 }
 
+/// The path of a part whose name [`below`] gave for the episode's `group`.
+pub(super) fn part_path(episode: &str, group: &str, name: &str) -> String {
+    match name == group {
+        true => format!("{episode}/{group}"),
+        false => format!("{episode}/{group}/{name}"),
+    }
+}
+
 /// Numbers before names, so that `_index_2` comes before `_index_10`.
 fn order(name: &str) -> (Option<u64>, String) {
     (number(name, "_index_"), name.to_owned())

@@ -27,7 +27,6 @@ use std::collections::BTreeSet;
 
 use super::dataset_file::Index;
 use super::episode_index::{EpisodeIndex, NextRule, Part};
-use super::minari::discrete_actions;
 use super::{Dones, File, Layout, LoadError, Reading, names};
 use crate::data::{EpisodeEnd, Recorded};
 
@@ -108,10 +107,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
         first,
         [observation, action],
     )?;
-    let discrete_actions = discrete_actions(file, episode_index.action(), None)?;
-    if discrete_actions.is_some() {
-        episode_index.actions_are_discrete();
-    }
+    episode_index.find_discrete_actions(None)?;
     let wanted = names
         .iter()
         .map(|name| {
@@ -142,7 +138,7 @@ pub(super) fn index(file: &File, reading: &Reading) -> Result<Index, LoadError> 
     Ok(Index {
         held_out: held_out.is_some().then_some(held),
         environment: file.text_attribute("data", "env_args")?,
-        ..episode_index.finish(names.len(), columns, discrete_actions)?
+        ..episode_index.finish(names.len(), columns)?
     })
 }
 

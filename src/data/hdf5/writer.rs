@@ -87,7 +87,7 @@ impl GroupWriter<'_> {
         values: &[f32],
         row: &[usize],
     ) -> Result<(), FileError> {
-        self.rows(name, values, row)
+        self.rows(name, values, row).map(|_| ())
     }
 
     /// Bytes of shape `[rows, ...]`, with the shape of one row, of numbers that are such.
@@ -98,14 +98,18 @@ impl GroupWriter<'_> {
         row: &[usize],
     ) -> Result<(), FileError> {
         let bytes: Vec<u8> = values.iter().map(|value| *value as u8).collect();
-        self.rows(name, &bytes, row)
+        self.rows(name, &bytes, row).map(|_| ())
     }
 
     /// Rows of any type, with the shape of one.
-    fn rows<T: H5Type>(&self, name: &str, values: &[T], row: &[usize]) -> Result<(), FileError> {
+    fn rows<T: H5Type>(
+        &self,
+        name: &str,
+        values: &[T],
+        row: &[usize],
+    ) -> Result<H5Dataset, FileError> {
         let rows = values.len().checked_div(row.iter().product()).unwrap_or(0);
         self.write(name, &[&[rows], row].concat(), values)
-            .map(|_| ())
     }
 
     /// float32 of shape `[rows]`.
@@ -132,8 +136,7 @@ impl GroupWriter<'_> {
         width: usize,
         are_whole: bool,
     ) -> Result<(), FileError> {
-        let rows = values.len().checked_div(width).unwrap_or(0);
-        let dataset = self.write("actions", &[rows, width], values)?;
+        let dataset = self.rows("actions", values, &[width])?;
         match are_whole {
             true => self.mark("actions", &dataset, &[(WHOLE_NUMBERS, 1)]),
             false => Ok(()),
@@ -234,13 +237,14 @@ impl GroupWriter<'_> {
             .map_err(|error| self.unwritable(name, error))
     }
 
-    /// Datasets are made by their whole path, in which further groups may be.
+    /// Datasets are made by their whole path, with the groups that are in it.
     fn write<T: H5Type>(
         &self,
         name: &str,
         shape: &[usize],
         values: &[T],
     ) -> Result<H5Dataset, FileError> {
+        self.make_parents(name)?;
         self.writer
             .handle
             .new_dataset::<T>()

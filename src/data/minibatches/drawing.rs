@@ -158,8 +158,9 @@ impl Minibatches {
     /// The rows of one minibatch for each generator.
     fn draw_for_each(&self, generators: &mut dyn Iterator<Item = &mut ChaCha8Rng>) -> Vec<u32> {
         let training = &self.data.split.training;
-        let each = generators.map(|generator| draw_rows(training, self.batch, generator));
-        each.collect::<Vec<_>>().concat()
+        generators
+            .flat_map(|generator| draw_rows(training, self.batch, generator))
+            .collect()
     }
 
     /// The batch of the given rows. Of data that stay in their file they are read at once, which takes a while.

@@ -10,7 +10,7 @@ use super::product::derivative;
 use super::sum::{UNITS, summed};
 use super::{contiguous, room};
 use crate::nn::cpu::Activation;
-use crate::nn::flat::{AdamStep, Decay, FlatKernels};
+use crate::nn::flat::{AdamStep, FlatKernels};
 
 /// Parts in which the squares of a member are summed up.
 const PARTS: usize = 64;
@@ -64,11 +64,6 @@ impl<R: CubeRuntime> FlatKernels for CubeBackend<R> {
         let [members, n] = extent(&values);
         let [of, parts] = extent(&squares);
         let norms = room(&squares, [of, 1]);
-        let (coupled, kept) = match step.decay {
-            Decay::None => (0.0, 1.0),
-            Decay::Coupled(decay) => (decay, 1.0),
-            Decay::Decoupled(kept) => (0.0, kept),
-        };
         adam_kernel::launch(
             &values.client.clone(),
             cubes(n, members),
@@ -90,8 +85,8 @@ impl<R: CubeRuntime> FlatKernels for CubeBackend<R> {
                 step.correction_1,
                 step.root_correction_2,
                 step.epsilon,
-                coupled,
-                kept,
+                step.coupled,
+                step.kept,
                 // Nothing is above it.
                 step.most.unwrap_or(f32::INFINITY),
             ),

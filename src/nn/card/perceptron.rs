@@ -164,7 +164,6 @@ fn backward<R: CubeRuntime>(
         Activation::Identity => d_out,
         activation => super::flat::derive(d_out, &outputs[last], activation),
     };
-    let mut d_input = None;
     for layer in (0..=last).rev() {
         let [fan_in, fan_out] = [shape.sizes[layer], shape.sizes[layer + 1]];
         let shown = layer
@@ -190,15 +189,13 @@ fn backward<R: CubeRuntime>(
         if layer == 0 && !of_input {
             break;
         }
-        // All members have the same input.
-        let members = if layer == 0 { 1 } else { shape.members };
-        let next = match layer {
-            0 => room(parameters, [batch, fan_in]),
-            _ => room(parameters, [members, batch, fan_in]),
-        };
-        let activation = match layer {
-            0 => Activation::Identity,
-            _ => shape.hidden,
+        let (members, activation, next) = match layer {
+            // All members have the same input.
+            0 => (1, Activation::Identity, room(parameters, [batch, fan_in])),
+            _ => {
+                let next = room(parameters, [shape.members, batch, fan_in]);
+                (shape.members, shape.hidden, next)
+            }
         };
         let weights = Matrix {
             buffer: parameters.clone(),
@@ -220,10 +217,6 @@ fn backward<R: CubeRuntime>(
             },
         );
         d = next;
-        if layer == 0 {
-            d_input = Some(d);
-            break;
-        }
     }
-    [d_parameters, d_input]
+    [d_parameters, of_input.then_some(d)]
 }

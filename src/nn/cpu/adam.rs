@@ -18,6 +18,17 @@ pub enum WeightDecay {
     Decoupled(f64),
 }
 
+impl WeightDecay {
+    /// How much of the parameter is added to its gradient, and what the parameter is multiplied by.
+    pub(crate) fn parts(self, rate: f64) -> (f64, f64) {
+        match self {
+            WeightDecay::None => (0.0, 1.0),
+            WeightDecay::Coupled(decay) => (decay, 1.0),
+            WeightDecay::Decoupled(decay) => (0.0, 1.0 - rate * decay),
+        }
+    }
+}
+
 /// Adam's settings, with PyTorch's values as default.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
@@ -89,11 +100,7 @@ impl Adam {
     /// The numbers of one step, which counts from 1.
     pub(crate) fn constants(&self, step: u64) -> Constants {
         let step = step as f64;
-        let (coupled, kept) = match self.weight_decay {
-            WeightDecay::None => (0.0, 1.0),
-            WeightDecay::Coupled(decay) => (decay, 1.0),
-            WeightDecay::Decoupled(decay) => (0.0, 1.0 - self.rate * decay),
-        };
+        let (coupled, kept) = self.weight_decay.parts(self.rate);
         Constants {
             stride: (self.rate / (1.0 - self.beta_1.powf(step))) as f32,
             fresh_1: (1.0 - self.beta_1) as f32,
