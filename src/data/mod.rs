@@ -26,6 +26,7 @@ pub mod convert;
 mod dataset;
 pub mod hdf5;
 mod held_out;
+mod huge_pages;
 mod learns_from;
 mod loaded;
 mod memory;

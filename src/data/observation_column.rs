@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::huge_pages::move_to_huge_pages;
+use super::transitions::touch_row;
 use super::{Column, NotAByte, Packing};
 use crate::observation::ObservationParts;
 
@@ -136,6 +138,23 @@ impl ObservationColumn {
                 rows.for_each(|row| self.add_to(row, &mut numbers));
                 Cow::Owned(numbers)
             }
+        }
+    }
+
+    /// See [`move_to_huge_pages`].
+    pub(super) fn move_to_huge_pages(&self) {
+        match &self.rows {
+            StoredObservations::Numbers(numbers) => move_to_huge_pages(numbers),
+            StoredObservations::Packed(packed) => move_to_huge_pages(packed),
+        }
+    }
+
+    /// Reads both ends of a row, so that the next read finds it in the cache.
+    #[inline]
+    pub(in crate::data) fn touch(&self, row: usize) {
+        match &self.rows {
+            StoredObservations::Numbers(all) => touch_row(all, self.packing.width(), row),
+            StoredObservations::Packed(packed) => touch_row(packed, self.packing.row_bytes(), row),
         }
     }
 

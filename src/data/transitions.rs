@@ -4,10 +4,12 @@
 //! interior mutability, so several learners on several threads read one copy behind an [`Arc`](std::sync::Arc). It is not a
 //! replay buffer: nothing is ever appended.
 
+use std::hint::black_box;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::huge_pages::move_to_huge_pages;
 use super::{ObservationColumn, Recorded, TransitionsError};
 
 /// Why an episode has no further transition. Only a terminal stops the bootstrap.
@@ -85,10 +87,23 @@ impl Column {
         &mut self.values[index * self.width..(index + 1) * self.width]
     }
 
+    /// Reads both ends of a row, so that the next read finds it in the cache.
+    #[inline]
+    pub(super) fn touch(&self, row: usize) {
+        touch_row(&self.values, self.width, row);
+    }
+
     /// The elements of several rows, one row after the other.
     pub(super) fn rows_between(&self, rows: Range<usize>) -> &[f32] {
         &self.values[rows.start * self.width..rows.end * self.width]
     }
+}
+
+/// Reads both ends of a row of `width` values.
+#[inline]
+pub(super) fn touch_row<T: Copy>(values: &[T], width: usize, row: usize) {
+    let row = &values[row * width..(row + 1) * width];
+    black_box((row.first().copied(), row.last().copied()));
 }
 
 /// What a [`Transitions`] is made of, before it is checked.
@@ -221,6 +236,10 @@ impl Transitions {
             });
         }
         check_episodes(&parts.episodes, &parts.terminated)?;
+        parts.observation.move_to_huge_pages();
+        parts.next_observation.move_to_huge_pages();
+        move_to_huge_pages(&parts.action.values);
+        move_to_huge_pages(&parts.reward);
         Ok(Self {
             parts,
             discrete_actions: None,
@@ -299,6 +318,14 @@ impl Transitions {
     )]
     pub fn len(&self) -> usize {
         self.parts.reward.len()
+    }
+
+    /// Reads a little of each part of a row, so that the next read finds them in the cache.
+    pub(super) fn touch(&self, row: usize) {
+        self.parts.observation.touch(row);
+        self.parts.action.touch(row);
+        self.parts.next_observation.touch(row);
+        black_box(self.parts.terminated[row]);
     }
 
     /// What was observed, `[N, observation]`.

@@ -146,7 +146,7 @@ fn unsafe_code_stands_in_the_kernels_and_at_foreign_libraries_alone() {
         "src/cli/file_size_limit.rs",
         "src/cli/kept_memory.rs",
         "src/cli/pool/process.rs",
-        "src/data/hdf5/huge_pages.rs",
+        "src/data/huge_pages.rs",
         "src/env/mujoco/binding.rs",
         "src/nn/device/cuda.rs",
         "src/subnormals.rs",

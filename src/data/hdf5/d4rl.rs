@@ -36,10 +36,10 @@ use std::thread;
 
 use super::d4rl_rules::{episodes, qlearning_rows, without_last};
 use super::dataset_file::{Block, Index, Key, Values, overlapping};
-use super::huge_pages::zeros;
 use super::{
     DatasetInfo, DiscreteActions, Dtype, File, FileError, Layout, LoadError, Reading, Rule,
 };
+use crate::data::huge_pages::zeros;
 use crate::data::transitions::first_not_finite;
 use crate::data::{Column, Episode, EpisodeEnd, Recorded};
 

@@ -7,9 +7,9 @@ use std::thread;
 use super::d4rl::not_finite;
 use super::dataset_file::{Block, Key};
 use super::episode_index::dataset;
-use super::huge_pages::zeros;
 use super::{File, Layout, LoadError};
 use crate::data::Column;
+use crate::data::huge_pages::zeros;
 
 /// Where the values of every transition are.
 pub(super) struct Episodic {

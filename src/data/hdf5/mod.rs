@@ -17,7 +17,6 @@ mod episode_index;
 mod episodic;
 mod error;
 mod file;
-mod huge_pages;
 pub mod lerobot;
 mod listing;
 mod load_error;

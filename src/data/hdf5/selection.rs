@@ -8,8 +8,8 @@ use rust_hdf5::{H5Dataset, Hdf5Error, StorageLayout};
 use super::element::{Dtype, Element, Unfit};
 use super::error::FileError;
 use super::file::File;
-use super::huge_pages::zeros;
 use super::listing::DatasetInfo;
+use crate::data::huge_pages::zeros;
 
 /// The most bytes that the rows of one reading may take in memory: 32 GiB.
 const MAX_READ_BYTES: u64 = 32 << 30;

@@ -10,6 +10,10 @@ use crate::data::{Column, EpisodeEnd};
 
 /// Where the numbers of rows are.
 pub(in crate::data) trait Numbers {
+    /// Reads a little of everything that a row is made of, where that lies far apart. Rows that are drawn at random are in no cache:
+    /// the processor waits for many of them at once where nothing else is between their reads, and for each alone where it gathers.
+    fn touch(&self, _row: usize) {}
+
     /// Adds those of a row's observation, `[observation]`.
     fn add_observation(&self, row: usize, to: &mut Vec<f32>);
 
@@ -126,6 +130,7 @@ impl Pipeline {
         });
         let all = &mut gathered;
         all.action.width = self.chunk * action;
+        rows.iter().for_each(|row| numbers.touch(*row));
         for row in rows {
             let sources = self.sources(order, *row);
             let FoldedRow {

@@ -1,9 +1,11 @@
 //! Which rows follow each other: all that the pipeline has to know of episodes.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use super::gathering::Numbers;
 use super::n_step::{Folded, FoldedRow, Folding};
+use crate::data::huge_pages::move_to_huge_pages;
 use crate::data::{Episode, EpisodeEnd, Transitions};
 
 /// Rows and the episodes that they form. A row's number says nothing of where its neighbors are.
@@ -60,6 +62,11 @@ pub(in crate::data) struct InMemory {
 
 impl InMemory {
     pub(in crate::data) fn new(transitions: Arc<Transitions>, folded: Option<Folded>) -> Self {
+        if let Some(folded) = &folded {
+            move_to_huge_pages(&folded.reward);
+            move_to_huge_pages(&folded.bootstrap);
+            move_to_huge_pages(&folded.last);
+        }
         InMemory {
             ends: ends(transitions.episodes()),
             transitions,
@@ -102,6 +109,14 @@ impl Order for InMemory {
 }
 
 impl Numbers for InMemory {
+    fn touch(&self, row: usize) {
+        self.transitions.touch(row);
+        black_box(self.ends[row]);
+        if let Some(folded) = &self.folded {
+            black_box((folded.reward[row], folded.bootstrap[row], folded.last[row]));
+        }
+    }
+
     fn add_observation(&self, row: usize, to: &mut Vec<f32>) {
         self.transitions.observation().add_to(row, to);
     }
