@@ -12,7 +12,7 @@ use super::{
     forward::BLOCK,
     gemm::{Epilogue, Product},
     kernels::share,
-    saved::{Scratch, at_least},
+    saved::Scratch,
     sums::ColumnSums,
     transpose::Transpose,
 };
@@ -178,7 +178,7 @@ impl Kernels {
         let (fields, filters) = (convolve.all_fields(), convolve.filters());
         assert_eq!(out.len(), convolve.out_len());
         let each = BLOCK * convolve.fields.size();
-        let work = at_least(&mut self.scratch.rows, self.workers.threads() * each);
+        let work = self.scratch.rows.at_least(self.workers.threads() * each);
         let (work, out) = (Disjoint::new(work), Disjoint::new(out));
         let instructions = self.instructions;
         let task = |index: usize, worker: usize| {
@@ -215,8 +215,8 @@ impl Kernels {
             rows,
             ..
         } = &mut self.scratch;
-        let work = Disjoint::new(at_least(rows, self.workers.threads() * each));
-        let turned = at_least(transposed, size * filters);
+        let work = Disjoint::new(rows.at_least(self.workers.threads() * each));
+        let turned = transposed.at_least(size * filters);
         let d_pictures = wanted.x.map(|d_pictures| {
             assert_eq!(d_pictures.len(), convolve.pictures.len());
             let (weight, _) = convolve.weight_and_bias();
@@ -231,7 +231,7 @@ impl Kernels {
         let turned = &*turned;
 
         // In front of a rectifier, the gradient is another one than that of what is behind it.
-        let linear = at_least(linear, if convolve.rectified { out.len() } else { 0 });
+        let linear = linear.at_least(if convolve.rectified { out.len() } else { 0 });
         let to_linear = Disjoint::new(linear);
         let (batch, each_task) = (convolve.batch(), convolve.pictures_of_a_task());
         let of_pictures = |index: usize, worker: usize| {

@@ -1,13 +1,8 @@
 //! The entrance: checks what it is given, then cuts it into tasks.
 
 use super::{
-    InstructionSet, KernelError, MlpShape, Saved, Workers,
-    backward::Backward,
-    disjoint::Disjoint,
-    error::check_len,
-    forward::Forward,
-    saved::{Scratch, at_least},
-    sums::SumMembers,
+    InstructionSet, KernelError, MlpShape, Saved, Workers, backward::Backward, disjoint::Disjoint,
+    error::check_len, forward::Forward, saved::Scratch, sums::SumMembers,
 };
 use std::ops::Range;
 
@@ -161,10 +156,10 @@ impl Kernels {
             shape.members * input.batch * shape.outputs(),
             "[members, batch, outputs]",
         )?;
-        let work = at_least(
-            &mut self.scratch.rows,
-            self.workers.threads() * Forward::work_len(shape),
-        );
+        let work = self
+            .scratch
+            .rows
+            .at_least(self.workers.threads() * Forward::work_len(shape));
         let pass = Forward {
             instructions: self.instructions,
             shape,
@@ -241,10 +236,9 @@ impl Kernels {
         let summed = shape.members > 1 && input.is_shared(shape);
         let mut d_x = d_x;
         let each_d_x = match &mut d_x {
-            Some(_) if summed => Some(Disjoint::new(at_least(
-                shared,
-                shape.members * input.rows.len(),
-            ))),
+            Some(_) if summed => Some(Disjoint::new(
+                shared.at_least(shape.members * input.rows.len()),
+            )),
             Some(d_x) => Some(Disjoint::new(d_x)),
             None => None,
         };
@@ -262,9 +256,9 @@ impl Kernels {
             d_out,
             d_params: d_params.map(Disjoint::new),
             d_x: each_d_x,
-            transposed: Disjoint::new(at_least(transposed, params.len())),
-            linear: Disjoint::new(at_least(linear, len)),
-            normalized: Disjoint::new(at_least(normalized, normalized_len)),
+            transposed: Disjoint::new(transposed.at_least(params.len())),
+            linear: Disjoint::new(linear.at_least(len)),
+            normalized: Disjoint::new(normalized.at_least(normalized_len)),
         };
         let (workers, work) = (
             &mut self.workers,

@@ -63,6 +63,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod backward;
+mod buffer;
 mod convolution;
 mod descent;
 mod disjoint;

@@ -1,6 +1,6 @@
 //! Buffers that outlive a call, so that a training step allocates nothing.
 
-use super::{Activation, KernelError, MlpShape, disjoint::Disjoint};
+use super::{Activation, KernelError, MlpShape, buffer::Buffer, disjoint::Disjoint};
 use std::{ops::Range, sync::atomic::AtomicU64};
 
 /// What a forward pass keeps for its backward pass.
@@ -13,12 +13,12 @@ pub struct Saved {
     batch: usize,
     /// Each layer's output `[members, batch, size]`, layer after layer; for the last one only where its activation's
     /// derivative needs it.
-    features: Vec<f32>,
+    features: Buffer,
     /// The input of each hidden layer's activation, laid out as `features`, where its derivative needs it.
-    inputs: Vec<f32>,
+    inputs: Buffer,
     /// Each hidden layer's normalized values, laid out as `features`, and one over each row's deviation.
-    normal: Vec<f32>,
-    inverse: Vec<f32>,
+    normal: Buffer,
+    inverse: Buffer,
 }
 
 /// The same buffers, for tasks that write them in parts.
@@ -71,10 +71,10 @@ impl Saved {
             0
         };
         Keep {
-            features: Disjoint::new(at_least(&mut self.features, hidden + output)),
-            inputs: Disjoint::new(at_least(&mut self.inputs, inputs)),
-            normal: Disjoint::new(at_least(&mut self.normal, normal)),
-            inverse: Disjoint::new(at_least(&mut self.inverse, inverse)),
+            features: Disjoint::new(self.features.at_least(hidden + output)),
+            inputs: Disjoint::new(self.inputs.at_least(inputs)),
+            normal: Disjoint::new(self.normal.at_least(normal)),
+            inverse: Disjoint::new(self.inverse.at_least(inverse)),
         }
     }
 
@@ -155,15 +155,15 @@ pub(crate) fn inverse_start(shape: &MlpShape, batch: usize, layer: usize, member
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     /// Transposed weights, at the places of the weights in the parameters.
-    pub(crate) transposed: Vec<f32>,
+    pub(crate) transposed: Buffer,
     /// Gradients of every layer's linear output, as `Saved::features`.
-    pub(crate) linear: Vec<f32>,
+    pub(crate) linear: Buffer,
     /// Gradients of every layer normalization's output, as `Saved::features`.
-    pub(crate) normalized: Vec<f32>,
+    pub(crate) normalized: Buffer,
     /// Each member's gradient of a shared input.
-    pub(crate) shared: Vec<f32>,
+    pub(crate) shared: Buffer,
     /// Rows on their way through the layers, for each worker.
-    pub(crate) rows: Vec<f32>,
+    pub(crate) rows: Buffer,
     /// Sums of squares of blocks, as the bits of `f64`.
     pub(crate) squares: Vec<AtomicU64>,
 }
@@ -182,12 +182,4 @@ impl Scratch {
             buffer.fill(f32::NAN);
         }
     }
-}
-
-/// The first `len` values of a buffer that grows where it must.
-pub(crate) fn at_least(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    &mut buffer[..len]
 }
