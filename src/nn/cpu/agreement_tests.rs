@@ -4,6 +4,7 @@
 use super::{
     Activation, Gradients, Input, InstructionSet, Kernels, MlpShape, Saved,
     reference::{Reference, Values},
+    zeros::RightIsSparser,
 };
 
 const ALL: [Activation; 5] = [
@@ -272,6 +273,50 @@ fn batches_beyond_one_product_are_summed_whole() {
         ..MlpShape::default()
     };
     Case::new(shape, 1100, true, false).check();
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_layer_that_is_seldom_active_has_its_gradient_from_the_transposed_product() {
+    for (sizes, batch) in [
+        (vec![11, 256, 256, 3], 256),
+        (vec![11, 70, 150, 33, 2], 257),
+        (vec![5, 40, 300, 1], 1100),
+    ] {
+        let shape = MlpShape {
+            members: 2,
+            sizes,
+            ..MlpShape::default()
+        };
+        let mut case = Case::new(shape.clone(), batch, true, false);
+        for member in case.params.chunks_mut(shape.parameters()) {
+            member[shape.bias(1)].fill(-1.0);
+        }
+        let (mut saved, mut out) = (Saved::default(), case.d_out.clone());
+        let mut kernels = Kernels::new(1);
+        kernels
+            .forward(&shape, &case.params, case.input(), &mut saved, &mut out)
+            .unwrap();
+        for instructions in InstructionSet::available() {
+            let [below, above] = [0, 1].map(|layer| {
+                let features = saved.features(layer).unwrap();
+                &features[..features.len() / 2]
+            });
+            assert!(
+                instructions.run(RightIsSparser {
+                    left: below,
+                    right: above,
+                    rows: batch
+                }) && !instructions.run(RightIsSparser {
+                    left: above,
+                    right: below,
+                    rows: batch
+                }),
+                "{shape:?}"
+            );
+        }
+        case.check();
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! 1. [`Backward::turn`]: weights are transposed, 128 rows of one a task.
 //! 2. [`Backward::rows`]: the gradient goes down through all layers, 128 rows of one member a task.
-//! 3. [`Backward::weights`]: gradients of the parameters, 128 rows of one layer's weight of one member a task.
+//! 3. [`Backward::weights`]: gradients of the parameters, 128 rows of one layer's weight of one member a task, or as large a share of
+//!    its columns.
 //!
 //! A sum over the batch lies within one task of the third round, so that its order never depends on the threads.
 
@@ -17,6 +18,7 @@ use super::{
     saved::{layer_values, row_values},
     sums::{ColumnSums, Scale},
     transpose::Transpose,
+    zeros::RightIsSparser,
 };
 use std::ops::Range;
 
@@ -325,28 +327,39 @@ impl Backward<'_> {
                 rows: batch,
                 out,
             });
+        } else if layer > 0
+            && shape.hidden == Activation::Relu
+            && self.instructions.run(RightIsSparser {
+                left: source,
+                right: linear,
+                rows: batch,
+            })
+        {
+            // This round reads no transposed weights: their place is the transposed gradients', whose rows are this task's columns.
+            // SAFETY: these rows belong to this task.
+            let turned = unsafe {
+                self.transposed
+                    .part(weight + columns.start * inputs..weight + columns.end * inputs)
+            };
+            let (left, right) = ((linear, outputs, columns.start), (source, inputs));
+            self.sum_products(batch, left, right, Strip::of(turned, inputs));
+            // SAFETY: these columns of the layer's gradients belong to this task.
+            let to =
+                unsafe { d_params.strip(weight + columns.start, inputs, columns.len(), outputs) };
+            self.instructions.run(Transpose {
+                from: turned,
+                rows: columns.len(),
+                columns: inputs,
+                to,
+            });
         } else {
             let rows = strip * BLOCK..(strip * BLOCK + BLOCK).min(inputs);
-            for first in (0..batch).step_by(INNER) {
-                // SAFETY: these rows of the layer's gradients belong to this task.
-                let out = unsafe {
-                    d_params.strip(weight + rows.start * outputs, rows.len(), outputs, outputs)
-                };
-                self.instructions.run(Product {
-                    a: &source[first * inputs + rows.start..],
-                    a_row: 1,
-                    a_step: inputs,
-                    inner: INNER.min(batch - first),
-                    b: &linear[first * outputs..],
-                    b_stride: outputs,
-                    out,
-                    epilogue: if first == 0 {
-                        Epilogue::Write
-                    } else {
-                        Epilogue::Add
-                    },
-                });
-            }
+            // SAFETY: these rows of the layer's gradients belong to this task.
+            let out = unsafe {
+                d_params.strip(weight + rows.start * outputs, rows.len(), outputs, outputs)
+            };
+            let (left, right) = ((source, inputs, rows.start), (linear, outputs));
+            self.sum_products(batch, left, right, out);
         }
         let sums = |values, factors, range| {
             // SAFETY: as above.
@@ -369,6 +382,32 @@ impl Backward<'_> {
                 gain,
             );
             sums(normalized, None, offset);
+        }
+    }
+
+    /// `out[r, c] = sum over the batch of left[i, first + r] * right[i, c]`; beside each factor stands how many columns it has.
+    fn sum_products(
+        &self,
+        batch: usize,
+        (left, left_columns, first): (&[f32], usize, usize),
+        (right, right_columns): (&[f32], usize),
+        mut out: Strip<'_>,
+    ) {
+        for start in (0..batch).step_by(INNER) {
+            self.instructions.run(Product {
+                a: &left[start * left_columns + first..],
+                a_row: 1,
+                a_step: left_columns,
+                inner: INNER.min(batch - start),
+                b: &right[start * right_columns..],
+                b_stride: right_columns,
+                out: out.reborrow(),
+                epilogue: if start == 0 {
+                    Epilogue::Write
+                } else {
+                    Epilogue::Add
+                },
+            });
         }
     }
 

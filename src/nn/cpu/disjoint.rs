@@ -114,6 +114,17 @@ impl<'a> Strip<'a> {
         }
     }
 
+    /// The same rows, for a while.
+    pub(crate) fn reborrow(&mut self) -> Strip<'_> {
+        Strip {
+            start: self.start,
+            rows: self.rows,
+            columns: self.columns,
+            stride: self.stride,
+            slice: PhantomData,
+        }
+    }
+
     /// Where the value at `row`, `column` lies; valid for writing the rest of that row.
     #[inline(always)]
     pub(crate) fn at(&mut self, row: usize, column: usize) -> *mut f32 {

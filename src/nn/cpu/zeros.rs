@@ -15,7 +15,7 @@
 
 use super::{
     gemm::{Epilogue, Product, finish, load_columns, store_columns},
-    lanes::Lanes,
+    lanes::{Kernel, Lanes},
 };
 use std::{mem::MaybeUninit, ops::Range};
 
@@ -53,20 +53,84 @@ pub(crate) unsafe fn pays<L: Lanes>(lanes: L, product: &Product<'_>, rows: Range
     } else {
         return false;
     };
-    let (mut nonzero, mut seen) = (0, 0);
-    for line in (0..outer).step_by(SAMPLE) {
-        for at in (0..along).step_by(L::WIDTH) {
-            let count = L::WIDTH.min(along - at);
-            // SAFETY: the line's values from `at` on are values of the factor, by the caller's promise.
-            nonzero += unsafe {
-                let from = product.a.as_ptr().add(start + line * outer_step + at);
-                lanes.nonzero(lanes.load_first(from, count)).count_ones() as usize
-            };
-        }
-        seen += along;
-    }
-    nonzero * 10 < seen * 7
+    let matrix = Matrix {
+        values: &product.a[start..],
+        rows: outer,
+        stride: outer_step,
+        columns: along,
+    };
+    // SAFETY: these are values of the factor, by the caller's promise.
+    let nonzero = unsafe { matrix.nonzero(lanes) };
+    nonzero < WORTH_LEAVING_OUT
 }
+
+/// The share of values that are not zero below which leaving the others out is faster.
+const WORTH_LEAVING_OUT: f32 = 0.7;
+
+/// Rows of values that lie side by side.
+struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    stride: usize,
+    columns: usize,
+}
+
+impl Matrix<'_> {
+    /// The share of values that are not zero, guessed from some of the rows.
+    ///
+    /// # Safety
+    /// The rows are within the values.
+    #[inline(always)]
+    unsafe fn nonzero<L: Lanes>(&self, lanes: L) -> f32 {
+        let (mut nonzero, mut seen) = (0, 0);
+        for row in (0..self.rows).step_by(SAMPLE) {
+            for at in (0..self.columns).step_by(L::WIDTH) {
+                let count = L::WIDTH.min(self.columns - at);
+                // SAFETY: the row's values from `at` on are within the values, by the caller's promise.
+                nonzero += unsafe {
+                    let from = self.values.as_ptr().add(row * self.stride + at);
+                    lanes.nonzero(lanes.load_first(from, count)).count_ones()
+                };
+            }
+            seen += self.columns;
+        }
+        nonzero as f32 / seen as f32
+    }
+}
+
+/// Whether `left^T right` is faster as the transpose of `right^T left`, whose left factor has the more zeros: where that saves more
+/// than turning the result costs. Each factor has as many rows as the other.
+///
+/// A rectifier's layer that has learned is active for fewer and fewer inputs, and so is its gradient, while the layer below it stays
+/// active for half of them.
+pub(crate) struct RightIsSparser<'a> {
+    pub(crate) left: &'a [f32],
+    pub(crate) right: &'a [f32],
+    pub(crate) rows: usize,
+}
+
+impl Kernel for RightIsSparser<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> bool {
+        let nonzero = |values: &[f32]| {
+            let columns = values.len() / self.rows;
+            let matrix = Matrix {
+                values,
+                rows: self.rows,
+                stride: columns,
+                columns,
+            };
+            // SAFETY: the rows lie back to back, as many as are in the values.
+            unsafe { matrix.nonzero(lanes) }
+        };
+        nonzero(self.right) < WORTH_TURNING * nonzero(self.left).min(WORTH_LEAVING_OUT)
+    }
+}
+
+/// How many of the left factor's values may be left in the right one, for each.
+const WORTH_TURNING: f32 = 0.7;
 
 /// A part of the right factor, row behind row. It is written before it is read, every time.
 #[repr(align(64))]
@@ -284,7 +348,6 @@ mod tests {
         InstructionSet,
         disjoint::{Disjoint, Strip},
         gemm::dense,
-        lanes::Kernel,
         reference::Values,
     };
 
