@@ -15,13 +15,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a thread looks for work before it sleeps: longer than the gaps between the kernels of one training step,
-/// and nothing next to a second of idleness.
+/// How long a thread looks for work, and for nothing else: longer than the gaps between the kernels of one pass.
 const SPIN: Duration = Duration::from_micros(50);
+
+/// How long it goes on to look, letting others run in between, before it sleeps: longer than what else a training step does, such
+/// as drawing its minibatch, and nothing next to a second of idleness. To wake a thread takes a virtual machine as long as a layer.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Some threads, the calling one included, that run numbered tasks together.
 ///
-/// Nothing is allocated by a run. Between runs the threads look for work for 50 microseconds, then sleep. A thread begins
+/// Nothing is allocated by a run. Between runs the threads look for work for two milliseconds, then sleep. A thread begins
 /// with the same share of the tasks in every run, so that what it wrote last time is still in its cache, and then helps
 /// the others with theirs: a task's result must depend on its number alone.
 ///
@@ -201,7 +204,7 @@ impl Drop for Workers {
     }
 }
 
-/// Spins for a moment, then sleeps, until `done`. Whoever makes it so must wake this thread afterwards.
+/// Spins for a moment, lets others run for another, then sleeps, until `done`. Whoever makes it so must wake this thread afterwards.
 fn wait(done: impl Fn() -> bool) {
     let mut begin = None;
     loop {
@@ -212,8 +215,11 @@ fn wait(done: impl Fn() -> bool) {
             }
             spin_loop();
         }
-        if begin.get_or_insert_with(Instant::now).elapsed() > SPIN {
+        let waited = begin.get_or_insert_with(Instant::now).elapsed();
+        if waited > PATIENCE {
             thread::park();
+        } else if waited > SPIN {
+            thread::yield_now();
         }
     }
 }
@@ -322,7 +328,7 @@ mod tests {
             });
             if run % 100 == 0 {
                 // Long enough that the others fall asleep.
-                thread::sleep(SPIN * 5);
+                thread::sleep(PATIENCE * 2);
             }
         }
         assert_eq!(sum.into_inner(), 6 * RUNS);
