@@ -1,8 +1,9 @@
 //! Products of matrices in the sizes of reinforcement learning: a few hundred rows, one to a thousand columns.
 //!
-//! Both factors are read where they lie. The textbook copies them into panels first; with operands that fit the second
-//! cache that only costs time (measured on Zen 4, 256 x 256 x 256: 116.8 GFLOP/s as they lie, 113.9 with panels,
-//! 117.1 at most), and the caller's blocks of 128 rows keep it so up to widths of 1024.
+//! The textbook copies both factors into panels first. With operands that fit the second cache that only costs time on AMD's
+//! processors (measured on Zen 4, 256 x 256 x 256: 116.8 GFLOP/s as they lie, 113.9 with panels, 117.1 at most), and the caller's
+//! blocks of 128 rows keep it so up to widths of 1024: there both are read where they lie. Intel's want the right one copied, and
+//! a left one that lies transposed (256 x 1000 x 1024 so, in AVX-512: 104 GFLOP/s as it lies, 124 copied, and 141 by MKL).
 //!
 //! Left factors that a rectifier wrote are half zeros; [`zeros`](super::zeros) multiplies those without them.
 //!
@@ -81,9 +82,12 @@ impl Kernel for Product<'_> {
     }
 }
 
-/// Inner places of the right factor that are packed at most: with them a panel of two registers of columns still streams from
-/// the caches.
-const PACKED: usize = 512;
+/// Inner places of the right factor that are packed at most.
+const PACKED: usize = 448;
+
+/// Inner places that are packed where there are more: a panel of two registers of columns then leaves room in the first cache. To
+/// go on with sums that rest in the result costs more than that gives where there is little more than one stretch.
+const STRETCH: usize = 256;
 
 /// Values of a right factor that stay in the second cache: one that is larger is packed on every processor.
 const NEAR: usize = 1 << 17;
@@ -91,9 +95,24 @@ const NEAR: usize = 1 << 17;
 /// Tiles below which packing costs more than it saves.
 const TILES_WORTH_PACKING: usize = 3;
 
+/// Panels below which packing the left factor costs more than it saves.
+const PANELS_WORTH_PACKING: usize = 4;
+
 /// Two registers of columns of the right factor, row behind row. It is written before it is read, every time.
 #[repr(align(64))]
 struct Panel(MaybeUninit<[f32; PACKED * 2 * 16]>);
+
+/// Tiles of the left factor, one behind the other, each inner place by inner place. It is written before it is read, every time.
+#[repr(align(64))]
+struct Tiles(MaybeUninit<[f32; STRETCH * CHUNK]>);
+
+/// The left factor from a tile's first row on: its value at row `r` of the tile, inner `i` is `start[r * row + i * step]`.
+#[derive(Clone, Copy)]
+struct Left {
+    start: *const f32,
+    row: usize,
+    step: usize,
+}
 
 /// The right factor from a tile's first column on: its value at inner `i`, column `c` of the tile is `start[i * stride + c]`.
 #[derive(Clone, Copy)]
@@ -116,7 +135,7 @@ struct Place {
 /// Some rows of the product, by every value of the left factor.
 ///
 /// # Safety
-/// `rows` are not empty and within the product, whose factors are as long as [`Product::run`] asserts.
+/// `rows` are not empty, at most [`CHUNK`], and within the product, whose factors are as long as [`Product::run`] asserts.
 #[inline(always)]
 pub(crate) unsafe fn dense<L: Lanes>(lanes: L, product: &mut Product<'_>, rows: Range<usize>) {
     let columns = product.out.columns;
@@ -126,44 +145,110 @@ pub(crate) unsafe fn dense<L: Lanes>(lanes: L, product: &mut Product<'_>, rows: 
     let tile_rows = rows.len().div_ceil(tiles);
     let packs =
         (tiling.packs || product.inner * product.b_stride > NEAR) && tiles >= TILES_WORTH_PACKING;
+    // Where it lies transposed, its columns are a row of it apart, and fall onto the same few places of the cache.
+    let packs_left = packs && product.a_step > 1 && columns >= PANELS_WORTH_PACKING * 2 * L::WIDTH;
     let mut panel = Panel(MaybeUninit::uninit());
-    for column in (0..columns).step_by(2 * L::WIDTH) {
-        let width = columns - column;
-        let full = width >= 2 * L::WIDTH;
-        // What does not fit the panel comes in stretches, and the sums rest in the result between them, which costs no bit.
-        let stretch = if packs && full { PACKED } else { product.inner };
-        for first in (0..product.inner).step_by(stretch) {
-            let inner = first..(first + stretch).min(product.inner);
-            // SAFETY: row and column are ones of the right factor; a panel has room for `PACKED` rows of two full registers.
+    let mut packed_left = Tiles(MaybeUninit::uninit());
+    // What does not fit comes in stretches, and the sums rest in the result between them, which costs no bit.
+    let stretch = match product.inner {
+        inner if packs_left || packs && inner > PACKED => STRETCH,
+        inner => inner,
+    };
+    for first in (0..product.inner).step_by(stretch) {
+        let inner = stretch.min(product.inner - first);
+        // SAFETY: the rows and the stretch are the left factor's; the tiles have room for a chunk of rows of a stretch.
+        let left = unsafe {
+            let left = Left {
+                start: product
+                    .a
+                    .as_ptr()
+                    .add(rows.start * product.a_row + first * product.a_step),
+                row: product.a_row,
+                step: product.a_step,
+            };
+            if packs_left {
+                let to = packed_left.0.as_mut_ptr().cast::<f32>();
+                for row in (0..rows.len()).step_by(tile_rows) {
+                    let height = tile_rows.min(rows.len() - row);
+                    pack_left(lanes, left, row, height, inner, to.add(row * inner));
+                }
+            }
+            left
+        };
+        for column in (0..columns).step_by(2 * L::WIDTH) {
+            let width = columns - column;
+            let full = width >= 2 * L::WIDTH;
+            // SAFETY: row and column are ones of the right factor; a panel has room for a stretch's rows of two full registers.
             let right = unsafe {
                 let right = Right {
                     start: product.b.as_ptr().add(first * product.b_stride + column),
                     stride: product.b_stride,
                 };
                 if packs && full {
-                    pack(lanes, right, inner.len(), panel.0.as_mut_ptr().cast())
+                    pack(lanes, right, inner, panel.0.as_mut_ptr().cast())
                 } else {
                     right
                 }
             };
-            for row in rows.clone().step_by(tile_rows) {
-                let height = tile_rows.min(rows.end - row);
+            for row in (0..rows.len()).step_by(tile_rows) {
+                let height = tile_rows.min(rows.len() - row);
+                let left = if packs_left {
+                    Left {
+                        start: packed_left
+                            .0
+                            .as_ptr()
+                            .cast::<f32>()
+                            .wrapping_add(row * inner),
+                        row: 1,
+                        step: height,
+                    }
+                } else {
+                    Left {
+                        start: left.start.wrapping_add(row * left.row),
+                        ..left
+                    }
+                };
                 let place = Place {
-                    row,
+                    row: rows.start + row,
                     column,
                     first,
-                    inner: inner.len(),
+                    inner,
                 };
                 // SAFETY: the tile starts inside of the result and is cut to `height` rows and `width` columns of it.
                 unsafe {
                     if full {
-                        tile_of_height::<L, 2, true>(lanes, product, right, place, height);
+                        tile_of_height::<L, 2, true>(lanes, product, left, right, place, height);
                     } else if width > L::WIDTH {
-                        tile_of_height::<L, 2, false>(lanes, product, right, place, height);
+                        tile_of_height::<L, 2, false>(lanes, product, left, right, place, height);
                     } else {
-                        tile_of_height::<L, 1, false>(lanes, product, right, place, height);
+                        tile_of_height::<L, 1, false>(lanes, product, left, right, place, height);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Copies a tile's rows of a left factor that lies transposed, inner place by inner place.
+///
+/// # Safety
+/// `from` has `height` rows from `row` on, of `inner` places; `to` has room for them.
+#[inline(always)]
+unsafe fn pack_left<L: Lanes>(
+    lanes: L,
+    from: Left,
+    row: usize,
+    height: usize,
+    inner: usize,
+    to: *mut f32,
+) {
+    for i in 0..inner {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (from, to) = (from.start.add(row + i * from.step), to.add(i * height));
+            for at in (0..height).step_by(L::WIDTH) {
+                let count = L::WIDTH.min(height - at);
+                lanes.store_first(to.add(at), count, lanes.load_first(from.add(at), count));
             }
         }
     }
@@ -195,6 +280,7 @@ unsafe fn pack<L: Lanes>(lanes: L, from: Right, inner: usize, to: *mut f32) -> R
 unsafe fn tile_of_height<L: Lanes, const V: usize, const FULL: bool>(
     lanes: L,
     product: &mut Product<'_>,
+    left: Left,
     right: Right,
     place: Place,
     height: usize,
@@ -202,7 +288,7 @@ unsafe fn tile_of_height<L: Lanes, const V: usize, const FULL: bool>(
     macro_rules! tiles {
         ($($rows:literal)*) => {
             match height {
-                $($rows if L::ROWS >= $rows => tile::<L, $rows, V, FULL>(lanes, product, right, place),)*
+                $($rows if L::ROWS >= $rows => tile::<L, $rows, V, FULL>(lanes, product, left, right, place),)*
                 _ => unreachable!("a tile of {height} rows, of at most {}", L::ROWS),
             }
         };
@@ -228,6 +314,7 @@ unsafe fn tile_of_height<L: Lanes, const V: usize, const FULL: bool>(
 unsafe fn tile<L: Lanes, const R: usize, const V: usize, const FULL: bool>(
     lanes: L,
     product: &mut Product<'_>,
+    left: Left,
     right: Right,
     place: Place,
 ) {
@@ -243,7 +330,6 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize, const FULL: bool>(
     } else {
         (product.out.columns - column - (V - 1) * L::WIDTH).min(L::WIDTH)
     };
-    let (a_row, a_step) = (product.a_row, product.a_step);
     let mut sums = [[lanes.splat(0.0); V]; R];
     // SAFETY: rows below R and columns below the tile's width exist in both factors, the result, the bias and the activations, by
     // the caller's promise; the last register is cut to `count` unless the tile is full.
@@ -256,17 +342,19 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize, const FULL: bool>(
                 }
             }
         }
-        let a = product.a.as_ptr().add(row * a_row + first * a_step);
         for i in 0..inner {
-            let (a, b) = (a.add(i * a_step), right.start.add(i * right.stride));
+            let (a, b) = (
+                left.start.add(i * left.step),
+                right.start.add(i * right.stride),
+            );
             let mut factors = [lanes.splat(0.0); V];
             for v in 0..V {
                 factors[v] = load_columns::<L, V, FULL>(lanes, b, v, count);
             }
             for r in 0..R {
-                let left = lanes.splat(*a.add(r * a_row));
+                let value = lanes.splat(*a.add(r * left.row));
                 for v in 0..V {
-                    sums[r][v] = lanes.mul_add(left, factors[v], sums[r][v]);
+                    sums[r][v] = lanes.mul_add(value, factors[v], sums[r][v]);
                 }
             }
         }
@@ -510,8 +598,11 @@ mod tests {
     #[cfg_attr(miri, ignore)]
     fn sums_that_are_longer_than_a_panel_go_on_from_stretch_to_stretch() {
         for transposed in [false, true] {
-            check(41, 2 * PACKED + 77, 130, transposed);
+            check(41, PACKED + STRETCH + 77, 130, transposed);
             check(24, PACKED, 257, transposed);
+            check(37, PACKED + 1, 128, transposed);
+            // Large enough to be packed on every processor.
+            check(130, 2 * STRETCH + 77, 259, transposed);
         }
     }
 }
