@@ -236,10 +236,6 @@ impl Transitions {
             });
         }
         check_episodes(&parts.episodes, &parts.terminated)?;
-        parts.observation.move_to_huge_pages();
-        parts.next_observation.move_to_huge_pages();
-        move_to_huge_pages(&parts.action.values);
-        move_to_huge_pages(&parts.reward);
         Ok(Self {
             parts,
             discrete_actions: None,
@@ -320,12 +316,18 @@ impl Transitions {
         self.parts.reward.len()
     }
 
-    /// Reads a little of each part of a row, so that the next read finds them in the cache.
+    /// See [`move_to_huge_pages`]: the columns of which rows are drawn at random.
+    pub(super) fn move_to_huge_pages(&self) {
+        self.parts.observation.move_to_huge_pages();
+        self.parts.next_observation.move_to_huge_pages();
+        move_to_huge_pages(&self.parts.action.values);
+    }
+
+    /// Reads a little of each of those columns' row, so that the next read finds them in the cache.
     pub(super) fn touch(&self, row: usize) {
         self.parts.observation.touch(row);
         self.parts.action.touch(row);
         self.parts.next_observation.touch(row);
-        black_box(self.parts.terminated[row]);
     }
 
     /// What was observed, `[N, observation]`.

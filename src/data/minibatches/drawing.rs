@@ -83,7 +83,9 @@ impl Minibatches {
                     infinite_horizon,
                 } = folding;
                 let folded = fold(transitions, discount, n_step, infinite_horizon)?;
-                Source::InMemory(InMemory::new(transitions.clone(), Some(folded)))
+                let rows = InMemory::new(transitions.clone(), Some(folded));
+                rows.move_to_huge_pages();
+                Source::InMemory(rows)
             }
             DataRows::InFile(rows) => {
                 let drawing = Drawing { batch, pipeline };

@@ -62,15 +62,20 @@ pub(in crate::data) struct InMemory {
 
 impl InMemory {
     pub(in crate::data) fn new(transitions: Arc<Transitions>, folded: Option<Folded>) -> Self {
-        if let Some(folded) = &folded {
-            move_to_huge_pages(&folded.reward);
-            move_to_huge_pages(&folded.bootstrap);
-            move_to_huge_pages(&folded.last);
-        }
         InMemory {
             ends: ends(transitions.episodes()),
             transitions,
             folded,
+        }
+    }
+
+    /// See [`move_to_huge_pages`]: for rows that are drawn at random, many times.
+    pub(in crate::data) fn move_to_huge_pages(&self) {
+        self.transitions.move_to_huge_pages();
+        if let Some(folded) = &self.folded {
+            move_to_huge_pages(&folded.reward);
+            move_to_huge_pages(&folded.bootstrap);
+            move_to_huge_pages(&folded.last);
         }
     }
 }
