@@ -114,6 +114,17 @@ struct Left {
     step: usize,
 }
 
+impl Left {
+    /// The same from a row of it on.
+    #[inline(always)]
+    fn below(self, row: usize) -> Self {
+        Left {
+            start: self.start.wrapping_add(row * self.row),
+            ..self
+        }
+    }
+}
+
 /// The right factor from a tile's first column on: its value at inner `i`, column `c` of the tile is `start[i * stride + c]`.
 #[derive(Clone, Copy)]
 struct Right {
@@ -148,7 +159,8 @@ pub(crate) unsafe fn dense<L: Lanes>(lanes: L, product: &mut Product<'_>, rows: 
     // Where it lies transposed, its columns are a row of it apart, and fall onto the same few places of the cache.
     let packs_left = packs && product.a_step > 1 && columns >= PANELS_WORTH_PACKING * 2 * L::WIDTH;
     let mut panel = Panel(MaybeUninit::uninit());
-    let mut packed_left = Tiles(MaybeUninit::uninit());
+    let mut room = Tiles(MaybeUninit::uninit());
+    let packed = room.0.as_mut_ptr().cast::<f32>();
     // What does not fit comes in stretches, and the sums rest in the result between them, which costs no bit.
     let stretch = match product.inner {
         inner if packs_left || packs && inner > PACKED => STRETCH,
@@ -167,10 +179,15 @@ pub(crate) unsafe fn dense<L: Lanes>(lanes: L, product: &mut Product<'_>, rows: 
                 step: product.a_step,
             };
             if packs_left {
-                let to = packed_left.0.as_mut_ptr().cast::<f32>();
                 for row in (0..rows.len()).step_by(tile_rows) {
                     let height = tile_rows.min(rows.len() - row);
-                    pack_left(lanes, left, row, height, inner, to.add(row * inner));
+                    pack_left(
+                        lanes,
+                        left.below(row),
+                        height,
+                        inner,
+                        packed.add(row * inner),
+                    );
                 }
             }
             left
@@ -194,19 +211,12 @@ pub(crate) unsafe fn dense<L: Lanes>(lanes: L, product: &mut Product<'_>, rows: 
                 let height = tile_rows.min(rows.len() - row);
                 let left = if packs_left {
                     Left {
-                        start: packed_left
-                            .0
-                            .as_ptr()
-                            .cast::<f32>()
-                            .wrapping_add(row * inner),
+                        start: packed.wrapping_add(row * inner),
                         row: 1,
                         step: height,
                     }
                 } else {
-                    Left {
-                        start: left.start.wrapping_add(row * left.row),
-                        ..left
-                    }
+                    left.below(row)
                 };
                 let place = Place {
                     row: rows.start + row,
@@ -232,20 +242,13 @@ pub(crate) unsafe fn dense<L: Lanes>(lanes: L, product: &mut Product<'_>, rows: 
 /// Copies a tile's rows of a left factor that lies transposed, inner place by inner place.
 ///
 /// # Safety
-/// `from` has `height` rows from `row` on, of `inner` places; `to` has room for them.
+/// `from` has `height` rows of `inner` places, and `to` room for them.
 #[inline(always)]
-unsafe fn pack_left<L: Lanes>(
-    lanes: L,
-    from: Left,
-    row: usize,
-    height: usize,
-    inner: usize,
-    to: *mut f32,
-) {
+unsafe fn pack_left<L: Lanes>(lanes: L, from: Left, height: usize, inner: usize, to: *mut f32) {
     for i in 0..inner {
         // SAFETY: the caller's promise.
         unsafe {
-            let (from, to) = (from.start.add(row + i * from.step), to.add(i * height));
+            let (from, to) = (from.start.add(i * from.step), to.add(i * height));
             for at in (0..height).step_by(L::WIDTH) {
                 let count = L::WIDTH.min(height - at);
                 lanes.store_first(to.add(at), count, lanes.load_first(from.add(at), count));
@@ -304,8 +307,8 @@ unsafe fn tile_of_height<L: Lanes, const V: usize, const FULL: bool>(
 ///
 /// # Safety
 /// `row + R <= rows` and `column < columns`; with `FULL` also `column + V * WIDTH <= columns`, without it more than
-/// `V - 1` registers of columns are left. The stretch is within the product's inner places, and `right` has as many rows as it. The product's factors are as long as
-/// [`Product::run`] asserts.
+/// `V - 1` registers of columns are left. The stretch is within the product's inner places, `left` has `R` rows of it and `right` as many
+/// rows as it. The product's factors are as long as [`Product::run`] asserts.
 #[expect(
     clippy::needless_range_loop,
     reason = "loops over indices unroll, and keep the sums in registers; two zipped iterators did not, and cost a tenth of the speed"

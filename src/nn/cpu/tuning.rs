@@ -7,7 +7,7 @@ use super::lanes::Lanes;
 pub(crate) struct Tiling {
     /// Rows of a tile at most.
     pub(crate) rows: usize,
-    /// Whether columns of the right factor are copied side by side before tiles read them.
+    /// Whether columns of the right factor, and a left factor that lies transposed, are copied side by side before tiles read them.
     pub(crate) packs: bool,
 }
 
