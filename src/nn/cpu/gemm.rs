@@ -92,9 +92,6 @@ const STRETCH: usize = 256;
 /// Values of a right factor that stay in the second cache: one that is larger is packed on every processor.
 const NEAR: usize = 1 << 17;
 
-/// Tiles below which packing costs more than it saves.
-const TILES_WORTH_PACKING: usize = 3;
-
 /// Panels below which packing the left factor costs more than it saves.
 const PANELS_WORTH_PACKING: usize = 4;
 
@@ -155,9 +152,12 @@ pub(crate) unsafe fn dense<L: Lanes>(lanes: L, product: &mut Product<'_>, rows: 
     let tiles = rows.len().div_ceil(tiling.rows);
     let tile_rows = rows.len().div_ceil(tiles);
     let packs =
-        (tiling.packs || product.inner * product.b_stride > NEAR) && tiles >= TILES_WORTH_PACKING;
+        (tiling.packs || product.inner * product.b_stride > NEAR) && tiles >= tiling.worth_packing;
     // Where it lies transposed, its columns are a row of it apart, and fall onto the same few places of the cache.
-    let packs_left = packs && product.a_step > 1 && columns >= PANELS_WORTH_PACKING * 2 * L::WIDTH;
+    let packs_left = packs
+        && tiling.packs_left
+        && product.a_step > 1
+        && columns >= PANELS_WORTH_PACKING * 2 * L::WIDTH;
     let mut panel = Panel(MaybeUninit::uninit());
     let mut room = Tiles(MaybeUninit::uninit());
     let packed = room.0.as_mut_ptr().cast::<f32>();

@@ -75,7 +75,18 @@ struct Matrix<'a> {
     columns: usize,
 }
 
-impl Matrix<'_> {
+impl<'a> Matrix<'a> {
+    /// Rows that lie back to back.
+    fn of(values: &'a [f32], rows: usize) -> Self {
+        let columns = values.len() / rows;
+        Matrix {
+            values,
+            rows,
+            stride: columns,
+            columns,
+        }
+    }
+
     /// The share of values that are not zero, guessed from some of the rows.
     ///
     /// # Safety
@@ -114,18 +125,11 @@ impl Kernel for RightIsSparser<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) -> bool {
-        let nonzero = |values: &[f32]| {
-            let columns = values.len() / self.rows;
-            let matrix = Matrix {
-                values,
-                rows: self.rows,
-                stride: columns,
-                columns,
-            };
-            // SAFETY: the rows lie back to back, as many as are in the values.
-            unsafe { matrix.nonzero(lanes) }
-        };
-        nonzero(self.right) < WORTH_TURNING * nonzero(self.left).min(WORTH_LEAVING_OUT)
+        let left = Matrix::of(self.left, self.rows);
+        let right = Matrix::of(self.right, self.rows);
+        // SAFETY: the rows lie back to back, as many as are in the values.
+        let (left, right) = unsafe { (left.nonzero(lanes), right.nonzero(lanes)) };
+        right < WORTH_TURNING * left.min(WORTH_LEAVING_OUT)
     }
 }
 
