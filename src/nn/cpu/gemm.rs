@@ -1,9 +1,10 @@
 //! Products of matrices in the sizes of reinforcement learning: a few hundred rows, one to a thousand columns.
 //!
 //! The textbook copies both factors into panels first. With operands that fit the second cache that only costs time on AMD's
-//! processors (measured on Zen 4, 256 x 256 x 256: 116.8 GFLOP/s as they lie, 113.9 with panels, 117.1 at most), and the caller's
-//! blocks of 128 rows keep it so up to widths of 1024: there both are read where they lie. Intel's want the right one copied, and
-//! a left one that lies transposed (256 x 1000 x 1024 so, in AVX-512: 104 GFLOP/s as it lies, 124 copied, and 141 by MKL).
+//! processors with AVX-512 (measured on Zen 4, 256 x 256 x 256: 116.8 GFLOP/s as they lie, 113.9 with panels, 117.1 at most), and the
+//! caller's blocks of 128 rows keep it so up to widths of 1024: there both are read where they lie. Intel's, and those with AVX2 alone,
+//! want the right one copied, and a left one that lies transposed (256 x 1000 x 1024 so, in AVX-512 on Intel: 104 GFLOP/s as it lies,
+//! 124 copied, and 141 by MKL).
 //!
 //! Left factors that a rectifier wrote are half zeros; [`zeros`](super::zeros) multiplies those without them.
 //!
@@ -154,10 +155,7 @@ pub(crate) unsafe fn dense<L: Lanes>(lanes: L, product: &mut Product<'_>, rows: 
     let packs =
         (tiling.packs || product.inner * product.b_stride > NEAR) && tiles >= tiling.worth_packing;
     // Where it lies transposed, its columns are a row of it apart, and fall onto the same few places of the cache.
-    let packs_left = packs
-        && tiling.packs_left
-        && product.a_step > 1
-        && columns >= PANELS_WORTH_PACKING * 2 * L::WIDTH;
+    let packs_left = packs && product.a_step > 1 && columns >= PANELS_WORTH_PACKING * 2 * L::WIDTH;
     let mut panel = Panel(MaybeUninit::uninit());
     let mut room = Tiles(MaybeUninit::uninit());
     let packed = room.0.as_mut_ptr().cast::<f32>();

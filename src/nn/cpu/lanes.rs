@@ -6,7 +6,9 @@
 //! pointers are not.
 //!
 //! Everything here must be inlined into the function that enables the instructions (`enter` in each instruction set's
-//! file), hence `#[inline(always)]` on every method and on every [`Kernel::run`].
+//! file), hence `#[inline(always)]` on every method and on every [`Kernel::run`]. A closure cannot ask for that: one that is not inlined
+//! is compiled without the instructions, and calls a function for each of them. So what loops over registers is a
+//! method.
 
 use super::portable::Portable;
 #[cfg(target_arch = "x86_64")]

@@ -2,33 +2,30 @@
 
 use super::lanes::Lanes;
 
-/// How dense products are cut into tiles, and what is copied before tiles read it.
+/// How dense products are cut into tiles, and whether their factors are copied before tiles read them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tiling {
     /// Rows of a tile at most.
     pub(crate) rows: usize,
-    /// Whether columns of the right factor are copied side by side; those of one larger than the second cache always are.
+    /// Whether columns of the right factor, and a left factor that lies transposed, are copied side by side. Where the right factor is
+    /// larger than the second cache they always are.
     pub(crate) packs: bool,
     /// Tiles below which that costs more than it saves.
     pub(crate) worth_packing: usize,
-    /// Whether a left factor that lies transposed is copied where the right one is.
-    pub(crate) packs_left: bool,
 }
 
 /// Measured at 256x256x256 on one core, GFLOP/s. Intel (Sapphire Rapids): 140 with 8 rows and nothing packed, 162 packed, 163 with
 /// 12 rows as well (transposed 119, 151, 158). AMD (Zen 4): 116 of at most 117 with 8 rows and nothing packed. AMD without AVX-512
-/// (Zen 3, medians of twelve turns): 52 with nothing packed, 71 with the right factor packed.
+/// (Zen 3, medians of a dozen turns and more): 52 with nothing packed, 71 packed (transposed 54 and 58); packed, three tiles are slower.
 #[inline(always)]
 pub(crate) fn tiling<L: Lanes>() -> Tiling {
     let wide_intel = L::WIDTH == 16 && is_intel();
-    // Two registers of eight columns are a cache line, and rows that lie a power of two apart fall onto few places of the cache. The
-    // masked stores of an odd tile's copy are slow there.
+    // A tile's sixteen columns are then one cache line a row, and rows that lie a power of two apart fall onto few places of the cache.
     let eight = L::WIDTH == 8;
     Tiling {
         rows: if wide_intel { L::ROWS } else { L::ROWS.min(8) },
         packs: wide_intel || eight,
         worth_packing: if eight { 4 } else { 3 },
-        packs_left: !eight,
     }
 }
 
